@@ -1,0 +1,71 @@
+# Everything starts from a fresh clone: the virtual environment sets itself up.
+#
+#   make demo    install what symir needs and show an operator at every level
+#   make test    install the tools of developers too; lint, lit and unit tests
+#   make lint    ruff and basedpyright only
+#   make bench   compare with NetKet and nkDSL, print the ratios
+#   make docs    check the documentation
+#   make clean   delete the environment, caches and builds
+#
+# PYTHON=/path/to/python chooses the interpreter (3.11 or newer).
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
+CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11 python3
+
+.PHONY: demo test lint bench docs clean
+.DEFAULT_GOAL := demo
+
+demo: $(VENV)/.core
+	@$(BIN)/symir demo
+
+# The unit tests come last, so that the last line says how many there were.
+test: lint
+	@$(BIN)/lit -sv --no-progress-bar tests/lit
+	@$(BIN)/python -m pytest tests/unit
+
+lint: $(VENV)/.dev
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/basedpyright
+
+bench: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.get_conn
+
+docs: $(VENV)/.dev
+	@$(BIN)/python -m pytest tests/unit/test_docs.py
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .pytest_cache .ruff_cache
+	find . -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# One stamp per set of dependencies; each is renewed when pyproject.toml changes.
+$(VENV)/.core: pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV): symir and what it needs (a few minutes the first time) ..."
+	@$(PIP) -e .
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV): symir and the tools of its developers (a few minutes the first time) ..."
+	@$(PIP) -e '.[dev]'
+	@touch $@ $(VENV)/.core
+
+$(VENV)/.bench: pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV): symir and what the benchmarks compare with (a few minutes the first time) ..."
+	@$(PIP) -e '.[bench]'
+	@touch $@ $(VENV)/.core
+
+# A candidate counts if it runs, is new enough and brings pip along.
+$(BIN)/python:
+	@set -e; \
+	for python in $(CANDIDATES); do \
+	    if $$python -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	        echo "setting up $(VENV) with $$($$python --version) ..."; \
+	        $$python -m venv --clear $(VENV) || { rm -rf $(VENV); exit 1; }; \
+	        exit 0; \
+	    fi; \
+	done; \
+	echo "error: symir needs Python 3.11 or newer with its venv module; found none of: $(CANDIDATES)" >&2; \
+	echo "       install one (Debian: apt install python3 python3-venv) or say make PYTHON=/path/to/python" >&2; \
+	exit 1

@@ -1,0 +1,440 @@
+"""The `bt` dialect: an operator vectorised over its rows, as sparse updates of x.
+
+A function at this level has one batch, the leading dynamic dimension `?` of the
+configurations x : tensor<?xNx!bt.state>. A lane is one (row, emission) pair. Values come
+in three kinds, scalar tensor<T>, lane tensor<RxT> and batch tensor<?xRxT>; StableHLO ops
+combine values of one kind, and `bt.broadcast` stands exactly where a smaller one enters.
+`!bt.branches<R x K>` is R lanes of K writes each: x' is never dense at this level.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    DenseArrayBase,
+    IntAttr,
+    TensorType,
+    i1,
+    i32,
+    i64,
+)
+from xdsl.interfaces import HasCanonicalizationPatternsInterface
+from xdsl.ir import (
+    Attribute,
+    Dialect,
+    Operation,
+    ParametrizedAttribute,
+    SSAValue,
+    TypeAttribute,
+)
+from xdsl.irdl import (
+    AnyAttr,
+    AttrSizedOperandSegments,
+    IRDLOperation,
+    irdl_attr_definition,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    param_def,
+    prop_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+)
+from xdsl.parser import AttrParser
+from xdsl.pattern_rewriter import RewritePattern
+from xdsl.printer import Printer
+from xdsl.traits import Pure
+from xdsl.utils.exceptions import VerifyException
+
+# region Types
+
+
+@irdl_attr_definition
+class StateType(ParametrizedAttribute, TypeAttribute):
+    """The storage type of local values in x and x', bound by `bt-specialize`."""
+
+    name = "bt.state"
+
+
+@irdl_attr_definition
+class BranchesType(ParametrizedAttribute, TypeAttribute):
+    """R branch lanes with K writes each: `!bt.branches<R x K>`."""
+
+    name = "bt.branches"
+
+    lanes: IntAttr = param_def()
+    writes: IntAttr = param_def()
+
+    @classmethod
+    def get(cls, lanes: int, writes: int) -> BranchesType:
+        """Return the type of `lanes` lanes with `writes` writes each."""
+        return cls(IntAttr(lanes), IntAttr(writes))
+
+    @classmethod
+    def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:
+        with parser.in_angle_brackets():
+            lanes = parser.parse_integer(allow_negative=False)
+            parser.parse_keyword("x")
+            writes = parser.parse_integer(allow_negative=False)
+        return [IntAttr(lanes), IntAttr(writes)]
+
+    def print_parameters(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_string(f"{self.lanes.data} x {self.writes.data}")
+
+
+TENSOR = TensorType.constr(element_type=AnyAttr())
+
+
+def _tensor(value: SSAValue) -> TensorType[Attribute]:
+    return cast(TensorType[Attribute], value.type)
+
+
+def _branches(value: SSAValue) -> BranchesType:
+    return cast(BranchesType, value.type)
+
+
+def _joined(parts: Sequence[SSAValue]) -> BranchesType:
+    """Return the type of the lanes of all parts together."""
+    lanes = sum(_branches(part).lanes.data for part in parts)
+    writes = max((_branches(part).writes.data for part in parts), default=0)
+    return BranchesType.get(lanes, writes)
+
+
+def _verify_config(op: Operation, config: SSAValue) -> tuple[int, int]:
+    """Return (batch, sites) of a configuration operand."""
+    shape = _tensor(config).get_shape()
+    if len(shape) != 2:
+        raise VerifyException(
+            f"'{op.name}' takes configurations of shape (batch, sites), "
+            f"got {config.type}"
+        )
+    return shape[0], shape[1]
+
+
+def _verify_lanes(op: Operation, what: str, value: SSAValue, lanes: int) -> None:
+    """Check that a value is a scalar or has `lanes` lanes."""
+    shape = _tensor(value).get_shape()
+    if not shape or (len(shape) <= 2 and shape[-1] == lanes):
+        return
+    raise VerifyException(
+        f"'{op.name}' has {lanes} lanes, but {what} is {value.type}"
+    )
+
+
+class BranchTensorOp(IRDLOperation):
+    """Base of the ops: none has effects."""
+
+    traits = traits_def(Pure())
+
+
+# endregion
+# region Values
+
+
+@irdl_op_definition
+class GatherOp(BranchTensorOp):
+    """The local values of x at a table of sites, converted to the result's element type.
+
+    The sites are a lane table, or differ from sample to sample.
+
+    ```mlir
+    %v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<?x7xf64>
+    ```
+    """
+
+    name = "bt.gather"
+
+    config = operand_def(TENSOR)
+    sites = operand_def(TensorType.constr(element_type=i32))
+    result = result_def(TENSOR)
+
+    assembly_format = (
+        "$config `[` $sites `]` attr-dict `:` functional-type(operands, results)"
+    )
+
+    def __init__(self, config: SSAValue, sites: SSAValue, element: Attribute):
+        batch = _tensor(config).get_shape()[0]
+        lanes = _tensor(sites).get_shape()[-1]
+        result = TensorType(cast(TypeAttribute, element), [batch, lanes])
+        super().__init__(operands=[config, sites], result_types=[result])
+
+    def verify_(self) -> None:
+        batch, _ = _verify_config(self, self.config)
+        sites = _tensor(self.sites).get_shape()
+        if len(sites) not in (1, 2) or sites[:-1] not in ((), (batch,)):
+            raise VerifyException(
+                "'bt.gather' takes a lane table of sites or one per sample, "
+                f"got {self.sites.type}"
+            )
+        if _tensor(self.result).get_shape() != (batch, sites[-1]):
+            raise VerifyException(
+                f"'bt.gather' of {sites[-1]} lanes cannot have type {self.result.type}"
+            )
+
+
+@irdl_op_definition
+class BroadcastOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
+    """A value repeated up to a larger kind; `dims` are the axes that it already has.
+
+    ```mlir
+    %b = bt.broadcast %t dims = [1] : tensor<7xf64> -> tensor<?x7xf64>
+    ```
+    """
+
+    name = "bt.broadcast"
+
+    operand = operand_def(TENSOR)
+    dims = prop_def(DenseArrayBase.constr(i64))
+    result = result_def(TENSOR)
+
+    assembly_format = (
+        "$operand `dims` `=` $dims attr-dict `:` type($operand) `->` type($result)"
+    )
+
+    def __init__(self, operand: SSAValue, dims: Sequence[int], result: Attribute):
+        super().__init__(
+            operands=[operand],
+            properties={"dims": DenseArrayBase.from_list(i64, dims)},
+            result_types=[result],
+        )
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        from dialects.canonicalization.bt import ComposeBroadcasts, DropBroadcast
+
+        return (DropBroadcast(), ComposeBroadcasts())
+
+    def verify_(self) -> None:
+        operand, result = _tensor(self.operand), _tensor(self.result)
+        dims = self.dims.get_values()
+        if operand.element_type != result.element_type:
+            raise VerifyException(
+                f"'bt.broadcast' keeps the element type: {operand} -> {result}"
+            )
+        axes = result.get_shape()
+        if len(dims) != operand.get_num_dims() or list(dims) != sorted(set(dims)):
+            raise VerifyException(
+                "'bt.broadcast' needs one ascending axis of the result for each of "
+                f"the operand's: dims = {list(dims)} for {operand}"
+            )
+        if any(axis < 0 or axis >= len(axes) for axis in dims) or any(
+            axes[axis] != size
+            for axis, size in zip(dims, operand.get_shape(), strict=True)
+        ):
+            raise VerifyException(
+                f"'bt.broadcast' cannot place {operand} on the axes {list(dims)} "
+                f"of {result}"
+            )
+
+
+# endregion
+# region Branches
+
+
+@irdl_op_definition
+class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
+    """R lanes, each with K writes `(site, value)`, an amplitude and a validity bit.
+
+    In each lane x'[site_k] = value_k, in order, so that a later write wins. Invariant: a
+    write that a later one in its lane shadows carries the *source* value x[site_k], so
+    that the sum of the deltas value_k - x[site_k] is right as well. A site of -1 is no
+    site: that write does nothing. A lane that is not valid has x' = x and amplitude 0.
+
+    ```mlir
+    %b = bt.branches [%i, %j] = [%v, %w] amplitude %a valid %p
+      : [tensor<7xi32>, tensor<7xi32>] [tensor<?x7xf64>, tensor<?x7xf64>]
+        tensor<f64>, tensor<?x7xi1> -> !bt.branches<7 x 2>
+    ```
+    """
+
+    name = "bt.branches"
+
+    sites = var_operand_def(TensorType.constr(element_type=i32))
+    values = var_operand_def(TENSOR)
+    amplitude = operand_def(TENSOR)
+    valid = opt_operand_def(TensorType.constr(element_type=i1))
+    result = result_def(BranchesType)
+
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    assembly_format = (
+        "`[` $sites `]` `=` `[` $values `]` `amplitude` $amplitude "
+        "(`valid` $valid^)? attr-dict `:` `[` type($sites) `]` `[` type($values) `]` "
+        "type($amplitude) (`,` type($valid)^)? `->` type($result)"
+    )
+
+    def __init__(
+        self,
+        sites: Sequence[SSAValue],
+        values: Sequence[SSAValue],
+        amplitude: SSAValue,
+        valid: SSAValue | None,
+        lanes: int,
+    ):
+        super().__init__(
+            operands=[sites, values, amplitude, valid],
+            result_types=[BranchesType.get(lanes, len(sites))],
+        )
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        from dialects.canonicalization.bt import DropAlwaysValid
+
+        return (DropAlwaysValid(),)
+
+    def verify_(self) -> None:
+        lanes = _branches(self.result).lanes.data
+        writes = _branches(self.result).writes.data
+        if not len(self.sites) == len(self.values) == writes:
+            raise VerifyException(
+                f"'bt.branches' with {len(self.sites)} sites and {len(self.values)} "
+                f"values cannot have type {self.result.type}"
+            )
+        for what, values in (("a site", self.sites), ("a value", self.values)):
+            for value in values:
+                _verify_lanes(self, what, value, lanes)
+        _verify_lanes(self, "the amplitude", self.amplitude, lanes)
+        if self.valid is not None:
+            _verify_lanes(self, "the validity", self.valid, lanes)
+        shapes = [_tensor(value).get_shape() for value in self.operands]
+        if len({shape[0] for shape in shapes if len(shape) == 2}) > 1:
+            raise VerifyException(
+                "'bt.branches' takes operands of one batch, got "
+                + ", ".join(str(value.type) for value in self.operands)
+            )
+
+
+@irdl_op_definition
+class ConcatOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
+    """The lanes of the first operand, then those of the second, and so on.
+
+    ```mlir
+    %c = bt.concat %a, %b : !bt.branches<7 x 2>, !bt.branches<8 x 0> -> !bt.branches<15 x 2>
+    ```
+    """
+
+    name = "bt.concat"
+
+    parts = var_operand_def(BranchesType)
+    result = result_def(BranchesType)
+
+    assembly_format = "$parts attr-dict `:` type($parts) `->` type($result)"
+
+    def __init__(self, parts: Sequence[SSAValue]):
+        super().__init__(operands=[parts], result_types=[_joined(parts)])
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        from dialects.canonicalization.bt import FlattenConcat, UnwrapSingle
+
+        return (UnwrapSingle(), FlattenConcat())
+
+    def verify_(self) -> None:
+        expected = _joined(self.parts)
+        if self.result.type != expected:
+            raise VerifyException(
+                f"'bt.concat' has type {expected}, declared {self.result.type}"
+            )
+
+
+@irdl_op_definition
+class InterleaveOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
+    """The emissions of a term: rows major, emissions (the operands) minor.
+
+    ```mlir
+    %c = bt.interleave %a, %b : !bt.branches<7 x 2>, !bt.branches<7 x 0> -> !bt.branches<14 x 2>
+    ```
+    """
+
+    name = "bt.interleave"
+
+    parts = var_operand_def(BranchesType)
+    result = result_def(BranchesType)
+
+    assembly_format = "$parts attr-dict `:` type($parts) `->` type($result)"
+
+    def __init__(self, parts: Sequence[SSAValue]):
+        super().__init__(operands=[parts], result_types=[_joined(parts)])
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        from dialects.canonicalization.bt import UnwrapSingle
+
+        return (UnwrapSingle(),)
+
+    def verify_(self) -> None:
+        if len({_branches(part).lanes.data for part in self.parts}) > 1:
+            raise VerifyException(
+                "'bt.interleave' takes operands with equal numbers of lanes, got "
+                + ", ".join(str(part.type) for part in self.parts)
+            )
+        expected = _joined(self.parts)
+        if self.result.type != expected:
+            raise VerifyException(
+                f"'bt.interleave' has type {expected}, declared {self.result.type}"
+            )
+
+
+@irdl_op_definition
+class ConnectionsOp(BranchTensorOp):
+    """The dense connected configurations x' and matrix elements of all lanes.
+
+    ```mlir
+    %xp, %mels = bt.connections %x, %b
+      : (tensor<?x8x!bt.state>, !bt.branches<15 x 2>)
+      -> (tensor<?x15x8x!bt.state>, tensor<?x15xf64>)
+    ```
+    """
+
+    name = "bt.connections"
+
+    config = operand_def(TENSOR)
+    branches = operand_def(BranchesType)
+    connected = result_def(TENSOR)
+    matrix_elements = result_def(TENSOR)
+
+    assembly_format = (
+        "$config `,` $branches attr-dict `:` functional-type(operands, results)"
+    )
+
+    def __init__(self, config: SSAValue, branches: SSAValue, element: Attribute):
+        batch, sites = _tensor(config).get_shape()
+        lanes = _branches(branches).lanes.data
+        state = cast(TypeAttribute, _tensor(config).element_type)
+        super().__init__(
+            operands=[config, branches],
+            result_types=[
+                TensorType(state, [batch, lanes, sites]),
+                TensorType(cast(TypeAttribute, element), [batch, lanes]),
+            ],
+        )
+
+    def verify_(self) -> None:
+        batch, sites = _verify_config(self, self.config)
+        lanes = _branches(self.branches).lanes.data
+        connected, elements = _tensor(self.connected), _tensor(self.matrix_elements)
+        state = _tensor(self.config).element_type
+        if connected != TensorType(
+            cast(TypeAttribute, state), [batch, lanes, sites]
+        ) or elements.get_shape() != (batch, lanes):
+            raise VerifyException(
+                f"'bt.connections' of {self.config.type} and {self.branches.type} "
+                f"cannot have types {connected}, {elements}"
+            )
+
+
+# endregion
+
+BATCH = DYNAMIC_INDEX
+"""The batch dimension before `bt-specialize`."""
+
+Bt = Dialect(
+    "bt",
+    [GatherOp, BroadcastOp, BranchesOp, ConcatOp, InterleaveOp, ConnectionsOp],
+    [StateType, BranchesType],
+)

@@ -1,0 +1,1 @@
+"""Rewrite patterns that the ops of a dialect offer to the `canonicalize` pass."""

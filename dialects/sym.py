@@ -1,0 +1,885 @@
+"""The `sym` dialect: a quantum operator as a physicist writes it.
+
+An operator is a list of terms. A term iterates over the rows of a table; for each row it
+reads the source configuration x, builds a connected configuration x' and emits it with
+the matrix element <x|O|x'>. Configurations are immutable SSA values, so *which*
+configuration is read is plain from the operand, and every op but `sym.emit` is pure.
+Scalar mathematics is StableHLO on 0-d tensors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+import numpy as np
+from xdsl.dialects.builtin import (
+    I1,
+    ArrayAttr,
+    ComplexType,
+    DenseIntOrFPElementsAttr,
+    Float32Type,
+    Float64Type,
+    StringAttr,
+    SymbolNameConstraint,
+    TensorType,
+    UnitAttr,
+    i1,
+    i32,
+)
+from xdsl.interfaces import HasCanonicalizationPatternsInterface
+from xdsl.ir import (
+    Attribute,
+    Block,
+    Data,
+    Dialect,
+    Operation,
+    ParametrizedAttribute,
+    Region,
+    SSAValue,
+    TypeAttribute,
+)
+from xdsl.irdl import (
+    AnyAttr,
+    IRDLOperation,
+    eq,
+    irdl_attr_definition,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    opt_prop_def,
+    param_def,
+    prop_def,
+    region_def,
+    result_def,
+    traits_def,
+)
+from xdsl.parser import AttrParser, Parser
+from xdsl.pattern_rewriter import RewritePattern
+from xdsl.printer import Printer
+from xdsl.traits import (
+    HasParent,
+    IsolatedFromAbove,
+    NoTerminator,
+    Pure,
+    SymbolOpInterface,
+)
+from xdsl.utils.exceptions import VerifyException
+
+from dialects.tables import LocalSpace, RowTable
+
+# region Types and attributes
+
+_INTEGERS_UP_TO = 2**53
+"""Below it a float that is an integer is printed as one."""
+
+
+@irdl_attr_definition
+class ConfigType(ParametrizedAttribute, TypeAttribute):
+    """A configuration of the lattice: one local value per site."""
+
+    name = "sym.config"
+
+
+@irdl_attr_definition
+class SiteType(ParametrizedAttribute, TypeAttribute):
+    """A site of the lattice."""
+
+    name = "sym.site"
+
+
+def _parse_number(parser: AttrParser) -> float:
+    return float(parser.parse_number(allow_boolean=False))
+
+
+def _print_number(printer: Printer, value: float) -> None:
+    if value.is_integer() and abs(value) < _INTEGERS_UP_TO:
+        printer.print_string(str(int(value)))
+        return
+    mantissa, e, exponent = repr(float(value)).partition("e")
+    # a float of MLIR has a point: 1e-05 would be read as 1
+    point = "" if "." in mantissa else ".0"
+    printer.print_string(f"{mantissa}{point}{e}{exponent}")
+
+
+@irdl_attr_definition
+class SpaceAttr(Data[LocalSpace]):
+    """The number of sites and the allowed local values, per site where they differ.
+
+    Printed `#sym.space<4 x [0, 1, 2]>`, or with one list per site where they differ:
+    `#sym.space<2 x [0, 1], [0, 1, 2]>`.
+    """
+
+    name = "sym.space"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> LocalSpace:
+        with parser.in_angle_brackets():
+            position = parser.pos
+            sites = parser.parse_integer(allow_boolean=False, allow_negative=False)
+            parser.parse_keyword("x")
+            local_states = parser.parse_comma_separated_list(
+                parser.Delimiter.NONE,
+                lambda: tuple(
+                    parser.parse_comma_separated_list(
+                        parser.Delimiter.SQUARE, lambda: _parse_number(parser)
+                    )
+                ),
+            )
+        space = LocalSpace(sites, tuple(local_states))
+        if message := _space_error(space):
+            parser.raise_error(message, position, parser.pos)
+        return space
+
+    def print_parameter(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_string(f"{self.data.sites} x ")
+            printer.print_list(
+                self.data.local_states, lambda states: _print_states(printer, states)
+            )
+
+    def verify(self) -> None:
+        if message := _space_error(self.data):
+            raise VerifyException(message)
+
+
+def _print_states(printer: Printer, states: Sequence[float]) -> None:
+    with printer.in_square_brackets():
+        printer.print_list(states, lambda value: _print_number(printer, value))
+
+
+def _space_error(space: LocalSpace) -> str | None:
+    """Say what is wrong with a space, or None."""
+    if space.sites < 1:
+        return f"a space needs at least one site, got {space.sites}"
+    if len(space.local_states) not in (1, space.sites):
+        return (
+            "a space needs one list of local values, or one per site: "
+            f"{space.sites} sites, {len(space.local_states)} lists"
+        )
+    for states in space.local_states:
+        if not states:
+            return "a site needs at least one local value"
+        if not np.isfinite(states).all():
+            return f"local values must be finite, got {list(states)}"
+        if any(a >= b for a, b in zip(states, states[1:], strict=False)):
+            return f"local values must ascend and differ, got {list(states)}"
+    return None
+
+
+@irdl_attr_definition
+class RowsAttr(Data[RowTable]):
+    """The rows that a term iterates over: one site number per label.
+
+    Printed `#sym.rows<[0, 1], [1, 2]>`; a term without labels has the single row
+    `#sym.rows<[]>`; a table without rows is `#sym.rows<0 x 2>`. A printer that has an
+    `elide_rows_over` attribute leaves out the middle of longer tables.
+    """
+
+    name = "sym.rows"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> RowTable:
+        with parser.in_angle_brackets():
+            position = parser.pos
+            count = parser.parse_optional_integer(allow_boolean=False)
+            if count is not None:
+                parser.parse_keyword("x")
+                labels = parser.parse_integer(allow_boolean=False, allow_negative=False)
+                if count != 0:
+                    parser.raise_error(
+                        "only a table without rows is written `0 x labels`",
+                        position,
+                        parser.pos,
+                    )
+                return RowTable(0, labels, b"")
+            rows = parser.parse_comma_separated_list(
+                parser.Delimiter.NONE, lambda: _parse_row(parser)
+            )
+            if len({len(row) for row in rows}) > 1:
+                parser.raise_error("rows of unequal length", position, parser.pos)
+            try:
+                return RowTable.from_rows(rows, labels=len(rows[0]))
+            except ValueError as error:
+                parser.raise_error(str(error), position, parser.pos)
+
+    def print_parameter(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_string(self._text(getattr(printer, "elide_rows_over", None)))
+
+    def _text(self, elide_over: int | None) -> str:
+        table = self.data
+        if not table.rows:
+            return f"0 x {table.labels}"
+        # four rows are shown of an elided table
+        if elide_over is None or table.rows <= max(elide_over, 4):
+            return ", ".join(str(row) for row in table)
+        head, tail = table.array[:3].tolist(), table.array[-1:].tolist()
+        shown = [str(row) for row in head]
+        return ", ".join([*shown, f"... {table.rows - 4} more ...", str(tail[0])])
+
+    def verify(self) -> None:
+        table = self.data
+        if len(table.data) != 4 * table.rows * table.labels:
+            raise VerifyException(
+                f"a table of {table.rows} rows and {table.labels} labels cannot have "
+                f"{len(table.data)} bytes"
+            )
+
+
+def _parse_row(parser: AttrParser) -> list[int]:
+    if parser.parse_optional_characters("...") is not None:
+        parser.raise_error("elided rows cannot be parsed: print the table in full")
+    return parser.parse_comma_separated_list(
+        parser.Delimiter.SQUARE,
+        lambda: parser.parse_integer(allow_boolean=False, allow_negative=True),
+    )
+
+
+@irdl_attr_definition
+class ColumnAttr(ParametrizedAttribute):
+    """Data of a term, one scalar per row: `#sym.column<"J", dense<..> : tensor<Rxf64>>`."""
+
+    name = "sym.column"
+
+    label: StringAttr = param_def()
+    values: DenseIntOrFPElementsAttr = param_def()
+
+
+# endregion
+# region Constraints
+
+REAL_TYPES = (Float32Type(), Float64Type())
+ELEMENT_TYPES = (*REAL_TYPES, *(ComplexType(t) for t in REAL_TYPES))
+
+NO_SHAPE: ArrayAttr = ArrayAttr(())
+SCALAR = TensorType.constr(element_type=AnyAttr(), shape=eq(NO_SHAPE))
+PREDICATE: TensorType[I1] = TensorType(i1, [])
+INDEX = TensorType(i32, [])
+
+
+def real_type(element: Attribute) -> Attribute:
+    """Return the type of real numbers that goes with an operator's element type."""
+    return element.element_type if isinstance(element, ComplexType) else element
+
+
+def operator_of(op: Operation) -> OperatorOp:
+    """Return the operator around an op."""
+    parent = op.parent_op()
+    while parent is not None:
+        if isinstance(parent, OperatorOp):
+            return _complete(parent)
+        parent = parent.parent_op()
+    raise VerifyException(f"'{op.name}' must be inside of a sym.operator")
+
+
+def _complete(operator: OperatorOp) -> OperatorOp:
+    # an operator is verified after the ops inside of it, which read these two
+    for name, kind in (("space", SpaceAttr), ("element", TypeAttribute)):
+        if not isinstance(operator.properties.get(name), kind):
+            raise VerifyException(f"the sym.operator has no property '{name}'")
+    return operator
+
+
+# endregion
+# region Structure
+
+
+@irdl_op_definition
+class OperatorOp(IRDLOperation):
+    """An operator: its parameters, space, element type, and its terms.
+
+    The block arguments are the parameters (free symbols), each with the name that users
+    bind it by and an optional default. `hermitian` is the author's claim.
+
+    ```mlir
+    sym.operator @tfim(%h "h" : tensor<f64> = dense<1.0>)
+        space #sym.space<8 x [-1, 1]> element f64 hermitian {
+      ...
+    }
+    ```
+    """
+
+    name = "sym.operator"
+
+    sym_name = prop_def(SymbolNameConstraint())
+    space = prop_def(SpaceAttr)
+    element = prop_def(TypeAttribute)
+    hermitian = opt_prop_def(UnitAttr)
+    parameter_names = prop_def(ArrayAttr[StringAttr])
+    defaults = prop_def(ArrayAttr[DenseIntOrFPElementsAttr | UnitAttr])
+    """The default of each parameter; `unit` where it has none."""
+    body = region_def("single_block")
+
+    traits = traits_def(SymbolOpInterface(), IsolatedFromAbove(), NoTerminator())
+
+    def __init__(
+        self,
+        name: str,
+        space: SpaceAttr,
+        element: TypeAttribute,
+        body: Region | Block,
+        *,
+        hermitian: bool = False,
+        parameter_names: Iterable[str] = (),
+        defaults: Iterable[DenseIntOrFPElementsAttr | None] = (),
+    ):
+        super().__init__(
+            properties={
+                "sym_name": StringAttr(name),
+                "space": space,
+                "element": element,
+                "hermitian": UnitAttr() if hermitian else None,
+                "parameter_names": ArrayAttr(StringAttr(n) for n in parameter_names),
+                "defaults": ArrayAttr(
+                    UnitAttr() if default is None else default for default in defaults
+                ),
+            },
+            regions=[body if isinstance(body, Region) else Region(body)],
+        )
+
+    @property
+    def terms(self) -> tuple[TermOp, ...]:
+        """The terms in order."""
+        return tuple(cast(TermOp, op) for op in self.body.block.ops)
+
+    def print(self, printer: Printer) -> None:
+        printer.print_string(" ")
+        printer.print_symbol_name(self.sym_name.data)
+        with printer.in_parens():
+            printer.print_list(
+                zip(
+                    self.body.block.args,
+                    self.parameter_names,
+                    self.defaults,
+                    strict=True,
+                ),
+                lambda parameter: _print_parameter(printer, *parameter),
+            )
+        printer.print_string(" space ")
+        printer.print_attribute(self.space)
+        printer.print_string(" element ")
+        printer.print_attribute(self.element)
+        if self.hermitian is not None:
+            printer.print_string(" hermitian")
+        printer.print_op_attributes(self.attributes, print_keyword=True)
+        printer.print_string(" ")
+        printer.print_region(
+            self.body, print_entry_block_args=False, print_empty_block=False
+        )
+
+    @classmethod
+    def parse(cls, parser: Parser) -> OperatorOp:
+        name = parser.parse_symbol_name().data
+        parameters = parser.parse_comma_separated_list(
+            parser.Delimiter.PAREN, lambda: _parse_parameter(parser)
+        )
+        parser.parse_keyword("space")
+        space = parser.parse_attribute()
+        if not isinstance(space, SpaceAttr):
+            parser.raise_error(f"expected a #sym.space attribute, got {space}")
+        parser.parse_keyword("element")
+        element = parser.parse_type()
+        hermitian = parser.parse_optional_keyword("hermitian") is not None
+        attributes = parser.parse_optional_attr_dict_with_keyword()
+        body = parser.parse_region([argument for argument, _, _ in parameters])
+        op = cls(
+            name,
+            space,
+            cast(TypeAttribute, element),
+            body,
+            hermitian=hermitian,
+            parameter_names=[label for _, label, _ in parameters],
+            defaults=[default for _, _, default in parameters],
+        )
+        if attributes is not None:
+            op.attributes |= attributes.data
+        return op
+
+    def verify_(self) -> None:
+        if self.element not in ELEMENT_TYPES:
+            raise VerifyException(
+                "the element type of an operator is f32, f64, complex<f32> or "
+                f"complex<f64>, got {self.element}"
+            )
+        self._verify_parameters()
+        names = set[str]()
+        for op in self.body.block.ops:
+            if not isinstance(op, TermOp):
+                raise VerifyException(
+                    f"an operator holds sym.term ops only, got '{op.name}'"
+                )
+            if op.sym_name.data in names:
+                raise VerifyException(f"two terms are named @{op.sym_name.data}")
+            names.add(op.sym_name.data)
+
+    def _verify_parameters(self) -> None:
+        arguments = self.body.block.args
+        names = [name.data for name in self.parameter_names]
+        if not len(arguments) == len(names) == len(self.defaults):
+            raise VerifyException(
+                f"{len(arguments)} parameters, {len(names)} names, "
+                f"{len(self.defaults)} defaults"
+            )
+        if len(set(names)) != len(names):
+            raise VerifyException(f"two parameters share a name: {names}")
+        scalars = (real_type(self.element), self.element)
+        for name, argument, default in zip(
+            names, arguments, self.defaults, strict=True
+        ):
+            allowed = [TensorType(cast(TypeAttribute, t), []) for t in scalars]
+            if argument.type not in allowed:
+                raise VerifyException(
+                    f'parameter "{name}" must be a scalar of the element type '
+                    f"{self.element}, got {argument.type}"
+                )
+            if isinstance(default, UnitAttr):
+                continue
+            if default.type != argument.type:
+                raise VerifyException(
+                    f'the default of parameter "{name}" has type {default.type}, '
+                    f"expected {argument.type}"
+                )
+
+
+Parameter = tuple[Parser.Argument, str, DenseIntOrFPElementsAttr | None]
+
+
+def _parse_parameter(parser: Parser) -> Parameter:
+    unresolved = parser.parse_argument(expect_type=False)
+    label = parser.parse_str_literal()
+    parser.parse_punctuation(":")
+    kind = parser.parse_type()
+    default = None
+    if parser.parse_optional_punctuation("=") is not None:
+        parser.parse_keyword("dense")
+        if not isinstance(kind, TensorType):
+            parser.raise_error(f"expected a tensor type, got {kind}")
+        default = parser.parse_dense_int_or_fp_elements_attr(kind)
+    return unresolved.resolve(kind), label, default
+
+
+def _print_parameter(
+    printer: Printer,
+    argument: SSAValue,
+    label: StringAttr,
+    default: DenseIntOrFPElementsAttr | UnitAttr,
+) -> None:
+    printer.print_ssa_value(argument)
+    printer.print_string(" ")
+    printer.print_string_literal(label.data)
+    printer.print_string(" : ")
+    printer.print_attribute(argument.type)
+    if isinstance(default, UnitAttr):
+        return
+    printer.print_string(" = ")
+    default.print_without_type(printer)
+
+
+@irdl_op_definition
+class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
+    """A part of an operator: the rows it iterates over, and what each row emits.
+
+    The block arguments are the source configuration x, one site per label, and one
+    scalar per data column.
+
+    ```mlir
+    sym.term @flip over #sym.rows<[0], [1], [2]> {
+    ^bb0(%x : !sym.config, %i : !sym.site):
+      ...
+    }
+    ```
+    """
+
+    name = "sym.term"
+
+    sym_name = prop_def(SymbolNameConstraint())
+    rows = prop_def(RowsAttr)
+    columns = opt_prop_def(ArrayAttr[ColumnAttr])
+    body = region_def("single_block")
+
+    traits = traits_def(HasParent(OperatorOp), NoTerminator(), SymbolOpInterface())
+
+    assembly_format = (
+        "$sym_name `over` qualified($rows) (`data` $columns^)? attr-dict-with-keyword $body"
+    )
+
+    def __init__(
+        self,
+        name: str,
+        rows: RowsAttr,
+        body: Region | Block,
+        columns: Sequence[ColumnAttr] = (),
+    ):
+        super().__init__(
+            properties={
+                "sym_name": StringAttr(name),
+                "rows": rows,
+                "columns": ArrayAttr(columns) if columns else None,
+            },
+            regions=[body if isinstance(body, Region) else Region(body)],
+        )
+
+    @property
+    def source(self) -> SSAValue:
+        """The source configuration x."""
+        return self.body.block.args[0]
+
+    @property
+    def sites(self) -> tuple[SSAValue, ...]:
+        """The labels."""
+        return tuple(self.body.block.args[1 : 1 + self.rows.data.labels])
+
+    @property
+    def data_columns(self) -> tuple[ColumnAttr, ...]:
+        """The data columns, possibly none."""
+        return self.columns.data if self.columns is not None else ()
+
+    @property
+    def emissions(self) -> tuple[EmitOp, ...]:
+        """The emissions in order."""
+        return tuple(op for op in self.body.block.ops if isinstance(op, EmitOp))
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        from dialects.canonicalization.sym import DropEmptyTerm
+
+        return (DropEmptyTerm(),)
+
+    def verify_(self) -> None:
+        operator = operator_of(self)
+        self._verify_arguments()
+        self._verify_rows(operator.space.data)
+        self._verify_scalars(operator.element)
+        if not self.emissions:
+            raise VerifyException(f"term @{self.sym_name.data} emits nothing")
+
+    def _verify_arguments(self) -> None:
+        name, rows = self.sym_name.data, self.rows.data
+        expected: list[Attribute] = [ConfigType(), *[SiteType()] * rows.labels]
+        for column in self.data_columns:
+            shape = column.values.get_shape()
+            if shape != (rows.rows,):
+                raise VerifyException(
+                    f'data "{column.label.data}" of term @{name} has shape '
+                    f"{list(shape)}, expected one value for each of {rows.rows} rows"
+                )
+            kind = cast(TypeAttribute, column.values.get_element_type())
+            expected.append(TensorType(kind, []))
+        found = [argument.type for argument in self.body.block.args]
+        if found != expected:
+            raise VerifyException(
+                f"term @{name} must have the block arguments "
+                f"({', '.join(map(str, expected))}), "
+                f"got ({', '.join(map(str, found))})"
+            )
+
+    def _verify_rows(self, space: LocalSpace) -> None:
+        table = self.rows.data.array
+        outside = (table < 0) | (table >= space.sites)
+        if outside.any():
+            row = int(np.argmax(outside.any(axis=1)))
+            raise VerifyException(
+                f"row {row} of term @{self.sym_name.data} is {table[row].tolist()}, "
+                f"but the lattice has sites 0 to {space.sites - 1}"
+            )
+
+    def _verify_scalars(self, element: Attribute) -> None:
+        types = (i1, i32, real_type(element), element)
+        allowed = {TensorType(cast(TypeAttribute, kind), []) for kind in types}
+        for column, argument in zip(
+            self.data_columns, self.body.block.args[1 + len(self.sites) :], strict=True
+        ):
+            if argument.type not in allowed:
+                raise VerifyException(
+                    f'data "{column.label.data}" of term @{self.sym_name.data} has '
+                    f"scalars {argument.type} in an operator with element type {element}"
+                )
+        for op in self.body.block.walk():
+            for value in (*op.operands, *op.results):
+                kind = value.type
+                if not isinstance(kind, TensorType) or kind in allowed:
+                    continue
+                raise VerifyException(
+                    f"'{op.name}' in term @{self.sym_name.data} computes with {kind} "
+                    f"in an operator with element type {element}: a term computes with "
+                    f"scalars of {', '.join(map(str, dict.fromkeys(types)))}"
+                )
+
+
+@irdl_op_definition
+class EmitOp(IRDLOperation, HasCanonicalizationPatternsInterface):
+    """Contribute the branch (x', <x|O|x'>) for each row whose predicate holds.
+
+    ```mlir
+    sym.emit %y, %amplitude if %p tag "hop" : tensor<f64>
+    ```
+    """
+
+    name = "sym.emit"
+
+    config = operand_def(ConfigType())
+    amplitude = operand_def(SCALAR)
+    predicate = opt_operand_def(eq(PREDICATE))
+    tag = opt_prop_def(StringAttr)
+
+    traits = traits_def(HasParent(TermOp))
+
+    assembly_format = (
+        "$config `,` $amplitude (`if` $predicate^)? (`tag` $tag^)? attr-dict "
+        "`:` type($amplitude)"
+    )
+
+    def __init__(
+        self,
+        config: SSAValue,
+        amplitude: SSAValue,
+        predicate: SSAValue | None = None,
+        tag: str | None = None,
+    ):
+        super().__init__(
+            operands=[config, amplitude, predicate],
+            properties={"tag": None if tag is None else StringAttr(tag)},
+        )
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        from dialects.canonicalization.sym import DropTruePredicate
+
+        return (DropTruePredicate(),)
+
+    def verify_(self) -> None:
+        element = operator_of(self).element
+        kind = cast(TensorType[Attribute], self.amplitude.type).element_type
+        if kind != element:
+            raise VerifyException(
+                f"the amplitude has type {self.amplitude.type}, expected a scalar of "
+                f"the operator's element type {element}"
+            )
+
+
+# endregion
+# region Reads
+
+
+class SymPureOp(IRDLOperation):
+    """Base of everything without effects."""
+
+    traits = traits_def(Pure())
+
+
+@irdl_op_definition
+class ReadOp(SymPureOp, HasCanonicalizationPatternsInterface):
+    """The local value c[i] of a configuration.
+
+    ```mlir
+    %v = sym.read %c[%i] : tensor<f64>
+    ```
+    """
+
+    name = "sym.read"
+
+    config = operand_def(ConfigType())
+    site = operand_def(SiteType())
+    result = result_def(SCALAR)
+
+    assembly_format = "$config `[` $site `]` attr-dict `:` type($result)"
+
+    def __init__(self, config: SSAValue, site: SSAValue, result_type: Attribute):
+        super().__init__(operands=[config, site], result_types=[result_type])
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        from dialects.canonicalization.sym import ForwardWriteToRead
+
+        return (ForwardWriteToRead(),)
+
+    def verify_(self) -> None:
+        _verify_local_value(self, self.result.type)
+
+
+@irdl_op_definition
+class IndexOp(SymPureOp):
+    """The number of a site.
+
+    ```mlir
+    %n = sym.index %i
+    ```
+    """
+
+    name = "sym.index"
+
+    site = operand_def(SiteType())
+    result = result_def(INDEX)
+
+    assembly_format = "$site attr-dict"
+
+    def __init__(self, site: SSAValue):
+        super().__init__(operands=[site], result_types=[INDEX])
+
+
+@irdl_op_definition
+class AllowedOp(SymPureOp):
+    """Whether a value is an allowed local value of a site of the operator's space.
+
+    ```mlir
+    %ok = sym.allowed %v at %i : tensor<f64>
+    ```
+    """
+
+    name = "sym.allowed"
+
+    value = operand_def(SCALAR)
+    site = operand_def(SiteType())
+    result = result_def(PREDICATE)
+
+    assembly_format = "$value `at` $site attr-dict `:` type($value)"
+
+    def __init__(self, value: SSAValue, site: SSAValue):
+        super().__init__(operands=[value, site], result_types=[PREDICATE])
+
+    def verify_(self) -> None:
+        _verify_local_value(self, self.value.type)
+
+
+def _verify_local_value(op: Operation, kind: Attribute) -> None:
+    real = real_type(operator_of(op).element)
+    if kind != TensorType(cast(TypeAttribute, real), []):
+        raise VerifyException(
+            f"'{op.name}' takes local values as tensor<{real}>, got {kind}"
+        )
+
+
+# endregion
+# region Updates
+
+
+@irdl_op_definition
+class WriteOp(SymPureOp, HasCanonicalizationPatternsInterface):
+    """The configuration c with c[i] = v.
+
+    ```mlir
+    %d = sym.write %c[%i], %v : tensor<f64>
+    ```
+    """
+
+    name = "sym.write"
+
+    config = operand_def(ConfigType())
+    site = operand_def(SiteType())
+    value = operand_def(SCALAR)
+    result = result_def(ConfigType())
+
+    assembly_format = "$config `[` $site `]` `,` $value attr-dict `:` type($value)"
+
+    def __init__(self, config: SSAValue, site: SSAValue, value: SSAValue):
+        super().__init__(operands=[config, site, value], result_types=[ConfigType()])
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        from dialects.canonicalization.sym import (
+            DropOverwrittenWrite,
+            DropWriteOfRead,
+        )
+
+        return (DropWriteOfRead(), DropOverwrittenWrite())
+
+    def verify_(self) -> None:
+        _verify_local_value(self, self.value.type)
+
+
+@irdl_op_definition
+class ShiftOp(SymPureOp):
+    """The configuration c with c[i] = c[i] + d.
+
+    ```mlir
+    %e = sym.shift %c[%i] by %d : tensor<f64>
+    ```
+    """
+
+    name = "sym.shift"
+
+    config = operand_def(ConfigType())
+    site = operand_def(SiteType())
+    amount = operand_def(SCALAR)
+    result = result_def(ConfigType())
+
+    assembly_format = "$config `[` $site `]` `by` $amount attr-dict `:` type($amount)"
+
+    def __init__(self, config: SSAValue, site: SSAValue, amount: SSAValue):
+        super().__init__(operands=[config, site, amount], result_types=[ConfigType()])
+
+    def verify_(self) -> None:
+        _verify_local_value(self, self.amount.type)
+
+
+@irdl_op_definition
+class SwapOp(SymPureOp):
+    """The configuration c with c[i] and c[j] exchanged.
+
+    ```mlir
+    %d = sym.swap %c[%i, %j]
+    ```
+    """
+
+    name = "sym.swap"
+
+    config = operand_def(ConfigType())
+    first = operand_def(SiteType())
+    second = operand_def(SiteType())
+    result = result_def(ConfigType())
+
+    assembly_format = "$config `[` $first `,` $second `]` attr-dict"
+
+    def __init__(self, config: SSAValue, first: SSAValue, second: SSAValue):
+        super().__init__(operands=[config, first, second], result_types=[ConfigType()])
+
+
+@irdl_op_definition
+class SelectOp(SymPureOp, HasCanonicalizationPatternsInterface):
+    """The configuration a where a predicate holds, b where it does not.
+
+    ```mlir
+    %c = sym.select %p, %a, %b
+    ```
+    """
+
+    name = "sym.select"
+
+    predicate = operand_def(eq(PREDICATE))
+    on_true = operand_def(ConfigType())
+    on_false = operand_def(ConfigType())
+    result = result_def(ConfigType())
+
+    assembly_format = "$predicate `,` $on_true `,` $on_false attr-dict"
+
+    def __init__(self, predicate: SSAValue, on_true: SSAValue, on_false: SSAValue):
+        super().__init__(
+            operands=[predicate, on_true, on_false], result_types=[ConfigType()]
+        )
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        from dialects.canonicalization.sym import FoldSelect
+
+        return (FoldSelect(),)
+
+
+# endregion
+
+Sym = Dialect(
+    "sym",
+    [
+        OperatorOp,
+        TermOp,
+        EmitOp,
+        ReadOp,
+        IndexOp,
+        AllowedOp,
+        WriteOp,
+        ShiftOp,
+        SwapOp,
+        SelectOp,
+    ],
+    [ConfigType, SiteType, SpaceAttr, RowsAttr, ColumnAttr],
+)

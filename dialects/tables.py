@@ -1,0 +1,99 @@
+"""Plain data behind the attributes of `sym`: local spaces and row tables.
+
+Nothing here knows of xDSL; the attributes in `dialects.sym` wrap these values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+IntArray = npt.NDArray[np.int32]
+FloatArray = npt.NDArray[np.float64]
+
+_SMALLEST, _LARGEST = np.iinfo(np.int32).min, np.iinfo(np.int32).max
+
+
+@dataclass(frozen=True)
+class LocalSpace:
+    """The allowed local values of every site of a lattice.
+
+    `local_states` has one ascending tuple of values when all sites are alike, and one
+    per site otherwise.
+    """
+
+    sites: int
+    local_states: tuple[tuple[float, ...], ...]
+
+    @property
+    def is_uniform(self) -> bool:
+        return len(self.local_states) == 1
+
+    def at(self, site: int) -> tuple[float, ...]:
+        """Return the allowed values of one site."""
+        return self.local_states[0 if self.is_uniform else site]
+
+    @cached_property
+    def kinds(self) -> tuple[tuple[tuple[float, ...], ...], IntArray]:
+        """The distinct local state tuples, and the number of each site's tuple."""
+        distinct = tuple(dict.fromkeys(self.local_states))
+        if self.is_uniform:
+            return distinct, np.zeros(self.sites, np.int32)
+        number = {states: k for k, states in enumerate(distinct)}
+        return distinct, np.array([number[s] for s in self.local_states], np.int32)
+
+
+@dataclass(frozen=True)
+class RowTable:
+    """An immutable table of `rows` x `labels` site numbers, kept as bytes.
+
+    Tables of 10^6 rows are compared, hashed and passed on as fast as their bytes.
+    """
+
+    rows: int
+    labels: int
+    data: bytes
+
+    @classmethod
+    def from_rows(cls, rows: npt.ArrayLike, labels: int | None = None) -> RowTable:
+        """Build a table from a (rows, labels) array of integers.
+
+        `labels` says how many there are where no row does. Raises ValueError for
+        anything but a rectangle of integers that fit into 32 bits.
+        """
+        array = np.asarray(rows)
+        if array.ndim == 1 and array.size == 0:
+            array = array.reshape(0, labels or 0)
+        if array.ndim != 2 or labels not in (None, array.shape[1]):
+            raise ValueError(
+                f"expected an array of shape (rows, {labels or 'labels'}), "
+                f"got shape {array.shape}"
+            )
+        if array.size and array.dtype.kind not in "iu":
+            raise ValueError(f"expected integers, got {array.dtype}")
+        # a silent wrap would turn a site outside of the lattice into one inside
+        if array.size and (array.min() < _SMALLEST or array.max() > _LARGEST):
+            raise ValueError("site numbers must fit into 32 bits")
+        table = np.ascontiguousarray(array, dtype="<i4")
+        return cls(table.shape[0], table.shape[1], table.tobytes())
+
+    @cached_property
+    def array(self) -> IntArray:
+        """The table as a read-only (rows, labels) array."""
+        return np.frombuffer(self.data, "<i4").reshape(self.rows, self.labels)
+
+    def column(self, label: int) -> IntArray:
+        """Return the site numbers of one label, one per row."""
+        return np.ascontiguousarray(self.array[:, label])
+
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        rows: Any = self.array.tolist()
+        return iter(rows)
+
+    def __len__(self) -> int:
+        return self.rows

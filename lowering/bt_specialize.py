@@ -1,0 +1,96 @@
+"""`bt-specialize{batch=1024 state=i8}`: bind the batch size and the state type.
+
+Everything before this pass runs once per operator, everything after it once per shape.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import (
+    BFloat16Type,
+    Float16Type,
+    Float32Type,
+    Float64Type,
+    FunctionType,
+    IntegerType,
+    ModuleOp,
+    Signedness,
+    TensorType,
+)
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+from xdsl.utils.exceptions import PassFailedException
+
+from dialects import bt
+from dialects.stablehlo import tensor
+
+STATE_TYPES: dict[str, Attribute] = {
+    "i1": IntegerType(1),
+    **{f"i{width}": IntegerType(width) for width in (8, 16, 32, 64)},
+    **{
+        f"ui{width}": IntegerType(width, Signedness.UNSIGNED)
+        for width in (8, 16, 32, 64)
+    },
+    "f16": Float16Type(),
+    "bf16": BFloat16Type(),
+    "f32": Float32Type(),
+    "f64": Float64Type(),
+}
+"""The element types that configurations may be stored in."""
+
+
+@dataclass(frozen=True)
+class BtSpecializePass(ModulePass):
+    """Replace the dynamic batch dimension and `!bt.state` by concrete ones."""
+
+    name = "bt-specialize"
+
+    batch: int
+    state: str = "i8"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        if self.state not in STATE_TYPES:
+            raise PassFailedException(
+                f"{self.name}: unknown state type '{self.state}', expected one of "
+                + ", ".join(STATE_TYPES)
+            )
+        if self.batch < 0:
+            raise PassFailedException(
+                f"{self.name}: the batch size must not be negative, got {self.batch}"
+            )
+        for function in op.walk():
+            if isinstance(function, FuncOp):
+                self._specialize(function)
+
+    def _specialize(self, function: FuncOp) -> None:
+        for block in function.body.blocks:
+            for argument in list(block.args):
+                self._retype(argument)
+        for op in function.body.walk():
+            for result in list(op.results):
+                self._retype(result)
+        kind = function.function_type
+        function.function_type = FunctionType.from_lists(
+            [self._bound(t) for t in kind.inputs],
+            [self._bound(t) for t in kind.outputs],
+        )
+
+    def _retype(self, value: SSAValue) -> None:
+        bound = self._bound(value.type)
+        if bound != value.type:
+            Rewriter.replace_value_with_new_type(value, bound)
+
+    def _bound(self, kind: Attribute) -> Attribute:
+        if not isinstance(kind, TensorType):
+            return kind
+        shaped = cast(TensorType[Attribute], kind)
+        element = shaped.element_type
+        if isinstance(element, bt.StateType):
+            element = STATE_TYPES[self.state]
+        shape = [self.batch if n == bt.BATCH else n for n in shaped.get_shape()]
+        return tensor(element, shape)

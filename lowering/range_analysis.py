@@ -1,0 +1,259 @@
+"""Can an update leave the space? Decided by evaluating it at every reachable point.
+
+The value that a write stores depends on the local values of a few sites. All their joint
+values, in every kind of row that the table has (which labels alias, which local spaces
+the sites have), are enumerated, those that the predicate excludes are left out, and the
+value is computed at the rest. Where the enumeration would be too large, or the value
+depends on a run-time parameter or on an op that may be rounded differently elsewhere,
+the answer is "cannot prove it".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.ir import Operation, SSAValue
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects import sym
+from dialects.stablehlo import constant_of, dtype_of, to_numpy
+from lowering.evaluate import evaluate
+from lowering.sites import column_of
+
+Array = npt.NDArray[Any]
+
+MAX_POINTS = 1 << 18
+"""The largest number of (row kind, joint local values) points to evaluate."""
+
+
+def conjuncts(predicate: SSAValue | None) -> list[SSAValue]:
+    """Return the parts of a conjunction."""
+    if predicate is None:
+        return []
+    if isinstance(predicate.owner, hlo.AndOp):
+        return conjuncts(predicate.owner.lhs) + conjuncts(predicate.owner.rhs)
+    return [predicate]
+
+
+@dataclass
+class _Slice:
+    """What a set of values depends on."""
+
+    reads: list[SSAValue] = field(default_factory=list[SSAValue])
+    """The sites that are read."""
+    indices: list[SSAValue] = field(default_factory=list[SSAValue])
+    """The sites whose number matters beyond whether two of them are equal."""
+    compared: list[SSAValue] = field(default_factory=list[SSAValue])
+    """The sites whose numbers are compared for equality."""
+    columns: list[SSAValue] = field(default_factory=list[SSAValue])
+    """The data columns."""
+    known: bool = True
+    """Whether everything in the slice can be evaluated."""
+
+
+def _backward_slice(term: sym.TermOp, values: Iterable[SSAValue]) -> _Slice:
+    result = _Slice()
+    columns = term.body.block.args[1 + term.rows.data.labels :]
+    seen = set[SSAValue]()
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        if value in seen:
+            continue
+        seen.add(value)
+        owner = value.owner
+        if value in columns:
+            result.columns.append(value)
+        elif not isinstance(owner, Operation):
+            result.known = False
+        elif isinstance(owner, sym.ReadOp):
+            result.reads.append(owner.site)
+        elif isinstance(owner, sym.IndexOp):
+            result.indices.append(owner.site)
+        elif _compares_indices(owner):
+            result.compared.extend(_site_of(operand) for operand in owner.operands)
+        elif not isinstance(owner, hlo.ConstantOp):
+            result.known &= owner.name.startswith("stablehlo.")
+            pending.extend(owner.operands)
+    return result
+
+
+def _site_of(index: SSAValue) -> SSAValue:
+    assert isinstance(index.owner, sym.IndexOp)
+    return index.owner.site
+
+
+def _compares_indices(op: Operation) -> bool:
+    """Whether an op asks if two sites are the same one."""
+    if not isinstance(op, hlo.CompareOp):
+        return False
+    if op.comparison_direction.data.value not in ("EQ", "NE"):
+        return False
+    return all(isinstance(operand.owner, sym.IndexOp) for operand in op.operands)
+
+
+@dataclass
+class _Points:
+    """All points at which the values of a term are evaluated, as (rows, joint values)."""
+
+    term: sym.TermOp
+    columns: dict[SSAValue, Array]
+    """The number of each site, and the value of each data column, per row kind."""
+    local_values: dict[SSAValue, Array]
+    """The local value of each site that is read, per point."""
+    reachable: Array
+    values: dict[SSAValue, Array | None] = field(
+        default_factory=dict[SSAValue, "Array | None"]
+    )
+
+    def evaluate(self, value: SSAValue) -> Array | None:
+        """Return a value at every point, or None where it cannot be computed."""
+        if value not in self.values:
+            self.values[value] = self._compute(value)
+        return self.values[value]
+
+    def _compute(self, value: SSAValue) -> Array | None:
+        owner = value.owner
+        if value in self.columns:
+            return self.columns[value]
+        if isinstance(owner, sym.ReadOp):
+            return self.local_values[owner.site]
+        if isinstance(owner, sym.IndexOp):
+            return self.columns[owner.site]
+        if (array := constant_of(value)) is not None:
+            return array
+        assert isinstance(owner, Operation)
+        operands = [self.evaluate(operand) for operand in owner.operands]
+        known = [operand for operand in operands if operand is not None]
+        if len(known) < len(operands):
+            return None
+        return evaluate(owner, known, exact=True)
+
+
+def always_allowed(
+    term: sym.TermOp,
+    write: sym.WriteOp,
+    predicate: SSAValue | None,
+    shadowing: Sequence[SSAValue],
+) -> bool:
+    """Whether a write is proved to stay in the space wherever it takes effect.
+
+    It takes effect where the predicate holds and none of the `shadowing` sites, which
+    later writes overwrite, is the written site.
+    """
+    column = column_of(term, write.site)
+    wanted = _backward_slice(term, [write.value])
+    if column is None or not wanted.known:
+        return False
+    guards = [p for p in conjuncts(predicate) if _backward_slice(term, [p]).known]
+    points = _enumerate(term, [write.value, *guards], [write.site, *shadowing])
+    if points is None:
+        return False
+    value = points.evaluate(write.value)
+    if value is None:
+        return False
+    exempt = ~points.reachable
+    for guard in guards:
+        holds = points.evaluate(guard)
+        if holds is not None:
+            exempt = exempt | ~holds
+    for site in shadowing:
+        exempt = exempt | (points.columns[site] == points.columns[write.site])
+    allowed = _is_allowed(term, write.site, value, points)
+    return bool(np.all(allowed | exempt))
+
+
+def _is_allowed(
+    term: sym.TermOp, site: SSAValue, value: Array, points: _Points
+) -> Array:
+    space = sym.operator_of(term).space.data
+    kinds, number = space.kinds
+    of_row = number[points.columns[site]]
+    result = np.zeros(np.broadcast_shapes(value.shape, of_row.shape), np.bool_)
+    for kind, states in enumerate(kinds):
+        allowed = np.isin(value, np.array(states, value.dtype))
+        result |= (of_row == kind) & allowed
+    return result
+
+
+def _enumerate(
+    term: sym.TermOp, values: Sequence[SSAValue], sites: Sequence[SSAValue]
+) -> _Points | None:
+    """Build the points, or None where there are too many."""
+    needed = _backward_slice(term, values)
+    labels = list(dict.fromkeys([*needed.reads, *needed.compared, *sites]))
+    exact = list(dict.fromkeys(needed.indices))
+    found = {site: column_of(term, site) for site in [*labels, *exact]}
+    columns = {site: column for site, column in found.items() if column is not None}
+    if len(columns) < len(found):
+        return None
+    space = sym.operator_of(term).space.data
+    kinds, number = space.kinds
+
+    data = {value: _data(term, value) for value in needed.columns}
+    rows = _row_kinds(
+        [columns[site] for site in labels],
+        [number[columns[site]] for site in labels],
+        [columns[site] for site in exact],
+        list(data.values()),
+    )
+    reads = list(dict.fromkeys(needed.reads))
+    width = max(len(states) for states in kinds)
+    if len(rows) * width ** len(reads) > MAX_POINTS:
+        return None
+
+    per_row: dict[SSAValue, Array] = {
+        value: column[rows][:, None] for value, column in {**columns, **data}.items()
+    }
+    real = dtype_of(sym.real_type(sym.operator_of(term).element))
+    table = np.full((len(kinds), width), np.nan, real)
+    for kind, states in enumerate(kinds):
+        table[kind, : len(states)] = states
+    shape = (width,) * len(reads)
+    grid = np.indices(shape).reshape(len(reads), width ** len(reads))
+    local = {
+        site: table[number[per_row[site]], grid[k]] for k, site in enumerate(reads)
+    }
+    reachable = np.ones((len(rows), grid.shape[1]), np.bool_)
+    for k, site in enumerate(reads):
+        reachable &= ~np.isnan(local[site])
+        for other in reads[:k]:
+            same = per_row[site] == per_row[other]
+            reachable &= ~same | (local[site] == local[other])
+    return _Points(term, per_row, local, reachable)
+
+
+def _data(term: sym.TermOp, value: SSAValue) -> Array:
+    first = 1 + term.rows.data.labels
+    position = list(term.body.block.args).index(value)
+    return to_numpy(term.data_columns[position - first].values)
+
+
+def _row_kinds(
+    labels: Sequence[Array],
+    spaces: Sequence[Array],
+    indices: Sequence[Array],
+    data: Sequence[Array],
+) -> npt.NDArray[np.intp]:
+    """Return one row of each kind: rows of a kind cannot be told apart by the values.
+
+    Which labels alias, which local spaces their sites have, and the exact numbers and
+    data that enter the computation make up a kind.
+    """
+    aliases = [
+        (a == b).astype(np.float64)
+        for k, a in enumerate(labels)
+        for b in labels[:k]
+    ]
+    # complex data: real and imaginary part each tell rows apart
+    parts = [part for column in data for part in (column.real, column.imag)]
+    signature = [*aliases, *spaces, *indices, *parts]
+    rows = len(labels[0]) if labels else 0
+    if not signature or not rows:
+        return np.zeros(min(rows, 1), np.intp)
+    _, first = np.unique(np.stack(signature, axis=1), axis=0, return_index=True)
+    return first

@@ -1,0 +1,30 @@
+"""The passes of symir by name, each imported when it is first needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+
+from xdsl.passes import ModulePass
+
+_PASSES = {
+    "bt-specialize": "BtSpecializePass",
+    "convert-bt-to-stablehlo": "ConvertBtToStablehloPass",
+    "convert-sym-to-bt": "ConvertSymToBtPass",
+    "stablehlo-fold-constants": "StablehloFoldConstantsPass",
+    "sym-convert-element": "SymConvertElementPass",
+    "sym-expand-updates": "SymExpandUpdatesPass",
+    "sym-forward-reads": "SymForwardReadsPass",
+    "sym-guard-space": "SymGuardSpacePass",
+}
+
+
+def _load(name: str) -> type[ModulePass]:
+    module = import_module(f"lowering.{name.replace('-', '_')}")
+    return getattr(module, _PASSES[name])
+
+
+def get_all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
+    """Return a loader for each pass that symir defines."""
+    return {name: partial(_load, name) for name in _PASSES}

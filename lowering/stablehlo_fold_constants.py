@@ -1,0 +1,175 @@
+"""`stablehlo-fold-constants`: evaluate what does not depend on the configuration.
+
+Tables of sites and couplings are constants, so that row arithmetic, the masks of aliasing
+labels and predicates on indices fold away. Every value keeps its bits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    GreedyRewritePatternApplier,
+    PatternRewriter,
+    PatternRewriteWalker,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects import bt
+from dialects.stablehlo import constant, constant_of
+from lowering.evaluate import evaluate
+
+
+def _replace_by_constant(
+    op: Operation, rewriter: PatternRewriter, array: np.typing.NDArray[np.generic]
+) -> None:
+    element = cast(TensorType[Attribute], op.results[0].type).element_type
+    folded = constant(array, element)
+    folded.location = op.location
+    rewriter.replace(op, folded)
+
+
+class FoldElementwise(RewritePattern):
+    """An elementwise op on constants is a constant."""
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        if not op.name.startswith("stablehlo.") or not op.operands:
+            return
+        operands = [constant_of(operand) for operand in op.operands]
+        known = [operand for operand in operands if operand is not None]
+        if len(known) < len(operands) or len(op.results) != 1:
+            return
+        result = evaluate(op, known)
+        if result is not None:
+            _replace_by_constant(op, rewriter, result)
+
+
+class FoldBroadcast(RewritePattern):
+    """`bt.broadcast` of a constant to a static type is a constant."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.BroadcastOp, rewriter: PatternRewriter) -> None:
+        operand = constant_of(op.operand)
+        shape = cast(TensorType[Attribute], op.result.type).get_shape()
+        if operand is None or DYNAMIC_INDEX in shape:
+            return
+        axes = op.dims.get_values()
+        aligned = [n if axis in axes else 1 for axis, n in enumerate(shape)]
+        result = np.broadcast_to(operand.reshape(aligned), shape)
+        _replace_by_constant(op, rewriter, result)
+
+
+def _uniform(value: SSAValue) -> bool | None:
+    """Return the truth value that a predicate has in every lane, or None."""
+    if isinstance(value.owner, bt.BroadcastOp):
+        return _uniform(value.owner.operand)
+    array = constant_of(value)
+    if array is None or array.dtype != np.bool_:
+        return None
+    if array.all():
+        return True
+    return None if array.any() else False
+
+
+class FoldSelect(RewritePattern):
+    """`select(true, a, b)` is `a`; `select(p, a, a)` is `a`."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: hlo.SelectOp, rewriter: PatternRewriter) -> None:
+        chosen = _uniform(op.pred)
+        if op.on_true is op.on_false or chosen is True:
+            rewriter.replace(op, (), (op.on_true,))
+        elif chosen is False:
+            rewriter.replace(op, (), (op.on_false,))
+
+
+class FoldAnd(RewritePattern):
+    """`and(p, true)` is `p`; `and(p, false)` is `false`; `and(p, p)` is `p`."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: hlo.AndOp, rewriter: PatternRewriter) -> None:
+        _fold_logic(op, op.lhs, op.rhs, rewriter, neutral=True)
+
+
+class FoldOr(RewritePattern):
+    """`or(p, false)` is `p`; `or(p, true)` is `true`; `or(p, p)` is `p`."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: hlo.OrOp, rewriter: PatternRewriter) -> None:
+        _fold_logic(op, op.lhs, op.rhs, rewriter, neutral=False)
+
+
+def _fold_logic(
+    op: Operation,
+    lhs: SSAValue,
+    rhs: SSAValue,
+    rewriter: PatternRewriter,
+    *,
+    neutral: bool,
+) -> None:
+    if lhs is rhs:
+        rewriter.replace(op, (), (lhs,))
+        return
+    for value, other in ((lhs, rhs), (rhs, lhs)):
+        known = _uniform(value)
+        if known is not None:
+            rewriter.replace(op, (), (other if known is neutral else value,))
+            return
+
+
+class FoldMultiplyByOne(RewritePattern):
+    """`multiply(a, 1)` is `a`."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: hlo.MultiplyOp, rewriter: PatternRewriter) -> None:
+        for value, other in ((op.lhs, op.rhs), (op.rhs, op.lhs)):
+            array = _stripped_constant(value)
+            if array is not None and array.size and (array == 1).all():
+                rewriter.replace(op, (), (other,))
+                return
+
+
+def _stripped_constant(value: SSAValue) -> np.typing.NDArray[np.generic] | None:
+    """Return the constant behind a broadcast."""
+    if isinstance(value.owner, bt.BroadcastOp):
+        return constant_of(value.owner.operand)
+    return constant_of(value)
+
+
+class FoldConvert(RewritePattern):
+    """A conversion to the operand's own type is the operand."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: hlo.ConvertOp, rewriter: PatternRewriter) -> None:
+        if op.operand.type == op.result.type:
+            rewriter.replace(op, (), (op.operand,))
+
+
+@dataclass(frozen=True)
+class StablehloFoldConstantsPass(ModulePass):
+    """Evaluate constant StableHLO and simplify logic, selects and broadcasts."""
+
+    name = "stablehlo-fold-constants"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        patterns = GreedyRewritePatternApplier(
+            [
+                FoldSelect(),
+                FoldAnd(),
+                FoldOr(),
+                FoldMultiplyByOne(),
+                FoldConvert(),
+                FoldBroadcast(),
+                FoldElementwise(),
+            ],
+            dce_enabled=True,
+        )
+        PatternRewriteWalker(patterns).rewrite_module(op)

@@ -1,0 +1,87 @@
+"""`sym-convert-element`: compute in another precision.
+
+Real and complex stay what they are: `to=f32` makes f64 f32 and complex<f64> complex<f32>.
+Constants, data and parameter defaults are rounded to the new type.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, cast
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    ComplexType,
+    DenseIntOrFPElementsAttr,
+    Float32Type,
+    Float64Type,
+    ModuleOp,
+    TensorType,
+)
+from xdsl.ir import Attribute, SSAValue, TypeAttribute
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects import sym
+from dialects.stablehlo import dense, tensor, to_numpy
+
+_REAL = {"f32": Float32Type(), "f64": Float64Type()}
+
+
+@dataclass(frozen=True)
+class SymConvertElementPass(ModulePass):
+    """Change the precision of the arithmetic of every operator."""
+
+    name = "sym-convert-element"
+
+    to: Literal["f32", "f64"] = "f32"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for operator in op.walk():
+            if isinstance(operator, sym.OperatorOp):
+                self._convert(operator)
+
+    def _element(self, element: Attribute) -> Attribute:
+        if isinstance(element, ComplexType):
+            return ComplexType(_REAL[self.to])
+        if isinstance(element, Float32Type | Float64Type):
+            return _REAL[self.to]
+        return element
+
+    def _dense(self, value: DenseIntOrFPElementsAttr) -> DenseIntOrFPElementsAttr:
+        return dense(to_numpy(value), self._element(value.get_element_type()))
+
+    def _retype(self, value: SSAValue) -> None:
+        if isinstance(value.type, TensorType):
+            kind = cast(TensorType[Attribute], value.type)
+            new = tensor(self._element(kind.element_type), kind.get_shape())
+            Rewriter.replace_value_with_new_type(value, new)
+
+    def _convert(self, operator: sym.OperatorOp) -> None:
+        operator.element = cast(TypeAttribute, self._element(operator.element))
+        operator.defaults = ArrayAttr(
+            self._dense(default)
+            if isinstance(default, DenseIntOrFPElementsAttr)
+            else default
+            for default in operator.defaults
+        )
+        for parameter in list(operator.body.block.args):
+            self._retype(parameter)
+        for op in operator.walk():
+            if isinstance(op, sym.TermOp):
+                self._convert_term(op)
+            if isinstance(op, hlo.ConstantOp):
+                op.value = self._dense(op.value)
+            for result in list(op.results):
+                self._retype(result)
+
+    def _convert_term(self, term: sym.TermOp) -> None:
+        for argument in list(term.body.block.args):
+            self._retype(argument)
+        if term.columns is not None:
+            term.columns = ArrayAttr(
+                sym.ColumnAttr(column.label, self._dense(column.values))
+                for column in term.columns
+            )

@@ -1,0 +1,64 @@
+"""`sym-expand-updates`: every update becomes `sym.write` and `sym.select`.
+
+An update's own operand is the configuration that it is applied to, so that a later update
+sees the earlier ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.ir import Attribute
+from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    GreedyRewritePatternApplier,
+    PatternRewriter,
+    PatternRewriteWalker,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+
+from dialects import sym
+from dialects.stablehlo import AddOp, tensor
+from lowering.rewriting import Inserter
+
+
+class ExpandShift(RewritePattern):
+    """`shift(c, i, d)` becomes `write(c, i, read(c, i) + d)`."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.ShiftOp, rewriter: PatternRewriter) -> None:
+        at = Inserter.before(op)
+        old = at.add(sym.ReadOp(op.config, op.site, op.amount.type))
+        new = at.add(AddOp(old, op.amount))
+        rewriter.replace(op, (), (at.add(sym.WriteOp(op.config, op.site, new)),))
+
+
+class ExpandSwap(RewritePattern):
+    """`swap(c, i, j)` becomes `write(write(c, i, read(c, j)), j, read(c, i))`."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.SwapOp, rewriter: PatternRewriter) -> None:
+        at = Inserter.before(op)
+        local_value = _local_value_type(op)
+        first = at.add(sym.ReadOp(op.config, op.first, local_value))
+        second = at.add(sym.ReadOp(op.config, op.second, local_value))
+        half = at.add(sym.WriteOp(op.config, op.first, second))
+        rewriter.replace(op, (), (at.add(sym.WriteOp(half, op.second, first)),))
+
+
+def _local_value_type(op: sym.SwapOp) -> TensorType[Attribute]:
+    return tensor(sym.real_type(sym.operator_of(op).element))
+
+
+@dataclass(frozen=True)
+class SymExpandUpdatesPass(ModulePass):
+    """Express every update by writes and selects."""
+
+    name = "sym-expand-updates"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        patterns = GreedyRewritePatternApplier([ExpandShift(), ExpandSwap()])
+        PatternRewriteWalker(patterns, apply_recursively=False).rewrite_module(op)

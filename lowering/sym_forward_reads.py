@@ -1,0 +1,143 @@
+"""`sym-forward-reads`: bring every term into normal form.
+
+After it every read is of the source x, every emitted configuration is a linear chain of
+writes on x in which no write is overwritten in every row, and no `sym.select` is left.
+Labels may alias: whether two of them name the same site is decided from the table, for
+all rows, for none, or per row by comparing their indices.
+
+    read(write(c, s, v), t)      v, read(c, t), or select(s == t, v, read(c, t))
+    select(p, write(a, s, v), b) write(.., s, select(p, v, read(b, s)))
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+
+from dialects import sym
+from dialects.stablehlo import compare, select, tensor
+from lowering.rewriting import Inserter
+from lowering.sites import Alias, alias
+
+Write = tuple[SSAValue, SSAValue]
+"""A site and the value that is written there."""
+
+Chain = tuple[Write, ...]
+"""A configuration as the writes on the source that made it, the first one first."""
+
+
+@dataclass
+class _TermNormalizer:
+    """Rewrites the block of one term, op by op."""
+
+    term: sym.TermOp
+    local_value: Attribute
+    chains: dict[SSAValue, Chain] = field(default_factory=dict[SSAValue, Chain])
+
+    def run(self) -> None:
+        self.chains[self.term.source] = ()
+        for op in list(self.term.body.block.ops):
+            self._visit(op)
+        self._erase_dead_configurations()
+
+    def _visit(self, op: Operation) -> None:
+        match op:
+            case sym.WriteOp():
+                write = (op.site, op.value)
+                self.chains[op.result] = (*self.chains[op.config], write)
+            case sym.SelectOp():
+                self.chains[op.result] = self._select(op)
+            case sym.ReadOp() if op.config is not self.term.source:
+                chain = self.chains[op.config]
+                value = self._read(chain, op.site, Inserter.before(op))
+                op.result.replace_all_uses_with(value)
+                Rewriter.erase_op(op)
+            case sym.EmitOp():
+                self._emit(op)
+            case _:
+                pass
+
+    def _read(self, chain: Chain, site: SSAValue, at: Inserter) -> SSAValue:
+        """Return the value at a site after a chain of writes on the source."""
+        maybe: list[Write] = []
+        value: SSAValue | None = None
+        for written, candidate in reversed(chain):
+            match alias(self.term, written, site):
+                case Alias.ALWAYS:
+                    value = candidate
+                    break
+                case Alias.SOMETIMES:
+                    maybe.append((written, candidate))
+                case Alias.NEVER:
+                    pass
+        if value is None:
+            value = at.add(sym.ReadOp(self.term.source, site, self.local_value))
+        for written, candidate in reversed(maybe):
+            same = _same_site(written, site, at)
+            value = at.add(select(same, candidate, value))
+        return value
+
+    def _select(self, op: sym.SelectOp) -> Chain:
+        """Merge two chains into one that writes what the predicate chooses."""
+        at = Inserter.before(op)
+        on_true, on_false = self.chains[op.on_true], self.chains[op.on_false]
+        merged: list[Write] = []
+        shared = 0
+        for (site, value), (other, alternative) in zip(on_true, on_false, strict=False):
+            if site is not other:
+                break
+            if value is not alternative:
+                value = at.add(select(op.predicate, value, alternative))
+            merged.append((site, value))
+            shared += 1
+        for site, value in on_true[shared:]:
+            kept = self._read(tuple(merged), site, at)
+            merged.append((site, at.add(select(op.predicate, value, kept))))
+        for site, value in on_false[shared:]:
+            kept = self._read(tuple(merged), site, at)
+            merged.append((site, at.add(select(op.predicate, kept, value))))
+        return tuple(merged)
+
+    def _emit(self, op: sym.EmitOp) -> None:
+        """Emit the configuration as a chain of its own, without overwritten writes."""
+        at = Inserter.before(op)
+        chain = self.chains[op.config]
+        config = self.term.source
+        for k, (site, value) in enumerate(chain):
+            if any(
+                alias(self.term, site, later) is Alias.ALWAYS
+                for later, _ in chain[k + 1 :]
+            ):
+                continue
+            config = at.add(sym.WriteOp(config, site, value))
+        op.operands[0] = config
+
+    def _erase_dead_configurations(self) -> None:
+        for op in reversed(list(self.term.body.block.ops)):
+            dead = isinstance(op, sym.WriteOp | sym.SelectOp)
+            if dead and not op.results[0].uses:
+                Rewriter.erase_op(op)
+
+
+def _same_site(a: SSAValue, b: SSAValue, at: Inserter) -> SSAValue:
+    return at.add(compare("EQ", at.add(sym.IndexOp(a)), at.add(sym.IndexOp(b))))
+
+
+@dataclass(frozen=True)
+class SymForwardReadsPass(ModulePass):
+    """Bring every term into the normal form that `convert-sym-to-bt` takes."""
+
+    name = "sym-forward-reads"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for operator in op.walk():
+            if not isinstance(operator, sym.OperatorOp):
+                continue
+            local_value = tensor(sym.real_type(operator.element))
+            for term in operator.terms:
+                _TermNormalizer(term, local_value).run()

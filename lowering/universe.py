@@ -1,0 +1,13 @@
+"""What plain `xdsl-opt` and `xdsl-gui` find through the `xdsl.universe` entry point.
+
+StableHLO is not listed: xdsl-jax, which defines it, publishes it the same way.
+"""
+
+from xdsl.universe import Universe
+
+from dialects.registry import get_own_dialects
+from lowering.registry import get_all_passes
+
+SYMIR_UNIVERSE = Universe(
+    all_dialects=get_own_dialects(), all_passes=get_all_passes()
+)

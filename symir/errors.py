@@ -1,0 +1,115 @@
+"""Errors that users meet.
+
+Every error has a code (see `docs/errors.md`), names the operator, term and emission it
+belongs to as far as they are known, the user's file and line, what was expected, what
+was found, and what to do about it.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+__all__ = [
+    "CompilationError",
+    "DefinitionError",
+    "InputError",
+    "SourceLocation",
+    "SymirError",
+    "user_location",
+]
+
+_OWN_PACKAGES = ("symir", "dialects", "lowering")
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True)
+class SourceLocation:
+    """A place in the user's code."""
+
+    file: str
+    line: int
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}"
+
+
+def _is_own(frame: FrameType) -> bool:
+    name: str = frame.f_globals.get("__name__", "")
+    return name.partition(".")[0] in _OWN_PACKAGES
+
+
+def user_location() -> SourceLocation | None:
+    """Return the innermost stack frame that lies outside of this distribution."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and _is_own(frame):
+        frame = frame.f_back
+    if frame is None:
+        return None
+    return SourceLocation(frame.f_code.co_filename, frame.f_lineno)
+
+
+class SymirError(Exception):
+    """Base class of every error that symir raises on purpose.
+
+    The attributes hold what the message says, for tools that want to show it their own
+    way; each is None where it is unknown.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        operator: str | None = None,
+        term: str | None = None,
+        emission: str | None = None,
+        location: SourceLocation | None = None,
+        expected: str | None = None,
+        found: str | None = None,
+        hint: str | None = None,
+    ):
+        self.code = code
+        self.message = message
+        self.operator = operator
+        self.term = term
+        self.emission = emission
+        self.location = location if location is not None else user_location()
+        self.expected = expected
+        self.found = found
+        self.hint = hint
+        super().__init__(message)
+
+    def __str__(self) -> str:
+        lines = [f"[{self.code}] {self.message}"]
+        where = (
+            ("operator", self.operator),
+            ("term", self.term),
+            ("emission", self.emission),
+        )
+        named = ", ".join(f"{key} '{value}'" for key, value in where if value)
+        if named:
+            lines.append(f"  in:       {named}")
+        if self.location is not None:
+            lines.append(f"  at:       {self.location}")
+        details = (
+            ("expected", self.expected),
+            ("found", self.found),
+            ("hint", self.hint),
+        )
+        lines += [f"  {key + ':':<9} {value}" for key, value in details if value]
+        return "\n".join(lines)
+
+
+class DefinitionError(SymirError, ValueError):
+    """An operator, a space or an expression was written in a way that means nothing."""
+
+
+class CompilationError(SymirError, ValueError):
+    """A well-formed operator cannot be compiled under the options asked for."""
+
+
+class InputError(SymirError, ValueError):
+    """Data given to a compiled operator or to a tool does not fit it."""
