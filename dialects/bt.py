@@ -1,10 +1,11 @@
 """The `bt` dialect: an operator vectorised over its rows, as sparse updates of x.
 
 A function at this level has one batch, the leading dynamic dimension `?` of the
-configurations x : tensor<?xNx!bt.state>. A lane is one (row, emission) pair. Values come
-in three kinds, scalar tensor<T>, lane tensor<RxT> and batch tensor<?xRxT>; StableHLO ops
-combine values of one kind, and `bt.broadcast` stands exactly where a smaller one enters.
-`!bt.branches<R x K>` is R lanes of K writes each: x' is never dense at this level.
+configurations x : tensor<?xNx!bt.state>. A lane is one (row, emission) pair. Values
+come in three kinds, scalar tensor<T>, lane tensor<RxT> and batch tensor<?xRxT>;
+StableHLO ops combine values of one kind, and `bt.broadcast` stands exactly where a
+smaller one enters. `!bt.branches<R x K>` is R lanes of K writes each: x' is never dense
+at this level.
 """
 
 from __future__ import annotations
@@ -119,11 +120,9 @@ def _verify_config(op: Operation, config: SSAValue) -> tuple[int, int]:
 def _verify_lanes(op: Operation, what: str, value: SSAValue, lanes: int) -> None:
     """Check that a value is a scalar or has `lanes` lanes."""
     shape = _tensor(value).get_shape()
-    if not shape or (len(shape) <= 2 and shape[-1] == lanes):
+    if len(shape) == 0 or (len(shape) <= 2 and shape[-1] == lanes):
         return
-    raise VerifyException(
-        f"'{op.name}' has {lanes} lanes, but {what} is {value.type}"
-    )
+    raise VerifyException(f"'{op.name}' has {lanes} lanes, but {what} is {value.type}")
 
 
 class BranchTensorOp(IRDLOperation):
@@ -138,7 +137,7 @@ class BranchTensorOp(IRDLOperation):
 
 @irdl_op_definition
 class GatherOp(BranchTensorOp):
-    """The local values of x at a table of sites, converted to the result's element type.
+    """The local values of x at a table of sites, converted to the type of the result.
 
     The sites are a lane table, or differ from sample to sample.
 
@@ -240,10 +239,11 @@ class BroadcastOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
 class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
     """R lanes, each with K writes `(site, value)`, an amplitude and a validity bit.
 
-    In each lane x'[site_k] = value_k, in order, so that a later write wins. Invariant: a
-    write that a later one in its lane shadows carries the *source* value x[site_k], so
-    that the sum of the deltas value_k - x[site_k] is right as well. A site of -1 is no
-    site: that write does nothing. A lane that is not valid has x' = x and amplitude 0.
+    In each lane x'[site_k] = value_k, in order, so that a later write wins. Invariant:
+    a write that a later one in its lane shadows carries the *source* value x[site_k],
+    so that the sum of the deltas value_k - x[site_k] is right as well. A site of -1 is
+    no site: that write does nothing. A lane that is not valid has x' = x and amplitude
+    0.
 
     ```mlir
     %b = bt.branches [%i, %j] = [%v, %w] amplitude %a valid %p
@@ -314,7 +314,8 @@ class ConcatOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
     """The lanes of the first operand, then those of the second, and so on.
 
     ```mlir
-    %c = bt.concat %a, %b : !bt.branches<7 x 2>, !bt.branches<8 x 0> -> !bt.branches<15 x 2>
+    %c = bt.concat %a, %b
+      : !bt.branches<7 x 2>, !bt.branches<8 x 0> -> !bt.branches<15 x 2>
     ```
     """
 
@@ -347,7 +348,8 @@ class InterleaveOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
     """The emissions of a term: rows major, emissions (the operands) minor.
 
     ```mlir
-    %c = bt.interleave %a, %b : !bt.branches<7 x 2>, !bt.branches<7 x 0> -> !bt.branches<14 x 2>
+    %c = bt.interleave %a, %b
+      : !bt.branches<7 x 2>, !bt.branches<7 x 0> -> !bt.branches<14 x 2>
     ```
     """
 

@@ -89,6 +89,7 @@ __all__ = [
     "concatenate",
     "constant",
     "constant_of",
+    "convert",
     "dense",
     "dtype_of",
     "gather_columns",
@@ -103,25 +104,27 @@ __all__ = [
 
 # region Types and NumPy
 
-_FLOATS: dict[type[Attribute], npt.DTypeLike] = {
-    Float16Type: np.float16,
-    Float32Type: np.float32,
-    Float64Type: np.float64,
+_DTYPES: dict[Attribute, npt.DTypeLike] = {
+    i1: np.bool_,
+    **{IntegerType(8 * size): f"i{size}" for size in (1, 2, 4, 8)},
+    **{IntegerType(8 * size, Signedness.UNSIGNED): f"u{size}" for size in (1, 2, 4, 8)},
+    BFloat16Type(): np.float32,
+    Float16Type(): np.float16,
+    Float32Type(): np.float32,
+    Float64Type(): np.float64,
+    ComplexType(Float32Type()): np.complex64,
+    ComplexType(Float64Type()): np.complex128,
 }
 
 
 def dtype_of(element: Attribute) -> np.dtype[Any]:
-    """Return the NumPy dtype of an element type; TypeError where NumPy has none."""
-    if isinstance(element, IntegerType):
-        if element.width.data == 1:
-            return np.dtype(np.bool_)
-        sign = "u" if element.signedness.data is Signedness.UNSIGNED else "i"
-        return np.dtype(f"{sign}{element.width.data // 8}")
-    if isinstance(element, ComplexType):
-        return np.result_type(dtype_of(element.element_type), np.complex64)
-    if isinstance(element, BFloat16Type) or type(element) not in _FLOATS:
+    """Return the NumPy dtype that computes with an element type.
+
+    It is float32 for bf16, which NumPy lacks; TypeError where there is none.
+    """
+    if element not in _DTYPES:
         raise TypeError(f"NumPy has no dtype for {element}")
-    return np.dtype(_FLOATS[type(element)])
+    return np.dtype(_DTYPES[element])
 
 
 def tensor(element: Attribute, shape: Sequence[int] = ()) -> TensorType[Attribute]:
@@ -136,15 +139,28 @@ def shape_of(value: SSAValue) -> tuple[int, ...]:
 
 def dense(array: npt.ArrayLike, element: Attribute) -> DenseIntOrFPElementsAttr:
     """Return a dense attribute with the values of an array."""
-    values = np.ascontiguousarray(array, dtype_of(element))
-    # ascontiguousarray makes a 0-d array 1-d
-    kind = tensor(element, np.shape(array))
+    values = np.asarray(array, dtype_of(element))
+    kind = tensor(element, values.shape)
+    if values.dtype == np.bool_:
+        # like xDSL's parser, for which the one bit of `true` is a sign
+        values = -values.view(np.int8)
+    if isinstance(element, BFloat16Type):
+        data = element.pack(cast(Any, values.ravel().tolist()))
+        return DenseIntOrFPElementsAttr(cast(Any, kind), BytesAttr(data))
     return DenseIntOrFPElementsAttr(cast(Any, kind), BytesAttr(values.tobytes()))
 
 
 def to_numpy(attribute: DenseIntOrFPElementsAttr) -> npt.NDArray[Any]:
     """Return the values of a dense attribute."""
-    values = np.frombuffer(attribute.data.data, dtype_of(attribute.get_element_type()))
+    element = attribute.get_element_type()
+    dtype = dtype_of(element)
+    if dtype == np.bool_:
+        # `true` is any byte but 0, and only 1 is a boolean of NumPy
+        values = np.frombuffer(attribute.data.data, np.int8) != 0
+    elif isinstance(element, BFloat16Type):
+        values = np.array(attribute.get_values(), dtype)
+    else:
+        values = np.frombuffer(attribute.data.data, dtype)
     return values.reshape(attribute.get_shape())
 
 
@@ -193,7 +209,7 @@ def convert(value: SSAValue, element: Attribute) -> ConvertOp:
 def broadcast_in_dim(
     value: SSAValue, shape: Sequence[int], dims: Sequence[int]
 ) -> BroadcastInDimOp:
-    """Build a broadcast; `dims` are the axes of the result that the operand's become."""
+    """Build a broadcast; `dims` are the axes that the operand's become."""
     element = cast(TensorType[Attribute], value.type).element_type
     return BroadcastInDimOp.create(
         operands=[value],
@@ -246,7 +262,7 @@ def slice_columns(value: SSAValue, start: int, stop: int) -> SliceOp:
 def gather_columns(value: SSAValue, columns: SSAValue) -> GatherOp:
     """Build `value[:, columns]` of a (B, N) tensor.
 
-    The columns are (R), the same for each row of the batch, or (B, R), one set for each.
+    The columns are (R), the same for each row of the batch, or (B, R), one set each.
     """
     batch = shape_of(value)[0]
     per_sample = len(shape_of(columns)) == 2
@@ -265,7 +281,9 @@ def gather_columns(value: SSAValue, columns: SSAValue) -> GatherOp:
         result_types=[tensor(element, (batch, lanes))],
         properties={
             "dimension_numbers": numbers,
-            "slice_sizes": DenseArrayBase.from_list(i64, [1 if per_sample else batch, 1]),
+            "slice_sizes": DenseArrayBase.from_list(
+                i64, [1 if per_sample else batch, 1]
+            ),
         },
     )
 

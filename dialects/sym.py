@@ -1,8 +1,8 @@
 """The `sym` dialect: a quantum operator as a physicist writes it.
 
-An operator is a list of terms. A term iterates over the rows of a table; for each row it
-reads the source configuration x, builds a connected configuration x' and emits it with
-the matrix element <x|O|x'>. Configurations are immutable SSA values, so *which*
+An operator is a list of terms. A term iterates over the rows of a table; for each row
+it reads the source configuration x, builds a connected configuration x' and emits it
+with the matrix element <x|O|x'>. Configurations are immutable SSA values, so *which*
 configuration is read is plain from the operand, and every op but `sym.emit` is pure.
 Scalar mathematics is StableHLO on 0-d tensors.
 """
@@ -10,6 +10,7 @@ Scalar mathematics is StableHLO on 0-d tensors.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from typing import cast
 
 import numpy as np
@@ -162,7 +163,7 @@ def _space_error(space: LocalSpace) -> str | None:
             return "a site needs at least one local value"
         if not np.isfinite(states).all():
             return f"local values must be finite, got {list(states)}"
-        if any(a >= b for a, b in zip(states, states[1:], strict=False)):
+        if any(a >= b for a, b in pairwise(states)):
             return f"local values must ascend and differ, got {list(states)}"
     return None
 
@@ -238,7 +239,10 @@ def _parse_row(parser: AttrParser) -> list[int]:
 
 @irdl_attr_definition
 class ColumnAttr(ParametrizedAttribute):
-    """Data of a term, one scalar per row: `#sym.column<"J", dense<..> : tensor<Rxf64>>`."""
+    """Data of a term, one scalar per row.
+
+    Printed `#sym.column<"J", dense<[0.5, 1.0]> : tensor<2xf64>>`.
+    """
 
     name = "sym.column"
 
@@ -251,6 +255,7 @@ class ColumnAttr(ParametrizedAttribute):
 
 REAL_TYPES = (Float32Type(), Float64Type())
 ELEMENT_TYPES = (*REAL_TYPES, *(ComplexType(t) for t in REAL_TYPES))
+PARAMETER_TYPES = tuple(TensorType(t, []) for t in ELEMENT_TYPES)
 
 NO_SHAPE: ArrayAttr = ArrayAttr(())
 SCALAR = TensorType.constr(element_type=AnyAttr(), shape=eq(NO_SHAPE))
@@ -260,7 +265,9 @@ INDEX = TensorType(i32, [])
 
 def real_type(element: Attribute) -> Attribute:
     """Return the type of real numbers that goes with an operator's element type."""
-    return element.element_type if isinstance(element, ComplexType) else element
+    if not isinstance(element, ComplexType):
+        return element
+    return cast(Attribute, element.element_type)
 
 
 def operator_of(op: Operation) -> OperatorOp:
@@ -386,7 +393,7 @@ class OperatorOp(IRDLOperation):
         op = cls(
             name,
             space,
-            cast(TypeAttribute, element),
+            element,
             body,
             hermitian=hermitian,
             parameter_names=[label for _, label, _ in parameters],
@@ -453,9 +460,11 @@ def _parse_parameter(parser: Parser) -> Parameter:
     default = None
     if parser.parse_optional_punctuation("=") is not None:
         parser.parse_keyword("dense")
-        if not isinstance(kind, TensorType):
-            parser.raise_error(f"expected a tensor type, got {kind}")
-        default = parser.parse_dense_int_or_fp_elements_attr(kind)
+        if kind not in PARAMETER_TYPES:
+            parser.raise_error(f"a parameter of type {kind} cannot have a default")
+        default = parser.parse_dense_int_or_fp_elements_attr(
+            PARAMETER_TYPES[PARAMETER_TYPES.index(kind)]
+        )
     return unresolved.resolve(kind), label, default
 
 
@@ -501,7 +510,8 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
     traits = traits_def(HasParent(OperatorOp), NoTerminator(), SymbolOpInterface())
 
     assembly_format = (
-        "$sym_name `over` qualified($rows) (`data` $columns^)? attr-dict-with-keyword $body"
+        "$sym_name `over` qualified($rows) (`data` $columns^)? "
+        "attr-dict-with-keyword $body"
     )
 
     def __init__(
@@ -592,8 +602,8 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
         ):
             if argument.type not in allowed:
                 raise VerifyException(
-                    f'data "{column.label.data}" of term @{self.sym_name.data} has '
-                    f"scalars {argument.type} in an operator with element type {element}"
+                    f'data "{column.label.data}" of term @{self.sym_name.data} is '
+                    f"{argument.type} in an operator with element type {element}"
                 )
         for op in self.body.block.walk():
             for value in (*op.operands, *op.results):

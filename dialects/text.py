@@ -1,4 +1,4 @@
-"""Reading and writing the text of every level: one parser and one printer for all tools.
+"""Reading and writing the text of every level: one parser, one printer for all tools.
 
 xDSL 0.73 reads a hexadecimal float inside of `dense<..>` as an integer, and JAX writes
 the -inf of a max-reduction that way: `Parser` here reads it as the bits that it is.
@@ -6,20 +6,17 @@ the -inf of a max-reduction that way: `Parser` here reads it as the bits that it
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
 from io import StringIO
-from typing import Any
+from math import prod
+from typing import Any, cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
     AnyFloat,
-    BFloat16Type,
     Builtin,
     ComplexType,
-    Float16Type,
-    Float32Type,
-    Float64Type,
+    DenseIntOrFPElementsAttr,
     IndexType,
     IntegerType,
     ModuleOp,
@@ -29,19 +26,19 @@ from xdsl.ir import Operation
 from xdsl.parser import AttrParser
 from xdsl.parser import Parser as XdslParser
 from xdsl.printer import Printer as XdslPrinter
-
-_FLOAT_BITS: dict[type, tuple[str, str]] = {
-    Float16Type: ("<H", "<e"),
-    Float32Type: ("<I", "<f"),
-    Float64Type: ("<Q", "<d"),
-}
+from xdsl.utils.lexer import Span
 
 
-def _float_from_bits(bits: int, kind: AnyFloat) -> float:
-    if isinstance(kind, BFloat16Type):
-        bits, kind = bits << 16, Float32Type()
-    integer, floating = _FLOAT_BITS[type(kind)]
-    return struct.unpack(floating, struct.pack(integer, bits))[0]
+def _float_from_bits(parser: AttrParser, bits: int, kind: AnyFloat, at: Span) -> float:
+    try:
+        data = bits.to_bytes(kind.compile_time_size, "little")
+    except OverflowError:
+        parser.raise_error(
+            f"a hexadecimal {kind} has at most {8 * kind.compile_time_size} bits and "
+            "no sign",
+            at,
+        )
+    return kind.unpack(data, 1)[0]
 
 
 class _TensorLiteralElement(AttrParser._TensorLiteralElement):  # pyright: ignore[reportPrivateUsage]
@@ -50,9 +47,17 @@ class _TensorLiteralElement(AttrParser._TensorLiteralElement):  # pyright: ignor
     def to_type(
         self, parser: AttrParser, type: AnyFloat | IntegerType | IndexType | ComplexType
     ) -> Any:
+        value: Any = self.value
+        if isinstance(type, ComplexType):
+            if not isinstance(value, tuple):
+                parser.raise_error("Expected a complex value", self.span)
+            # each part is an element of its own, see Parser
+            real, imaginary = cast(tuple[_TensorLiteralElement, ...], value)
+            kind = type.element_type
+            return real.to_type(parser, kind), imaginary.to_type(parser, kind)
         text = self.span.text.lower()
-        if isinstance(type, AnyFloat) and "0x" in text and isinstance(self.value, int):
-            return _float_from_bits(self.value, type)
+        if isinstance(type, AnyFloat) and "0x" in text and isinstance(value, int):
+            return _float_from_bits(parser, value, type, self.span)
         return super().to_type(parser, type)
 
 
@@ -60,6 +65,39 @@ class Parser(XdslParser):
     """xDSL's parser with hexadecimal floats read as bit patterns."""
 
     _TensorLiteralElement = _TensorLiteralElement
+
+    def parse_dense_int_or_fp_elements_attr(
+        self, type: Any
+    ) -> DenseIntOrFPElementsAttr[Any]:
+        start = self.pos
+        try:
+            attribute = super().parse_dense_int_or_fp_elements_attr(type)
+        except (OverflowError, ValueError) as error:
+            self.raise_error(str(error), start, self.pos)
+        size = attribute.get_element_type().compile_time_size
+        if len(attribute.data.data) != size * prod(attribute.get_shape()):
+            self.raise_error(
+                f"{len(attribute.data.data)} bytes are no {attribute.get_type()}",
+                start,
+                self.pos,
+            )
+        return attribute
+
+    def _parse_optional_complex(self) -> Any:
+        # xDSL forgets how the parts were written, and takes `(0x7FC00000, 1.0)` for an
+        # integer and a float
+        start = self.pos
+        if self.parse_optional_punctuation("(") is None:
+            return None
+        real = self._parse_real()
+        self.parse_punctuation(",")
+        imaginary = self._parse_real()
+        self.parse_punctuation(")")
+        return (real, imaginary), Span(start, self.pos, self.lexer.input)
+
+    def _parse_real(self) -> _TensorLiteralElement:
+        value, span = self._parse_bool_int_or_float()
+        return _TensorLiteralElement(value < 0, value, span)
 
 
 @dataclass(eq=False, repr=False)

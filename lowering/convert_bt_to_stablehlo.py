@@ -2,8 +2,8 @@
 
 `bt.connections` joins all lanes in one table of writes and folds its columns over a
 single (batch, lanes, sites) tensor: one fused loop in XLA. A missing write has site -1,
-which no site is equal to. The validity of a lane is decided on the lanes, before anything
-is dense: an invalid lane writes back the source value, with matrix element 0.
+which no site is equal to. The validity of a lane is decided on the lanes, before
+anything is dense: an invalid lane writes back the source value, with matrix element 0.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ class LowerBroadcast(RewritePattern):
 
 @dataclass(frozen=True)
 class _Lanes:
-    """Branches as tensors: one site and one value per write, and the matrix elements."""
+    """Branches as tensors: a site and a value per write, and the matrix elements."""
 
     sites: tuple[SSAValue, ...]
     """Each (lanes,) or (batch, lanes) of i32."""
@@ -158,7 +158,7 @@ class _ConnectionsLowering:
 
     def _leaf(self, op: bt.BranchesOp) -> _Lanes:
         self.at.location = op.location
-        lanes = cast(bt.BranchesType, op.result.type).lanes.data
+        lanes = op.result.type.lanes.data
         shape = (self.batch, lanes)
         sites = tuple(_to_batch(site, (lanes,), self.at) for site in op.sites)
         valid = None if op.valid is None else _to_batch(op.valid, shape, self.at)
@@ -190,7 +190,7 @@ class _ConnectionsLowering:
     def _join(self, op: bt.ConcatOp | bt.InterleaveOp, join: _Join) -> _Lanes:
         parts = [self._lanes(part) for part in op.parts]
         self.at.location = op.location
-        kind = cast(bt.BranchesType, op.result.type)
+        kind = op.result.type
         if not parts or not kind.lanes.data:
             elements = self._zeros(
                 _element(self.op.matrix_elements), (self.batch, kind.lanes.data)
@@ -330,6 +330,4 @@ class ConvertBtToStablehloPass(ModulePass):
             ).rewrite_module(op)
         left = sorted({inner.name for inner in op.walk() if inner.name[:3] == "bt."})
         if left:
-            raise PassFailedException(
-                f"{self.name}: cannot lower {', '.join(left)}"
-            )
+            raise PassFailedException(f"{self.name}: cannot lower {', '.join(left)}")

@@ -41,7 +41,7 @@ from lowering.sites import Alias, alias, column_of, normal_form_error, writes_of
 _Binary = AndOp | OrOp | SubtractOp | DivideOp
 
 _MAX_LISTED_VALUES = 4
-"""Larger local spaces with equal steps are checked by their bounds, not value by value."""
+"""Larger local spaces with equal steps are checked by their bounds, not by value."""
 
 
 def _lift(value: SSAValue, shape: Sequence[int], at: Inserter) -> SSAValue:
@@ -139,7 +139,8 @@ class _TermLowering:
         return [_lift(value, shape, self.at) for value in values]
 
     def _add(self, function: type[_Binary], *operands: SSAValue) -> SSAValue:
-        return self.at.add(function(*self._same_kind(operands)))
+        lhs, rhs = self._same_kind(operands)
+        return self.at.add(function(lhs, rhs))
 
     def _compare(self, direction: str, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
         return self.at.add(compare(direction, *self._same_kind([lhs, rhs])))
@@ -152,9 +153,7 @@ class _TermLowering:
         values = [self._written(writes, k) for k in range(len(writes))]
         valid = None if op.predicate is None else self.values[op.predicate]
         amplitude = self.values[op.amplitude]
-        return self.at.add(
-            bt.BranchesOp(sites, values, amplitude, valid, self.lanes)
-        )
+        return self.at.add(bt.BranchesOp(sites, values, amplitude, valid, self.lanes))
 
     def _written(self, writes: Sequence[sym.WriteOp], k: int) -> SSAValue:
         """Return what write k stores: the source value where a later one shadows it."""
@@ -234,10 +233,8 @@ def _step(states: Sequence[float]) -> float | None:
     return steps.pop() if len(steps) == 1 else None
 
 
-def _padded(
-    kinds: Sequence[Sequence[float]], longest: int
-) -> list[list[float]]:
-    """Return the k-th allowed value of each kind, shorter kinds repeating their last."""
+def _padded(kinds: Sequence[Sequence[float]], longest: int) -> list[list[float]]:
+    """Return the k-th allowed value of each kind, short kinds repeating their last."""
     return [
         [states[min(k, len(states) - 1)] for states in kinds] for k in range(longest)
     ]

@@ -27,6 +27,10 @@ def _divide(lhs: Array, rhs: Array) -> Array:
     return np.where(rhs == 0, -1, quotient)
 
 
+def _complex(real: Array, imag: Array) -> Array:
+    return real + 1j * imag
+
+
 def _power(lhs: Array, rhs: Array) -> Array:
     if np.issubdtype(lhs.dtype, np.integer):
         return np.power(lhs, np.maximum(rhs, 0))
@@ -58,7 +62,7 @@ _EXACT: dict[type[Operation], Callable[..., Any]] = {
 """Ops whose results IEEE 754 or integer arithmetic fixes to the last bit."""
 
 _ROUNDED: dict[type[Operation], Callable[..., Any]] = {
-    hlo.ComplexOp: lambda real, imag: real + 1j * imag,
+    hlo.ComplexOp: _complex,
     hlo.CosineOp: np.cos,
     hlo.ExponentialOp: np.exp,
     hlo.LogOp: np.log,
@@ -99,6 +103,6 @@ def _function(op: Operation, exact: bool) -> Callable[..., Any] | None:
     if isinstance(op, hlo.CompareOp):
         return _DIRECTIONS[op.comparison_direction.data.value]
     if isinstance(op, hlo.ConvertOp):
-        return lambda operand: operand
+        return np.asarray
     known = _EXACT.get(type(op))
     return known if known is not None or exact else _ROUNDED.get(type(op))

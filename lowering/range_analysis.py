@@ -1,11 +1,11 @@
 """Can an update leave the space? Decided by evaluating it at every reachable point.
 
-The value that a write stores depends on the local values of a few sites. All their joint
-values, in every kind of row that the table has (which labels alias, which local spaces
-the sites have), are enumerated, those that the predicate excludes are left out, and the
-value is computed at the rest. Where the enumeration would be too large, or the value
-depends on a run-time parameter or on an op that may be rounded differently elsewhere,
-the answer is "cannot prove it".
+The value that a write stores depends on the local values of a few sites. All their
+joint values, in every kind of row that the table has (which labels alias, which local
+spaces the sites have), are enumerated, those that the predicate excludes are left out,
+and the value is computed at the rest. Where the enumeration would be too large, or the
+value depends on a run-time parameter or on an op that may be rounded differently
+elsewhere, the answer is "cannot prove it".
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def _compares_indices(op: Operation) -> bool:
 
 @dataclass
 class _Points:
-    """All points at which the values of a term are evaluated, as (rows, joint values)."""
+    """Where the values of a term are evaluated: (row kinds, joint local values)."""
 
     term: sym.TermOp
     columns: dict[SSAValue, Array]
@@ -229,8 +229,12 @@ def _enumerate(
 
 def _data(term: sym.TermOp, value: SSAValue) -> Array:
     first = 1 + term.rows.data.labels
-    position = list(term.body.block.args).index(value)
-    return to_numpy(term.data_columns[position - first].values)
+    for argument, column in zip(
+        term.body.block.args[first:], term.data_columns, strict=True
+    ):
+        if argument is value:
+            return to_numpy(column.values)
+    raise ValueError(f"{value} is no data column of term @{term.sym_name.data}")
 
 
 def _row_kinds(
@@ -245,12 +249,10 @@ def _row_kinds(
     data that enter the computation make up a kind.
     """
     aliases = [
-        (a == b).astype(np.float64)
-        for k, a in enumerate(labels)
-        for b in labels[:k]
+        (a == b).astype(np.float64) for k, a in enumerate(labels) for b in labels[:k]
     ]
     # complex data: real and imaginary part each tell rows apart
-    parts = [part for column in data for part in (column.real, column.imag)]
+    parts = [part for column in data for part in (np.real(column), np.imag(column))]
     signature = [*aliases, *spaces, *indices, *parts]
     rows = len(labels[0]) if labels else 0
     if not signature or not rows:

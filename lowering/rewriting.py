@@ -1,4 +1,4 @@
-"""Inserting ops one after the other, with the source location of what they come from."""
+"""Inserting ops one after the other, with the location of what they come from."""
 
 from __future__ import annotations
 
@@ -30,4 +30,4 @@ class Inserter:
     def add_op(self, op: Operation) -> None:
         """Insert an op."""
         op.location = self.location
-        self.builder.insert_op(op)
+        self.builder.insert(op)

@@ -1,7 +1,7 @@
 """`stablehlo-fold-constants`: evaluate what does not depend on the configuration.
 
-Tables of sites and couplings are constants, so that row arithmetic, the masks of aliasing
-labels and predicates on indices fold away. Every value keeps its bits.
+Tables of sites and couplings are constants, so that row arithmetic, the masks of
+aliasing labels and predicates on indices fold away. Every value keeps its bits.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class FoldBroadcast(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: bt.BroadcastOp, rewriter: PatternRewriter) -> None:
         operand = constant_of(op.operand)
-        shape = cast(TensorType[Attribute], op.result.type).get_shape()
+        shape = op.result.type.get_shape()
         if operand is None or DYNAMIC_INDEX in shape:
             return
         axes = op.dims.get_values()

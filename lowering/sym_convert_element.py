@@ -1,6 +1,6 @@
 """`sym-convert-element`: compute in another precision.
 
-Real and complex stay what they are: `to=f32` makes f64 f32 and complex<f64> complex<f32>.
+Real and complex stay what they are: `to=f32` makes f64 f32, complex<f64> complex<f32>.
 Constants, data and parameter defaults are rounded to the new type.
 """
 

@@ -1,7 +1,7 @@
 """`sym-expand-updates`: every update becomes `sym.write` and `sym.select`.
 
-An update's own operand is the configuration that it is applied to, so that a later update
-sees the earlier ones.
+An update's own operand is the configuration that it is applied to, so that a later
+update sees the earlier ones.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """`sym-guard-space`: a branch whose final x' leaves the space is not valid.
 
-For each write that takes effect, range analysis tries to prove that the written value is
-always an allowed one. Where it cannot, `sym.allowed` enters the predicate of the
-emission. Intermediate values of an update may leave the space: only a write that no later
-one overwrites counts. Expects normal form (`sym-forward-reads`).
+For each write that takes effect, range analysis tries to prove that the written value
+is always an allowed one. Where it cannot, `sym.allowed` enters the predicate of the
+emission. Intermediate values of an update may leave the space: only a write that no
+later one overwrites counts. Expects normal form (`sym-forward-reads`).
 """
 
 from __future__ import annotations
@@ -41,9 +41,7 @@ def _guard(term: sym.TermOp, emission: sym.EmitOp) -> None:
         emission.erase()
 
 
-def _check(
-    write: sym.WriteOp, shadowing: list[SSAValue], at: Inserter
-) -> SSAValue:
+def _check(write: sym.WriteOp, shadowing: list[SSAValue], at: Inserter) -> SSAValue:
     """Compute whether a write stays in the space, or is overwritten."""
     check = at.add(sym.AllowedOp(write.value, write.site))
     for site in shadowing:
@@ -52,9 +50,7 @@ def _check(
     return check
 
 
-def _conjunction(
-    predicate: SSAValue | None, check: SSAValue, at: Inserter
-) -> SSAValue:
+def _conjunction(predicate: SSAValue | None, check: SSAValue, at: Inserter) -> SSAValue:
     return check if predicate is None else at.add(AndOp(predicate, check))
 
 

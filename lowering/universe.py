@@ -8,6 +8,4 @@ from xdsl.universe import Universe
 from dialects.registry import get_own_dialects
 from lowering.registry import get_all_passes
 
-SYMIR_UNIVERSE = Universe(
-    all_dialects=get_own_dialects(), all_passes=get_all_passes()
-)
+SYMIR_UNIVERSE = Universe(all_dialects=get_own_dialects(), all_passes=get_all_passes())

@@ -7,9 +7,8 @@ was found, and what to do about it.
 
 from __future__ import annotations
 
-import sys
+import inspect
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
 
 __all__ = [
@@ -22,7 +21,6 @@ __all__ = [
 ]
 
 _OWN_PACKAGES = ("symir", "dialects", "lowering")
-_ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True)
@@ -43,7 +41,7 @@ def _is_own(frame: FrameType) -> bool:
 
 def user_location() -> SourceLocation | None:
     """Return the innermost stack frame that lies outside of this distribution."""
-    frame: FrameType | None = sys._getframe(1)
+    frame = inspect.currentframe()
     while frame is not None and _is_own(frame):
         frame = frame.f_back
     if frame is None:

@@ -1,4 +1,4 @@
-"""Canonicalization of `bt`: each pattern keeps every lane, its order and its value."""
+"""Canonicalization of `bt`: every lane keeps its place and its value."""
 
 from xdsl.pattern_rewriter import (
     PatternRewriter,

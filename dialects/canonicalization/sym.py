@@ -1,4 +1,4 @@
-"""Canonicalization of `sym`: each pattern keeps every branch, its order and its value."""
+"""Canonicalization of `sym`: each pattern keeps every branch, its order and value."""
 
 from xdsl.ir import SSAValue
 from xdsl.pattern_rewriter import (

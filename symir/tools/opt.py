@@ -17,10 +17,9 @@ class SymirOptMain(xDSLOptMain):
     def register_all_frontends(self) -> None:
         super().register_all_frontends()
 
-        def parse_mlir(source: IO[str]) -> ModuleOp | None:
-            return Parser(self.ctx, source.read(), self.get_input_name()).parse_module(
-                not self.args.no_implicit_module
-            )
+        def parse_mlir(source: IO[str]) -> ModuleOp:
+            parser = Parser(self.ctx, source.read(), self.get_input_name())
+            return parser.parse_module(not self.args.no_implicit_module)
 
         self.available_frontends["mlir"] = parse_mlir
 

@@ -1,0 +1,415 @@
+"""The `sym` level, read literally: one sample, one row, one emission at a time.
+
+This is the oracle of all tests. It loops where the compiler vectorises, and leaves the
+scalar mathematics to the StableHLO interpreter; nothing of it is used by a pass.
+
+A configuration is a read-only array of the real type of the operator's element type, a
+site is a Python int, every scalar is a 0-d array.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import ModuleOp, TensorType, UnitAttr
+from xdsl.interpreter import (
+    Interpreter,
+    InterpreterFunctions,
+    PythonValues,
+    impl,
+    register_impls,
+)
+from xdsl.ir import Attribute, SSAValue
+
+from dialects import sym
+from dialects.interpreters.stablehlo import StableHLOFunctions
+from dialects.stablehlo import dtype_of, to_numpy
+from dialects.tables import LocalSpace
+
+__all__ = [
+    "Branch",
+    "Parameters",
+    "SymFunctions",
+    "branches",
+    "connections",
+    "dense_matrix",
+    "interpreter_of",
+]
+
+MAX_DENSE_STATES = 2**13
+"""`dense_matrix` refuses spaces of more configurations than this."""
+
+Array = npt.NDArray[Any]
+Parameters = Mapping[str, complex]
+
+
+class Branch(NamedTuple):
+    """What one emission contributes for one row of a term.
+
+    Attributes:
+        config: x', an (N,) array of real values; x where the branch is invalid.
+        amplitude: the matrix element <x|O|x'>, a 0-d array of the operator's dtype; 0
+            where the branch is invalid.
+        term: the name of the term.
+        row: the number of the row in the term's table.
+        emission: the number of the emission in the term.
+        valid: whether the predicate holds and x' stays in the space.
+    """
+
+    config: Array
+    amplitude: Array
+    term: str
+    row: int
+    emission: int
+    valid: bool
+
+
+# region Implementations
+
+
+@dataclass
+class _Run:
+    """One evaluation of an operator at one sample: what goes in and what comes out."""
+
+    space: LocalSpace
+    source: Array
+    parameters: tuple[Array, ...]
+    branches: list[Branch] = field(default_factory=list[Branch])
+    term: str = ""
+    row: int = 0
+    emission: int = 0
+
+    def emit(self, config: Array, amplitude: Array, predicate: bool) -> None:
+        valid = predicate and self._stays_in_space(config)
+        if not valid:
+            config, amplitude = self.source, np.zeros_like(amplitude)
+        branch = Branch(
+            config, amplitude, self.term, self.row, self.emission, bool(valid)
+        )
+        self.branches.append(branch)
+        self.emission += 1
+
+    def _stays_in_space(self, config: Array) -> bool:
+        # A site as it was is not this operator's doing, whatever its value.
+        changed = np.flatnonzero(config != self.source)
+        return all(config[site] in self.space.at(site) for site in changed.tolist())
+
+
+@register_impls
+class SymFunctions(InterpreterFunctions):
+    """What the ops of `sym` do to one sample.
+
+    `sym.operator` and `sym.term` have no operands: the sample is kept in the data of
+    the interpreter (see `branches`). To override the meaning of an op, subclass, and
+    register an instance on the interpreter with `override=True`.
+    """
+
+    @impl(sym.OperatorOp)
+    def run_operator(
+        self, interpreter: Interpreter, op: sym.OperatorOp, args: PythonValues
+    ) -> PythonValues:
+        interpreter.push_scope(op.sym_name.data)
+        parameters = _run_of(interpreter).parameters
+        interpreter.set_values(zip(op.body.block.args, parameters, strict=True))
+        for term in op.terms:
+            interpreter.run_op(term)
+        interpreter.pop_scope()
+        return ()
+
+    @impl(sym.TermOp)
+    def run_term(
+        self, interpreter: Interpreter, op: sym.TermOp, args: PythonValues
+    ) -> PythonValues:
+        run = _run_of(interpreter)
+        run.term = op.sym_name.data
+        columns = [to_numpy(column.values) for column in op.data_columns]
+        for row, sites in enumerate(op.rows.data):
+            run.row, run.emission = row, 0
+            data = [np.asarray(column[row]) for column in columns]
+            arguments = (run.source, *sites, *data)
+            interpreter.run_ssacfg_region(op.body, arguments, run.term)
+        return ()
+
+    @impl(sym.EmitOp)
+    def run_emit(
+        self, interpreter: Interpreter, op: sym.EmitOp, args: PythonValues
+    ) -> PythonValues:
+        config, amplitude, *predicate = args
+        _run_of(interpreter).emit(config, amplitude, all(predicate))
+        return ()
+
+    @impl(sym.ReadOp)
+    def run_read(
+        self, interpreter: Interpreter, op: sym.ReadOp, args: PythonValues
+    ) -> PythonValues:
+        config, site = args
+        return (np.asarray(config[site]),)
+
+    @impl(sym.IndexOp)
+    def run_index(
+        self, interpreter: Interpreter, op: sym.IndexOp, args: PythonValues
+    ) -> PythonValues:
+        (site,) = args
+        return (np.asarray(site, np.int32),)
+
+    @impl(sym.AllowedOp)
+    def run_allowed(
+        self, interpreter: Interpreter, op: sym.AllowedOp, args: PythonValues
+    ) -> PythonValues:
+        value, site = args
+        space = sym.operator_of(op).space.data
+        return (np.asarray(value[()] in space.at(site)),)
+
+    @impl(sym.WriteOp)
+    def run_write(
+        self, interpreter: Interpreter, op: sym.WriteOp, args: PythonValues
+    ) -> PythonValues:
+        config, site, value = args
+        return (_with_values(config, {site: value}),)
+
+    @impl(sym.ShiftOp)
+    def run_shift(
+        self, interpreter: Interpreter, op: sym.ShiftOp, args: PythonValues
+    ) -> PythonValues:
+        config, site, amount = args
+        with np.errstate(all="ignore"):
+            return (_with_values(config, {site: config[site] + amount}),)
+
+    @impl(sym.SwapOp)
+    def run_swap(
+        self, interpreter: Interpreter, op: sym.SwapOp, args: PythonValues
+    ) -> PythonValues:
+        config, i, j = args
+        return (_with_values(config, {i: config[j], j: config[i]}),)
+
+    @impl(sym.SelectOp)
+    def run_select(
+        self, interpreter: Interpreter, op: sym.SelectOp, args: PythonValues
+    ) -> PythonValues:
+        predicate, on_true, on_false = args
+        return (on_true if predicate else on_false,)
+
+
+def _with_values(config: Array, values: Mapping[int, Any]) -> Array:
+    changed = config.copy()
+    for site, value in values.items():
+        changed[site] = value
+    changed.flags.writeable = False
+    return changed
+
+
+def _run_of(interpreter: Interpreter) -> _Run:
+    return interpreter.get_data(SymFunctions, "run", _no_run)
+
+
+def _no_run() -> _Run:
+    raise ValueError("start an operator with dialects.interpreters.sym.branches")
+
+
+# endregion
+# region Evaluation
+
+
+def interpreter_of(
+    operator: sym.OperatorOp | ModuleOp, *listeners: Interpreter.Listener
+) -> Interpreter:
+    """Return an interpreter of `sym` and StableHLO that tells listeners what it does.
+
+    Implementations registered on it with `override=True` replace the reference ones.
+    """
+    top = operator.get_toplevel_object()
+    module = top if isinstance(top, ModuleOp) else ModuleOp([])
+    interpreter = Interpreter(module, listeners=listeners)
+    interpreter.register_implementations(StableHLOFunctions())
+    interpreter.register_implementations(SymFunctions())
+    return interpreter
+
+
+def branches(
+    operator: sym.OperatorOp | ModuleOp,
+    x: npt.ArrayLike,
+    parameters: Parameters | None = None,
+    *,
+    interpreter: Interpreter | None = None,
+) -> list[Branch]:
+    """Return every lane of an operator at one sample, the invalid ones too.
+
+    Lanes are in order: terms as in the IR, rows major, emissions minor. `x` has shape
+    (N,) and any integer, boolean or floating dtype; parameters without a value take
+    their default. A module must hold one operator.
+
+    Raises:
+        ValueError: for an x of another shape or dtype, for missing and unknown
+            parameters, and for values that do not fit their type.
+    """
+    operator = _the_operator(operator)
+    config = _as_configurations(operator, x)
+    if config.ndim != 1:
+        raise _bad_shape(operator, config.shape, f"({operator.space.data.sites},)")
+    bound = _bind_parameters(operator, parameters or {})
+    chosen = interpreter or interpreter_of(operator)
+    return _branches(operator, config, bound, chosen)
+
+
+def connections(
+    operator: sym.OperatorOp | ModuleOp,
+    x: npt.ArrayLike,
+    parameters: Parameters | None = None,
+    *,
+    interpreter: Interpreter | None = None,
+) -> tuple[Array, Array]:
+    """Return the connected configurations and matrix elements of a batch.
+
+    `x` has shape (..., N); the answer is `xp` of shape (..., K, N) with the dtype of x,
+    and `mels` of shape (..., K) with the operator's dtype, K being the number of lanes.
+    An invalid lane has x and 0.
+
+    Raises:
+        ValueError: as `branches` does.
+    """
+    operator = _the_operator(operator)
+    given = np.asarray(x)
+    batch = _as_configurations(operator, given)
+    bound = _bind_parameters(operator, parameters or {})
+    chosen = interpreter or interpreter_of(operator)
+    lanes = sum(term.rows.data.rows * len(term.emissions) for term in operator.terms)
+    xp = np.repeat(given[..., None, :], lanes, axis=-2)
+    mels = np.zeros((*given.shape[:-1], lanes), dtype_of(operator.element))
+    for index in np.ndindex(given.shape[:-1]):
+        for lane, branch in enumerate(_branches(operator, batch[index], bound, chosen)):
+            # Sites that did not change keep the value of x in its own dtype.
+            changed = branch.config != batch[index]
+            with np.errstate(all="ignore"):
+                xp[*index, lane, changed] = branch.config[changed]
+            mels[*index, lane] = branch.amplitude
+    return xp, mels
+
+
+def dense_matrix(
+    operator: sym.OperatorOp | ModuleOp,
+    parameters: Parameters | None = None,
+    *,
+    interpreter: Interpreter | None = None,
+) -> Array:
+    """Return the matrix <x|O|x'> over all configurations of the space.
+
+    They are in lexicographic order: local values ascend, the last site is the fastest.
+
+    Raises:
+        ValueError: as `branches` does, and for a space that is too large.
+    """
+    operator = _the_operator(operator)
+    space = operator.space.data
+    size = math.prod(len(space.at(site)) for site in range(space.sites))
+    if size > MAX_DENSE_STATES:
+        raise ValueError(
+            f"operator @{operator.sym_name.data} has {size} configurations; a dense "
+            f"matrix may have at most {MAX_DENSE_STATES}"
+        )
+    bound = _bind_parameters(operator, parameters or {})
+    chosen = interpreter or interpreter_of(operator)
+    local_values = [space.at(site) for site in range(space.sites)]
+    states = _as_configurations(operator, list(itertools.product(*local_values)))
+    number = {tuple(state): n for n, state in enumerate(states.tolist())}
+    matrix = np.zeros((size, size), dtype_of(operator.element))
+    for row, state in enumerate(states):
+        for branch in _branches(operator, state, bound, chosen):
+            matrix[row, number[tuple(branch.config.tolist())]] += branch.amplitude
+    return matrix
+
+
+def _branches(
+    operator: sym.OperatorOp,
+    source: Array,
+    parameters: tuple[Array, ...],
+    interpreter: Interpreter,
+) -> list[Branch]:
+    run = _Run(operator.space.data, source, parameters)
+    interpreter.set_data(SymFunctions, "run", run)
+    interpreter.run_op(operator)
+    return run.branches
+
+
+# endregion
+# region Arguments
+
+
+def _the_operator(op: sym.OperatorOp | ModuleOp) -> sym.OperatorOp:
+    if isinstance(op, sym.OperatorOp):
+        return op
+    operators = [inner for inner in op.walk() if isinstance(inner, sym.OperatorOp)]
+    if len(operators) == 1:
+        return operators[0]
+    names = ", ".join(f"@{inner.sym_name.data}" for inner in operators) or "none"
+    raise ValueError(f"expected a module with one sym.operator, found {names}")
+
+
+def _as_configurations(operator: sym.OperatorOp, x: npt.ArrayLike) -> Array:
+    """Return samples as read-only real values of the operator's type."""
+    given = np.asarray(x)
+    sites = operator.space.data.sites
+    if given.ndim == 0 or given.shape[-1] != sites:
+        raise _bad_shape(operator, given.shape, f"(..., {sites})")
+    if given.dtype.kind in "cOSUMm":
+        raise ValueError(
+            f"operator @{operator.sym_name.data} acts on configurations of real "
+            f"numbers, got dtype {given.dtype}"
+        )
+    with np.errstate(all="ignore"):
+        values = given.astype(dtype_of(sym.real_type(operator.element)))
+    values.flags.writeable = False
+    return values
+
+
+def _bad_shape(
+    operator: sym.OperatorOp, found: tuple[int, ...], expected: str
+) -> ValueError:
+    return ValueError(
+        f"operator @{operator.sym_name.data} acts on {operator.space.data.sites} "
+        f"sites: expected x of shape {expected}, got {found}"
+    )
+
+
+def _bind_parameters(operator: sym.OperatorOp, given: Parameters) -> tuple[Array, ...]:
+    """Return the value of each parameter, in the order of the block arguments."""
+    names = [name.data for name in operator.parameter_names]
+    defaults = {
+        name: to_numpy(default)
+        for name, default in zip(names, operator.defaults, strict=True)
+        if not isinstance(default, UnitAttr)
+    }
+    missing = [name for name in names if name not in given and name not in defaults]
+    unknown = [name for name in given if name not in names]
+    if missing or unknown:
+        faults = [("missing", missing), ("unknown", unknown)]
+        raise ValueError(
+            f"parameters of operator @{operator.sym_name.data}: "
+            + ", ".join(f"{what} {found}" for what, found in faults if found)
+            + f"; it has {names}"
+        )
+    return tuple(
+        _as_scalar(name, given[name], argument) if name in given else defaults[name]
+        for name, argument in zip(names, operator.body.block.args, strict=True)
+    )
+
+
+def _as_scalar(name: str, value: complex, argument: SSAValue) -> Array:
+    dtype = dtype_of(cast(TensorType[Attribute], argument.type).element_type)
+    scalar = np.asarray(value)
+    fits = scalar.dtype.kind in "biuf" + dtype.kind
+    if scalar.shape != () or not fits:
+        raise ValueError(f'parameter "{name}" is a scalar of {dtype}, got {value!r}')
+    with np.errstate(all="ignore"):
+        converted = scalar.astype(dtype)
+    if np.isfinite(scalar) and not np.isfinite(converted):
+        raise ValueError(f'parameter "{name}" does not fit into {dtype}: {value!r}')
+    return converted
+
+
+# endregion

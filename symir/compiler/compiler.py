@@ -1,0 +1,134 @@
+"""The compiler: from a symbolic operator to a compiled one, through a cache."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from symir.compiler.artifact import SymbolicCompiledArtifact
+from symir.compiler.pipeline import lower_to_bt, run_pipeline
+from symir.errors import CompilationError
+from symir.ir import SymbolicOperatorIR
+
+if TYPE_CHECKING:
+    from symir.operator import SymbolicOperator
+    from symir.runtime.operator import CompiledOperator
+
+
+class SymbolicCompiler:
+    """Compiles operators, and remembers what it has compiled.
+
+    Two operators with the same IR share one kernel. The cache lives as long as the
+    compiler and is safe under threads.
+    """
+
+    def __init__(self) -> None:
+        self._artifacts: dict[str, SymbolicCompiledArtifact] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def cache_size(self) -> int:
+        """The number of compiled operators in the cache."""
+        return len(self._artifacts)
+
+    def clear_cache(self) -> None:
+        """Forget everything that was compiled."""
+        with self._lock:
+            self._artifacts.clear()
+
+    def compile(
+        self, operator: SymbolicOperator, *, cache: bool = True
+    ) -> SymbolicCompiledArtifact:
+        """Compile an operator.
+
+        Raises `CompilationError` where the operator's dtype needs 64 bits and JAX is
+        set to 32, or where a pass fails.
+        """
+        ir = _in_supported_precision(operator)
+        if not cache:
+            return _compile(operator, ir)
+        key = ir.static_fingerprint()
+        with self._lock:
+            artifact = self._artifacts.get(key)
+            if artifact is None:
+                artifact = self._artifacts[key] = _compile(operator, ir)
+        if artifact.compiled_operator.hilbert == operator.hilbert:
+            return artifact
+        # Equal IR on another Hilbert space object: the kernel is shared
+        return _for_hilbert(artifact, operator)
+
+    def compile_operator(
+        self, operator: SymbolicOperator, *, cache: bool = True
+    ) -> CompiledOperator:
+        """Compile an operator and return what runs."""
+        return self.compile(operator, cache=cache).compiled_operator
+
+
+def _in_supported_precision(operator: SymbolicOperator) -> SymbolicOperatorIR:
+    """Return the IR of an operator in a precision that JAX is set up for.
+
+    With 64-bit types switched off in JAX, an operator whose dtype was not stated
+    becomes a 32-bit one, as every array of JAX does; one that asks for 64 bits is an
+    error.
+    """
+    from symir.runtime import x64_enabled
+
+    ir = operator.to_ir()
+    if x64_enabled() or operator.dtype in (np.float32, np.complex64):
+        return ir
+    if not operator.dtype_is_default:
+        raise CompilationError(
+            "C004",
+            "the operator computes with 64 bits, but JAX is set to 32",
+            operator=operator.name,
+            expected="dtype float32 or complex64",
+            found=str(operator.dtype),
+            hint='set jax.config.update("jax_enable_x64", True) before anything else, '
+            'or define the operator with dtype="float32"',
+        )
+    return SymbolicOperatorIR(run_pipeline(ir.module, "sym-convert-element{to=f32}"))
+
+
+def _compile(
+    operator: SymbolicOperator, ir: SymbolicOperatorIR
+) -> SymbolicCompiledArtifact:
+    from symir.runtime.kernel import Kernel
+    from symir.runtime.operator import CompiledOperator
+
+    branch_tensors = lower_to_bt(ir.module)
+    kernel = Kernel(ir, branch_tensors)
+    compiled = CompiledOperator(kernel, ir.defaults, operator.hilbert)
+    return SymbolicCompiledArtifact(ir, branch_tensors, compiled)
+
+
+def _for_hilbert(
+    artifact: SymbolicCompiledArtifact, operator: SymbolicOperator
+) -> SymbolicCompiledArtifact:
+    from symir.runtime.operator import CompiledOperator
+
+    compiled = artifact.compiled_operator
+    return SymbolicCompiledArtifact(
+        artifact.operator_ir,
+        artifact.branch_tensors,
+        CompiledOperator(compiled.kernel, compiled.parameters, operator.hilbert),
+    )
+
+
+_DEFAULT = SymbolicCompiler()
+
+
+def default_symbolic_compiler() -> SymbolicCompiler:
+    """Return the compiler that `operator.compile()` uses: one per process."""
+    return _DEFAULT
+
+
+def compile_operator(
+    operator: SymbolicOperator,
+    *,
+    cache: bool = True,
+    compiler: SymbolicCompiler | None = None,
+) -> CompiledOperator:
+    """Compile an operator with a compiler, by default the process-wide one."""
+    return (compiler or _DEFAULT).compile_operator(operator, cache=cache)

@@ -1,0 +1,244 @@
+"""The `sym` level of an operator as an immutable value that prints, parses and compares."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from typing import Any
+
+from xdsl.dialects.builtin import (
+    DenseIntOrFPElementsAttr,
+    FileLineColLoc,
+    IntAttr,
+    ModuleOp,
+    StringAttr,
+    UnknownLoc,
+)
+from xdsl.ir import Operation
+from xdsl.utils.exceptions import ParseError, VerifyException
+
+from dialects import stablehlo, sym, text
+from symir.errors import DefinitionError, SourceLocation
+from symir.language.codes import Mistake
+from symir.language.scalars import mistake, shortened
+from symir.spaces import Space
+
+__all__ = ["SymbolicOperatorIR"]
+
+_ROWS_SHOWN = 16
+
+
+class SymbolicOperatorIR:
+    """An operator at the `sym` level: a module with one `sym.operator` in it.
+
+    It never changes: `module` is a copy, to be transformed at will. Two of them are
+    equal when their texts are, up to the names of SSA values.
+
+    Raises:
+        DefinitionError: when a module does not verify (D029), or holds anything beside
+            one `sym.operator` (D030).
+    """
+
+    def __init__(self, module: ModuleOp):
+        self._module = module.clone()
+        _verify(self._module)
+        self._operator = _only_operator(self._module)
+
+    @classmethod
+    def from_text(cls, source: str, file: str = "<string>") -> SymbolicOperatorIR:
+        """Parse the text of an operator; `file` is what messages call it.
+
+        Raises:
+            DefinitionError: when it cannot be parsed (D028), does not verify (D029), or
+                is not one `sym.operator` (D030).
+        """
+        return cls(_parse(source, file))
+
+    # region What it says
+
+    @property
+    def module(self) -> ModuleOp:
+        """A copy of the module."""
+        return self._module.clone()
+
+    @property
+    def operator_name(self) -> str:
+        """The name of the operator."""
+        return self._operator.sym_name.data
+
+    @property
+    def hilbert_size(self) -> int:
+        """The number of sites."""
+        return self._operator.space.data.sites
+
+    @property
+    def space(self) -> Space:
+        """The space that the operator acts on."""
+        local = self._operator.space.data
+        return Space(local.sites, local.local_states)
+
+    @property
+    def dtype_str(self) -> str:
+        """The name of the dtype of the matrix elements."""
+        return stablehlo.dtype_of(self._operator.element).name
+
+    @property
+    def is_hermitian(self) -> bool:
+        """Whether the author claims that the operator is Hermitian."""
+        return self._operator.hermitian is not None
+
+    @property
+    def term_count(self) -> int:
+        """The number of terms."""
+        return len(self._operator.terms)
+
+    @property
+    def free_symbols(self) -> tuple[str, ...]:
+        """The names of the parameters, in order."""
+        return tuple(name.data for name in self._operator.parameter_names)
+
+    @property
+    def defaults(self) -> dict[str, float | complex]:
+        """The defaults of the parameters that have one."""
+        values = zip(self.free_symbols, self._operator.defaults, strict=True)
+        return {
+            name: stablehlo.to_numpy(default).item()
+            for name, default in values
+            if isinstance(default, DenseIntOrFPElementsAttr)
+        }
+
+    # endregion
+    # region Text and identity
+
+    def text(self, elide_rows_over: int | None = None) -> str:
+        """Return the text; it parses back unless longer row tables are elided."""
+        return text.print_module(self._operator, elide_rows_over=elide_rows_over)
+
+    def __str__(self) -> str:
+        return self.text(elide_rows_over=_ROWS_SHOWN)
+
+    def __repr__(self) -> str:
+        return (
+            f"SymbolicOperatorIR({self.operator_name!r}, {self.hilbert_size} sites, "
+            f"{self.dtype_str}, {self.term_count} terms)"
+        )
+
+    def static_fingerprint(self) -> str:
+        """Return the SHA-256, in hex, of all that the operator says.
+
+        Names of SSA values and places in the user's code do not count; all rows, the
+        space, the dtype, and the names of operator, terms and parameters do.
+        """
+        return self._fingerprint
+
+    @cached_property
+    def _fingerprint(self) -> str:
+        nameless = self._operator.clone(clone_name_hints=False)
+        digest = hashlib.sha256()
+        # Tables of a million rows are hashed as bytes: printing them takes a second.
+        shown = text.print_module(nameless, elide_rows_over=_ROWS_SHOWN)
+        digest.update(shown.encode())
+        for term in nameless.terms:
+            digest.update(term.rows.data.data)
+        return digest.hexdigest()
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, SymbolicOperatorIR):
+            return NotImplemented
+        return self._fingerprint == other._fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self._fingerprint)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (SymbolicOperatorIR.from_text, (self.text(),))
+
+    # endregion
+
+
+# region Parsing
+
+
+class _LocatingParser(text.Parser):
+    """A parser that notes in every op the line it was read from."""
+
+    def parse_operation(self) -> Operation:
+        start = self._current_token.span
+        op = super().parse_operation()
+        if isinstance(op.location, UnknownLoc):
+            place = start.get_location()
+            op.location = FileLineColLoc(
+                StringAttr(place.filename), IntAttr(place.line), IntAttr(place.col)
+            )
+        return op
+
+
+def _parse(source: str, file: str) -> ModuleOp:
+    try:
+        return _LocatingParser(text.context(), source, file).parse_module()
+    except ParseError as error:
+        place = error.span.get_location()
+        line = source.splitlines()[place.line - 1 : place.line]
+        raise mistake(
+            Mistake.MALFORMED_TEXT,
+            error.msg.strip(),
+            location=SourceLocation(file, place.line),
+            found=shortened(line[0].strip()) if line else "the end of the text",
+        ) from error
+    except VerifyException as error:
+        raise mistake(
+            Mistake.INVALID_IR, str(error), location=SourceLocation(file, 1)
+        ) from error
+
+
+def _verify(module: ModuleOp) -> None:
+    try:
+        module.verify()
+    except VerifyException as error:
+        raise _invalid(module, error) from error
+
+
+def _invalid(module: ModuleOp, error: VerifyException) -> DefinitionError:
+    """Return the error for a module that does not verify, at the op that is to blame."""
+    culprit = next((op for op in module.walk(reverse=True) if not _is_valid(op)), module)
+    place = culprit.location
+    names: dict[type[Operation], str] = {}
+    parent: Operation | None = culprit
+    while parent is not None:
+        if isinstance(parent, sym.OperatorOp | sym.TermOp):
+            names[type(parent)] = parent.sym_name.data
+        parent = parent.parent_op()
+    location = None
+    if isinstance(place, FileLineColLoc):
+        location = SourceLocation(place.filename.data, place.line.data)
+    return mistake(
+        Mistake.INVALID_IR,
+        str(error),
+        operator=names.get(sym.OperatorOp),
+        term=names.get(sym.TermOp),
+        location=location,
+        found=f"'{culprit.name}'",
+    )
+
+
+def _is_valid(op: Operation) -> bool:
+    try:
+        op.verify(verify_nested_ops=False)
+    except VerifyException:
+        return False
+    return True
+
+
+def _only_operator(module: ModuleOp) -> sym.OperatorOp:
+    ops = list(module.ops)
+    if len(ops) == 1 and isinstance(ops[0], sym.OperatorOp):
+        return ops[0]
+    raise mistake(
+        Mistake.NOT_ONE_OPERATOR,
+        "an operator is one sym.operator and nothing beside it",
+        expected="one sym.operator",
+        found=", ".join(op.name for op in ops[:8]) or "an empty module",
+    )
+
+
+# endregion

@@ -1,0 +1,57 @@
+"""The mistakes that a definition can contain, each with its code.
+
+`docs/errors.md` is generated from this table.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+__all__ = ["Mistake"]
+
+
+class Mistake(Enum):
+    """A kind of mistake: its code, and what it says in general."""
+
+    UNKNOWN_LABEL = ("D001", "a label is used that the term's iterator does not bind")
+    LABEL_BOUND_TWICE = ("D002", "an iterator binds the same label twice")
+    SITE_OUTSIDE = ("D003", "a row holds a site that the lattice does not have")
+    BAD_ROWS = ("D004", "rows do not form a table with one column per label")
+    EMPTY_ROWS = ("D005", "for_each is given no rows")
+    NOT_A_SITE_NUMBER = ("D006", "a row holds something that is not an exact integer")
+    NO_ITERATOR = ("D007", "where, emit or named is called before any iterator")
+    LATE_WHERE = ("D008", "where is called after an emission of its term")
+    NO_EMISSION = ("D009", "a term has an iterator and no emission")
+    NO_TERMS = ("D010", "an operator is built without a term")
+    DUPLICATE_TERM = ("D011", "two terms are given the same name")
+    COMPLEX_IN_REAL = ("D012", "a complex number enters an operator with a real dtype")
+    NOT_FINITE = ("D013", "a constant is infinite, NaN, or too large for the dtype")
+    MISPLACED_EMITTED = ("D014", "emitted(..) is read where x' does not exist yet")
+    NOT_AN_EXPRESSION = ("D015", "something is no number and no expression")
+    NOT_A_PREDICATE = ("D016", "something is no predicate")
+    NOT_AN_UPDATE = ("D017", "something is no update")
+    NOT_A_SITE = ("D018", "an update is given a site that is no label")
+    NOT_A_NAME = ("D019", "a name or label is no printable, non-empty string")
+    TRUTH_VALUE = ("D020", "Python is made to decide a predicate or an expression")
+    COMPLEX_ORDERING = ("D021", "complex numbers are compared by size")
+    COMPLEX_LOCAL_VALUE = ("D022", "an update writes or adds a complex number")
+    UNKNOWN_DATA = ("D023", "row(..) names data that the term does not have")
+    BAD_DATA = ("D024", "row data are not one number per row")
+    UNKNOWN_DTYPE = ("D025", "a dtype is none of the four that operators may have")
+    SYMBOL_CONFLICT = ("D026", "one symbol is declared in two ways")
+    NOT_A_FLAG = ("D027", "hermitian is neither True nor False")
+    MALFORMED_TEXT = ("D028", "the text of an operator cannot be parsed")
+    INVALID_IR = ("D029", "the text of an operator parses but does not verify")
+    NOT_ONE_OPERATOR = ("D030", "a module does not hold exactly one sym.operator")
+    SPACE_MISMATCH = ("D031", "an operator is given a space other than its own")
+    FIXED_DTYPE = ("D032", "an operator without a definition is asked for a new dtype")
+
+    @property
+    def code(self) -> str:
+        """The code that messages show, such as D001."""
+        return self.value[0]
+
+    @property
+    def summary(self) -> str:
+        """What went wrong, without the particulars."""
+        return self.value[1]

@@ -1,0 +1,74 @@
+"""What a builder has collected: an operator as plain, frozen data.
+
+Every part remembers where the user wrote it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dialects.tables import RowTable
+from symir.errors import SourceLocation
+from symir.language.expressions import Expr, Predicate, Symbol
+from symir.language.updates import Update
+from symir.spaces import Space
+
+__all__ = [
+    "EmissionDefinition",
+    "GuardDefinition",
+    "OperatorDefinition",
+    "TermDefinition",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class GuardDefinition:
+    """A predicate of a term."""
+
+    predicate: Predicate
+    location: SourceLocation | None
+
+
+@dataclass(frozen=True, eq=False)
+class EmissionDefinition:
+    """A branch that each row of a term contributes."""
+
+    update: Update
+    amplitude: Expr
+    tag: str | None
+    location: SourceLocation | None
+
+
+@dataclass(frozen=True, eq=False)
+class TermDefinition:
+    """A term: an iterator, the guards that all of its emissions share, the emissions.
+
+    `columns` are the row data, float64 or complex128 arrays of shape (rows,).
+    """
+
+    name: str
+    iterator: str
+    labels: tuple[str, ...]
+    rows: RowTable
+    columns: Mapping[str, npt.NDArray[Any]]
+    location: SourceLocation | None
+    guards: tuple[GuardDefinition, ...] = ()
+    emissions: tuple[EmissionDefinition, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class OperatorDefinition:
+    """An operator: its terms in order, and the symbols in the order of first use."""
+
+    name: str
+    space: Space
+    dtype: np.dtype[Any]
+    is_hermitian: bool
+    terms: tuple[TermDefinition, ...]
+    symbols: tuple[Symbol, ...]
+    location: SourceLocation | None

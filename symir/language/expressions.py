@@ -1,0 +1,579 @@
+"""Expressions and predicates: what amplitudes, guards and updates compute with.
+
+An expression is a frozen tree (a directed graph, where parts are shared) of a few kinds
+of nodes; it belongs to no operator and can be used in many. Building one runs eagerly
+and checks what can be checked without knowing the operator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, NoReturn, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from symir.language.codes import Mistake
+from symir.language.scalars import (
+    Number,
+    NumberLike,
+    as_dtype,
+    as_name,
+    as_number,
+    is_bool,
+    mistake,
+    shortened,
+)
+
+__all__ = [
+    "Apply",
+    "Compare",
+    "Constant",
+    "Expr",
+    "ExprLike",
+    "LocalValue",
+    "Logical",
+    "Node",
+    "Predicate",
+    "PredicateLike",
+    "RowData",
+    "Site",
+    "SiteNumber",
+    "Symbol",
+    "Truth",
+    "abs_",
+    "as_expr",
+    "as_predicate",
+    "emitted",
+    "false",
+    "postorder",
+    "row",
+    "site",
+    "sqrt",
+    "symbol",
+    "true",
+]
+
+_REPR_DEPTH = 6
+_INFIX = {
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "pow": "**",
+    "EQ": "==",
+    "NE": "!=",
+    "LT": "<",
+    "LE": "<=",
+    "GT": ">",
+    "GE": ">=",
+    "and": "&",
+    "or": "|",
+}
+_PREFIX = {"neg": "-", "not": "~"}
+
+# region Nodes
+
+
+class Node:
+    """A part of an expression or predicate.
+
+    Nodes are told apart by identity: `==` builds a predicate, so it cannot compare
+    them, and they hash by identity.
+    """
+
+    __slots__ = ()
+
+    # NumPy's scalars and arrays leave operators with a node on the right to the node.
+    __array_ufunc__ = None
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        """The nodes that this one is computed from, left to right."""
+        return ()
+
+    def __repr__(self) -> str:
+        return _text(self, _REPR_DEPTH)
+
+
+class Expr(Node):
+    """A number that a lane of the operator computes, real or complex."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __add__(self, other: ExprLike) -> Expr:
+        return _apply("add", self, other)
+
+    def __radd__(self, other: ExprLike) -> Expr:
+        return _apply("add", other, self)
+
+    def __sub__(self, other: ExprLike) -> Expr:
+        return _apply("sub", self, other)
+
+    def __rsub__(self, other: ExprLike) -> Expr:
+        return _apply("sub", other, self)
+
+    def __mul__(self, other: ExprLike) -> Expr:
+        return _apply("mul", self, other)
+
+    def __rmul__(self, other: ExprLike) -> Expr:
+        return _apply("mul", other, self)
+
+    def __truediv__(self, other: ExprLike) -> Expr:
+        return _apply("div", self, other)
+
+    def __rtruediv__(self, other: ExprLike) -> Expr:
+        return _apply("div", other, self)
+
+    def __pow__(self, other: ExprLike) -> Expr:
+        return _apply("pow", self, other)
+
+    def __rpow__(self, other: ExprLike) -> Expr:
+        return _apply("pow", other, self)
+
+    def __neg__(self) -> Expr:
+        return _apply("neg", self)
+
+    def __pos__(self) -> Expr:
+        return self
+
+    def __abs__(self) -> Expr:
+        return _apply("abs", self)
+
+    def __eq__(self, other: ExprLike) -> Predicate:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _compare("EQ", self, other)
+
+    def __ne__(self, other: ExprLike) -> Predicate:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return _compare("NE", self, other)
+
+    def __lt__(self, other: ExprLike) -> Predicate:
+        return _compare("LT", self, other)
+
+    def __le__(self, other: ExprLike) -> Predicate:
+        return _compare("LE", self, other)
+
+    def __gt__(self, other: ExprLike) -> Predicate:
+        return _compare("GT", self, other)
+
+    def __ge__(self, other: ExprLike) -> Predicate:
+        return _compare("GE", self, other)
+
+    def __bool__(self) -> NoReturn:
+        raise mistake(
+            Mistake.TRUTH_VALUE,
+            f"the value of {self!r} is not known while the operator is written down",
+            hint="compare it, as in site('i') != 0, and pass the predicate to where",
+        )
+
+    def _no_logic(self, *_: object) -> NoReturn:
+        raise mistake(
+            Mistake.NOT_A_PREDICATE,
+            f"& | ^ ~ combine predicates, and {self!r} is a number",
+            expected="a comparison on each side",
+            hint="comparisons bind weaker than &: write (a > 0) & (b > 0)",
+        )
+
+    __and__ = __rand__ = __or__ = __ror__ = __xor__ = __rxor__ = _no_logic
+    __invert__ = _no_logic
+
+
+class Predicate(Node):
+    """A condition that holds or does not, for each lane."""
+
+    __slots__ = ()
+    __hash__ = object.__hash__
+
+    def __and__(self, other: PredicateLike) -> Predicate:
+        return _combine("and", self, other)
+
+    def __rand__(self, other: PredicateLike) -> Predicate:
+        return _combine("and", other, self)
+
+    def __or__(self, other: PredicateLike) -> Predicate:
+        return _combine("or", self, other)
+
+    def __ror__(self, other: PredicateLike) -> Predicate:
+        return _combine("or", other, self)
+
+    def __invert__(self) -> Predicate:
+        return Logical("not", (self,))
+
+    def __bool__(self) -> NoReturn:
+        raise mistake(
+            Mistake.TRUTH_VALUE,
+            f"whether {self!r} holds is not known while the operator is written down",
+            hint=(
+                "use & | ~ instead of and, or, not; write (1 < x) & (x < 3) instead "
+                "of 1 < x < 3; pass predicates to where instead of if"
+            ),
+        )
+
+    def __eq__(self, other: object) -> NoReturn:
+        self._no_comparison()
+
+    def __ne__(self, other: object) -> NoReturn:
+        self._no_comparison()
+
+    def _no_comparison(self, *_: object) -> NoReturn:
+        raise mistake(
+            Mistake.NOT_AN_EXPRESSION,
+            f"predicates are not compared: {self!r} is no number",
+            hint="p and q agree where (p & q) | (~p & ~q)",
+        )
+
+    __lt__ = __le__ = __gt__ = __ge__ = _no_comparison
+    __xor__ = __rxor__ = _no_comparison
+
+    def _no_arithmetic(self, *_: object) -> NoReturn:
+        raise mistake(
+            Mistake.NOT_AN_EXPRESSION,
+            f"predicates are not computed with: {self!r} is no number",
+            hint="pass it to where, in a term of its own if need be",
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _no_arithmetic
+    __truediv__ = __rtruediv__ = __pow__ = __rpow__ = _no_arithmetic
+    __neg__ = __pos__ = __abs__ = _no_arithmetic
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Constant(Expr):
+    """A number that is known now."""
+
+    value: Number
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class LocalValue(Expr):
+    """The local value of x at a label, or of x' where `is_emitted`."""
+
+    label: str
+    is_emitted: bool = False
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class SiteNumber(Expr):
+    """The number of the site that a label stands for."""
+
+    label: str
+    is_emitted: bool = False
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Site(LocalValue):
+    """A site, by its label: as an expression, the local value there."""
+
+    @property
+    def value(self) -> LocalValue:
+        """The local value at the site."""
+        return LocalValue(self.label, self.is_emitted)
+
+    @property
+    def index(self) -> SiteNumber:
+        """The number of the site, from 0."""
+        return SiteNumber(self.label, self.is_emitted)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Symbol(Expr):
+    """A parameter of the operator, bound when it runs.
+
+    `default` is None where there is none. Only the kind of the `dtype` that users state
+    is kept: the precision is the operator's.
+    """
+
+    name: str
+    default: float | complex | None = None
+    is_complex: bool = False
+    doc: str = ""
+
+    def agrees_with(self, other: Symbol) -> bool:
+        """Whether two symbols of one name declare the same parameter."""
+        mine, theirs = (self.default, self.is_complex), (other.default, other.is_complex)
+        return mine == theirs
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class RowData(Expr):
+    """The entry of a term's data for the row at hand."""
+
+    name: str
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Apply(Expr):
+    """A function of expressions: neg, add, sub, mul, div, pow, sqrt or abs."""
+
+    function: str
+    arguments: tuple[Expr, ...]
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return self.arguments
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Compare(Predicate):
+    """A comparison of two expressions: EQ, NE, LT, LE, GT or GE."""
+
+    direction: str
+    lhs: Expr
+    rhs: Expr
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return (self.lhs, self.rhs)
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Logical(Predicate):
+    """A combination of predicates: and, or, not."""
+
+    function: str
+    arguments: tuple[Predicate, ...]
+
+    @property
+    def children(self) -> tuple[Node, ...]:
+        return self.arguments
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class Truth(Predicate):
+    """A predicate that always holds, or never."""
+
+    value: bool
+
+
+ExprLike: TypeAlias = Expr | NumberLike
+PredicateLike: TypeAlias = Predicate | bool
+
+true = Truth(True)
+"""The predicate that always holds."""
+
+false = Truth(False)
+"""The predicate that never holds."""
+
+# endregion
+# region What users write
+
+
+def site(label: str) -> Site:
+    """Return the site of a label of the term's iterator.
+
+    `site("i").value` is the local value of the source configuration x there, and so is
+    `site("i")` itself; `site("i").index` is the number of the site.
+    """
+    return Site(as_name(label, "a label"))
+
+
+def emitted(label: str) -> Site:
+    """Return the site of a label, read from the connected configuration x'.
+
+    Only amplitudes may read it: predicates and updates come before x'.
+    """
+    return Site(as_name(label, "a label"), is_emitted=True)
+
+
+def symbol(
+    name: str,
+    default: NumberLike | None = None,
+    dtype: npt.DTypeLike | None = None,
+    doc: str = "",
+) -> Symbol:
+    """Return a parameter of the operator, bound by its name when the operator runs.
+
+    It is real unless `default` or `dtype` is complex. The precision is that of the
+    operator whatever `dtype` says.
+
+    Raises:
+        DefinitionError: for a bad name (D019), a default that is no finite number (D013,
+            D015), a complex default of a real dtype (D012) or a bad dtype (D025).
+    """
+    checked = as_name(name, "the name of a symbol")
+    value = None if default is None else _default(checked, default)
+    is_complex = isinstance(value, complex)
+    if dtype is not None:
+        stated = as_dtype(dtype).kind == "c"
+        if is_complex and not stated:
+            raise mistake(
+                Mistake.COMPLEX_IN_REAL,
+                f"symbol '{checked}' has a complex default and a real dtype",
+                expected="a real default",
+                found=repr(value),
+                hint="leave the dtype out, or give the real part",
+            )
+        is_complex = stated
+    return Symbol(checked, value, is_complex, doc)
+
+
+def _default(name: str, default: object) -> float | complex:
+    number = as_number(default)
+    if number is None:
+        raise mistake(
+            Mistake.NOT_AN_EXPRESSION,
+            f"the default of symbol '{name}' is no number",
+            expected="a number",
+            found=shortened(default),
+        )
+    return number if isinstance(number, complex) else float(number)
+
+
+def row(name: str) -> RowData:
+    """Return the entry of the term's data of that name for the row at hand.
+
+    The data are those of `for_each(labels, over=rows, data={name: values})`.
+    """
+    return RowData(as_name(name, "the name of row data"))
+
+
+def sqrt(value: ExprLike) -> Expr:
+    """Return the square root; NaN where a real value is negative."""
+    return _apply("sqrt", value)
+
+
+def abs_(value: ExprLike) -> Expr:
+    """Return the absolute value, which is real; the builtin `abs` does the same."""
+    return _apply("abs", value)
+
+
+# endregion
+# region Coercion
+
+
+def as_expr(value: object) -> Expr:
+    """Return a number or an expression as an expression.
+
+    Raises:
+        DefinitionError: for anything else (D015), or a number that is not finite (D013).
+    """
+    if isinstance(value, Expr):
+        return value
+    number = as_number(value)
+    if number is not None:
+        return Constant(number)
+    raise mistake(
+        Mistake.NOT_AN_EXPRESSION,
+        f"{_a_kind(value)} is no number and no expression",
+        expected="a number, or an expression such as 2 * site('i')",
+        found=shortened(value),
+        hint=_expression_hint(value),
+    )
+
+
+def as_predicate(value: object) -> Predicate:
+    """Return a predicate or boolean as a predicate.
+
+    Raises:
+        DefinitionError: for anything else (D016).
+    """
+    if isinstance(value, Predicate):
+        return value
+    if is_bool(value):
+        return true if value else false
+    raise mistake(
+        Mistake.NOT_A_PREDICATE,
+        f"{_a_kind(value)} is no predicate",
+        expected="a comparison such as site('i') > 0, or several joined by & | ~",
+        found=shortened(value),
+        hint="compare it with something" if isinstance(value, Expr) else None,
+    )
+
+
+def _a_kind(value: object) -> str:
+    return f"a value of type {type(value).__name__}"
+
+
+def _expression_hint(value: object) -> str | None:
+    if isinstance(value, str):
+        return f"site({value!r}), symbol({value!r}) or row({value!r})?"
+    if is_bool(value) or isinstance(value, Predicate):
+        return "conditions go into where; write 1 or 0 for a number"
+    if callable(value):
+        return "pass the expression itself, not a function that returns it"
+    if "Tracer" in type(value).__name__:
+        return "what JAX is tracing is no constant: make it a parameter, symbol(..)"
+    if getattr(value, "ndim", 0):
+        return "values that differ from row to row are data: for_each(.., data={..})"
+    return None
+
+
+def _apply(function: str, *arguments: object) -> Expr:
+    return Apply(function, tuple(as_expr(argument) for argument in arguments))
+
+
+def _compare(direction: str, lhs: object, rhs: object) -> Predicate:
+    return Compare(direction, as_expr(lhs), as_expr(rhs))
+
+
+def _combine(function: str, lhs: object, rhs: object) -> Predicate:
+    return Logical(function, (as_predicate(lhs), as_predicate(rhs)))
+
+
+# endregion
+# region Walking and printing
+
+
+def postorder(root: Node) -> list[Node]:
+    """Return every node below and including `root` once, children before parents.
+
+    Shared parts are visited once, so the walk is linear in the number of nodes, and it
+    does not recurse, so that sums of many thousand terms are fine.
+    """
+    order: list[Node] = []
+    done = set[int]()
+    stack: list[tuple[Node, bool]] = [(root, False)]
+    while stack:
+        node, children_done = stack.pop()
+        if id(node) in done:
+            continue
+        if children_done or not node.children:
+            done.add(id(node))
+            order.append(node)
+            continue
+        stack.append((node, True))
+        stack += [(child, False) for child in reversed(node.children)]
+    return order
+
+
+def _text(node: Node, depth: int) -> str:
+    match node:
+        case Constant(value):
+            return str(value) if isinstance(value, Fraction) else repr(value)
+        case Site(label, is_emitted):
+            return f"{_selector(is_emitted)}({label!r})"
+        case LocalValue(label, is_emitted):
+            return f"{_selector(is_emitted)}({label!r}).value"
+        case SiteNumber(label, is_emitted):
+            return f"{_selector(is_emitted)}({label!r}).index"
+        case Symbol(name) | RowData(name):
+            return f"{'row' if isinstance(node, RowData) else 'symbol'}({name!r})"
+        case Truth(value):
+            return str(value).lower()
+        case _ if depth == 0:
+            # Expressions share parts: in full, a text could be exponentially long.
+            return "..."
+        case Compare(direction):
+            return _applied(direction, node.children, depth)
+        case Apply(function) | Logical(function):
+            return _applied(function, node.children, depth)
+        case _:
+            return object.__repr__(node)
+
+
+def _selector(is_emitted: bool) -> str:
+    return "emitted" if is_emitted else "site"
+
+
+def _applied(function: str, arguments: Iterable[Node], depth: int) -> str:
+    texts = [_text(argument, depth - 1) for argument in arguments]
+    if function in _PREFIX:
+        return f"{_PREFIX[function]}{texts[0]}"
+    if function in _INFIX:
+        return f"({texts[0]} {_INFIX[function]} {texts[1]})"
+    return f"{function}({', '.join(texts)})"
+
+
+# endregion

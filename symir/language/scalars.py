@@ -1,0 +1,173 @@
+"""What users may pass where a number, a dtype or a name is meant."""
+
+from __future__ import annotations
+
+import cmath
+from fractions import Fraction
+from numbers import Complex, Integral, Rational, Real
+from typing import Any, Protocol, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from symir.errors import DefinitionError
+from symir.language.codes import Mistake
+
+__all__ = [
+    "Number",
+    "NumberLike",
+    "as_dtype",
+    "as_name",
+    "as_number",
+    "fits",
+    "is_bool",
+    "mistake",
+    "shortened",
+]
+
+Number: TypeAlias = int | float | complex | Fraction
+
+
+class ScalarArray(Protocol):
+    """A 0-d array or scalar of NumPy or JAX."""
+
+    @property
+    def ndim(self) -> int: ...
+
+    def item(self) -> Any: ...
+
+
+NumberLike: TypeAlias = int | float | complex | Fraction | ScalarArray
+
+_DTYPES = ("float32", "float64", "complex64", "complex128")
+
+
+def mistake(kind: Mistake, message: str, **details: Any) -> DefinitionError:
+    """Return the error for a kind of mistake; `details` are those of `SymirError`."""
+    return DefinitionError(kind.code, message, **details)
+
+
+def shortened(value: object, limit: int = 80) -> str:
+    """Return the repr of a value, cut where it is long."""
+    try:
+        text = repr(value)
+    except ValueError:  # an integer of thousands of digits
+        text = f"a very long {type(value).__name__}"
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def is_bool(value: object) -> bool:
+    """Whether a value is a boolean of Python or NumPy."""
+    return isinstance(value, bool | np.bool_)
+
+
+def as_number(value: object) -> Number | None:
+    """Return a finite Python number, or None where the value is no number.
+
+    Booleans are no numbers. Scalars and 0-d arrays of NumPy and JAX are.
+
+    Raises:
+        DefinitionError: when the number is not finite in double precision (D013).
+    """
+    number = _python_number(value)
+    if number is None or _is_finite(number):
+        return number
+    raise mistake(
+        Mistake.NOT_FINITE,
+        "a constant is not finite",
+        expected="a finite number",
+        found=shortened(value),
+    )
+
+
+def _python_number(value: object) -> Number | None:
+    if is_bool(value):
+        return None
+    if isinstance(value, int | float | complex | Fraction):
+        return _plain(value)
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        return _item(cast(ScalarArray, value))
+    if isinstance(value, Complex):
+        return _from_tower(value)
+    return None
+
+
+def _plain(value: Number) -> Number:
+    # Subclasses (np.float64 is a float) become what they stand for.
+    for kind in (int, float, complex):
+        if isinstance(value, kind):
+            return kind(value)
+    return value
+
+
+def _item(value: ScalarArray) -> Number | None:
+    try:
+        item = value.item()
+    except TypeError:  # a value that JAX is tracing has none
+        return None
+    if getattr(item, "ndim", None) == 0:  # NumPy's long double is its own item
+        return float(item)
+    return _python_number(item)
+
+
+def _from_tower(value: Complex) -> Number:
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Rational):
+        return Fraction(value.numerator, value.denominator)
+    return float(value) if isinstance(value, Real) else complex(value)
+
+
+def _is_finite(number: Number) -> bool:
+    try:
+        return cmath.isfinite(complex(number))
+    except OverflowError:
+        return False
+
+
+def fits(number: Number, dtype: np.dtype[Any]) -> bool:
+    """Whether a finite number stays finite in a floating or complex dtype."""
+    value, largest = complex(number), float(np.finfo(dtype).max)
+    return abs(value.real) <= largest and abs(value.imag) <= largest
+
+
+def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+    """Return the dtype of an operator, in native byte order.
+
+    Names, NumPy's and JAX's dtypes, `float` and `complex` will do.
+
+    Raises:
+        DefinitionError: for anything but the four floating and complex dtypes (D025).
+    """
+    # JAX's scalar types are no types, but hold the dtype they stand for.
+    stated: Any = getattr(dtype, "dtype", dtype)
+    name = None
+    if stated is not None:
+        try:
+            name = np.dtype(stated).name
+        except (TypeError, ValueError):
+            name = None
+    if name in _DTYPES:
+        return np.dtype(name)
+    raise mistake(
+        Mistake.UNKNOWN_DTYPE,
+        "this is no dtype for an operator",
+        expected=" or ".join((", ".join(_DTYPES[:-1]), _DTYPES[-1])),
+        found=shortened(dtype),
+    )
+
+
+def as_name(value: object, what: str) -> str:
+    """Return a name; `what` says whose it is.
+
+    Raises:
+        DefinitionError: for anything but a printable, non-empty string (D019).
+    """
+    if isinstance(value, str) and value.strip() and value.isprintable():
+        return str(value)
+    raise mistake(
+        Mistake.NOT_A_NAME,
+        f"this cannot be {what}",
+        expected="a printable, non-empty string",
+        found=shortened(value),
+    )

@@ -1,0 +1,82 @@
+"""A compiled kernel: branch tensors, specialised to a shape and dtype when asked."""
+
+# pyright: basic
+
+from __future__ import annotations
+
+import threading
+
+import jax.numpy as jnp
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp
+
+from dialects.text import print_module
+from symir.compiler.pipeline import lower_to_stablehlo
+from symir.ir import SymbolicOperatorIR
+
+_STATE_TYPES = {
+    np.dtype(np.bool_): "i1",
+    np.dtype(np.int8): "i8",
+    np.dtype(np.int16): "i16",
+    np.dtype(np.int32): "i32",
+    np.dtype(np.int64): "i64",
+    np.dtype(np.uint8): "ui8",
+    np.dtype(np.uint16): "ui16",
+    np.dtype(np.uint32): "ui32",
+    np.dtype(np.uint64): "ui64",
+    np.dtype(np.float16): "f16",
+    np.dtype(jnp.bfloat16): "bf16",
+    np.dtype(np.float32): "f32",
+    np.dtype(np.float64): "f64",
+}
+
+
+def state_type(dtype: np.dtype) -> str | None:
+    """Return the name of the state type that stores a dtype, or None."""
+    return _STATE_TYPES.get(np.dtype(dtype))
+
+
+class Kernel:
+    """What runs a compiled operator, whatever the values of its parameters.
+
+    Kernels are compared by the fingerprint of the IR, so that two equal compilations
+    share traces and executables.
+    """
+
+    def __init__(self, ir: SymbolicOperatorIR, branch_tensors: ModuleOp):
+        self.name = ir.operator_name
+        self.space = ir.space
+        self.dtype = np.dtype(ir.dtype_str)
+        self.is_hermitian = ir.is_hermitian
+        self.parameter_names = ir.free_symbols
+        self.parameter_dtypes = ir.parameter_dtypes
+        self.lanes = ir.max_conn_size
+        self.fingerprint = ir.static_fingerprint()
+        self._branch_tensors = branch_tensors
+        self._texts: dict[tuple[int, str], str] = {}
+        self._lock = threading.Lock()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Kernel) and self.fingerprint == other.fingerprint
+
+    def __hash__(self) -> int:
+        return hash(self.fingerprint)
+
+    def __repr__(self) -> str:
+        return f"Kernel({self.name!r}, {self.fingerprint[:12]})"
+
+    def stablehlo(self, batch: int, dtype: np.dtype) -> str:
+        """Return the text of the kernel for a batch size and dtype, as `@main`."""
+        key = (batch, _STATE_TYPES[np.dtype(dtype)])
+        with self._lock:
+            if key not in self._texts:
+                self._texts[key] = self._specialise(*key)
+            return self._texts[key]
+
+    def _specialise(self, batch: int, state: str) -> str:
+        module = lower_to_stablehlo(self._branch_tensors, batch, state)
+        for function in module.body.block.ops:
+            if isinstance(function, FuncOp):
+                function.sym_name = StringAttr("main")
+        return print_module(module)

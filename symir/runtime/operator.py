@@ -1,0 +1,196 @@
+"""Compiled operators: what users call."""
+
+# pyright: basic
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from symir.errors import InputError
+from symir.runtime.kernel import Kernel, state_type
+from symir.runtime.primitive import connections
+
+
+@jax.tree_util.register_pytree_node_class
+class CompiledOperator:
+    """An operator that yields connected configurations and matrix elements.
+
+    Its parameters are the leaves of a pytree: they may be traced, and changing one
+    compiles nothing. Everything else is static.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        parameters: Mapping[str, Any],
+        hilbert: Any,
+    ):
+        self._kernel = kernel
+        self._hilbert = hilbert
+        self._parameters = {
+            name: jnp.asarray(parameters[name], dtype)
+            for name, dtype in zip(
+                kernel.parameter_names, kernel.parameter_dtypes, strict=True
+            )
+            if name in parameters
+        }
+
+    # region What it is
+
+    @property
+    def kernel(self) -> Kernel:
+        """The kernel that runs it."""
+        return self._kernel
+
+    @property
+    def name(self) -> str:
+        """The operator's name."""
+        return self._kernel.name
+
+    @property
+    def hilbert(self) -> Any:
+        """The space or NetKet hilbert that the operator was defined on."""
+        return self._hilbert
+
+    @property
+    def dtype(self) -> np.dtype:
+        """The dtype of the matrix elements."""
+        return self._kernel.dtype
+
+    @property
+    def max_conn_size(self) -> int:
+        """The number of branches K of every configuration, padding included."""
+        return self._kernel.lanes
+
+    @property
+    def is_hermitian(self) -> bool:
+        """Whether the operator was declared Hermitian."""
+        return self._kernel.is_hermitian
+
+    @property
+    def parameters(self) -> dict[str, jax.Array]:
+        """The values of the parameters that have one."""
+        return dict(self._parameters)
+
+    def replace(self, **parameters: Any) -> CompiledOperator:
+        """Return the operator with other values of parameters; compiles nothing."""
+        unknown = sorted(set(parameters) - set(self._kernel.parameter_names))
+        if unknown:
+            raise InputError(
+                "R003",
+                "the operator has no such parameter",
+                operator=self.name,
+                expected=", ".join(self._kernel.parameter_names) or "no parameter",
+                found=", ".join(unknown),
+            )
+        return CompiledOperator(
+            self._kernel, {**self._parameters, **parameters}, self._hilbert
+        )
+
+    def __repr__(self) -> str:
+        return (
+            f"CompiledOperator({self.name!r}, dtype={self.dtype}, "
+            f"max_conn_size={self.max_conn_size})"
+        )
+
+    # endregion
+    # region What it does
+
+    def get_conn_padded(self, x: Any) -> tuple[jax.Array, jax.Array]:
+        """Return the connected configurations and matrix elements <x|O|x'>.
+
+        x has shape (..., N) and any real dtype that holds the local values; x' has
+        shape (..., K, N) and x's dtype, the matrix elements have shape (..., K) and the
+        operator's dtype. A branch that is not valid has x' = x and matrix element 0.
+
+        Raises `InputError` for an x of another shape or dtype, and where a parameter
+        has no value.
+        """
+        return connections(self._checked(x), self._bound(), self._kernel)
+
+    def _bound(self) -> tuple[jax.Array, ...]:
+        names = self._kernel.parameter_names
+        missing = [name for name in names if name not in self._parameters]
+        if missing:
+            raise InputError(
+                "R004",
+                "a parameter has no value and no default",
+                operator=self.name,
+                found=", ".join(missing),
+                hint=f"compiled.replace({missing[0]}=...)",
+            )
+        return tuple(self._parameters[name] for name in names)
+
+    def _checked(self, x: Any) -> jax.Array:
+        try:
+            array = jnp.asarray(x)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                "R001",
+                "x is not an array of numbers",
+                operator=self.name,
+                found=str(error),
+            ) from error
+        sites = self._kernel.space.size
+        if not array.ndim or array.shape[-1] != sites:
+            raise InputError(
+                "R001",
+                "x has the wrong shape",
+                operator=self.name,
+                expected=f"(..., {sites}): the last axis is the sites",
+                found=str(array.shape),
+            )
+        if problem := self._dtype_problem(array.dtype):
+            raise InputError(
+                "R002",
+                "x has the wrong dtype",
+                operator=self.name,
+                expected="a real dtype that holds the local values "
+                f"{_listed(self._local_values())}",
+                found=f"{array.dtype}: {problem}",
+            )
+        return array
+
+    def _local_values(self) -> np.ndarray:
+        states = self._kernel.space.local_states
+        return np.unique([value for site in states for value in site])
+
+    def _dtype_problem(self, dtype: np.dtype) -> str | None:
+        if state_type(dtype) is None:
+            return "not a real dtype of numbers"
+        values = self._local_values()
+        with np.errstate(all="ignore"):
+            stored = values.astype(dtype).astype(np.float64)
+        if (stored != values).any():
+            return f"it turns {values[stored != values][0]:g} into another number"
+        return None
+
+    # endregion
+    # region Pytree
+
+    def tree_flatten(self):
+        """Split into the values of the parameters and everything else."""
+        names = tuple(self._parameters)
+        return tuple(self._parameters.values()), (self._kernel, names, self._hilbert)
+
+    @classmethod
+    def tree_unflatten(cls, static, leaves) -> CompiledOperator:
+        """Rebuild; the leaves may be anything that JAX puts there."""
+        kernel, names, hilbert = static
+        self = object.__new__(cls)
+        self._kernel = kernel
+        self._hilbert = hilbert
+        self._parameters = dict(zip(names, leaves, strict=True))
+        return self
+
+    # endregion
+
+
+def _listed(values: np.ndarray) -> str:
+    shown = [f"{value:g}" for value in values[:8]]
+    return ", ".join(shown) + (", ..." if len(values) > 8 else "")

@@ -1,0 +1,112 @@
+"""The JAX primitive that runs kernels.
+
+Its lowering rule parses the kernel's StableHLO and merges it into the module that JAX
+is building, as a function and a call: XLA then fuses it with whatever is around it.
+"""
+
+# pyright: basic
+
+from __future__ import annotations
+
+import math
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import batching, mlir
+from jax.interpreters.mlir import ir
+from jaxlib.mlir.dialects import func
+
+from symir.runtime.kernel import Kernel
+
+connections_p = Primitive("symir_connections")
+"""(x, *parameters) -> (x', matrix elements); x is (batch, sites)."""
+
+connections_p.multiple_results = True
+
+
+@partial(jax.jit, static_argnums=2)
+def connections(x: jax.Array, parameters: tuple, kernel: Kernel):
+    """Return the connected configurations and matrix elements.
+
+    x has shape (..., sites); x' has shape (..., lanes, sites) and x's dtype, the matrix
+    elements have shape (..., lanes) and the operator's dtype.
+    """
+    lead, sites = x.shape[:-1], x.shape[-1]
+    # -1 cannot be inferred where a dimension is 0
+    flat = x.reshape(math.prod(lead), sites)
+    connected, elements = connections_p.bind(flat, *parameters, kernel=kernel)
+    return (
+        connected.reshape(*lead, kernel.lanes, sites),
+        elements.reshape(*lead, kernel.lanes),
+    )
+
+
+@connections_p.def_impl
+def _impl(x, *parameters, kernel: Kernel):
+    return list(connections(x, parameters, kernel))
+
+
+@connections_p.def_abstract_eval
+def _abstract_eval(x, *parameters, kernel: Kernel):
+    batch, sites = x.shape
+    # update() keeps what else the type says, such as the manual axes of shard_map
+    connected = x.update(shape=(batch, kernel.lanes, sites))
+    elements = x.update(
+        shape=(batch, kernel.lanes), dtype=kernel.dtype, weak_type=False
+    )
+    return [connected, elements]
+
+
+def _lowering(ctx, x, *parameters, kernel: Kernel):
+    aval = ctx.avals_in[0]
+    text = kernel.stablehlo(aval.shape[0], aval.dtype)
+    module = ir.Module.parse(text, context=ctx.module_context.context)
+    (function,) = module.body.operations
+    results = function.type.results
+    name = mlir.merge_mlir_modules(
+        ctx.module_context.module,
+        f"symir_{kernel.fingerprint[:8]}",
+        module,
+        dst_symtab=ctx.module_context.symbol_table,
+    )
+    call = func.CallOp(results, ir.FlatSymbolRefAttr.get(name), [x, *parameters])
+    return call.results
+
+
+mlir.register_lowering(connections_p, _lowering)
+
+
+def _batching(arguments, axes, *, kernel: Kernel):
+    """Fold a mapped axis of x into the batch; map over parameters one by one.
+
+    An axis is None where an argument is not mapped.
+    """
+    x, *parameters = arguments
+    x_axis, *parameter_axes = axes
+    size = next(
+        a.shape[axis]
+        for a, axis in zip(arguments, axes, strict=True)
+        if axis is not None
+    )
+    if x_axis is None:
+        x = jnp.broadcast_to(x, (size, *x.shape))
+    else:
+        x = jnp.moveaxis(x, x_axis, 0)
+    mapped = [axis is not None for axis in parameter_axes]
+    if any(mapped):
+        moved = [
+            jnp.moveaxis(p, axis, 0) if is_mapped else jnp.broadcast_to(p, (size,))
+            for p, axis, is_mapped in zip(
+                parameters, parameter_axes, mapped, strict=True
+            )
+        ]
+        results = jax.lax.map(
+            lambda item: connections(item[0], tuple(item[1:]), kernel), (x, *moved)
+        )
+        return list(results), [0, 0]
+    return list(connections(x, tuple(parameters), kernel)), [0, 0]
+
+
+batching.primitive_batchers[connections_p] = _batching
