@@ -1,20 +1,22 @@
-"""The `sym` level of an operator as an immutable value that prints, parses and compares."""
+"""The `sym` level of an operator as an immutable value: print, parse, compare."""
 
 from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
     FileLineColLoc,
     IntAttr,
     ModuleOp,
     StringAttr,
+    TensorType,
     UnknownLoc,
 )
-from xdsl.ir import Operation
+from xdsl.ir import Attribute, Operation
 from xdsl.utils.exceptions import ParseError, VerifyException
 
 from dialects import stablehlo, sym, text
@@ -107,6 +109,22 @@ class SymbolicOperatorIR:
             if isinstance(default, DenseIntOrFPElementsAttr)
         }
 
+    @property
+    def parameter_dtypes(self) -> tuple[np.dtype[Any], ...]:
+        """The dtypes of the parameters, in order: real or complex."""
+        types = [argument.type for argument in self._operator.body.block.args]
+        return tuple(
+            stablehlo.dtype_of(cast(TensorType[Attribute], kind).element_type)
+            for kind in types
+        )
+
+    @property
+    def max_conn_size(self) -> int:
+        """The number of branches of each configuration: the sum of rows * emissions."""
+        return sum(
+            term.rows.data.rows * len(term.emissions) for term in self._operator.terms
+        )
+
     # endregion
     # region Text and identity
 
@@ -168,7 +186,7 @@ class _LocatingParser(text.Parser):
         if isinstance(op.location, UnknownLoc):
             place = start.get_location()
             op.location = FileLineColLoc(
-                StringAttr(place.filename), IntAttr(place.line), IntAttr(place.col)
+                StringAttr(place.file), IntAttr(place.line), IntAttr(place.col)
             )
         return op
 
@@ -199,8 +217,10 @@ def _verify(module: ModuleOp) -> None:
 
 
 def _invalid(module: ModuleOp, error: VerifyException) -> DefinitionError:
-    """Return the error for a module that does not verify, at the op that is to blame."""
-    culprit = next((op for op in module.walk(reverse=True) if not _is_valid(op)), module)
+    """Return the error for a module that does not verify, at the op to blame."""
+    culprit = next(
+        (op for op in module.walk(reverse=True) if not _is_valid(op)), module
+    )
     place = culprit.location
     names: dict[type[Operation], str] = {}
     parent: Operation | None = culprit

@@ -171,7 +171,7 @@ class SymbolicOperator:
         )
 
     def compile(self, **options: Any) -> Any:
-        """Compile the operator; see `symir.compiler.compile_operator` for the options."""
+        """Compile the operator; the options are those of the compiler."""
         from symir.compiler import compile_operator
 
         return compile_operator(self, **options)

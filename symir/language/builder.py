@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialects.tables import RowTable
-from symir.errors import SourceLocation, user_location
+from symir.errors import user_location
 from symir.language import rows
 from symir.language.codes import Mistake
 from symir.language.definitions import (

@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NoReturn, TypeAlias, cast
+from typing import NoReturn, TypeAlias
 
-import numpy as np
 import numpy.typing as npt
 
 from symir.language.codes import Mistake
@@ -292,8 +291,9 @@ class Symbol(Expr):
 
     def agrees_with(self, other: Symbol) -> bool:
         """Whether two symbols of one name declare the same parameter."""
-        mine, theirs = (self.default, self.is_complex), (other.default, other.is_complex)
-        return mine == theirs
+        if self.is_complex != other.is_complex:
+            return False
+        return self.default == other.default
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -389,8 +389,8 @@ def symbol(
     operator whatever `dtype` says.
 
     Raises:
-        DefinitionError: for a bad name (D019), a default that is no finite number (D013,
-            D015), a complex default of a real dtype (D012) or a bad dtype (D025).
+        DefinitionError: for a bad name (D019), a default that is no finite number
+            (D013, D015), a complex default of a real dtype (D012) or a bad dtype (D025).
     """
     checked = as_name(name, "the name of a symbol")
     value = None if default is None else _default(checked, default)
@@ -447,7 +447,8 @@ def as_expr(value: object) -> Expr:
     """Return a number or an expression as an expression.
 
     Raises:
-        DefinitionError: for anything else (D015), or a number that is not finite (D013).
+        DefinitionError: for anything else (D015), or a number that is not finite
+            (D013).
     """
     if isinstance(value, Expr):
         return value

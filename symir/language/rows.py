@@ -205,8 +205,8 @@ def _check_range(table: Array, sites: int) -> None:
 
 
 def _columns(labels: Sequence[str]) -> str:
-    named = ", ".join(labels)
-    return f"{len(labels)} columns ({named})" if len(labels) > 1 else f"one column ({named})"
+    count = "one column" if len(labels) == 1 else f"{len(labels)} columns"
+    return f"{count} ({', '.join(labels)})"
 
 
 def _bad_width(number: int, row: object, labels: Sequence[str]) -> Exception:

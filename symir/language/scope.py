@@ -1,8 +1,8 @@
-"""What is in scope in a term, and whether expressions, guards and updates respect it."""
+"""What is in scope in a term, and whether its expressions and updates respect it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -45,7 +45,7 @@ def blamed_on(
     term: str | None = None,
     emission: str | None = None,
     location: SourceLocation | None = None,
-) -> Iterator[None]:
+) -> Generator[None]:
     """Complete the errors raised inside: what they belong to, and where it stands."""
     try:
         yield
@@ -238,8 +238,8 @@ def with_dtype(
     """Return a definition with another dtype, checked again where that matters.
 
     Raises:
-        DefinitionError: where it holds a complex number and the dtype is real (D012), or
-            a number is too large for the dtype (D013).
+        DefinitionError: where it holds a complex number and the dtype is real (D012),
+            or a number is too large for the dtype (D013).
     """
     changed = replace(definition, dtype=dtype)
     for term in changed.terms:

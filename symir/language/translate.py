@@ -248,10 +248,10 @@ class _TermTranslation:
                 operands = [values[id(argument)] for argument in arguments]
                 return self._value(_LOGIC[function], *operands)
             case Compare(direction, lhs, rhs):
-                kind = self._common_kind((lhs, rhs), values)
-                if _are_indices(lhs, rhs):
-                    kind = i32
-                operands = [self._number(side, kind, values) for side in (lhs, rhs)]
+                sides = (lhs, rhs)
+                exact = all(_is_index(side) for side in sides)
+                kind = i32 if exact else self._common_kind(sides, values)
+                operands = [self._number(side, kind, values) for side in sides]
                 return self._value(stablehlo.compare, direction, *operands)
             case _:
                 raise NotImplementedError(f"no translation of {type(node).__name__}")
@@ -296,7 +296,7 @@ class _TermTranslation:
     def _common_kind(
         self, nodes: tuple[Expr, ...], values: Mapping[int, SSAValue]
     ) -> Attribute:
-        """Return the real type, or the complex one where one of the nodes is complex."""
+        """Return the real type, or the complex one where a node is complex."""
         is_complex = any(
             isinstance(node.value, complex)
             if isinstance(node, Constant)
@@ -349,18 +349,11 @@ def _element(value: SSAValue) -> Attribute:
     return cast(TensorType[Attribute], value.type).element_type
 
 
-def _are_indices(lhs: Expr, rhs: Expr) -> bool:
-    """Whether a comparison is one of site numbers, exact in 32 bits."""
-    sides = (lhs, rhs)
-    if not any(isinstance(side, SiteNumber) for side in sides):
-        return False
-    return all(isinstance(side, SiteNumber) or _is_int32(side) for side in sides)
-
-
-def _is_int32(node: Expr) -> bool:
-    if not isinstance(node, Constant) or not isinstance(node.value, int):
-        return False
-    return _INT32.min <= node.value <= _INT32.max
+def _is_index(node: Expr) -> bool:
+    """Whether a node may take part in a comparison of site numbers, which is exact."""
+    if isinstance(node, Constant) and isinstance(node.value, int):
+        return _INT32.min <= node.value <= _INT32.max
+    return isinstance(node, SiteNumber)
 
 
 def _small_integer(node: Expr) -> int | None:
@@ -386,4 +379,3 @@ def _location(path: str, location: SourceLocation | None) -> LocationAttr:
             StringAttr(location.file), IntAttr(location.line), IntAttr(0)
         )
     return NameLoc(StringAttr(path), place)
-
