@@ -43,6 +43,7 @@ from xdsl.ir import (
 from xdsl.irdl import (
     AnyAttr,
     IRDLOperation,
+    MessageConstraint,
     eq,
     irdl_attr_definition,
     irdl_op_definition,
@@ -258,7 +259,10 @@ ELEMENT_TYPES = (*REAL_TYPES, *(ComplexType(t) for t in REAL_TYPES))
 PARAMETER_TYPES = tuple(TensorType(t, []) for t in ELEMENT_TYPES)
 
 NO_SHAPE: ArrayAttr = ArrayAttr(())
-SCALAR = TensorType.constr(element_type=AnyAttr(), shape=eq(NO_SHAPE))
+SCALAR = MessageConstraint(
+    TensorType.constr(element_type=AnyAttr(), shape=eq(NO_SHAPE)),
+    "expected a scalar, that is a tensor without dimensions",
+)
 PREDICATE: TensorType[I1] = TensorType(i1, [])
 INDEX = TensorType(i32, [])
 

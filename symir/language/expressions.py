@@ -390,7 +390,8 @@ def symbol(
 
     Raises:
         DefinitionError: for a bad name (D019), a default that is no finite number
-            (D013, D015), a complex default of a real dtype (D012) or a bad dtype (D025).
+            (D013, D015), a complex default of a real dtype (D012), a bad dtype
+            (D025).
     """
     checked = as_name(name, "the name of a symbol")
     value = None if default is None else _default(checked, default)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any, SupportsIndex, cast
@@ -95,15 +96,15 @@ def _materialized(over: object) -> Array | list[Any]:
     array = _array_of(over)
     if array is not None and array.ndim and array.dtype.kind in "biuf":
         return array
-    over = over if array is None else array.tolist()
-    if isinstance(over, str | bytes | Mapping) or not isinstance(over, Iterable):
+    rows = _items(over if array is None else array.tolist())
+    if rows is None:
         raise mistake(
             Mistake.BAD_ROWS,
             "the rows of for_each are not a table",
             expected="a list, generator or array of rows in over=",
             found=shortened(over),
         )
-    return list(cast(Iterable[Any], over))
+    return list(rows)
 
 
 def _array_of(value: object) -> Array | None:
@@ -157,13 +158,20 @@ def _table_of_list(rows: list[Any], labels: Sequence[str], sites: int) -> Array:
 
 
 def _is_row(row: object) -> bool:
-    if isinstance(row, str | bytes | Mapping):
-        return False
-    return isinstance(row, Iterable) and getattr(row, "ndim", 1) != 0
+    return _items(row) is not None and getattr(row, "ndim", 1) != 0
+
+
+def _items(value: object) -> Iterable[Any] | None:
+    """Return what may be walked through as a list, None for anything else."""
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        return None
+    return cast(Iterable[Any], value)
 
 
 def _is_plain(rows: list[Any], width: int) -> bool:
     """Whether NumPy may convert the rows at once without hiding a mistake."""
+    if all(isinstance(row, np.ndarray) for row in rows):
+        return all(row.shape == (width,) and row.dtype.kind == "i" for row in rows)
     if not all(type(row) in (tuple, list) and len(row) == width for row in rows):
         return False
     kinds = set(map(type, chain.from_iterable(rows)))
@@ -171,11 +179,9 @@ def _is_plain(rows: list[Any], width: int) -> bool:
 
 
 def _exact_row(number: int, row: object, labels: Sequence[str]) -> list[int]:
-    if not _is_row(row):
-        raise _bad_width(number, row, labels)
-    entries = list(_items(row))
+    entries = list(cast(Iterable[object], row)) if _is_row(row) else []
     if len(entries) != len(labels):
-        raise _bad_width(number, entries, labels)
+        raise _bad_width(number, row, labels)
     exact = [_exact_integer(entry) for entry in entries]
     found = [entry for entry in exact if entry is not None]
     if len(found) < len(exact):
@@ -186,15 +192,22 @@ def _exact_row(number: int, row: object, labels: Sequence[str]) -> list[int]:
 def _exact_integer(entry: object) -> int | None:
     if is_bool(entry):
         return None
-    if getattr(entry, "ndim", None) == 0 and hasattr(entry, "item"):
-        item = cast(Any, entry).item()
-        # NumPy's long double is its own item.
-        return _exact_integer(float(item) if hasattr(item, "item") else item)
     if isinstance(entry, SupportsIndex):
-        return entry.__index__()
-    if isinstance(entry, float) and entry.is_integer():
-        return int(entry)
-    return None
+        return _index_of(entry)
+    try:
+        number = as_number(entry)
+    except DefinitionError:  # it is not finite
+        return None
+    if number is None or isinstance(number, complex) or number != int(number):
+        return None
+    return int(number)
+
+
+def _index_of(entry: SupportsIndex) -> int | None:
+    try:
+        return operator.index(entry)
+    except TypeError:  # an array of floats, of several entries, or that JAX is tracing
+        return None
 
 
 def _check_range(table: Array, sites: int) -> None:
@@ -282,15 +295,11 @@ def _numbers(name: str, values: object) -> Array:
     array = _array_of(values)
     if array is not None and array.dtype.kind in "iufc":
         return array
-    values = values if array is None else array.tolist()
-    if isinstance(values, str | bytes | Mapping) or not isinstance(values, Iterable):
+    items = _items(values if array is None else array.tolist())
+    if items is None:
         raise _bad_data(name, expected, shortened(values))
-    numbers = [_entry(name, row, value) for row, value in enumerate(_items(values))]
+    numbers = [_entry(name, row, value) for row, value in enumerate(items)]
     return np.array(numbers, None if numbers else np.float64)
-
-
-def _items(values: object) -> Iterable[object]:
-    return cast(Iterable[object], values)
 
 
 def _entry(name: str, row: int, value: object) -> float | complex:

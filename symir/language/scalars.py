@@ -94,10 +94,11 @@ def _python_number(value: object) -> Number | None:
 
 def _plain(value: Number) -> Number:
     # Subclasses (np.float64 is a float) become what they stand for.
-    for kind in (int, float, complex):
-        if isinstance(value, kind):
-            return kind(value)
-    return value
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value)
+    return complex(value) if isinstance(value, complex) else value
 
 
 def _item(value: ScalarArray) -> Number | None:
@@ -114,7 +115,7 @@ def _from_tower(value: Complex) -> Number:
     if isinstance(value, Integral):
         return int(value)
     if isinstance(value, Rational):
-        return Fraction(value.numerator, value.denominator)
+        return Fraction(int(value.numerator), int(value.denominator))
     return float(value) if isinstance(value, Real) else complex(value)
 
 

@@ -258,7 +258,8 @@ class _TermTranslation:
 
     def _application(self, node: Apply, values: Mapping[int, SSAValue]) -> SSAValue:
         if node.function == "pow":
-            return self._power(*node.arguments, values)
+            base, exponent = node.arguments
+            return self._power(base, exponent, values)
         kind = self._common_kind(node.arguments, values)
         operands = [self._number(arg, kind, values) for arg in node.arguments]
         if node.function == "abs":
@@ -312,7 +313,7 @@ class _TermTranslation:
         if isinstance(node, Constant):
             return self._constant(node.value, kind)
         value = values[id(node)]
-        if _element(value) == i32 and isinstance(kind, ComplexType):
+        if _element(value) == i32 and kind not in (i32, self.real):
             value = self._value(stablehlo.convert, value, self.real)
         if _element(value) == kind:
             return value
