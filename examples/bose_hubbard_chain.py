@@ -1,6 +1,7 @@
 """The Bose-Hubbard model on a periodic chain, with at most `n_max` bosons on a site.
 
-    H = -J sum_i (a_i^+ a_(i+1) + a_(i+1)^+ a_i) + U/2 sum_i n_i (n_i - 1) - mu sum_i n_i
+    H = -J sum_i (a_i^+ a_(i+1) + a_(i+1)^+ a_i)
+        + U/2 sum_i n_i (n_i - 1) - mu sum_i n_i
 
 The matrix element <x| a_i^+ a_j |x'> is sqrt(n_i) sqrt(n'_j): x' has one boson less on
 site i than x, and one more on site j. Where x' would hold more than `n_max` bosons on a

@@ -18,7 +18,7 @@ def chain(n: int) -> list[tuple[int, int]]:
 
 
 def tfim_chain(n: int = 8, J: float = 1.0, h: float = 1.0) -> sym.SymbolicOperator:
-    """Return the operator on `n` >= 3 sites; `h` stays a parameter of what is compiled."""
+    """Return the operator on `n` >= 3 sites; its parameter "h" is `h` by default."""
     z_i, z_j = sym.site("i").value, sym.site("j").value
     return (
         sym.DOperator(sym.spin(0.5, n), "tfim", hermitian=True)

@@ -8,7 +8,7 @@ anything is dense: an invalid lane writes back the source value, with matrix ele
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -60,11 +60,12 @@ def _columns(config: SSAValue, sites: SSAValue, at: Inserter) -> SSAValue:
     """Return config[:, sites], as a slice or as the whole where that is the same."""
     table = constant_of(sites)
     if table is not None and table.size and table.ndim == 1:
-        first, count = int(table[0]), len(table)
-        if np.array_equal(table, np.arange(first, first + count)):
-            if count == shape_of(config)[1]:
+        first, last = int(table[0]), int(table[0]) + len(table)
+        inside = first >= 0 and last <= shape_of(config)[1]
+        if inside and np.array_equal(table, np.arange(first, last)):
+            if len(table) == shape_of(config)[1]:
                 return config
-            return at.add(slice_columns(config, first, first + count))
+            return at.add(slice_columns(config, first, last))
     return at.add(gather_columns(config, sites))
 
 
@@ -308,6 +309,14 @@ class EraseBranches(RewritePattern):
             rewriter.erase(op)
 
 
+def _values(op: Operation) -> Iterator[SSAValue]:
+    for inner in op.walk():
+        yield from inner.results
+        for region in inner.regions:
+            for block in region.blocks:
+                yield from block.args
+
+
 @dataclass(frozen=True)
 class ConvertBtToStablehloPass(ModulePass):
     """Leave only `func` and StableHLO. Expects `bt-specialize`."""
@@ -315,10 +324,13 @@ class ConvertBtToStablehloPass(ModulePass):
     name = "convert-bt-to-stablehlo"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for value in (result for inner in op.walk() for result in inner.results):
-            if isinstance(value.type, TensorType) and bt.BATCH in shape_of(value):
+        for value in _values(op):
+            if not isinstance(value.type, TensorType):
+                continue
+            if bt.BATCH in shape_of(value) or isinstance(_element(value), bt.StateType):
                 raise PassFailedException(
-                    f"{self.name}: the batch size is not bound; run bt-specialize first"
+                    f"{self.name}: the batch size or the state type is not bound; "
+                    "run bt-specialize first"
                 )
         for pattern in (
             GreedyRewritePatternApplier([LowerConnections()]),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,23 +22,28 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.utils.exceptions import PassFailedException
-from xdsl_jax.dialects.stablehlo import DivideOp, FloorOp, SubtractOp
+from xdsl_jax.dialects.stablehlo import FloorOp
 
 from dialects import bt, sym
 from dialects.stablehlo import (
+    AddOp,
     AndOp,
+    DivideOp,
+    MultiplyOp,
     OrOp,
+    SubtractOp,
     compare,
     constant,
     dtype_of,
     select,
     shape_of,
     tensor,
+    to_numpy,
 )
 from lowering.rewriting import Inserter
 from lowering.sites import Alias, alias, column_of, normal_form_error, writes_of
 
-_Binary = AndOp | OrOp | SubtractOp | DivideOp
+_Binary = AddOp | AndOp | DivideOp | MultiplyOp | OrOp | SubtractOp
 
 _MAX_LISTED_VALUES = 4
 """Larger local spaces with equal steps are checked by their bounds, not by value."""
@@ -89,8 +94,7 @@ class _TermLowering:
             arguments[table.labels :], self.term.data_columns, strict=True
         ):
             kind = column.values.get_element_type()
-            data = np.frombuffer(column.values.data.data, dtype_of(kind))
-            self._bind(argument, constant(data, kind))
+            self._bind(argument, constant(to_numpy(column.values), kind))
 
     def _bind(self, value: SSAValue, op: Operation) -> None:
         new = self.at.add(op)
@@ -178,7 +182,7 @@ class _TermLowering:
         kinds, _ = sym.operator_of(self.term).space.data.kinds
         value, site = self.values[op.value], op.site
         element = cast(TensorType[Attribute], op.value.type).element_type
-        steps = [_step(states) for states in kinds]
+        steps = [_step(states, dtype_of(element)) for states in kinds]
         longest = max(len(states) for states in kinds)
         if longest <= _MAX_LISTED_VALUES or None in steps:
             tests = [
@@ -188,14 +192,17 @@ class _TermLowering:
             return self._any(tests)
         low = self._per_site(site, [states[0] for states in kinds], element)
         high = self._per_site(site, [states[-1] for states in kinds], element)
-        step = self._per_site(site, [s for s in steps if s is not None], element)
-        offset = self._add(SubtractOp, value, low)
-        count = self._add(DivideOp, offset, step)
-        whole = self._compare("EQ", count, self.at.add(FloorOp(count)))
         bounds = self._add(
             AndOp, self._compare("GE", value, low), self._compare("LE", value, high)
         )
-        return self._add(AndOp, bounds, whole)
+        if set(steps) == {1.0} and all(states[0].is_integer() for states in kinds):
+            nearest = self.at.add(FloorOp(value))
+        else:
+            step = self._per_site(site, [s for s in steps if s is not None], element)
+            offset = self._add(SubtractOp, value, low)
+            count = self.at.add(FloorOp(self._add(DivideOp, offset, step)))
+            nearest = self._add(AddOp, low, self._add(MultiplyOp, count, step))
+        return self._add(AndOp, bounds, self._compare("EQ", nearest, value))
 
     def _any(self, tests: Sequence[SSAValue]) -> SSAValue:
         result = tests[0]
@@ -225,12 +232,24 @@ class _TermLowering:
     # endregion
 
 
-def _step(states: Sequence[float]) -> float | None:
-    """Return the distance of equally spaced local values, or None."""
+def _step(states: Sequence[float], dtype: np.dtype[Any]) -> float | None:
+    """Return the distance of equally spaced local values, or None.
+
+    None as well where sums of them are rounded, so that no value near an allowed one
+    passes for it.
+    """
+    if not any(_is_exact(np.array(states) * scale, dtype) for scale in (1, 2**10)):
+        return None
     steps = set(np.diff(states).tolist())
     if not steps:
         return 1.0
     return steps.pop() if len(steps) == 1 else None
+
+
+def _is_exact(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> bool:
+    """Whether values are integers whose differences a dtype holds exactly."""
+    limit = 2.0 ** (np.finfo(dtype).nmant - 1)
+    return bool(((values == np.floor(values)) & (np.abs(values) < limit)).all())
 
 
 def _padded(kinds: Sequence[Sequence[float]], longest: int) -> list[list[float]]:

@@ -13,28 +13,75 @@ import numpy.typing as npt
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Operation
 from xdsl_jax.dialects import stablehlo as hlo
+from xdsl_jax.dialects.stablehlo.attributes import ComparisonType
 
 from dialects.stablehlo import dtype_of
 
 Array = npt.NDArray[Any]
 
 
+def _is_integer(value: Array) -> bool:
+    return value.dtype.kind in "iu"
+
+
 def _divide(lhs: Array, rhs: Array) -> Array:
-    if not np.issubdtype(lhs.dtype, np.integer):
+    if not _is_integer(lhs):
         return lhs / rhs
+    # Towards zero; by zero, all bits are set
     safe = np.where(rhs == 0, 1, rhs)
-    quotient = np.abs(lhs) // np.abs(safe) * np.sign(lhs) * np.sign(safe)
-    return np.where(rhs == 0, -1, quotient)
+    quotient = (lhs - np.fmod(lhs, safe)) // safe
+    return np.where(rhs == 0, np.invert(np.zeros_like(lhs)), quotient)
+
+
+def _remainder(lhs: Array, rhs: Array) -> Array:
+    if not _is_integer(lhs):
+        return np.fmod(lhs, rhs)
+    return np.where(rhs == 0, lhs, np.fmod(lhs, np.where(rhs == 0, 1, rhs)))
+
+
+def _sign(operand: Array) -> Array:
+    # zeros keep their sign
+    return np.where(operand == 0, operand, np.sign(operand))
+
+
+def _maximum(lhs: Array, rhs: Array) -> Array:
+    # 0 is larger than -0, which NumPy leaves open
+    return np.where((lhs == 0) & (rhs == 0), lhs + rhs, np.maximum(lhs, rhs))
+
+
+def _minimum(lhs: Array, rhs: Array) -> Array:
+    smaller = np.minimum(lhs, rhs)
+    if lhs.dtype.kind != "f":
+        return smaller
+    return np.where((lhs == 0) & (rhs == 0), -(-lhs - rhs), smaller)
 
 
 def _complex(real: Array, imag: Array) -> Array:
-    return real + 1j * imag
+    # real + 1j * imag would turn infinities into NaN
+    real, imag = np.broadcast_arrays(real, imag)
+    result = np.empty(real.shape, np.result_type(real, np.complex64))
+    result.real, result.imag = real, imag
+    return result
 
 
 def _power(lhs: Array, rhs: Array) -> Array:
-    if np.issubdtype(lhs.dtype, np.integer):
-        return np.power(lhs, np.maximum(rhs, 0))
-    return np.power(lhs, rhs)
+    if not _is_integer(lhs):
+        return np.power(lhs, rhs)
+    # One over an integer is an integer for 1 and -1 only
+    inverse = np.where(np.abs(lhs) == 1, np.power(lhs, rhs & 1), 0)
+    return np.where(rhs < 0, inverse, np.power(lhs, np.maximum(rhs, 0)))
+
+
+def _convert(operand: Array, dtype: np.dtype[Any]) -> Array:
+    """Convert as XLA does: floats are truncated and saturate, NaN is the integer 0."""
+    if operand.dtype.kind == "c" and dtype.kind != "c":
+        operand = np.real(operand)
+    if operand.dtype.kind != "f" or dtype.kind not in "iu":
+        return operand.astype(dtype)
+    limits = np.iinfo(dtype)
+    above, below = operand >= limits.max, operand <= limits.min
+    inside = np.where(above | below | np.isnan(operand), 0, operand).astype(dtype)
+    return np.select([above, below], [limits.max, limits.min], inside)
 
 
 _EXACT: dict[type[Operation], Callable[..., Any]] = {
@@ -45,16 +92,16 @@ _EXACT: dict[type[Operation], Callable[..., Any]] = {
     hlo.DivideOp: _divide,
     hlo.FloorOp: np.floor,
     hlo.ImagOp: np.imag,
-    hlo.MaximumOp: np.maximum,
-    hlo.MinimumOp: np.minimum,
+    hlo.MaximumOp: _maximum,
+    hlo.MinimumOp: _minimum,
     hlo.MultiplyOp: np.multiply,
     hlo.NegateOp: np.negative,
     hlo.NotOp: np.invert,
     hlo.OrOp: np.bitwise_or,
     hlo.RealOp: np.real,
-    hlo.RemainderOp: np.fmod,
+    hlo.RemainderOp: _remainder,
     hlo.SelectOp: np.where,
-    hlo.SignOp: np.sign,
+    hlo.SignOp: _sign,
     hlo.SqrtOp: np.sqrt,
     hlo.SubtractOp: np.subtract,
     hlo.XorOp: np.bitwise_xor,
@@ -71,6 +118,16 @@ _ROUNDED: dict[type[Operation], Callable[..., Any]] = {
     hlo.TanhOp: np.tanh,
 }
 """Ops that libraries may round differently."""
+
+_NUMBERS_ONLY = (
+    hlo.DivideOp,
+    hlo.NegateOp,
+    hlo.PowerOp,
+    hlo.RemainderOp,
+    hlo.SignOp,
+    hlo.SubtractOp,
+)
+"""Ops that StableHLO does not have for booleans, and NumPy mostly neither."""
 
 _DIRECTIONS: dict[str, Callable[[Any, Any], Any]] = {
     "EQ": np.equal,
@@ -94,15 +151,27 @@ def evaluate(
     function = _function(op, exact)
     if function is None:
         return None
-    element = cast(TensorType[Attribute], op.results[0].type).element_type
     with np.errstate(all="ignore"):
-        return np.asarray(function(*operands)).astype(dtype_of(element))
+        return _convert(np.asarray(function(*operands)), _result_dtype(op))
+
+
+def _result_dtype(op: Operation) -> np.dtype[Any]:
+    return dtype_of(cast(TensorType[Attribute], op.results[0].type).element_type)
 
 
 def _function(op: Operation, exact: bool) -> Callable[..., Any] | None:
     if isinstance(op, hlo.CompareOp):
-        return _DIRECTIONS[op.comparison_direction.data.value]
+        return _comparison(op)
     if isinstance(op, hlo.ConvertOp):
         return np.asarray
+    if isinstance(op, _NUMBERS_ONLY) and _result_dtype(op) == np.bool_:
+        return None
     known = _EXACT.get(type(op))
     return known if known is not None or exact else _ROUNDED.get(type(op))
+
+
+def _comparison(op: hlo.CompareOp) -> Callable[..., Any] | None:
+    kind = op.comparison_type
+    if kind is not None and kind.data == ComparisonType.TOTALORDER:
+        return None
+    return _DIRECTIONS[op.comparison_direction.data.value]

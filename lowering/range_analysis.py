@@ -249,11 +249,13 @@ def _row_kinds(
     data that enter the computation make up a kind.
     """
     aliases = [
-        (a == b).astype(np.float64) for k, a in enumerate(labels) for b in labels[:k]
+        (a == b).astype(np.int64) for k, a in enumerate(labels) for b in labels[:k]
     ]
     # complex data: real and imaginary part each tell rows apart
     parts = [part for column in data for part in (np.real(column), np.imag(column))]
-    signature = [*aliases, *spaces, *indices, *parts]
+    # by their bits: 0 and -0 are not the same number
+    bits = [np.ascontiguousarray(part, np.float64).view(np.int64) for part in parts]
+    signature = [*aliases, *spaces, *indices, *bits]
     rows = len(labels[0]) if labels else 0
     if not signature or not rows:
         return np.zeros(min(rows, 1), np.intp)

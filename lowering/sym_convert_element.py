@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, cast
 
+import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
     ArrayAttr,
@@ -22,10 +23,11 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute, SSAValue, TypeAttribute
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
+from xdsl.utils.exceptions import PassFailedException
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
-from dialects.stablehlo import dense, tensor, to_numpy
+from dialects.stablehlo import dense, dtype_of, tensor, to_numpy
 
 _REAL = {"f32": Float32Type(), "f64": Float64Type()}
 
@@ -51,7 +53,29 @@ class SymConvertElementPass(ModulePass):
         return element
 
     def _dense(self, value: DenseIntOrFPElementsAttr) -> DenseIntOrFPElementsAttr:
-        return dense(to_numpy(value), self._element(value.get_element_type()))
+        element = self._element(value.get_element_type())
+        given = to_numpy(value)
+        with np.errstate(over="ignore"):
+            rounded = given.astype(dtype_of(element))
+        lost = np.isfinite(given) & ~np.isfinite(rounded)
+        if lost.any():
+            raise PassFailedException(
+                f"{self.name}: {given[lost].flat[0]} does not fit into {element}"
+            )
+        return dense(rounded, element)
+
+    def _check_space(self, operator: sym.OperatorOp) -> None:
+        real = dtype_of(_REAL[self.to])
+        for states in operator.space.data.kinds[0]:
+            with np.errstate(over="ignore"):
+                rounded = np.array(states).astype(real)
+            same = rounded[1:] == rounded[:-1]
+            if same.any():
+                first, second = states[int(same.argmax()) :][:2]
+                raise PassFailedException(
+                    f"{self.name}: the local values {first:.17g} and {second:.17g} of "
+                    f"@{operator.sym_name.data} are the same number in {self.to}"
+                )
 
     def _retype(self, value: SSAValue) -> None:
         if isinstance(value.type, TensorType):
@@ -60,6 +84,7 @@ class SymConvertElementPass(ModulePass):
             Rewriter.replace_value_with_new_type(value, new)
 
     def _convert(self, operator: sym.OperatorOp) -> None:
+        self._check_space(operator)
         operator.element = cast(TypeAttribute, self._element(operator.element))
         operator.defaults = ArrayAttr(
             self._dense(default)

@@ -18,6 +18,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
+from xdsl.utils.exceptions import PassFailedException
 
 from dialects import sym
 from dialects.stablehlo import compare, select, tensor
@@ -49,11 +50,11 @@ class _TermNormalizer:
         match op:
             case sym.WriteOp():
                 write = (op.site, op.value)
-                self.chains[op.result] = (*self.chains[op.config], write)
+                self.chains[op.result] = (*self._chain(op.config), write)
             case sym.SelectOp():
                 self.chains[op.result] = self._select(op)
             case sym.ReadOp() if op.config is not self.term.source:
-                chain = self.chains[op.config]
+                chain = self._chain(op.config)
                 value = self._read(chain, op.site, Inserter.before(op))
                 op.result.replace_all_uses_with(value)
                 Rewriter.erase_op(op)
@@ -61,6 +62,16 @@ class _TermNormalizer:
                 self._emit(op)
             case _:
                 pass
+
+    def _chain(self, config: SSAValue) -> Chain:
+        if config in self.chains:
+            return self.chains[config]
+        maker = config.owner
+        name = maker.name if isinstance(maker, Operation) else "a block argument"
+        raise PassFailedException(
+            f"sym-forward-reads: term @{self.term.sym_name.data} holds a configuration "
+            f"made by '{name}'; run sym-expand-updates first"
+        )
 
     def _read(self, chain: Chain, site: SSAValue, at: Inserter) -> SSAValue:
         """Return the value at a site after a chain of writes on the source."""
@@ -85,7 +96,7 @@ class _TermNormalizer:
     def _select(self, op: sym.SelectOp) -> Chain:
         """Merge two chains into one that writes what the predicate chooses."""
         at = Inserter.before(op)
-        on_true, on_false = self.chains[op.on_true], self.chains[op.on_false]
+        on_true, on_false = self._chain(op.on_true), self._chain(op.on_false)
         merged: list[Write] = []
         shared = 0
         for (site, value), (other, alternative) in zip(on_true, on_false, strict=False):
@@ -106,7 +117,7 @@ class _TermNormalizer:
     def _emit(self, op: sym.EmitOp) -> None:
         """Emit the configuration as a chain of its own, without overwritten writes."""
         at = Inserter.before(op)
-        chain = self.chains[op.config]
+        chain = self._chain(op.config)
         config = self.term.source
         for k, (site, value) in enumerate(chain):
             if any(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cached_property
 from typing import Any, cast
 
@@ -17,17 +18,20 @@ from xdsl.dialects.builtin import (
     UnknownLoc,
 )
 from xdsl.ir import Attribute, Operation
-from xdsl.utils.exceptions import ParseError, VerifyException
+from xdsl.parser import ParserState
+from xdsl.utils.exceptions import ParseError
+from xdsl.utils.lexer import Input, Location, Token
+from xdsl.utils.mlir_lexer import MLIRLexer, MLIRTokenKind, StringLiteral
 
 from dialects import stablehlo, sym, text
 from symir.errors import DefinitionError, SourceLocation
 from symir.language.codes import Mistake
-from symir.language.scalars import mistake, shortened
 from symir.spaces import Space
 
 __all__ = ["SymbolicOperatorIR"]
 
 _ROWS_SHOWN = 16
+_LINE_SHOWN = 100
 
 
 class SymbolicOperatorIR:
@@ -177,74 +181,114 @@ class SymbolicOperatorIR:
 # region Parsing
 
 
+class _Lexer(MLIRLexer):
+    """xDSL's lexer with two defects of string literals mended.
+
+    One that is not closed fails at once; xDSL's pattern takes exponential time to find
+    out. One that is not ASCII is a string like any other, where xDSL makes it bytes.
+    """
+
+    _unescaped_characters_regex = re.compile(
+        r'"(?:[^"\\\n\v\f]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*"'
+    )
+
+    def _lex_string_literal(self, start_pos: int) -> Token[MLIRTokenKind]:
+        token = super()._lex_string_literal(start_pos)
+        if token.kind is not MLIRTokenKind.BYTES_LIT:
+            return token
+        try:
+            cast(StringLiteral, token.span).bytes_contents.decode()
+        except UnicodeDecodeError:
+            return token
+        return Token(MLIRTokenKind.STRING_LIT, token.span)
+
+
 class _LocatingParser(text.Parser):
     """A parser that notes in every op the line it was read from."""
 
+    def __init__(self, source: str, file: str):
+        super().__init__(text.context(), "", file)
+        self._parser_state = ParserState(_Lexer(Input(source, file)))
+
     def parse_operation(self) -> Operation:
-        start = self._current_token.span
+        place = self.place
         op = super().parse_operation()
         if isinstance(op.location, UnknownLoc):
-            place = start.get_location()
             op.location = FileLineColLoc(
                 StringAttr(place.file), IntAttr(place.line), IntAttr(place.col)
             )
         return op
 
+    @property
+    def place(self) -> Location:
+        """The place of the next token."""
+        return self._current_token.span.get_location()
+
 
 def _parse(source: str, file: str) -> ModuleOp:
     try:
-        return _LocatingParser(text.context(), source, file).parse_module()
+        parser = _LocatingParser(source, file)
     except ParseError as error:
-        place = error.span.get_location()
-        line = source.splitlines()[place.line - 1 : place.line]
-        raise mistake(
-            Mistake.MALFORMED_TEXT,
-            error.msg.strip(),
-            location=SourceLocation(file, place.line),
-            found=shortened(line[0].strip()) if line else "the end of the text",
-        ) from error
-    except VerifyException as error:
-        raise mistake(
-            Mistake.INVALID_IR, str(error), location=SourceLocation(file, 1)
-        ) from error
+        raise _malformed(error.msg, source, error.span.get_location()) from error
+    try:
+        return parser.parse_module()
+    except ParseError as error:
+        raise _malformed(error.msg, source, error.span.get_location()) from error
+    except Exception as error:
+        # An attribute that does not verify, or something that the parser of some op or
+        # attribute does not expect.
+        raise _malformed(str(error), source, parser.place) from error
+
+
+def _malformed(message: str, source: str, place: Location) -> DefinitionError:
+    lines = source.splitlines()[place.line - 1 : place.line]
+    shown = lines[0].strip() if lines else ""
+    return Mistake.MALFORMED_TEXT.error(
+        message.strip(),
+        location=SourceLocation(place.file, place.line),
+        found=shown[:_LINE_SHOWN] or "the end of the text",
+    )
 
 
 def _verify(module: ModuleOp) -> None:
     try:
         module.verify()
-    except VerifyException as error:
+    except Exception as error:
+        # Mostly a VerifyException; parsed IR can be odder than a verifier expects.
         raise _invalid(module, error) from error
 
 
-def _invalid(module: ModuleOp, error: VerifyException) -> DefinitionError:
+def _invalid(module: ModuleOp, error: Exception) -> DefinitionError:
     """Return the error for a module that does not verify, at the op to blame."""
     culprit = next(
         (op for op in module.walk(reverse=True) if not _is_valid(op)), module
     )
-    place = culprit.location
     names: dict[type[Operation], str] = {}
     parent: Operation | None = culprit
     while parent is not None:
         if isinstance(parent, sym.OperatorOp | sym.TermOp):
             names[type(parent)] = parent.sym_name.data
         parent = parent.parent_op()
-    location = None
-    if isinstance(place, FileLineColLoc):
-        location = SourceLocation(place.filename.data, place.line.data)
-    return mistake(
-        Mistake.INVALID_IR,
+    return Mistake.INVALID_IR.error(
         str(error),
         operator=names.get(sym.OperatorOp),
         term=names.get(sym.TermOp),
-        location=location,
+        location=_source_location(culprit),
         found=f"'{culprit.name}'",
     )
+
+
+def _source_location(op: Operation) -> SourceLocation | None:
+    place = op.location
+    if not isinstance(place, FileLineColLoc):
+        return None
+    return SourceLocation(place.filename.data, place.line.data)
 
 
 def _is_valid(op: Operation) -> bool:
     try:
         op.verify(verify_nested_ops=False)
-    except VerifyException:
+    except Exception:
         return False
     return True
 
@@ -253,9 +297,10 @@ def _only_operator(module: ModuleOp) -> sym.OperatorOp:
     ops = list(module.ops)
     if len(ops) == 1 and isinstance(ops[0], sym.OperatorOp):
         return ops[0]
-    raise mistake(
-        Mistake.NOT_ONE_OPERATOR,
+    blamed = next((op for op in ops if not isinstance(op, sym.OperatorOp)), module)
+    raise Mistake.NOT_ONE_OPERATOR.error(
         "an operator is one sym.operator and nothing beside it",
+        location=_source_location(blamed),
         expected="one sym.operator",
         found=", ".join(op.name for op in ops[:8]) or "an empty module",
     )

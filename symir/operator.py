@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from dialects import sym
 from dialects.tables import RowTable
 from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
 from symir.language.definitions import OperatorDefinition
-from symir.language.scalars import as_dtype, mistake
-from symir.language.scope import with_dtype
 from symir.language.translate import translate
 from symir.spaces import Space, as_space
 
@@ -55,7 +52,7 @@ class SymbolicOperator:
         name: the name of the operator.
         dtype: the dtype of the matrix elements.
         dtype_is_default: whether the user left the dtype open; a compiler may then
-            choose single precision with `with_dtype`.
+            choose single precision.
         is_hermitian: whether the author claims that it is Hermitian.
         terms: a summary of each term.
     """
@@ -112,8 +109,7 @@ class SymbolicOperator:
         """
         space = ir.space
         if hilbert is not None and as_space(hilbert) != space:
-            raise mistake(
-                Mistake.SPACE_MISMATCH,
+            raise Mistake.SPACE_MISMATCH.error(
                 "the operator acts on another space",
                 operator=ir.operator_name,
                 expected=repr(space),
@@ -146,29 +142,6 @@ class SymbolicOperator:
             cached = SymbolicOperatorIR(translate(self._source))
             object.__setattr__(self, "_ir", cached)
         return cached
-
-    def with_dtype(self, dtype: npt.DTypeLike) -> SymbolicOperator:
-        """Return the same operator with matrix elements of another dtype.
-
-        Raises:
-            DefinitionError: for an unknown dtype (D025), a real dtype where complex
-                numbers are used (D012), numbers too large for it (D013), or an operator
-                that was made from IR, whose types are fixed (D032).
-        """
-        wanted = as_dtype(dtype)
-        if wanted == self.dtype:
-            return replace(self, dtype_is_default=False)
-        if isinstance(self._source, SymbolicOperatorIR):
-            raise mistake(
-                Mistake.FIXED_DTYPE,
-                "the operator was made from IR, whose types are fixed",
-                operator=self.name,
-                expected=str(self.dtype),
-                found=str(wanted),
-            )
-        return SymbolicOperator.from_definition(
-            with_dtype(self._source, wanted), self.hilbert
-        )
 
     def compile(self, **options: Any) -> Any:
         """Compile the operator; the options are those of the compiler."""

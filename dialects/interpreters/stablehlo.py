@@ -255,7 +255,8 @@ def _convert(value: Array, dtype: np.dtype[Any]) -> Array:
     wide = np.trunc(value.astype(np.float64))
     above, below = wide >= 2.0 ** int(limits.max).bit_length(), wide < limits.min
     inside = np.where(above | below | np.isnan(wide), 0, wide).astype(dtype)
-    return np.select([above, below], [limits.max, limits.min], inside).astype(dtype)
+    saturated = np.where(above, np.asarray(limits.max, dtype), inside)
+    return np.where(below, np.asarray(limits.min, dtype), saturated)
 
 
 def _bitcast_convert(value: Array, dtype: np.dtype[Any]) -> Array:

@@ -36,7 +36,7 @@ from symir.language.expressions import (
     as_expr,
     as_predicate,
 )
-from symir.language.scalars import as_dtype, as_name, is_bool, mistake, shortened
+from symir.language.scalars import as_dtype, as_name, is_bool, shortened
 from symir.language.scope import Scope, blamed_on, emission_label
 from symir.language.updates import Update, as_update
 from symir.spaces import as_space
@@ -251,8 +251,7 @@ class DOperator:
     def _open_term(self, method: str) -> TermDefinition:
         if self._terms:
             return self._terms[-1]
-        raise mistake(
-            Mistake.NO_ITERATOR,
+        raise Mistake.NO_ITERATOR.error(
             f"{method} belongs to a term, and none is open",
             operator=self._name,
             expected=f"an iterator before {method}",
@@ -282,8 +281,7 @@ class DOperator:
     def _check_free(self, name: str, position: int) -> None:
         for other in self._named_by_user - {position}:
             if self._terms[other].name == name:
-                raise mistake(
-                    Mistake.DUPLICATE_TERM,
+                raise Mistake.DUPLICATE_TERM.error(
                     f"another term is named '{name}' already",
                     expected="a name of its own for each term",
                     found=f"terms {other} and {position} (from 0) named '{name}'",
@@ -303,8 +301,7 @@ class DOperator:
 
         self._check_sealed()
         if not self._terms:
-            raise mistake(
-                Mistake.NO_TERMS,
+            raise Mistake.NO_TERMS.error(
                 "the operator has no terms",
                 operator=self._name,
                 expected="an iterator and an emission at least",
@@ -328,8 +325,7 @@ class DOperator:
         if not self._terms or self._terms[-1].emissions:
             return
         term = self._terms[-1]
-        raise mistake(
-            Mistake.NO_EMISSION,
+        raise Mistake.NO_EMISSION.error(
             f"the term opened by {term.iterator} emits nothing",
             operator=self._name,
             term=term.name,
@@ -348,8 +344,7 @@ class DOperator:
 def _as_flag(value: object) -> bool:
     if is_bool(value):
         return bool(value)
-    raise mistake(
-        Mistake.NOT_A_FLAG,
+    raise Mistake.NOT_A_FLAG.error(
         "hermitian is a claim: it is made or not",
         expected="True or False",
         found=shortened(value),
@@ -366,8 +361,7 @@ def _as_labels(labels: object, *, may_be_none: bool) -> tuple[str, ...]:
         raise _no_labels(labels)
     for label in bound:
         if bound.count(label) > 1:
-            raise mistake(
-                Mistake.LABEL_BOUND_TWICE,
+            raise Mistake.LABEL_BOUND_TWICE.error(
                 f"the iterator binds label '{label}' twice",
                 expected="a label of its own for each site of a row",
                 found=f"labels {', '.join(map(repr, bound))}",
@@ -376,8 +370,7 @@ def _as_labels(labels: object, *, may_be_none: bool) -> tuple[str, ...]:
 
 
 def _no_labels(labels: object) -> Exception:
-    return mistake(
-        Mistake.NOT_A_NAME,
+    return Mistake.NOT_A_NAME.error(
         "for_each needs labels",
         expected="a label, or a tuple of labels",
         found=shortened(labels),
@@ -389,8 +382,7 @@ def _as_columns(
     data: object, row_count: int, dtype: np.dtype[Any]
 ) -> dict[str, npt.NDArray[Any]]:
     if not isinstance(data, Mapping):
-        raise mistake(
-            Mistake.BAD_DATA,
+        raise Mistake.BAD_DATA.error(
             "the data of a term are named",
             expected="a dictionary {name: one number per row}",
             found=shortened(data),
@@ -403,8 +395,7 @@ def _as_columns(
 
 
 def _late_where(term: TermDefinition) -> Exception:
-    return mistake(
-        Mistake.LATE_WHERE,
+    return Mistake.LATE_WHERE.error(
         "where restricts a whole term, so it belongs before its first emit",
         expected=f"{term.iterator}(..).where(..).emit(..)",
         found=f"{len(term.emissions)} emit before this where",

@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import Any
+
+from symir.errors import DefinitionError
 
 __all__ = ["Mistake"]
 
@@ -44,7 +47,6 @@ class Mistake(Enum):
     INVALID_IR = ("D029", "the text of an operator parses but does not verify")
     NOT_ONE_OPERATOR = ("D030", "a module does not hold exactly one sym.operator")
     SPACE_MISMATCH = ("D031", "an operator is given a space other than its own")
-    FIXED_DTYPE = ("D032", "an operator without a definition is asked for a new dtype")
 
     @property
     def code(self) -> str:
@@ -55,3 +57,7 @@ class Mistake(Enum):
     def summary(self) -> str:
         """What went wrong, without the particulars."""
         return self.value[1]
+
+    def error(self, message: str, **details: Any) -> DefinitionError:
+        """Return the error; `details` are those of `SymirError`."""
+        return DefinitionError(self.code, message, **details)

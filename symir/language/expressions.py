@@ -22,7 +22,6 @@ from symir.language.scalars import (
     as_name,
     as_number,
     is_bool,
-    mistake,
     shortened,
 )
 
@@ -161,15 +160,13 @@ class Expr(Node):
         return _compare("GE", self, other)
 
     def __bool__(self) -> NoReturn:
-        raise mistake(
-            Mistake.TRUTH_VALUE,
+        raise Mistake.TRUTH_VALUE.error(
             f"the value of {self!r} is not known while the operator is written down",
             hint="compare it, as in site('i') != 0, and pass the predicate to where",
         )
 
     def _no_logic(self, *_: object) -> NoReturn:
-        raise mistake(
-            Mistake.NOT_A_PREDICATE,
+        raise Mistake.NOT_A_PREDICATE.error(
             f"& | ^ ~ combine predicates, and {self!r} is a number",
             expected="a comparison on each side",
             hint="comparisons bind weaker than &: write (a > 0) & (b > 0)",
@@ -201,8 +198,7 @@ class Predicate(Node):
         return Logical("not", (self,))
 
     def __bool__(self) -> NoReturn:
-        raise mistake(
-            Mistake.TRUTH_VALUE,
+        raise Mistake.TRUTH_VALUE.error(
             f"whether {self!r} holds is not known while the operator is written down",
             hint=(
                 "use & | ~ instead of and, or, not; write (1 < x) & (x < 3) instead "
@@ -217,8 +213,7 @@ class Predicate(Node):
         self._no_comparison()
 
     def _no_comparison(self, *_: object) -> NoReturn:
-        raise mistake(
-            Mistake.NOT_AN_EXPRESSION,
+        raise Mistake.NOT_AN_EXPRESSION.error(
             f"predicates are not compared: {self!r} is no number",
             hint="p and q agree where (p & q) | (~p & ~q)",
         )
@@ -227,8 +222,7 @@ class Predicate(Node):
     __xor__ = __rxor__ = _no_comparison
 
     def _no_arithmetic(self, *_: object) -> NoReturn:
-        raise mistake(
-            Mistake.NOT_AN_EXPRESSION,
+        raise Mistake.NOT_AN_EXPRESSION.error(
             f"predicates are not computed with: {self!r} is no number",
             hint="pass it to where, in a term of its own if need be",
         )
@@ -399,8 +393,7 @@ def symbol(
     if dtype is not None:
         stated = as_dtype(dtype).kind == "c"
         if is_complex and not stated:
-            raise mistake(
-                Mistake.COMPLEX_IN_REAL,
+            raise Mistake.COMPLEX_IN_REAL.error(
                 f"symbol '{checked}' has a complex default and a real dtype",
                 expected="a real default",
                 found=repr(value),
@@ -413,8 +406,7 @@ def symbol(
 def _default(name: str, default: object) -> float | complex:
     number = as_number(default)
     if number is None:
-        raise mistake(
-            Mistake.NOT_AN_EXPRESSION,
+        raise Mistake.NOT_AN_EXPRESSION.error(
             f"the default of symbol '{name}' is no number",
             expected="a number",
             found=shortened(default),
@@ -456,8 +448,7 @@ def as_expr(value: object) -> Expr:
     number = as_number(value)
     if number is not None:
         return Constant(number)
-    raise mistake(
-        Mistake.NOT_AN_EXPRESSION,
+    raise Mistake.NOT_AN_EXPRESSION.error(
         f"{_a_kind(value)} is no number and no expression",
         expected="a number, or an expression such as 2 * site('i')",
         found=shortened(value),
@@ -475,8 +466,7 @@ def as_predicate(value: object) -> Predicate:
         return value
     if is_bool(value):
         return true if value else false
-    raise mistake(
-        Mistake.NOT_A_PREDICATE,
+    raise Mistake.NOT_A_PREDICATE.error(
         f"{_a_kind(value)} is no predicate",
         expected="a comparison such as site('i') > 0, or several joined by & | ~",
         found=shortened(value),

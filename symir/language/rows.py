@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dialects.tables import RowTable
 from symir.errors import DefinitionError
 from symir.language.codes import Mistake
-from symir.language.scalars import as_number, is_bool, mistake, shortened
+from symir.language.scalars import as_number, is_bool, shortened
 
 __all__ = [
     "all_pairs",
@@ -77,8 +77,7 @@ def as_rows(over: object, labels: Sequence[str], sites: int) -> RowTable:
     """
     rows = _materialized(over)
     if not len(rows):
-        raise mistake(
-            Mistake.EMPTY_ROWS,
+        raise Mistake.EMPTY_ROWS.error(
             "for_each is given no rows",
             expected="at least one row in over=",
             found=shortened(over),
@@ -98,8 +97,7 @@ def _materialized(over: object) -> Array | list[Any]:
         return array
     rows = _items(over if array is None else array.tolist())
     if rows is None:
-        raise mistake(
-            Mistake.BAD_ROWS,
+        raise Mistake.BAD_ROWS.error(
             "the rows of for_each are not a table",
             expected="a list, generator or array of rows in over=",
             found=shortened(over),
@@ -120,8 +118,7 @@ def _array_of(value: object) -> Array | None:
 def _table_of_array(array: Array, labels: Sequence[str]) -> Array:
     table = array[:, None] if array.ndim == 1 and len(labels) == 1 else array
     if table.ndim != 2 or table.shape[1] != len(labels):
-        raise mistake(
-            Mistake.BAD_ROWS,
+        raise Mistake.BAD_ROWS.error(
             f"the rows of for_each need {_columns(labels)}",
             expected=f"an array of shape (rows, {len(labels)})",
             found=f"an array of shape {array.shape}",
@@ -223,8 +220,7 @@ def _columns(labels: Sequence[str]) -> str:
 
 
 def _bad_width(number: int, row: object, labels: Sequence[str]) -> Exception:
-    return mistake(
-        Mistake.BAD_ROWS,
+    return Mistake.BAD_ROWS.error(
         f"row {number} of for_each does not have one site for each of {list(labels)}",
         expected=f"{len(labels)} site numbers ({', '.join(labels)})",
         found=f"row {number}: {shortened(row)}",
@@ -232,8 +228,7 @@ def _bad_width(number: int, row: object, labels: Sequence[str]) -> Exception:
 
 
 def _not_a_site_number(number: int, row: object) -> Exception:
-    return mistake(
-        Mistake.NOT_A_SITE_NUMBER,
+    return Mistake.NOT_A_SITE_NUMBER.error(
         f"row {number} of for_each holds something that is no site number",
         expected="exact integers",
         found=f"row {number}: {shortened(row)}",
@@ -241,8 +236,7 @@ def _not_a_site_number(number: int, row: object) -> Exception:
 
 
 def _outside(number: int, row: object, sites: int) -> Exception:
-    return mistake(
-        Mistake.SITE_OUTSIDE,
+    return Mistake.SITE_OUTSIDE.error(
         f"row {number} of for_each holds a site that the lattice does not have",
         expected=f"sites from 0 to {sites - 1}",
         found=f"row {number}: {shortened(row)}",
@@ -265,8 +259,7 @@ def as_column(name: str, values: object, rows: int, dtype: np.dtype[Any]) -> Arr
         found = f"an array of shape {array.shape}"
         raise _bad_data(name, f"one number for each of {rows} rows", found)
     if array.dtype.kind == "c" and dtype.kind != "c":
-        raise mistake(
-            Mistake.COMPLEX_IN_REAL,
+        raise Mistake.COMPLEX_IN_REAL.error(
             f"the data '{name}' are complex and the operator is real",
             expected=f"real numbers for dtype {dtype}",
             found=f"data of dtype {array.dtype}",
@@ -280,8 +273,7 @@ def as_column(name: str, values: object, rows: int, dtype: np.dtype[Any]) -> Arr
         finite = (np.abs(exact.real) <= largest) & (np.abs(exact.imag) <= largest)
     if not finite.all():
         number = int(np.argmin(finite))
-        raise mistake(
-            Mistake.NOT_FINITE,
+        raise Mistake.NOT_FINITE.error(
             f"the data '{name}' are not finite in row {number}",
             expected=f"finite numbers in {dtype}",
             found=f"row {number}: {array[number]}",
@@ -314,8 +306,7 @@ def _entry(name: str, row: int, value: object) -> float | complex:
 
 
 def _bad_data(name: str, expected: str, found: str) -> Exception:
-    return mistake(
-        Mistake.BAD_DATA,
+    return Mistake.BAD_DATA.error(
         f"the data '{name}' are not one number per row",
         expected=expected,
         found=found,

@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
-from symir.errors import DefinitionError
 from symir.language.codes import Mistake
 
 __all__ = [
@@ -21,7 +20,6 @@ __all__ = [
     "as_number",
     "fits",
     "is_bool",
-    "mistake",
     "shortened",
 ]
 
@@ -40,11 +38,6 @@ class ScalarArray(Protocol):
 NumberLike: TypeAlias = int | float | complex | Fraction | ScalarArray
 
 _DTYPES = ("float32", "float64", "complex64", "complex128")
-
-
-def mistake(kind: Mistake, message: str, **details: Any) -> DefinitionError:
-    """Return the error for a kind of mistake; `details` are those of `SymirError`."""
-    return DefinitionError(kind.code, message, **details)
 
 
 def shortened(value: object, limit: int = 80) -> str:
@@ -72,8 +65,7 @@ def as_number(value: object) -> Number | None:
     number = _python_number(value)
     if number is None or _is_finite(number):
         return number
-    raise mistake(
-        Mistake.NOT_FINITE,
+    raise Mistake.NOT_FINITE.error(
         "a constant is not finite",
         expected="a finite number",
         found=shortened(value),
@@ -150,8 +142,7 @@ def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
             name = None
     if name in _DTYPES:
         return np.dtype(name)
-    raise mistake(
-        Mistake.UNKNOWN_DTYPE,
+    raise Mistake.UNKNOWN_DTYPE.error(
         "this is no dtype for an operator",
         expected=" or ".join((", ".join(_DTYPES[:-1]), _DTYPES[-1])),
         found=shortened(dtype),
@@ -166,8 +157,7 @@ def as_name(value: object, what: str) -> str:
     """
     if isinstance(value, str) and value.strip() and value.isprintable():
         return str(value)
-    raise mistake(
-        Mistake.NOT_A_NAME,
+    raise Mistake.NOT_A_NAME.error(
         f"this cannot be {what}",
         expected="a printable, non-empty string",
         found=shortened(value),

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from symir.errors import DefinitionError, SourceLocation
 from symir.language.codes import Mistake
-from symir.language.definitions import OperatorDefinition, TermDefinition
+from symir.language.definitions import TermDefinition
 from symir.language.expressions import (
     Apply,
     Compare,
@@ -25,11 +25,10 @@ from symir.language.expressions import (
     Symbol,
     postorder,
 )
-from symir.language.rows import as_column
-from symir.language.scalars import fits, mistake
+from symir.language.scalars import fits
 from symir.language.updates import Update
 
-__all__ = ["Scope", "blamed_on", "emission_label", "with_dtype"]
+__all__ = ["Scope", "blamed_on", "emission_label"]
 
 _EQUALITY = ("EQ", "NE")
 
@@ -100,8 +99,7 @@ class Scope:
     def _check_local_value(self, value: Expr, kind: str) -> None:
         if not self._check(value, f"the update {kind}(..)"):
             return
-        raise mistake(
-            Mistake.COMPLEX_LOCAL_VALUE,
+        raise Mistake.COMPLEX_LOCAL_VALUE.error(
             f"{kind}(..) makes a local value of a complex number",
             expected="a real number or expression",
             found=repr(value),
@@ -143,8 +141,7 @@ class Scope:
             case Symbol():
                 self._check_symbol(node, where)
             case RowData(name) if name not in self.columns:
-                raise mistake(
-                    Mistake.UNKNOWN_DATA,
+                raise Mistake.UNKNOWN_DATA.error(
                     f"the term has no data '{name}'",
                     expected=_one_of(self.columns, "no data: for_each(.., data={..})"),
                     found=repr(node),
@@ -155,8 +152,7 @@ class Scope:
     def _check_label(self, node: LocalValue | SiteNumber) -> None:
         if node.label in self.labels:
             return
-        raise mistake(
-            Mistake.UNKNOWN_LABEL,
+        raise Mistake.UNKNOWN_LABEL.error(
             f"label '{node.label}' is not bound by the term's iterator",
             expected=_one_of(self.labels, "no label: the term is visited once"),
             found=repr(node.label),
@@ -166,8 +162,7 @@ class Scope:
         if isinstance(value, complex):
             self._require_complex(where, repr(value))
         if not fits(value, self.dtype):
-            raise mistake(
-                Mistake.NOT_FINITE,
+            raise Mistake.NOT_FINITE.error(
                 f"a constant is too large for {self.dtype}",
                 expected=f"at most {np.finfo(self.dtype).max:.3g}",
                 found=repr(value),
@@ -176,8 +171,7 @@ class Scope:
     def _check_symbol(self, symbol: Symbol, where: str) -> None:
         known = self.symbols.setdefault(symbol.name, symbol)
         if not known.agrees_with(symbol):
-            raise mistake(
-                Mistake.SYMBOL_CONFLICT,
+            raise Mistake.SYMBOL_CONFLICT.error(
                 f"symbol '{symbol.name}' is declared in two ways",
                 expected=_declaration(known),
                 found=_declaration(symbol),
@@ -191,8 +185,7 @@ class Scope:
     def _require_complex(self, where: str, found: str) -> None:
         if self.dtype.kind == "c":
             return
-        raise mistake(
-            Mistake.COMPLEX_IN_REAL,
+        raise Mistake.COMPLEX_IN_REAL.error(
             f"{where} holds a complex number and the operator is real",
             expected=f"real numbers for dtype {self.dtype}",
             found=found,
@@ -203,8 +196,7 @@ class Scope:
 def _check_ordering(node: Compare, complex_operands: list[Node]) -> None:
     if not complex_operands or node.direction in _EQUALITY:
         return
-    raise mistake(
-        Mistake.COMPLEX_ORDERING,
+    raise Mistake.COMPLEX_ORDERING.error(
         "complex numbers have no order",
         expected="real operands of < <= > >=",
         found=repr(complex_operands[0]),
@@ -213,8 +205,7 @@ def _check_ordering(node: Compare, complex_operands: list[Node]) -> None:
 
 
 def _misplaced_emitted(node: LocalValue | SiteNumber, where: str) -> DefinitionError:
-    return mistake(
-        Mistake.MISPLACED_EMITTED,
+    return Mistake.MISPLACED_EMITTED.error(
         f"{where} comes before x', so it cannot read emitted(..)",
         expected="emitted(..) in amplitudes only",
         found=repr(node),
@@ -230,33 +221,3 @@ def _declaration(symbol: Symbol) -> str:
     kind = "complex" if symbol.is_complex else "real"
     default = "no default" if symbol.default is None else f"default {symbol.default}"
     return f"symbol({symbol.name!r}), {kind}, {default}"
-
-
-def with_dtype(
-    definition: OperatorDefinition, dtype: np.dtype[Any]
-) -> OperatorDefinition:
-    """Return a definition with another dtype, checked again where that matters.
-
-    Raises:
-        DefinitionError: where it holds a complex number and the dtype is real (D012),
-            or a number is too large for the dtype (D013).
-    """
-    changed = replace(definition, dtype=dtype)
-    for term in changed.terms:
-        _check_term(changed, term)
-    return changed
-
-
-def _check_term(definition: OperatorDefinition, term: TermDefinition) -> None:
-    scope = Scope.of(term, definition.dtype, {})
-    with blamed_on(definition.name, term.name, location=term.location):
-        for name, data in term.columns.items():
-            as_column(name, data, term.rows.rows, definition.dtype)
-    for guard in term.guards:
-        with blamed_on(definition.name, term.name, location=guard.location):
-            scope.check_guard(guard.predicate)
-    for position, emission in enumerate(term.emissions):
-        label = emission_label(position, emission.tag)
-        with blamed_on(definition.name, term.name, label, emission.location):
-            scope.check_update(emission.update)
-            scope.check_amplitude(emission.amplitude)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from symir.errors import SourceLocation, user_location
 from symir.language.codes import Mistake
 from symir.language.expressions import Expr, ExprLike, Site, SiteNumber, as_expr
-from symir.language.scalars import as_name, mistake, shortened
+from symir.language.scalars import as_name, shortened
 
 __all__ = [
     "SiteLike",
@@ -117,8 +117,7 @@ def as_update(value: object) -> Update:
         return Update()
     if isinstance(value, Update):
         return value
-    raise mistake(
-        Mistake.NOT_AN_UPDATE,
+    raise Mistake.NOT_AN_UPDATE.error(
         f"a value of type {type(value).__name__} is no update",
         expected="identity(), write(..), shift(..), swap(..), or a chain of them",
         found=shortened(value),
@@ -132,14 +131,12 @@ def _as_site(value: object) -> SiteNumber:
     if isinstance(value, Site) and not value.is_emitted:
         return value.index
     if isinstance(value, Site):
-        raise mistake(
-            Mistake.MISPLACED_EMITTED,
+        raise Mistake.MISPLACED_EMITTED.error(
             "an update makes x', so it cannot be addressed by emitted(..)",
             found=repr(value),
             hint=f"write {value.label!r} or site({value.label!r})",
         )
-    raise mistake(
-        Mistake.NOT_A_SITE,
+    raise Mistake.NOT_A_SITE.error(
         f"an update cannot change {shortened(value)}",
         expected="a label such as 'i', or site('i')",
         found=f"a value of type {type(value).__name__}",

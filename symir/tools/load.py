@@ -6,7 +6,7 @@ import contextlib
 import inspect
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -102,7 +102,7 @@ def _from_mlir(path: Path, source: bytes, name: str | None) -> SymbolicOperator:
 
 
 @contextlib.contextmanager
-def _as_script(path: Path) -> Iterator[None]:
+def _as_script(path: Path) -> Generator[None]:
     """Let the file import its neighbours, and keep what it prints out of our output."""
     folder = str(path.parent.resolve())
     sys.path.insert(0, folder)
@@ -119,9 +119,7 @@ def _from_python(path: Path, source: bytes, name: str | None) -> SymbolicOperato
     module = ModuleType("loaded_" + path.stem.replace(".", "_"))
     module.__file__ = str(path)
     sys.modules[module.__name__] = module
-    _run_user_code(
-        path, lambda: exec(compile(source, str(path), "exec"), vars(module))
-    )
+    _run_user_code(path, lambda: exec(compile(source, str(path), "exec"), vars(module)))
     if name is None:
         return _only_operator(path, vars(module))
     return _named_operator(path, vars(module), name)
@@ -177,10 +175,10 @@ def _only_operator(path: Path, namespace: Mapping[str, object]) -> SymbolicOpera
     builders = [name for name, v in namespace.items() if isinstance(v, DOperator)]
     if builders:
         raise _not_built(path, builders[0])
-    functions = [name for name, v in namespace.items() if _is_own_function(v, namespace)]
+    functions = _own_functions(namespace)
     raise Fault.NO_OPERATOR.error(
         f"'{path}' defines no operator",
-        expected="a global variable that holds what DOperator(..). .. .build() returns",
+        expected="a global variable with an operator: DOperator(..) .. .build()",
         found=_listed(name for name in namespace if not name.startswith("_")),
         hint=f"if {functions[0]}() returns one: {path}:{functions[0]}"
         if functions
@@ -192,8 +190,7 @@ def _named_operator(
     path: Path, namespace: Mapping[str, object], name: str
 ) -> SymbolicOperator:
     if name not in namespace:
-        names = [*_operators(namespace)]
-        names += [n for n, v in namespace.items() if _is_own_function(v, namespace)]
+        names = [*_operators(namespace), *_own_functions(namespace)]
         raise Fault.UNKNOWN_OPERATOR.error(
             f"'{path}' has nothing named '{name}'",
             expected=" or ".join(f"{path}:{n}" for n in names) or None,
@@ -228,13 +225,16 @@ def _not_built(path: Path, name: str) -> SymirError:
     )
 
 
-def _is_own_function(value: object, namespace: Mapping[str, object]) -> bool:
-    return (
-        inspect.isfunction(value)
+def _own_functions(namespace: Mapping[str, object]) -> list[str]:
+    """Return the functions of a file that can be called without arguments."""
+    return [
+        name
+        for name, value in namespace.items()
+        if inspect.isfunction(value)
         and value.__module__ == namespace["__name__"]
-        and not value.__name__.startswith("_")
+        and not name.startswith("_")
         and _needs_no_argument(value)
-    )
+    ]
 
 
 def _needs_no_argument(function: Callable[..., object]) -> bool:

@@ -1,9 +1,10 @@
 """Random operators of `sym` as text: small spaces, aliasing labels, chains of updates.
 
 `programs()` is a hypothesis strategy. Every number that decides which states are
-connected is computed exactly, in f32 as well: local values, constants and data are short
-binary fractions, and few of them are multiplied. What is rounded (a quotient, a root)
-goes into amplitudes only. So states can be compared exactly, whoever computes them.
+connected is computed exactly, in f32 as well: local values, constants and data are
+short binary fractions, and few of them are multiplied. What is rounded (a quotient, a
+root) goes into amplitudes only. So states can be compared exactly, whoever computes
+them.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ LOCAL_STATES = (
     (3.0,),
     (0.0, 0.5, 2.0),
     (0.0, 1.0, 2.0, 3.0, 4.0),
+    (-4.0, -2.0, 0.0, 2.0, 4.0),
     (-1.0, -0.5, 0.0, 0.5, 1.0),
     (0.0, 1.0, 2.0, 4.0, 7.0),
 )
@@ -69,12 +71,6 @@ class Program:
         return integers if (integers == states).all() else states.astype(np.float32)
 
 
-def _dense(value: float | complex) -> str:
-    if isinstance(value, complex):
-        return f"dense<({value.real}, {value.imag})>"
-    return f"dense<{value}>"
-
-
 @dataclass
 class _TermWriter:
     """Draws the body of one term, statement by statement."""
@@ -97,7 +93,8 @@ class _TermWriter:
 
     def any_of(self, values: Sequence[str]) -> str:
         """Draw one; the later ones are drawn by going back from the end."""
-        return values[-1 - self.draw(st.integers(0, len(values) - 1))]
+        steps_back: int = self.draw(st.integers(1, len(values)))
+        return values[-steps_back]
 
     def add(self, text: str, into: list[str] | None = None) -> str:
         name = f"%v{len(self.lines)}"
@@ -106,14 +103,12 @@ class _TermWriter:
             into.append(name)
         return name
 
-    def constant(self, value: float | complex, kind: str) -> str:
-        return self.add(f"stablehlo.constant {_dense(value)} : tensor<{kind}>")
-
     # region Statements
 
     def number(self) -> None:
         value = self.draw(st.sampled_from(self.numbers))
-        self.reals.append(self.constant(value, self.real))
+        kind = f"tensor<{self.real}>"
+        self.add(f"stablehlo.constant dense<{value}> : {kind}", self.reals)
 
     def truth(self) -> None:
         value = self.draw(st.sampled_from(["true", "false"]))
@@ -300,6 +295,7 @@ def programs(
     draw: Draw,
     elements: Sequence[str] = ("f64",),
     most_statements: int = 10,
+    with_parameters: bool = True,
 ) -> Program:
     """Draw an operator with one of the element types `elements`."""
     sites = draw(st.integers(1, 4))
@@ -315,10 +311,10 @@ def programs(
     real = element.removeprefix("complex<").removesuffix(">")
     parameters: list[tuple[str, str]] = []
     declared: list[str] = []
-    if draw(st.booleans()):
+    if with_parameters and draw(st.booleans()):
         parameters.append(("%h", real))
         declared.append(f'%h "h" : tensor<{real}> = dense<0.5>')
-    if element != real and draw(st.booleans()):
+    if with_parameters and element != real and draw(st.booleans()):
         parameters.append(("%g", element))
         declared.append(f'%g "g" : tensor<{element}> = dense<(0.5, -1.0)>')
 

@@ -1,9 +1,206 @@
-"""Every pass on `sym` keeps the meaning: random operators, all their configurations."""
+"""Every pass on `sym` keeps what an operator means.
+
+Random small operators are interpreted on all of their configurations, before and after
+each pass.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.interpreter import Interpreter, PythonValues, impl, register_impls
+from xdsl.passes import PassPipeline
+from xdsl.transforms import get_all_passes as get_all_xdsl_passes
+
+from dialects import sym
+from dialects.interpreters.sym import (
+    SymFunctions,
+    connections,
+    interpreter_of,
+)
+from dialects.text import context, parse_module, print_module
+from lowering.registry import get_all_passes
+from lowering.sites import normal_form_error
+from tests.unit.lowering.programs import Program, programs
+
+Array = npt.NDArray[Any]
+
+NORMAL_FORM = "sym-expand-updates,sym-forward-reads"
+BEFORE_GUARD = (
+    "sym-expand-updates",
+    "sym-forward-reads",
+    "stablehlo-fold-constants",
+    "canonicalize",
+    "cse",
+)
+
+ELEMENTS = ("f64", "f32", "complex<f64>", "complex<f32>")
+
+
+def run(module: ModuleOp, pipeline: str) -> ModuleOp:
+    """Apply passes to a copy, and verify what comes out."""
+    result = module.clone()
+    available = {**get_all_xdsl_passes(), **get_all_passes()}
+    PassPipeline.parse_spec(available, pipeline).apply(context(), result)
+    result.verify()
+    return result
+
+
+def assert_same(expected: tuple[Array, Array], found: tuple[Array, Array]) -> None:
+    """Compare states and matrix elements to the last bit (but for the sign of zero)."""
+    for ours, theirs in zip(expected, found, strict=True):
+        assert ours.dtype == theirs.dtype
+        np.testing.assert_array_equal(ours, theirs)
+
+
+# ---- each pass, alone and after the others ----
+
+
+@given(programs(ELEMENTS))
+def test_the_passes_before_the_guard_keep_every_branch(program: Program) -> None:
+    module = program.module()
+    expected = connections(module, program.configurations)
+    for name in BEFORE_GUARD:
+        module = run(module, name)
+        assert_same(expected, connections(module, program.configurations))
+
+
+@given(programs(ELEMENTS), st.permutations(BEFORE_GUARD))
+def test_passes_keep_every_branch_in_any_order(
+    program: Program, order: list[str]
+) -> None:
+    # The normal form needs expanded updates; all the others take what comes.
+    order = [name for name in order if name != "sym-expand-updates"]
+    order.insert(order.index("sym-forward-reads"), "sym-expand-updates")
+    module = program.module()
+    expected = connections(module, program.configurations)
+    for name in order:
+        module = run(module, name)
+    assert_same(expected, connections(module, program.configurations))
+
+
+@given(programs())
+def test_normal_form_is_reached_and_stays(program: Program) -> None:
+    module = run(program.module(), NORMAL_FORM)
+    again = run(module, NORMAL_FORM)
+    for form in (module, again, run(module, "canonicalize,cse")):
+        for term in form.walk():
+            if isinstance(term, sym.TermOp):
+                assert normal_form_error(term) is None
+    # What the greedy driver leaves behind is dead, and more of it goes each time
+    assert print_module(run(again, "dce")) == print_module(run(module, "dce"))
+
+
+# ---- the guard ----
+
+
+@register_impls
+class UncheckedFunctions(SymFunctions):
+    """`sym` without a look at the space: only the predicate makes a branch valid."""
+
+    @impl(sym.EmitOp)
+    def run_emit(
+        self, interpreter: Interpreter, op: sym.EmitOp, args: PythonValues
+    ) -> PythonValues:
+        config, amplitude, *predicate = args
+        run: Any = interpreter.get_data(SymFunctions, "run", lambda: None)
+        everything = sym.LocalSpace(run.space.sites, (_Anything(),))
+        checked, run.space = run.space, everything
+        run.emit(config, amplitude, all(predicate))
+        run.space = checked
+        return ()
+
+
+class _Anything(tuple[float, ...]):
+    """All local values."""
+
+    def __contains__(self, value: object) -> bool:
+        return True
+
+
+def unchecked_connections(module: ModuleOp, x: Array) -> tuple[Array, Array]:
+    interpreter = interpreter_of(module)
+    interpreter.register_implementations(UncheckedFunctions(), override=True)
+    return connections(module, x, interpreter=interpreter)
+
+
+@given(programs(ELEMENTS))
+def test_the_guard_excludes_what_leaves_the_space_and_nothing_else(
+    program: Program,
+) -> None:
+    expected = connections(program.module(), program.configurations)
+    guarded = run(program.module(), ",".join([*BEFORE_GUARD, "sym-guard-space"]))
+    assert_same(expected, unchecked_connections(guarded, program.configurations))
+
+
+@given(programs(ELEMENTS))
+def test_the_guard_needs_normal_form_only(program: Program) -> None:
+    expected = connections(program.module(), program.configurations)
+    guarded = run(program.module(), f"{NORMAL_FORM},sym-guard-space")
+    assert_same(expected, unchecked_connections(guarded, program.configurations))
+
+
+@given(programs(with_parameters=False))
+def test_the_guard_checks_no_operator_that_stays_in_the_space(
+    program: Program,
+) -> None:
+    normal = run(program.module(), NORMAL_FORM)
+    # As floats, which show values that no integer is
+    configurations = program.configurations.astype(np.float64)
+    staying, _ = connections(normal, configurations)
+    leaving, _ = unchecked_connections(normal, configurations)
+    leaves = (staying != leaving).any()
+    checks = print_module(run(normal, "sym-guard-space")).count("sym.allowed")
+    assert (checks > 0) == leaves
+
+
+def test_the_unchecked_interpreter_lets_branches_leave() -> None:
+    text = """
+sym.operator @o() space #sym.space<1 x [0, 1]> element f64 {
+  sym.term @up over #sym.rows<[0]> {
+  ^bb0(%x: !sym.config, %i: !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %y = sym.shift %x[%i] by %one : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+  }
+}
+"""
+    states = np.array([[0], [1]], np.int8)
+    checked, _ = connections(parse_module(text), states)
+    unchecked, elements = unchecked_connections(parse_module(text), states)
+    assert checked[:, 0, 0].tolist() == [1, 1]
+    assert unchecked[:, 0, 0].tolist() == [1, 2]
+    assert elements[:, 0].tolist() == [1, 1]
+
+
+# ---- precision ----
+
+
+@pytest.mark.parametrize(
+    ("elements", "to"),
+    [
+        (("f64", "complex<f64>"), "f32"),
+        (("f32", "complex<f32>"), "f64"),
+        (("f64", "complex<f64>"), "f64"),
+    ],
+)
+@given(st.data())
+def test_another_precision_connects_the_same_states(
+    elements: tuple[str, ...], to: str, data: Any
+) -> None:
+    program: Program = data.draw(programs(elements))
+    states, mels = connections(program.module(), program.configurations)
+    converted = run(program.module(), f"sym-convert-element{{to={to}}}")
+    found, found_mels = connections(converted, program.configurations)
+    np.testing.assert_array_equal(found, states)
+    real = np.finfo(mels.dtype).dtype
+    assert found_mels.dtype.kind == mels.dtype.kind
+    assert np.finfo(found_mels.dtype).bits == int(to[1:])
+    single = real == np.float32 or to == "f32"
+    np.testing.assert_allclose(found_mels, mels, rtol=1e-6 if single else 0)

@@ -15,7 +15,6 @@ from jaxlib.xla_client import CompileOptions
 from xdsl.interpreter import Interpreter, InterpreterFunctions, impl, register_impls
 from xdsl.interpreters.func import FuncFunctions
 from xdsl.ir import Operation
-from xdsl.utils.exceptions import DiagnosticException
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.interpreters.stablehlo import StableHLOFunctions
@@ -27,7 +26,7 @@ Array = npt.NDArray[Any]
 
 
 class Statement(NamedTuple):
-    """An op over the arguments %a, %b, .. of a program, in MLIR, and its result type."""
+    """An op over the arguments %a, %b, .. of a program, and its result type."""
 
     text: str
     result: str
@@ -103,7 +102,7 @@ FLOATS = ("f16", "f32", "f64")
 INTEGERS = ("i8", "i16", "i32", "i64", "ui8", "ui16", "ui32", "ui64")
 COMPLEXES = ("complex<f32>", "complex<f64>")
 
-DTYPES = {
+DTYPES: dict[str, Any] = {
     "i1": np.bool_,
     **{name: np.dtype(name.replace("f", "float")) for name in FLOATS},
     **{name: np.dtype(name.replace("i", "int")) for name in INTEGERS},
@@ -127,7 +126,7 @@ def float_edges(kind: str) -> Array:
 
 def integer_edges(kind: str) -> Array:
     limits = np.iinfo(DTYPES[kind])
-    small = [0, 1, 2, 3, 5, 7, 8, 9, 16, 31, 33, 63, 64, 65, 100]
+    small = [0, 1, 2, 3, 5, 7, 8, 9, 16, 31, 32, 33, 63, 64, 65, 100]
     values = {*small, *(-n for n in small), limits.max, limits.min, limits.max - 1}
     values |= {limits.min + 1, limits.max // 2}
     return np.array(
@@ -355,8 +354,9 @@ def test_complex(kind: str) -> None:
     result = f"tensor<{len(inputs[0][1])}xcomplex<{kind}>>"
     statement = Statement(f"stablehlo.complex %a, %b : {result}", result)
     ((xla, ours),) = xla_and_numpy(inputs, [statement])
-    np.testing.assert_array_equal(ours.real, xla.real)
-    np.testing.assert_array_equal(ours.imag, xla.imag)
+    assert ours.dtype == xla.dtype
+    for part in (np.real, np.imag):
+        np.testing.assert_array_equal(part(ours), part(xla))
 
 
 @pytest.mark.parametrize("kind", DTYPES)
@@ -482,6 +482,8 @@ def test_map() -> None:
         ("2xi8", "broadcast_in_dim %a, dims = [0]", "2x3xi8"),
         ("1x3xi32", "broadcast_in_dim %a, dims = [2, 1]", "2x3x4xi32"),
         ("4x3xi32", "broadcast_in_dim %a, dims = [2, 1]", "2x3x4xi32"),
+        ("2x3xi32", "broadcast_in_dim %a, dims = [0, 1]", "2x3x4xi32"),
+        ("3x4x2xi32", "broadcast_in_dim %a, dims = [1, 2, 0]", "2x3x4xi32"),
         ("0xf64", "broadcast_in_dim %a, dims = [0]", "0x2xf64"),
         ("2x6xf64", "reshape %a", "3x2x2xf64"),
         ("1xi32", "reshape %a", "i32"),
@@ -567,7 +569,7 @@ def test_no_bitcast_of_booleans_and_complex_numbers(source: str, target: str) ->
 
 
 def test_every_elementwise_op_is_implemented() -> None:
-    interpreter = interpreter_of("")
+    interpreter = interpreter_of("builtin.module {}")
     implemented = set(interpreter._impls._impl_dict)
     folder = "xdsl_jax.dialects.stablehlo.elementwise_"
     elementwise = {
@@ -575,6 +577,26 @@ def test_every_elementwise_op_is_implemented() -> None:
     }
     assert len(elementwise) > 45
     assert elementwise <= implemented
+
+
+@pytest.mark.parametrize("kind", ["i1", "i32", "ui8", "f32", "complex<f64>"])
+def test_scalars_are_arrays_too(kind: str) -> None:
+    value = edges(kind)[-1:]
+    operands = {1: "%a", 2: "%a, %b"}
+    for names, count in ((UNARY[kind], 1), (BINARY[kind], 2)):
+        for op in names:
+            results: list[Array] = []
+            for operand, array in (
+                (f"tensor<{kind}>", value.reshape(())),
+                (f"tensor<1x{kind}>", value),
+            ):
+                text = f"stablehlo.{op} {operands[count]} : {operand}"
+                results.append(run_one(text, operand, *[(operand, array)] * count))
+            scalar, vector = results
+            assert isinstance(scalar, np.ndarray)
+            assert scalar.shape == ()
+            assert scalar.dtype == vector.dtype == value.dtype
+            np.testing.assert_array_equal(scalar, vector[0])
 
 
 def test_operands_stay_as_they_are() -> None:

@@ -1,0 +1,352 @@
+"""`symir`: look at operators, and run them on data, from the command line."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from dialects.text import print_module
+from symir.compiler import lower_to_bt, lower_to_stablehlo
+from symir.errors import SymirError, user_location
+from symir.operator import SymbolicOperator
+from symir.tools.codes import Fault
+from symir.tools.load import UserCodeError, load_operator
+from symir.tools.progress import Progress
+from symir.tools.samples import (
+    STATE_DTYPES,
+    as_state_dtype,
+    random_samples,
+    read_samples,
+    state_name,
+)
+from symir.tools.show import elided_constants
+
+__all__ = ["main"]
+
+LEVELS = ("sym", "bt", "stablehlo")
+
+_ROWS_SHOWN = 16
+_LANES_SHOWN = 24
+
+_DESCRIPTION = """\
+Look at the operators in a file at every level of the compiler, and compute their
+connected states on your data. FILE is a Python file that defines operators with symir,
+or a .mlir file that holds a sym.operator; FILE:NAME chooses one of several, or a
+function without arguments that returns one.
+"""
+
+_EXAMPLES = """\
+examples:
+  symir demo
+  symir emit examples/tfim_chain.py
+  symir emit examples/tfim_chain.py --level stablehlo --batch 1024 --state i8
+  symir run examples/tfim_chain.py --random 4 --seed 0
+  symir run examples/tfim_chain.py:tfim --input configs.npy --output out.npz
+"""
+
+_EMIT_EXAMPLES = """\
+The text goes to symir-opt, or to any tool that reads MLIR. On a terminal, long tables
+and constants lose their middle unless --full is given; in a file or pipe they never do.
+
+examples:
+  symir emit examples/tfim_chain.py
+  symir emit examples/tfim_chain.py > tfim.mlir
+  symir emit tfim.mlir --level bt
+  symir emit tfim.mlir --level stablehlo --batch 1024 --state i8
+"""
+
+_RUN_EXAMPLES = """\
+Configurations are rows of local values: an array of shape (.., N) that np.save wrote,
+or lines of N comma-separated values, # starting a comment. The output holds x (.., N),
+xp (.., K, N) and mels (.., K), where lane k is emission[k] of row row[k] of term
+term[k]; a lane that contributes nothing has xp = x and mels = 0.
+
+examples:
+  symir run examples/tfim_chain.py --random 4 --seed 0
+  symir run examples/tfim_chain.py --input configs.npy --output out.npz
+  symir run examples/tfim_chain.py --input configs.csv --param h=0.7 --samples 1
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run `symir` and return its exit code.
+
+    0 is success, 1 an exception in the user's own file, 2 bad input.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names may be in any script
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        options = _parser().parse_args(argv)
+    except SystemExit as stop:  # help, version, and mistakes in the options
+        return stop.code if isinstance(stop.code, int) else 2
+    try:
+        options.command(options)
+        sys.stdout.flush()
+    except SymirError as error:
+        return _report(error)
+    except UserCodeError as error:
+        print(f"{error}\n{error.text}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        # The reader has seen enough; keep Python from flushing into the pipe at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _report(error: SymirError) -> int:
+    # Where no code of the user's is involved, that is the script which called us
+    if error.location == user_location():
+        error.location = None
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+# region Commands
+
+
+def _emit(options: argparse.Namespace) -> None:
+    level: str = options.level
+    if level != "stablehlo" and (options.batch or options.state):
+        raise Fault.MISPLACED_OPTION.error(
+            f"--batch and --state choose a kernel, and level {level} has none",
+            expected="--level stablehlo",
+            found=f"--level {level}",
+        )
+    operator = load_operator(options.file)
+    elide = sys.stdout.isatty() and not options.full
+    if level == "sym":
+        print(operator.to_ir().text(elide_rows_over=_ROWS_SHOWN if elide else None))
+        return
+    module = lower_to_bt(operator.to_ir().module)
+    if level == "stablehlo":
+        state = _state(options.state, operator)
+        module = lower_to_stablehlo(module, options.batch or 1, state)
+    text = print_module(module)
+    print(elided_constants(text) if elide else text)
+
+
+def _state(name: str | None, operator: SymbolicOperator) -> str:
+    if name is None:
+        return state_name(operator.space.default_dtype())
+    as_state_dtype(STATE_DTYPES[name], operator.space)
+    return name
+
+
+def _run(options: argparse.Namespace) -> None:
+    from symir.tools import run
+
+    _prefer_double_precision()
+    if options.seed is not None and options.random is None:
+        raise Fault.MISPLACED_OPTION.error(
+            "--seed is for random configurations",
+            expected="--random N --seed S",
+            found="--seed without --random",
+        )
+    given = run.parse_parameters(options.param)
+    progress = Progress(sys.stderr, quiet=options.quiet)
+    with progress.stage(f"reading {options.file}"):
+        operator = load_operator(options.file)
+    space = operator.space
+    if options.input is None:
+        samples = random_samples(options.random, options.seed, space, options.dtype)
+    else:
+        with progress.stage(f"reading {options.input}"):
+            samples = read_samples(options.input, space, options.dtype)
+    artifact = run.compile_artifact(operator, progress)
+    compiled = run.bind_parameters(operator, artifact.compiled_operator, given)
+    layout = artifact.branch_layout()
+    outcome = run.run(
+        compiled,
+        samples,
+        layout,
+        block=options.batch or run.block_size(operator, samples),
+        show=options.samples,
+        output=options.output,
+        progress=progress,
+    )
+    run.show_outcome(outcome, operator, layout, sys.stdout, lanes=options.lanes)
+    if options.output is not None:
+        print(f"written to {options.output}: x, xp, mels; term, row, emission, tag")
+
+
+def _demo(options: argparse.Namespace) -> None:
+    from symir.tools import demo
+
+    _prefer_double_precision()
+    demo.run_demo(sys.stdout, Progress(sys.stderr, quiet=options.quiet))
+
+
+def _prefer_double_precision() -> None:
+    """Have JAX compute in double precision, unless the user has decided otherwise."""
+    if "jax" not in sys.modules:
+        os.environ.setdefault("JAX_ENABLE_X64", "1")
+
+
+# endregion
+# region Options
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="symir",
+        description=_DESCRIPTION,
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"symir {_version()}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_emit(commands)
+    _add_run(commands)
+    demo = commands.add_parser(
+        "demo",
+        help="show one operator at every level, and its connected states",
+        description="Follow a transverse-field Ising chain through the compiler.",
+    )
+    demo.add_argument("--quiet", action="store_true", help="show no progress")
+    demo.set_defaults(command=_demo)
+    return parser
+
+
+def _add_emit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
+    emit = commands.add_parser(
+        "emit",
+        help="print an operator at a level of the compiler, as MLIR",
+        description="Print an operator at a level of the compiler; needs no JAX.",
+        epilog=_EMIT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    emit.add_argument(
+        "file", metavar="FILE[:NAME]", help="where the operator is defined"
+    )
+    emit.add_argument(
+        "--level",
+        choices=LEVELS,
+        default="sym",
+        help="sym: the physics; bt: the same, vectorised over rows; "
+        "stablehlo: a kernel for one batch size (default: sym)",
+    )
+    emit.add_argument(
+        "--batch",
+        type=_positive,
+        metavar="B",
+        help="samples of the kernel (default: 1)",
+    )
+    emit.add_argument(
+        "--state",
+        choices=[*STATE_DTYPES],
+        metavar="TYPE",
+        help="type of the local values of the kernel, such as i8, i32 or f64 "
+        "(default: the narrowest integer that holds them)",
+    )
+    emit.add_argument(
+        "--full", action="store_true", help="leave nothing out on a terminal"
+    )
+    emit.set_defaults(command=_emit)
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
+    run = commands.add_parser(
+        "run",
+        help="compute connected states and matrix elements",
+        description="Compute connected states and matrix elements.",
+        epilog=_RUN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    run.add_argument(
+        "file", metavar="FILE[:NAME]", help="where the operator is defined"
+    )
+    source = run.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--input", type=Path, metavar="CONFIGS", help="a .npy or .csv file"
+    )
+    source.add_argument(
+        "--random", type=_count, metavar="N", help="draw N configurations instead"
+    )
+    run.add_argument("--seed", type=_count, metavar="S", help="of what is drawn")
+    run.add_argument(
+        "--output", type=Path, metavar="OUT.npz", help="where to write all results"
+    )
+    run.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="the value of a parameter of the operator; may be repeated",
+    )
+    run.add_argument(
+        "--dtype",
+        type=_state_dtype,
+        metavar="DTYPE",
+        help="dtype of the configurations, such as int8 or float64 (default: that of a "
+        ".npy file, else the narrowest integer that holds the local values)",
+    )
+    run.add_argument(
+        "--samples",
+        "--rows",
+        type=_count,
+        default=2,
+        metavar="K",
+        help="how many samples to show (default: 2)",
+    )
+    run.add_argument(
+        "--lanes",
+        type=_count,
+        default=_LANES_SHOWN,
+        metavar="L",
+        help=f"how many branches of each to show (default: {_LANES_SHOWN})",
+    )
+    run.add_argument(
+        "--batch",
+        type=_positive,
+        metavar="B",
+        help="samples per call of the kernel (default: what fits into 64 MiB)",
+    )
+    run.add_argument("--quiet", action="store_true", help="show no progress")
+    run.set_defaults(command=_run)
+
+
+def _positive(text: str) -> int:
+    return _integer(text, 1)
+
+
+def _count(text: str) -> int:
+    return _integer(text, 0)
+
+
+def _integer(text: str, at_least: int) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = at_least - 1
+    if number < at_least:
+        raise argparse.ArgumentTypeError(f"'{text}' is no integer >= {at_least}")
+    return number
+
+
+def _state_dtype(text: str) -> np.dtype[np.generic]:
+    names = {str(dtype): dtype for dtype in STATE_DTYPES.values()}
+    if text not in names:
+        raise argparse.ArgumentTypeError(f"'{text}' is none of {', '.join(names)}")
+    return names[text]
+
+
+def _version() -> str:
+    try:
+        return version("symir")
+    except PackageNotFoundError:  # run from a folder that was never installed
+        return "of unknown version"
+
+
+# endregion

@@ -1,0 +1,170 @@
+"""`symir demo`: one operator at every level, and its connected states."""
+
+from __future__ import annotations
+
+import inspect
+import shutil
+from typing import TextIO
+
+from dialects.text import print_module
+from symir.compiler import lower_to_bt, lower_to_stablehlo
+from symir.operator import SymbolicOperator
+from symir.tools import run
+from symir.tools.progress import Progress
+from symir.tools.samples import Samples, state_name
+from symir.tools.show import (
+    Style,
+    elided_constants,
+    elided_middle,
+    shortened_lines,
+)
+
+__all__ = ["run_demo", "tfim_chain"]
+
+_BATCH = 4
+_SHOWN = 1
+_SEED = 2
+_LINES = 40
+_WIDTH = 110
+
+
+def tfim_chain() -> SymbolicOperator:
+    """Return the operator that the demo is about; the demo shows what this does."""
+    import symir as sym
+
+    n, J, h = 8, 1.0, 1.0
+    ring = [(i, (i + 1) % n) for i in range(n)]
+    z_i, z_j = sym.site("i").value, sym.site("j").value
+    return (
+        sym.DOperator(sym.spin(0.5, n), "tfim", hermitian=True)
+        .for_each(("i", "j"), over=ring)
+        .named("bonds")
+        .emit(amplitude=J * z_i * z_j, tag="zz")
+        .for_each_site("i")
+        .named("field")
+        .emit(sym.write("i", -z_i), amplitude=-sym.symbol("h", default=h), tag="flip")
+        .build()
+    )
+
+
+_WELCOME = """\
+symir compiles operators on lattices. This is a transverse-field Ising chain of 8 spins,
+
+  H = J sum_i Z_i Z_(i+1) - h sum_i X_i
+
+on its way from what you write to the states that it connects. Lines that end in `...`
+are cut to fit; `symir emit` prints them whole."""
+
+_DECLARATION = """\
+Two terms: over the bonds, x stays as it is; over the sites, one spin flips."""
+
+_SYM = """\
+The physics, as written: each term iterates over rows of sites, reads the source x,
+makes x' by updates, and emits x' with the matrix element <x|H|x'>."""
+
+_BT = """\
+The same for a whole batch: every row is a lane, x' is a list of (site, value) writes,
+and the batch size is still open (?)."""
+
+_STABLEHLO = """\
+One kernel for {batch} samples of {state}, which XLA compiles for CPU, GPU or TPU."""
+
+_STATES = """\
+The kernel at work on {batch} random samples, of which one is shown. From x, each lane
+leads to x' with the matrix element on its right."""
+
+_NEXT = """\
+Put an operator into a file, say my_operator.py, with `import symir as sym` and a global
+variable that holds it; examples/ has four to start from. Then
+
+  symir emit my_operator.py --level bt
+  symir run my_operator.py --random 4 --seed 0
+  symir run my_operator.py --input configs.npy --output out.npz
+  symir run my_operator.py --input configs.csv --param h=0.7
+
+or stay in Python, also under jax.jit:
+
+  compiled = operator.compile()
+  xp, mels = compiled.get_conn_padded(x)   # x: (.., N) -> xp: (.., K, N), mels: (.., K)
+
+symir run --help says more."""
+
+
+def run_demo(stream: TextIO, progress: Progress) -> None:
+    """Print the demo.
+
+    Raises:
+        InputError: where JAX cannot be imported (T020), or XLA fails (T021).
+    """
+    operator = tfim_chain()
+    state = state_name(operator.space.default_dtype())
+    branch_tensors = lower_to_bt(operator.to_ir().module)
+    kernel = lower_to_stablehlo(branch_tensors, _BATCH, state)
+
+    page = _Page(stream)
+    page.text(_WELCOME)
+    page.section("The operator, in Python", _DECLARATION)
+    page.code(_source())
+    page.section("Level sym", _SYM)
+    page.code(operator.to_ir().text(elide_rows_over=_LINES))
+    page.section("Level bt (branch tensors)", _BT)
+    page.code(print_module(branch_tensors))
+    page.section("Level stablehlo", _STABLEHLO.format(batch=_BATCH, state=state))
+    page.code(print_module(kernel))
+    page.section("Connected states", _STATES.format(batch=_BATCH))
+    _show_states(operator, stream, progress)
+    page.section("Your own operators and data", _NEXT)
+
+
+def _source() -> str:
+    """Return the body of `tfim_chain`, without its docstring."""
+    source = inspect.getsource(tfim_chain)
+    body = inspect.cleandoc(source[source.index("import symir") :])
+    return body.replace("return (", "operator = (", 1)
+
+
+def _show_states(
+    operator: SymbolicOperator, stream: TextIO, progress: Progress
+) -> None:
+    states = operator.space.random_states(_BATCH, _SEED)
+    artifact = run.compile_artifact(operator, progress)
+    layout = artifact.branch_layout()
+    outcome = run.run(
+        artifact.compiled_operator,
+        Samples(states, states.dtype),
+        layout,
+        block=_BATCH,
+        show=_SHOWN,
+        output=None,
+        progress=progress,
+    )
+    run.show_outcome(outcome, operator, layout, stream, lanes=operator.max_conn_size)
+
+
+class _Page:
+    """Text in numbered sections."""
+
+    def __init__(self, stream: TextIO):
+        self._stream = stream
+        self._style = Style.of(stream)
+        self._sections = 0
+        self._width = _WIDTH
+        if stream.isatty():
+            columns = shutil.get_terminal_size((_WIDTH, 24)).columns
+            self._width = max(60, columns - 1)
+
+    def section(self, title: str, text: str) -> None:
+        """Start a section."""
+        self._sections += 1
+        heading = f"{self._sections}. {title}"
+        self.text(f"\n{self._style.strong(heading)}\n{'-' * len(heading)}\n{text}\n")
+
+    def code(self, code: str) -> None:
+        """Show code, indented, and no more of it than fits."""
+        fitting = elided_middle(elided_constants(code), _LINES)
+        for line in shortened_lines(fitting, self._width - 2).splitlines():
+            self.text(f"  {line}".rstrip())
+
+    def text(self, text: str) -> None:
+        """Show text as it is."""
+        print(text, file=self._stream)

@@ -1,0 +1,226 @@
+"""Showing things as plain text: tables of connected states, and IR that fits a screen.
+
+Everything is ASCII. Colours are for terminals, and for those who have not set NO_COLOR.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, TextIO
+
+import numpy as np
+import numpy.typing as npt
+
+from symir.compiler.artifact import BranchOrigin
+from symir.operator import SymbolicOperator
+from symir.spaces import Space
+
+__all__ = [
+    "Branches",
+    "Style",
+    "configuration",
+    "elided_constants",
+    "elided_middle",
+    "is_signs",
+    "number",
+    "shortened_lines",
+    "table",
+]
+
+Array = npt.NDArray[Any]
+
+_CONFIGURATION_WIDTH = 40
+_CHANGES_SHOWN = 3
+_ROW_WIDTH = 24
+_LONG_CONSTANT = re.compile(r'dense<"0x([0-9A-Fa-f]{16})[0-9A-Fa-f]{48,}">')
+
+
+@dataclass(frozen=True)
+class Style:
+    """How to emphasise; does nothing where `colours` is off."""
+
+    colours: bool = False
+
+    @classmethod
+    def of(cls, stream: TextIO) -> Style:
+        """Return the style that suits a stream and the environment."""
+        refused = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+        return cls(stream.isatty() and not refused)
+
+    def strong(self, text: str) -> str:
+        """Return a text that stands out."""
+        return self._wrapped("1", text)
+
+    def faint(self, text: str) -> str:
+        """Return a text that stands back."""
+        return self._wrapped("2", text)
+
+    def _wrapped(self, code: str, text: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colours and text else text
+
+
+# region IR
+
+
+def elided_constants(text: str) -> str:
+    """Leave out the bytes of constants that are printed in hexadecimal.
+
+    The result is for reading: it does not parse.
+    """
+
+    def short(match: re.Match[str]) -> str:
+        size = (len(match[0]) - len('dense<"0x">')) // 2
+        return f"dense<0x{match[1]}.. {size} bytes>"
+
+    return _LONG_CONSTANT.sub(short, text)
+
+
+def elided_middle(text: str, limit: int) -> str:
+    """Leave out the middle of a text of more than `limit` lines, with a remark."""
+    lines = text.splitlines()
+    if len(lines) <= limit:
+        return text
+    tail = limit // 3
+    head = limit - tail - 1
+    remark = f"  ... {len(lines) - head - tail} lines are left out here ..."
+    return "\n".join([*lines[:head], remark, *lines[len(lines) - tail :]])
+
+
+def shortened_lines(text: str, width: int) -> str:
+    """Cut lines at a width."""
+    return "\n".join(
+        line if len(line) <= width else f"{line[: width - 3]}..."
+        for line in text.splitlines()
+    )
+
+
+# endregion
+# region Values
+
+
+def number(value: complex) -> str:
+    """Return a matrix element with six significant digits."""
+    if not isinstance(value, complex | np.complexfloating):
+        return f"{value + 0.0:.6g}"
+    sign = "-" if np.signbit(value.imag) else "+"
+    return f"{value.real + 0.0:.6g}{sign}{abs(value.imag):.6g}j"
+
+
+def is_signs(space: Space) -> bool:
+    """Whether configurations are shown as signs: those of spins 1/2."""
+    return bool(np.isin(np.concatenate(space.local_states), (-1, 1)).all())
+
+
+def configuration(values: Array, space: Space) -> str:
+    """Return a configuration: signs for spins 1/2, digits for small numbers."""
+    known = np.concatenate(space.local_states)
+    if is_signs(space):
+        return _elided("".join("+" if value > 0 else "-" for value in values))
+    if np.isin(known, range(10)).all():
+        return _elided("".join(f"{value:.0f}" for value in values))
+    return _elided(" ".join(f"{value:g}" for value in values))
+
+
+def _elided(text: str, width: int = _CONFIGURATION_WIDTH) -> str:
+    if len(text) <= width:
+        return text
+    half = (width - 2) // 2
+    return f"{text[:half]}..{text[-half:]}"
+
+
+def _changes(x: Array, connected: Array) -> str:
+    """Return the sites where x' differs from x, with the values before and after."""
+    sites = np.flatnonzero(x != connected)
+    shown = [f"{s}: {x[s]:g} -> {connected[s]:g}" for s in sites[:_CHANGES_SHOWN]]
+    if len(sites) > len(shown):
+        shown.append(f"and {len(sites) - len(shown)} more")
+    return ", ".join(shown) or "none"
+
+
+# endregion
+# region Tables
+
+
+def table(
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: frozenset[int] = frozenset(),
+    style: Style | None = None,
+) -> list[str]:
+    """Return the lines of a table; columns in `right` are flush right."""
+    style = style or Style()
+    cells = [tuple(row) for row in rows]
+    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
+
+    def line(row: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if n in right else cell.ljust(width)
+            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        return "  ".join(padded).rstrip()
+
+    return [style.strong(line(header)), *map(line, cells)]
+
+
+class Branches:
+    """The branches of an operator, by lane: for tables."""
+
+    def __init__(self, operator: SymbolicOperator, layout: Sequence[BranchOrigin]):
+        self._space = operator.space
+        self._terms = {term.name: term for term in operator.terms}
+        self._layout = layout
+
+    def lines(
+        self,
+        x: Array,
+        connected: Array,
+        elements: Array,
+        *,
+        limit: int,
+        style: Style | None = None,
+    ) -> list[str]:
+        """Return the lines that show the branches of one sample.
+
+        Shows the first and last of the branches whose matrix element is not 0, `limit`
+        in all, and says how many are left out. `x` is (N,), `connected` (K, N),
+        `elements` (K,).
+        """
+        present = np.flatnonzero(elements != 0)
+        head = min(len(present), limit - limit // 2)
+        tail = max(head, len(present) - limit // 2)
+        rows = [
+            (
+                str(lane),
+                *self._origin(self._layout[lane]),
+                configuration(connected[lane], self._space),
+                _changes(x, connected[lane]),
+                number(elements[lane].item()),
+            )
+            for lane in map(int, [*present[:head], *present[tail:]])
+        ]
+        header = ("lane", "term", "row", "sites", "emits", "x'", "changes", "<x|O|x'>")
+        lines = table(header, rows, right=frozenset({0, 2, 7}), style=style)
+        if tail > head:
+            lines.insert(1 + head, f"... {tail - head} more ...")
+        absent = len(elements) - len(present)
+        if absent:
+            lines.append(f"{absent} of {len(elements)} lanes have matrix element 0")
+        return lines if rows else lines[1:]
+
+    def _origin(self, origin: BranchOrigin) -> tuple[str, str, str, str]:
+        term = self._terms[origin.term]
+        sites = term.rows.array[origin.row].tolist()
+        named = [f"{a}={site}" for a, site in zip(term.labels, sites, strict=True)]
+        return (
+            origin.term,
+            str(origin.row),
+            _elided(" ".join(named), _ROW_WIDTH) or "-",
+            origin.tag or f"emission {origin.emission}",
+        )
+
+
+# endregion

@@ -1,0 +1,271 @@
+// RUN: symir-opt %s --split-input-file --verify-diagnostics --parsing-diagnostics | filecheck %s
+
+// One case and one message for each rule. Types come last.
+
+// region bt.gather
+
+// CHECK: 'bt.gather' takes configurations of shape (batch, sites), got tensor<8x!bt.state>
+%x, %i = "test.op"() : () -> (tensor<8x!bt.state>, tensor<7xi32>)
+%v = bt.gather %x[%i] : (tensor<8x!bt.state>, tensor<7xi32>) -> tensor<7xf64>
+
+// -----
+
+// CHECK: 'bt.gather' takes a lane table of sites or one per sample, got tensor<i32>
+%x, %i = "test.op"() : () -> (tensor<?x8x!bt.state>, tensor<i32>)
+%v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<i32>) -> tensor<?xf64>
+
+// -----
+
+// The sites of another batch.
+// CHECK: 'bt.gather' takes a lane table of sites or one per sample, got tensor<4x7xi32>
+%x, %i = "test.op"() : () -> (tensor<?x8x!bt.state>, tensor<4x7xi32>)
+%v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<4x7xi32>) -> tensor<?x7xf64>
+
+// -----
+
+// CHECK: 'bt.gather' takes a lane table of sites or one per sample, got tensor<?x7x2xi32>
+%x, %i = "test.op"() : () -> (tensor<?x8x!bt.state>, tensor<?x7x2xi32>)
+%v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<?x7x2xi32>) -> tensor<?x7xf64>
+
+// -----
+
+// CHECK: 'bt.gather' of 7 lanes cannot have type tensor<?x8xf64>
+%x, %i = "test.op"() : () -> (tensor<?x8x!bt.state>, tensor<7xi32>)
+%v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<?x8xf64>
+
+// -----
+
+// CHECK: 'bt.gather' of 7 lanes cannot have type tensor<7xf64>
+%x, %i = "test.op"() : () -> (tensor<?x8x!bt.state>, tensor<7xi32>)
+%v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<7xf64>
+
+// -----
+
+// CHECK:      operand 'sites' at position 1 does not verify:
+// CHECK-NEXT: Expected attribute i32 but got i64
+%x, %i = "test.op"() : () -> (tensor<?x8x!bt.state>, tensor<7xi64>)
+%v = "bt.gather"(%x, %i) : (tensor<?x8x!bt.state>, tensor<7xi64>) -> tensor<?x7xf64>
+
+// -----
+
+// CHECK:      operand 'config' at position 0 does not verify:
+// CHECK-NEXT: f64 should be of base attribute tensor
+%x, %i = "test.op"() : () -> (f64, tensor<7xi32>)
+%v = "bt.gather"(%x, %i) : (f64, tensor<7xi32>) -> tensor<?x7xf64>
+
+// endregion
+// region bt.broadcast
+
+// -----
+
+// CHECK: 'bt.broadcast' keeps the element type: tensor<f32> -> tensor<7xf64>
+%t = "test.op"() : () -> tensor<f32>
+%b = bt.broadcast %t dims = [] : tensor<f32> -> tensor<7xf64>
+
+// -----
+
+// CHECK: 'bt.broadcast' needs one ascending axis of the result for each of the operand's: dims = [] for tensor<7xf64>
+%t = "test.op"() : () -> tensor<7xf64>
+%b = bt.broadcast %t dims = [] : tensor<7xf64> -> tensor<?x7xf64>
+
+// -----
+
+// CHECK: 'bt.broadcast' needs one ascending axis of the result for each of the operand's: dims = [1, 0] for tensor<7x7xf64>
+%t = "test.op"() : () -> tensor<7x7xf64>
+%b = bt.broadcast %t dims = [1, 0] : tensor<7x7xf64> -> tensor<7x7xf64>
+
+// -----
+
+// CHECK: 'bt.broadcast' needs one ascending axis of the result for each of the operand's: dims = [1, 1] for tensor<7x7xf64>
+%t = "test.op"() : () -> tensor<7x7xf64>
+%b = bt.broadcast %t dims = [1, 1] : tensor<7x7xf64> -> tensor<?x7xf64>
+
+// -----
+
+// The lanes are no batch, and the batch is no lanes.
+// CHECK: 'bt.broadcast' cannot place tensor<7xf64> on the axes [0] of tensor<?x7xf64>
+%t = "test.op"() : () -> tensor<7xf64>
+%b = bt.broadcast %t dims = [0] : tensor<7xf64> -> tensor<?x7xf64>
+
+// -----
+
+// CHECK: 'bt.broadcast' cannot place tensor<?xf64> on the axes [1] of tensor<?x7xf64>
+%t = "test.op"() : () -> tensor<?xf64>
+%b = bt.broadcast %t dims = [1] : tensor<?xf64> -> tensor<?x7xf64>
+
+// -----
+
+// A single lane is not repeated.
+// CHECK: 'bt.broadcast' cannot place tensor<1xf64> on the axes [1] of tensor<?x7xf64>
+%t = "test.op"() : () -> tensor<1xf64>
+%b = bt.broadcast %t dims = [1] : tensor<1xf64> -> tensor<?x7xf64>
+
+// -----
+
+// CHECK: 'bt.broadcast' cannot place tensor<7xf64> on the axes [2] of tensor<?x7xf64>
+%t = "test.op"() : () -> tensor<7xf64>
+%b = bt.broadcast %t dims = [2] : tensor<7xf64> -> tensor<?x7xf64>
+
+// -----
+
+// CHECK: 'bt.broadcast' cannot place tensor<7xf64> on the axes [-1] of tensor<?x7xf64>
+%t = "test.op"() : () -> tensor<7xf64>
+%b = bt.broadcast %t dims = [-1] : tensor<7xf64> -> tensor<?x7xf64>
+
+// endregion
+// region bt.branches
+
+// -----
+
+// CHECK: 'bt.branches' with 1 sites and 1 values cannot have type !bt.branches<7 x 2>
+%i, %v = "test.op"() : () -> (tensor<7xi32>, tensor<7xf64>)
+%b = bt.branches [%i] = [%v] amplitude %v : [tensor<7xi32>] [tensor<7xf64>] tensor<7xf64> -> !bt.branches<7 x 2>
+
+// -----
+
+// CHECK: 'bt.branches' with 2 sites and 1 values cannot have type !bt.branches<7 x 2>
+%i, %v = "test.op"() : () -> (tensor<7xi32>, tensor<7xf64>)
+%b = bt.branches [%i, %i] = [%v] amplitude %v : [tensor<7xi32>, tensor<7xi32>] [tensor<7xf64>] tensor<7xf64> -> !bt.branches<7 x 2>
+
+// -----
+
+// CHECK: 'bt.branches' has 7 lanes, but a site is tensor<6xi32>
+%i, %v = "test.op"() : () -> (tensor<6xi32>, tensor<7xf64>)
+%b = bt.branches [%i] = [%v] amplitude %v : [tensor<6xi32>] [tensor<7xf64>] tensor<7xf64> -> !bt.branches<7 x 1>
+
+// -----
+
+// CHECK: 'bt.branches' has 7 lanes, but a value is tensor<?x6xf64>
+%i, %v, %a = "test.op"() : () -> (tensor<7xi32>, tensor<?x6xf64>, tensor<f64>)
+%b = bt.branches [%i] = [%v] amplitude %a : [tensor<7xi32>] [tensor<?x6xf64>] tensor<f64> -> !bt.branches<7 x 1>
+
+// -----
+
+// A value per sample is no value per lane.
+// CHECK: 'bt.branches' has 7 lanes, but a value is tensor<?xf64>
+%i, %v, %a = "test.op"() : () -> (tensor<7xi32>, tensor<?xf64>, tensor<f64>)
+%b = bt.branches [%i] = [%v] amplitude %a : [tensor<7xi32>] [tensor<?xf64>] tensor<f64> -> !bt.branches<7 x 1>
+
+// -----
+
+// CHECK: 'bt.branches' has 7 lanes, but the amplitude is tensor<?x?x7xf64>
+%a = "test.op"() : () -> tensor<?x?x7xf64>
+%b = bt.branches [] = [] amplitude %a : [] [] tensor<?x?x7xf64> -> !bt.branches<7 x 0>
+
+// -----
+
+// CHECK: 'bt.branches' has 7 lanes, but the validity is tensor<1xi1>
+%a, %p = "test.op"() : () -> (tensor<7xf64>, tensor<1xi1>)
+%b = bt.branches [] = [] amplitude %a valid %p : [] [] tensor<7xf64>, tensor<1xi1> -> !bt.branches<7 x 0>
+
+// -----
+
+// CHECK: 'bt.branches' takes operands of one batch, got tensor<?x7xf64>, tensor<4x7xi1>
+%a, %p = "test.op"() : () -> (tensor<?x7xf64>, tensor<4x7xi1>)
+%b = bt.branches [] = [] amplitude %a valid %p : [] [] tensor<?x7xf64>, tensor<4x7xi1> -> !bt.branches<7 x 0>
+
+// -----
+
+// CHECK:      operand 'sites' at position 0 does not verify:
+// CHECK-NEXT: Expected attribute i32 but got f64
+%v = "test.op"() : () -> tensor<7xf64>
+%b = "bt.branches"(%v, %v, %v) <{operandSegmentSizes = array<i32: 1, 1, 1, 0>}> : (tensor<7xf64>, tensor<7xf64>, tensor<7xf64>) -> !bt.branches<7 x 1>
+
+// -----
+
+// CHECK:      operand 'valid' at position 1 does not verify:
+// CHECK-NEXT: Expected attribute i1 but got f64
+%v = "test.op"() : () -> tensor<7xf64>
+%b = "bt.branches"(%v, %v) <{operandSegmentSizes = array<i32: 0, 0, 1, 1>}> : (tensor<7xf64>, tensor<7xf64>) -> !bt.branches<7 x 0>
+
+// -----
+
+// CHECK:      result 'result' at position 0 does not verify:
+// CHECK-NEXT: tensor<7xf64> should be of base attribute bt.branches
+%v = "test.op"() : () -> tensor<7xf64>
+%b = "bt.branches"(%v) <{operandSegmentSizes = array<i32: 0, 0, 1, 0>}> : (tensor<7xf64>) -> tensor<7xf64>
+
+// endregion
+// region bt.concat and bt.interleave
+
+// -----
+
+// CHECK: 'bt.concat' has type !bt.branches<15 x 2>, declared !bt.branches<14 x 2>
+%a, %b = "test.op"() : () -> (!bt.branches<7 x 2>, !bt.branches<8 x 1>)
+%c = bt.concat %a, %b : !bt.branches<7 x 2>, !bt.branches<8 x 1> -> !bt.branches<14 x 2>
+
+// -----
+
+// CHECK: 'bt.concat' has type !bt.branches<15 x 2>, declared !bt.branches<15 x 3>
+%a, %b = "test.op"() : () -> (!bt.branches<7 x 2>, !bt.branches<8 x 1>)
+%c = bt.concat %a, %b : !bt.branches<7 x 2>, !bt.branches<8 x 1> -> !bt.branches<15 x 3>
+
+// -----
+
+// CHECK:      operand 'parts' at position 0 does not verify:
+// CHECK-NEXT: tensor<7xf64> should be of base attribute bt.branches
+%a = "test.op"() : () -> tensor<7xf64>
+%c = "bt.concat"(%a) : (tensor<7xf64>) -> !bt.branches<7 x 0>
+
+// -----
+
+// CHECK: 'bt.interleave' takes operands with equal numbers of lanes, got !bt.branches<7 x 2>, !bt.branches<8 x 2>
+%a, %b = "test.op"() : () -> (!bt.branches<7 x 2>, !bt.branches<8 x 2>)
+%c = bt.interleave %a, %b : !bt.branches<7 x 2>, !bt.branches<8 x 2> -> !bt.branches<15 x 2>
+
+// -----
+
+// CHECK: 'bt.interleave' has type !bt.branches<14 x 2>, declared !bt.branches<7 x 2>
+%a, %b = "test.op"() : () -> (!bt.branches<7 x 2>, !bt.branches<7 x 1>)
+%c = bt.interleave %a, %b : !bt.branches<7 x 2>, !bt.branches<7 x 1> -> !bt.branches<7 x 2>
+
+// endregion
+// region bt.connections
+
+// -----
+
+// CHECK: 'bt.connections' takes configurations of shape (batch, sites), got tensor<8xi8>
+%x, %b = "test.op"() : () -> (tensor<8xi8>, !bt.branches<7 x 2>)
+%y, %m = bt.connections %x, %b : (tensor<8xi8>, !bt.branches<7 x 2>) -> (tensor<7x8xi8>, tensor<7xf64>)
+
+// -----
+
+// CHECK: 'bt.connections' of tensor<?x8xi8> and !bt.branches<7 x 2> cannot have types tensor<?x6x8xi8>, tensor<?x6xf64>
+%x, %b = "test.op"() : () -> (tensor<?x8xi8>, !bt.branches<7 x 2>)
+%y, %m = bt.connections %x, %b : (tensor<?x8xi8>, !bt.branches<7 x 2>) -> (tensor<?x6x8xi8>, tensor<?x6xf64>)
+
+// -----
+
+// The matrix elements of another number of lanes.
+// CHECK: 'bt.connections' of tensor<?x8xi8> and !bt.branches<7 x 2> cannot have types tensor<?x7x8xi8>, tensor<?x8xf64>
+%x, %b = "test.op"() : () -> (tensor<?x8xi8>, !bt.branches<7 x 2>)
+%y, %m = bt.connections %x, %b : (tensor<?x8xi8>, !bt.branches<7 x 2>) -> (tensor<?x7x8xi8>, tensor<?x8xf64>)
+
+// -----
+
+// x' is stored as x is.
+// CHECK: 'bt.connections' of tensor<?x8x!bt.state> and !bt.branches<7 x 2> cannot have types tensor<?x7x8xi8>, tensor<?x7xf64>
+%x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 2>)
+%y, %m = bt.connections %x, %b : (tensor<?x8x!bt.state>, !bt.branches<7 x 2>) -> (tensor<?x7x8xi8>, tensor<?x7xf64>)
+
+// -----
+
+// CHECK:      operand 'branches' at position 1 does not verify:
+// CHECK-NEXT: tensor<7xf64> should be of base attribute bt.branches
+%x, %b = "test.op"() : () -> (tensor<?x8xi8>, tensor<7xf64>)
+%y, %m = "bt.connections"(%x, %b) : (tensor<?x8xi8>, tensor<7xf64>) -> (tensor<?x7x8xi8>, tensor<?x7xf64>)
+
+// endregion
+// region Types
+
+// -----
+
+// CHECK: Expected 'x'
+"test.op"() {type = !bt.branches<6>} : () -> ()
+
+// -----
+
+// CHECK: Expected integer literal
+"test.op"() {type = !bt.branches<-6 x 2>} : () -> ()
+
+// endregion

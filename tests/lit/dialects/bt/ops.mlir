@@ -1,0 +1,107 @@
+// RUN: symir-opt %s | symir-opt | filecheck %s
+// RUN: symir-opt %s --print-op-generic | symir-opt | filecheck %s
+// RUN: symir-opt %s --print-op-generic | filecheck %s --check-prefix=GENERIC
+
+// Every op of `bt`, in custom and in generic syntax.
+
+// CHECK-LABEL: func.func @gather(
+// GENERIC:     sym_name = "gather"
+func.func @gather(%x : tensor<?x8x!bt.state>, %i : tensor<7xi32>, %s : tensor<?x5xi32>, %z : tensor<4x8xi8>) {
+  // One table of sites for all samples.
+  // CHECK:        %{{.*}} = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<?x7xf64>
+  // GENERIC:      %{{.*}} = "bt.gather"(%x, %i) : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<?x7xf64>
+  %0 = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<?x7xf64>
+  // One row of sites for each sample.
+  // CHECK-NEXT:   %{{.*}} = bt.gather %x[%s] : (tensor<?x8x!bt.state>, tensor<?x5xi32>) -> tensor<?x5xf32>
+  // GENERIC-NEXT: %{{.*}} = "bt.gather"(%x, %s) : (tensor<?x8x!bt.state>, tensor<?x5xi32>) -> tensor<?x5xf32>
+  %1 = bt.gather %x[%s] : (tensor<?x8x!bt.state>, tensor<?x5xi32>) -> tensor<?x5xf32>
+  // The values as they are stored, and a batch that is bound.
+  // CHECK-NEXT:   %{{.*}} = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<?x7x!bt.state>
+  // GENERIC-NEXT: %{{.*}} = "bt.gather"(%x, %i) : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<?x7x!bt.state>
+  %2 = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<?x7x!bt.state>
+  // CHECK-NEXT:   %{{.*}} = bt.gather %z[%i] {note = "bound"} : (tensor<4x8xi8>, tensor<7xi32>) -> tensor<4x7xf64>
+  // GENERIC-NEXT: %{{.*}} = "bt.gather"(%z, %i) {note = "bound"} : (tensor<4x8xi8>, tensor<7xi32>) -> tensor<4x7xf64>
+  %3 = bt.gather %z[%i] {note = "bound"} : (tensor<4x8xi8>, tensor<7xi32>) -> tensor<4x7xf64>
+  func.return
+}
+
+// CHECK-LABEL: func.func @broadcast(
+// GENERIC:     sym_name = "broadcast"
+func.func @broadcast(%t : tensor<f64>, %v : tensor<7xi1>, %p : tensor<?xf64>, %b : tensor<?x7xf64>) {
+  // scalar to lanes, scalar to batch, lanes to batch
+  // CHECK:        %{{.*}} = bt.broadcast %t dims = [] : tensor<f64> -> tensor<7xf64>
+  // CHECK-NEXT:   %{{.*}} = bt.broadcast %t dims = [] : tensor<f64> -> tensor<?x7xf64>
+  // CHECK-NEXT:   %{{.*}} = bt.broadcast %v dims = [1] : tensor<7xi1> -> tensor<?x7xi1>
+  // GENERIC:      %{{.*}} = "bt.broadcast"(%t) <{dims = array<i64>}> : (tensor<f64>) -> tensor<7xf64>
+  // GENERIC-NEXT: %{{.*}} = "bt.broadcast"(%t) <{dims = array<i64>}> : (tensor<f64>) -> tensor<?x7xf64>
+  // GENERIC-NEXT: %{{.*}} = "bt.broadcast"(%v) <{dims = array<i64: 1>}> : (tensor<7xi1>) -> tensor<?x7xi1>
+  %0 = bt.broadcast %t dims = [] : tensor<f64> -> tensor<7xf64>
+  %1 = bt.broadcast %t dims = [] : tensor<f64> -> tensor<?x7xf64>
+  %2 = bt.broadcast %v dims = [1] : tensor<7xi1> -> tensor<?x7xi1>
+  // a parameter that differs from sample to sample; nothing to do
+  // CHECK-NEXT:   %{{.*}} = bt.broadcast %p dims = [0] : tensor<?xf64> -> tensor<?x7xf64>
+  // CHECK-NEXT:   %{{.*}} = bt.broadcast %b dims = [0, 1] {note = "same"} : tensor<?x7xf64> -> tensor<?x7xf64>
+  // GENERIC-NEXT: %{{.*}} = "bt.broadcast"(%p) <{dims = array<i64: 0>}> : (tensor<?xf64>) -> tensor<?x7xf64>
+  // GENERIC-NEXT: %{{.*}} = "bt.broadcast"(%b) <{dims = array<i64: 0, 1>}> {note = "same"} : (tensor<?x7xf64>) -> tensor<?x7xf64>
+  %3 = bt.broadcast %p dims = [0] : tensor<?xf64> -> tensor<?x7xf64>
+  %4 = bt.broadcast %b dims = [0, 1] {note = "same"} : tensor<?x7xf64> -> tensor<?x7xf64>
+  func.return
+}
+
+// CHECK-LABEL: func.func @branches(
+// GENERIC:     sym_name = "branches"
+func.func @branches(%i : tensor<7xi32>, %s : tensor<?x7xi32>, %c : tensor<i32>, %v : tensor<?x7xf64>, %l : tensor<7xf64>, %t : tensor<f64>, %p : tensor<?x7xi1>, %q : tensor<7xi1>) {
+  // Sites, values, amplitude and validity are each of a kind of their own.
+  // CHECK:        %{{.*}} = bt.branches[%i, %s] = [%v, %l] amplitude %t valid %p : [tensor<7xi32>, tensor<?x7xi32>] [tensor<?x7xf64>, tensor<7xf64>] tensor<f64>, tensor<?x7xi1> -> !bt.branches<7 x 2>
+  // CHECK-NEXT:   %{{.*}} = bt.branches[%c] = [%t] amplitude %l valid %q : [tensor<i32>] [tensor<f64>] tensor<7xf64>, tensor<7xi1> -> !bt.branches<7 x 1>
+  // GENERIC:      %{{.*}} = "bt.branches"(%i, %s, %v, %l, %t, %p) <{operandSegmentSizes = array<i32: 2, 2, 1, 1>}> : (tensor<7xi32>, tensor<?x7xi32>, tensor<?x7xf64>, tensor<7xf64>, tensor<f64>, tensor<?x7xi1>) -> !bt.branches<7 x 2>
+  // GENERIC-NEXT: %{{.*}} = "bt.branches"(%c, %t, %l, %q) <{operandSegmentSizes = array<i32: 1, 1, 1, 1>}> : (tensor<i32>, tensor<f64>, tensor<7xf64>, tensor<7xi1>) -> !bt.branches<7 x 1>
+  %0 = bt.branches [%i, %s] = [%v, %l] amplitude %t valid %p
+    : [tensor<7xi32>, tensor<?x7xi32>] [tensor<?x7xf64>, tensor<7xf64>] tensor<f64>, tensor<?x7xi1> -> !bt.branches<7 x 2>
+  %1 = bt.branches [%c] = [%t] amplitude %l valid %q : [tensor<i32>] [tensor<f64>] tensor<7xf64>, tensor<7xi1> -> !bt.branches<7 x 1>
+  // Always valid, and without a write: x' = x.
+  // CHECK-NEXT:   %{{.*}} = bt.branches[%i] = [%v] amplitude %v : [tensor<7xi32>] [tensor<?x7xf64>] tensor<?x7xf64> -> !bt.branches<7 x 1>
+  // CHECK-NEXT:   %{{.*}} = bt.branches[] = [] amplitude %t valid %p {note = "diagonal"} : [] [] tensor<f64>, tensor<?x7xi1> -> !bt.branches<7 x 0>
+  // CHECK-NEXT:   %{{.*}} = bt.branches[] = [] amplitude %t : [] [] tensor<f64> -> !bt.branches<1 x 0>
+  // GENERIC-NEXT: %{{.*}} = "bt.branches"(%i, %v, %v) <{operandSegmentSizes = array<i32: 1, 1, 1, 0>}> : (tensor<7xi32>, tensor<?x7xf64>, tensor<?x7xf64>) -> !bt.branches<7 x 1>
+  // GENERIC-NEXT: %{{.*}} = "bt.branches"(%t, %p) <{operandSegmentSizes = array<i32: 0, 0, 1, 1>}> {note = "diagonal"} : (tensor<f64>, tensor<?x7xi1>) -> !bt.branches<7 x 0>
+  // GENERIC-NEXT: %{{.*}} = "bt.branches"(%t) <{operandSegmentSizes = array<i32: 0, 0, 1, 0>}> : (tensor<f64>) -> !bt.branches<1 x 0>
+  %2 = bt.branches [%i] = [%v] amplitude %v : [tensor<7xi32>] [tensor<?x7xf64>] tensor<?x7xf64> -> !bt.branches<7 x 1>
+  %3 = bt.branches [] = [] amplitude %t valid %p {note = "diagonal"} : [] [] tensor<f64>, tensor<?x7xi1> -> !bt.branches<7 x 0>
+  %4 = bt.branches [] = [] amplitude %t : [] [] tensor<f64> -> !bt.branches<1 x 0>
+  func.return
+}
+
+// CHECK-LABEL: func.func @lanes(
+// GENERIC:     sym_name = "lanes"
+func.func @lanes(%a : !bt.branches<7 x 2>, %b : !bt.branches<8 x 0>, %c : !bt.branches<7 x 1>) {
+  // CHECK:        %{{.*}} = bt.concat %a, %b : !bt.branches<7 x 2>, !bt.branches<8 x 0> -> !bt.branches<15 x 2>
+  // CHECK-NEXT:   %{{.*}} = bt.concat %b {note = "one"} : !bt.branches<8 x 0> -> !bt.branches<8 x 0>
+  // GENERIC:      %{{.*}} = "bt.concat"(%a, %b) : (!bt.branches<7 x 2>, !bt.branches<8 x 0>) -> !bt.branches<15 x 2>
+  // GENERIC-NEXT: %{{.*}} = "bt.concat"(%b) {note = "one"} : (!bt.branches<8 x 0>) -> !bt.branches<8 x 0>
+  %0 = bt.concat %a, %b : !bt.branches<7 x 2>, !bt.branches<8 x 0> -> !bt.branches<15 x 2>
+  %1 = bt.concat %b {note = "one"} : !bt.branches<8 x 0> -> !bt.branches<8 x 0>
+  // An operator without terms has no lanes.
+  // CHECK-NEXT:   %{{.*}} = bt.concat : -> !bt.branches<0 x 0>
+  // GENERIC-NEXT: %{{.*}} = "bt.concat"() : () -> !bt.branches<0 x 0>
+  %2 = bt.concat : -> !bt.branches<0 x 0>
+  // CHECK-NEXT:   %{{.*}} = bt.interleave %a, %c, %a : !bt.branches<7 x 2>, !bt.branches<7 x 1>, !bt.branches<7 x 2> -> !bt.branches<21 x 2>
+  // CHECK-NEXT:   %{{.*}} = bt.interleave %b {note = "one"} : !bt.branches<8 x 0> -> !bt.branches<8 x 0>
+  // GENERIC-NEXT: %{{.*}} = "bt.interleave"(%a, %c, %a) : (!bt.branches<7 x 2>, !bt.branches<7 x 1>, !bt.branches<7 x 2>) -> !bt.branches<21 x 2>
+  // GENERIC-NEXT: %{{.*}} = "bt.interleave"(%b) {note = "one"} : (!bt.branches<8 x 0>) -> !bt.branches<8 x 0>
+  %3 = bt.interleave %a, %c, %a : !bt.branches<7 x 2>, !bt.branches<7 x 1>, !bt.branches<7 x 2> -> !bt.branches<21 x 2>
+  %4 = bt.interleave %b {note = "one"} : !bt.branches<8 x 0> -> !bt.branches<8 x 0>
+  func.return
+}
+
+// CHECK-LABEL: func.func @connections(
+// GENERIC:     sym_name = "connections"
+func.func @connections(%x : tensor<?x8x!bt.state>, %b : !bt.branches<15 x 2>, %z : tensor<4x8xi8>) {
+  // CHECK:        %{{.*}}, %{{.*}} = bt.connections %x, %b : (tensor<?x8x!bt.state>, !bt.branches<15 x 2>) -> (tensor<?x15x8x!bt.state>, tensor<?x15xf64>)
+  // CHECK-NEXT:   %{{.*}}, %{{.*}} = bt.connections %z, %b {note = "bound"} : (tensor<4x8xi8>, !bt.branches<15 x 2>) -> (tensor<4x15x8xi8>, tensor<4x15xcomplex<f32>>)
+  // GENERIC:      %{{.*}}, %{{.*}} = "bt.connections"(%x, %b) : (tensor<?x8x!bt.state>, !bt.branches<15 x 2>) -> (tensor<?x15x8x!bt.state>, tensor<?x15xf64>)
+  // GENERIC-NEXT: %{{.*}}, %{{.*}} = "bt.connections"(%z, %b) {note = "bound"} : (tensor<4x8xi8>, !bt.branches<15 x 2>) -> (tensor<4x15x8xi8>, tensor<4x15xcomplex<f32>>)
+  %0, %1 = bt.connections %x, %b : (tensor<?x8x!bt.state>, !bt.branches<15 x 2>) -> (tensor<?x15x8x!bt.state>, tensor<?x15xf64>)
+  %2, %3 = bt.connections %z, %b {note = "bound"} : (tensor<4x8xi8>, !bt.branches<15 x 2>) -> (tensor<4x15x8xi8>, tensor<4x15xcomplex<f32>>)
+  func.return
+}

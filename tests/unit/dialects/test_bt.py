@@ -1,0 +1,312 @@
+"""The `bt` dialect from Python: constructors, the types they infer, and effects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from xdsl.context import Context
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    ComplexType,
+    IntAttr,
+    ModuleOp,
+    TensorType,
+    f32,
+    f64,
+    i1,
+    i8,
+    i32,
+)
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.dialects.test import TestOp as AnyOp
+from xdsl.interfaces import HasCanonicalizationPatternsInterface
+from xdsl.ir import Attribute, Operation, SSAValue, TypeAttribute
+from xdsl.pattern_rewriter import RewritePattern
+from xdsl.traits import Pure
+from xdsl.transforms.canonicalize import CanonicalizePass
+from xdsl.transforms.common_subexpression_elimination import (
+    CommonSubexpressionElimination,
+)
+from xdsl.transforms.dead_code_elimination import DeadCodeElimination
+from xdsl.utils.exceptions import VerifyException
+
+from dialects import bt
+from dialects.canonicalization import bt as patterns
+from dialects.stablehlo import tensor
+from dialects.text import Parser, context, parse_module, print_module
+
+STATE = bt.StateType()
+SITES, LANES = 8, 7
+
+
+def values(*types: Attribute) -> Sequence[SSAValue]:
+    """Return values of the given types that come from nowhere."""
+    return AnyOp(result_types=types).results
+
+
+def config(batch: int = bt.BATCH, state: Attribute = STATE) -> TensorType[Attribute]:
+    return tensor(state, (batch, SITES))
+
+
+def types_of(op: Operation) -> list[Attribute]:
+    op.verify()
+    return [result.type for result in op.results]
+
+
+# region Constructors
+
+
+def test_the_batch_is_a_dynamic_dimension() -> None:
+    assert bt.BATCH == DYNAMIC_INDEX
+    assert str(config()) == "tensor<?x8x!bt.state>"
+
+
+def test_branches_type() -> None:
+    kind = bt.BranchesType.get(6, 2)
+    assert (kind.lanes, kind.writes) == (IntAttr(6), IntAttr(2))
+    assert str(kind) == "!bt.branches<6 x 2>"
+
+
+@given(st.integers(0, 10**9), st.integers(0, 100))
+def test_a_branches_type_is_read_as_it_was_printed(lanes: int, writes: int) -> None:
+    kind = bt.BranchesType.get(lanes, writes)
+    assert Parser(context(), str(kind)).parse_attribute() == kind
+
+
+@pytest.mark.parametrize("batch", [bt.BATCH, 4])
+@pytest.mark.parametrize("per_sample", [False, True])
+def test_gather(batch: int, per_sample: bool) -> None:
+    shape = (batch, LANES) if per_sample else (LANES,)
+    x, i = values(config(batch), tensor(i32, shape))
+    op = bt.GatherOp(x, i, f64)
+    assert types_of(op) == [tensor(f64, (batch, LANES))]
+    assert (op.config, op.sites) == (x, i)
+
+
+def test_broadcast() -> None:
+    (v,) = values(tensor(f64, (LANES,)))
+    op = bt.BroadcastOp(v, [1], tensor(f64, (bt.BATCH, LANES)))
+    assert types_of(op) == [tensor(f64, (bt.BATCH, LANES))]
+    assert op.operand is v
+    assert list(op.dims.get_values()) == [1]
+
+
+def test_branches() -> None:
+    i, v, w, a, p = values(
+        tensor(i32, (LANES,)),
+        tensor(f64, (bt.BATCH, LANES)),
+        tensor(f64, (LANES,)),
+        tensor(f64),
+        tensor(i1, (bt.BATCH, LANES)),
+    )
+    op = bt.BranchesOp([i, i], [v, w], a, p, LANES)
+    assert types_of(op) == [bt.BranchesType.get(LANES, 2)]
+    assert list(op.sites) == [i, i]
+    assert list(op.values) == [v, w]
+    assert (op.amplitude, op.valid) == (a, p)
+
+
+def test_branches_without_writes_and_validity() -> None:
+    (a,) = values(tensor(f64))
+    op = bt.BranchesOp([], [], a, None, LANES)
+    assert types_of(op) == [bt.BranchesType.get(LANES, 0)]
+    assert list(op.sites) == list(op.values) == []
+    assert op.valid is None
+
+
+def branches(*kinds: tuple[int, int]) -> Sequence[SSAValue]:
+    return values(*(bt.BranchesType.get(*kind) for kind in kinds))
+
+
+def test_concat() -> None:
+    parts = branches((7, 2), (8, 0), (1, 3))
+    op = bt.ConcatOp(parts)
+    assert types_of(op) == [bt.BranchesType.get(16, 3)]
+    assert list(op.parts) == list(parts)
+    assert types_of(bt.ConcatOp([])) == [bt.BranchesType.get(0, 0)]
+
+
+def test_interleave() -> None:
+    parts = branches((7, 2), (7, 0), (7, 3))
+    op = bt.InterleaveOp(parts)
+    assert types_of(op) == [bt.BranchesType.get(21, 3)]
+    assert list(op.parts) == list(parts)
+    with pytest.raises(VerifyException, match="equal numbers of lanes"):
+        bt.InterleaveOp(branches((7, 2), (8, 2))).verify()
+
+
+@pytest.mark.parametrize("batch", [bt.BATCH, 4])
+@pytest.mark.parametrize("state", [STATE, i8, f32])
+@pytest.mark.parametrize("element", [f64, ComplexType(f32)])
+def test_connections(batch: int, state: TypeAttribute, element: TypeAttribute) -> None:
+    x, b = values(config(batch, state), bt.BranchesType.get(LANES, 2))
+    op = bt.ConnectionsOp(x, b, element)
+    assert types_of(op) == [
+        tensor(state, (batch, LANES, SITES)),
+        tensor(element, (batch, LANES)),
+    ]
+    assert (op.config, op.branches) == (x, b)
+    assert (op.connected, op.matrix_elements) == tuple(op.results)
+
+
+def test_every_op_has_a_test_of_its_constructor() -> None:
+    tested = {name.removeprefix("test_") for name in globals()}
+    assert {op.name.removeprefix("bt.") for op in bt.Bt.operations} <= tested
+
+
+# endregion
+# region Verifiers
+
+
+def test_verifying_an_op_does_not_use_its_operands() -> None:
+    a, b = branches((7, 2), (7, 0))
+    ops = [bt.ConcatOp([a, b]), bt.InterleaveOp([a, b])]
+    for op in ops:
+        op.verify()
+    assert {use.operation for use in a.uses} == set(ops)
+
+
+def test_a_batch_is_bound_everywhere_or_nowhere() -> None:
+    i, v, a = values(
+        tensor(i32, (LANES,)), tensor(f64, (4, LANES)), tensor(f64, (bt.BATCH, LANES))
+    )
+    with pytest.raises(VerifyException, match="operands of one batch"):
+        bt.BranchesOp([i], [v], a, None, LANES).verify()
+
+
+# endregion
+# region Effects
+
+
+def one_of_each(x: SSAValue) -> list[Operation]:
+    """Return one of each op; the last is nothing that another one uses."""
+    i, p = values(tensor(i32, (LANES,)), tensor(i1))
+    ops: list[Operation] = [i.owner] if isinstance(i.owner, Operation) else []
+    gather = bt.GatherOp(x, i, f64)
+    broadcast = bt.BroadcastOp(p, [], tensor(i1, (bt.BATCH, LANES)))
+    lanes = bt.BranchesOp([i], [gather.result], gather.result, broadcast.result, LANES)
+    concat = bt.ConcatOp([lanes.result, lanes.result])
+    interleave = bt.InterleaveOp([lanes.result, lanes.result])
+    connections = bt.ConnectionsOp(x, interleave.result, f64)
+    return [*ops, gather, broadcast, lanes, concat, interleave, connections]
+
+
+def bt_names(module: ModuleOp) -> list[str]:
+    return sorted(op.name for op in module.walk() if op.name.startswith("bt."))
+
+
+ALL = sorted(op.name for op in bt.Bt.operations)
+
+
+def test_every_op_is_pure() -> None:
+    assert [op.name for op in bt.Bt.operations if not op.has_trait(Pure)] == []
+
+
+def test_dead_code_is_eliminated() -> None:
+    source = AnyOp(result_types=[config()])
+    module = ModuleOp([source, *one_of_each(source.results[0])])
+    module.verify()
+    assert bt_names(module) == ALL
+    DeadCodeElimination().apply(Context(), module)
+    module.verify()
+    assert bt_names(module) == []
+
+
+def test_common_subexpressions_are_merged() -> None:
+    source = AnyOp(result_types=[config()])
+    first = one_of_each(source.results[0])
+    # the same operands, or the results of the copies
+    copies: dict[SSAValue, SSAValue] = {}
+    second = [op.clone(copies) for op in first[1:]]
+    sink = AnyOp(
+        operands=[value for op in (*first[1:], *second) for value in op.results]
+    )
+    module = ModuleOp([source, *first, *second, sink])
+    module.verify()
+    assert bt_names(module) == sorted(ALL * 2)
+    CommonSubexpressionElimination().apply(Context(), module)
+    module.verify()
+    assert bt_names(module) == ALL
+
+
+def test_the_order_of_lanes_is_part_of_an_op() -> None:
+    source = AnyOp(result_types=[bt.BranchesType.get(7, 2)] * 2)
+    a, b = source.results
+    ops = [bt.ConcatOp([a, b]), bt.ConcatOp([b, a])]
+    ops += [bt.InterleaveOp([a, b]), bt.InterleaveOp([b, a])]
+    module = ModuleOp(
+        [source, *ops, AnyOp(operands=[result for op in ops for result in op.results])]
+    )
+    CommonSubexpressionElimination().apply(Context(), module)
+    assert bt_names(module) == ["bt.concat"] * 2 + ["bt.interleave"] * 2
+
+
+def test_every_canonicalization_pattern_is_offered_by_an_op() -> None:
+    offered = {
+        type(pattern)
+        for op in bt.Bt.operations
+        if issubclass(op, HasCanonicalizationPatternsInterface)
+        for pattern in op.get_canonicalization_patterns()
+    }
+    written = {
+        value
+        for value in vars(patterns).values()
+        if isinstance(value, type)
+        and issubclass(value, RewritePattern)
+        and value.__module__ == patterns.__name__
+    }
+    assert offered == written
+
+
+# endregion
+# region Text and meaning of canonicalization
+
+Tree = int | list["Tree"]
+
+trees = st.recursive(
+    st.integers(0, 3), lambda inner: st.lists(inner, min_size=1, max_size=3)
+)
+
+
+def concat_of(tree: Tree, leaves: Sequence[SSAValue], ops: list[Operation]) -> SSAValue:
+    """Build nested concatenations; `ops` receives them."""
+    if isinstance(tree, int):
+        return leaves[tree]
+    op = bt.ConcatOp([concat_of(part, leaves, ops) for part in tree])
+    ops.append(op)
+    return op.result
+
+
+def leaves_of(tree: Tree) -> list[int]:
+    if isinstance(tree, int):
+        return [tree]
+    return [leaf for part in tree for leaf in leaves_of(part)]
+
+
+@given(trees)
+def test_concatenations_are_flattened_in_order(tree: Tree) -> None:
+    kinds = [bt.BranchesType.get(n + 1, n) for n in range(4)]
+    total = sum(leaf + 1 for leaf in leaves_of(tree))
+    most = max(leaves_of(tree))
+    function = FuncOp("f", (kinds, [bt.BranchesType.get(total, most)]))
+    ops: list[Operation] = []
+    result = ReturnOp(concat_of(tree, function.args, ops))
+    function.body.block.add_ops([*ops, result])
+    module = ModuleOp([function])
+    module.verify()
+    text = print_module(module)
+    assert print_module(parse_module(text)) == text
+
+    CanonicalizePass().apply(context(), module)
+    module.verify()
+    leaves = [function.args[leaf] for leaf in leaves_of(tree)]
+    (value,) = result.arguments
+    parts = value.owner.parts if isinstance(value.owner, bt.ConcatOp) else [value]
+    assert list(parts) == leaves
+    assert len(bt_names(module)) == (len(leaves) > 1)
+
+
+# endregion

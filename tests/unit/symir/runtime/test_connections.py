@@ -1,0 +1,135 @@
+"""Every construct, run through JAX, is what the reference interpreter says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import symir as sym
+from dialects.interpreters.sym import connections
+from tests.unit.symir.constructs import CONSTRUCTS, UPDATES
+
+DTYPES = ["int8", "int32", "int64", "float32", "float64"]
+
+
+def assert_like_the_reference(
+    operator: sym.SymbolicOperator, x: npt.NDArray[Any], tolerance: float = 1e-12
+) -> None:
+    compiled = operator.compile()
+    xp, mels = compiled.get_conn_padded(x)
+    expected, elements = connections(operator.to_ir().module, x)
+    assert xp.dtype == x.dtype
+    assert mels.dtype == operator.dtype == compiled.dtype
+    assert xp.shape == (*x.shape[:-1], compiled.max_conn_size, x.shape[-1])
+    assert mels.shape == xp.shape[:-1]
+    np.testing.assert_array_equal(xp, expected)
+    np.testing.assert_allclose(mels, elements, rtol=tolerance, atol=tolerance)
+
+
+@pytest.mark.parametrize("name", CONSTRUCTS)
+def test_all_configurations_of_a_small_space(name: str) -> None:
+    operator = CONSTRUCTS[name](3)
+    with jax.enable_x64(True):
+        assert_like_the_reference(operator, operator.space.all_states())
+
+
+@pytest.mark.parametrize("name", CONSTRUCTS)
+def test_random_batch_of_a_large_space(name: str) -> None:
+    operator = CONSTRUCTS[name](11)
+    x = operator.space.random_states(3, 0)
+    with jax.enable_x64(True):
+        assert_like_the_reference(operator, x)
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3), (2, 0, 3), (1, 2, 1)])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_shapes_and_dtypes(shape: tuple[int, ...], dtype: str) -> None:
+    operator = UPDATES["several emissions"](4)
+    count = int(np.prod(shape))
+    x = operator.space.random_states(count, 0).reshape(*shape, 4).astype(dtype)
+    with jax.enable_x64(True):
+        assert_like_the_reference(operator, x)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int32", "float32"])
+def test_without_64_bits(dtype: str) -> None:
+    operator = UPDATES["several emissions"](4)
+    x = operator.space.random_states(5, 0).astype(dtype)
+    with jax.enable_x64(False):
+        compiled = operator.compile()
+        assert compiled.dtype == np.float32
+        xp, mels = compiled.get_conn_padded(x)
+    assert (xp.dtype, mels.dtype) == (dtype, np.float32)
+    expected, elements = connections(operator.to_ir().module, x)
+    np.testing.assert_array_equal(xp, expected)
+    np.testing.assert_allclose(mels, elements, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["bool", "uint8", "int16", "uint16", "uint32", "float16", "bfloat16"]
+)
+def test_further_dtypes(dtype: str) -> None:
+    operator = (
+        sym.DOperator(sym.qubit(4), "op", dtype="float32")
+        .for_each_site("i")
+        .emit(sym.write("i", 1 - sym.site("i").value), amplitude=sym.site("i") + 2)
+        .build()
+    )
+    x = operator.space.all_states()
+    xp, mels = operator.compile().get_conn_padded(jnp.asarray(x).astype(dtype))
+    expected, elements = connections(operator.to_ir().module, x)
+    assert xp.dtype == jnp.dtype(dtype)
+    np.testing.assert_array_equal(xp.astype("int8"), expected)
+    np.testing.assert_array_equal(mels, elements)
+
+
+def test_an_operator_that_asks_for_64_bits_is_not_computed_in_32() -> None:
+    operator = (
+        sym.DOperator(sym.qubit(2), "wide", dtype="float64").globally().emit().build()
+    )
+    with (
+        jax.enable_x64(False),
+        pytest.raises(sym.CompilationError, match="C004") as error,
+    ):
+        operator.compile()
+    assert "jax_enable_x64" in str(error.value)
+    assert "wide" in str(error.value)
+
+
+def test_lanes_that_are_not_valid_are_the_source() -> None:
+    operator = UPDATES["shift"](2)
+    x = np.array([2, 0], np.int8)
+    xp, mels = operator.compile().get_conn_padded(x)
+    np.testing.assert_array_equal(xp, [[2, 0], [2, 1]])
+    np.testing.assert_array_equal(mels, [0, 1])
+
+
+def test_no_rows_no_lanes() -> None:
+    operator = (
+        sym.DOperator(sym.qubit(1), "op")
+        .for_each_distinct_pair("i", "j")
+        .emit()
+        .build()
+    )
+    xp, mels = operator.compile().get_conn_padded(np.zeros((5, 1), np.int8))
+    assert (xp.shape, mels.shape) == ((5, 0, 1), (5, 0))
+
+
+def test_a_guard_keeps_excluded_lanes_finite() -> None:
+    i = sym.site("i")
+    operator = (
+        sym.DOperator(sym.fock(2, 3), "op")
+        .for_each_site("i")
+        .where(i != 0)
+        .emit(amplitude=1 / i)
+        .build()
+    )
+    x = operator.space.all_states()
+    _, mels = operator.compile().get_conn_padded(x)
+    assert np.isfinite(mels).all()
+    np.testing.assert_allclose(mels, np.where(x != 0, 1 / np.maximum(x, 1), 0), 1e-6)

@@ -1,0 +1,286 @@
+"""The examples: the models they claim to be, computed alike at every level."""
+
+from __future__ import annotations
+
+import runpy
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jax
+import netket as nk
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from dialects.interpreters.sym import connections, dense_matrix
+from symir.operator import SymbolicOperator
+from symir.tools.cli import main
+
+ROOT = Path(__file__).parent.parent.parent
+EXAMPLES = ROOT / "examples"
+
+Array = npt.NDArray[Any]
+
+# What NetKet's classes take is hidden by their metaclass
+operators: Any = nk.operator
+
+
+# ---- the models, as NetKet has them ----
+
+
+def graph(bonds: Sequence[tuple[int, int]]) -> nk.graph.Graph:
+    return nk.graph.Graph(edges=[*bonds])
+
+
+def tfim(bonds: Sequence[tuple[int, int]], n: int) -> Any:
+    hilbert = nk.hilbert.Spin(0.5, n)
+    return operators.Ising(hilbert=hilbert, graph=graph(bonds), h=0.7, J=1.3)
+
+
+def heisenberg(bonds: Sequence[tuple[int, int]], n: int) -> Any:
+    hilbert = nk.hilbert.Spin(0.5, n)
+    return operators.Heisenberg(hilbert, graph(bonds), J=1.3, sign_rule=False)
+
+
+def bose_hubbard(bonds: Sequence[tuple[int, int]], n: int) -> Any:
+    hilbert = nk.hilbert.Fock(3, n)
+    return operators.BoseHubbard(
+        hilbert=hilbert, graph=graph(bonds), U=2.5, J=1.3, mu=0.4
+    )
+
+
+def xxz(bonds: Sequence[tuple[int, int]], n: int) -> Any:
+    hilbert = nk.hilbert.Spin(0.5, n)
+    matrices = operators.spin
+    x, y, z = matrices.sigmax, matrices.sigmay, matrices.sigmaz
+    operator = operators.LocalOperator(hilbert, dtype=complex)
+    for i, j in bonds:
+        for pauli, strength in ((x, 1.3), (y, 1.3), (z, 1.3 * 0.6)):
+            operator += strength * pauli(hilbert, i) @ pauli(hilbert, j)
+    for i in range(n):
+        operator += 0.4 * (-1) ** i * z(hilbert, i)
+    return operator
+
+
+@dataclass(frozen=True)
+class Example:
+    """An example: its file, a small and a large instance, and NetKet's operator."""
+
+    file: str
+    builtin: str
+    small: dict[str, Any]
+    large: dict[str, Any]
+    bonds: str
+    reference: Callable[[Sequence[tuple[int, int]], int], Any]
+
+    @property
+    def path(self) -> Path:
+        return EXAMPLES / f"{self.file}.py"
+
+    def build(self, arguments: dict[str, Any]) -> SymbolicOperator:
+        return runpy.run_path(str(self.path))[self.file](**arguments)
+
+    def netket(self) -> Any:
+        """Return NetKet's operator on the small lattice."""
+        sizes = [
+            self.small[key] for key in ("n", "rows", "columns") if key in self.small
+        ]
+        bonds = runpy.run_path(str(self.path))[self.bonds](*sizes)
+        undirected = sorted({(min(pair), max(pair)) for pair in bonds})
+        return self.reference(undirected, int(np.prod(sizes)))
+
+
+MODELS = [
+    Example(
+        "tfim_chain",
+        "tfim",
+        {"n": 6, "J": 1.3, "h": 0.7},
+        {"n": 64},
+        "chain",
+        tfim,
+    ),
+    Example(
+        "heisenberg_square",
+        "heisenberg",
+        {"rows": 2, "columns": 3, "J": 1.3},
+        {"rows": 8, "columns": 8},
+        "square",
+        heisenberg,
+    ),
+    Example(
+        "bose_hubbard_chain",
+        "bose_hubbard",
+        {"n": 4, "J": 1.3, "U": 2.5, "mu": 0.4},
+        {"n": 64, "n_max": 5},
+        "hops",
+        bose_hubbard,
+    ),
+    Example(
+        "xxz_staggered",
+        "xxz",
+        {"n": 6, "J": 1.3, "delta": 0.6, "h": 0.4},
+        {"n": 64},
+        "chain",
+        xxz,
+    ),
+]
+
+each_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.file)
+
+
+def test_every_example_is_tested() -> None:
+    files = sorted(path.stem for path in EXAMPLES.glob("*.py"))
+    assert files == sorted(model.file for model in MODELS)
+
+
+# ---- the right operator ----
+
+
+@each_model
+def test_dense_matrix_is_netkets(model: Example) -> None:
+    operator, reference = model.build(model.small), model.netket()
+    states = np.asarray(reference.hilbert.all_states())
+    number = {tuple(state): k for k, state in enumerate(states.tolist())}
+    expected = reference.to_dense()
+
+    interpreted = dense_matrix(operator.to_ir().module)
+    order = [number[tuple(state)] for state in operator.space.all_states().tolist()]
+    np.testing.assert_allclose(interpreted, expected[np.ix_(order, order)], atol=1e-12)
+
+    with jax.enable_x64(True):
+        xp, mels = operator.compile().get_conn_padded(states.astype(np.int8))
+    compiled = np.zeros_like(expected)
+    branches = zip(xp.tolist(), np.asarray(mels), strict=True)
+    for row, (targets, elements) in enumerate(branches):
+        columns = [number[tuple(target)] for target in targets]
+        np.add.at(compiled[row], columns, elements)
+    np.testing.assert_allclose(compiled, expected, atol=1e-12)
+
+
+@each_model
+def test_the_claim_to_be_hermitian_is_true(model: Example) -> None:
+    operator = model.build(model.small)
+    matrix = dense_matrix(operator.to_ir().module)
+    assert operator.is_hermitian
+    np.testing.assert_allclose(matrix, matrix.T.conj(), atol=1e-12)
+
+
+@each_model
+def test_default_sizes(model: Example) -> None:
+    namespace = runpy.run_path(str(model.path))
+    default = namespace[model.builtin]
+    assert default.to_ir() == namespace[model.file]().to_ir()
+    assert default.name == model.builtin
+
+
+def test_square_lattice_has_each_bond_once() -> None:
+    square = runpy.run_path(str(EXAMPLES / "heisenberg_square.py"))["square"]
+    assert len(square(4, 4)) == len(set(square(4, 4))) == 32
+    assert sorted(square(2, 2)) == [(0, 1), (0, 2), (1, 3), (2, 3)]
+    assert square(1, 3) == [(0, 1), (1, 2), (0, 2)]
+    assert square(1, 1) == []
+
+
+# ---- the same branches as the reference interpreter ----
+
+DTYPES = ("int8", "int32", "int64", "float32", "float64")
+
+
+def check_branches(operator: SymbolicOperator, x: Array, tolerance: float) -> None:
+    """Compare compiled branches with interpreted ones, lane by lane."""
+    xp, mels = operator.compile().get_conn_padded(x)
+    expected_xp, expected_mels = connections(operator.to_ir().module, x)
+    assert xp.shape == (*x.shape[:-1], operator.max_conn_size, x.shape[-1])
+    assert mels.shape == xp.shape[:-1]
+    np.testing.assert_array_equal(np.asarray(xp), expected_xp)
+    np.testing.assert_allclose(
+        np.asarray(mels), expected_mels, rtol=tolerance, atol=tolerance
+    )
+
+
+def check_dtypes(operator: SymbolicOperator, x: Array) -> None:
+    """Compare dtypes with those that JAX gives the same arrays now."""
+    xp, mels = operator.compile().get_conn_padded(x)
+    assert xp.dtype == jax.numpy.asarray(x).dtype
+    assert mels.dtype == jax.numpy.zeros((), float).dtype
+
+
+@each_model
+def test_all_configurations_of_a_small_lattice(model: Example) -> None:
+    operator = model.build(model.small)
+    with jax.enable_x64(True):
+        check_branches(operator, operator.space.all_states(), 1e-12)
+
+
+@each_model
+def test_all_configurations_in_single_precision(model: Example) -> None:
+    operator = model.build(model.small)
+    with jax.enable_x64(False):
+        check_branches(operator, operator.space.all_states(), 1e-5)
+
+
+@each_model
+def test_random_configurations_of_a_large_lattice(model: Example) -> None:
+    operator = model.build(model.large)
+    with jax.enable_x64(True):
+        check_branches(operator, operator.space.random_states(4, 11), 1e-12)
+
+
+@each_model
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("x64", [True, False], ids=["x64", "x32"])
+def test_shapes_and_dtypes(model: Example, dtype: str, x64: bool) -> None:
+    operator = model.build(model.small)
+    x = operator.space.random_states(6, 5, dtype)
+    tolerance = 1e-12 if x64 else 1e-5
+    with jax.enable_x64(x64):
+        for batch in (x, x[0], x[:0], x.reshape(2, 3, -1)):
+            check_branches(operator, batch, tolerance)
+            check_dtypes(operator, batch)
+
+
+# ---- the tools accept them ----
+
+
+@each_model
+def test_symir_run_accepts_it(
+    model: Example, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output = tmp_path / "out.npz"
+    arguments = ["--random", "5", "--seed", "3", "--output", str(output)]
+    with jax.enable_x64(True):
+        assert main(["run", str(model.path), *arguments]) == 0
+    operator = model.build({})
+    with np.load(output) as found:
+        xp, mels = connections(operator.to_ir().module, found["x"])
+        np.testing.assert_array_equal(found["xp"], xp)
+        np.testing.assert_allclose(found["mels"], mels, atol=1e-12)
+        assert found["term"].shape == (operator.max_conn_size,)
+    printed = capsys.readouterr()
+    assert operator.name in printed.out
+
+
+@pytest.mark.parametrize("level", ["sym", "bt", "stablehlo"])
+def test_examples_need_no_jax_up_to_stablehlo(level: str) -> None:
+    script = (
+        "import sys\n"
+        "sys.modules.update(jax=None, jaxlib=None, netket=None)\n"
+        "from symir.tools.cli import main\n"
+        "for path in sys.argv[1:]:\n"
+        f"    assert main(['emit', path, '--level', '{level}']) == 0\n"
+    )
+    paths = [str(model.path) for model in MODELS]
+    done = subprocess.run(
+        [sys.executable, "-c", script, *paths],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    for model in MODELS:
+        assert f"@{model.builtin}(" in done.stdout
