@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -66,6 +68,21 @@ class SymbolicCompiler:
         return self.compile(operator, cache=cache).compiled_operator
 
 
+def _runtime(operator: SymbolicOperator) -> ModuleType:
+    """Import what runs kernels; it needs JAX."""
+    try:
+        return import_module("symir.runtime")
+    except ModuleNotFoundError as error:
+        raise CompilationError(
+            "C005",
+            "compiling and running an operator needs JAX",
+            operator=operator.name,
+            found=str(error),
+            hint="pip install jax; defining, printing, lowering and interpreting "
+            "operators works without it",
+        ) from error
+
+
 def _in_supported_precision(operator: SymbolicOperator) -> SymbolicOperatorIR:
     """Return the IR of an operator in a precision that JAX is set up for.
 
@@ -73,9 +90,8 @@ def _in_supported_precision(operator: SymbolicOperator) -> SymbolicOperatorIR:
     becomes a 32-bit one, as every array of JAX does; one that asks for 64 bits is an
     error.
     """
-    from symir.runtime import x64_enabled
-
     ir = operator.to_ir()
+    x64_enabled = _runtime(operator).x64_enabled
     if x64_enabled() or operator.dtype in (np.float32, np.complex64):
         return ir
     if not operator.dtype_is_default:
