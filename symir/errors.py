@@ -8,6 +8,7 @@ was found, and what to do about it.
 from __future__ import annotations
 
 import inspect
+import sys
 from dataclasses import dataclass
 from types import FrameType
 
@@ -20,7 +21,11 @@ __all__ = [
     "user_location",
 ]
 
-_OWN_PACKAGES = ("symir", "dialects", "lowering")
+_NOT_THE_USERS = {
+    *("symir", "dialects", "lowering", "xdsl", "xdsl_jax", "jax"),
+    *sys.stdlib_module_names,
+}
+"""Packages that stand between the user's code and an error."""
 
 
 @dataclass(frozen=True)
@@ -34,15 +39,15 @@ class SourceLocation:
         return f"{self.file}:{self.line}"
 
 
-def _is_own(frame: FrameType) -> bool:
+def _is_the_users(frame: FrameType) -> bool:
     name: str = frame.f_globals.get("__name__", "")
-    return name.partition(".")[0] in _OWN_PACKAGES
+    return name.partition(".")[0] not in _NOT_THE_USERS
 
 
 def user_location() -> SourceLocation | None:
-    """Return the innermost stack frame that lies outside of this distribution."""
+    """Return the innermost stack frame that is the user's code."""
     frame = inspect.currentframe()
-    while frame is not None and _is_own(frame):
+    while frame is not None and not _is_the_users(frame):
         frame = frame.f_back
     if frame is None:
         return None

@@ -36,7 +36,7 @@ from symir.language.expressions import (
     as_expr,
     as_predicate,
 )
-from symir.language.scalars import as_dtype, as_name, is_bool, shortened
+from symir.language.scalars import as_dtype, as_name, is_bool, items_of, shortened
 from symir.language.scope import Scope, blamed_on, emission_label
 from symir.language.updates import Update, as_update
 from symir.spaces import as_space
@@ -353,10 +353,10 @@ def _as_flag(value: object) -> bool:
 
 def _as_labels(labels: object, *, may_be_none: bool) -> tuple[str, ...]:
     # A plain string is one label, not one per character.
-    items = (labels,) if isinstance(labels, str) else labels
-    if not isinstance(items, Iterable) or isinstance(items, Mapping | bytes):
+    items = (labels,) if isinstance(labels, str) else items_of(labels)
+    if items is None:
         raise _no_labels(labels)
-    bound = tuple(as_name(item, "a label") for item in cast(Iterable[object], items))
+    bound = tuple(as_name(item, "a label") for item in items)
     if not bound and not may_be_none:
         raise _no_labels(labels)
     for label in bound:

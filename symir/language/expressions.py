@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import NoReturn, TypeAlias
 
+import numpy as np
 import numpy.typing as npt
 
 from symir.language.codes import Mistake
@@ -342,7 +343,7 @@ class Truth(Predicate):
 
 
 ExprLike: TypeAlias = Expr | NumberLike
-PredicateLike: TypeAlias = Predicate | bool
+PredicateLike: TypeAlias = Predicate | bool | np.bool_
 
 true = Truth(True)
 """The predicate that always holds."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, SupportsIndex, cast
 
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from dialects.tables import RowTable
 from symir.errors import DefinitionError
 from symir.language.codes import Mistake
-from symir.language.scalars import as_number, is_bool, shortened
+from symir.language.scalars import as_number, is_bool, items_of, shortened
 
 __all__ = [
     "all_pairs",
@@ -88,14 +88,14 @@ def as_rows(over: object, labels: Sequence[str], sites: int) -> RowTable:
     else:
         table = _table_of_list(rows, labels, sites)
     _check_range(table, sites)
-    return RowTable.from_rows(table, labels=len(labels))
+    return RowTable.from_rows(table.astype(np.int32), labels=len(labels))
 
 
 def _materialized(over: object) -> Array | list[Any]:
     array = _array_of(over)
     if array is not None and array.ndim and array.dtype.kind in "biuf":
         return array
-    rows = _items(over if array is None else array.tolist())
+    rows = items_of(over if array is None else array.tolist())
     if rows is None:
         raise Mistake.BAD_ROWS.error(
             "the rows of for_each are not a table",
@@ -155,14 +155,7 @@ def _table_of_list(rows: list[Any], labels: Sequence[str], sites: int) -> Array:
 
 
 def _is_row(row: object) -> bool:
-    return _items(row) is not None and getattr(row, "ndim", 1) != 0
-
-
-def _items(value: object) -> Iterable[Any] | None:
-    """Return what may be walked through as a list, None for anything else."""
-    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
-        return None
-    return cast(Iterable[Any], value)
+    return items_of(row) is not None
 
 
 def _is_plain(rows: list[Any], width: int) -> bool:
@@ -287,7 +280,7 @@ def _numbers(name: str, values: object) -> Array:
     array = _array_of(values)
     if array is not None and array.dtype.kind in "iufc":
         return array
-    items = _items(values if array is None else array.tolist())
+    items = items_of(values if array is None else array.tolist())
     if items is None:
         raise _bad_data(name, expected, shortened(values))
     numbers = [_entry(name, row, value) for row, value in enumerate(items)]

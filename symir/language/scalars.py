@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import cmath
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from numbers import Complex, Integral, Rational, Real
 from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
@@ -20,6 +20,7 @@ __all__ = [
     "as_number",
     "fits",
     "is_bool",
+    "items_of",
     "shortened",
 ]
 
@@ -54,6 +55,17 @@ def is_bool(value: object) -> bool:
     return isinstance(value, bool | np.bool_)
 
 
+def items_of(value: object) -> Iterable[Any] | None:
+    """Return what can be walked through as a list, None for anything else.
+
+    Texts and dictionaries are none; neither are arrays without axes.
+    """
+    if isinstance(value, str | bytes | Mapping) or not isinstance(value, Iterable):
+        return None
+    items = cast(Iterable[Any], value)
+    return None if getattr(items, "ndim", 1) == 0 else items
+
+
 def as_number(value: object) -> Number | None:
     """Return a finite Python number, or None where the value is no number.
 
@@ -79,8 +91,6 @@ def _python_number(value: object) -> Number | None:
         return _plain(value)
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         return _item(cast(ScalarArray, value))
-    if isinstance(value, Complex):
-        return _from_tower(value)
     return None
 
 
@@ -103,14 +113,6 @@ def _item(value: ScalarArray) -> Number | None:
     return _python_number(item)
 
 
-def _from_tower(value: Complex) -> Number:
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Rational):
-        return Fraction(int(value.numerator), int(value.denominator))
-    return float(value) if isinstance(value, Real) else complex(value)
-
-
 def _is_finite(number: Number) -> bool:
     try:
         return cmath.isfinite(complex(number))
@@ -124,7 +126,7 @@ def fits(number: Number, dtype: np.dtype[Any]) -> bool:
     return abs(value.real) <= largest and abs(value.imag) <= largest
 
 
-def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
+def as_dtype(dtype: npt.DTypeLike | None) -> np.dtype[Any]:
     """Return the dtype of an operator, in native byte order.
 
     Names, NumPy's and JAX's dtypes, `float` and `complex` will do.
@@ -132,14 +134,7 @@ def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
     Raises:
         DefinitionError: for anything but the four floating and complex dtypes (D025).
     """
-    # JAX's scalar types are no types, but hold the dtype they stand for.
-    stated: Any = getattr(dtype, "dtype", dtype)
-    name = None
-    if stated is not None:
-        try:
-            name = np.dtype(stated).name
-        except (TypeError, ValueError):
-            name = None
+    name = _dtype_name(dtype)
     if name in _DTYPES:
         return np.dtype(name)
     raise Mistake.UNKNOWN_DTYPE.error(
@@ -147,6 +142,17 @@ def as_dtype(dtype: npt.DTypeLike) -> np.dtype[Any]:
         expected=" or ".join((", ".join(_DTYPES[:-1]), _DTYPES[-1])),
         found=shortened(dtype),
     )
+
+
+def _dtype_name(dtype: npt.DTypeLike | None) -> str | None:
+    if dtype is None:  # double precision to NumPy
+        return None
+    # JAX's scalar types are no types, but hold the dtype they stand for.
+    held = getattr(dtype, "dtype", None)
+    try:
+        return np.dtype(held if isinstance(held, np.dtype) else dtype).name
+    except (TypeError, ValueError):
+        return None
 
 
 def as_name(value: object, what: str) -> str:

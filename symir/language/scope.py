@@ -33,9 +33,9 @@ __all__ = ["Scope", "blamed_on", "emission_label"]
 _EQUALITY = ("EQ", "NE")
 
 
-def emission_label(position: int, tag: str | None) -> str:
+def emission_label(position: int, tag: object) -> str:
     """Return what messages call an emission: its tag, else its place in the term."""
-    return f"emit{position}" if tag is None else tag
+    return tag if isinstance(tag, str) and tag else f"emit{position}"
 
 
 @contextmanager

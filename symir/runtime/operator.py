@@ -77,7 +77,7 @@ class CompiledOperator:
         """The values of the parameters that have one."""
         return dict(self._parameters)
 
-    def replace(self, **parameters: Any) -> CompiledOperator:
+    def replace(self, /, **parameters: Any) -> CompiledOperator:
         """Return the operator with other values of parameters; compiles nothing."""
         unknown = sorted(set(parameters) - set(self._kernel.parameter_names))
         if unknown:

@@ -35,6 +35,9 @@ LEVELS = ("sym", "bt", "stablehlo")
 _ROWS_SHOWN = 16
 _LANES_SHOWN = 24
 
+_LARGEST = 2**40
+"""No number of samples is larger: it would only run out of memory later."""
+
 _DESCRIPTION = """\
 Look at the operators in a file at every level of the compiler, and compute their
 connected states on your data. FILE is a Python file that defines operators with symir,
@@ -99,6 +102,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader has seen enough; keep Python from flushing into the pipe at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except MemoryError:
+        print("error: there is not enough memory for this", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
@@ -171,7 +177,7 @@ def _run(options: argparse.Namespace) -> None:
         compiled,
         samples,
         layout,
-        block=options.batch or run.block_size(operator, samples),
+        block=run.block_size(operator, samples, options.batch),
         show=options.samples,
         output=options.output,
         progress=progress,
@@ -332,6 +338,8 @@ def _integer(text: str, at_least: int) -> int:
         number = at_least - 1
     if number < at_least:
         raise argparse.ArgumentTypeError(f"'{text}' is no integer >= {at_least}")
+    if number > _LARGEST:
+        raise argparse.ArgumentTypeError(f"{text} is too large")
     return number
 
 

@@ -46,5 +46,10 @@ class Fault(Enum):
         return self.value[1]
 
     def error(self, message: str | None = None, **details: Any) -> InputError:
-        """Return the error; `details` are those of `SymirError`."""
-        return InputError(self.code, message or self.summary, **details)
+        """Return the error; `details` are those of `SymirError`.
+
+        It has a location only if it is given one: that of a command is of no use.
+        """
+        error = InputError(self.code, message or self.summary, **details)
+        error.location = details.get("location")
+        return error

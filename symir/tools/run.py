@@ -159,11 +159,14 @@ def compile_artifact(
         return default_symbolic_compiler().compile(operator)
 
 
-def block_size(operator: SymbolicOperator, samples: Samples) -> int:
-    """Return how many samples a kernel takes at once."""
+def block_size(
+    operator: SymbolicOperator, samples: Samples, asked: int | None = None
+) -> int:
+    """Return how many samples a kernel takes at once: `asked`, or what fits."""
     lanes, sites = operator.max_conn_size, operator.space.size
     each = lanes * (sites * samples.dtype.itemsize + operator.dtype.itemsize)
-    return max(1, min(samples.count, _BYTES_PER_BLOCK // max(1, each)))
+    fitting = asked or _BYTES_PER_BLOCK // max(1, each)
+    return max(1, min(samples.count, fitting))
 
 
 def run(

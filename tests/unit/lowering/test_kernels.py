@@ -19,6 +19,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from dialects.interpreters import sym as reference
 from dialects.text import parse_module, print_module
+from lowering.bt_specialize import STATE_TYPES
 from symir.compiler.pipeline import lower_to_bt, lower_to_stablehlo
 from symir.ir import SymbolicOperatorIR
 from symir.runtime.kernel import Kernel
@@ -84,7 +85,7 @@ def test_kernels_in_single_precision(program: Program) -> None:
 @given(
     programs(("f64", "f32", "complex<f64>", "complex<f32>")),
     st.integers(0, 3),
-    st.sampled_from(["i8", "i32", "i64", "ui8", "f16", "bf16", "f32", "f64", "i1"]),
+    st.sampled_from(list(STATE_TYPES)),
 )
 def test_jaxlib_accepts_every_kernel(program: Program, batch: int, state: str) -> None:
     branch_tensors = lower_to_bt(program.module())

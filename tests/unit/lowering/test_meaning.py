@@ -97,7 +97,7 @@ def test_normal_form_is_reached_and_stays(program: Program) -> None:
     assert print_module(run(again, "dce")) == print_module(run(module, "dce"))
 
 
-# ---- the guard; on floats, since an integer would hide that a value left the space ----
+# ---- the guard; x is of floats: an integer hides that a value left the space ----
 
 
 @register_impls

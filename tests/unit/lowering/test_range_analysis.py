@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
+from xdsl.dialects import test as xdsl_test
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.test import TestOp
 
 from dialects import sym
 from dialects.text import parse_module
@@ -34,8 +34,9 @@ def operator(
     data: Sequence[tuple[str, str, str]] = (),
     parameters: str = "",
 ) -> ModuleOp:
-    """Build an operator of one term over labels %i, %j, .. and columns (name, values,
-    type).
+    """Build an operator of one term over labels %i, %j, %k.
+
+    A data column is a name, the values and their type.
     """
     labels = ["%i", "%j", "%k"][: len(rows[0])]
     arguments = ["%x: !sym.config", *[f"{label}: !sym.site" for label in labels]]
@@ -459,7 +460,7 @@ def test_a_computed_site_is_unknown() -> None:
         f"{READ_I}%v = stablehlo.negate %n : tensor<f64>\n{WRITE}{EMIT}", SPIN, [[0]]
     )
     term = term_of(module)
-    computed = TestOp(result_types=[sym.SiteType()])
+    computed = xdsl_test.TestOp(result_types=[sym.SiteType()])
     first = term.body.block.first_op
     assert first is not None
     term.body.block.insert_op_before(computed, first)

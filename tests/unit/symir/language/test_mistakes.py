@@ -1,0 +1,499 @@
+"""Every mistake in a definition: its code, the names it gives, the line it points at.
+
+Each case is a function with a comment that starts with `mistake` on the line to blame.
+"""
+
+from __future__ import annotations
+
+import inspect
+import linecache
+from collections.abc import Callable
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from symir.errors import DefinitionError
+from symir.language import (
+    DOperator,
+    Mistake,
+    emitted,
+    identity,
+    row,
+    shift,
+    site,
+    sqrt,
+    swap,
+    symbol,
+    write,
+)
+from symir.spaces import qubit
+
+Case = Callable[[], Any]
+CASES: list[Any] = []
+ELSEWHERE = {
+    Mistake.MALFORMED_TEXT,
+    Mistake.INVALID_IR,
+    Mistake.NOT_ONE_OPERATOR,
+    Mistake.SPACE_MISMATCH,
+}
+"""Mistakes in texts and spaces: see test_ir.py and test_operator.py."""
+
+
+def case(
+    mistake: Mistake, term: str | None = None, emission: str | None = None
+) -> Callable[[Case], Case]:
+    """Register a function that makes a mistake in a term and emission."""
+
+    def register(function: Case) -> Case:
+        marks = pytest.param(mistake, term, emission, function, id=function.__name__)
+        CASES.append(marks)
+        return function
+
+    return register
+
+
+def broken(**options: Any) -> Any:
+    """Return a builder on four sites whose types are not checked."""
+    return DOperator(qubit(4), "broken", **options)
+
+
+# region Labels
+
+
+@case(Mistake.UNKNOWN_LABEL, "term0", "emit0")
+def unknown_label_in_an_amplitude():
+    term = broken().for_each_site("i")
+    term.emit(amplitude=site("j"))  # mistake
+
+
+@case(Mistake.UNKNOWN_LABEL, "term0", "hop")
+def unknown_label_in_an_update():
+    term = broken().for_each(("i", "j"), over=[(0, 1)])
+    term.emit(shift("i", -1).shift("k", 1), tag="hop")  # mistake
+
+
+@case(Mistake.UNKNOWN_LABEL, "term0", "emit0")
+def unknown_label_in_the_value_of_an_update():
+    term = broken().for_each_site("i")
+    term.emit(write("i", 1 - site("j")))  # mistake
+
+
+@case(Mistake.UNKNOWN_LABEL, "term0")
+def unknown_label_in_a_predicate():
+    term = broken().for_each_site("i")
+    term.where((site("i") > 0) & ~(site("j").index == 3))  # mistake
+
+
+@case(Mistake.UNKNOWN_LABEL, "term0", "emit0")
+def label_of_another_term():
+    builder = broken().for_each_site("i").named("term").emit()
+    builder.for_each_site("j").named("term0")
+    builder.emit(amplitude=site("i"))  # mistake
+
+
+@case(Mistake.UNKNOWN_LABEL, "term0", "emit0")
+def label_in_a_term_without_labels():
+    broken().globally().emit(amplitude=emitted("i"))  # mistake
+
+
+@case(Mistake.LABEL_BOUND_TWICE, "term0")
+def label_bound_twice():
+    broken().for_each(("i", "j", "i"), over=[(0, 1, 2)])  # mistake
+
+
+@case(Mistake.LABEL_BOUND_TWICE, "term1")
+def label_bound_twice_by_a_pair():
+    builder = broken().globally().emit()
+    builder.for_each_pair("k", "k")  # mistake
+
+
+@case(Mistake.NOT_A_NAME, "term0")
+def label_that_is_no_string():
+    broken().for_each_site(0)  # mistake
+
+
+@case(Mistake.NOT_A_NAME, "term0")
+def labels_that_are_missing():
+    broken().for_each((), over=[()])  # mistake
+
+
+@case(Mistake.NOT_A_NAME, "term0")
+def labels_that_are_no_list():
+    broken().for_each(2, over=[(0, 1)])  # mistake
+
+
+# endregion
+# region Rows and data
+
+
+@case(Mistake.SITE_OUTSIDE, "term0")
+def row_outside_of_the_lattice():
+    broken().for_each(("i", "j"), over=[(0, 1), (3, 4)])  # mistake
+
+
+@case(Mistake.SITE_OUTSIDE, "term0")
+def negative_row():
+    broken().for_each("i", over=np.array([0, -1]))  # mistake
+
+
+@case(Mistake.BAD_ROWS, "term0")
+def rows_of_unequal_length():
+    broken().for_each(("i", "j"), over=[(0, 1), (2,)])  # mistake
+
+
+@case(Mistake.BAD_ROWS, "term0")
+def one_label_for_pairs():
+    broken().for_each("ij", over=[(0, 1)])  # mistake
+
+
+@case(Mistake.EMPTY_ROWS, "term0")
+def no_rows():
+    broken().for_each(("i", "j"), over=[])  # mistake
+
+
+@case(Mistake.NOT_A_SITE_NUMBER, "term0")
+def fractional_row():
+    broken().for_each("i", over=[0, 1.5])  # mistake
+
+
+@case(Mistake.NOT_A_SITE_NUMBER, "term0")
+def boolean_row():
+    broken().for_each("i", over=[True])  # mistake
+
+
+@case(Mistake.BAD_DATA, "term0")
+def too_few_data():
+    broken().for_each("i", over=[0, 1], data={"J": [1.0]})  # mistake
+
+
+@case(Mistake.BAD_DATA, "term0")
+def data_without_names():
+    broken().for_each("i", over=[0, 1], data=[1.0, 2.0])  # mistake
+
+
+@case(Mistake.NOT_A_NAME, "term0")
+def data_with_a_name_that_is_no_string():
+    broken().for_each("i", over=[0], data={0: [1.0]})  # mistake
+
+
+@case(Mistake.COMPLEX_IN_REAL, "term0")
+def complex_data_in_a_real_operator():
+    broken().for_each("i", over=[0], data={"J": [1j]})  # mistake
+
+
+@case(Mistake.NOT_FINITE, "term0")
+def infinite_data():
+    broken().for_each("i", over=[0], data={"J": jnp.array([jnp.inf])})  # mistake
+
+
+@case(Mistake.UNKNOWN_DATA, "term0", "emit0")
+def unknown_data():
+    term = broken().for_each("i", over=[0], data={"J": [1.0]})
+    term.emit(amplitude=row("K"))  # mistake
+
+
+@case(Mistake.UNKNOWN_DATA, "term0")
+def data_in_a_term_without_any():
+    broken().for_each_site("i").where(row("J") > 0)  # mistake
+
+
+# endregion
+# region Order of calls
+
+
+@case(Mistake.NO_ITERATOR)
+def emit_before_an_iterator():
+    broken().emit()  # mistake
+
+
+@case(Mistake.NO_ITERATOR)
+def where_before_an_iterator():
+    broken().where(site("i") > 0)  # mistake
+
+
+@case(Mistake.NO_ITERATOR)
+def named_before_an_iterator():
+    broken().named("bulk")  # mistake
+
+
+@case(Mistake.LATE_WHERE, "term0")
+def where_after_an_emission():
+    term = broken().for_each_site("i").emit()
+    term.where(site("i") > 0)  # mistake
+
+
+@case(Mistake.NO_EMISSION, "bulk")
+def term_without_emission_before_the_next():
+    builder = broken()
+    builder.for_each_site("i")  # mistake
+    builder.named("bulk").where(site("i") > 0)
+    builder.globally()
+
+
+@case(Mistake.NO_EMISSION, "term1")
+def last_term_without_emission():
+    builder = broken().globally().emit()
+    builder.for_each_site("i")  # mistake
+    builder.build()
+
+
+@case(Mistake.NO_TERMS)
+def no_terms():
+    broken().build()  # mistake
+
+
+@case(Mistake.DUPLICATE_TERM, "term1")
+def two_terms_of_one_name():
+    builder = broken().globally().named("bulk").emit().globally()
+    builder.named("bulk")  # mistake
+
+
+# endregion
+# region Values
+
+
+@case(Mistake.COMPLEX_IN_REAL, "term0", "emit0")
+def complex_amplitude_in_a_real_operator():
+    broken().globally().emit(amplitude=1j)  # mistake
+
+
+@case(Mistake.COMPLEX_IN_REAL, "term0", "emit0")
+def complex_number_inside_of_an_amplitude():
+    term = broken(dtype="float32").for_each_site("i")
+    term.emit(amplitude=abs(site("i") * 2j))  # mistake
+
+
+@case(Mistake.COMPLEX_IN_REAL, "term0")
+def complex_number_in_a_predicate():
+    broken().for_each_site("i").where(site("i") == 1j)  # mistake
+
+
+@case(Mistake.COMPLEX_IN_REAL, "term0", "emit0")
+def complex_symbol_in_a_real_operator():
+    broken().globally().emit(amplitude=symbol("z", default=1j))  # mistake
+
+
+@case(Mistake.COMPLEX_ORDERING, "term0")
+def complex_numbers_by_size():
+    term = broken(dtype=complex).for_each_site("i")
+    term.where(1j * site("i") < 2)  # mistake
+
+
+@case(Mistake.COMPLEX_ORDERING, "term0")
+def complex_data_by_size():
+    term = broken(dtype=complex).for_each("i", over=[0], data={"J": [1j]})
+    term.where(1 <= row("J"))  # mistake
+
+
+@case(Mistake.COMPLEX_LOCAL_VALUE, "term0", "emit0")
+def complex_local_value():
+    term = broken(dtype=complex).for_each_site("i")
+    term.emit(write("i", symbol("z", dtype=complex)))  # mistake
+
+
+@case(Mistake.NOT_FINITE, "term0", "emit0")
+def infinite_amplitude():
+    broken().globally().emit(amplitude=float("inf"))  # mistake
+
+
+@case(Mistake.NOT_FINITE, "term0", "emit0")
+def amplitude_too_large_for_its_dtype():
+    broken(dtype="float32").globally().emit(amplitude=1e300)  # mistake
+
+
+@case(Mistake.NOT_FINITE, "term0", "emit0")
+def default_too_large_for_its_dtype():
+    term = broken(dtype="complex64").globally()
+    term.emit(amplitude=symbol("z", default=1e300j))  # mistake
+
+
+@case(Mistake.MISPLACED_EMITTED, "term0")
+def emitted_in_a_predicate():
+    broken().for_each_site("i").where(emitted("i") > 0)  # mistake
+
+
+@case(Mistake.MISPLACED_EMITTED, "term0", "emit0")
+def emitted_in_an_update():
+    term = broken().for_each_site("i")
+    term.emit(write("i", 1 - emitted("i").value))  # mistake
+
+
+@case(Mistake.MISPLACED_EMITTED)
+def emitted_as_a_site():
+    shift(emitted("i"), 1)  # mistake
+
+
+@case(Mistake.SYMBOL_CONFLICT, "term1", "emit0")
+def symbol_with_two_defaults():
+    builder = broken().globally().emit(amplitude=symbol("h", default=1.0))
+    builder.globally()
+    builder.emit(amplitude=symbol("h", default=2.0))  # mistake
+
+
+@case(Mistake.SYMBOL_CONFLICT, "term0", "emit0")
+def symbol_of_two_kinds():
+    term = broken(dtype=complex).globally()
+    term.emit(amplitude=symbol("h") + symbol("h", dtype=complex))  # mistake
+
+
+# endregion
+# region Wrong types
+
+
+@case(Mistake.NOT_AN_EXPRESSION, "term0", "emit0")
+def text_as_an_amplitude():
+    broken().globally().emit(amplitude="h")  # mistake
+
+
+@case(Mistake.NOT_AN_EXPRESSION, "term0", "emit0")
+def predicate_as_an_amplitude():
+    broken().for_each_site("i").emit(amplitude=site("i") > 0)  # mistake
+
+
+@case(Mistake.NOT_AN_EXPRESSION, "term0", "emit0")
+def boolean_as_an_amplitude():
+    broken().globally().emit(amplitude=True)  # mistake
+
+
+@case(Mistake.NOT_AN_EXPRESSION, "term0", "emit0")
+def function_as_an_amplitude():
+    broken().globally().emit(amplitude=sqrt)  # mistake
+
+
+@case(Mistake.NOT_AN_EXPRESSION, "term0", "emit0")
+def nothing_as_an_amplitude():
+    broken().globally().emit(amplitude=None)  # mistake
+
+
+@case(Mistake.NOT_AN_EXPRESSION, "term0", "emit0")
+def update_as_an_amplitude():
+    broken().globally().emit(amplitude=identity())  # mistake
+
+
+@case(Mistake.NOT_A_PREDICATE, "term0")
+def expression_as_a_predicate():
+    broken().for_each_site("i").where(site("i"))  # mistake
+
+
+@case(Mistake.NOT_A_PREDICATE, "term0")
+def number_as_a_predicate():
+    broken().for_each_site("i").where(1)  # mistake
+
+
+@case(Mistake.NOT_AN_UPDATE, "term0", "emit0")
+def amplitude_as_an_update():
+    broken().for_each_site("i").emit(2 * site("i"))  # mistake
+
+
+@case(Mistake.NOT_A_SITE)
+def number_as_a_site():
+    swap("i", 1)  # mistake  # pyright: ignore[reportArgumentType]
+
+
+@case(Mistake.NOT_A_NAME, "term0", "emit0")
+def tag_that_is_no_string():
+    broken().globally().emit(tag=3)  # mistake
+
+
+@case(Mistake.NOT_A_NAME, "term0")
+def term_name_that_is_empty():
+    broken().globally().named("")  # mistake
+
+
+@case(Mistake.NOT_A_NAME)
+def operator_name_that_is_no_string():
+    DOperator(qubit(2), None)  # mistake  # pyright: ignore[reportArgumentType]
+
+
+@case(Mistake.UNKNOWN_DTYPE)
+def integer_dtype():
+    broken(dtype="int32")  # via
+
+
+@case(Mistake.NOT_A_FLAG)
+def hermitian_that_is_a_word():
+    broken(hermitian="yes")  # via
+
+
+@case(Mistake.TRUTH_VALUE)
+def chained_comparison():
+    broken().for_each_site("i").where(0 < site("i") < 2)  # mistake
+
+
+# endregion
+
+
+@pytest.mark.parametrize(("mistake", "term", "emission", "action"), CASES)
+def test_mistakes_are_reported_where_they_are_made(
+    mistake: Mistake, term: str | None, emission: str | None, action: Case
+):
+    with pytest.raises(DefinitionError) as caught:
+        action()
+    error, message = caught.value, str(caught.value)
+    assert f"[{mistake.code}]" in message
+    assert (error.term, error.emission) == (term, emission)
+    if term is not None or error.operator is not None:
+        assert error.operator == "broken"
+        assert "operator 'broken'" in message
+    for name in (term, emission):
+        assert name is None or f"'{name}'" in message
+    location = error.location
+    assert location is not None
+    assert f"{__file__}:{location.line}" in message
+    _check_line(action, location.line)
+    assert error.expected or error.hint or error.found
+
+
+def _check_line(action: Case, line: int) -> None:
+    """Check that a line is the one marked, in the case or in what it calls."""
+    source, first = inspect.getsourcelines(action)
+    if "# via" in "".join(source):
+        source, first = inspect.getsourcelines(broken)
+        assert first < line < first + len(source)
+        return
+    assert first < line < first + len(source)
+    assert "# mistake" in linecache.getline(__file__, line)
+
+
+def test_every_mistake_has_a_case():
+    covered = {parameters.values[0] for parameters in CASES}
+    assert covered | ELSEWHERE == set(Mistake)
+    assert not covered & ELSEWHERE
+
+
+def test_codes_are_distinct_and_said_in_words():
+    assert len({mistake.code for mistake in Mistake}) == len(Mistake)
+    assert all(mistake.summary for mistake in Mistake)
+
+
+@pytest.mark.parametrize("operator_of_call", ["where", "emit", "for_each", "named"])
+def test_a_call_that_raises_leaves_the_builder_as_it_was(operator_of_call: str):
+    builder = broken().for_each_site("i").emit().for_each_site("i")
+    before = repr(builder)
+    calls: dict[str, Callable[[], Any]] = {
+        "where": lambda: builder.where(symbol("h", 1.0) + site("j") > 0),
+        "emit": lambda: builder.emit(amplitude=symbol("h", 1.0) + site("j")),
+        "for_each": lambda: builder.emit().for_each("i", over=[9]),
+        "named": lambda: builder.named(""),
+    }
+    with pytest.raises(DefinitionError):
+        calls[operator_of_call]()
+    assert repr(builder) == before
+    # A symbol of a call that failed may be declared otherwise.
+    builder.emit(amplitude=symbol("h", 2.0)).build()
+
+
+def test_messages_say_what_is_bound():
+    builder = broken().for_each(("a", "b"), over=[(0, 1)], data={"J": [1.0]})
+    with pytest.raises(DefinitionError, match="expected: 'a' or 'b'"):
+        builder.emit(amplitude=site("c"))
+    with pytest.raises(DefinitionError, match="expected: 'J'"):
+        builder.emit(amplitude=row("K"))
+
+
+def test_spaces_are_checked_with_the_operator():
+    with pytest.raises(DefinitionError, match=r"operator 'o'") as caught:
+        DOperator(object(), "o")
+    assert caught.value.code.startswith("S")
