@@ -70,9 +70,12 @@ def _columns(config: SSAValue, sites: SSAValue, at: Inserter) -> SSAValue:
 
 
 def _to_batch(value: SSAValue, shape: Sequence[int], at: Inserter) -> SSAValue:
-    """Broadcast a scalar or lane value to (batch, lanes)."""
+    """Broadcast a scalar or lane value to (batch, lanes), or a scalar to (lanes,).
+
+    A batch value stays what it is.
+    """
     own = shape_of(value)
-    if len(own) == len(shape):
+    if len(own) >= len(shape):
         return value
     dims = list(range(len(shape) - len(own), len(shape)))
     return at.add(broadcast_in_dim(value, shape, dims))

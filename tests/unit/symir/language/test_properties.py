@@ -28,7 +28,6 @@ from symir.language import (
     shift,
     site,
     sqrt,
-    swap,
     symbol,
     true,
     write,
@@ -281,20 +280,21 @@ def _check_round_trip(ir: SymbolicOperatorIR) -> None:
 
 # region Abuse
 
-THINGS: list[Any] = [
+EXPRESSIONS: list[Any] = [
     site("i"),
-    site("i").index,
-    emitted("j"),
+    site("j").index,
     row("J"),
     symbol("h", 1.0),
+    0,
+    1.5,
+]
+OTHERS: list[Any] = [
+    emitted("j"),
     symbol("z", 1j),
     site("i") > 0,
     true,
     false,
     write("i", 1),
-    0,
-    -2,
-    1.5,
     1j,
     10**400,
     math.nan,
@@ -317,12 +317,14 @@ OPERATORS: list[Callable[[Any, Any], Any]] = [
     *COMPARISONS,
 ]
 things = st.recursive(
-    st.sampled_from(THINGS),
+    st.sampled_from(EXPRESSIONS)
+    | st.sampled_from(EXPRESSIONS)
+    | st.sampled_from(OTHERS),
     lambda smaller: st.tuples(st.sampled_from(OPERATORS), smaller, smaller),
     max_leaves=5,
 )
 
-conditions = things | st.tuples(st.sampled_from(COMPARISONS), things, things)
+conditions = st.just(true) | st.tuples(st.sampled_from(COMPARISONS), things, things)
 
 
 def _evaluate(thing: Any) -> Any:

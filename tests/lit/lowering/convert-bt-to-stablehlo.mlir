@@ -1,0 +1,357 @@
+// RUN: symir-opt %s -p convert-bt-to-stablehlo --split-input-file --verify-diagnostics | filecheck %s
+
+// Values.
+
+// Columns of x: any table of sites, a range of them, all of them, and one per sample.
+func.func @gather(%x : tensor<2x3xi8>, %sites : tensor<2x2xi32>) -> (tensor<2x2xf64>, tensor<2x2xf64>, tensor<2x3xf64>, tensor<2x2xf64>) {
+  %any = stablehlo.constant dense<[2, 0]> : tensor<2xi32>
+  %range = stablehlo.constant dense<[1, 2]> : tensor<2xi32>
+  %all = stablehlo.constant dense<[0, 1, 2]> : tensor<3xi32>
+  %a = bt.gather %x[%any] : (tensor<2x3xi8>, tensor<2xi32>) -> tensor<2x2xf64>
+  %b = bt.gather %x[%range] : (tensor<2x3xi8>, tensor<2xi32>) -> tensor<2x2xf64>
+  %c = bt.gather %x[%all] : (tensor<2x3xi8>, tensor<3xi32>) -> tensor<2x3xf64>
+  %d = bt.gather %x[%sites] : (tensor<2x3xi8>, tensor<2x2xi32>) -> tensor<2x2xf64>
+  func.return %a, %b, %c, %d : tensor<2x2xf64>, tensor<2x2xf64>, tensor<2x3xf64>, tensor<2x2xf64>
+}
+
+// CHECK-LABEL: func.func @gather(%x: tensor<2x3xi8>, %sites: tensor<2x2xi32>) -> (tensor<2x2xf64>, tensor<2x2xf64>, tensor<2x3xf64>, tensor<2x2xf64>) {
+// CHECK-NEXT:    %any = stablehlo.constant dense<[2, 0]> : tensor<2xi32>
+// CHECK-NEXT:    %0 = "stablehlo.gather"(%x, %any) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 2, 1>}> : (tensor<2x3xi8>, tensor<2xi32>) -> tensor<2x2xi8>
+// CHECK-NEXT:    %a = stablehlo.convert %0 : (tensor<2x2xi8>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %1 = stablehlo.slice %x [0:2, 1:3] : (tensor<2x3xi8>) -> tensor<2x2xi8>
+// CHECK-NEXT:    %b = stablehlo.convert %1 : (tensor<2x2xi8>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %c = stablehlo.convert %x : (tensor<2x3xi8>) -> tensor<2x3xf64>
+// CHECK-NEXT:    %2 = "stablehlo.gather"(%x, %sites) <{dimension_numbers = #stablehlo.gather<collapsed_slice_dims = [1], operand_batching_dims = [0], start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 2>, slice_sizes = array<i64: 1, 1>}> : (tensor<2x3xi8>, tensor<2x2xi32>) -> tensor<2x2xi8>
+// CHECK-NEXT:    %d = stablehlo.convert %2 : (tensor<2x2xi8>) -> tensor<2x2xf64>
+// CHECK-NEXT:    func.return %a, %b, %c, %d : tensor<2x2xf64>, tensor<2x2xf64>, tensor<2x3xf64>, tensor<2x2xf64>
+// CHECK-NEXT:  }
+
+// A range that begins before the first site is no slice: -1 is no site. x in the type that
+// is asked for is not converted.
+func.func @no_slice(%x : tensor<2x3xf64>) -> tensor<2x2xf64> {
+  %sites = stablehlo.constant dense<[-1, 0]> : tensor<2xi32>
+  %v = bt.gather %x[%sites] : (tensor<2x3xf64>, tensor<2xi32>) -> tensor<2x2xf64>
+  func.return %v : tensor<2x2xf64>
+}
+
+// CHECK-LABEL: func.func @no_slice(%x: tensor<2x3xf64>) -> tensor<2x2xf64> {
+// CHECK-NEXT:    %sites = stablehlo.constant dense<[-1, 0]> : tensor<2xi32>
+// CHECK-NEXT:    %v = "stablehlo.gather"(%x, %sites) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 2, 1>}> : (tensor<2x3xf64>, tensor<2xi32>) -> tensor<2x2xf64>
+// CHECK-NEXT:    func.return %v : tensor<2x2xf64>
+// CHECK-NEXT:  }
+
+func.func @broadcast(%h : tensor<f64>, %l : tensor<3xf64>, %hs : tensor<2xf64>) -> (tensor<2x3xf64>, tensor<2x3xf64>, tensor<2x3xf64>) {
+  %a = bt.broadcast %h dims = [] : tensor<f64> -> tensor<2x3xf64>
+  %b = bt.broadcast %l dims = [1] : tensor<3xf64> -> tensor<2x3xf64>
+  %c = bt.broadcast %hs dims = [0] : tensor<2xf64> -> tensor<2x3xf64>
+  func.return %a, %b, %c : tensor<2x3xf64>, tensor<2x3xf64>, tensor<2x3xf64>
+}
+
+// CHECK-LABEL: func.func @broadcast(%h: tensor<f64>, %l: tensor<3xf64>, %hs: tensor<2xf64>) -> (tensor<2x3xf64>, tensor<2x3xf64>, tensor<2x3xf64>) {
+// CHECK-NEXT:    %a = stablehlo.broadcast_in_dim %h, dims = [] : (tensor<f64>) -> tensor<2x3xf64>
+// CHECK-NEXT:    %b = stablehlo.broadcast_in_dim %l, dims = [1] : (tensor<3xf64>) -> tensor<2x3xf64>
+// CHECK-NEXT:    %c = stablehlo.broadcast_in_dim %hs, dims = [0] : (tensor<2xf64>) -> tensor<2x3xf64>
+// CHECK-NEXT:    func.return %a, %b, %c : tensor<2x3xf64>, tensor<2x3xf64>, tensor<2x3xf64>
+// CHECK-NEXT:  }
+
+// Connections.
+
+// No writes: x' is x in every lane.
+func.func @diagonal(%x : tensor<2x3xi8>, %a : tensor<f64>) -> (tensor<2x4x3xi8>, tensor<2x4xf64>) {
+  %b = bt.branches [] = [] amplitude %a : [] [] tensor<f64> -> !bt.branches<4 x 0>
+  %xp, %mels = bt.connections %x, %b : (tensor<2x3xi8>, !bt.branches<4 x 0>) -> (tensor<2x4x3xi8>, tensor<2x4xf64>)
+  func.return %xp, %mels : tensor<2x4x3xi8>, tensor<2x4xf64>
+}
+
+// CHECK-LABEL: func.func @diagonal(%x: tensor<2x3xi8>, %a: tensor<f64>) -> (tensor<2x4x3xi8>, tensor<2x4xf64>) {
+// CHECK-NEXT:    %mels = stablehlo.broadcast_in_dim %a, dims = [] : (tensor<f64>) -> tensor<2x4xf64>
+// CHECK-NEXT:    %xp = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xi8>) -> tensor<2x4x3xi8>
+// CHECK-NEXT:    func.return %xp, %mels : tensor<2x4x3xi8>, tensor<2x4xf64>
+// CHECK-NEXT:  }
+
+// One write, always valid. A lane value is converted before it is broadcast.
+func.func @one_write(%x : tensor<2x3xi8>, %v : tensor<2xf64>, %a : tensor<2xf64>) -> (tensor<2x2x3xi8>, tensor<2x2xf64>) {
+  %i = stablehlo.constant dense<[2, 0]> : tensor<2xi32>
+  %b = bt.branches [%i] = [%v] amplitude %a : [tensor<2xi32>] [tensor<2xf64>] tensor<2xf64> -> !bt.branches<2 x 1>
+  %xp, %mels = bt.connections %x, %b : (tensor<2x3xi8>, !bt.branches<2 x 1>) -> (tensor<2x2x3xi8>, tensor<2x2xf64>)
+  func.return %xp, %mels : tensor<2x2x3xi8>, tensor<2x2xf64>
+}
+
+// CHECK-LABEL: func.func @one_write(%x: tensor<2x3xi8>, %v: tensor<2xf64>, %a: tensor<2xf64>) -> (tensor<2x2x3xi8>, tensor<2x2xf64>) {
+// CHECK-NEXT:    %0 = stablehlo.convert %v : (tensor<2xf64>) -> tensor<2xi8>
+// CHECK-NEXT:    %1 = stablehlo.broadcast_in_dim %0, dims = [1] : (tensor<2xi8>) -> tensor<2x2xi8>
+// CHECK-NEXT:    %mels = stablehlo.broadcast_in_dim %a, dims = [1] : (tensor<2xf64>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %2 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xi8>) -> tensor<2x2x3xi8>
+// CHECK-NEXT{LITERAL}:   %3 = stablehlo.constant dense<[[false, false, true], [true, false, false]]> : tensor<2x3xi1>
+// CHECK-NEXT:    %4 = stablehlo.broadcast_in_dim %3, dims = [1, 2] : (tensor<2x3xi1>) -> tensor<2x2x3xi1>
+// CHECK-NEXT:    %5 = stablehlo.broadcast_in_dim %1, dims = [0, 1] : (tensor<2x2xi8>) -> tensor<2x2x3xi8>
+// CHECK-NEXT:    %xp = stablehlo.select %4, %5, %2 : tensor<2x2x3xi1>, tensor<2x2x3xi8>
+// CHECK-NEXT:    func.return %xp, %mels : tensor<2x2x3xi8>, tensor<2x2xf64>
+// CHECK-NEXT:  }
+
+// Two writes; where a lane is not valid it writes back the source value, with amplitude 0.
+// The later write is selected last. x that is stored in the element type is not converted.
+func.func @two_writes(%x : tensor<2x3xf64>, %v : tensor<2x2xf64>, %p : tensor<2x2xi1>) -> (tensor<2x2x3xf64>, tensor<2x2xf64>) {
+  %i = stablehlo.constant dense<[2, 0]> : tensor<2xi32>
+  %j = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+  %one = stablehlo.constant dense<1.0> : tensor<f64>
+  %b = bt.branches [%i, %j] = [%v, %one] amplitude %v valid %p : [tensor<2xi32>, tensor<2xi32>] [tensor<2x2xf64>, tensor<f64>] tensor<2x2xf64>, tensor<2x2xi1> -> !bt.branches<2 x 2>
+  %xp, %mels = bt.connections %x, %b : (tensor<2x3xf64>, !bt.branches<2 x 2>) -> (tensor<2x2x3xf64>, tensor<2x2xf64>)
+  func.return %xp, %mels : tensor<2x2x3xf64>, tensor<2x2xf64>
+}
+
+// CHECK-LABEL: func.func @two_writes(%x: tensor<2x3xf64>, %v: tensor<2x2xf64>, %p: tensor<2x2xi1>) -> (tensor<2x2x3xf64>, tensor<2x2xf64>) {
+// CHECK-NEXT:    %i = stablehlo.constant dense<[2, 0]> : tensor<2xi32>
+// CHECK-NEXT:    %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:    %0 = "stablehlo.gather"(%x, %i) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 2, 1>}> : (tensor<2x3xf64>, tensor<2xi32>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %1 = stablehlo.select %p, %v, %0 : tensor<2x2xi1>, tensor<2x2xf64>
+// CHECK-NEXT:    %2 = stablehlo.broadcast_in_dim %one, dims = [] : (tensor<f64>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %3 = stablehlo.slice %x [0:2, 0:2] : (tensor<2x3xf64>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %4 = stablehlo.select %p, %2, %3 : tensor<2x2xi1>, tensor<2x2xf64>
+// CHECK-NEXT:    %5 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:    %6 = stablehlo.broadcast_in_dim %5, dims = [] : (tensor<f64>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %mels = stablehlo.select %p, %v, %6 : tensor<2x2xi1>, tensor<2x2xf64>
+// CHECK-NEXT:    %7 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xf64>) -> tensor<2x2x3xf64>
+// CHECK-NEXT{LITERAL}:   %8 = stablehlo.constant dense<[[false, false, true], [true, false, false]]> : tensor<2x3xi1>
+// CHECK-NEXT:    %9 = stablehlo.broadcast_in_dim %8, dims = [1, 2] : (tensor<2x3xi1>) -> tensor<2x2x3xi1>
+// CHECK-NEXT:    %10 = stablehlo.broadcast_in_dim %1, dims = [0, 1] : (tensor<2x2xf64>) -> tensor<2x2x3xf64>
+// CHECK-NEXT:    %11 = stablehlo.select %9, %10, %7 : tensor<2x2x3xi1>, tensor<2x2x3xf64>
+// CHECK-NEXT{LITERAL}:   %12 = stablehlo.constant dense<[[true, false, false], [false, true, false]]> : tensor<2x3xi1>
+// CHECK-NEXT:    %13 = stablehlo.broadcast_in_dim %12, dims = [1, 2] : (tensor<2x3xi1>) -> tensor<2x2x3xi1>
+// CHECK-NEXT:    %14 = stablehlo.broadcast_in_dim %4, dims = [0, 1] : (tensor<2x2xf64>) -> tensor<2x2x3xf64>
+// CHECK-NEXT:    %xp = stablehlo.select %13, %14, %11 : tensor<2x2x3xi1>, tensor<2x2x3xf64>
+// CHECK-NEXT:    func.return %xp, %mels : tensor<2x2x3xf64>, tensor<2x2xf64>
+// CHECK-NEXT:  }
+
+// Branches without, with one and with two writes: all lanes share one table of writes,
+// in which a missing one has site -1. Validity may be a scalar, or differ from lane to lane.
+func.func @mixed(%x : tensor<2x3xf64>, %p : tensor<i1>, %q : tensor<1xi1>) -> (tensor<2x4x3xf64>, tensor<2x4xf64>) {
+  %one = stablehlo.constant dense<1.0> : tensor<f64>
+  %i = stablehlo.constant dense<[2, 0]> : tensor<2xi32>
+  %j = stablehlo.constant dense<1> : tensor<1xi32>
+  %k = stablehlo.constant dense<2> : tensor<1xi32>
+  %none = bt.branches [] = [] amplitude %one : [] [] tensor<f64> -> !bt.branches<1 x 0>
+  %single = bt.branches [%i] = [%one] amplitude %one valid %p : [tensor<2xi32>] [tensor<f64>] tensor<f64>, tensor<i1> -> !bt.branches<2 x 1>
+  %double = bt.branches [%j, %k] = [%one, %one] amplitude %one valid %q : [tensor<1xi32>, tensor<1xi32>] [tensor<f64>, tensor<f64>] tensor<f64>, tensor<1xi1> -> !bt.branches<1 x 2>
+  %b = bt.concat %none, %single, %double : !bt.branches<1 x 0>, !bt.branches<2 x 1>, !bt.branches<1 x 2> -> !bt.branches<4 x 2>
+  %xp, %mels = bt.connections %x, %b : (tensor<2x3xf64>, !bt.branches<4 x 2>) -> (tensor<2x4x3xf64>, tensor<2x4xf64>)
+  func.return %xp, %mels : tensor<2x4x3xf64>, tensor<2x4xf64>
+}
+
+// CHECK-LABEL: func.func @mixed(%x: tensor<2x3xf64>, %p: tensor<i1>, %q: tensor<1xi1>) -> (tensor<2x4x3xf64>, tensor<2x4xf64>) {
+// CHECK-NEXT:    %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:    %i = stablehlo.constant dense<[2, 0]> : tensor<2xi32>
+// CHECK-NEXT:    %0 = stablehlo.broadcast_in_dim %one, dims = [] : (tensor<f64>) -> tensor<2x1xf64>
+// CHECK-NEXT:    %1 = stablehlo.broadcast_in_dim %p, dims = [] : (tensor<i1>) -> tensor<2x2xi1>
+// CHECK-NEXT:    %2 = stablehlo.broadcast_in_dim %one, dims = [] : (tensor<f64>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %3 = "stablehlo.gather"(%x, %i) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 2, 1>}> : (tensor<2x3xf64>, tensor<2xi32>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %4 = stablehlo.select %1, %2, %3 : tensor<2x2xi1>, tensor<2x2xf64>
+// CHECK-NEXT:    %5 = stablehlo.broadcast_in_dim %one, dims = [] : (tensor<f64>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %6 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:    %7 = stablehlo.broadcast_in_dim %6, dims = [] : (tensor<f64>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %8 = stablehlo.select %1, %5, %7 : tensor<2x2xi1>, tensor<2x2xf64>
+// CHECK-NEXT:    %9 = stablehlo.broadcast_in_dim %q, dims = [1] : (tensor<1xi1>) -> tensor<2x1xi1>
+// CHECK-NEXT:    %10 = stablehlo.broadcast_in_dim %one, dims = [] : (tensor<f64>) -> tensor<2x1xf64>
+// CHECK-NEXT:    %11 = stablehlo.slice %x [0:2, 1:2] : (tensor<2x3xf64>) -> tensor<2x1xf64>
+// CHECK-NEXT:    %12 = stablehlo.select %9, %10, %11 : tensor<2x1xi1>, tensor<2x1xf64>
+// CHECK-NEXT:    %13 = stablehlo.broadcast_in_dim %one, dims = [] : (tensor<f64>) -> tensor<2x1xf64>
+// CHECK-NEXT:    %14 = stablehlo.slice %x [0:2, 2:3] : (tensor<2x3xf64>) -> tensor<2x1xf64>
+// CHECK-NEXT:    %15 = stablehlo.select %9, %13, %14 : tensor<2x1xi1>, tensor<2x1xf64>
+// CHECK-NEXT:    %16 = stablehlo.broadcast_in_dim %one, dims = [] : (tensor<f64>) -> tensor<2x1xf64>
+// CHECK-NEXT:    %17 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:    %18 = stablehlo.broadcast_in_dim %17, dims = [] : (tensor<f64>) -> tensor<2x1xf64>
+// CHECK-NEXT:    %19 = stablehlo.select %9, %16, %18 : tensor<2x1xi1>, tensor<2x1xf64>
+// CHECK-NEXT:    %20 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:    %21 = stablehlo.broadcast_in_dim %20, dims = [] : (tensor<f64>) -> tensor<2x1xf64>
+// CHECK-NEXT:    %22 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:    %23 = stablehlo.broadcast_in_dim %22, dims = [] : (tensor<f64>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %24 = stablehlo.concatenate %21, %4, %12, dim = 1 : (tensor<2x1xf64>, tensor<2x2xf64>, tensor<2x1xf64>) -> tensor<2x4xf64>
+// CHECK-NEXT:    %25 = stablehlo.concatenate %21, %23, %15, dim = 1 : (tensor<2x1xf64>, tensor<2x2xf64>, tensor<2x1xf64>) -> tensor<2x4xf64>
+// CHECK-NEXT:    %mels = stablehlo.concatenate %0, %8, %19, dim = 1 : (tensor<2x1xf64>, tensor<2x2xf64>, tensor<2x1xf64>) -> tensor<2x4xf64>
+// CHECK-NEXT:    %26 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xf64>) -> tensor<2x4x3xf64>
+// CHECK-NEXT{LITERAL}:   %27 = stablehlo.constant dense<[[false, false, false], [false, false, true], [true, false, false], [false, true, false]]> : tensor<4x3xi1>
+// CHECK-NEXT:    %28 = stablehlo.broadcast_in_dim %27, dims = [1, 2] : (tensor<4x3xi1>) -> tensor<2x4x3xi1>
+// CHECK-NEXT:    %29 = stablehlo.broadcast_in_dim %24, dims = [0, 1] : (tensor<2x4xf64>) -> tensor<2x4x3xf64>
+// CHECK-NEXT:    %30 = stablehlo.select %28, %29, %26 : tensor<2x4x3xi1>, tensor<2x4x3xf64>
+// CHECK-NEXT{LITERAL}:   %31 = stablehlo.constant dense<[[false, false, false], [false, false, false], [false, false, false], [false, false, true]]> : tensor<4x3xi1>
+// CHECK-NEXT:    %32 = stablehlo.broadcast_in_dim %31, dims = [1, 2] : (tensor<4x3xi1>) -> tensor<2x4x3xi1>
+// CHECK-NEXT:    %33 = stablehlo.broadcast_in_dim %25, dims = [0, 1] : (tensor<2x4xf64>) -> tensor<2x4x3xf64>
+// CHECK-NEXT:    %xp = stablehlo.select %32, %33, %30 : tensor<2x4x3xi1>, tensor<2x4x3xf64>
+// CHECK-NEXT:    func.return %xp, %mels : tensor<2x4x3xf64>, tensor<2x4xf64>
+// CHECK-NEXT:  }
+
+// Emissions are the minor axis: tables are interleaved at compile time, values by a
+// concatenation along a new last axis.
+func.func @interleave(%x : tensor<2x3xf64>, %v : tensor<2x2xf64>, %w : tensor<2x2xf64>) -> (tensor<2x4x3xf64>, tensor<2x4xf64>) {
+  %i = stablehlo.constant dense<[2, 0]> : tensor<2xi32>
+  %j = stablehlo.constant dense<[1, 1]> : tensor<2xi32>
+  %a = bt.branches [%i] = [%v] amplitude %w : [tensor<2xi32>] [tensor<2x2xf64>] tensor<2x2xf64> -> !bt.branches<2 x 1>
+  %b = bt.branches [%j] = [%w] amplitude %v : [tensor<2xi32>] [tensor<2x2xf64>] tensor<2x2xf64> -> !bt.branches<2 x 1>
+  %c = bt.interleave %a, %b : !bt.branches<2 x 1>, !bt.branches<2 x 1> -> !bt.branches<4 x 1>
+  %xp, %mels = bt.connections %x, %c : (tensor<2x3xf64>, !bt.branches<4 x 1>) -> (tensor<2x4x3xf64>, tensor<2x4xf64>)
+  func.return %xp, %mels : tensor<2x4x3xf64>, tensor<2x4xf64>
+}
+
+// CHECK-LABEL: func.func @interleave(%x: tensor<2x3xf64>, %v: tensor<2x2xf64>, %w: tensor<2x2xf64>) -> (tensor<2x4x3xf64>, tensor<2x4xf64>) {
+// CHECK-NEXT:    %0 = stablehlo.reshape %v : (tensor<2x2xf64>) -> tensor<2x2x1xf64>
+// CHECK-NEXT:    %1 = stablehlo.reshape %w : (tensor<2x2xf64>) -> tensor<2x2x1xf64>
+// CHECK-NEXT:    %2 = stablehlo.concatenate %0, %1, dim = 2 : (tensor<2x2x1xf64>, tensor<2x2x1xf64>) -> tensor<2x2x2xf64>
+// CHECK-NEXT:    %3 = stablehlo.reshape %2 : (tensor<2x2x2xf64>) -> tensor<2x4xf64>
+// CHECK-NEXT:    %4 = stablehlo.reshape %w : (tensor<2x2xf64>) -> tensor<2x2x1xf64>
+// CHECK-NEXT:    %5 = stablehlo.reshape %v : (tensor<2x2xf64>) -> tensor<2x2x1xf64>
+// CHECK-NEXT:    %6 = stablehlo.concatenate %4, %5, dim = 2 : (tensor<2x2x1xf64>, tensor<2x2x1xf64>) -> tensor<2x2x2xf64>
+// CHECK-NEXT:    %mels = stablehlo.reshape %6 : (tensor<2x2x2xf64>) -> tensor<2x4xf64>
+// CHECK-NEXT:    %7 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xf64>) -> tensor<2x4x3xf64>
+// CHECK-NEXT{LITERAL}:   %8 = stablehlo.constant dense<[[false, false, true], [false, true, false], [true, false, false], [false, true, false]]> : tensor<4x3xi1>
+// CHECK-NEXT:    %9 = stablehlo.broadcast_in_dim %8, dims = [1, 2] : (tensor<4x3xi1>) -> tensor<2x4x3xi1>
+// CHECK-NEXT:    %10 = stablehlo.broadcast_in_dim %3, dims = [0, 1] : (tensor<2x4xf64>) -> tensor<2x4x3xf64>
+// CHECK-NEXT:    %xp = stablehlo.select %9, %10, %7 : tensor<2x4x3xi1>, tensor<2x4x3xf64>
+// CHECK-NEXT:    func.return %xp, %mels : tensor<2x4x3xf64>, tensor<2x4xf64>
+// CHECK-NEXT:  }
+
+// Sites that are computed: the mask compares them with a count along the sites. A table
+// that is the same for all samples, and one per sample; joined, each lane has its own.
+func.func @computed_sites(%x : tensor<2x3xf64>, %v : tensor<2x2xf64>, %i : tensor<2xi32>, %j : tensor<2x2xi32>) -> (tensor<2x2x3xf64>, tensor<2x2xf64>, tensor<2x2x3xf64>, tensor<2x2xf64>, tensor<2x4x3xf64>, tensor<2x4xf64>) {
+  %a = bt.branches [%i] = [%v] amplitude %v : [tensor<2xi32>] [tensor<2x2xf64>] tensor<2x2xf64> -> !bt.branches<2 x 1>
+  %b = bt.branches [%j] = [%v] amplitude %v : [tensor<2x2xi32>] [tensor<2x2xf64>] tensor<2x2xf64> -> !bt.branches<2 x 1>
+  %c = bt.concat %a, %b : !bt.branches<2 x 1>, !bt.branches<2 x 1> -> !bt.branches<4 x 1>
+  %xp0, %mels0 = bt.connections %x, %a : (tensor<2x3xf64>, !bt.branches<2 x 1>) -> (tensor<2x2x3xf64>, tensor<2x2xf64>)
+  %xp1, %mels1 = bt.connections %x, %b : (tensor<2x3xf64>, !bt.branches<2 x 1>) -> (tensor<2x2x3xf64>, tensor<2x2xf64>)
+  %xp2, %mels2 = bt.connections %x, %c : (tensor<2x3xf64>, !bt.branches<4 x 1>) -> (tensor<2x4x3xf64>, tensor<2x4xf64>)
+  func.return %xp0, %mels0, %xp1, %mels1, %xp2, %mels2 : tensor<2x2x3xf64>, tensor<2x2xf64>, tensor<2x2x3xf64>, tensor<2x2xf64>, tensor<2x4x3xf64>, tensor<2x4xf64>
+}
+
+// CHECK-LABEL: func.func @computed_sites(%x: tensor<2x3xf64>, %v: tensor<2x2xf64>, %i: tensor<2xi32>, %j: tensor<2x2xi32>) -> (tensor<2x2x3xf64>, tensor<2x2xf64>, tensor<2x2x3xf64>, tensor<2x2xf64>, tensor<2x4x3xf64>, tensor<2x4xf64>) {
+// CHECK-NEXT:    %0 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xf64>) -> tensor<2x2x3xf64>
+// CHECK-NEXT:    %1 = stablehlo.iota dim = 1 : tensor<2x3xi32>
+// CHECK-NEXT:    %2 = stablehlo.broadcast_in_dim %i, dims = [0] : (tensor<2xi32>) -> tensor<2x3xi32>
+// CHECK-NEXT:    %3 = stablehlo.compare EQ, %1, %2 : (tensor<2x3xi32>, tensor<2x3xi32>) -> tensor<2x3xi1>
+// CHECK-NEXT:    %4 = stablehlo.broadcast_in_dim %3, dims = [1, 2] : (tensor<2x3xi1>) -> tensor<2x2x3xi1>
+// CHECK-NEXT:    %5 = stablehlo.broadcast_in_dim %v, dims = [0, 1] : (tensor<2x2xf64>) -> tensor<2x2x3xf64>
+// CHECK-NEXT:    %xp0 = stablehlo.select %4, %5, %0 : tensor<2x2x3xi1>, tensor<2x2x3xf64>
+// CHECK-NEXT:    %6 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xf64>) -> tensor<2x2x3xf64>
+// CHECK-NEXT:    %7 = stablehlo.iota dim = 2 : tensor<2x2x3xi32>
+// CHECK-NEXT:    %8 = stablehlo.broadcast_in_dim %j, dims = [0, 1] : (tensor<2x2xi32>) -> tensor<2x2x3xi32>
+// CHECK-NEXT:    %9 = stablehlo.compare EQ, %7, %8 : (tensor<2x2x3xi32>, tensor<2x2x3xi32>) -> tensor<2x2x3xi1>
+// CHECK-NEXT:    %10 = stablehlo.broadcast_in_dim %v, dims = [0, 1] : (tensor<2x2xf64>) -> tensor<2x2x3xf64>
+// CHECK-NEXT:    %xp1 = stablehlo.select %9, %10, %6 : tensor<2x2x3xi1>, tensor<2x2x3xf64>
+// CHECK-NEXT:    %11 = stablehlo.broadcast_in_dim %i, dims = [1] : (tensor<2xi32>) -> tensor<2x2xi32>
+// CHECK-NEXT:    %12 = stablehlo.concatenate %11, %j, dim = 1 : (tensor<2x2xi32>, tensor<2x2xi32>) -> tensor<2x4xi32>
+// CHECK-NEXT:    %13 = stablehlo.concatenate %v, %v, dim = 1 : (tensor<2x2xf64>, tensor<2x2xf64>) -> tensor<2x4xf64>
+// CHECK-NEXT:    %mels2 = stablehlo.concatenate %v, %v, dim = 1 : (tensor<2x2xf64>, tensor<2x2xf64>) -> tensor<2x4xf64>
+// CHECK-NEXT:    %14 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xf64>) -> tensor<2x4x3xf64>
+// CHECK-NEXT:    %15 = stablehlo.iota dim = 2 : tensor<2x4x3xi32>
+// CHECK-NEXT:    %16 = stablehlo.broadcast_in_dim %12, dims = [0, 1] : (tensor<2x4xi32>) -> tensor<2x4x3xi32>
+// CHECK-NEXT:    %17 = stablehlo.compare EQ, %15, %16 : (tensor<2x4x3xi32>, tensor<2x4x3xi32>) -> tensor<2x4x3xi1>
+// CHECK-NEXT:    %18 = stablehlo.broadcast_in_dim %13, dims = [0, 1] : (tensor<2x4xf64>) -> tensor<2x4x3xf64>
+// CHECK-NEXT:    %xp2 = stablehlo.select %17, %18, %14 : tensor<2x4x3xi1>, tensor<2x4x3xf64>
+// CHECK-NEXT:    func.return %xp0, %v, %xp1, %v, %xp2, %mels2 : tensor<2x2x3xf64>, tensor<2x2xf64>, tensor<2x2x3xf64>, tensor<2x2xf64>, tensor<2x4x3xf64>, tensor<2x4xf64>
+// CHECK-NEXT:  }
+
+// Up to 64 Ki lanes x sites the mask is a constant; one site more, and it is computed.
+func.func @constant_mask(%x : tensor<1x32768xi8>, %v : tensor<f64>) -> tensor<1x2x32768xi8> {
+  %i = stablehlo.constant dense<[7, 5]> : tensor<2xi32>
+  %b = bt.branches [%i] = [%v] amplitude %v : [tensor<2xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 1>
+  %xp, %mels = bt.connections %x, %b : (tensor<1x32768xi8>, !bt.branches<2 x 1>) -> (tensor<1x2x32768xi8>, tensor<1x2xf64>)
+  func.return %xp : tensor<1x2x32768xi8>
+}
+
+// CHECK-LABEL: func.func @constant_mask
+// CHECK-NOT:     stablehlo.iota
+// CHECK:         stablehlo.constant dense<{{.*}}> : tensor<2x32768xi1>
+// CHECK-NOT:     stablehlo.iota
+// CHECK:         func.return
+
+func.func @computed_mask(%x : tensor<1x32769xi8>, %v : tensor<f64>) -> tensor<1x2x32769xi8> {
+  %i = stablehlo.constant dense<[7, 5]> : tensor<2xi32>
+  %b = bt.branches [%i] = [%v] amplitude %v : [tensor<2xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 1>
+  %xp, %mels = bt.connections %x, %b : (tensor<1x32769xi8>, !bt.branches<2 x 1>) -> (tensor<1x2x32769xi8>, tensor<1x2xf64>)
+  func.return %xp : tensor<1x2x32769xi8>
+}
+
+// CHECK-LABEL: func.func @computed_mask(%x: tensor<1x32769xi8>, %v: tensor<f64>) -> tensor<1x2x32769xi8> {
+// CHECK-NEXT:    %i = stablehlo.constant dense<[7, 5]> : tensor<2xi32>
+// CHECK-NEXT:    %0 = stablehlo.convert %v : (tensor<f64>) -> tensor<i8>
+// CHECK-NEXT:    %1 = stablehlo.broadcast_in_dim %0, dims = [] : (tensor<i8>) -> tensor<1x2xi8>
+// CHECK-NEXT:    %2 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<1x32769xi8>) -> tensor<1x2x32769xi8>
+// CHECK-NEXT:    %3 = stablehlo.iota dim = 1 : tensor<2x32769xi32>
+// CHECK-NEXT:    %4 = stablehlo.broadcast_in_dim %i, dims = [0] : (tensor<2xi32>) -> tensor<2x32769xi32>
+// CHECK-NEXT:    %5 = stablehlo.compare EQ, %3, %4 : (tensor<2x32769xi32>, tensor<2x32769xi32>) -> tensor<2x32769xi1>
+// CHECK-NEXT:    %6 = stablehlo.broadcast_in_dim %5, dims = [1, 2] : (tensor<2x32769xi1>) -> tensor<1x2x32769xi1>
+// CHECK-NEXT:    %7 = stablehlo.broadcast_in_dim %1, dims = [0, 1] : (tensor<1x2xi8>) -> tensor<1x2x32769xi8>
+// CHECK-NEXT:    %xp = stablehlo.select %6, %7, %2 : tensor<1x2x32769xi1>, tensor<1x2x32769xi8>
+// CHECK-NEXT:    func.return %xp : tensor<1x2x32769xi8>
+// CHECK-NEXT:  }
+
+// A write that is no site in every lane costs nothing.
+func.func @nowhere(%x : tensor<2x3xf64>, %v : tensor<f64>) -> tensor<2x2x3xf64> {
+  %i = stablehlo.constant dense<[-1, -1]> : tensor<2xi32>
+  %b = bt.branches [%i] = [%v] amplitude %v : [tensor<2xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 1>
+  %xp, %mels = bt.connections %x, %b : (tensor<2x3xf64>, !bt.branches<2 x 1>) -> (tensor<2x2x3xf64>, tensor<2x2xf64>)
+  func.return %xp : tensor<2x2x3xf64>
+}
+
+// CHECK-LABEL: func.func @nowhere(%x: tensor<2x3xf64>, %v: tensor<f64>) -> tensor<2x2x3xf64> {
+// CHECK-NEXT:    %xp = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xf64>) -> tensor<2x2x3xf64>
+// CHECK-NEXT:    func.return %xp : tensor<2x2x3xf64>
+// CHECK-NEXT:  }
+
+// No lanes, of no terms and of a term without rows.
+func.func @no_lanes(%x : tensor<2x3xf64>, %v : tensor<f64>) -> (tensor<2x0x3xf64>, tensor<2x0xf64>, tensor<2x0x3xf64>, tensor<2x0xf64>) {
+  %none = bt.concat : -> !bt.branches<0 x 0>
+  %i = stablehlo.constant dense<> : tensor<0xi32>
+  %empty = bt.branches [%i] = [%v] amplitude %v : [tensor<0xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<0 x 1>
+  %b = bt.interleave %empty, %empty : !bt.branches<0 x 1>, !bt.branches<0 x 1> -> !bt.branches<0 x 1>
+  %xp0, %mels0 = bt.connections %x, %none : (tensor<2x3xf64>, !bt.branches<0 x 0>) -> (tensor<2x0x3xf64>, tensor<2x0xf64>)
+  %xp1, %mels1 = bt.connections %x, %b : (tensor<2x3xf64>, !bt.branches<0 x 1>) -> (tensor<2x0x3xf64>, tensor<2x0xf64>)
+  func.return %xp0, %mels0, %xp1, %mels1 : tensor<2x0x3xf64>, tensor<2x0xf64>, tensor<2x0x3xf64>, tensor<2x0xf64>
+}
+
+// CHECK-LABEL: func.func @no_lanes(%x: tensor<2x3xf64>, %v: tensor<f64>) -> (tensor<2x0x3xf64>, tensor<2x0xf64>, tensor<2x0x3xf64>, tensor<2x0xf64>) {
+// CHECK-NEXT:    %0 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:    %mels0 = stablehlo.broadcast_in_dim %0, dims = [] : (tensor<f64>) -> tensor<2x0xf64>
+// CHECK-NEXT:    %xp0 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xf64>) -> tensor<2x0x3xf64>
+// CHECK-NEXT:    %1 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:    %mels1 = stablehlo.broadcast_in_dim %1, dims = [] : (tensor<f64>) -> tensor<2x0xf64>
+// CHECK-NEXT:    %xp1 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xf64>) -> tensor<2x0x3xf64>
+// CHECK-NEXT:    func.return %xp0, %mels0, %xp1, %mels1 : tensor<2x0x3xf64>, tensor<2x0xf64>, tensor<2x0x3xf64>, tensor<2x0xf64>
+// CHECK-NEXT:  }
+
+// -----
+
+// Sizes and types must be known.
+func.func @batch(%x : tensor<?x3xi8>, %v : tensor<f64>) -> tensor<?x3xf64> {
+  %b = bt.broadcast %v dims = [] : tensor<f64> -> tensor<?x3xf64>
+  func.return %b : tensor<?x3xf64>
+}
+
+// CHECK: convert-bt-to-stablehlo: the batch size or the state type is not bound; run bt-specialize first
+
+// -----
+
+func.func @state(%x : tensor<2x3x!bt.state>) -> tensor<2x3x!bt.state> {
+  func.return %x : tensor<2x3x!bt.state>
+}
+
+// CHECK: convert-bt-to-stablehlo: the batch size or the state type is not bound; run bt-specialize first
+
+// -----
+
+// Branches that come from elsewhere have no writes to look at.
+func.func @argument(%x : tensor<2x3xi8>, %b : !bt.branches<2 x 1>) -> tensor<2x2x3xi8> {
+  %xp, %mels = bt.connections %x, %b : (tensor<2x3xi8>, !bt.branches<2 x 1>) -> (tensor<2x2x3xi8>, tensor<2x2xf64>)
+  func.return %xp : tensor<2x2x3xi8>
+}
+
+// CHECK: convert-bt-to-stablehlo: branches must come from bt.branches, bt.concat or bt.interleave in the same function
+
+// -----
+
+// Branches that go elsewhere cannot be lowered.
+func.func @returned(%v : tensor<f64>) -> !bt.branches<4 x 0> {
+  %a = bt.branches [] = [] amplitude %v : [] [] tensor<f64> -> !bt.branches<2 x 0>
+  %b = bt.concat %a, %a : !bt.branches<2 x 0>, !bt.branches<2 x 0> -> !bt.branches<4 x 0>
+  func.return %b : !bt.branches<4 x 0>
+}
+
+// CHECK: convert-bt-to-stablehlo: cannot lower bt.branches, bt.concat
