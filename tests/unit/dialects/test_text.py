@@ -228,7 +228,7 @@ def test_decimal_literals_are_numbers() -> None:
 
 
 def test_an_error_names_the_file() -> None:
-    with pytest.raises(ParseError, match=r"ops/hop\.mlir:1:1"):
+    with pytest.raises(ParseError, match=r"ops/hop\.mlir:1:9"):
         parse_module("nonsense", "ops/hop.mlir")
 
 

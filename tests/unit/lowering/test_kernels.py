@@ -5,9 +5,11 @@ Random small operators run on all of their configurations, compiled and interpre
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jax
+import jax.extend.backend
 import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
@@ -15,18 +17,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax.interpreters import mlir
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import Float32Type, Float64Type, ModuleOp
 
 from dialects.interpreters import sym as reference
+from dialects.stablehlo import dense
 from dialects.text import parse_module, print_module
 from lowering.bt_specialize import STATE_TYPES
-from symir.compiler.pipeline import lower_to_bt, lower_to_stablehlo
+from symir.compiler.pipeline import (
+    KERNEL_PIPELINE,
+    OPERATOR_PIPELINE,
+    lower_to_bt,
+    lower_to_stablehlo,
+)
 from symir.ir import SymbolicOperatorIR
 from symir.runtime.kernel import Kernel
 from symir.runtime.primitive import connections
 from tests.unit.lowering.programs import Program, programs
+from tests.unit.lowering.test_meaning import BEFORE_GUARD
 
 Array = npt.NDArray[Any]
+
+REAL = {"f32": Float32Type(), "f64": Float64Type()}
 
 run_kernel = jax.jit(connections, static_argnums=2)
 
@@ -59,6 +70,16 @@ def assert_compiled_is_interpreted(module: ModuleOp, x: Array) -> None:
     np.testing.assert_allclose(
         elements, expected_elements, rtol=1e-12 if double else 1e-6
     )
+
+
+def run_text(text: str, *inputs: Array) -> list[Array]:
+    """Compile the text of a kernel named @main, and run it."""
+    backend = jax.extend.backend.get_backend("cpu")
+    device = backend.devices()[0]
+    executable = backend.compile_and_load(text, (device,))
+    with jax.enable_x64(True):
+        buffers = [jax.device_put(value, device) for value in inputs]
+        return [np.asarray(result) for result in executable.execute(buffers)]
 
 
 def accept(text: str) -> None:
@@ -122,3 +143,127 @@ def test_constant_masks_and_computed_ones_agree_with_the_reference(sites: int) -
     assert ("stablehlo.iota" in kernel) == (100 * sites > 64 * 1024)
     x = rng.integers(0, 3, (2, sites)).astype(np.int8)
     assert_compiled_is_interpreted(module, x)
+
+
+# ---- sites that are computed, at the level of branch tensors ----
+
+
+SITES = """
+func.func public @main(%x: tensor<?x3x!bt.state>, %i: tensor<{i}xi32>, %j: tensor<{j}xi32>, %v: tensor<?x4xf64>, %p: tensor<?x4xi1>) -> (tensor<?x{lanes}x3x!bt.state>, tensor<?x{lanes}xf64>) {{
+  %b = bt.branches [%i, %j] = [%v, %v] amplitude %v valid %p : [tensor<{i}xi32>, tensor<{j}xi32>] [tensor<?x4xf64>, tensor<?x4xf64>] tensor<?x4xf64>, tensor<?x4xi1> -> !bt.branches<4 x 2>
+  %c = bt.branches [%j] = [%v] amplitude %v : [tensor<{j}xi32>] [tensor<?x4xf64>] tensor<?x4xf64> -> !bt.branches<4 x 1>
+  %both = bt.{join} %b, %c : !bt.branches<4 x 2>, !bt.branches<4 x 1> -> !bt.branches<8 x 2>
+  %xp, %mels = bt.connections %x, %both : (tensor<?x3x!bt.state>, !bt.branches<8 x 2>) -> (tensor<?x8x3x!bt.state>, tensor<?x8xf64>)
+  func.return %xp, %mels : tensor<?x8x3x!bt.state>, tensor<?x8xf64>
+}}
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize("join", ["concat", "interleave"])
+@pytest.mark.parametrize("per_sample", [(), ("i",), ("j",), ("i", "j")])
+def test_tables_of_sites_may_be_arguments(
+    per_sample: tuple[str, ...], join: str
+) -> None:
+    rng = np.random.default_rng(3)
+    batch = 5
+    sites = {
+        # -1 is no site: that write does nothing
+        name: rng.integers(-1, 3, (batch, 4) if name in per_sample else (4,), np.int32)
+        for name in "ij"
+    }
+    x = rng.integers(0, 5, (batch, 3)).astype(np.int8)
+    v = rng.integers(5, 9, (batch, 4)).astype(np.float64)
+    p = rng.random((batch, 4)) < 0.7
+
+    shapes = {n: "?x4" if n in per_sample else "4" for n in "ij"}
+    module = parse_module(SITES.format(**shapes, join=join, lanes=8))
+    kernel = print_module(lower_to_stablehlo(module, batch, "i8"))
+    accept(kernel)
+    states, elements = run_text(kernel, x, sites["i"], sites["j"], v, p)
+
+    expected = np.repeat(x[:, None, :], 8, axis=1)
+    amplitudes = np.zeros((batch, 8))
+    for sample, row in np.ndindex(batch, 4):
+        tables = {n: np.broadcast_to(sites[n], (batch, 4))[sample, row] for n in "ij"}
+        first, second = (row, 4 + row) if join == "concat" else (2 * row, 2 * row + 1)
+        if p[sample, row]:
+            write(expected[sample, first], tables["i"], v[sample, row])
+            write(expected[sample, first], tables["j"], v[sample, row])
+            amplitudes[sample, first] = v[sample, row]
+        write(expected[sample, second], tables["j"], v[sample, row])
+        amplitudes[sample, second] = v[sample, row]
+    np.testing.assert_array_equal(states, expected)
+    np.testing.assert_array_equal(elements, amplitudes)
+
+
+def write(config: Array, site: int, value: float) -> None:
+    if site >= 0:
+        config[site] = value
+
+
+# ---- what is allowed, to the last bit ----
+
+
+MEMBERSHIP = """
+sym.operator @o() space #sym.space<2 x {space}> element {real} {{
+  sym.term @t over #sym.rows<{rows}> data [#sym.column<"v", {values}>] {{
+  ^bb0(%x: !sym.config, %i: !sym.site, %v: tensor<{real}>):
+    %n = sym.read %x[%i] : tensor<{real}>
+    %zero = stablehlo.subtract %n, %n : tensor<{real}>
+    %w = stablehlo.add %zero, %v : tensor<{real}>
+    %y = sym.write %x[%i], %w : tensor<{real}>
+    sym.emit %y, %v : tensor<{real}>
+  }}
+}}
+"""
+
+
+@pytest.mark.parametrize("real", ["f32", "f64"])
+@pytest.mark.parametrize(
+    "space",
+    [
+        "[-1, 1]",
+        "[0, 1, 2, 3, 4]",
+        "[-4, -2, 0, 2, 4]",
+        "[-1, -0.5, 0, 0.5, 1]",
+        "[0.1, 0.2, 0.3, 0.4, 0.5]",
+        "[0, 1, 2, 4, 7]",
+        "[100000.25, 100000.5, 100000.75, 100001, 100001.25]",
+        "[0, 1, 2, 3, 4, 5], [-1, 1]",
+        "[0, 3, 6, 9, 12], [0.5, 1, 1.5]",
+    ],
+)
+def test_a_value_near_an_allowed_one_is_not_allowed(space: str, real: str) -> None:
+    dtype = np.dtype(f"float{real[1:]}")
+    lists = [
+        np.fromstring(part.strip(" []"), dtype, sep=",") for part in space.split("], [")
+    ]
+    states = np.unique(np.concatenate(lists))
+    near = [
+        *states,
+        *np.nextafter(states, dtype.type(np.inf)),
+        *np.nextafter(states, dtype.type(-np.inf)),
+        *(states[1:] + states[:-1]) / 2,
+        *(-0.0, 1e-17, -1e-17, 1e30, -1e30, 1e-40),
+    ]
+    values = np.array(near * 2, dtype)
+    rows = [[site] for site in (0, 1) for _ in near]
+    text = MEMBERSHIP.format(
+        space=space,
+        real=real,
+        rows=", ".join(map(str, rows)),
+        values=dense(values, REAL[real]),
+    )
+    x = np.array([[lists[0][0], lists[-1][0]]], dtype)
+    assert_compiled_is_interpreted(parse_module(text), x)
+
+
+# ---- the pipelines ----
+
+
+def test_the_pipelines_are_those_that_are_tested_pass_by_pass() -> None:
+    before = ",".join([*BEFORE_GUARD, "sym-guard-space", "convert-sym-to-bt"])
+    assert OPERATOR_PIPELINE.startswith(before)
+    lit = Path(__file__).parents[2] / "lit" / "lowering" / "pipeline.mlir"
+    kernel = KERNEL_PIPELINE.format(batch=5, state="i8")
+    assert f'-p "{OPERATOR_PIPELINE},{kernel}" |' in lit.read_text()

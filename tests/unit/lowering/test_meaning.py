@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr
 from xdsl.interpreter import Interpreter, PythonValues, impl, register_impls
 from xdsl.passes import PassPipeline
 from xdsl.transforms import get_all_passes as get_all_xdsl_passes
@@ -95,6 +95,35 @@ def test_normal_form_is_reached_and_stays(program: Program) -> None:
                 assert normal_form_error(term) is None
     # What the greedy driver leaves behind is dead, and more of it goes each time
     assert print_module(run(again, "dce")) == print_module(run(module, "dce"))
+
+
+def test_equal_emissions_are_two_branches() -> None:
+    module = parse_module("""
+sym.operator @o() space #sym.space<1 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0], [0]> {
+  ^bb0(%x: !sym.config, %i: !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %y = sym.write %x[%i], %one : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+  }
+}
+""")
+    states = np.array([[0]], np.int8)
+    _, elements = connections(run(module, ",".join(BEFORE_GUARD)), states)
+    assert elements.tolist() == [[1.0] * 4]
+
+
+@given(programs(ELEMENTS))
+def test_every_op_keeps_a_place_in_the_source(program: Program) -> None:
+    module = program.module()
+    place = FileLineColLoc(StringAttr("operator.py"), IntAttr(7), IntAttr(3))
+    for op in module.walk():
+        op.location = place
+    pipeline = ",".join([*BEFORE_GUARD, "sym-guard-space", "convert-sym-to-bt"])
+    for op in run(module, pipeline).walk():
+        # A return has no counterpart, and shows nothing that could go wrong
+        assert op.location == place or op.name == "func.return"
 
 
 # ---- the guard; x is of floats: an integer hides that a value left the space ----
