@@ -1,8 +1,8 @@
 """Connected states: symir against NetKet's own operators and nkDSL.
 
-`python -m benchmarks.get_conn` prints a table of ratios; `--json FILE` writes all figures.
-Before anything is timed, the outputs are compared: for each sample the matrix elements
-that lead to one x' are added up, and the sums must agree.
+`python -m benchmarks.get_conn` prints a table of ratios; `--json FILE` writes all
+figures. Before anything is timed, the outputs are compared: for each sample the matrix
+elements that lead to one x' are added up, and the sums must agree.
 """
 
 from __future__ import annotations
@@ -228,13 +228,11 @@ def _table(rows: list[dict[str, Any]]) -> str:
         "| model | peer | symir ms | peer ms | lanes | faster | faster per lane |",
         "|---|---|---|---|---|---|---|",
     ]
-    lines += [
+    line = (
         "| {model} | {peer} | {symir_ms:.3f} | {peer_ms:.3f} | "
-        "{symir_lanes} / {peer_lanes} | {speedup:.2f}x | {speedup_per_lane:.2f}x |".format(
-            **row
-        )
-        for row in rows
-    ]
+        "{symir_lanes} / {peer_lanes} | {speedup:.2f}x | {speedup_per_lane:.2f}x |"
+    )
+    lines += [line.format(**row) for row in rows]
     return "\n".join(lines)
 
 
@@ -250,7 +248,8 @@ def main() -> None:
 
     setting = environment()
     print(", ".join(f"{key} {value}" for key, value in setting.items()))
-    print(f"\nget_conn_padded, {BATCH} int8 samples, median of {arguments.rounds} rounds")
+    rounds = arguments.rounds
+    print(f"\nget_conn_padded, {BATCH} int8 samples, median of {rounds} rounds")
     rows = []
     for model in models(arguments.length):
         print(f"measuring {model.name} ...", file=sys.stderr)

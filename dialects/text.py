@@ -1,11 +1,13 @@
 """Reading and writing the text of every level: one parser, one printer for all tools.
 
 xDSL 0.73 reads a hexadecimal float inside of `dense<..>` as an integer, and JAX writes
-the -inf of a max-reduction that way: `Parser` here reads it as the bits that it is.
+the -inf of a max-reduction that way: `Parser` here reads it as the bits that it is. Its
+lexer mends two defects of string literals.
 """
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from io import StringIO
 from math import prod
@@ -22,11 +24,12 @@ from xdsl.dialects.builtin import (
     ModuleOp,
 )
 from xdsl.dialects.func import Func
-from xdsl.ir import Operation
-from xdsl.parser import AttrParser
+from xdsl.ir import Attribute, Operation
+from xdsl.parser import AttrParser, ParserState
 from xdsl.parser import Parser as XdslParser
 from xdsl.printer import Printer as XdslPrinter
-from xdsl.utils.lexer import Span
+from xdsl.utils.lexer import Input, Span, Token
+from xdsl.utils.mlir_lexer import MLIRLexer, MLIRTokenKind, StringLiteral
 
 
 def _float_from_bits(parser: AttrParser, bits: int, kind: AnyFloat, at: Span) -> float:
@@ -61,10 +64,49 @@ class _TensorLiteralElement(AttrParser._TensorLiteralElement):  # pyright: ignor
         return super().to_type(parser, type)
 
 
+class _Lexer(MLIRLexer):
+    """xDSL's lexer with two defects of string literals mended.
+
+    One that is not closed fails at once; xDSL's pattern takes exponential time to find
+    out. One that is not ASCII is a string like any other, where xDSL makes it bytes.
+    """
+
+    _unescaped_characters_regex = re.compile(
+        r'"(?:[^"\\\n\v\f]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*"'
+    )
+
+    def _lex_string_literal(self, start_pos: int) -> Token[MLIRTokenKind]:
+        token = super()._lex_string_literal(start_pos)
+        if token.kind is not MLIRTokenKind.BYTES_LIT:
+            return token
+        try:
+            cast(StringLiteral, token.span).bytes_contents.decode()
+        except UnicodeDecodeError:
+            return token
+        return Token(MLIRTokenKind.STRING_LIT, token.span)
+
+
 class Parser(XdslParser):
-    """xDSL's parser with hexadecimal floats read as bit patterns."""
+    """xDSL's parser with hexadecimal floats and string literals mended."""
 
     _TensorLiteralElement = _TensorLiteralElement
+
+    def __init__(self, ctx: Context, input: str, name: str = "<unknown>"):
+        # An empty text first: the mended lexer must be the one that sees the input
+        super().__init__(ctx, "", name)
+        self._parser_state = ParserState(_Lexer(Input(input, name)))
+
+    def _parse_dialect_type_or_attribute_body(
+        self, attr_name: str, *arguments: Any, **options: Any
+    ) -> Attribute:
+        start = self.pos
+        try:
+            return super()._parse_dialect_type_or_attribute_body(
+                attr_name, *arguments, **options
+            )
+        except ValueError:
+            # xDSL counts the parameters of an attribute by a strict zip
+            self.raise_error(f"not the parameters of {attr_name}", start, self.pos)
 
     def parse_dense_int_or_fp_elements_attr(
         self, type: Any

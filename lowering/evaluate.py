@@ -78,10 +78,11 @@ def _convert(operand: Array, dtype: np.dtype[Any]) -> Array:
         operand = np.real(operand)
     if operand.dtype.kind != "f" or dtype.kind not in "iu":
         return operand.astype(dtype)
-    limits = np.iinfo(dtype)
-    above, below = operand >= limits.max, operand <= limits.min
+    largest, smallest = np.iinfo(dtype).max, np.iinfo(dtype).min
+    above, below = operand >= largest, operand <= smallest
     inside = np.where(above | below | np.isnan(operand), 0, operand).astype(dtype)
-    return np.select([above, below], [limits.max, limits.min], inside)
+    saturated = np.where(above, dtype.type(largest), dtype.type(smallest))
+    return np.where(above | below, saturated, inside)
 
 
 _EXACT: dict[type[Operation], Callable[..., Any]] = {

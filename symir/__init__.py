@@ -39,7 +39,9 @@ from symir.language import (  # noqa: E402
     Expr,
     Predicate,
     Update,
+    abs_,
     emitted,
+    false,
     identity,
     row,
     shift,
@@ -47,6 +49,7 @@ from symir.language import (  # noqa: E402
     sqrt,
     swap,
     symbol,
+    true,
     write,
 )
 from symir.operator import SymbolicOperator  # noqa: E402
@@ -66,8 +69,10 @@ __all__ = [
     "SymbolicOperatorIR",
     "SymirError",
     "Update",
+    "abs_",
     "as_space",
     "emitted",
+    "false",
     "fock",
     "identity",
     "lower_to_bt",
@@ -81,5 +86,6 @@ __all__ = [
     "sqrt",
     "swap",
     "symbol",
+    "true",
     "write",
 ]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from functools import cached_property
 from typing import Any, cast
 
@@ -18,10 +17,8 @@ from xdsl.dialects.builtin import (
     UnknownLoc,
 )
 from xdsl.ir import Attribute, Operation
-from xdsl.parser import ParserState
 from xdsl.utils.exceptions import ParseError
-from xdsl.utils.lexer import Input, Location, Token
-from xdsl.utils.mlir_lexer import MLIRLexer, MLIRTokenKind, StringLiteral
+from xdsl.utils.lexer import Location
 
 from dialects import stablehlo, sym, text
 from symir.errors import DefinitionError, SourceLocation
@@ -181,34 +178,8 @@ class SymbolicOperatorIR:
 # region Parsing
 
 
-class _Lexer(MLIRLexer):
-    """xDSL's lexer with two defects of string literals mended.
-
-    One that is not closed fails at once; xDSL's pattern takes exponential time to find
-    out. One that is not ASCII is a string like any other, where xDSL makes it bytes.
-    """
-
-    _unescaped_characters_regex = re.compile(
-        r'"(?:[^"\\\n\v\f]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*"'
-    )
-
-    def _lex_string_literal(self, start_pos: int) -> Token[MLIRTokenKind]:
-        token = super()._lex_string_literal(start_pos)
-        if token.kind is not MLIRTokenKind.BYTES_LIT:
-            return token
-        try:
-            cast(StringLiteral, token.span).bytes_contents.decode()
-        except UnicodeDecodeError:
-            return token
-        return Token(MLIRTokenKind.STRING_LIT, token.span)
-
-
 class _LocatingParser(text.Parser):
     """A parser that notes in every op the line it was read from."""
-
-    def __init__(self, source: str, file: str):
-        super().__init__(text.context(), "", file)
-        self._parser_state = ParserState(_Lexer(Input(source, file)))
 
     def parse_operation(self) -> Operation:
         place = self.place
@@ -227,7 +198,7 @@ class _LocatingParser(text.Parser):
 
 def _parse(source: str, file: str) -> ModuleOp:
     try:
-        parser = _LocatingParser(source, file)
+        parser = _LocatingParser(text.context(), source, file)
     except ParseError as error:
         raise _malformed(error.msg, source, error.span.get_location()) from error
     try:
@@ -260,9 +231,9 @@ def _verify(module: ModuleOp) -> None:
 
 def _invalid(module: ModuleOp, error: Exception) -> DefinitionError:
     """Return the error for a module that does not verify, at the op to blame."""
-    culprit = next(
-        (op for op in module.walk(reverse=True) if not _is_valid(op)), module
-    )
+    # A verifier looks inside first.
+    ops = module.walk(region_first=True)
+    culprit = next((op for op in ops if not _is_valid(op)), module)
     names: dict[type[Operation], str] = {}
     parent: Operation | None = culprit
     while parent is not None:
@@ -297,7 +268,8 @@ def _only_operator(module: ModuleOp) -> sym.OperatorOp:
     ops = list(module.ops)
     if len(ops) == 1 and isinstance(ops[0], sym.OperatorOp):
         return ops[0]
-    blamed = next((op for op in ops if not isinstance(op, sym.OperatorOp)), module)
+    others = [op for op in ops if not isinstance(op, sym.OperatorOp)]
+    blamed = (*others, *ops[1:], module)[0]
     raise Mistake.NOT_ONE_OPERATOR.error(
         "an operator is one sym.operator and nothing beside it",
         location=_source_location(blamed),

@@ -7,8 +7,6 @@ from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from symir.compiler.artifact import SymbolicCompiledArtifact
 from symir.compiler.pipeline import lower_to_bt, run_pipeline
 from symir.errors import CompilationError
@@ -17,6 +15,10 @@ from symir.ir import SymbolicOperatorIR
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
     from symir.runtime.operator import CompiledOperator
+
+
+_ITEMSIZE = {"f": 4, "c": 8}
+"""The bytes of a real and a complex number where JAX is set to 32 bits."""
 
 
 class SymbolicCompiler:
@@ -92,7 +94,7 @@ def _in_supported_precision(operator: SymbolicOperator) -> SymbolicOperatorIR:
     """
     ir = operator.to_ir()
     x64_enabled = _runtime(operator).x64_enabled
-    if x64_enabled() or operator.dtype in (np.float32, np.complex64):
+    if x64_enabled() or operator.dtype.itemsize == _ITEMSIZE[operator.dtype.kind]:
         return ir
     if not operator.dtype_is_default:
         raise CompilationError(

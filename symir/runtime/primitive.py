@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from functools import partial
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -63,7 +64,7 @@ def _lowering(ctx, x, *parameters, kernel: Kernel):
     aval = ctx.avals_in[0]
     text = kernel.stablehlo(aval.shape[0], aval.dtype)
     module = ir.Module.parse(text, context=ctx.module_context.context)
-    (function,) = module.body.operations
+    (function,) = cast(Any, module.body.operations)
     results = function.type.results
     name = mlir.merge_mlir_modules(
         ctx.module_context.module,

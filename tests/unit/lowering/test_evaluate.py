@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import (
     Float64Type,
     IntegerType,
     ModuleOp,
+    Signedness,
     i1,
     i32,
 )
@@ -34,6 +35,11 @@ from lowering.evaluate import _EXACT, _ROUNDED, evaluate
 Array = npt.NDArray[Any]
 
 f32, f64, i8 = Float32Type(), Float64Type(), IntegerType(8)
+i64, ui8, ui64 = (
+    IntegerType(64),
+    IntegerType(8, Signedness.UNSIGNED),
+    IntegerType(64, Signedness.UNSIGNED),
+)
 c64, c128 = ComplexType(f32), ComplexType(f64)
 
 SMALLEST, LARGEST = np.iinfo(np.int32).min, np.iinfo(np.int32).max
@@ -173,7 +179,11 @@ def test_a_comparison_of_bits_is_not_known() -> None:
 
 @pytest.mark.parametrize(
     ("source", "target"),
-    [*itertools.product(VALUES, (i1, i8, i32, f32, f64)), (f64, c128), (c64, c128)],
+    [
+        *itertools.product(VALUES, (i1, i8, i32, f32, f64)),
+        *itertools.product((f32, f64), (ui8, i64, ui64)),
+        *((f64, c128), (c64, c128)),
+    ],
     ids=str,
 )
 def test_conversions(source: Attribute, target: Attribute) -> None:

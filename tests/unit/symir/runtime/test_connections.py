@@ -34,16 +34,14 @@ def assert_like_the_reference(
 @pytest.mark.parametrize("name", CONSTRUCTS)
 def test_all_configurations_of_a_small_space(name: str) -> None:
     operator = CONSTRUCTS[name](3)
-    with jax.enable_x64(True):
-        assert_like_the_reference(operator, operator.space.all_states())
+    assert_like_the_reference(operator, operator.space.all_states())
 
 
 @pytest.mark.parametrize("name", CONSTRUCTS)
 def test_random_batch_of_a_large_space(name: str) -> None:
     operator = CONSTRUCTS[name](11)
     x = operator.space.random_states(3, 0)
-    with jax.enable_x64(True):
-        assert_like_the_reference(operator, x)
+    assert_like_the_reference(operator, x)
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3), (2, 0, 3), (1, 2, 1)])
@@ -52,8 +50,7 @@ def test_shapes_and_dtypes(shape: tuple[int, ...], dtype: str) -> None:
     operator = UPDATES["several emissions"](4)
     count = int(np.prod(shape))
     x = operator.space.random_states(count, 0).reshape(*shape, 4).astype(dtype)
-    with jax.enable_x64(True):
-        assert_like_the_reference(operator, x)
+    assert_like_the_reference(operator, x)
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int32", "float32"])

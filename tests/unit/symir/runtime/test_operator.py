@@ -36,7 +36,7 @@ def test_what_it_is() -> None:
     assert compiled.is_hermitian is True
     assert compiled.parameters == {"h": 1.0}
     assert repr(compiled) == (
-        "CompiledOperator('tfim', dtype=float32, max_conn_size=8)"
+        "CompiledOperator('tfim', dtype=float64, max_conn_size=8)"
     )
 
 

@@ -1,4 +1,4 @@
-"""The commands run in a process of their own; in one with other tests JAX is set up."""
+"""JAX set up as NetKet does it: whether NetKet is imported first must not matter."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def x64() -> Generator[None]:
-    """Allow 64-bit types, as a process that starts with the command does."""
+    """Allow 64-bit types; tests that want 32 bits say so themselves."""
     with jax.enable_x64(True):
         yield
