@@ -9,11 +9,10 @@ Scalar mathematics is StableHLO on 0-d tensors.
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 from itertools import pairwise
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -23,12 +22,14 @@ from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
     Float32Type,
     Float64Type,
+    IntegerAttr,
     StringAttr,
     SymbolNameConstraint,
     TensorType,
     UnitAttr,
     i1,
     i32,
+    i64,
 )
 from xdsl.interfaces import HasCanonicalizationPatternsInterface
 from xdsl.ir import (
@@ -36,6 +37,7 @@ from xdsl.ir import (
     Block,
     Data,
     Dialect,
+    EnumAttribute,
     Operation,
     ParametrizedAttribute,
     Region,
@@ -44,8 +46,10 @@ from xdsl.ir import (
 )
 from xdsl.irdl import (
     AnyAttr,
+    AttrSizedOperandSegments,
     IRDLOperation,
     MessageConstraint,
+    VarConstraint,
     eq,
     irdl_attr_definition,
     irdl_op_definition,
@@ -57,6 +61,7 @@ from xdsl.irdl import (
     region_def,
     result_def,
     traits_def,
+    var_operand_def,
 )
 from xdsl.parser import AttrParser, Parser
 from xdsl.pattern_rewriter import RewritePattern
@@ -64,13 +69,14 @@ from xdsl.printer import Printer
 from xdsl.traits import (
     HasParent,
     IsolatedFromAbove,
+    IsTerminator,
     NoTerminator,
     Pure,
     SymbolOpInterface,
 )
 from xdsl.utils.exceptions import VerifyException
 
-from dialects.tables import LocalSpace, RowTable
+from dialects.tables import NO_SITE, BoolArray, IntArray, LocalSpace, RowTable, SiteSets
 
 # region Types and attributes
 
@@ -90,6 +96,13 @@ class SiteType(ParametrizedAttribute, TypeAttribute):
     """A site of the lattice."""
 
     name = "sym.site"
+
+
+@irdl_attr_definition
+class SitesType(ParametrizedAttribute, TypeAttribute):
+    """A set of sites."""
+
+    name = "sym.sites"
 
 
 def _parse_number(parser: AttrParser) -> float:
@@ -197,9 +210,6 @@ class RowsAttr(Data[RowTable]):
                         parser.pos,
                     )
                 return RowTable(0, labels, b"")
-            table = _parse_table(parser)
-            if table is not None:
-                return table
             rows = parser.parse_comma_separated_list(
                 parser.Delimiter.NONE, lambda: _parse_row(parser)
             )
@@ -218,12 +228,7 @@ class RowsAttr(Data[RowTable]):
         table = self.data
         if not table.rows:
             return f"0 x {table.labels}"
-        # four rows are shown of an elided table
-        if elide_over is None or table.rows <= max(elide_over, 4):
-            return ", ".join(str(row) for row in table)
-        head, tail = table.array[:3].tolist(), table.array[-1:].tolist()
-        shown = [str(row) for row in head]
-        return ", ".join([*shown, f"... {table.rows - 4} more ...", str(tail[0])])
+        return _listed(table, elide_over)
 
     def verify(self) -> None:
         table = self.data
@@ -234,26 +239,18 @@ class RowsAttr(Data[RowTable]):
             )
 
 
-_TABLE = re.compile(r"(?:\s*+\[[\s\d,]*+\]\s*+,?+)++(?=\s*>)")
+def _listed(table: RowTable | SiteSets, elide_over: int | None) -> str:
+    """Return the rows as text; four are shown of a table that is elided."""
+    rows = table.array
+    if elide_over is None or table.rows <= max(elide_over, 4):
+        return ", ".join(_row_text(row) for row in rows)
+    shown = [_row_text(row) for row in rows[:3]]
+    hidden = f"... {table.rows - 4} more ..."
+    return ", ".join([*shown, hidden, _row_text(rows[-1])])
 
 
-def _parse_table(parser: AttrParser) -> RowTable | None:
-    """Parse a well-formed table at once; None leaves it to the parser of single rows.
-
-    Token by token, 10^5 rows take three seconds.
-    """
-    start = parser.pos
-    match = _TABLE.match(parser.lexer.input.content, start)
-    if match is None:
-        return None
-    try:
-        rows = np.array(json.loads(f"[{match[0]}]"))
-    except ValueError:
-        return None
-    if rows.ndim != 2 or not rows.size or rows.max() > np.iinfo(np.int32).max:
-        return None
-    parser._resume_from(match.end())  # pyright: ignore[reportPrivateUsage]
-    return RowTable.from_rows(rows)
+def _row_text(row: IntArray) -> str:
+    return str(row[row != NO_SITE].tolist())
 
 
 def _parse_row(parser: AttrParser) -> list[int]:
@@ -263,6 +260,46 @@ def _parse_row(parser: AttrParser) -> list[int]:
         parser.Delimiter.SQUARE,
         lambda: parser.parse_integer(allow_boolean=False, allow_negative=True),
     )
+
+
+@irdl_attr_definition
+class SetsAttr(Data[SiteSets]):
+    """One set of sites for each row of a term: `#sym.sets<[0, 1, 4], [1, 2]>`.
+
+    A printer that has an `elide_rows_over` attribute leaves out the middle of long ones.
+    """
+
+    name = "sym.sets"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> SiteSets:
+        with parser.in_angle_brackets():
+            sets = parser.parse_comma_separated_list(
+                parser.Delimiter.NONE, lambda: _parse_row(parser)
+            )
+        return SiteSets.from_sets(sets)
+
+    def print_parameter(self, printer: Printer) -> None:
+        elide_over = getattr(printer, "elide_rows_over", None)
+        with printer.in_angle_brackets():
+            printer.print_string(_listed(self.data, elide_over))
+
+
+class Reduction(StrEnum):
+    """How the values of a reduction are combined."""
+
+    SUM = "sum"
+    PROD = "prod"
+    ANY = "any"
+    ALL = "all"
+    PARITY = "parity"
+
+
+@irdl_attr_definition
+class ReductionAttr(EnumAttribute[Reduction]):
+    """How the values of a reduction are combined, such as `sum`."""
+
+    name = "sym.reduction"
 
 
 @irdl_attr_definition
@@ -520,8 +557,8 @@ def _print_parameter(
 class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
     """A part of an operator: the rows it iterates over, and what each row emits.
 
-    The block arguments are the source configuration x, one site per label, and one
-    scalar per data column.
+    The block arguments are the source configuration x, one site per label, one scalar
+    per data column, and one set of sites per site set.
 
     ```mlir
     sym.term @flip over #sym.rows<[0], [1], [2]> {
@@ -536,12 +573,13 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
     sym_name = prop_def(SymbolNameConstraint())
     rows = prop_def(RowsAttr)
     columns = opt_prop_def(ArrayAttr[ColumnAttr])
+    sets = opt_prop_def(ArrayAttr[SetsAttr])
     body = region_def("single_block")
 
     traits = traits_def(HasParent(OperatorOp), NoTerminator(), SymbolOpInterface())
 
     assembly_format = (
-        "$sym_name `over` qualified($rows) (`data` $columns^)? "
+        "$sym_name `over` qualified($rows) (`data` $columns^)? (`sets` $sets^)? "
         "attr-dict-with-keyword $body"
     )
 
@@ -551,12 +589,14 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
         rows: RowsAttr,
         body: Region | Block,
         columns: Sequence[ColumnAttr] = (),
+        sets: Sequence[SetsAttr] = (),
     ):
         super().__init__(
             properties={
                 "sym_name": StringAttr(name),
                 "rows": rows,
                 "columns": ArrayAttr(columns) if columns else None,
+                "sets": ArrayAttr(sets) if sets else None,
             },
             regions=[body if isinstance(body, Region) else Region(body)],
         )
@@ -575,6 +615,11 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
     def data_columns(self) -> tuple[ColumnAttr, ...]:
         """The data columns, possibly none."""
         return self.columns.data if self.columns is not None else ()
+
+    @property
+    def site_sets(self) -> tuple[SetsAttr, ...]:
+        """The site sets, possibly none."""
+        return self.sets.data if self.sets is not None else ()
 
     @property
     def emissions(self) -> tuple[EmitOp, ...]:
@@ -607,6 +652,13 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
                 )
             kind = cast(TypeAttribute, column.values.get_element_type())
             expected.append(TensorType(kind, []))
+        for k, sets in enumerate(self.site_sets):
+            if sets.data.rows != rows.rows:
+                raise VerifyException(
+                    f"site set {k} of term @{name} has {sets.data.rows} entries, "
+                    f"expected one for each of {rows.rows} rows"
+                )
+            expected.append(SitesType())
         found = [argument.type for argument in self.body.block.args]
         if found != expected:
             raise VerifyException(
@@ -617,20 +669,29 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
 
     def _verify_rows(self, space: LocalSpace) -> None:
         table = self.rows.data.array
-        outside = (table < 0) | (table >= space.sites)
-        if outside.any():
-            row = int(np.argmax(outside.any(axis=1)))
-            raise VerifyException(
-                f"row {row} of term @{self.sym_name.data} is {table[row].tolist()}, "
-                f"but the lattice has sites 0 to {space.sites - 1}"
-            )
+        self._verify_sites("row", table, (table < 0) | (table >= space.sites), space)
+        for sets in self.site_sets:
+            table = sets.data.array
+            outside = (table < NO_SITE) | (table >= space.sites)
+            self._verify_sites("the site set of row", table, outside, space)
+
+    def _verify_sites(
+        self, what: str, table: IntArray, outside: BoolArray, space: LocalSpace
+    ) -> None:
+        if not outside.any():
+            return
+        row = int(np.argmax(outside.any(axis=1)))
+        raise VerifyException(
+            f"{what} {row} of term @{self.sym_name.data} is {table[row].tolist()}, "
+            f"but the lattice has sites 0 to {space.sites - 1}"
+        )
 
     def _verify_scalars(self, element: Attribute) -> None:
         types = (i1, i32, real_type(element), element)
         allowed = {TensorType(cast(TypeAttribute, kind), []) for kind in types}
-        for column, argument in zip(
-            self.data_columns, self.body.block.args[1 + len(self.sites) :], strict=True
-        ):
+        first = 1 + len(self.sites)
+        arguments = self.body.block.args[first : first + len(self.data_columns)]
+        for column, argument in zip(self.data_columns, arguments, strict=True):
             if argument.type not in allowed:
                 raise VerifyException(
                     f'data "{column.label.data}" of term @{self.sym_name.data} is '
@@ -906,6 +967,304 @@ class SelectOp(SymPureOp, HasCanonicalizationPatternsInterface):
         return (FoldSelect(),)
 
 
+
+@irdl_op_definition
+class ShiftModOp(SymPureOp):
+    """The configuration c with c[i] moved d places on among the allowed values, cyclically.
+
+    Undefined where c[i] is not an allowed value.
+
+    ```mlir
+    %e = sym.shift_mod %c[%i] by %d : tensor<f64>
+    ```
+    """
+
+    name = "sym.shift_mod"
+
+    config = operand_def(ConfigType())
+    site = operand_def(SiteType())
+    amount = operand_def(SCALAR)
+    result = result_def(ConfigType())
+
+    assembly_format = "$config `[` $site `]` `by` $amount attr-dict `:` type($amount)"
+
+    def __init__(self, config: SSAValue, site: SSAValue, amount: SSAValue):
+        super().__init__(operands=[config, site, amount], result_types=[ConfigType()])
+
+    def verify_(self) -> None:
+        _verify_local_value(self, self.amount.type)
+
+
+@irdl_op_definition
+class AffineOp(SymPureOp):
+    """The configuration c with c[i] = a c[i] + b.
+
+    ```mlir
+    %e = sym.affine %c[%i] scale %a bias %b : tensor<f64>
+    ```
+    """
+
+    name = "sym.affine"
+
+    T: ClassVar = VarConstraint("T", SCALAR)
+
+    config = operand_def(ConfigType())
+    site = operand_def(SiteType())
+    scale = operand_def(T)
+    bias = operand_def(T)
+    result = result_def(ConfigType())
+
+    assembly_format = (
+        "$config `[` $site `]` `scale` $scale `bias` $bias attr-dict `:` type($scale)"
+    )
+
+    def __init__(
+        self, config: SSAValue, site: SSAValue, scale: SSAValue, bias: SSAValue
+    ):
+        super().__init__(
+            operands=[config, site, scale, bias], result_types=[ConfigType()]
+        )
+
+    def verify_(self) -> None:
+        _verify_local_value(self, self.scale.type)
+
+
+@irdl_op_definition
+class PermuteOp(SymPureOp):
+    """The configuration d with d[s_k] = c[s_(k+1)], the last taking the first's value.
+
+    ```mlir
+    %d = sym.permute %c[%i, %j, %k]
+    ```
+    """
+
+    name = "sym.permute"
+
+    config = operand_def(ConfigType())
+    sites = var_operand_def(SiteType())
+    result = result_def(ConfigType())
+
+    assembly_format = "$config `[` $sites `]` attr-dict"
+
+    def __init__(self, config: SSAValue, sites: Sequence[SSAValue]):
+        super().__init__(operands=[config, sites], result_types=[ConfigType()])
+
+    def verify_(self) -> None:
+        if len(self.sites) < 2:
+            raise VerifyException("'sym.permute' needs at least two sites")
+
+
+@irdl_op_definition
+class InvalidOp(SymPureOp):
+    """No configuration: a branch that needs it is not valid.
+
+    ```mlir
+    %c = sym.invalid "a doubly occupied site"
+    ```
+    """
+
+    name = "sym.invalid"
+
+    reason = opt_prop_def(StringAttr)
+    result = result_def(ConfigType())
+
+    assembly_format = "($reason^)? attr-dict"
+
+    def __init__(self, reason: str | None = None):
+        super().__init__(
+            properties={"reason": None if reason is None else StringAttr(reason)},
+            result_types=[ConfigType()],
+        )
+
+
+# endregion
+# region Sites
+
+
+@irdl_op_definition
+class SiteOp(SymPureOp):
+    """The site of a given number; undefined where the lattice has no such site.
+
+    A branch that needs an undefined value is not valid.
+
+    ```mlir
+    %s = sym.site %n : tensor<f64>
+    ```
+    """
+
+    name = "sym.site"
+
+    number = operand_def(SCALAR)
+    result = result_def(SiteType())
+
+    assembly_format = "$number attr-dict `:` type($number)"
+
+    def __init__(self, number: SSAValue):
+        super().__init__(operands=[number], result_types=[SiteType()])
+
+
+@irdl_op_definition
+class ElementOp(SymPureOp):
+    """The k-th site of a set, or no site where the set is smaller.
+
+    Writing to no site does nothing.
+
+    ```mlir
+    %s = sym.element %set[2]
+    ```
+    """
+
+    name = "sym.element"
+
+    sites = operand_def(SitesType())
+    position = prop_def(IntegerAttr.constr(eq(i64)))
+    result = result_def(SiteType())
+
+    assembly_format = "$sites `[` $position `]` attr-dict"
+
+    def __init__(self, sites: SSAValue, position: int):
+        super().__init__(
+            operands=[sites],
+            properties={"position": IntegerAttr(position, i64)},
+            result_types=[SiteType()],
+        )
+
+
+# endregion
+# region The local space of a site
+
+
+class LocalSpaceOp(SymPureOp):
+    """Base of what depends on the allowed values of a site, in ascending order."""
+
+    T: ClassVar = VarConstraint("T", SCALAR)
+
+    value = operand_def(T)
+    site = operand_def(SiteType())
+    result = result_def(T)
+
+    assembly_format = "$value `at` $site attr-dict `:` type($value)"
+
+    def __init__(self, value: SSAValue, site: SSAValue):
+        super().__init__(operands=[value, site], result_types=[value.type])
+
+    def verify_(self) -> None:
+        _verify_local_value(self, self.value.type)
+
+
+@irdl_op_definition
+class LocalIndexOp(LocalSpaceOp):
+    """The place, from 0, of a value among the allowed ones; undefined for others.
+
+    ```mlir
+    %k = sym.local_index %v at %i : tensor<f64>
+    ```
+    """
+
+    name = "sym.local_index"
+
+
+@irdl_op_definition
+class LocalValueOp(LocalSpaceOp):
+    """The k-th allowed value, k taken modulo their number.
+
+    ```mlir
+    %v = sym.local_value %k at %i : tensor<f64>
+    ```
+    """
+
+    name = "sym.local_value"
+
+
+# endregion
+# region Reductions
+
+
+@irdl_op_definition
+class ReduceOp(SymPureOp):
+    """A value combined over sites: of a set, of a range [start, stop), or all.
+
+    `sum` and `prod` combine numbers; `any`, `all` and `parity` (whether an odd number
+    holds) combine predicates. Over no site at all they are 0, 1, false, true and false.
+
+    ```mlir
+    %n = sym.reduce sum over %set : tensor<f64> {
+    ^bb0(%s : !sym.site):
+      %v = sym.read %x[%s] : tensor<f64>
+      sym.yield %v : tensor<f64>
+    }
+    ```
+    """
+
+    name = "sym.reduce"
+
+    kind = prop_def(ReductionAttr)
+    sites = opt_operand_def(SitesType())
+    start = opt_operand_def(eq(INDEX))
+    stop = opt_operand_def(eq(INDEX))
+    result = result_def(SCALAR)
+    body = region_def("single_block")
+
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    assembly_format = (
+        "$kind (`over` $sites^)? (`from` $start^)? (`to` $stop^)? `:` type($result) "
+        "attr-dict-with-keyword $body"
+    )
+
+    def __init__(
+        self,
+        kind: Reduction,
+        body: Region | Block,
+        result_type: Attribute,
+        sites: SSAValue | None = None,
+        start: SSAValue | None = None,
+        stop: SSAValue | None = None,
+    ):
+        super().__init__(
+            operands=[sites, start, stop],
+            properties={"kind": ReductionAttr(kind)},
+            regions=[body if isinstance(body, Region) else Region(body)],
+            result_types=[result_type],
+        )
+
+    def verify_(self) -> None:
+        if (self.start is None) != (self.stop is None):
+            raise VerifyException("a range needs both its ends, `from` and `to`")
+        if self.sites is not None and self.start is not None:
+            raise VerifyException("a reduction is over a set or a range, not both")
+        if [argument.type for argument in self.body.block.args] != [SiteType()]:
+            raise VerifyException("the body of a reduction takes one site")
+        last = self.body.block.last_op
+        if not isinstance(last, YieldOp) or last.value.type != self.result.type:
+            raise VerifyException(
+                f"the body of this reduction must end in a sym.yield of "
+                f"{self.result.type}"
+            )
+        numbers = self.kind.data in (Reduction.SUM, Reduction.PROD)
+        if numbers is (self.result.type == PREDICATE):
+            raise VerifyException(
+                f"'{self.kind.data.value}' combines "
+                f"{'numbers' if numbers else 'predicates'}, got {self.result.type}"
+            )
+
+
+@irdl_op_definition
+class YieldOp(IRDLOperation):
+    """The value at one site of a reduction."""
+
+    name = "sym.yield"
+
+    value = operand_def(SCALAR)
+
+    traits = traits_def(HasParent(ReduceOp), IsTerminator(), Pure())
+
+    assembly_format = "$value attr-dict `:` type($value)"
+
+    def __init__(self, value: SSAValue):
+        super().__init__(operands=[value])
+
+
 # endregion
 
 Sym = Dialect(
@@ -921,6 +1280,25 @@ Sym = Dialect(
         ShiftOp,
         SwapOp,
         SelectOp,
+        ShiftModOp,
+        AffineOp,
+        PermuteOp,
+        InvalidOp,
+        SiteOp,
+        ElementOp,
+        LocalIndexOp,
+        LocalValueOp,
+        ReduceOp,
+        YieldOp,
     ],
-    [ConfigType, SiteType, SpaceAttr, RowsAttr, ColumnAttr],
+    [
+        ConfigType,
+        SiteType,
+        SitesType,
+        SpaceAttr,
+        RowsAttr,
+        SetsAttr,
+        ColumnAttr,
+        ReductionAttr,
+    ],
 )

@@ -14,9 +14,14 @@ import numpy as np
 import numpy.typing as npt
 
 IntArray = npt.NDArray[np.int32]
+BoolArray = npt.NDArray[np.bool_]
 FloatArray = npt.NDArray[np.float64]
 
 _SMALLEST, _LARGEST = np.iinfo(np.int32).min, np.iinfo(np.int32).max
+
+
+NO_SITE = -1
+"""The number of a site that is none: where a set has no further element."""
 
 
 @dataclass(frozen=True)
@@ -97,3 +102,34 @@ class RowTable:
 
     def __len__(self) -> int:
         return self.rows
+
+
+@dataclass(frozen=True)
+class SiteSets:
+    """One set of sites for each row, of varying size, kept as bytes.
+
+    Shorter sets are padded with `NO_SITE` up to the largest size.
+    """
+
+    rows: int
+    width: int
+    data: bytes
+
+    @classmethod
+    def from_sets(cls, sets: Sequence[Sequence[int]]) -> SiteSets:
+        """Build the table from one sequence of sites per row."""
+        width = max((len(sites) for sites in sets), default=0)
+        table = np.full((len(sets), width), NO_SITE, "<i4")
+        for row, sites in enumerate(sets):
+            table[row, : len(sites)] = sites
+        return cls(len(sets), width, table.tobytes())
+
+    @cached_property
+    def array(self) -> IntArray:
+        """The table as a read-only (rows, width) array."""
+        return np.frombuffer(self.data, "<i4").reshape(self.rows, self.width)
+
+    def __iter__(self) -> Iterator[Sequence[int]]:
+        for row in self.array:
+            sites: Any = row[row != NO_SITE].tolist()
+            yield sites

@@ -17,6 +17,7 @@ _PASSES = {
     "sym-expand-updates": "SymExpandUpdatesPass",
     "sym-forward-reads": "SymForwardReadsPass",
     "sym-guard-space": "SymGuardSpacePass",
+    "sym-guard-undefined": "SymGuardUndefinedPass",
 }
 
 

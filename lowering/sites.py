@@ -49,6 +49,17 @@ def writes_of(config: SSAValue) -> list[sym.WriteOp]:
     return writes[::-1]
 
 
+_UPDATES = (
+    sym.AffineOp,
+    sym.InvalidOp,
+    sym.PermuteOp,
+    sym.SelectOp,
+    sym.ShiftModOp,
+    sym.ShiftOp,
+    sym.SwapOp,
+)
+
+
 def normal_form_error(term: sym.TermOp) -> str | None:
     """Say what keeps a term from normal form, or None.
 
@@ -56,9 +67,9 @@ def normal_form_error(term: sym.TermOp) -> str | None:
     chain of writes on it.
     """
     name = term.sym_name.data
-    for op in term.body.block.ops:
+    for op in term.body.block.walk():
         if isinstance(op, sym.ReadOp) and op.config is not term.source:
             return f"term @{name} reads a configuration other than its source"
-        if isinstance(op, sym.ShiftOp | sym.SwapOp | sym.SelectOp):
+        if isinstance(op, _UPDATES):
             return f"term @{name} still holds '{op.name}'"
     return None

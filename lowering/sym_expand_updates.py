@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, Operation
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
     GreedyRewritePatternApplier,
@@ -21,7 +21,7 @@ from xdsl.pattern_rewriter import (
 )
 
 from dialects import sym
-from dialects.stablehlo import AddOp, tensor
+from dialects.stablehlo import AddOp, MultiplyOp, tensor
 from lowering.rewriting import Inserter
 
 
@@ -49,7 +49,54 @@ class ExpandSwap(RewritePattern):
         rewriter.replace(op, (), (at.add(sym.WriteOp(half, op.second, first)),))
 
 
-def _local_value_type(op: sym.SwapOp) -> TensorType[Attribute]:
+class ExpandPermute(RewritePattern):
+    """`permute(c, s0, .., sn)` writes c[s1] to s0, .., c[s0] to sn."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.PermuteOp, rewriter: PatternRewriter) -> None:
+        at = Inserter.before(op)
+        kind = _local_value_type(op)
+        values = [at.add(sym.ReadOp(op.config, site, kind)) for site in op.sites]
+        config = op.config
+        for site, value in zip(op.sites, [*values[1:], values[0]], strict=True):
+            config = at.add(sym.WriteOp(config, site, value))
+        rewriter.replace(op, (), (config,))
+
+
+class ExpandAffine(RewritePattern):
+    """`affine(c, i, a, b)` becomes `write(c, i, a * read(c, i) + b)`."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.AffineOp, rewriter: PatternRewriter) -> None:
+        at = Inserter.before(op)
+        old = at.add(sym.ReadOp(op.config, op.site, op.scale.type))
+        new = at.add(AddOp(at.add(MultiplyOp(op.scale, old)), op.bias))
+        rewriter.replace(op, (), (at.add(sym.WriteOp(op.config, op.site, new)),))
+
+
+class ExpandShiftMod(RewritePattern):
+    """`shift_mod(c, i, d)` writes the allowed value d places after c[i], cyclically."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.ShiftModOp, rewriter: PatternRewriter) -> None:
+        at = Inserter.before(op)
+        old = at.add(sym.ReadOp(op.config, op.site, op.amount.type))
+        place = at.add(AddOp(at.add(sym.LocalIndexOp(old, op.site)), op.amount))
+        new = at.add(sym.LocalValueOp(place, op.site))
+        rewriter.replace(op, (), (at.add(sym.WriteOp(op.config, op.site, new)),))
+
+
+class ExpandInvalid(RewritePattern):
+    """No configuration becomes the source: its branches are guarded already."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.InvalidOp, rewriter: PatternRewriter) -> None:
+        term = op.parent_op()
+        if isinstance(term, sym.TermOp):
+            rewriter.replace(op, (), (term.source,))
+
+
+def _local_value_type(op: Operation) -> TensorType[Attribute]:
     return tensor(sym.real_type(sym.operator_of(op).element))
 
 
@@ -60,5 +107,14 @@ class SymExpandUpdatesPass(ModulePass):
     name = "sym-expand-updates"
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        patterns = GreedyRewritePatternApplier([ExpandShift(), ExpandSwap()])
+        patterns = GreedyRewritePatternApplier(
+            [
+                ExpandShift(),
+                ExpandSwap(),
+                ExpandPermute(),
+                ExpandAffine(),
+                ExpandShiftMod(),
+                ExpandInvalid(),
+            ]
+        )
         PatternRewriteWalker(patterns, apply_recursively=False).rewrite_module(op)

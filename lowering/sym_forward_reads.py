@@ -42,7 +42,8 @@ class _TermNormalizer:
 
     def run(self) -> None:
         self.chains[self.term.source] = ()
-        for op in list(self.term.body.block.ops):
+        # Reductions read inside of their bodies
+        for op in list(self.term.body.block.walk()):
             self._visit(op)
         self._erase_dead_configurations()
 

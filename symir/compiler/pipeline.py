@@ -16,7 +16,7 @@ from lowering.registry import get_all_passes
 from symir.errors import CompilationError
 
 OPERATOR_PIPELINE = (
-    "sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,"
+    "sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,"
     "sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse"
 )
 """From a `sym.operator` to a function on branch tensors."""
