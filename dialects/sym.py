@@ -241,16 +241,11 @@ class RowsAttr(Data[RowTable]):
 
 def _listed(table: RowTable | SiteSets, elide_over: int | None) -> str:
     """Return the rows as text; four are shown of a table that is elided."""
-    rows = table.array
     if elide_over is None or table.rows <= max(elide_over, 4):
-        return ", ".join(_row_text(row) for row in rows)
-    shown = [_row_text(row) for row in rows[:3]]
+        return ", ".join(str(row) for row in table)
+    shown = [str(table.row(k)) for k in range(3)]
     hidden = f"... {table.rows - 4} more ..."
-    return ", ".join([*shown, hidden, _row_text(rows[-1])])
-
-
-def _row_text(row: IntArray) -> str:
-    return str(row[row != NO_SITE].tolist())
+    return ", ".join([*shown, hidden, str(table.row(table.rows - 1))])
 
 
 def _parse_row(parser: AttrParser) -> list[int]:

@@ -96,6 +96,11 @@ class RowTable:
         """Return the site numbers of one label, one per row."""
         return np.ascontiguousarray(self.array[:, label])
 
+    def row(self, row: int) -> list[int]:
+        """Return the sites of one row."""
+        found: Any = self.array[row].tolist()
+        return found
+
     def __iter__(self) -> Iterator[Sequence[int]]:
         rows: Any = self.array.tolist()
         return iter(rows)
@@ -129,7 +134,11 @@ class SiteSets:
         """The table as a read-only (rows, width) array."""
         return np.frombuffer(self.data, "<i4").reshape(self.rows, self.width)
 
+    def row(self, row: int) -> list[int]:
+        """Return the sites of one row's set."""
+        sites = self.array[row]
+        found: Any = sites[sites != NO_SITE].tolist()
+        return found
+
     def __iter__(self) -> Iterator[Sequence[int]]:
-        for row in self.array:
-            sites: Any = row[row != NO_SITE].tolist()
-            yield sites
+        return (self.row(row) for row in range(self.rows))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
@@ -21,16 +21,21 @@ from xdsl.dialects.builtin import ModuleOp, TensorType, UnitAttr
 from xdsl.interpreter import (
     Interpreter,
     InterpreterFunctions,
+    OpImplResult,
     PythonValues,
+    ReturnedValues,
+    TerminatorValue,
     impl,
+    impl_terminator,
     register_impls,
 )
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.stablehlo import dtype_of, to_numpy
-from dialects.tables import LocalSpace
+from dialects.tables import NO_SITE, LocalSpace
 
 __all__ = [
     "Branch",
@@ -132,7 +137,8 @@ class SymFunctions(InterpreterFunctions):
         for row, sites in enumerate(op.rows.data):
             run.row, run.emission = row, 0
             data = [np.asarray(column[row]) for column in columns]
-            arguments = (run.source, *sites, *data)
+            sets = [tuple(table.data.row(row)) for table in op.site_sets]
+            arguments = (run.source, *sites, *data, *sets)
             interpreter.run_ssacfg_region(op.body, arguments, run.term)
         return ()
 
@@ -141,7 +147,11 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.EmitOp, args: PythonValues
     ) -> PythonValues:
         config, amplitude, *predicate = args
-        _run_of(interpreter).emit(config, amplitude, all(predicate))
+        run = _run_of(interpreter)
+        if any(value is UNDEFINED for value in args):
+            run.emit(run.source, np.zeros((), dtype_of(_element(op))), False)
+        else:
+            run.emit(config, amplitude, all(predicate))
         return ()
 
     @impl(sym.ReadOp)
@@ -149,6 +159,8 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.ReadOp, args: PythonValues
     ) -> PythonValues:
         config, site = args
+        if site == NO_SITE:
+            return (np.zeros((), config.dtype),)
         return (np.asarray(config[site]),)
 
     @impl(sym.IndexOp)
@@ -164,7 +176,7 @@ class SymFunctions(InterpreterFunctions):
     ) -> PythonValues:
         value, site = args
         space = sym.operator_of(op).space.data
-        return (np.asarray(value[()] in space.at(site)),)
+        return (np.asarray(site == NO_SITE or value[()] in space.at(site)),)
 
     @impl(sym.WriteOp)
     def run_write(
@@ -178,6 +190,8 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.ShiftOp, args: PythonValues
     ) -> PythonValues:
         config, site, amount = args
+        if site == NO_SITE:
+            return (config,)
         with np.errstate(all="ignore"):
             return (_with_values(config, {site: config[site] + amount}),)
 
@@ -196,12 +210,195 @@ class SymFunctions(InterpreterFunctions):
         return (on_true if predicate else on_false,)
 
 
+    # region Values that may be undefined
+
+    @impl(sym.SiteOp)
+    def run_site(
+        self, interpreter: Interpreter, op: sym.SiteOp, args: PythonValues
+    ) -> PythonValues:
+        (number,) = args
+        sites = sym.operator_of(op).space.data.sites
+        if number in range(sites):
+            return (int(number),)
+        return (UNDEFINED,)
+
+    @impl(sym.ElementOp)
+    def run_element(
+        self, interpreter: Interpreter, op: sym.ElementOp, args: PythonValues
+    ) -> PythonValues:
+        (sites,) = args
+        position = op.position.value.data
+        return (sites[position] if position < len(sites) else NO_SITE,)
+
+    @impl(sym.InvalidOp)
+    def run_invalid(
+        self, interpreter: Interpreter, op: sym.InvalidOp, args: PythonValues
+    ) -> PythonValues:
+        return (UNDEFINED,)
+
+    @impl(sym.LocalIndexOp)
+    def run_local_index(
+        self, interpreter: Interpreter, op: sym.LocalIndexOp, args: PythonValues
+    ) -> PythonValues:
+        value, site = args
+        if site == NO_SITE:
+            return (np.zeros_like(value),)
+        place = _place(op, value, site)
+        return (UNDEFINED if place is None else np.asarray(place, value.dtype),)
+
+    @impl(sym.LocalValueOp)
+    def run_local_value(
+        self, interpreter: Interpreter, op: sym.LocalValueOp, args: PythonValues
+    ) -> PythonValues:
+        place, site = args
+        if site == NO_SITE:
+            return (np.zeros_like(place),)
+        return (_value_at(op, place, site),)
+
+    @impl(sym.ShiftModOp)
+    def run_shift_mod(
+        self, interpreter: Interpreter, op: sym.ShiftModOp, args: PythonValues
+    ) -> PythonValues:
+        config, site, amount = args
+        if site == NO_SITE:
+            return (config,)
+        place = _place(op, config[site], site)
+        if place is None:
+            return (UNDEFINED,)
+        return (_with_values(config, {site: _value_at(op, place + amount, site)}),)
+
+    # endregion
+
+    @impl(sym.AffineOp)
+    def run_affine(
+        self, interpreter: Interpreter, op: sym.AffineOp, args: PythonValues
+    ) -> PythonValues:
+        config, site, scale, bias = args
+        if site == NO_SITE:
+            return (config,)
+        with np.errstate(all="ignore"):
+            return (_with_values(config, {site: scale * config[site] + bias}),)
+
+    @impl(sym.PermuteOp)
+    def run_permute(
+        self, interpreter: Interpreter, op: sym.PermuteOp, args: PythonValues
+    ) -> PythonValues:
+        config, *sites = args
+        following = [*sites[1:], sites[0]]
+        result = config
+        for site, source in zip(sites, following, strict=True):
+            value = 0.0 if source == NO_SITE else config[source]
+            result = _with_values(result, {site: value})
+        return (result,)
+
+    @impl(sym.ReduceOp)
+    def run_reduce(
+        self, interpreter: Interpreter, op: sym.ReduceOp, args: PythonValues
+    ) -> PythonValues:
+        values = [
+            interpreter.run_ssacfg_region(op.body, (site,), "reduce")[0]
+            for site in _sites_of(op, args)
+        ]
+        kind = dtype_of(cast(TensorType[Attribute], op.result.type).element_type)
+        return (_REDUCTIONS[op.kind.data](values, kind),)
+
+    @impl_terminator(sym.YieldOp)
+    def run_yield(
+        self, interpreter: Interpreter, op: sym.YieldOp, args: PythonValues
+    ) -> tuple[TerminatorValue, PythonValues]:
+        return ReturnedValues(args), ()
+
+
+def _sites_of(op: sym.ReduceOp, args: PythonValues) -> Iterable[int]:
+    if op.sites is not None:
+        return args[0]
+    if op.start is not None:
+        start, stop = args
+        return range(int(start), int(stop))
+    return range(sym.operator_of(op).space.data.sites)
+
+
+def _sum(values: Sequence[Array], kind: np.dtype[Any]) -> Array:
+    total = np.zeros((), kind)
+    with np.errstate(all="ignore"):
+        for value in values:
+            total = total + value
+    return np.asarray(total, kind)
+
+
+def _prod(values: Sequence[Array], kind: np.dtype[Any]) -> Array:
+    total = np.ones((), kind)
+    with np.errstate(all="ignore"):
+        for value in values:
+            total = total * value
+    return np.asarray(total, kind)
+
+
+_REDUCTIONS: dict[sym.Reduction, Callable[[Sequence[Array], np.dtype[Any]], Array]] = {
+    sym.Reduction.SUM: _sum,
+    sym.Reduction.PROD: _prod,
+    sym.Reduction.ANY: lambda values, _: np.asarray(any(values)),
+    sym.Reduction.ALL: lambda values, _: np.asarray(all(values)),
+    sym.Reduction.PARITY: lambda values, _: np.asarray(sum(map(bool, values)) % 2 == 1),
+}
+
+
+def _element(op: Operation) -> Attribute:
+    return sym.operator_of(op).element
+
+
+def _place(op: Operation, value: Array, site: int) -> int | None:
+    """Return the place of a value among the allowed ones of a site, or None."""
+    allowed = sym.operator_of(op).space.data.at(site)
+    return allowed.index(value) if value in allowed else None
+
+
+def _value_at(op: Operation, place: Array, site: int) -> Array:
+    """Return the allowed value at a place, which is taken modulo their number."""
+    allowed = sym.operator_of(op).space.data.at(site)
+    real = dtype_of(sym.real_type(_element(op)))
+    return np.asarray(allowed[int(np.floor(place)) % len(allowed)], real)
+
+
 def _with_values(config: Array, values: Mapping[int, Any]) -> Array:
     changed = config.copy()
     for site, value in values.items():
-        changed[site] = value
+        if site != NO_SITE:
+            changed[site] = value
     changed.flags.writeable = False
     return changed
+
+
+class Undefined:
+    """The type of `UNDEFINED`."""
+
+
+UNDEFINED = Undefined()
+"""What a value is that does not exist: a branch that needs one is not valid."""
+
+
+class SymInterpreter(Interpreter):
+    """An interpreter in which undefined values spread to what needs them.
+
+    A choice needs the side that it chooses, `and` and `or` need their second operand
+    where the first does not decide, everything else needs all of its operands.
+    """
+
+    def _run_op(self, op: Operation, inputs: PythonValues) -> OpImplResult:
+        if isinstance(op, sym.EmitOp) or not any(v is UNDEFINED for v in inputs):
+            return super()._run_op(op, inputs)
+        return OpImplResult((self._undefined(op, inputs),) * len(op.results), None)
+
+    def _undefined(self, op: Operation, inputs: PythonValues) -> Any:
+        match op:
+            case hlo.SelectOp() | sym.SelectOp() if inputs[0] is not UNDEFINED:
+                return inputs[1] if inputs[0] else inputs[2]
+            case hlo.AndOp() if inputs[0] is not UNDEFINED and not inputs[0]:
+                return inputs[0]
+            case hlo.OrOp() if inputs[0] is not UNDEFINED and inputs[0]:
+                return inputs[0]
+            case _:
+                return UNDEFINED
 
 
 def _run_of(interpreter: Interpreter) -> _Run:
@@ -225,7 +422,7 @@ def interpreter_of(
     """
     top = operator.get_toplevel_object()
     module = top if isinstance(top, ModuleOp) else ModuleOp([])
-    interpreter = Interpreter(module, listeners=listeners)
+    interpreter = SymInterpreter(module, listeners=listeners)
     interpreter.register_implementations(StableHLOFunctions())
     interpreter.register_implementations(SymFunctions())
     return interpreter
