@@ -51,6 +51,8 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
+from dialects.sym import Reduction, ReductionAttr
+
 # region Types
 
 
@@ -139,7 +141,8 @@ class BranchTensorOp(IRDLOperation):
 class GatherOp(BranchTensorOp):
     """The local values of x at a table of sites, converted to the type of the result.
 
-    The sites are a lane table, or differ from sample to sample.
+    The result has the axes of the table after that of the batch; where each sample has
+    sites of its own, the table has the axis of the batch itself.
 
     ```mlir
     %v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<?x7xf64>
@@ -156,23 +159,34 @@ class GatherOp(BranchTensorOp):
         "$config `[` $sites `]` attr-dict `:` functional-type(operands, results)"
     )
 
-    def __init__(self, config: SSAValue, sites: SSAValue, element: Attribute):
+    def __init__(
+        self,
+        config: SSAValue,
+        sites: SSAValue,
+        element: Attribute,
+        *,
+        per_sample: bool = False,
+    ):
         batch = _tensor(config).get_shape()[0]
-        lanes = _tensor(sites).get_shape()[-1]
-        result = TensorType(cast(TypeAttribute, element), [batch, lanes])
+        table = _tensor(sites).get_shape()
+        shape = table if per_sample else (batch, *table)
+        result = TensorType(cast(TypeAttribute, element), shape)
         super().__init__(operands=[config, sites], result_types=[result])
+
+    @property
+    def is_per_sample(self) -> bool:
+        """Whether each sample has sites of its own: the result has no more axes."""
+        sites, result = _tensor(self.sites), _tensor(self.result)
+        return sites.get_num_dims() == result.get_num_dims()
 
     def verify_(self) -> None:
         batch, _ = _verify_config(self, self.config)
         sites = _tensor(self.sites).get_shape()
-        if len(sites) not in (1, 2) or sites[:-1] not in ((), (batch,)):
+        result = _tensor(self.result).get_shape()
+        per_sample = bool(sites) and sites[0] == batch and result == sites
+        if not per_sample and result != (batch, *sites):
             raise VerifyException(
-                "'bt.gather' takes a lane table of sites or one per sample, "
-                f"got {self.sites.type}"
-            )
-        if _tensor(self.result).get_shape() != (batch, sites[-1]):
-            raise VerifyException(
-                f"'bt.gather' of {sites[-1]} lanes cannot have type {self.result.type}"
+                f"'bt.gather' at {self.sites.type} cannot have type {self.result.type}"
             )
 
 
@@ -228,6 +242,49 @@ class BroadcastOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
             raise VerifyException(
                 f"'bt.broadcast' cannot place {operand} on the axes {list(dims)} "
                 f"of {result}"
+            )
+
+
+@irdl_op_definition
+class ReduceOp(BranchTensorOp):
+    """The values along the last axis combined: sum, prod, any, all or parity.
+
+    ```mlir
+    %r = bt.reduce parity %v : tensor<?x7x3xi1> -> tensor<?x7xi1>
+    ```
+    """
+
+    name = "bt.reduce"
+
+    kind = prop_def(ReductionAttr)
+    operand = operand_def(TENSOR)
+    result = result_def(TENSOR)
+
+    assembly_format = "$kind $operand attr-dict `:` type($operand) `->` type($result)"
+
+    def __init__(self, kind: Reduction, operand: SSAValue):
+        shape = _tensor(operand).get_shape()
+        element = cast(TypeAttribute, _tensor(operand).element_type)
+        super().__init__(
+            operands=[operand],
+            properties={"kind": ReductionAttr(kind)},
+            result_types=[TensorType(element, shape[:-1])],
+        )
+
+    def verify_(self) -> None:
+        operand, result = _tensor(self.operand), _tensor(self.result)
+        shape = operand.get_shape()
+        if not shape or result.get_shape() != shape[:-1]:
+            raise VerifyException(
+                f"'bt.reduce' of {operand} along its last axis cannot be {result}"
+            )
+        if result.element_type != operand.element_type:
+            raise VerifyException(
+                f"'bt.reduce' keeps the element type: {operand} -> {result}"
+            )
+        if self.kind.data.combines_numbers is (operand.element_type == i1):
+            raise VerifyException(
+                f"'{self.kind.data.value}' cannot combine {operand.element_type}"
             )
 
 
@@ -437,6 +494,6 @@ BATCH = DYNAMIC_INDEX
 
 Bt = Dialect(
     "bt",
-    [GatherOp, BroadcastOp, BranchesOp, ConcatOp, InterleaveOp, ConnectionsOp],
+    [GatherOp, BroadcastOp, ReduceOp, BranchesOp, ConcatOp, InterleaveOp, ConnectionsOp],
     [StateType, BranchesType],
 )

@@ -6,7 +6,7 @@ constructors for the ops that have none. Written so that it could go upstream.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -28,7 +28,7 @@ from xdsl.dialects.builtin import (
     i1,
     i64,
 )
-from xdsl.ir import Attribute, SSAValue, TypeAttribute
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue, TypeAttribute
 from xdsl_jax.dialects import stablehlo as _upstream
 from xdsl_jax.dialects.stablehlo import (
     AbsOp,
@@ -49,7 +49,9 @@ from xdsl_jax.dialects.stablehlo import (
     NotOp,
     OrOp,
     PowerOp,
+    ReduceOp,
     ReshapeOp,
+    ReturnOp,
     SelectOp,
     SliceOp,
     SqrtOp,
@@ -94,6 +96,7 @@ __all__ = [
     "dtype_of",
     "gather_columns",
     "iota",
+    "reduce",
     "reshape",
     "select",
     "shape_of",
@@ -241,6 +244,26 @@ def iota(element: Attribute, shape: Sequence[int], axis: int) -> IotaOp:
     return IotaOp.create(
         result_types=[tensor(element, shape)],
         properties={"iota_dimension": IntegerAttr(axis, i64)},
+    )
+
+
+def reduce(
+    value: SSAValue,
+    initial: SSAValue,
+    axis: int,
+    combine: Callable[[SSAValue, SSAValue], Operation],
+) -> ReduceOp:
+    """Build a reduction along one axis with a binary op, from an initial scalar."""
+    shape = shape_of(value)
+    element = cast(TensorType[Attribute], value.type).element_type
+    block = Block(arg_types=[tensor(element), tensor(element)])
+    combined = combine(*block.args)
+    block.add_ops([combined, ReturnOp([combined.results[0]])])
+    return ReduceOp.create(
+        operands=[value, initial],
+        result_types=[tensor(element, (*shape[:axis], *shape[axis + 1 :]))],
+        properties={"dimensions": DenseArrayBase.from_list(i64, [axis])},
+        regions=[Region(block)],
     )
 
 

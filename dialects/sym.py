@@ -289,6 +289,11 @@ class Reduction(StrEnum):
     ALL = "all"
     PARITY = "parity"
 
+    @property
+    def combines_numbers(self) -> bool:
+        """Whether it is of numbers; the others are of predicates."""
+        return self in (Reduction.SUM, Reduction.PROD)
+
 
 @irdl_attr_definition
 class ReductionAttr(EnumAttribute[Reduction]):
@@ -1236,11 +1241,9 @@ class ReduceOp(SymPureOp):
                 f"the body of this reduction must end in a sym.yield of "
                 f"{self.result.type}"
             )
-        numbers = self.kind.data in (Reduction.SUM, Reduction.PROD)
-        if numbers is (self.result.type == PREDICATE):
+        if self.kind.data.combines_numbers is (self.result.type == PREDICATE):
             raise VerifyException(
-                f"'{self.kind.data.value}' combines "
-                f"{'numbers' if numbers else 'predicates'}, got {self.result.type}"
+                f"'{self.kind.data.value}' cannot combine {self.result.type}"
             )
 
 

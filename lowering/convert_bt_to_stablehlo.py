@@ -8,6 +8,7 @@ anything is dense: an invalid lane writes back the source value, with matrix ele
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import cast
@@ -27,7 +28,13 @@ from xdsl.pattern_rewriter import (
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
+from dialects.sym import Reduction
 from dialects.stablehlo import (
+    AddOp,
+    AndOp,
+    MultiplyOp,
+    OrOp,
+    XorOp,
     broadcast_in_dim,
     compare,
     concatenate,
@@ -36,6 +43,7 @@ from dialects.stablehlo import (
     convert,
     gather_columns,
     iota,
+    reduce,
     reshape,
     select,
     shape_of,
@@ -56,17 +64,26 @@ def _element(value: SSAValue) -> Attribute:
     return cast(TensorType[Attribute], value.type).element_type
 
 
-def _columns(config: SSAValue, sites: SSAValue, at: Inserter) -> SSAValue:
+def _columns(
+    config: SSAValue, sites: SSAValue, at: Inserter, *, per_sample: bool = False
+) -> SSAValue:
     """Return config[:, sites], as a slice or as the whole where that is the same."""
     table = constant_of(sites)
-    if table is not None and table.size and table.ndim == 1:
+    if table is not None and table.ndim == 1 and table.size:
         first, last = int(table[0]), int(table[0]) + len(table)
         inside = first >= 0 and last <= shape_of(config)[1]
         if inside and np.array_equal(table, np.arange(first, last)):
             if len(table) == shape_of(config)[1]:
                 return config
             return at.add(slice_columns(config, first, last))
-    return at.add(gather_columns(config, sites))
+    axes, batch = shape_of(sites), shape_of(config)[0]
+    own = axes[1:] if per_sample else axes
+    flat = (math.prod(own),)
+    wanted = (batch, *flat) if per_sample else flat
+    if axes != wanted:
+        sites = at.add(reshape(sites, wanted))
+    columns = at.add(gather_columns(config, sites))
+    return columns if own == flat else at.add(reshape(columns, (batch, *own)))
 
 
 def _to_batch(value: SSAValue, shape: Sequence[int], at: Inserter) -> SSAValue:
@@ -91,7 +108,7 @@ class LowerGather(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: bt.GatherOp, rewriter: PatternRewriter) -> None:
         at = Inserter.before(op)
-        columns = _columns(op.config, op.sites, at)
+        columns = _columns(op.config, op.sites, at, per_sample=op.is_per_sample)
         element = _element(op.result)
         if _element(columns) != element:
             columns = at.add(convert(columns, element))
@@ -106,6 +123,28 @@ class LowerBroadcast(RewritePattern):
         shape = shape_of(op.result)
         dims = op.dims.get_values()
         rewriter.replace(op, broadcast_in_dim(op.operand, shape, dims))
+
+
+class LowerReduce(RewritePattern):
+    """`bt.reduce` is `stablehlo.reduce` along the last axis."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.ReduceOp, rewriter: PatternRewriter) -> None:
+        at = Inserter.before(op)
+        combine, neutral = _COMBINE[op.kind.data]
+        initial = at.add(constant(np.array(neutral), _element(op.operand)))
+        axis = len(shape_of(op.result))
+        rewriter.replace(op, reduce(op.operand, initial, axis, combine))
+
+
+_COMBINE: dict[Reduction, tuple[Callable[[SSAValue, SSAValue], Operation], float]] = {
+    Reduction.SUM: (AddOp, 0),
+    Reduction.PROD: (MultiplyOp, 1),
+    Reduction.ANY: (OrOp, False),
+    Reduction.ALL: (AndOp, True),
+    Reduction.PARITY: (XorOp, False),
+}
+"""The op that combines two values, and what it starts from."""
 
 
 @dataclass(frozen=True)
@@ -188,7 +227,8 @@ class _ConnectionsLowering:
         value = _to_batch(value, shape, self.at)
         if valid is None:
             return value
-        source = _columns(self.op.config, site, self.at)
+        per_sample = len(shape_of(site)) == 2
+        source = _columns(self.op.config, site, self.at, per_sample=per_sample)
         return self.at.add(select(valid, value, source))
 
     def _join(self, op: bt.ConcatOp | bt.InterleaveOp, join: _Join) -> _Lanes:
@@ -337,7 +377,7 @@ class ConvertBtToStablehloPass(ModulePass):
                 )
         for pattern in (
             GreedyRewritePatternApplier([LowerConnections()]),
-            GreedyRewritePatternApplier([LowerGather(), LowerBroadcast()]),
+            GreedyRewritePatternApplier([LowerGather(), LowerBroadcast(), LowerReduce()]),
             EraseBranches(),
         ):
             PatternRewriteWalker(

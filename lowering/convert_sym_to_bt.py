@@ -8,7 +8,7 @@ operands, and emissions become sparse branches. Expects normal form.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -34,30 +34,35 @@ from dialects.stablehlo import (
     SubtractOp,
     compare,
     constant,
+    constant_of,
+    convert,
     dtype_of,
     select,
-    shape_of,
     tensor,
     to_numpy,
 )
+from dialects.tables import NO_SITE
 from lowering.rewriting import Inserter
-from lowering.sites import Alias, alias, column_of, normal_form_error, writes_of
+from lowering.sites import Alias, alias, normal_form_error, writes_of
 
-_Binary = AddOp | AndOp | DivideOp | MultiplyOp | OrOp | SubtractOp
+_NEUTRAL = {
+    sym.Reduction.SUM: 0,
+    sym.Reduction.PROD: 1,
+    sym.Reduction.ANY: False,
+    sym.Reduction.ALL: True,
+    sym.Reduction.PARITY: False,
+}
+"""What a reduction over no site at all is."""
 
 _MAX_LISTED_VALUES = 4
 """Larger local spaces with equal steps are checked by their bounds, not by value."""
 
 
-def _lift(value: SSAValue, shape: Sequence[int], at: Inserter) -> SSAValue:
-    """Broadcast a scalar, lane or batch value to one of the larger kinds."""
-    own = shape_of(value)
-    if own == tuple(shape):
-        return value
-    # Kinds are nested: a lane value has the last axis of a batch value
-    dims = range(len(shape) - len(own), len(shape))
-    element = cast(TensorType[Attribute], value.type).element_type
-    return at.add(bt.BroadcastOp(value, list(dims), tensor(element, shape)))
+BATCH, LANES, SITES = "batch", "lanes", "sites"
+AXES = (BATCH, LANES, SITES)
+"""The axes that a value can have, in order; `sites` only inside of a reduction."""
+
+Axes = tuple[str, ...]
 
 
 @dataclass
@@ -69,7 +74,11 @@ class _TermLowering:
     at: Inserter
     values: dict[SSAValue, SSAValue]
     """What each value of `sym` is at `bt`."""
+    axes: dict[SSAValue, Axes] = field(default_factory=dict[SSAValue, Axes])
+    """The axes of each value of `bt`; none for a scalar."""
     emissions: list[SSAValue] = field(default_factory=list[SSAValue])
+    width: int = 0
+    """The number of sites of the reduction that is being translated."""
 
     @property
     def lanes(self) -> int:
@@ -89,36 +98,101 @@ class _TermLowering:
         arguments = self.term.body.block.args[1:]
         table = self.term.rows.data
         for label, argument in enumerate(arguments[: table.labels]):
-            self._bind(argument, constant(table.column(label), i32))
-        for argument, column in zip(
-            arguments[table.labels :], self.term.data_columns, strict=True
-        ):
+            self._bind(argument, constant(table.column(label), i32), (LANES,))
+        columns = arguments[table.labels :][: len(self.term.data_columns)]
+        for argument, column in zip(columns, self.term.data_columns, strict=True):
             kind = column.values.get_element_type()
-            self._bind(argument, constant(to_numpy(column.values), kind))
+            self._bind(argument, constant(to_numpy(column.values), kind), (LANES,))
 
-    def _bind(self, value: SSAValue, op: Operation) -> None:
-        new = self.at.add(op)
+    def _bind(self, value: SSAValue, op: Operation, axes: Axes) -> None:
+        new = self._add(op, axes)
         new.name_hint = value.name_hint
         self.values[value] = new
+
+    def _add(self, op: Operation, axes: Axes) -> SSAValue:
+        """Insert an op whose result has the given axes."""
+        new = self.at.add(op)
+        self.axes[new] = axes
+        return new
+
+    def _axes_of(self, value: SSAValue) -> Axes:
+        return self.axes.get(value, ())
+
+    def _shape(self, axes: Axes) -> list[int]:
+        sizes = {BATCH: bt.BATCH, LANES: self.lanes, SITES: self.width}
+        return [sizes[axis] for axis in axes]
+
+    def _lift(self, value: SSAValue, axes: Axes) -> SSAValue:
+        """Repeat a value along the axes that it lacks."""
+        own = self._axes_of(value)
+        if own == axes:
+            return value
+        dims = [axes.index(axis) for axis in own]
+        element = cast(TensorType[Attribute], value.type).element_type
+        wide = tensor(element, self._shape(axes))
+        return self._add(bt.BroadcastOp(value, dims, wide), axes)
 
     def _visit(self, op: Operation) -> None:
         match op:
             case sym.WriteOp():
                 pass  # translated with the emission that it belongs to
             case sym.ReadOp():
-                self._bind(op.result, self._gather(op.site, op.result.type))
+                value = self._read(op.site, op.result.type)
+                value.name_hint = op.result.name_hint
+                self.values[op.result] = value
             case sym.IndexOp():
                 self.values[op.result] = self.values[op.site]
+            case sym.SiteOp():
+                self.values[op.result] = self._site(op)
+            case sym.ElementOp():
+                sites = self._set_of(op.sites)[:, op.position.value.data]
+                self._bind(op.result, constant(sites, i32), (LANES,))
             case sym.AllowedOp():
                 self.values[op.result] = self._allowed(op)
+            case sym.LocalIndexOp():
+                self.values[op.result] = self._local_index(op)
+            case sym.LocalValueOp():
+                self.values[op.result] = self._local_value(op)
+            case sym.ReduceOp():
+                self.values[op.result] = self._reduce(op)
             case sym.EmitOp():
                 self.emissions.append(self._branches(op))
             case _:
                 self._elementwise(op)
 
-    def _gather(self, site: SSAValue, local_value: Attribute) -> bt.GatherOp:
+    def _read(self, site: SSAValue, local_value: Attribute) -> SSAValue:
+        """Return the local values of x at a site; 0 where there is none."""
+        sites = self.values[site]
+        own = self._axes_of(sites)
         element = cast(TensorType[Attribute], local_value).element_type
-        return bt.GatherOp(self.config, self.values[site], element)
+        per_sample = BATCH in own
+        gather = bt.GatherOp(self.config, sites, element, per_sample=per_sample)
+        value = self._add(gather, own if per_sample else (BATCH, *own))
+        table = constant_of(sites)
+        if table is None or (table != NO_SITE).all():
+            return value
+        exists = self._compare("NE", sites, self._scalar(NO_SITE, i32))
+        return self._elementwise_op(select, exists, value, self._scalar(0, element))
+
+    def _site(self, op: sym.SiteOp) -> SSAValue:
+        """Return the number of a computed site; guards exclude those off the lattice."""
+        number = self.values[op.number]
+        if cast(TensorType[Attribute], number.type).element_type == i32:
+            return number
+        return self._elementwise_op(lambda value: convert(value, i32), number)
+
+    def _scalar(self, value: float, element: Attribute) -> SSAValue:
+        return self._add(constant(np.array(value), element), ())
+
+    def _set_of(self, sites: SSAValue) -> npt.NDArray[np.int32]:
+        """Return the (rows, width) table of a site set."""
+        first = 1 + self.term.rows.data.labels + len(self.term.data_columns)
+        for argument, table in zip(
+            self.term.body.block.args[first:], self.term.site_sets, strict=True
+        ):
+            if argument is sites:
+                return table.data.array
+        raise PassFailedException("convert-sym-to-bt: a site set must be an argument")
 
     def _elementwise(self, op: Operation) -> None:
         if not op.name.startswith("stablehlo.") or op.regions or len(op.results) != 1:
@@ -126,38 +200,91 @@ class _TermLowering:
                 f"convert-sym-to-bt: cannot vectorise '{op.name}' in term "
                 f"@{self.term.sym_name.data}"
             )
-        operands = self._same_kind([self.values[operand] for operand in op.operands])
-        shape = shape_of(operands[0]) if operands else ()
+        values = [self.values[operand] for operand in op.operands]
+        axes = self._union(values)
         element = cast(TensorType[Attribute], op.results[0].type).element_type
         new = type(op).create(
-            operands=operands,
-            result_types=[tensor(element, shape)],
+            operands=[self._lift(value, axes) for value in values],
+            result_types=[tensor(element, self._shape(axes))],
             properties=op.properties.copy(),
             attributes=op.attributes.copy(),
         )
-        self._bind(op.results[0], new)
+        self._bind(op.results[0], new, axes)
 
-    def _same_kind(self, values: Sequence[SSAValue]) -> list[SSAValue]:
-        """Broadcast values to the largest kind among them."""
-        shape = max((shape_of(value) for value in values), key=len, default=())
-        return [_lift(value, shape, self.at) for value in values]
+    def _union(self, values: Sequence[SSAValue]) -> Axes:
+        found = {axis for value in values for axis in self._axes_of(value)}
+        return tuple(axis for axis in AXES if axis in found)
 
-    def _add(self, function: type[_Binary], *operands: SSAValue) -> SSAValue:
-        lhs, rhs = self._same_kind(operands)
-        return self.at.add(function(lhs, rhs))
+    def _elementwise_op(
+        self, build: Callable[..., Operation], *operands: SSAValue
+    ) -> SSAValue:
+        """Insert an elementwise op on values that are repeated to the same axes."""
+        axes = self._union(operands)
+        return self._add(build(*[self._lift(v, axes) for v in operands]), axes)
 
     def _compare(self, direction: str, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
-        return self.at.add(compare(direction, *self._same_kind([lhs, rhs])))
+        return self._elementwise_op(lambda a, b: compare(direction, a, b), lhs, rhs)
+
+    # region Reductions
+
+    def _reduce(self, op: sym.ReduceOp) -> SSAValue:
+        """Evaluate the body at all sites at once, neutral where a site is not meant."""
+        (site,) = op.body.block.args
+        meant = self._bind_sites(op, site)
+        for inner in op.body.block.ops:
+            if isinstance(inner, sym.YieldOp):
+                value = self.values[inner.value]
+                break
+            self._visit(inner)
+        else:
+            raise PassFailedException("convert-sym-to-bt: a reduction yields nothing")
+        element = cast(TensorType[Attribute], value.type).element_type
+        neutral = self._scalar(_NEUTRAL[op.kind.data], element)
+        if meant is not None:
+            value = self._elementwise_op(select, meant, value, neutral)
+        axes = self._union([value, self.values[site]])
+        value = self._lift(value, axes)
+        rest = tuple(axis for axis in axes if axis != SITES)
+        return self._add(bt.ReduceOp(op.kind.data, value), rest)
+
+    def _bind_sites(self, op: sym.ReduceOp, site: SSAValue) -> SSAValue | None:
+        """Bind the sites of a reduction; return which of them are meant, None if all."""
+        if op.sites is not None:
+            table = self._set_of(op.sites)
+            self.width = table.shape[1]
+            self._bind(site, constant(table, i32), (LANES, SITES))
+            if (table != NO_SITE).all():
+                return None
+            return self._compare("NE", self.values[site], self._scalar(NO_SITE, i32))
+        self.width = sym.operator_of(self.term).space.data.sites
+        self._bind(site, constant(np.arange(self.width), i32), (SITES,))
+        if op.start is None or op.stop is None:
+            return None
+        after = self._compare("GE", self.values[site], self.values[op.start])
+        before = self._compare("LT", self.values[site], self.values[op.stop])
+        return self._elementwise_op(AndOp, after, before)
+
+    # endregion
 
     # region Branches
 
     def _branches(self, op: sym.EmitOp) -> SSAValue:
         writes = writes_of(op.config)
-        sites = [self.values[write.site] for write in writes]
-        values = [self._written(writes, k) for k in range(len(writes))]
-        valid = None if op.predicate is None else self.values[op.predicate]
-        amplitude = self.values[op.amplitude]
+        sites = [self._per_lane(self.values[write.site]) for write in writes]
+        values = [
+            self._per_lane(self._written(writes, k)) for k in range(len(writes))
+        ]
+        valid = None
+        if op.predicate is not None:
+            valid = self._per_lane(self.values[op.predicate])
+        amplitude = self._per_lane(self.values[op.amplitude])
         return self.at.add(bt.BranchesOp(sites, values, amplitude, valid, self.lanes))
+
+    def _per_lane(self, value: SSAValue) -> SSAValue:
+        """Give a value that differs from sample to sample its lanes."""
+        if self._axes_of(value) == (BATCH,):
+            return self._lift(value, (BATCH, LANES))
+        return value
 
     def _written(self, writes: Sequence[sym.WriteOp], k: int) -> SSAValue:
         """Return what write k stores: the source value where a later one shadows it."""
@@ -168,66 +295,152 @@ class _TermLowering:
             if alias(self.term, site, later.site) is Alias.NEVER:
                 continue
             same = self._compare("EQ", self.values[site], self.values[later.site])
-            shadowed = same if shadowed is None else self._add(OrOp, shadowed, same)
+            shadowed = same if shadowed is None else self._elementwise_op(OrOp, shadowed, same)
         if shadowed is None:
             return value
-        source = self.at.add(self._gather(site, writes[k].value.type))
-        return self.at.add(select(*self._same_kind([shadowed, source, value])))
+        source = self._read(site, writes[k].value.type)
+        return self._elementwise_op(select, shadowed, source, value)
 
     # endregion
     # region Membership in the space
 
     def _allowed(self, op: sym.AllowedOp) -> SSAValue:
         """Compare a value with the allowed ones of its site."""
-        kinds, _ = sym.operator_of(self.term).space.data.kinds
         value, site = self.values[op.value], op.site
         element = cast(TensorType[Attribute], op.value.type).element_type
-        steps = [_step(states, dtype_of(element)) for states in kinds]
-        longest = max(len(states) for states in kinds)
-        if longest <= _MAX_LISTED_VALUES or None in steps:
+        if self._is_listed(element, _MAX_LISTED_VALUES):
             tests = [
                 self._compare("EQ", value, self._per_site(site, listed, element))
-                for listed in _padded(kinds, longest)
+                for listed in self._listed()
             ]
-            return self._any(tests)
+            allowed = tests[0]
+            for test in tests[1:]:
+                allowed = self._elementwise_op(OrOp, allowed, test)
+        else:
+            low, high, step = self._bounds(site, element)
+            above = self._compare("GE", value, low)
+            below = self._compare("LE", value, high)
+            bounds = self._elementwise_op(AndOp, above, below)
+            if self._is_integral(element):
+                nearest = self._elementwise_op(FloorOp, value)
+            else:
+                offset = self._elementwise_op(SubtractOp, value, low)
+                count = self._elementwise_op(DivideOp, offset, step)
+                count = self._elementwise_op(FloorOp, count)
+                change = self._elementwise_op(MultiplyOp, count, step)
+                nearest = self._elementwise_op(AddOp, low, change)
+            same = self._compare("EQ", nearest, value)
+            allowed = self._elementwise_op(AndOp, bounds, same)
+        sites = constant_of(self.values[site])
+        if sites is None or (sites != NO_SITE).all():
+            return allowed
+        nowhere = self._compare("EQ", self.values[site], self._scalar(NO_SITE, i32))
+        return self._elementwise_op(OrOp, nowhere, allowed)
+
+    def _local_index(self, op: sym.LocalIndexOp) -> SSAValue:
+        """Return the place of a value among the allowed ones of its site."""
+        value, site = self.values[op.value], op.site
+        element = cast(TensorType[Attribute], op.value.type).element_type
+        if not self._is_listed(element, 0):
+            low, _, step = self._bounds(site, element)
+            offset = self._elementwise_op(SubtractOp, value, low)
+            return self._elementwise_op(DivideOp, offset, step)
+        place = self._scalar(0, element)
+        for k, listed in enumerate(self._listed()):
+            here = self._compare("EQ", value, self._per_site(site, listed, element))
+            place = self._elementwise_op(select, here, self._scalar(k, element), place)
+        return place
+
+    def _local_value(self, op: sym.LocalValueOp) -> SSAValue:
+        """Return the allowed value at a place, modulo their number."""
+        site = op.site
+        element = cast(TensorType[Attribute], op.value.type).element_type
+        place = self._elementwise_op(FloorOp, self.values[op.value])
+        sizes = [float(len(states)) for states in self._kinds()]
+        size = self._per_site(site, sizes, element)
+        turns = self._elementwise_op(FloorOp, self._elementwise_op(DivideOp, place, size))
+        place = self._elementwise_op(
+            SubtractOp, place, self._elementwise_op(MultiplyOp, size, turns)
+        )
+        if not self._is_listed(element, 0):
+            low, _, step = self._bounds(site, element)
+            return self._elementwise_op(
+                AddOp, low, self._elementwise_op(MultiplyOp, step, place)
+            )
+        value = self._per_site(site, self._listed()[0], element)
+        for k, listed in enumerate(self._listed()[1:], start=1):
+            here = self._compare("EQ", place, self._scalar(k, element))
+            candidate = self._per_site(site, listed, element)
+            value = self._elementwise_op(select, here, candidate, value)
+        return value
+
+    def _kinds(self) -> tuple[tuple[float, ...], ...]:
+        return sym.operator_of(self.term).space.data.kinds[0]
+
+    def _steps(self, element: Attribute) -> list[float | None]:
+        return [_step(states, dtype_of(element)) for states in self._kinds()]
+
+    def _is_listed(self, element: Attribute, short: int) -> bool:
+        """Whether to go through the allowed values: few, or not equally spaced."""
+        few = max(map(len, self._kinds())) <= short
+        return few or None in self._steps(element)
+
+    def _is_integral(self, element: Attribute) -> bool:
+        """Whether the allowed values are successive integers."""
+        lowest = [states[0] for states in self._kinds()]
+        return set(self._steps(element)) == {1.0} and all(
+            value.is_integer() for value in lowest
+        )
+
+    def _listed(self) -> list[list[float]]:
+        """Return the k-th allowed value of each kind, short ones repeating their last."""
+        kinds = self._kinds()
+        longest = max(map(len, kinds))
+        return [
+            [states[min(k, len(states) - 1)] for states in kinds]
+            for k in range(longest)
+        ]
+
+    def _bounds(
+        self, site: SSAValue, element: Attribute
+    ) -> tuple[SSAValue, SSAValue, SSAValue]:
+        """Return the lowest and highest allowed value of a site, and their distance."""
+        kinds = self._kinds()
+        steps = [step for step in self._steps(element) if step is not None]
         low = self._per_site(site, [states[0] for states in kinds], element)
         high = self._per_site(site, [states[-1] for states in kinds], element)
-        bounds = self._add(
-            AndOp, self._compare("GE", value, low), self._compare("LE", value, high)
-        )
-        if set(steps) == {1.0} and all(states[0].is_integer() for states in kinds):
-            nearest = self.at.add(FloorOp(value))
-        else:
-            step = self._per_site(site, [s for s in steps if s is not None], element)
-            offset = self._add(SubtractOp, value, low)
-            count = self.at.add(FloorOp(self._add(DivideOp, offset, step)))
-            nearest = self._add(AddOp, low, self._add(MultiplyOp, count, step))
-        return self._add(AndOp, bounds, self._compare("EQ", nearest, value))
-
-    def _any(self, tests: Sequence[SSAValue]) -> SSAValue:
-        result = tests[0]
-        for test in tests[1:]:
-            result = self._add(OrOp, result, test)
-        return result
+        return low, high, self._per_site(site, steps, element)
 
     def _per_site(
         self, site: SSAValue, of_kind: Sequence[float], element: Attribute
     ) -> SSAValue:
         """Return a number that depends on the local space of a site."""
         if len(set(of_kind)) == 1:
-            return self.at.add(constant(np.float64(of_kind[0]), element))
+            return self._scalar(of_kind[0], element)
         _, number = sym.operator_of(self.term).space.data.kinds
-        column = self._column(site)
-        return self.at.add(constant(np.array(of_kind)[number[column]], element))
-
-    def _column(self, site: SSAValue) -> npt.NDArray[np.int32]:
-        column = column_of(self.term, site)
-        if column is None:
-            raise PassFailedException(
-                "convert-sym-to-bt: the space differs from site to site, and term "
-                f"@{self.term.sym_name.data} writes to a computed site"
+        per_site = np.array(of_kind)[number]
+        sites = self.values[site]
+        table = constant_of(sites)
+        if table is not None:
+            # No site takes the numbers of any: nothing is written there
+            numbers = per_site[np.maximum(table, 0)]
+            return self._add(constant(numbers, element), self._axes_of(sites))
+        result = self._scalar(per_site[0], element)
+        for kind in dict.fromkeys(per_site.tolist()):
+            of_this_kind = np.flatnonzero(per_site == kind)
+            here = self._is_one_of(sites, of_this_kind)
+            result = self._elementwise_op(
+                select, here, self._scalar(kind, element), result
             )
-        return column
+        return result
+
+    def _is_one_of(self, sites: SSAValue, numbers: npt.NDArray[np.intp]) -> SSAValue:
+        """Whether a computed site is one of the given ones."""
+        result = self._compare("EQ", sites, self._scalar(int(numbers[0]), i32))
+        for number in numbers[1:].tolist():
+            test = self._compare("EQ", sites, self._scalar(number, i32))
+            result = self._elementwise_op(OrOp, result, test)
+        return result
 
     # endregion
 
@@ -250,13 +463,6 @@ def _is_exact(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> bool:
     """Whether values are integers whose differences a dtype holds exactly."""
     limit = 2.0 ** (np.finfo(dtype).nmant - 1)
     return bool(((values == np.floor(values)) & (np.abs(values) < limit)).all())
-
-
-def _padded(kinds: Sequence[Sequence[float]], longest: int) -> list[list[float]]:
-    """Return the k-th allowed value of each kind, short kinds repeating their last."""
-    return [
-        [states[min(k, len(states) - 1)] for states in kinds] for k in range(longest)
-    ]
 
 
 def _lower_operator(operator: sym.OperatorOp) -> FuncOp:

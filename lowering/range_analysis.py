@@ -145,6 +145,9 @@ def always_allowed(
     It takes effect where the predicate holds and none of the `shadowing` sites, which
     later writes overwrite, is the written site.
     """
+    maker = write.value.owner
+    if isinstance(maker, sym.LocalValueOp) and maker.site is write.site:
+        return True
     column = column_of(term, write.site)
     wanted = _backward_slice(term, [write.value])
     if column is None or not wanted.known:
