@@ -31,13 +31,13 @@ from xdsl.dialects.builtin import (
     i32,
     i64,
 )
+from xdsl.dialects.utils import EnumAttribute
 from xdsl.interfaces import HasCanonicalizationPatternsInterface
 from xdsl.ir import (
     Attribute,
     Block,
     Data,
     Dialect,
-    EnumAttribute,
     Operation,
     ParametrizedAttribute,
     Region,
