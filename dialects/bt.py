@@ -494,6 +494,14 @@ BATCH = DYNAMIC_INDEX
 
 Bt = Dialect(
     "bt",
-    [GatherOp, BroadcastOp, ReduceOp, BranchesOp, ConcatOp, InterleaveOp, ConnectionsOp],
+    [
+        GatherOp,
+        BroadcastOp,
+        ReduceOp,
+        BranchesOp,
+        ConcatOp,
+        InterleaveOp,
+        ConnectionsOp,
+    ],
     [StateType, BranchesType],
 )

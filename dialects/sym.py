@@ -41,6 +41,7 @@ from xdsl.ir import (
     Operation,
     ParametrizedAttribute,
     Region,
+    SpacedOpaqueSyntaxAttribute,
     SSAValue,
     TypeAttribute,
 )
@@ -261,23 +262,37 @@ def _parse_row(parser: AttrParser) -> list[int]:
 class SetsAttr(Data[SiteSets]):
     """One set of sites for each row of a term: `#sym.sets<[0, 1, 4], [1, 2]>`.
 
-    A printer that has an `elide_rows_over` attribute leaves out the middle of long ones.
+    A printer with an `elide_rows_over` attribute leaves out the middle of long ones.
     """
 
     name = "sym.sets"
 
     @classmethod
     def parse_parameter(cls, parser: AttrParser) -> SiteSets:
-        with parser.in_angle_brackets():
-            sets = parser.parse_comma_separated_list(
-                parser.Delimiter.NONE, lambda: _parse_row(parser)
-            )
-        return SiteSets.from_sets(sets)
+        position = parser.pos
+        sets = parser.parse_comma_separated_list(
+            parser.Delimiter.ANGLE, lambda: _parse_row(parser)
+        )
+        try:
+            return SiteSets.from_sets(sets)
+        except ValueError as error:
+            parser.raise_error(str(error), position, parser.pos)
 
     def print_parameter(self, printer: Printer) -> None:
         elide_over = getattr(printer, "elide_rows_over", None)
         with printer.in_angle_brackets():
             printer.print_string(_listed(self.data, elide_over))
+
+    def verify(self) -> None:
+        sets = self.data
+        if len(sets.data) != 4 * sets.rows * sets.width:
+            raise VerifyException(
+                f"{sets.rows} sets of up to {sets.width} sites cannot have "
+                f"{len(sets.data)} bytes"
+            )
+        missing = sets.array == NO_SITE
+        if (missing[:, :-1] & ~missing[:, 1:]).any():
+            raise VerifyException("sets of sites are padded at their ends only")
 
 
 class Reduction(StrEnum):
@@ -296,8 +311,8 @@ class Reduction(StrEnum):
 
 
 @irdl_attr_definition
-class ReductionAttr(EnumAttribute[Reduction]):
-    """How the values of a reduction are combined, such as `sum`."""
+class ReductionAttr(EnumAttribute[Reduction], SpacedOpaqueSyntaxAttribute):
+    """How the values of a reduction are combined: `sum`, or `#sym<reduction sum>`."""
 
     name = "sym.reduction"
 
@@ -620,6 +635,14 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
     def site_sets(self) -> tuple[SetsAttr, ...]:
         """The site sets, possibly none."""
         return self.sets.data if self.sets is not None else ()
+
+    def set_of(self, argument: SSAValue) -> SiteSets | None:
+        """Return the sets that a block argument stands for, or None."""
+        first = 1 + self.rows.data.labels + len(self.data_columns)
+        for own, sets in zip(self.body.block.args[first:], self.site_sets, strict=True):
+            if own is argument:
+                return sets.data
+        return None
 
     @property
     def emissions(self) -> tuple[EmitOp, ...]:
@@ -967,10 +990,9 @@ class SelectOp(SymPureOp, HasCanonicalizationPatternsInterface):
         return (FoldSelect(),)
 
 
-
 @irdl_op_definition
 class ShiftModOp(SymPureOp):
-    """The configuration c with c[i] moved d places on among the allowed values, cyclically.
+    """The configuration c with c[i] moved d places on among the allowed, cyclically.
 
     Undefined where c[i] is not an allowed value.
 
@@ -1102,6 +1124,10 @@ class SiteOp(SymPureOp):
     def __init__(self, number: SSAValue):
         super().__init__(operands=[number], result_types=[SiteType()])
 
+    def verify_(self) -> None:
+        if self.number.type != INDEX:
+            _verify_local_value(self, self.number.type)
+
 
 @irdl_op_definition
 class ElementOp(SymPureOp):
@@ -1128,6 +1154,29 @@ class ElementOp(SymPureOp):
             properties={"position": IntegerAttr(position, i64)},
             result_types=[SiteType()],
         )
+
+    @property
+    def numbers(self) -> IntArray | None:
+        """The number of the site in each row; None where the set is not known."""
+        block = self.sites.owner
+        term = block.parent_op() if isinstance(block, Block) else None
+        sets = term.set_of(self.sites) if isinstance(term, TermOp) else None
+        return None if sets is None else sets.column(self.position.value.data)
+
+    def verify_(self) -> None:
+        if self.position.value.data < 0:
+            raise VerifyException(
+                "the elements of a set are counted from 0, got "
+                f"{self.position.value.data}"
+            )
+
+
+def may_be_missing(site: SSAValue) -> bool:
+    """Whether a value can be no site at all: an element that a set does not have."""
+    if not isinstance(site.owner, ElementOp):
+        return False
+    numbers = site.owner.numbers
+    return numbers is None or bool((numbers == NO_SITE).any())
 
 
 # endregion
@@ -1177,6 +1226,55 @@ class LocalValueOp(LocalSpaceOp):
 
 
 # endregion
+# region Tables
+
+
+@irdl_op_definition
+class LookupOp(SymPureOp):
+    """The k-th entry, from 0, of a constant table; undefined where it has none.
+
+    ```mlir
+    %v = sym.lookup dense<[0.5, 1.0]> : tensor<2xf64> at %k : tensor<i32> -> tensor<f64>
+    ```
+    """
+
+    name = "sym.lookup"
+
+    table = prop_def(DenseIntOrFPElementsAttr)
+    index = operand_def(SCALAR)
+    result = result_def(SCALAR)
+
+    assembly_format = (
+        "$table `at` $index attr-dict `:` type($index) `->` type($result)"
+    )
+
+    def __init__(self, table: DenseIntOrFPElementsAttr, index: SSAValue):
+        kind = cast(TypeAttribute, table.get_element_type())
+        super().__init__(
+            operands=[index],
+            properties={"table": table},
+            result_types=[TensorType(kind, [])],
+        )
+
+    def verify_(self) -> None:
+        shape = self.table.get_shape()
+        if len(shape) != 1 or not shape[0]:
+            raise VerifyException(
+                f"a table is a list of at least one entry, got shape {list(shape)}"
+            )
+        kind = cast(TypeAttribute, self.table.get_element_type())
+        if self.result.type != TensorType(kind, []):
+            raise VerifyException(
+                f"a table of {kind} has no entry of type {self.result.type}"
+            )
+        real = cast(TypeAttribute, real_type(operator_of(self).element))
+        if self.index.type not in (INDEX, TensorType(real, [])):
+            raise VerifyException(
+                f"the index of a table is i32 or {real}, got {self.index.type}"
+            )
+
+
+# endregion
 # region Reductions
 
 
@@ -1184,6 +1282,7 @@ class LocalValueOp(LocalSpaceOp):
 class ReduceOp(SymPureOp):
     """A value combined over sites: of a set, of a range [start, stop), or all.
 
+    A range has those of its sites that the lattice has.
     `sum` and `prod` combine numbers; `any`, `all` and `parity` (whether an odd number
     holds) combine predicates. Over no site at all they are 0, 1, false, true and false.
 
@@ -1245,6 +1344,8 @@ class ReduceOp(SymPureOp):
             raise VerifyException(
                 f"'{self.kind.data.value}' cannot combine {self.result.type}"
             )
+        if any(isinstance(op, ReduceOp) for op in self.body.block.ops):
+            raise VerifyException("a reduction cannot hold another one")
 
 
 @irdl_op_definition
@@ -1286,6 +1387,7 @@ Sym = Dialect(
         ElementOp,
         LocalIndexOp,
         LocalValueOp,
+        LookupOp,
         ReduceOp,
         YieldOp,
     ],

@@ -122,17 +122,32 @@ class SiteSets:
 
     @classmethod
     def from_sets(cls, sets: Sequence[Sequence[int]]) -> SiteSets:
-        """Build the table from one sequence of sites per row."""
+        """Build the table from one sequence of sites per row.
+
+        Raises ValueError for anything but numbers of sites that fit into 32 bits.
+        """
         width = max((len(sites) for sites in sets), default=0)
         table = np.full((len(sets), width), NO_SITE, "<i4")
         for row, sites in enumerate(sets):
-            table[row, : len(sites)] = sites
+            array = np.asarray(sites)
+            if array.size and array.dtype.kind not in "iu":
+                raise ValueError(f"expected integers, got {array.dtype}")
+            # -1 is no site: it pads the shorter sets
+            if array.size and (array.min() < 0 or array.max() > _LARGEST):
+                raise ValueError("site numbers must fit into 32 bits, from 0 on")
+            table[row, : len(sites)] = array
         return cls(len(sets), width, table.tobytes())
 
     @cached_property
     def array(self) -> IntArray:
         """The table as a read-only (rows, width) array."""
         return np.frombuffer(self.data, "<i4").reshape(self.rows, self.width)
+
+    def column(self, position: int) -> IntArray:
+        """Return one site of each set; `NO_SITE` where a set is smaller."""
+        if position >= self.width:
+            return np.full(self.rows, NO_SITE, np.int32)
+        return np.ascontiguousarray(self.array[:, position])
 
     def row(self, row: int) -> list[int]:
         """Return the sites of one row's set."""

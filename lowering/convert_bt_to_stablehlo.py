@@ -28,7 +28,6 @@ from xdsl.pattern_rewriter import (
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
-from dialects.sym import Reduction
 from dialects.stablehlo import (
     AddOp,
     AndOp,
@@ -49,6 +48,7 @@ from dialects.stablehlo import (
     shape_of,
     slice_columns,
 )
+from dialects.sym import Reduction
 from lowering.rewriting import Inserter
 
 MAX_MASK_ELEMENTS = 64 * 1024
@@ -69,7 +69,7 @@ def _columns(
 ) -> SSAValue:
     """Return config[:, sites], as a slice or as the whole where that is the same."""
     table = constant_of(sites)
-    if table is not None and table.ndim == 1 and table.size:
+    if table is not None and table.ndim == 1 and table.size and not per_sample:
         first, last = int(table[0]), int(table[0]) + len(table)
         inside = first >= 0 and last <= shape_of(config)[1]
         if inside and np.array_equal(table, np.arange(first, last)):
@@ -377,7 +377,9 @@ class ConvertBtToStablehloPass(ModulePass):
                 )
         for pattern in (
             GreedyRewritePatternApplier([LowerConnections()]),
-            GreedyRewritePatternApplier([LowerGather(), LowerBroadcast(), LowerReduce()]),
+            GreedyRewritePatternApplier(
+                [LowerGather(), LowerBroadcast(), LowerReduce()]
+            ),
             EraseBranches(),
         ):
             PatternRewriteWalker(

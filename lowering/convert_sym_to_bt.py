@@ -22,7 +22,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.utils.exceptions import PassFailedException
-from xdsl_jax.dialects.stablehlo import FloorOp
+from xdsl_jax.dialects.stablehlo import FloorOp, RoundNearestEvenOp
 
 from dialects import bt, sym
 from dialects.stablehlo import (
@@ -41,7 +41,7 @@ from dialects.stablehlo import (
     tensor,
     to_numpy,
 )
-from dialects.tables import NO_SITE
+from dialects.tables import NO_SITE, SiteSets
 from lowering.rewriting import Inserter
 from lowering.sites import Alias, alias, normal_form_error, writes_of
 
@@ -145,7 +145,7 @@ class _TermLowering:
             case sym.SiteOp():
                 self.values[op.result] = self._site(op)
             case sym.ElementOp():
-                sites = self._set_of(op.sites)[:, op.position.value.data]
+                sites = self._set_of(op.sites).column(op.position.value.data)
                 self._bind(op.result, constant(sites, i32), (LANES,))
             case sym.AllowedOp():
                 self.values[op.result] = self._allowed(op)
@@ -153,6 +153,8 @@ class _TermLowering:
                 self.values[op.result] = self._local_index(op)
             case sym.LocalValueOp():
                 self.values[op.result] = self._local_value(op)
+            case sym.LookupOp():
+                self.values[op.result] = self._lookup(op)
             case sym.ReduceOp():
                 self.values[op.result] = self._reduce(op)
             case sym.EmitOp():
@@ -168,11 +170,20 @@ class _TermLowering:
         per_sample = BATCH in own
         gather = bt.GatherOp(self.config, sites, element, per_sample=per_sample)
         value = self._add(gather, own if per_sample else (BATCH, *own))
-        table = constant_of(sites)
-        if table is None or (table != NO_SITE).all():
+        return self._or_zero(site, value, element)
+
+    def _or_zero(self, site: SSAValue, value: SSAValue, element: Attribute) -> SSAValue:
+        """Return a value that is of a site: 0 where there is none."""
+        if not self._may_be_missing(site):
             return value
-        exists = self._compare("NE", sites, self._scalar(NO_SITE, i32))
+        nowhere = self._scalar(NO_SITE, i32)
+        exists = self._compare("NE", self.values[site], nowhere)
         return self._elementwise_op(select, exists, value, self._scalar(0, element))
+
+    def _may_be_missing(self, site: SSAValue) -> bool:
+        """Whether a site is none in some row. Computed ones are guarded."""
+        table = constant_of(self.values[site])
+        return table is not None and bool((table == NO_SITE).any())
 
     def _site(self, op: sym.SiteOp) -> SSAValue:
         """Return the number of a computed site; guards exclude those off the lattice."""
@@ -184,15 +195,14 @@ class _TermLowering:
     def _scalar(self, value: float, element: Attribute) -> SSAValue:
         return self._add(constant(np.array(value), element), ())
 
-    def _set_of(self, sites: SSAValue) -> npt.NDArray[np.int32]:
-        """Return the (rows, width) table of a site set."""
-        first = 1 + self.term.rows.data.labels + len(self.term.data_columns)
-        for argument, table in zip(
-            self.term.body.block.args[first:], self.term.site_sets, strict=True
-        ):
-            if argument is sites:
-                return table.data.array
-        raise PassFailedException("convert-sym-to-bt: a site set must be an argument")
+    def _set_of(self, sites: SSAValue) -> SiteSets:
+        """Return the table of a site set."""
+        found = self.term.set_of(sites)
+        if found is None:
+            raise PassFailedException(
+                "convert-sym-to-bt: a site set must be an argument of its term"
+            )
+        return found
 
     def _elementwise(self, op: Operation) -> None:
         if not op.name.startswith("stablehlo.") or op.regions or len(op.results) != 1:
@@ -250,7 +260,7 @@ class _TermLowering:
     def _bind_sites(self, op: sym.ReduceOp, site: SSAValue) -> SSAValue | None:
         """Bind the sites of a reduction; return which of them are meant, None if all."""
         if op.sites is not None:
-            table = self._set_of(op.sites)
+            table = self._set_of(op.sites).array
             self.width = table.shape[1]
             self._bind(site, constant(table, i32), (LANES, SITES))
             if (table != NO_SITE).all():
@@ -271,9 +281,7 @@ class _TermLowering:
     def _branches(self, op: sym.EmitOp) -> SSAValue:
         writes = writes_of(op.config)
         sites = [self._per_lane(self.values[write.site]) for write in writes]
-        values = [
-            self._per_lane(self._written(writes, k)) for k in range(len(writes))
-        ]
+        values = [self._per_lane(self._written(writes, k)) for k in range(len(writes))]
         valid = None
         if op.predicate is not None:
             valid = self._per_lane(self.values[op.predicate])
@@ -295,7 +303,9 @@ class _TermLowering:
             if alias(self.term, site, later.site) is Alias.NEVER:
                 continue
             same = self._compare("EQ", self.values[site], self.values[later.site])
-            shadowed = same if shadowed is None else self._elementwise_op(OrOp, shadowed, same)
+            shadowed = (
+                same if shadowed is None else self._elementwise_op(OrOp, shadowed, same)
+            )
         if shadowed is None:
             return value
         source = self._read(site, writes[k].value.type)
@@ -325,14 +335,12 @@ class _TermLowering:
                 nearest = self._elementwise_op(FloorOp, value)
             else:
                 offset = self._elementwise_op(SubtractOp, value, low)
-                count = self._elementwise_op(DivideOp, offset, step)
-                count = self._elementwise_op(FloorOp, count)
+                count = self._nearest(offset, step, self._all_steps(element))
                 change = self._elementwise_op(MultiplyOp, count, step)
                 nearest = self._elementwise_op(AddOp, low, change)
             same = self._compare("EQ", nearest, value)
             allowed = self._elementwise_op(AndOp, bounds, same)
-        sites = constant_of(self.values[site])
-        if sites is None or (sites != NO_SITE).all():
+        if not self._may_be_missing(site):
             return allowed
         nowhere = self._compare("EQ", self.values[site], self._scalar(NO_SITE, i32))
         return self._elementwise_op(OrOp, nowhere, allowed)
@@ -344,12 +352,14 @@ class _TermLowering:
         if not self._is_listed(element, 0):
             low, _, step = self._bounds(site, element)
             offset = self._elementwise_op(SubtractOp, value, low)
-            return self._elementwise_op(DivideOp, offset, step)
+            place = self._nearest(offset, step, self._all_steps(element))
+            return self._or_zero(site, place, element)
         place = self._scalar(0, element)
-        for k, listed in enumerate(self._listed()):
+        # backwards: short spaces repeat their last value, whose first place is meant
+        for k, listed in reversed(list(enumerate(self._listed()))):
             here = self._compare("EQ", value, self._per_site(site, listed, element))
             place = self._elementwise_op(select, here, self._scalar(k, element), place)
-        return place
+        return self._or_zero(site, place, element)
 
     def _local_value(self, op: sym.LocalValueOp) -> SSAValue:
         """Return the allowed value at a place, modulo their number."""
@@ -358,20 +368,70 @@ class _TermLowering:
         place = self._elementwise_op(FloorOp, self.values[op.value])
         sizes = [float(len(states)) for states in self._kinds()]
         size = self._per_site(site, sizes, element)
-        turns = self._elementwise_op(FloorOp, self._elementwise_op(DivideOp, place, size))
+        turns = self._turns(place, size, sizes, element)
         place = self._elementwise_op(
             SubtractOp, place, self._elementwise_op(MultiplyOp, size, turns)
         )
         if not self._is_listed(element, 0):
             low, _, step = self._bounds(site, element)
-            return self._elementwise_op(
+            value = self._elementwise_op(
                 AddOp, low, self._elementwise_op(MultiplyOp, step, place)
             )
+            return self._or_zero(site, value, element)
         value = self._per_site(site, self._listed()[0], element)
         for k, listed in enumerate(self._listed()[1:], start=1):
             here = self._compare("EQ", place, self._scalar(k, element))
             candidate = self._per_site(site, listed, element)
             value = self._elementwise_op(select, here, candidate, value)
+        return self._or_zero(site, value, element)
+
+    # Compilers turn a division by a constant into a product with its inverse, which may
+    # be a little less: 49 * (1 / 49) < 1. Before they are rounded down, quotients are
+    # moved to the middle between two integers, unless the inverse is exact.
+
+    def _turns(
+        self,
+        place: SSAValue,
+        size: SSAValue,
+        sizes: Sequence[float],
+        element: Attribute,
+    ) -> SSAValue:
+        """Return how often a size goes into a place; both are integers."""
+        if not _has_exact_inverses(sizes):
+            place = self._elementwise_op(AddOp, place, self._scalar(0.5, element))
+        return self._elementwise_op(
+            FloorOp, self._elementwise_op(DivideOp, place, size)
+        )
+
+    def _nearest(
+        self, offset: SSAValue, step: SSAValue, steps: Sequence[float]
+    ) -> SSAValue:
+        """Return the number of steps in an offset: exact where that is an integer."""
+        count = self._elementwise_op(DivideOp, offset, step)
+        if not _has_exact_inverses(steps):
+            element = cast(TensorType[Attribute], offset.type).element_type
+            count = self._elementwise_op(AddOp, count, self._scalar(0.5, element))
+        return self._elementwise_op(FloorOp, count)
+
+    def _all_steps(self, element: Attribute) -> list[float]:
+        return [step for step in self._steps(element) if step is not None]
+
+    def _lookup(self, op: sym.LookupOp) -> SSAValue:
+        """Choose among the entries; guards exclude indices that the table lacks."""
+        index = self.values[op.index]
+        kind = cast(TensorType[Attribute], op.index.type).element_type
+        element = op.table.get_element_type()
+        table = to_numpy(op.table)
+        positions = constant_of(index)
+        if positions is not None:
+            inside = np.clip(np.nan_to_num(positions), 0, len(table) - 1)
+            entries = constant(table[inside.astype(np.int64)], element)
+            return self._add(entries, self._axes_of(index))
+        value = self._scalar(table[0], element)
+        for position, entry in enumerate(table[1:], start=1):
+            here = self._compare("EQ", index, self._scalar(position, kind))
+            chosen = self._scalar(entry, element)
+            value = self._elementwise_op(select, here, chosen, value)
         return value
 
     def _kinds(self) -> tuple[tuple[float, ...], ...]:
@@ -393,7 +453,7 @@ class _TermLowering:
         )
 
     def _listed(self) -> list[list[float]]:
-        """Return the k-th allowed value of each kind, short ones repeating their last."""
+        """Return the k-th allowed value of each kind, or its last one."""
         kinds = self._kinds()
         longest = max(map(len, kinds))
         return [
@@ -406,7 +466,7 @@ class _TermLowering:
     ) -> tuple[SSAValue, SSAValue, SSAValue]:
         """Return the lowest and highest allowed value of a site, and their distance."""
         kinds = self._kinds()
-        steps = [step for step in self._steps(element) if step is not None]
+        steps = self._all_steps(element)
         low = self._per_site(site, [states[0] for states in kinds], element)
         high = self._per_site(site, [states[-1] for states in kinds], element)
         return low, high, self._per_site(site, steps, element)
@@ -457,6 +517,10 @@ def _step(states: Sequence[float], dtype: np.dtype[Any]) -> float | None:
     if not steps:
         return 1.0
     return steps.pop() if len(steps) == 1 else None
+
+
+def _has_exact_inverses(values: Sequence[float]) -> bool:
+    return all(np.frexp(value)[0] == 0.5 for value in values)
 
 
 def _is_exact(values: npt.NDArray[np.float64], dtype: np.dtype[Any]) -> bool:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import numpy as np
@@ -134,31 +135,39 @@ class _Points:
         return evaluate(owner, known, exact=True)
 
 
-def always_allowed(
+class Verdict(Enum):
+    """What is known of the value that a write stores."""
+
+    ALLOWED = "it is an allowed value wherever the write takes effect"
+    EXACT = "it is computed without rounding, but may not be allowed"
+    UNKNOWN = "it may be rounded, and may not be allowed"
+
+
+def judge(
     term: sym.TermOp,
     write: sym.WriteOp,
     predicate: SSAValue | None,
     shadowing: Sequence[SSAValue],
-) -> bool:
-    """Whether a write is proved to stay in the space wherever it takes effect.
+) -> Verdict:
+    """Return what is known of the value that a write stores where it takes effect.
 
     It takes effect where the predicate holds and none of the `shadowing` sites, which
     later writes overwrite, is the written site.
     """
     maker = write.value.owner
     if isinstance(maker, sym.LocalValueOp) and maker.site is write.site:
-        return True
+        return Verdict.ALLOWED
     column = column_of(term, write.site)
     wanted = _backward_slice(term, [write.value])
     if column is None or not wanted.known:
-        return False
+        return Verdict.UNKNOWN
     guards = [p for p in conjuncts(predicate) if _backward_slice(term, [p]).known]
     points = _enumerate(term, [write.value, *guards], [write.site, *shadowing])
     if points is None:
-        return False
+        return Verdict.UNKNOWN
     value = points.evaluate(write.value)
     if value is None:
-        return False
+        return Verdict.UNKNOWN
     exempt = ~points.reachable
     for guard in guards:
         holds = points.evaluate(guard)
@@ -167,7 +176,7 @@ def always_allowed(
     for site in shadowing:
         exempt = exempt | (points.columns[site] == points.columns[write.site])
     allowed = _is_allowed(term, write.site, value, points)
-    return bool(np.all(allowed | exempt))
+    return Verdict.ALLOWED if np.all(allowed | exempt) else Verdict.EXACT
 
 
 def _is_allowed(

@@ -99,6 +99,8 @@ class SymConvertElementPass(ModulePass):
                 self._convert_term(op)
             if isinstance(op, hlo.ConstantOp):
                 op.value = self._dense(op.value)
+            if isinstance(op, sym.LookupOp):
+                op.table = self._dense(op.table)
             for result in list(op.results):
                 self._retype(result)
 

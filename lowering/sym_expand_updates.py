@@ -92,7 +92,9 @@ class ExpandInvalid(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: sym.InvalidOp, rewriter: PatternRewriter) -> None:
         term = op.parent_op()
-        if isinstance(term, sym.TermOp):
+        while term is not None and not isinstance(term, sym.TermOp):
+            term = term.parent_op()
+        if term is not None:
             rewriter.replace(op, (), (term.source,))
 
 

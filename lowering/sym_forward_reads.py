@@ -5,23 +5,27 @@ writes on x in which no write is overwritten in every row, and no `sym.select` i
 Labels may alias: whether two of them name the same site is decided from the table, for
 all rows, for none, or per row by comparing their indices.
 
-    read(write(c, s, v), t)      v, read(c, t), or select(s == t, v, read(c, t))
+    read(write(c, s, v), t)      v, read(c, t), or select(s == t, v, read(c, t));
+                                 0 where t is no site
     select(p, write(a, s, v), b) write(.., s, select(p, v, read(b, s)))
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
+import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ModuleOp, TensorType, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import sym
-from dialects.stablehlo import compare, select, tensor
+from dialects.stablehlo import compare, constant, select, tensor
+from dialects.tables import NO_SITE
 from lowering.rewriting import Inserter
 from lowering.sites import Alias, alias
 
@@ -87,12 +91,23 @@ class _TermNormalizer:
                     maybe.append((written, candidate))
                 case Alias.NEVER:
                     pass
+        forwards = value is not None or bool(maybe)
         if value is None:
             value = at.add(sym.ReadOp(self.term.source, site, self.local_value))
         for written, candidate in reversed(maybe):
             same = _same_site(written, site, at)
             value = at.add(select(same, candidate, value))
+        if forwards and sym.may_be_missing(site):
+            value = self._or_zero(site, value, at)
         return value
+
+    def _or_zero(self, site: SSAValue, value: SSAValue, at: Inserter) -> SSAValue:
+        """Return what is read at a site: 0 where it is none, whatever was written."""
+        nowhere = at.add(constant(np.array(NO_SITE), i32))
+        exists = at.add(compare("NE", at.add(sym.IndexOp(site)), nowhere))
+        element = cast(TensorType[Attribute], self.local_value).element_type
+        zero = at.add(constant(np.zeros(()), element))
+        return at.add(select(exists, value, zero))
 
     def _select(self, op: sym.SelectOp) -> Chain:
         """Merge two chains into one that writes what the predicate chooses."""
@@ -130,7 +145,7 @@ class _TermNormalizer:
         op.operands[0] = config
 
     def _erase_dead_configurations(self) -> None:
-        for op in reversed(list(self.term.body.block.ops)):
+        for op in reversed(list(self.term.body.block.walk())):
             dead = isinstance(op, sym.WriteOp | sym.SelectOp)
             if dead and not op.results[0].uses:
                 Rewriter.erase_op(op)

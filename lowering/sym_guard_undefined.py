@@ -1,25 +1,29 @@
 """`sym-guard-undefined`: a branch that needs an undefined value is not valid.
 
 Undefined are a computed site that the lattice does not have (`sym.site`), no
-configuration at all (`sym.invalid`), and the place of a value that is not allowed
-(`sym.local_index`, `sym.shift_mod`). What a branch needs follows the choices made:
+configuration at all (`sym.invalid`), the place of a value that is not allowed
+(`sym.local_index`, `sym.shift_mod`), and an entry that a table does not have
+(`sym.lookup`). What a branch needs follows the choices made:
 
     select(p, a, b)   needs p, and the one that p chooses
     and(p, q)         needs p, and q where p holds
     or(p, q)          needs p, and q where p does not hold
+    reduce(..)        needs its value at every site that it is over
     any other op      needs all of its operands
 
-For each emission this pass adds to its predicate that everything needed is defined.
+For each emission this pass adds to its predicate that everything needed is defined. It
+runs first: others drop what is computed for nothing, and with it what is undefined.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import cast
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, i1, i32
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import ModuleOp, TensorType, i1, i32
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl_jax.dialects import stablehlo as hlo
 
@@ -67,19 +71,49 @@ class _Definedness:
                 return self._short_circuit(op.lhs, op.rhs, decides=True)
             case sym.InvalidOp():
                 return self.at.add(constant(np.zeros((), np.bool_), i1))
+            case sym.ReduceOp():
+                return self.both(self._operands(op), self._everywhere(op))
             case Operation():
-                needed: Condition = None
-                for operand in op.operands:
-                    needed = self.both(needed, self.known[operand])
-                return self.both(needed, self._own(op))
+                return self.both(self._operands(op), self._own(op))
             case _:
                 return None
+
+    def _operands(self, op: Operation) -> Condition:
+        needed: Condition = None
+        for operand in op.operands:
+            needed = self.both(needed, self.known[operand])
+        return needed
+
+    def _everywhere(self, op: sym.ReduceOp) -> Condition:
+        """Return whether what a reduction combines is defined at all of its sites."""
+        check = sym.ReduceOp(
+            sym.Reduction.ALL,
+            op.body.clone(),
+            sym.PREDICATE,
+            op.sites,
+            op.start,
+            op.stop,
+        )
+        self.at.add_op(check)
+        last = check.body.block.last_op
+        assert isinstance(last, sym.YieldOp)
+        body = _Definedness(self.term, Inserter.before(last), dict(self.known))
+        defined = body.of(last.value)
+        if defined is None:
+            check.detach()
+            check.erase()
+            return None
+        last.operands[0] = defined
+        return check.result
 
     def _own(self, op: Operation) -> Condition:
         """Return when an op whose operands are defined is defined."""
         match op:
             case sym.SiteOp():
-                return self._on_lattice(op)
+                sites = sym.operator_of(op).space.data.sites
+                return self._is_whole(op.number, sites)
+            case sym.LookupOp():
+                return self._is_whole(op.index, op.table.get_shape()[0])
             case sym.LocalIndexOp() if not self._is_read_of_source(op.value, op.site):
                 return self.at.add(sym.AllowedOp(op.value, op.site))
             case sym.ShiftModOp() if not self._stays_allowed(op.config):
@@ -88,20 +122,19 @@ class _Definedness:
             case _:
                 return None
 
-    def _on_lattice(self, op: sym.SiteOp) -> Condition:
-        """Whether the number of a site is one: whole, and of the lattice."""
-        element = op.number.type.element_type
-        sites = sym.operator_of(op).space.data.sites
+    def _is_whole(self, number: SSAValue, stop: int) -> Condition:
+        """Whether a number is an integer from 0 up to, but not including, a stop."""
+        element = cast(TensorType[Attribute], number.type).element_type
         low = self.at.add(constant(np.zeros(()), element))
-        high = self.at.add(constant(np.array(sites - 1), element))
+        high = self.at.add(constant(np.array(stop - 1), element))
         inside = self.both(
-            self.at.add(compare("GE", op.number, low)),
-            self.at.add(compare("LE", op.number, high)),
+            self.at.add(compare("GE", number, low)),
+            self.at.add(compare("LE", number, high)),
         )
         if element == i32:
             return inside
-        floor = self.at.add(hlo.FloorOp(op.number))
-        return self.both(inside, self.at.add(compare("EQ", floor, op.number)))
+        floor = self.at.add(hlo.FloorOp(number))
+        return self.both(inside, self.at.add(compare("EQ", floor, number)))
 
     def _is_read_of_source(self, value: SSAValue, site: SSAValue) -> bool:
         read = value.owner
@@ -119,7 +152,10 @@ class _Definedness:
             case sym.ShiftModOp():
                 return self._stays_allowed(op.config)
             case sym.SwapOp() | sym.PermuteOp() if uniform:
-                return self._stays_allowed(op.config)
+                # what is moved from no site is 0
+                sites = op.operands[1:]
+                missing = any(sym.may_be_missing(site) for site in sites)
+                return not missing and self._stays_allowed(op.config)
             case sym.SelectOp():
                 return self._stays_allowed(op.on_true) and self._stays_allowed(
                     op.on_false
@@ -169,8 +205,26 @@ def _postorder(root: SSAValue, known: dict[SSAValue, Condition]) -> list[SSAValu
             seen.add(value)
             stack.append((value, True))
             if isinstance(value.owner, Operation):
-                stack.extend((operand, False) for operand in value.owner.operands)
+                stack.extend((operand, False) for operand in _needs(value.owner))
     return order
+
+
+def _needs(op: Operation) -> list[SSAValue]:
+    """Return the operands of an op, and what its regions use from around it."""
+    if not op.regions:
+        return list(op.operands)
+    inside = {
+        argument
+        for region in op.regions
+        for block in region.blocks
+        for argument in block.args
+    }
+    used = dict.fromkeys(op.operands)
+    for inner in op.walk():
+        if inner is not op:
+            inside.update(inner.results)
+            used |= dict.fromkeys(inner.operands)
+    return [value for value in used if value not in inside]
 
 
 def _guard(term: sym.TermOp, emission: sym.EmitOp) -> None:

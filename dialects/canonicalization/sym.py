@@ -12,12 +12,14 @@ from dialects.stablehlo import constant_of
 
 
 class ForwardWriteToRead(RewritePattern):
-    """`read(write(c, i, v), i)` is `v`."""
+    """`read(write(c, i, v), i)` is `v`, unless `i` may be no site."""
 
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: sym.ReadOp, rewriter: PatternRewriter) -> None:
         write = op.config.owner
         if not isinstance(write, sym.WriteOp) or write.site is not op.site:
+            return
+        if sym.may_be_missing(op.site):
             return
         rewriter.replace(op, (), (write.value,))
 

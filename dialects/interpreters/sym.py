@@ -159,9 +159,7 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.ReadOp, args: PythonValues
     ) -> PythonValues:
         config, site = args
-        if site == NO_SITE:
-            return (np.zeros((), config.dtype),)
-        return (np.asarray(config[site]),)
+        return (_value(config, site),)
 
     @impl(sym.IndexOp)
     def run_index(
@@ -200,7 +198,8 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.SwapOp, args: PythonValues
     ) -> PythonValues:
         config, i, j = args
-        return (_with_values(config, {i: config[j], j: config[i]}),)
+        first, second = _value(config, i), _value(config, j)
+        return (_with_values(config, {i: second, j: first}),)
 
     @impl(sym.SelectOp)
     def run_select(
@@ -208,7 +207,6 @@ class SymFunctions(InterpreterFunctions):
     ) -> PythonValues:
         predicate, on_true, on_false = args
         return (on_true if predicate else on_false,)
-
 
     # region Values that may be undefined
 
@@ -255,6 +253,16 @@ class SymFunctions(InterpreterFunctions):
             return (np.zeros_like(place),)
         return (_value_at(op, place, site),)
 
+    @impl(sym.LookupOp)
+    def run_lookup(
+        self, interpreter: Interpreter, op: sym.LookupOp, args: PythonValues
+    ) -> PythonValues:
+        (index,) = args
+        table = to_numpy(op.table)
+        if index in range(len(table)):
+            return (np.asarray(table[int(index)]),)
+        return (UNDEFINED,)
+
     @impl(sym.ShiftModOp)
     def run_shift_mod(
         self, interpreter: Interpreter, op: sym.ShiftModOp, args: PythonValues
@@ -287,8 +295,7 @@ class SymFunctions(InterpreterFunctions):
         following = [*sites[1:], sites[0]]
         result = config
         for site, source in zip(sites, following, strict=True):
-            value = 0.0 if source == NO_SITE else config[source]
-            result = _with_values(result, {site: value})
+            result = _with_values(result, {site: _value(config, source)})
         return (result,)
 
     @impl(sym.ReduceOp)
@@ -299,6 +306,10 @@ class SymFunctions(InterpreterFunctions):
             interpreter.run_ssacfg_region(op.body, (site,), "reduce")[0]
             for site in _sites_of(op, args)
         ]
+        if any(value is UNDEFINED for value in values):
+            return (UNDEFINED,)
+        if any(value is UNDEFINED for value in values):
+            return (UNDEFINED,)
         kind = dtype_of(cast(TensorType[Attribute], op.result.type).element_type)
         return (_REDUCTIONS[op.kind.data](values, kind),)
 
@@ -312,10 +323,11 @@ class SymFunctions(InterpreterFunctions):
 def _sites_of(op: sym.ReduceOp, args: PythonValues) -> Iterable[int]:
     if op.sites is not None:
         return args[0]
+    lattice = range(sym.operator_of(op).space.data.sites)
     if op.start is not None:
         start, stop = args
-        return range(int(start), int(stop))
-    return range(sym.operator_of(op).space.data.sites)
+        return [site for site in lattice if start <= site < stop]
+    return lattice
 
 
 def _sum(values: Sequence[Array], kind: np.dtype[Any]) -> Array:
@@ -360,6 +372,11 @@ def _value_at(op: Operation, place: Array, site: int) -> Array:
     return np.asarray(allowed[int(np.floor(place)) % len(allowed)], real)
 
 
+def _value(config: Array, site: int) -> Array:
+    """Return the local value at a site; 0 where there is none."""
+    return np.asarray(0 if site == NO_SITE else config[site], config.dtype)
+
+
 def _with_values(config: Array, values: Mapping[int, Any]) -> Array:
     changed = config.copy()
     for site, value in values.items():
@@ -381,11 +398,13 @@ class SymInterpreter(Interpreter):
     """An interpreter in which undefined values spread to what needs them.
 
     A choice needs the side that it chooses, `and` and `or` need their second operand
-    where the first does not decide, everything else needs all of its operands.
+    where the first does not decide, a reduction needs its value at every site that it
+    is over, everything else needs all of its operands.
     """
 
     def _run_op(self, op: Operation, inputs: PythonValues) -> OpImplResult:
-        if isinstance(op, sym.EmitOp) or not any(v is UNDEFINED for v in inputs):
+        takes_all = isinstance(op, sym.EmitOp | sym.YieldOp)
+        if takes_all or not any(v is UNDEFINED for v in inputs):
             return super()._run_op(op, inputs)
         return OpImplResult((self._undefined(op, inputs),) * len(op.results), None)
 
@@ -393,12 +412,19 @@ class SymInterpreter(Interpreter):
         match op:
             case hlo.SelectOp() | sym.SelectOp() if inputs[0] is not UNDEFINED:
                 return inputs[1] if inputs[0] else inputs[2]
-            case hlo.AndOp() if inputs[0] is not UNDEFINED and not inputs[0]:
+            case hlo.AndOp() if _decides(op, inputs[0], False):
                 return inputs[0]
-            case hlo.OrOp() if inputs[0] is not UNDEFINED and inputs[0]:
+            case hlo.OrOp() if _decides(op, inputs[0], True):
                 return inputs[0]
             case _:
                 return UNDEFINED
+
+
+def _decides(op: Operation, first: Any, decisive: bool) -> bool:
+    """Whether the first of two predicates makes the second unneeded."""
+    if first is UNDEFINED or op.results[0].type != sym.PREDICATE:
+        return False
+    return bool(first) is decisive
 
 
 def _run_of(interpreter: Interpreter) -> _Run:

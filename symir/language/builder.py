@@ -12,16 +12,18 @@ are reported by the call that makes them, with the user's file and line.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import reduce
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from dialects.tables import RowTable
+from dialects.tables import RowTable, SiteSets
 from symir.errors import user_location
-from symir.language import rows
+from symir.language import clauses, rows
 from symir.language.codes import Mistake
 from symir.language.definitions import (
     EmissionDefinition,
@@ -31,6 +33,7 @@ from symir.language.definitions import (
 )
 from symir.language.expressions import (
     ExprLike,
+    Predicate,
     PredicateLike,
     Symbol,
     as_expr,
@@ -47,6 +50,9 @@ if TYPE_CHECKING:
 __all__ = ["DOperator"]
 
 _NO_DATA: Mapping[str, Any] = {}
+
+_Chain = tuple[Predicate, ...]
+"""The predicates of an open chain of emit_if and emit_elseif so far."""
 
 
 class DOperator:
@@ -83,10 +89,11 @@ class DOperator:
             self._space = as_space(hilbert)
             self._dtype_is_default = dtype is None
             self._dtype = as_dtype("float64" if dtype is None else dtype)
-            self._is_hermitian = _as_flag(hermitian)
+            self._is_hermitian = _as_flag(hermitian, "hermitian")
         self._terms: list[TermDefinition] = []
         self._named_by_user = set[int]()
         self._symbols: dict[str, Symbol] = {}
+        self._chain: _Chain | None = None
 
     # region Iterators
 
@@ -125,11 +132,133 @@ class DOperator:
             lambda _: rows.unordered_pairs(self._space.size),
         )
 
+    def for_each_ktuple(
+        self,
+        labels: str | Iterable[str],
+        *,
+        distinct: bool = True,
+        ordered: bool = False,
+    ) -> DOperator:
+        """Open a term over the tuples of as many sites as there are labels.
+
+        By default over the sets of k sites, each once with its sites ascending: the
+        C(N, k) rows i < j < .. The rows are in lexicographic order.
+
+        Args:
+            labels: k labels.
+            distinct: whether the sites of a row differ.
+            ordered: whether every order of the same sites is a row of its own.
+
+        Raises:
+            DefinitionError: for bad labels (D002, D019) or flags (D027).
+        """
+
+        def make_rows(bound: tuple[str, ...]) -> RowTable:
+            return rows.tuples(
+                self._space.size,
+                len(bound),
+                distinct=_as_flag(distinct, "distinct"),
+                ordered=_as_flag(ordered, "ordered"),
+            )
+
+        return self._open("for_each_ktuple", labels, make_rows)
+
+    def for_each_triplet(
+        self,
+        a: str = "i",
+        b: str = "j",
+        c: str = "k",
+        *,
+        over: object,
+        data: Mapping[str, object] | None = None,
+        sets: Mapping[str, object] | None = None,
+    ) -> DOperator:
+        """Open a term over rows of three sites; see `for_each`."""
+        return self._open(
+            "for_each_triplet", (a, b, c), self._rows_of(over), data, sets
+        )
+
+    def for_each_plaquette(
+        self,
+        a: str = "i",
+        b: str = "j",
+        c: str = "k",
+        d: str = "l",
+        *,
+        over: object = None,
+        shape: tuple[int, int] | None = None,
+        pbc: bool | tuple[bool, bool] = True,
+        data: Mapping[str, object] | None = None,
+        sets: Mapping[str, object] | None = None,
+    ) -> DOperator:
+        """Open a term over plaquettes: four sites in order around each.
+
+        Args:
+            a: the label of the corner (x, y).
+            b: that of (x + 1, y).
+            c: that of (x + 1, y + 1).
+            d: that of (x, y + 1).
+            over: the rows, in place of a shape.
+            shape: the lengths (Lx, Ly) of a square lattice, whose site (x, y) has the
+                number `x * Ly + y`.
+            pbc: whether it is periodic, for both directions or each. A periodic
+                direction of length 2 has two plaquettes over the same sites.
+            data: as in `for_each`, and so are `sets`.
+
+        Raises:
+            DefinitionError: for a shape that is not the lattice's, and unless there is
+                either a shape or rows (D038); else as `for_each`.
+        """
+
+        def make_rows(bound: tuple[str, ...]) -> RowTable:
+            if (over is None) is (shape is None):
+                raise Mistake.BAD_SHAPE.error(
+                    "for_each_plaquette is given "
+                    + ("neither rows nor a shape" if over is None else "both"),
+                    expected="either shape=(Lx, Ly) or over=rows",
+                )
+            if over is None:
+                return rows.plaquettes(shape, pbc, self._space.size)
+            return self._rows_of(over)(bound)
+
+        return self._open("for_each_plaquette", (a, b, c, d), make_rows, data, sets)
+
+    def for_each_edge(
+        self,
+        graph: object,
+        labels: str | Iterable[str] = ("i", "j"),
+        *,
+        color: object = None,
+        data: Mapping[str, object] | None = None,
+        sets: Mapping[str, object] | None = None,
+    ) -> DOperator:
+        """Open a term over the edges of a graph of NetKet or networkx.
+
+        Args:
+            graph: a graph whose nodes are the numbers of the sites.
+            labels: two labels.
+            color: only the edges of this colour; networkx keeps it in the attribute
+                "color".
+            data: as in `for_each`, and so are `sets`; in the order of the edges.
+
+        Raises:
+            DefinitionError: for what is no graph, or has no edge of the colour (D037);
+                else as `for_each`.
+        """
+        return self._open(
+            "for_each_edge",
+            labels,
+            lambda bound: self._rows_of(rows.edges_of(graph, color))(bound),
+            data,
+            sets,
+        )
+
     def for_each(
         self,
         labels: str | Iterable[str],
         over: object,
         data: Mapping[str, object] | None = None,
+        sets: Mapping[str, object] | None = None,
     ) -> DOperator:
         """Open a term over rows of sites.
 
@@ -138,24 +267,25 @@ class DOperator:
             over: the rows: a list, generator or array of one site number per label. For
                 a single label a flat list of site numbers will do.
             data: one number per row for each name, read as `row(name)`.
+            sets: one list of sites per row for each name, of any size, read by
+                reductions and `flip_set(name)`.
 
         Raises:
-            DefinitionError: for bad labels (D002, D019), rows (D003 to D006) or data
-                (D012, D013, D024).
+            DefinitionError: for bad labels (D002, D019), rows (D003 to D006), data
+                (D012, D013, D024) or site sets (D003, D006, D033).
         """
-        return self._open(
-            "for_each",
-            labels,
-            lambda bound: rows.as_rows(over, bound, self._space.size),
-            _NO_DATA if data is None else data,
-        )
+        return self._open("for_each", labels, self._rows_of(over), data, sets)
+
+    def _rows_of(self, over: object) -> Callable[[tuple[str, ...]], RowTable]:
+        return lambda bound: rows.as_rows(over, bound, self._space.size)
 
     def _open(
         self,
         iterator: str,
         labels: object,
         make_rows: Callable[[tuple[str, ...]], RowTable],
-        data: Mapping[str, object] = _NO_DATA,
+        data: Mapping[str, object] | None = None,
+        sets: Mapping[str, object] | None = None,
     ) -> DOperator:
         location = user_location()
         self._check_sealed()
@@ -163,9 +293,17 @@ class DOperator:
         with blamed_on(self._name, name, location=location):
             bound = _as_labels(labels, may_be_none=iterator == "globally")
             table = make_rows(bound)
-            columns = _as_columns(data, table.rows, self._dtype)
+            columns = _as_columns(
+                _NO_DATA if data is None else data, table.rows, self._dtype
+            )
+            site_sets = _as_sets(
+                _NO_DATA if sets is None else sets, table.rows, self._space.size
+            )
+        self._chain = None
         self._terms.append(
-            TermDefinition(name, iterator, bound, table, columns, location)
+            TermDefinition(
+                name, iterator, bound, table, columns, location, sets=site_sets
+            )
         )
         return self
 
@@ -185,6 +323,7 @@ class DOperator:
         with blamed_on(self._name, term.name, location=location):
             checked = as_name(name, "the name of a term")
             self._check_free(checked, position)
+        self._chain = None
         self._named_by_user.add(position)
         # A term that was given this name by default gives it up.
         for other, taken in enumerate(self._terms[:position]):
@@ -232,21 +371,119 @@ class DOperator:
                 for one that is out of scope (D001, D014, D023) or of the wrong kind
                 (D012, D013, D022), or without a term (D007).
         """
+        return self._emit("emit", (), update, amplitude, tag)
+
+    def emit_if(
+        self,
+        predicate: PredicateLike,
+        update: Update | None = None,
+        *,
+        amplitude: ExprLike = 1.0,
+        tag: str | None = None,
+    ) -> DOperator:
+        """Emit where a predicate holds, and open a chain.
+
+        The emissions of a chain exclude each other: `emit_elseif` and `emit_else`
+        contribute only where no predicate before them in the chain holds.
+
+        Raises:
+            DefinitionError: as `where` and `emit` do.
+        """
+        return self._emit("emit_if", (predicate,), update, amplitude, tag)
+
+    def emit_elseif(
+        self,
+        predicate: PredicateLike,
+        update: Update | None = None,
+        *,
+        amplitude: ExprLike = 1.0,
+        tag: str | None = None,
+    ) -> DOperator:
+        """Emit where a predicate holds and none before it in the chain does.
+
+        Raises:
+            DefinitionError: where no chain is open (D032); else as `emit_if`.
+        """
+        return self._emit("emit_elseif", (predicate,), update, amplitude, tag)
+
+    def emit_else(
+        self,
+        update: Update | None = None,
+        *,
+        amplitude: ExprLike = 1.0,
+        tag: str | None = None,
+    ) -> DOperator:
+        """Emit where no predicate of the chain holds, and close it.
+
+        Raises:
+            DefinitionError: where no chain is open (D032); else as `emit`.
+        """
+        return self._emit("emit_else", (), update, amplitude, tag)
+
+    def project(self, predicate: PredicateLike) -> DOperator:
+        """Keep only the branches of the open term whose x' satisfies a predicate.
+
+        It may read `emitted(..)`, holds for every emission of the term, those before it
+        and those after it, and several are AND-ed.
+
+        Raises:
+            DefinitionError: as `where`; emitted reads are in scope.
+        """
         location = user_location()
-        term = self._open_term("emit")
+        term = self._open_term("project")
+        scope = self._scope(term)
+        with blamed_on(self._name, term.name, location=location):
+            checked = as_predicate(predicate)
+            scope.check_projection(checked)
+        projection = GuardDefinition(checked, location)
+        self._replace_term(
+            replace(term, projections=(*term.projections, projection)), scope
+        )
+        return self
+
+    def _emit(
+        self,
+        method: str,
+        asked: tuple[PredicateLike, ...],
+        update: object,
+        amplitude: ExprLike,
+        tag: str | None,
+    ) -> DOperator:
+        location = user_location()
+        term = self._open_term(method)
         scope = self._scope(term)
         label = emission_label(len(term.emissions), tag)
         with blamed_on(self._name, term.name, label, location):
+            before = self._earlier_in_chain(method)
+            predicates = tuple(as_predicate(predicate) for predicate in asked)
+            for predicate in predicates:
+                scope.check_guard(predicate)
             checked_tag = None if tag is None else as_name(tag, "a tag")
             checked_update = as_update(update)
             checked_amplitude = as_expr(amplitude)
             scope.check_update(checked_update)
             scope.check_amplitude(checked_amplitude)
         emission = EmissionDefinition(
-            checked_update, checked_amplitude, checked_tag, location
+            checked_update,
+            checked_amplitude,
+            checked_tag,
+            location,
+            _none_but(before, predicates),
         )
         self._replace_term(replace(term, emissions=(*term.emissions, emission)), scope)
+        self._chain = (*before, *predicates) if predicates else None
         return self
+
+    def _earlier_in_chain(self, method: str) -> _Chain:
+        if method not in ("emit_elseif", "emit_else"):
+            return ()
+        if self._chain is not None:
+            return self._chain
+        raise Mistake.CHAIN_MISUSE.error(
+            f"{method} continues a chain, and none is open",
+            expected=f"emit_if or emit_elseif right before {method}",
+            hint="emit, emit_else, named and every iterator end a chain",
+        )
 
     def _open_term(self, method: str) -> TermDefinition:
         if self._terms:
@@ -259,7 +496,7 @@ class DOperator:
         )
 
     def _scope(self, term: TermDefinition) -> Scope:
-        return Scope.of(term, self._dtype, self._symbols)
+        return Scope.of(term, self._space, self._dtype, self._symbols)
 
     def _replace_term(self, term: TermDefinition, scope: Scope) -> None:
         self._terms[-1] = term
@@ -287,6 +524,47 @@ class DOperator:
                     found=f"terms {other} and {position} (from 0) named '{name}'",
                     hint=f"the other one is at {self._terms[other].location}",
                 )
+
+    # endregion
+
+    # region Custom clauses
+
+    def __getattr__(self, name: str) -> Callable[..., DOperator]:
+        """Return a custom clause as a method."""
+        clause = clauses.registered(name)
+        if clause is None:
+            raise AttributeError(_no_method(name), name=name, obj=self)
+        return lambda *args, **kwargs: self._apply(name, clause(), args, kwargs)
+
+    def __dir__(self) -> Iterable[str]:
+        return sorted({*super().__dir__(), *clauses.available_clause_names()})
+
+    def _apply(
+        self,
+        name: str,
+        clause: clauses.Clause,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> DOperator:
+        location = user_location()
+        match clause:
+            case clauses.AbstractIteratorClause():
+                with blamed_on(self._name, self._default_name(), location=location):
+                    built = clause.build_iterator(self._hilbert, *args, **kwargs)
+                    labels, over = clauses.as_iterator(name, built)
+                return self._open(name, labels, self._rows_of(over))
+            case clauses.AbstractPredicateClause():
+                term = self._open_term(name)
+                with blamed_on(self._name, term.name, location=location):
+                    predicate = clause.build_predicate(*args, **kwargs)
+                return self.where(predicate)
+            case clauses.AbstractEmissionClause():
+                term = self._open_term(name)
+                label = emission_label(len(term.emissions), None)
+                with blamed_on(self._name, term.name, label, location):
+                    built = clause.build_emission(*args, **kwargs)
+                    update, amplitude, tag = clauses.as_emission(name, built)
+                return self._emit(name, (), update, amplitude, tag)
 
     # endregion
 
@@ -341,11 +619,27 @@ class DOperator:
         )
 
 
-def _as_flag(value: object) -> bool:
+def _no_method(name: str) -> str:
+    near = difflib.get_close_matches(
+        name, dir(DOperator) + clauses.available_clause_names(), n=1
+    )
+    hint = f"; did you mean {near[0]!r}?" if near and not name.startswith("_") else ""
+    return (
+        f"DOperator has no method {name!r}, and no custom clause is registered so{hint}"
+    )
+
+
+def _none_but(before: _Chain, asked: _Chain) -> Predicate | None:
+    """Return that none of the predicates before holds, and those asked for do."""
+    predicates = [*(~predicate for predicate in before), *asked]
+    return reduce(lambda a, b: a & b, predicates) if predicates else None
+
+
+def _as_flag(value: object, name: str) -> bool:
     if is_bool(value):
         return bool(value)
     raise Mistake.NOT_A_FLAG.error(
-        "hermitian is a claim: it is made or not",
+        f"{name} is so or not",
         expected="True or False",
         found=shortened(value),
     )
@@ -392,6 +686,20 @@ def _as_columns(
         name = as_name(key, "the name of row data")
         columns[name] = rows.as_column(name, values, row_count, dtype)
     return columns
+
+
+def _as_sets(data: object, row_count: int, sites: int) -> dict[str, SiteSets]:
+    if not isinstance(data, Mapping):
+        raise Mistake.BAD_SETS.error(
+            "the site sets of a term are named",
+            expected="a dictionary {name: one list of sites per row}",
+            found=shortened(data),
+        )
+    tables: dict[str, SiteSets] = {}
+    for key, sets in cast(Mapping[object, object], data).items():
+        name = as_name(key, "the name of a site set")
+        tables[name] = rows.as_site_sets(name, sets, row_count, sites)
+    return tables
 
 
 def _late_where(term: TermDefinition) -> Exception:

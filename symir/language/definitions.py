@@ -6,13 +6,13 @@ Every part remembers where the user wrote it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from dialects.tables import RowTable
+from dialects.tables import RowTable, SiteSets
 from symir.errors import SourceLocation
 from symir.language.expressions import Expr, Predicate, Symbol
 from symir.language.updates import Update
@@ -36,19 +36,25 @@ class GuardDefinition:
 
 @dataclass(frozen=True, eq=False)
 class EmissionDefinition:
-    """A branch that each row of a term contributes."""
+    """A branch that each row of a term contributes.
+
+    `condition` is what it asks for beyond the guards of its term: its place in a chain
+    of emit_if, emit_elseif and emit_else.
+    """
 
     update: Update
     amplitude: Expr
     tag: str | None
     location: SourceLocation | None
+    condition: Predicate | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class TermDefinition:
     """A term: an iterator, the guards that all of its emissions share, the emissions.
 
-    `columns` are the row data, float64 or complex128 arrays of shape (rows,).
+    `columns` are the row data, float64 or complex128 arrays of shape (rows,); `sets`
+    the site sets. `projections` are predicates that may read x'.
     """
 
     name: str
@@ -59,6 +65,8 @@ class TermDefinition:
     location: SourceLocation | None
     guards: tuple[GuardDefinition, ...] = ()
     emissions: tuple[EmissionDefinition, ...] = ()
+    sets: Mapping[str, SiteSets] = field(default_factory=dict[str, SiteSets])
+    projections: tuple[GuardDefinition, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

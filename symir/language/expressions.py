@@ -7,7 +7,7 @@ and checks what can be checked without knowing the operator.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import NoReturn, TypeAlias
@@ -27,7 +27,9 @@ from symir.language.scalars import (
 )
 
 __all__ = [
+    "HERE",
     "Apply",
+    "AtSite",
     "Compare",
     "Constant",
     "Expr",
@@ -43,17 +45,26 @@ __all__ = [
     "Symbol",
     "Truth",
     "abs_",
+    "apply",
     "as_expr",
     "as_predicate",
+    "as_site_number",
     "emitted",
     "false",
+    "here",
     "postorder",
     "row",
     "site",
+    "source_index",
     "sqrt",
     "symbol",
+    "target_index",
     "true",
+    "whole",
 ]
+
+HERE = "\0here"
+"""The label of the site that a reduction visits; no user can write it."""
 
 _REPR_DEPTH = 6
 _INFIX = {
@@ -61,6 +72,8 @@ _INFIX = {
     "sub": "-",
     "mul": "*",
     "div": "/",
+    "floordiv": "//",
+    "mod": "%",
     "pow": "**",
     "EQ": "==",
     "NE": "!=",
@@ -93,6 +106,10 @@ class Node:
         """The nodes that this one is computed from, left to right."""
         return ()
 
+    def shown(self, show: Callable[[Node], str]) -> str:
+        """Return the node as text; `show` does the same for what it is made of."""
+        return object.__repr__(self)
+
     def __repr__(self) -> str:
         return _text(self, _REPR_DEPTH)
 
@@ -104,43 +121,55 @@ class Expr(Node):
     __hash__ = object.__hash__
 
     def __add__(self, other: ExprLike) -> Expr:
-        return _apply("add", self, other)
+        return apply("add", self, other)
 
     def __radd__(self, other: ExprLike) -> Expr:
-        return _apply("add", other, self)
+        return apply("add", other, self)
 
     def __sub__(self, other: ExprLike) -> Expr:
-        return _apply("sub", self, other)
+        return apply("sub", self, other)
 
     def __rsub__(self, other: ExprLike) -> Expr:
-        return _apply("sub", other, self)
+        return apply("sub", other, self)
 
     def __mul__(self, other: ExprLike) -> Expr:
-        return _apply("mul", self, other)
+        return apply("mul", self, other)
 
     def __rmul__(self, other: ExprLike) -> Expr:
-        return _apply("mul", other, self)
+        return apply("mul", other, self)
 
     def __truediv__(self, other: ExprLike) -> Expr:
-        return _apply("div", self, other)
+        return apply("div", self, other)
 
     def __rtruediv__(self, other: ExprLike) -> Expr:
-        return _apply("div", other, self)
+        return apply("div", other, self)
+
+    def __floordiv__(self, other: ExprLike) -> Expr:
+        return apply("floordiv", self, other)
+
+    def __rfloordiv__(self, other: ExprLike) -> Expr:
+        return apply("floordiv", other, self)
+
+    def __mod__(self, other: ExprLike) -> Expr:
+        return apply("mod", self, other)
+
+    def __rmod__(self, other: ExprLike) -> Expr:
+        return apply("mod", other, self)
 
     def __pow__(self, other: ExprLike) -> Expr:
-        return _apply("pow", self, other)
+        return apply("pow", self, other)
 
     def __rpow__(self, other: ExprLike) -> Expr:
-        return _apply("pow", other, self)
+        return apply("pow", other, self)
 
     def __neg__(self) -> Expr:
-        return _apply("neg", self)
+        return apply("neg", self)
 
     def __pos__(self) -> Expr:
         return self
 
     def __abs__(self) -> Expr:
-        return _apply("abs", self)
+        return apply("abs", self)
 
     def __eq__(self, other: ExprLike) -> Predicate:  # pyright: ignore[reportIncompatibleMethodOverride]
         return _compare("EQ", self, other)
@@ -230,6 +259,7 @@ class Predicate(Node):
 
     __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _no_arithmetic
     __truediv__ = __rtruediv__ = __pow__ = __rpow__ = _no_arithmetic
+    __floordiv__ = __rfloordiv__ = __mod__ = __rmod__ = _no_arithmetic
     __neg__ = __pos__ = __abs__ = _no_arithmetic
 
 
@@ -241,34 +271,56 @@ class Constant(Expr):
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class LocalValue(Expr):
-    """The local value of x at a label, or of x' where `is_emitted`."""
+class AtSite(Expr):
+    """What belongs to a site: that of a label, or one whose number is computed.
+
+    A number is no child: it is computed in its own way, as an integer. The label is
+    empty where there is one, and `HERE` for the site that a reduction visits.
+    """
 
     label: str
     is_emitted: bool = False
+    number: Expr | None = None
+
+    def shown(self, show: Callable[[Node], str]) -> str:
+        if self.label == HERE:
+            return "emitted(here.index)" if self.is_emitted else "here"
+        place = repr(self.label) if self.number is None else show(self.number)
+        return f"{'emitted' if self.is_emitted else 'site'}({place})"
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
-class SiteNumber(Expr):
-    """The number of the site that a label stands for."""
+class LocalValue(AtSite):
+    """The local value of x at a site, or of x' where `is_emitted`."""
 
-    label: str
-    is_emitted: bool = False
+    def shown(self, show: Callable[[Node], str]) -> str:
+        return f"{AtSite.shown(self, show)}.value"
+
+
+@dataclass(frozen=True, eq=False, repr=False, slots=True)
+class SiteNumber(AtSite):
+    """The number of a site."""
+
+    def shown(self, show: Callable[[Node], str]) -> str:
+        return f"{AtSite.shown(self, show)}.index"
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Site(LocalValue):
-    """A site, by its label: as an expression, the local value there."""
+    """A site: as an expression, the local value there."""
 
     @property
     def value(self) -> LocalValue:
         """The local value at the site."""
-        return LocalValue(self.label, self.is_emitted)
+        return LocalValue(self.label, self.is_emitted, self.number)
 
     @property
     def index(self) -> SiteNumber:
         """The number of the site, from 0."""
-        return SiteNumber(self.label, self.is_emitted)
+        return SiteNumber(self.label, self.is_emitted, self.number)
+
+    def shown(self, show: Callable[[Node], str]) -> str:
+        return AtSite.shown(self, show)
 
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
@@ -300,7 +352,7 @@ class RowData(Expr):
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Apply(Expr):
-    """A function of expressions: neg, add, sub, mul, div, pow, sqrt or abs."""
+    """A function of expressions, such as add, neg or sqrt."""
 
     function: str
     arguments: tuple[Expr, ...]
@@ -355,21 +407,83 @@ false = Truth(False)
 # region What users write
 
 
-def site(label: str) -> Site:
-    """Return the site of a label of the term's iterator.
+def site(place: str | ExprLike) -> Site:
+    """Return a site: of a label of the term's iterator, or of a number.
 
     `site("i").value` is the local value of the source configuration x there, and so is
-    `site("i")` itself; `site("i").index` is the number of the site.
+    `site("i")` itself; `site("i").index` is the number of the site. Numbers are
+    constants or computed, as in `site((site("i").index + 1) % 8)`; a branch that needs
+    a site that the lattice does not have is not valid.
+
+    Raises:
+        DefinitionError: for a bad label (D019), or what is no whole number (D015,
+            D036).
     """
-    return Site(as_name(label, "a label"))
+    return _site(place, is_emitted=False)
 
 
-def emitted(label: str) -> Site:
-    """Return the site of a label, read from the connected configuration x'.
+def emitted(place: str | ExprLike) -> Site:
+    """Return a site like `site`, read from the connected configuration x'.
 
     Only amplitudes may read it: predicates and updates come before x'.
     """
-    return Site(as_name(label, "a label"), is_emitted=True)
+    return _site(place, is_emitted=True)
+
+
+def _site(place: object, *, is_emitted: bool) -> Site:
+    if isinstance(place, str):
+        return Site(as_name(place, "a label"), is_emitted)
+    number = as_site_number(place)
+    if isinstance(number, SiteNumber) and not number.is_emitted:
+        return Site(number.label, is_emitted, number.number)
+    return Site("", is_emitted, number)
+
+
+def as_site_number(value: object) -> Expr:
+    """Return an expression for the number of a site; constants are whole.
+
+    Raises:
+        DefinitionError: for a site, whose value or number may be meant (D036), and for
+            what is no whole number (D015, D036).
+    """
+    if isinstance(value, Site):
+        raise Mistake.BAD_SITE.error(
+            f"{value!r} is a site, and not the number of one",
+            expected="a whole number",
+            found=repr(value),
+            hint=f"{value!r}.index is its number, {value!r}.value the local value",
+        )
+    number = as_expr(value)
+    if not isinstance(number, Constant):
+        return number
+    constant = whole(number.value)
+    if constant is not None:
+        return Constant(constant)
+    raise Mistake.BAD_SITE.error(
+        "the number of a site is whole",
+        expected="a whole number",
+        found=repr(number.value),
+    )
+
+
+def whole(number: Number) -> int | None:
+    """Return a number that is whole as an integer, else None."""
+    if isinstance(number, complex) or number != int(number):
+        return None
+    return int(number)
+
+
+def source_index(site_number: ExprLike) -> LocalValue:
+    """Return the local value of the source x at the site of a number."""
+    return site(site_number).value
+
+
+def target_index(site_number: ExprLike) -> LocalValue:
+    """Return the local value of the connected x' at the site of a number.
+
+    Only amplitudes may read it.
+    """
+    return emitted(site_number).value
 
 
 def symbol(
@@ -425,13 +539,19 @@ def row(name: str) -> RowData:
 
 def sqrt(value: ExprLike) -> Expr:
     """Return the square root; NaN where a real value is negative."""
-    return _apply("sqrt", value)
+    return apply("sqrt", value)
 
 
 def abs_(value: ExprLike) -> Expr:
     """Return the absolute value, which is real; the builtin `abs` does the same."""
-    return _apply("abs", value)
+    return apply("abs", value)
 
+
+here = Site(HERE)
+"""The site that a reduction visits: `here.value`, or `here` itself, and `here.index`.
+
+Only what is reduced may use it, as in `sum_(here.value, over=all_sites())`.
+"""
 
 # endregion
 # region Coercion
@@ -493,7 +613,7 @@ def _expression_hint(value: object) -> str | None:
     return None
 
 
-def _apply(function: str, *arguments: object) -> Expr:
+def apply(function: str, *arguments: object) -> Expr:
     return Apply(function, tuple(as_expr(argument) for argument in arguments))
 
 
@@ -535,12 +655,8 @@ def _text(node: Node, depth: int) -> str:
     match node:
         case Constant(value):
             return str(value) if isinstance(value, Fraction) else repr(value)
-        case Site(label, is_emitted):
-            return f"{_selector(is_emitted)}({label!r})"
-        case LocalValue(label, is_emitted):
-            return f"{_selector(is_emitted)}({label!r}).value"
-        case SiteNumber(label, is_emitted):
-            return f"{_selector(is_emitted)}({label!r}).index"
+        case AtSite(number=None):
+            return node.shown(repr)
         case Symbol(name) | RowData(name):
             return f"{'row' if isinstance(node, RowData) else 'symbol'}({name!r})"
         case Truth(value):
@@ -553,11 +669,7 @@ def _text(node: Node, depth: int) -> str:
         case Apply(function) | Logical(function):
             return _applied(function, node.children, depth)
         case _:
-            return object.__repr__(node)
-
-
-def _selector(is_emitted: bool) -> str:
-    return "emitted" if is_emitted else "site"
+            return node.shown(lambda part: _text(part, depth - 1))
 
 
 def _applied(function: str, arguments: Iterable[Node], depth: int) -> str:

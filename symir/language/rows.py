@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 from typing import Any, SupportsIndex, cast
 
 import numpy as np
 import numpy.typing as npt
 
-from dialects.tables import RowTable
+from dialects.tables import RowTable, SiteSets
 from symir.errors import DefinitionError
 from symir.language.codes import Mistake
 from symir.language.scalars import as_number, is_bool, items_of, shortened
@@ -20,8 +21,12 @@ __all__ = [
     "all_sites",
     "as_column",
     "as_rows",
+    "as_site_sets",
     "distinct_pairs",
+    "edges_of",
     "one_row",
+    "plaquettes",
+    "tuples",
     "unordered_pairs",
 ]
 
@@ -58,6 +63,117 @@ def unordered_pairs(sites: int) -> RowTable:
 
 def _pairs(sites: int) -> Array:
     return np.indices((sites, sites), np.int32).reshape(2, -1).T
+
+
+_TUPLES: dict[tuple[bool, bool], Callable[[range, int], Iterable[tuple[int, ...]]]] = {
+    (True, True): itertools.permutations,
+    (True, False): itertools.combinations,
+    (False, True): lambda sites, k: itertools.product(sites, repeat=k),
+    (False, False): itertools.combinations_with_replacement,
+}
+
+
+def tuples(sites: int, k: int, *, distinct: bool, ordered: bool) -> RowTable:
+    """Return the tuples of k sites in lexicographic order.
+
+    `distinct` ones hold no site twice; of the tuples that differ in their order alone
+    only the ascending one is there, unless they are `ordered`.
+    """
+    found = _TUPLES[distinct, ordered](range(sites), k)
+    flat = np.fromiter(chain.from_iterable(found), np.int32)
+    return RowTable.from_rows(flat.reshape(-1, k), labels=k)
+
+
+def plaquettes(shape: object, pbc: object, sites: int) -> RowTable:
+    """Return the corners of the plaquettes of a square lattice, in order around them.
+
+    Site (x, y) of a lattice of shape (Lx, Ly) has the number `x * Ly + y`, and the
+    plaquette there has the corners (x, y), (x + 1, y), (x + 1, y + 1), (x, y + 1).
+
+    Raises:
+        DefinitionError: for a shape that is not that of the lattice, or not two
+            lengths of at least 2 (D038).
+    """
+    lengths = _lengths(shape, sites)
+    periodic = _both_directions(pbc)
+    x, y = (
+        np.arange(length if wraps else length - 1)
+        for length, wraps in zip(lengths, periodic, strict=True)
+    )
+    x, y = (corner.reshape(-1) for corner in np.meshgrid(x, y, indexing="ij"))
+    steps = ((0, 0), (1, 0), (1, 1), (0, 1))
+    corners = [
+        (x + dx) % lengths[0] * lengths[1] + (y + dy) % lengths[1] for dx, dy in steps
+    ]
+    return RowTable.from_rows(np.stack(corners, axis=1), labels=4)
+
+
+def _lengths(shape: object, sites: int) -> tuple[int, int]:
+    items = items_of(shape)
+    entries = [] if items is None else [_exact_integer(item) for item in items]
+    lengths = [entry for entry in entries if entry is not None and entry >= 2]
+    if len(entries) == 2 and len(lengths) == 2 and lengths[0] * lengths[1] == sites:
+        return lengths[0], lengths[1]
+    raise Mistake.BAD_SHAPE.error(
+        "the plaquettes of a square lattice need its shape",
+        expected=f"shape=(Lx, Ly), each at least 2, with Lx * Ly == {sites}",
+        found=f"shape={shortened(shape)}",
+        hint="the plaquettes of another lattice are given as over=rows",
+    )
+
+
+def _both_directions(pbc: object) -> tuple[bool, bool]:
+    flags = [pbc, pbc] if is_bool(pbc) else list(items_of(pbc) or ())
+    if len(flags) == 2 and all(is_bool(flag) for flag in flags):
+        return bool(flags[0]), bool(flags[1])
+    raise Mistake.BAD_SHAPE.error(
+        "a lattice is periodic in a direction or not",
+        expected="pbc=True or False, or one of them for each direction",
+        found=f"pbc={shortened(pbc)}",
+    )
+
+
+# endregion
+# region Graphs
+
+
+def edges_of(graph: object, color: object = None) -> list[tuple[Any, Any]]:
+    """Return the edges of a graph of NetKet, networkx or alike: pairs of sites.
+
+    With a colour only those that have it: NetKet colours edges by integers, networkx
+    by the attribute "color".
+
+    Raises:
+        DefinitionError: for what has no edges (D037), or none of that colour (D037).
+    """
+    method: object = getattr(graph, "edges", None)
+    if not callable(method):
+        raise Mistake.BAD_GRAPH.error(
+            "for_each_edge runs over the edges of a graph",
+            expected="a graph of NetKet or networkx",
+            found=shortened(graph),
+            hint="for_each(('i', 'j'), over=pairs) takes a list of edges",
+        )
+    if color is None:
+        return list(cast(Iterable[tuple[Any, Any]], method()))
+    colored = _colored_edges(graph, method)
+    edges = [(a, b) for a, b, found in colored if found == color]
+    if edges:
+        return edges
+    colors = list(dict.fromkeys(found for *_, found in colored if found is not None))
+    raise Mistake.BAD_GRAPH.error(
+        f"the graph has no edge of colour {shortened(color)}",
+        expected=f"one of the colours {shortened(colors)}" if colors else None,
+        found="a graph without colours" if not colors else None,
+    )
+
+
+def _colored_edges(
+    graph: object, edges: Callable[..., Any]
+) -> list[tuple[Any, Any, Any]]:
+    if hasattr(graph, "n_nodes"):  # a graph of NetKet
+        return list(edges(return_color=True))
+    return list(edges(data="color"))
 
 
 # endregion
@@ -180,6 +296,8 @@ def _exact_row(number: int, row: object, labels: Sequence[str]) -> list[int]:
 
 
 def _exact_integer(entry: object) -> int | None:
+    if type(entry) is int:  # by far the most frequent, and the tests below are slow
+        return entry
     if is_bool(entry):
         return None
     if isinstance(entry, SupportsIndex):
@@ -233,6 +351,63 @@ def _outside(number: int, row: object, sites: int) -> Exception:
         f"row {number} of for_each holds a site that the lattice does not have",
         expected=f"sites from 0 to {sites - 1}",
         found=f"row {number}: {shortened(row)}",
+    )
+
+
+# endregion
+# region Site sets
+
+
+def as_site_sets(name: str, sets: object, rows: int, sites: int) -> SiteSets:
+    """Return one set of sites per row as a table.
+
+    Raises:
+        DefinitionError: when there is not one list per row, or one holds a site twice
+            (D033); for an entry that is no exact integer (D006) or no site (D003).
+    """
+    array = _array_of(sets)
+    items = items_of(sets if array is None else array.tolist())
+    if items is None:
+        raise _bad_sets(name, f"a list of {rows} lists of sites", shortened(sets))
+    entries = list(items)
+    if len(entries) != rows:
+        found = f"{len(entries)} sets for {rows} rows"
+        raise _bad_sets(name, "one list of sites for each row", found)
+    return SiteSets.from_sets(
+        [_site_set(name, row, entry, sites) for row, entry in enumerate(entries)]
+    )
+
+
+def _site_set(name: str, row: int, entry: object, sites: int) -> list[int]:
+    items = items_of(entry)
+    if items is None:
+        raise _bad_sets(name, "a list of sites", f"row {row}: {shortened(entry)}")
+    members = list(items)
+    numbers = [_exact_integer(member) for member in members]
+    found = [number for number in numbers if number is not None]
+    if len(found) < len(numbers):
+        raise Mistake.NOT_A_SITE_NUMBER.error(
+            f"row {row} of the site set '{name}' holds something that is no site",
+            expected="exact integers",
+            found=f"row {row}: {shortened(members)}",
+        )
+    if found and not (min(found) >= 0 and max(found) < sites):
+        raise Mistake.SITE_OUTSIDE.error(
+            f"row {row} of the site set '{name}' holds a site that the lattice does "
+            "not have",
+            expected=f"sites from 0 to {sites - 1}",
+            found=f"row {row}: {shortened(found)}",
+        )
+    if len(set(found)) < len(found):
+        raise _bad_sets(name, "every site once", f"row {row}: {shortened(found)}")
+    return found
+
+
+def _bad_sets(name: str, expected: str, found: str) -> Exception:
+    return Mistake.BAD_SETS.error(
+        f"the site set '{name}' is not one set of sites per row",
+        expected=expected,
+        found=found,
     )
 
 

@@ -317,6 +317,48 @@ func.func @no_lanes(%x : tensor<2x3xf64>, %v : tensor<f64>) -> (tensor<2x0x3xf64
 // CHECK-NEXT:    func.return %xp0, %mels0, %xp1, %mels1 : tensor<2x0x3xf64>, tensor<2x0xf64>, tensor<2x0x3xf64>, tensor<2x0xf64>
 // CHECK-NEXT:  }
 
+// Reductions along the last axis.
+func.func @reduce(%v : tensor<2x7x3xf64>, %p : tensor<2x3xi1>) -> (tensor<2x7xf64>, tensor<2xi1>) {
+  %a = bt.reduce prod %v : tensor<2x7x3xf64> -> tensor<2x7xf64>
+  %b = bt.reduce parity %p : tensor<2x3xi1> -> tensor<2xi1>
+  func.return %a, %b : tensor<2x7xf64>, tensor<2xi1>
+}
+
+// CHECK-LABEL: func.func @reduce(%v: tensor<2x7x3xf64>, %p: tensor<2x3xi1>) -> (tensor<2x7xf64>, tensor<2xi1>) {
+// CHECK-NEXT:      %0 = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %a = stablehlo.reduce(%v init: %0) across dimensions = [2] : (tensor<2x7x3xf64>, tensor<f64>) -> tensor<2x7xf64>
+// CHECK-NEXT:      reducer(%1: tensor<f64>, %2: tensor<f64>) {
+// CHECK-NEXT:        %3 = stablehlo.multiply %1, %2 : tensor<f64>
+// CHECK-NEXT:        stablehlo.return %3 : tensor<f64>
+// CHECK-NEXT:      }
+// CHECK-NEXT:      %4 = stablehlo.constant dense<false> : tensor<i1>
+// CHECK-NEXT:      %b = stablehlo.reduce(%p init: %4) across dimensions = [1] : (tensor<2x3xi1>, tensor<i1>) -> tensor<2xi1>
+// CHECK-NEXT:      reducer(%5: tensor<i1>, %6: tensor<i1>) {
+// CHECK-NEXT:        %7 = stablehlo.xor %5, %6 : tensor<i1>
+// CHECK-NEXT:        stablehlo.return %7 : tensor<i1>
+// CHECK-NEXT:      }
+// CHECK-NEXT:      func.return %a, %b : tensor<2x7xf64>, tensor<2xi1>
+// CHECK-NEXT:    }
+
+// Tables of sites of any shape are flattened for the gather.
+func.func @tables(%x : tensor<2x3xi8>, %own : tensor<2xi32>) -> (tensor<2x2x2xi8>, tensor<2xi8>) {
+  %sets = stablehlo.constant dense<[[0, 2], [1, -1]]> : tensor<2x2xi32>
+  %a = bt.gather %x[%sets] : (tensor<2x3xi8>, tensor<2x2xi32>) -> tensor<2x2x2xi8>
+  %b = bt.gather %x[%own] : (tensor<2x3xi8>, tensor<2xi32>) -> tensor<2xi8>
+  func.return %a, %b : tensor<2x2x2xi8>, tensor<2xi8>
+}
+
+// CHECK-LABEL: func.func @tables(%x: tensor<2x3xi8>, %own: tensor<2xi32>) -> (tensor<2x2x2xi8>, tensor<2xi8>) {
+// CHECK-NEXT:      %sets = stablehlo.constant dense<[[0, 2], [1, -1]]> : tensor<2x2xi32>
+// CHECK-NEXT:      %0 = stablehlo.reshape %sets : (tensor<2x2xi32>) -> tensor<4xi32>
+// CHECK-NEXT:      %1 = "stablehlo.gather"(%x, %0) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 2, 1>}> : (tensor<2x3xi8>, tensor<4xi32>) -> tensor<2x4xi8>
+// CHECK-NEXT:      %a = stablehlo.reshape %1 : (tensor<2x4xi8>) -> tensor<2x2x2xi8>
+// CHECK-NEXT:      %2 = stablehlo.reshape %own : (tensor<2xi32>) -> tensor<2x1xi32>
+// CHECK-NEXT:      %3 = "stablehlo.gather"(%x, %2) <{dimension_numbers = #stablehlo.gather<collapsed_slice_dims = [1], operand_batching_dims = [0], start_indices_batching_dims = [0], start_index_map = [1], index_vector_dim = 2>, slice_sizes = array<i64: 1, 1>}> : (tensor<2x3xi8>, tensor<2x1xi32>) -> tensor<2x1xi8>
+// CHECK-NEXT:      %b = stablehlo.reshape %3 : (tensor<2x1xi8>) -> tensor<2xi8>
+// CHECK-NEXT:      func.return %a, %b : tensor<2x2x2xi8>, tensor<2xi8>
+// CHECK-NEXT:    }
+
 // -----
 
 // Sizes and types must be known.

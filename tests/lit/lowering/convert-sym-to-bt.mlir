@@ -381,6 +381,339 @@ sym.operator @per_site_bounds() space #sym.space<2 x [0, 0.5, 1, 1.5, 2], [1]> e
 // CHECK-NEXT:    func.return %22, %23 : tensor<?x2x2x!bt.state>, tensor<?x2xf64>
 // CHECK-NEXT:  }
 
+// A reduction over sets of unequal size: what pads them is neutral.
+sym.operator @sets() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0], [1]> sets [#sym.sets<[0, 2], [1]>] {
+  ^bb0(%x : !sym.config, %i : !sym.site, %s : !sym.sites):
+    %n = sym.reduce prod over %s : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      %v = sym.read %x[%h] : tensor<f64>
+      sym.yield %v : tensor<f64>
+    }
+    sym.emit %x, %n : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: func.func @sets(%x: tensor<?x3x!bt.state>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>) {
+// CHECK-NEXT:      %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+// CHECK-NEXT:      %h = stablehlo.constant dense<[[0, 2], [1, -1]]> : tensor<2x2xi32>
+// CHECK-NEXT:      %0 = stablehlo.constant dense<-1> : tensor<i32>
+// CHECK-NEXT:      %1 = bt.broadcast %0 dims = [] : tensor<i32> -> tensor<2x2xi32>
+// CHECK-NEXT:      %2 = stablehlo.compare NE, %h, %1 : (tensor<2x2xi32>, tensor<2x2xi32>) -> tensor<2x2xi1>
+// CHECK-NEXT:      %3 = bt.gather %x[%h] : (tensor<?x3x!bt.state>, tensor<2x2xi32>) -> tensor<?x2x2xf64>
+// CHECK-NEXT:      %4 = stablehlo.constant dense<-1> : tensor<i32>
+// CHECK-NEXT:      %5 = bt.broadcast %4 dims = [] : tensor<i32> -> tensor<2x2xi32>
+// CHECK-NEXT:      %6 = stablehlo.compare NE, %h, %5 : (tensor<2x2xi32>, tensor<2x2xi32>) -> tensor<2x2xi1>
+// CHECK-NEXT:      %7 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %8 = bt.broadcast %6 dims = [1, 2] : tensor<2x2xi1> -> tensor<?x2x2xi1>
+// CHECK-NEXT:      %9 = bt.broadcast %7 dims = [] : tensor<f64> -> tensor<?x2x2xf64>
+// CHECK-NEXT:      %v = stablehlo.select %8, %3, %9 : tensor<?x2x2xi1>, tensor<?x2x2xf64>
+// CHECK-NEXT:      %10 = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %11 = bt.broadcast %2 dims = [1, 2] : tensor<2x2xi1> -> tensor<?x2x2xi1>
+// CHECK-NEXT:      %12 = bt.broadcast %10 dims = [] : tensor<f64> -> tensor<?x2x2xf64>
+// CHECK-NEXT:      %13 = stablehlo.select %11, %v, %12 : tensor<?x2x2xi1>, tensor<?x2x2xf64>
+// CHECK-NEXT:      %14 = bt.reduce prod %13 : tensor<?x2x2xf64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %15 = bt.branches[] = [] amplitude %14 : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %16 = bt.interleave %15 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %17 = bt.concat %16 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %18, %19 = bt.connections %x, %17 : (tensor<?x3x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
+// CHECK-NEXT:      func.return %18, %19 : tensor<?x2x3x!bt.state>, tensor<?x2xf64>
+// CHECK-NEXT:    }
+
+// Over a range, and over all sites; a value that is the same at all of them.
+sym.operator @ranges() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %a = sym.index %i
+    %b = stablehlo.constant dense<3> : tensor<i32>
+    %n = sym.reduce sum from %a to %b : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      %v = sym.read %x[%h] : tensor<f64>
+      sym.yield %v : tensor<f64>
+    }
+    %m = sym.reduce sum : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      sym.yield %one : tensor<f64>
+    }
+    %u = stablehlo.add %n, %m : tensor<f64>
+    sym.emit %x, %u : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: func.func @ranges(%x: tensor<?x3x!bt.state>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>) {
+// CHECK-NEXT:      %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+// CHECK-NEXT:      %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %b = stablehlo.constant dense<3> : tensor<i32>
+// CHECK-NEXT:      %h = stablehlo.constant dense<[0, 1, 2]> : tensor<3xi32>
+// CHECK-NEXT:      %0 = bt.broadcast %h dims = [1] : tensor<3xi32> -> tensor<2x3xi32>
+// CHECK-NEXT:      %1 = bt.broadcast %i dims = [0] : tensor<2xi32> -> tensor<2x3xi32>
+// CHECK-NEXT:      %2 = stablehlo.compare GE, %0, %1 : (tensor<2x3xi32>, tensor<2x3xi32>) -> tensor<2x3xi1>
+// CHECK-NEXT:      %3 = bt.broadcast %b dims = [] : tensor<i32> -> tensor<3xi32>
+// CHECK-NEXT:      %4 = stablehlo.compare LT, %h, %3 : (tensor<3xi32>, tensor<3xi32>) -> tensor<3xi1>
+// CHECK-NEXT:      %5 = bt.broadcast %4 dims = [1] : tensor<3xi1> -> tensor<2x3xi1>
+// CHECK-NEXT:      %6 = stablehlo.and %2, %5 : tensor<2x3xi1>
+// CHECK-NEXT:      %v = bt.gather %x[%h] : (tensor<?x3x!bt.state>, tensor<3xi32>) -> tensor<?x3xf64>
+// CHECK-NEXT:      %7 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %8 = bt.broadcast %6 dims = [1, 2] : tensor<2x3xi1> -> tensor<?x2x3xi1>
+// CHECK-NEXT:      %9 = bt.broadcast %v dims = [0, 2] : tensor<?x3xf64> -> tensor<?x2x3xf64>
+// CHECK-NEXT:      %10 = bt.broadcast %7 dims = [] : tensor<f64> -> tensor<?x2x3xf64>
+// CHECK-NEXT:      %11 = stablehlo.select %8, %9, %10 : tensor<?x2x3xi1>, tensor<?x2x3xf64>
+// CHECK-NEXT:      %12 = bt.reduce sum %11 : tensor<?x2x3xf64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %h_1 = stablehlo.constant dense<[0, 1, 2]> : tensor<3xi32>
+// CHECK-NEXT:      %13 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %14 = bt.broadcast %one dims = [] : tensor<f64> -> tensor<3xf64>
+// CHECK-NEXT:      %15 = bt.reduce sum %14 : tensor<3xf64> -> tensor<f64>
+// CHECK-NEXT:      %16 = bt.broadcast %15 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %u = stablehlo.add %12, %16 : tensor<?x2xf64>
+// CHECK-NEXT:      %17 = bt.branches[] = [] amplitude %u : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %18 = bt.interleave %17 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %19 = bt.concat %18 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %20, %21 = bt.connections %x, %19 : (tensor<?x3x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
+// CHECK-NEXT:      func.return %20, %21 : tensor<?x2x3x!bt.state>, tensor<?x2xf64>
+// CHECK-NEXT:    }
+
+// A site that differs from sample to sample.
+sym.operator @computed() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %v = sym.read %x[%i] : tensor<f64>
+    %j = sym.site %v : tensor<f64>
+    %w = sym.read %x[%j] : tensor<f64>
+    %y = sym.write %x[%j], %one : tensor<f64>
+    sym.emit %y, %w : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: func.func @computed(%x: tensor<?x3x!bt.state>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>) {
+// CHECK-NEXT:      %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+// CHECK-NEXT:      %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %v = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
+// CHECK-NEXT:      %0 = stablehlo.convert %v : (tensor<?x2xf64>) -> tensor<?x2xi32>
+// CHECK-NEXT:      %w = bt.gather %x[%0] : (tensor<?x3x!bt.state>, tensor<?x2xi32>) -> tensor<?x2xf64>
+// CHECK-NEXT:      %1 = bt.branches[%0] = [%one] amplitude %w : [tensor<?x2xi32>] [tensor<f64>] tensor<?x2xf64> -> !bt.branches<2 x 1>
+// CHECK-NEXT:      %2 = bt.interleave %1 : !bt.branches<2 x 1> -> !bt.branches<2 x 1>
+// CHECK-NEXT:      %3 = bt.concat %2 : !bt.branches<2 x 1> -> !bt.branches<2 x 1>
+// CHECK-NEXT:      %4, %5 = bt.connections %x, %3 : (tensor<?x3x!bt.state>, !bt.branches<2 x 1>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
+// CHECK-NEXT:      func.return %4, %5 : tensor<?x2x3x!bt.state>, tensor<?x2xf64>
+// CHECK-NEXT:    }
+
+// An element that some sets do not have: reads give 0, writes go to -1.
+sym.operator @element() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0], [1]> sets [#sym.sets<[0, 2], [1]>] {
+  ^bb0(%x : !sym.config, %i : !sym.site, %s : !sym.sites):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %e = sym.element %s[1]
+    %v = sym.read %x[%e] : tensor<f64>
+    %y = sym.write %x[%e], %one : tensor<f64>
+    sym.emit %y, %v : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: func.func @element(%x: tensor<?x3x!bt.state>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>) {
+// CHECK-NEXT:      %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+// CHECK-NEXT:      %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %e = stablehlo.constant dense<[2, -1]> : tensor<2xi32>
+// CHECK-NEXT:      %0 = bt.gather %x[%e] : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
+// CHECK-NEXT:      %1 = stablehlo.constant dense<-1> : tensor<i32>
+// CHECK-NEXT:      %2 = bt.broadcast %1 dims = [] : tensor<i32> -> tensor<2xi32>
+// CHECK-NEXT:      %3 = stablehlo.compare NE, %e, %2 : (tensor<2xi32>, tensor<2xi32>) -> tensor<2xi1>
+// CHECK-NEXT:      %4 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %5 = bt.broadcast %3 dims = [1] : tensor<2xi1> -> tensor<?x2xi1>
+// CHECK-NEXT:      %6 = bt.broadcast %4 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %v = stablehlo.select %5, %0, %6 : tensor<?x2xi1>, tensor<?x2xf64>
+// CHECK-NEXT:      %7 = bt.branches[%e] = [%one] amplitude %v : [tensor<2xi32>] [tensor<f64>] tensor<?x2xf64> -> !bt.branches<2 x 1>
+// CHECK-NEXT:      %8 = bt.interleave %7 : !bt.branches<2 x 1> -> !bt.branches<2 x 1>
+// CHECK-NEXT:      %9 = bt.concat %8 : !bt.branches<2 x 1> -> !bt.branches<2 x 1>
+// CHECK-NEXT:      %10, %11 = bt.connections %x, %9 : (tensor<?x3x!bt.state>, !bt.branches<2 x 1>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
+// CHECK-NEXT:      func.return %10, %11 : tensor<?x2x3x!bt.state>, tensor<?x2xf64>
+// CHECK-NEXT:    }
+
+// Places among equally spaced values are computed. Seven has no exact inverse.
+sym.operator @long() space #sym.space<2 x [0, 2, 4, 6, 8, 10, 12]> element f64 {
+  sym.term @t over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %v = sym.read %x[%i] : tensor<f64>
+    %k = sym.local_index %v at %i : tensor<f64>
+    %u = sym.local_value %k at %i : tensor<f64>
+    sym.emit %x, %u : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: func.func @long(%x: tensor<?x2x!bt.state>) -> (tensor<?x2x2x!bt.state>, tensor<?x2xf64>) {
+// CHECK-NEXT:      %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+// CHECK-NEXT:      %v = bt.gather %x[%i] : (tensor<?x2x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
+// CHECK-NEXT:      %0 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %1 = stablehlo.constant dense<1.200000e+01> : tensor<f64>
+// CHECK-NEXT:      %2 = stablehlo.constant dense<2.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %3 = bt.broadcast %0 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %4 = stablehlo.subtract %v, %3 : tensor<?x2xf64>
+// CHECK-NEXT:      %5 = bt.broadcast %2 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %6 = stablehlo.divide %4, %5 : tensor<?x2xf64>
+// CHECK-NEXT:      %7 = stablehlo.floor %6 : tensor<?x2xf64>
+// CHECK-NEXT:      %8 = stablehlo.floor %7 : tensor<?x2xf64>
+// CHECK-NEXT:      %9 = stablehlo.constant dense<7.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %10 = stablehlo.constant dense<5.000000e-01> : tensor<f64>
+// CHECK-NEXT:      %11 = bt.broadcast %10 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %12 = stablehlo.add %8, %11 : tensor<?x2xf64>
+// CHECK-NEXT:      %13 = bt.broadcast %9 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %14 = stablehlo.divide %12, %13 : tensor<?x2xf64>
+// CHECK-NEXT:      %15 = stablehlo.floor %14 : tensor<?x2xf64>
+// CHECK-NEXT:      %16 = bt.broadcast %9 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %17 = stablehlo.multiply %16, %15 : tensor<?x2xf64>
+// CHECK-NEXT:      %18 = stablehlo.subtract %8, %17 : tensor<?x2xf64>
+// CHECK-NEXT:      %19 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %20 = stablehlo.constant dense<1.200000e+01> : tensor<f64>
+// CHECK-NEXT:      %21 = stablehlo.constant dense<2.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %22 = bt.broadcast %21 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %23 = stablehlo.multiply %22, %18 : tensor<?x2xf64>
+// CHECK-NEXT:      %24 = bt.broadcast %19 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %25 = stablehlo.add %24, %23 : tensor<?x2xf64>
+// CHECK-NEXT:      %26 = bt.branches[] = [] amplitude %25 : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %27 = bt.interleave %26 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %28 = bt.concat %27 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %29, %30 = bt.connections %x, %28 : (tensor<?x2x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x2x!bt.state>, tensor<?x2xf64>)
+// CHECK-NEXT:      func.return %29, %30 : tensor<?x2x2x!bt.state>, tensor<?x2xf64>
+// CHECK-NEXT:    }
+
+// Others are compared one by one, the last first: short spaces repeat theirs.
+sym.operator @one_by_one() space #sym.space<2 x [0, 0.5, 2], [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %v = sym.read %x[%i] : tensor<f64>
+    %k = sym.local_index %v at %i : tensor<f64>
+    %u = sym.local_value %k at %i : tensor<f64>
+    sym.emit %x, %u : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: func.func @one_by_one(%x: tensor<?x2x!bt.state>) -> (tensor<?x2x2x!bt.state>, tensor<?x2xf64>) {
+// CHECK-NEXT:      %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+// CHECK-NEXT:      %v = bt.gather %x[%i] : (tensor<?x2x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
+// CHECK-NEXT:      %0 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %1 = stablehlo.constant dense<[2.000000e+00, 1.000000e+00]> : tensor<2xf64>
+// CHECK-NEXT:      %2 = bt.broadcast %1 dims = [1] : tensor<2xf64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %3 = stablehlo.compare EQ, %v, %2 : (tensor<?x2xf64>, tensor<?x2xf64>) -> tensor<?x2xi1>
+// CHECK-NEXT:      %4 = stablehlo.constant dense<2.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %5 = bt.broadcast %4 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %6 = bt.broadcast %0 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %7 = stablehlo.select %3, %5, %6 : tensor<?x2xi1>, tensor<?x2xf64>
+// CHECK-NEXT:      %8 = stablehlo.constant dense<[5.000000e-01, 1.000000e+00]> : tensor<2xf64>
+// CHECK-NEXT:      %9 = bt.broadcast %8 dims = [1] : tensor<2xf64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %10 = stablehlo.compare EQ, %v, %9 : (tensor<?x2xf64>, tensor<?x2xf64>) -> tensor<?x2xi1>
+// CHECK-NEXT:      %11 = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %12 = bt.broadcast %11 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %13 = stablehlo.select %10, %12, %7 : tensor<?x2xi1>, tensor<?x2xf64>
+// CHECK-NEXT:      %14 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %15 = bt.broadcast %14 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %16 = stablehlo.compare EQ, %v, %15 : (tensor<?x2xf64>, tensor<?x2xf64>) -> tensor<?x2xi1>
+// CHECK-NEXT:      %17 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %18 = bt.broadcast %17 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %19 = stablehlo.select %16, %18, %13 : tensor<?x2xi1>, tensor<?x2xf64>
+// CHECK-NEXT:      %20 = stablehlo.floor %19 : tensor<?x2xf64>
+// CHECK-NEXT:      %21 = stablehlo.constant dense<[3.000000e+00, 2.000000e+00]> : tensor<2xf64>
+// CHECK-NEXT:      %22 = stablehlo.constant dense<5.000000e-01> : tensor<f64>
+// CHECK-NEXT:      %23 = bt.broadcast %22 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %24 = stablehlo.add %20, %23 : tensor<?x2xf64>
+// CHECK-NEXT:      %25 = bt.broadcast %21 dims = [1] : tensor<2xf64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %26 = stablehlo.divide %24, %25 : tensor<?x2xf64>
+// CHECK-NEXT:      %27 = stablehlo.floor %26 : tensor<?x2xf64>
+// CHECK-NEXT:      %28 = bt.broadcast %21 dims = [1] : tensor<2xf64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %29 = stablehlo.multiply %28, %27 : tensor<?x2xf64>
+// CHECK-NEXT:      %30 = stablehlo.subtract %20, %29 : tensor<?x2xf64>
+// CHECK-NEXT:      %31 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %32 = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %33 = bt.broadcast %32 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %34 = stablehlo.compare EQ, %30, %33 : (tensor<?x2xf64>, tensor<?x2xf64>) -> tensor<?x2xi1>
+// CHECK-NEXT:      %35 = stablehlo.constant dense<[5.000000e-01, 1.000000e+00]> : tensor<2xf64>
+// CHECK-NEXT:      %36 = bt.broadcast %35 dims = [1] : tensor<2xf64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %37 = bt.broadcast %31 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %38 = stablehlo.select %34, %36, %37 : tensor<?x2xi1>, tensor<?x2xf64>
+// CHECK-NEXT:      %39 = stablehlo.constant dense<2.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %40 = bt.broadcast %39 dims = [] : tensor<f64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %41 = stablehlo.compare EQ, %30, %40 : (tensor<?x2xf64>, tensor<?x2xf64>) -> tensor<?x2xi1>
+// CHECK-NEXT:      %42 = stablehlo.constant dense<[2.000000e+00, 1.000000e+00]> : tensor<2xf64>
+// CHECK-NEXT:      %43 = bt.broadcast %42 dims = [1] : tensor<2xf64> -> tensor<?x2xf64>
+// CHECK-NEXT:      %44 = stablehlo.select %41, %43, %38 : tensor<?x2xi1>, tensor<?x2xf64>
+// CHECK-NEXT:      %45 = bt.branches[] = [] amplitude %44 : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %46 = bt.interleave %45 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %47 = bt.concat %46 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %48, %49 = bt.connections %x, %47 : (tensor<?x2x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x2x!bt.state>, tensor<?x2xf64>)
+// CHECK-NEXT:      func.return %48, %49 : tensor<?x2x2x!bt.state>, tensor<?x2xf64>
+// CHECK-NEXT:    }
+
+// The space of a computed site.
+sym.operator @space() space #sym.space<3 x [0, 1], [0, 2], [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[]> {
+  ^bb0(%x : !sym.config):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %j = sym.site %one : tensor<f64>
+    %p = sym.allowed %one at %j : tensor<f64>
+    %u = sym.local_value %one at %j : tensor<f64>
+    sym.emit %x, %u if %p : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: func.func @space(%x: tensor<?x3x!bt.state>) -> (tensor<?x1x3x!bt.state>, tensor<?x1xf64>) {
+// CHECK-NEXT:      %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %0 = stablehlo.convert %one : (tensor<f64>) -> tensor<i32>
+// CHECK-NEXT:      %1 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %2 = stablehlo.compare EQ, %one, %1 : (tensor<f64>, tensor<f64>) -> tensor<i1>
+// CHECK-NEXT:      %3 = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %4 = stablehlo.constant dense<0> : tensor<i32>
+// CHECK-NEXT:      %5 = stablehlo.compare EQ, %0, %4 : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:      %6 = stablehlo.constant dense<2> : tensor<i32>
+// CHECK-NEXT:      %7 = stablehlo.compare EQ, %0, %6 : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:      %8 = stablehlo.or %5, %7 : tensor<i1>
+// CHECK-NEXT:      %9 = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %10 = stablehlo.select %8, %9, %3 : tensor<i1>, tensor<f64>
+// CHECK-NEXT:      %11 = stablehlo.constant dense<1> : tensor<i32>
+// CHECK-NEXT:      %12 = stablehlo.compare EQ, %0, %11 : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:      %13 = stablehlo.constant dense<2.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %14 = stablehlo.select %12, %13, %10 : tensor<i1>, tensor<f64>
+// CHECK-NEXT:      %15 = stablehlo.compare EQ, %one, %14 : (tensor<f64>, tensor<f64>) -> tensor<i1>
+// CHECK-NEXT:      %16 = stablehlo.or %2, %15 : tensor<i1>
+// CHECK-NEXT:      %17 = stablehlo.floor %one : tensor<f64>
+// CHECK-NEXT:      %18 = stablehlo.constant dense<2.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %19 = stablehlo.divide %17, %18 : tensor<f64>
+// CHECK-NEXT:      %20 = stablehlo.floor %19 : tensor<f64>
+// CHECK-NEXT:      %21 = stablehlo.multiply %18, %20 : tensor<f64>
+// CHECK-NEXT:      %22 = stablehlo.subtract %17, %21 : tensor<f64>
+// CHECK-NEXT:      %23 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %24 = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %25 = stablehlo.constant dense<0> : tensor<i32>
+// CHECK-NEXT:      %26 = stablehlo.compare EQ, %0, %25 : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:      %27 = stablehlo.constant dense<2> : tensor<i32>
+// CHECK-NEXT:      %28 = stablehlo.compare EQ, %0, %27 : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:      %29 = stablehlo.or %26, %28 : tensor<i1>
+// CHECK-NEXT:      %30 = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %31 = stablehlo.select %29, %30, %24 : tensor<i1>, tensor<f64>
+// CHECK-NEXT:      %32 = stablehlo.constant dense<1> : tensor<i32>
+// CHECK-NEXT:      %33 = stablehlo.compare EQ, %0, %32 : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:      %34 = stablehlo.constant dense<2.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %35 = stablehlo.select %33, %34, %31 : tensor<i1>, tensor<f64>
+// CHECK-NEXT:      %36 = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %37 = stablehlo.constant dense<0> : tensor<i32>
+// CHECK-NEXT:      %38 = stablehlo.compare EQ, %0, %37 : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:      %39 = stablehlo.constant dense<2> : tensor<i32>
+// CHECK-NEXT:      %40 = stablehlo.compare EQ, %0, %39 : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:      %41 = stablehlo.or %38, %40 : tensor<i1>
+// CHECK-NEXT:      %42 = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %43 = stablehlo.select %41, %42, %36 : tensor<i1>, tensor<f64>
+// CHECK-NEXT:      %44 = stablehlo.constant dense<1> : tensor<i32>
+// CHECK-NEXT:      %45 = stablehlo.compare EQ, %0, %44 : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:      %46 = stablehlo.constant dense<2.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %47 = stablehlo.select %45, %46, %43 : tensor<i1>, tensor<f64>
+// CHECK-NEXT:      %48 = stablehlo.multiply %47, %22 : tensor<f64>
+// CHECK-NEXT:      %49 = stablehlo.add %23, %48 : tensor<f64>
+// CHECK-NEXT:      %50 = bt.branches[] = [] amplitude %49 valid %16 : [] [] tensor<f64>, tensor<i1> -> !bt.branches<1 x 0>
+// CHECK-NEXT:      %51 = bt.interleave %50 : !bt.branches<1 x 0> -> !bt.branches<1 x 0>
+// CHECK-NEXT:      %52 = bt.concat %51 : !bt.branches<1 x 0> -> !bt.branches<1 x 0>
+// CHECK-NEXT:      %53, %54 = bt.connections %x, %52 : (tensor<?x3x!bt.state>, !bt.branches<1 x 0>) -> (tensor<?x1x3x!bt.state>, tensor<?x1xf64>)
+// CHECK-NEXT:      func.return %53, %54 : tensor<?x1x3x!bt.state>, tensor<?x1xf64>
+// CHECK-NEXT:    }
+
 // -----
 
 // Only normal form is understood.

@@ -166,3 +166,133 @@ sym.operator @nothing_to_do() space #sym.space<2 x [0, 1]> element f64 {
 // CHECK-NEXT:      sym.emit %z, %v : tensor<f64>
 // CHECK-NEXT:    }
 // CHECK-NEXT:  }
+
+// A permutation reads all its values before it writes any.
+sym.operator @permute() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0, 1, 2]> {
+  ^bb0(%x : !sym.config, %i : !sym.site, %j : !sym.site, %k : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %y = sym.permute %x[%i, %j, %k]
+    sym.emit %y, %one : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @permute() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-NEXT:      sym.term @t over #sym.rows<[0, 1, 2]> {
+// CHECK-NEXT:      ^bb0(%x: !sym.config, %i: !sym.site, %j: !sym.site, %k: !sym.site):
+// CHECK-NEXT:        %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:        %0 = sym.read %x[%i] : tensor<f64>
+// CHECK-NEXT:        %1 = sym.read %x[%j] : tensor<f64>
+// CHECK-NEXT:        %2 = sym.read %x[%k] : tensor<f64>
+// CHECK-NEXT:        %3 = sym.write %x[%i], %1 : tensor<f64>
+// CHECK-NEXT:        %4 = sym.write %3[%j], %2 : tensor<f64>
+// CHECK-NEXT:        %y = sym.write %4[%k], %0 : tensor<f64>
+// CHECK-NEXT:        sym.emit %y, %one : tensor<f64>
+// CHECK-NEXT:      }
+// CHECK-NEXT:    }
+
+sym.operator @affine() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %two = stablehlo.constant dense<2.0> : tensor<f64>
+    %y = sym.affine %x[%i] scale %two bias %one : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @affine() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-NEXT:      sym.term @t over #sym.rows<[0]> {
+// CHECK-NEXT:      ^bb0(%x: !sym.config, %i: !sym.site):
+// CHECK-NEXT:        %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:        %two = stablehlo.constant dense<2.000000e+00> : tensor<f64>
+// CHECK-NEXT:        %0 = sym.read %x[%i] : tensor<f64>
+// CHECK-NEXT:        %1 = stablehlo.multiply %two, %0 : tensor<f64>
+// CHECK-NEXT:        %2 = stablehlo.add %1, %one : tensor<f64>
+// CHECK-NEXT:        %y = sym.write %x[%i], %2 : tensor<f64>
+// CHECK-NEXT:        sym.emit %y, %one : tensor<f64>
+// CHECK-NEXT:      }
+// CHECK-NEXT:    }
+
+// A cyclic shift is one of places.
+sym.operator @shift_mod() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %y = sym.shift_mod %x[%i] by %one : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @shift_mod() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-NEXT:      sym.term @t over #sym.rows<[0]> {
+// CHECK-NEXT:      ^bb0(%x: !sym.config, %i: !sym.site):
+// CHECK-NEXT:        %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:        %0 = sym.read %x[%i] : tensor<f64>
+// CHECK-NEXT:        %1 = sym.local_index %0 at %i : tensor<f64>
+// CHECK-NEXT:        %2 = stablehlo.add %1, %one : tensor<f64>
+// CHECK-NEXT:        %3 = sym.local_value %2 at %i : tensor<f64>
+// CHECK-NEXT:        %y = sym.write %x[%i], %3 : tensor<f64>
+// CHECK-NEXT:        sym.emit %y, %one : tensor<f64>
+// CHECK-NEXT:      }
+// CHECK-NEXT:    }
+
+// No configuration is x: its branches are guarded before.
+sym.operator @invalid() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %no = stablehlo.constant dense<false> : tensor<i1>
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %y = sym.invalid "none"
+    %z = sym.shift %y[%i] by %one : tensor<f64>
+    sym.emit %z, %one if %no : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @invalid() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-NEXT:      sym.term @t over #sym.rows<[0]> {
+// CHECK-NEXT:      ^bb0(%x: !sym.config, %i: !sym.site):
+// CHECK-NEXT:        %no = stablehlo.constant dense<false> : tensor<i1>
+// CHECK-NEXT:        %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:        %0 = sym.read %x[%i] : tensor<f64>
+// CHECK-NEXT:        %1 = stablehlo.add %0, %one : tensor<f64>
+// CHECK-NEXT:        %z = sym.write %x[%i], %1 : tensor<f64>
+// CHECK-NEXT:        sym.emit %z, %one if %no : tensor<f64>
+// CHECK-NEXT:      }
+// CHECK-NEXT:    }
+
+// Updates inside of a reduction.
+sym.operator @inside() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[]> {
+  ^bb0(%x : !sym.config):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %n = sym.reduce sum : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      %y = sym.shift %x[%h] by %one : tensor<f64>
+      %none = sym.invalid
+      %v = sym.read %y[%h] : tensor<f64>
+      %w = sym.read %none[%h] : tensor<f64>
+      %u = stablehlo.add %v, %w : tensor<f64>
+      sym.yield %u : tensor<f64>
+    }
+    sym.emit %x, %n : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @inside() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-NEXT:      sym.term @t over #sym.rows<[]> {
+// CHECK-NEXT:      ^bb0(%x: !sym.config):
+// CHECK-NEXT:        %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:        %n = sym.reduce sum : tensor<f64> {
+// CHECK-NEXT:        ^bb0(%h: !sym.site):
+// CHECK-NEXT:          %0 = sym.read %x[%h] : tensor<f64>
+// CHECK-NEXT:          %1 = stablehlo.add %0, %one : tensor<f64>
+// CHECK-NEXT:          %y = sym.write %x[%h], %1 : tensor<f64>
+// CHECK-NEXT:          %v = sym.read %y[%h] : tensor<f64>
+// CHECK-NEXT:          %w = sym.read %x[%h] : tensor<f64>
+// CHECK-NEXT:          %u = stablehlo.add %v, %w : tensor<f64>
+// CHECK-NEXT:          sym.yield %u : tensor<f64>
+// CHECK-NEXT:        }
+// CHECK-NEXT:        sym.emit %x, %n : tensor<f64>
+// CHECK-NEXT:      }
+// CHECK-NEXT:    }

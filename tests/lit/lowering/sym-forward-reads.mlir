@@ -393,6 +393,105 @@ sym.operator @select_nested() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK-NEXT:    }
 // CHECK-NEXT:  }
 
+// A reduction reads what was written, site by site.
+sym.operator @reduce() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %y = sym.write %x[%i], %one : tensor<f64>
+    %n = sym.reduce sum : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      %v = sym.read %y[%h] : tensor<f64>
+      sym.yield %v : tensor<f64>
+    }
+    sym.emit %y, %n : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @reduce() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-NEXT:      sym.term @t over #sym.rows<[0]> {
+// CHECK-NEXT:      ^bb0(%x: !sym.config, %i: !sym.site):
+// CHECK-NEXT:        %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:        %n = sym.reduce sum : tensor<f64> {
+// CHECK-NEXT:        ^bb0(%h: !sym.site):
+// CHECK-NEXT:          %0 = sym.read %x[%h] : tensor<f64>
+// CHECK-NEXT:          %1 = sym.index %i
+// CHECK-NEXT:          %2 = sym.index %h
+// CHECK-NEXT:          %3 = stablehlo.compare EQ, %1, %2 : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:          %v = stablehlo.select %3, %one, %0 : tensor<i1>, tensor<f64>
+// CHECK-NEXT:          sym.yield %v : tensor<f64>
+// CHECK-NEXT:        }
+// CHECK-NEXT:        %4 = sym.write %x[%i], %one : tensor<f64>
+// CHECK-NEXT:        sym.emit %4, %n : tensor<f64>
+// CHECK-NEXT:      }
+// CHECK-NEXT:    }
+
+// What was written to no site is not read there; an element that every set has is a site.
+sym.operator @missing() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0], [1]> sets [#sym.sets<[0, 1], [2]>] {
+  ^bb0(%x : !sym.config, %i : !sym.site, %s : !sym.sites):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %a = sym.element %s[0]
+    %b = sym.element %s[1]
+    %y = sym.write %x[%a], %one : tensor<f64>
+    %z = sym.write %y[%b], %one : tensor<f64>
+    %v = sym.read %y[%a] : tensor<f64>
+    %w = sym.read %z[%b] : tensor<f64>
+    %u = stablehlo.add %v, %w : tensor<f64>
+    sym.emit %z, %u : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @missing() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-NEXT:      sym.term @t over #sym.rows<[0], [1]> sets [#sym.sets<[0, 1], [2]>] {
+// CHECK-NEXT:      ^bb0(%x: !sym.config, %i: !sym.site, %s: !sym.sites):
+// CHECK-NEXT:        %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:        %a = sym.element %s[0]
+// CHECK-NEXT:        %b = sym.element %s[1]
+// CHECK-NEXT:        %0 = stablehlo.constant dense<-1> : tensor<i32>
+// CHECK-NEXT:        %1 = sym.index %b
+// CHECK-NEXT:        %2 = stablehlo.compare NE, %1, %0 : (tensor<i32>, tensor<i32>) -> tensor<i1>
+// CHECK-NEXT:        %3 = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:        %w = stablehlo.select %2, %one, %3 : tensor<i1>, tensor<f64>
+// CHECK-NEXT:        %u = stablehlo.add %one, %w : tensor<f64>
+// CHECK-NEXT:        %4 = sym.write %x[%a], %one : tensor<f64>
+// CHECK-NEXT:        %5 = sym.write %4[%b], %one : tensor<f64>
+// CHECK-NEXT:        sym.emit %5, %u : tensor<f64>
+// CHECK-NEXT:      }
+// CHECK-NEXT:    }
+
+// Configurations that a reduction makes are gone when they were read.
+sym.operator @inside() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %p = sym.allowed %one at %i : tensor<f64>
+    %n = sym.reduce sum : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      %y = sym.write %x[%h], %one : tensor<f64>
+      %z = sym.select %p, %y, %x
+      %v = sym.read %z[%h] : tensor<f64>
+      sym.yield %v : tensor<f64>
+    }
+    sym.emit %x, %n : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @inside() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-NEXT:      sym.term @t over #sym.rows<[0]> {
+// CHECK-NEXT:      ^bb0(%x: !sym.config, %i: !sym.site):
+// CHECK-NEXT:        %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:        %p = sym.allowed %one at %i : tensor<f64>
+// CHECK-NEXT:        %n = sym.reduce sum : tensor<f64> {
+// CHECK-NEXT:        ^bb0(%h: !sym.site):
+// CHECK-NEXT:          %0 = sym.read %x[%h] : tensor<f64>
+// CHECK-NEXT:          %v = stablehlo.select %p, %one, %0 : tensor<i1>, tensor<f64>
+// CHECK-NEXT:          sym.yield %v : tensor<f64>
+// CHECK-NEXT:        }
+// CHECK-NEXT:        sym.emit %x, %n : tensor<f64>
+// CHECK-NEXT:      }
+// CHECK-NEXT:    }
+
 // -----
 
 // Updates must be expanded, wherever they are used.

@@ -33,7 +33,7 @@ from xdsl.transforms.common_subexpression_elimination import (
 from xdsl.transforms.dead_code_elimination import DeadCodeElimination
 from xdsl.utils.exceptions import VerifyException
 
-from dialects import bt
+from dialects import bt, sym
 from dialects.canonicalization import bt as patterns
 from dialects.stablehlo import tensor
 from dialects.text import Parser, context, parse_module, print_module
@@ -81,9 +81,31 @@ def test_a_branches_type_is_read_as_it_was_printed(lanes: int, writes: int) -> N
 def test_gather(batch: int, per_sample: bool) -> None:
     shape = (batch, LANES) if per_sample else (LANES,)
     x, i = values(config(batch), tensor(i32, shape))
-    op = bt.GatherOp(x, i, f64)
+    op = bt.GatherOp(x, i, f64, per_sample=per_sample)
     assert types_of(op) == [tensor(f64, (batch, LANES))]
     assert (op.config, op.sites) == (x, i)
+    assert op.is_per_sample is per_sample
+
+
+@pytest.mark.parametrize(
+    "sites", [(), (LANES,), (LANES, 3), (3,)], ids=["one", "lanes", "sets", "all"]
+)
+def test_gather_at_a_table_of_any_shape(sites: tuple[int, ...]) -> None:
+    x, i, j = values(config(), tensor(i32, sites), tensor(i32, (bt.BATCH, *sites)))
+    same, own = bt.GatherOp(x, i, f64), bt.GatherOp(x, j, f64, per_sample=True)
+    for op in (same, own):
+        assert types_of(op) == [tensor(f64, (bt.BATCH, *sites))]
+    assert not same.is_per_sample
+    assert own.is_per_sample
+
+
+@pytest.mark.parametrize("kind", list(sym.Reduction))
+def test_reduce(kind: sym.Reduction) -> None:
+    element = f64 if kind.combines_numbers else i1
+    (v,) = values(tensor(element, (bt.BATCH, LANES, 3)))
+    op = bt.ReduceOp(kind, v)
+    assert types_of(op) == [tensor(element, (bt.BATCH, LANES))]
+    assert (op.kind.data, op.operand) == (kind, v)
 
 
 def test_broadcast() -> None:
@@ -188,10 +210,12 @@ def one_of_each(x: SSAValue) -> list[Operation]:
     gather = bt.GatherOp(x, i, f64)
     broadcast = bt.BroadcastOp(p, [], tensor(i1, (bt.BATCH, LANES)))
     lanes = bt.BranchesOp([i], [gather.result], gather.result, broadcast.result, LANES)
+    reduction = bt.ReduceOp(sym.Reduction.ANY, broadcast.result)
     concat = bt.ConcatOp([lanes.result, lanes.result])
     interleave = bt.InterleaveOp([lanes.result, lanes.result])
     connections = bt.ConnectionsOp(x, interleave.result, f64)
-    return [*ops, gather, broadcast, lanes, concat, interleave, connections]
+    branch_ops: list[Operation] = [lanes, concat, interleave, connections]
+    return [*ops, gather, broadcast, reduction, *branch_ops]
 
 
 def bt_names(module: ModuleOp) -> list[str]:

@@ -34,10 +34,11 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects import stablehlo, sym
 from dialects.canonicalization import sym as patterns
-from dialects.tables import LocalSpace, RowTable
+from dialects.tables import NO_SITE, LocalSpace, RowTable, SiteSets
 from dialects.text import Parser, context, parse_module, print_module
 
-CONFIG, SITE = sym.ConfigType(), sym.SiteType()
+CONFIG, SITE, SITES = sym.ConfigType(), sym.SiteType(), sym.SitesType()
+INDEX = TensorType(i32, [])
 SCALAR = TensorType(f64, [])
 BIT = TensorType(i1, [])
 SPACE = sym.SpaceAttr(LocalSpace(3, ((0.0, 1.0),)))
@@ -287,6 +288,189 @@ def test_select() -> None:
     assert "%5 = sym.select %3, %4, %0" in verified(fill)
 
 
+def test_shift_mod() -> None:
+    def fill(block: Block) -> list[Operation]:
+        x, i, _ = block.args
+        value = stablehlo.constant(1.0, f64)
+        op = sym.ShiftModOp(x, i, value.output)
+        assert (op.config, op.site, op.amount) == (x, i, value.output)
+        assert op.result.type == CONFIG
+        return [value, op]
+
+    assert "%4 = sym.shift_mod %0[%1] by %3 : tensor<f64>" in verified(fill)
+
+
+def test_affine() -> None:
+    def fill(block: Block) -> list[Operation]:
+        x, i, _ = block.args
+        a, b = stablehlo.constant(1.0, f64), stablehlo.constant(2.0, f64)
+        op = sym.AffineOp(x, i, a.output, b.output)
+        assert (op.config, op.site, op.scale, op.bias) == (x, i, a.output, b.output)
+        assert op.result.type == CONFIG
+        return [a, b, op]
+
+    assert "%5 = sym.affine %0[%1] scale %3 bias %4 : tensor<f64>" in verified(fill)
+
+
+def test_permute() -> None:
+    def fill(block: Block) -> list[Operation]:
+        x, i, j = block.args
+        op = sym.PermuteOp(x, [j, i, j])
+        assert (op.config, *op.sites) == (x, j, i, j)
+        assert op.result.type == CONFIG
+        return [op]
+
+    assert "%3 = sym.permute %0[%2, %1, %2]" in verified(fill)
+
+
+def test_invalid() -> None:
+    def fill(block: Block) -> list[Operation]:
+        said, bare = sym.InvalidOp("a reason"), sym.InvalidOp()
+        assert said.reason == StringAttr("a reason")
+        assert bare.reason is None
+        assert said.result.type == bare.result.type == CONFIG
+        return [said, bare]
+
+    text = verified(fill)
+    assert '%3 = sym.invalid "a reason"\n' in text
+    assert "%4 = sym.invalid\n" in text
+
+
+@pytest.mark.parametrize(("element", "number"), [(i32, 1), (f64, 1.0)])
+def test_site(element: Any, number: float) -> None:
+    def fill(block: Block) -> list[Operation]:
+        value = stablehlo.constant(number, element)
+        op = sym.SiteOp(value.output)
+        assert (op.number, op.result.type) == (value.output, SITE)
+        return [value, op]
+
+    assert f"%4 = sym.site %3 : tensor<{element}>" in verified(fill)
+
+
+SETS = sym.SetsAttr(SiteSets.from_sets([[0, 1, 2], [2]]))
+
+
+def with_sets(fill: Callable[[Block], Sequence[Operation]]) -> str:
+    """Verify ops that may use the sets of a term, its last argument, and print all."""
+    block = Block(arg_types=[CONFIG, SITE, SITE, SCALAR, SITES])
+    block.add_ops([*fill(block), *diagonal(block)])
+    table = rows([0, 1], [1, 2])
+    term = sym.TermOp("t", table, block, [column("J", [1, 2])], [SETS])
+    operator = operator_of(term)
+    operator.verify()
+    assert term.site_sets == (SETS,)
+    assert term.set_of(block.args[4]) == SETS.data
+    assert term.set_of(block.args[3]) is None
+    return print_module(operator)
+
+
+def test_element() -> None:
+    ops: list[sym.ElementOp] = []
+
+    def fill(block: Block) -> list[Operation]:
+        ops.extend(sym.ElementOp(block.args[4], k) for k in (0, 1, 7))
+        assert [op.position.value.data for op in ops] == [0, 1, 7]
+        assert all(op.sites is block.args[4] for op in ops)
+        assert all(op.result.type == SITE for op in ops)
+        # not in a term: nothing is known
+        assert ops[0].numbers is None
+        assert sym.may_be_missing(ops[0].result)
+        return list(ops)
+
+    assert "%6 = sym.element %4[1]" in with_sets(fill)
+    numbers = [op.numbers for op in ops]
+    assert [None if n is None else n.tolist() for n in numbers] == [
+        [0, 2],
+        [1, NO_SITE],
+        [NO_SITE, NO_SITE],
+    ]
+    assert [sym.may_be_missing(op.result) for op in ops] == [False, True, True]
+
+
+def test_local_index() -> None:
+    def fill(block: Block) -> list[Operation]:
+        value = stablehlo.constant(1.0, f64)
+        op = sym.LocalIndexOp(value.output, block.args[1])
+        assert (op.value, op.site) == (value.output, block.args[1])
+        assert op.result.type == SCALAR
+        return [value, op]
+
+    assert "%4 = sym.local_index %3 at %1 : tensor<f64>" in verified(fill)
+
+
+def test_local_value() -> None:
+    def fill(block: Block) -> list[Operation]:
+        value = stablehlo.constant(1.0, f64)
+        op = sym.LocalValueOp(value.output, block.args[1])
+        assert (op.value, op.site) == (value.output, block.args[1])
+        assert op.result.type == SCALAR
+        return [value, op]
+
+    assert "%4 = sym.local_value %3 at %1 : tensor<f64>" in verified(fill)
+
+
+@pytest.mark.parametrize("kind", [i32, f64])
+def test_lookup(kind: Any) -> None:
+    def fill(block: Block) -> list[Operation]:
+        index = stablehlo.constant(1, kind)
+        table = stablehlo.dense([0.5, 1.0], f64)
+        op = sym.LookupOp(table, index.output)
+        assert (op.table, op.index, op.result.type) == (table, index.output, SCALAR)
+        return [index, op]
+
+    assert f"]> : tensor<2xf64> at %3 : tensor<{kind}> -> tensor<f64>" in verified(fill)
+
+
+def body_of(value: SSAValue | None) -> Block:
+    """The body of a reduction: of a value, or of the number of the site."""
+    block = Block(arg_types=[SITE])
+    if value is None:
+        index = sym.IndexOp(block.args[0])
+        block.add_op(index)
+        value = index.result
+    block.add_op(sym.YieldOp(value))
+    return block
+
+
+def test_reduce() -> None:
+    def fill(block: Block) -> list[Operation]:
+        a, b = stablehlo.constant(0, i32), stablehlo.constant(2, i32)
+        p = stablehlo.constant(True, i1)
+        kinds = sym.Reduction
+        over = sym.ReduceOp(kinds.SUM, body_of(None), INDEX, sites=block.args[4])
+        assert (over.sites, over.start, over.stop) == (block.args[4], None, None)
+        between = sym.ReduceOp(
+            kinds.ANY, Region(body_of(p.output)), BIT, start=a.output, stop=b.output
+        )
+        assert (between.start, between.stop) == (a.output, b.output)
+        everywhere = sym.ReduceOp(kinds.PARITY, body_of(p.output), BIT)
+        assert everywhere.kind.data is kinds.PARITY
+        assert everywhere.sites is everywhere.start is everywhere.stop is None
+        return [a, b, p, over, between, everywhere]
+
+    text = with_sets(fill)
+    assert "%8 = sym.reduce sum over %4 : tensor<i32> {" in text
+    assert "%11 = sym.reduce any from %5 to %6 : tensor<i1> {" in text
+    assert "%13 = sym.reduce parity : tensor<i1> {" in text
+
+
+def test_yield() -> None:
+    value = stablehlo.constant(1.0, f64)
+    op = sym.YieldOp(value.output)
+    assert op.value is value.output
+
+
+def test_which_reductions_combine_numbers() -> None:
+    numbers = {kind.value for kind in sym.Reduction if kind.combines_numbers}
+    assert numbers == {"sum", "prod"}
+    assert {kind.value for kind in sym.Reduction} == {
+        *numbers,
+        "any",
+        "all",
+        "parity",
+    }
+
+
 def test_every_op_has_a_test_of_its_constructor() -> None:
     tested = {name.removeprefix("test_") for name in globals()}
     names = {op.name.removeprefix("sym.") for op in sym.Sym.operations}
@@ -354,6 +538,27 @@ def test_every_table_is_read_as_it_was_printed(table: RowTable) -> None:
     assert Parser(context(), str(attribute)).parse_attribute() == attribute
 
 
+@given(st.lists(st.lists(st.integers(0, 2**31 - 1), max_size=4), max_size=5))
+def test_every_site_set_is_read_as_it_was_printed(sets: list[list[int]]) -> None:
+    attribute = sym.SetsAttr(SiteSets.from_sets(sets))
+    assert Parser(context(), str(attribute)).parse_attribute() == attribute
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        (SiteSets(2, 1, b"\0" * 4), "2 sets of up to 1 sites cannot have 4 bytes"),
+        (
+            SiteSets(1, 2, np.array([-1, 0], "<i4").tobytes()),
+            "sets of sites are padded at their ends only",
+        ),
+    ],
+)
+def test_what_are_no_site_sets(sets: SiteSets, message: str) -> None:
+    with pytest.raises(VerifyException, match=message):
+        sym.SetsAttr(sets)
+
+
 # endregion
 # region Effects
 
@@ -375,9 +580,17 @@ def test_an_emission_has_an_effect() -> None:
     assert not is_side_effect_free(term)
 
 
+def constant_body() -> Block:
+    """The body of a reduction that has an op of its own."""
+    block = Block(arg_types=[SITE])
+    number = stablehlo.constant(3.0, f64)
+    block.add_ops([number, sym.YieldOp(number.output)])
+    return block
+
+
 def pure_ops(block: Block) -> list[Operation]:
     """One of each pure op of `sym`, none of them used by an emission."""
-    x, i, j = block.args
+    x, i, j, sites = block.args
     p = stablehlo.constant(True, i1)
     value = sym.ReadOp(x, i, SCALAR)
     return [
@@ -389,7 +602,23 @@ def pure_ops(block: Block) -> list[Operation]:
         sym.ShiftOp(x, j, value.result),
         sym.SwapOp(x, i, j),
         sym.SelectOp(p.output, x, x),
+        sym.ShiftModOp(x, j, value.result),
+        sym.AffineOp(x, j, value.result, value.result),
+        sym.PermuteOp(x, [i, j]),
+        sym.InvalidOp("a reason"),
+        sym.SiteOp(value.result),
+        sym.ElementOp(sites, 1),
+        sym.LocalIndexOp(value.result, j),
+        sym.LocalValueOp(value.result, j),
+        sym.LookupOp(stablehlo.dense([0.5, 1.0], f64), value.result),
+        sym.ReduceOp(sym.Reduction.SUM, constant_body(), SCALAR, sites),
     ]
+
+
+def term_with_sets(fill: Callable[[Block], Sequence[Operation]]) -> sym.TermOp:
+    block = Block(arg_types=[CONFIG, SITE, SITE, SITES])
+    block.add_ops(fill(block))
+    return sym.TermOp("t", rows([0, 1], [1, 2]), block, sets=[SETS])
 
 
 def names_in(module: ModuleOp) -> list[str]:
@@ -398,7 +627,7 @@ def names_in(module: ModuleOp) -> list[str]:
 
 
 def test_dead_code_elimination_leaves_the_emissions() -> None:
-    term = term_of(lambda block: [*pure_ops(block), *diagonal(block)])
+    term = term_with_sets(lambda block: [*pure_ops(block), *diagonal(block)])
     module = ModuleOp([operator_of(term)])
     assert {name for name in names_in(module) if name.startswith("sym.")} == {
         op.name for op in sym.Sym.operations
@@ -414,7 +643,7 @@ def test_common_subexpressions_are_merged() -> None:
         sink = SinkOp(operands=[value for op in twice for value in op.results])
         return [*twice, sink, *diagonal(block), *diagonal(block)]
 
-    module = ModuleOp([operator_of(term_of(fill))])
+    module = ModuleOp([operator_of(term_with_sets(fill))])
     module.verify()
     before = names_in(module)
     CommonSubexpressionElimination().apply(Context(), module)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from dialects.tables import LocalSpace, RowTable
+from dialects.tables import NO_SITE, LocalSpace, RowTable, SiteSets
 
 INT32 = np.iinfo(np.int32)
 
@@ -128,6 +128,58 @@ def test_the_largest_numbers_fit() -> None:
 def test_what_is_no_table(rows: Any, labels: int | None, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RowTable.from_rows(rows, labels)
+
+
+# endregion
+# region SiteSets
+
+site_sets = st.lists(st.lists(st.integers(0, INT32.max), max_size=5), max_size=5)
+
+
+@given(site_sets)
+def test_sets_keep_their_sites(sets: list[list[int]]) -> None:
+    table = SiteSets.from_sets(sets)
+    assert (table.rows, table.width) == (len(sets), max(map(len, sets), default=0))
+    assert list(table) == sets
+    assert [table.row(row) for row in range(table.rows)] == sets
+    assert table.array.shape == (table.rows, table.width)
+    assert table.array.dtype == np.int32
+    assert (table.array == NO_SITE).sum() == table.array.size - sum(map(len, sets))
+
+
+@given(site_sets, st.integers(0, 6))
+def test_an_element_that_a_set_does_not_have_is_no_site(
+    sets: list[list[int]], position: int
+) -> None:
+    column = SiteSets.from_sets(sets).column(position)
+    expected = [own[position] if position < len(own) else NO_SITE for own in sets]
+    assert column.tolist() == expected
+    assert column.dtype == np.int32
+
+
+@given(site_sets)
+def test_sets_are_values(sets: list[list[int]]) -> None:
+    one, other = SiteSets.from_sets(sets), SiteSets.from_sets([*sets, [1]])
+    assert one == SiteSets.from_sets(sets)
+    assert hash(one) == hash(SiteSets.from_sets(sets))
+    assert one != other
+    with pytest.raises(ValueError, match="read-only"):
+        other.array[0, 0] = 3
+
+
+@pytest.mark.parametrize(
+    ("sets", "message"),
+    [
+        ([[0], [NO_SITE]], "from 0 on"),
+        ([[INT32.max + 1]], "fit into 32 bits"),
+        ([[2**70]], "expected integers, got object"),
+        ([[0.5]], "expected integers, got float64"),
+        ([[True]], "expected integers, got bool"),
+    ],
+)
+def test_what_is_no_set(sets: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        SiteSets.from_sets(sets)
 
 
 # endregion

@@ -10,32 +10,32 @@
 
 // -----
 
-// CHECK: 'bt.gather' takes a lane table of sites or one per sample, got tensor<i32>
+// CHECK: 'bt.gather' at tensor<i32> cannot have type tensor<7xf64>
 %x, %i = "test.op"() : () -> (tensor<?x8x!bt.state>, tensor<i32>)
-%v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<i32>) -> tensor<?xf64>
+%v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<i32>) -> tensor<7xf64>
 
 // -----
 
 // The sites of another batch.
-// CHECK: 'bt.gather' takes a lane table of sites or one per sample, got tensor<4x7xi32>
+// CHECK: 'bt.gather' at tensor<4x7xi32> cannot have type tensor<?x7xf64>
 %x, %i = "test.op"() : () -> (tensor<?x8x!bt.state>, tensor<4x7xi32>)
 %v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<4x7xi32>) -> tensor<?x7xf64>
 
 // -----
 
-// CHECK: 'bt.gather' takes a lane table of sites or one per sample, got tensor<?x7x2xi32>
+// CHECK: 'bt.gather' at tensor<?x7x2xi32> cannot have type tensor<?x7xf64>
 %x, %i = "test.op"() : () -> (tensor<?x8x!bt.state>, tensor<?x7x2xi32>)
 %v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<?x7x2xi32>) -> tensor<?x7xf64>
 
 // -----
 
-// CHECK: 'bt.gather' of 7 lanes cannot have type tensor<?x8xf64>
+// CHECK: 'bt.gather' at tensor<7xi32> cannot have type tensor<?x8xf64>
 %x, %i = "test.op"() : () -> (tensor<?x8x!bt.state>, tensor<7xi32>)
 %v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<?x8xf64>
 
 // -----
 
-// CHECK: 'bt.gather' of 7 lanes cannot have type tensor<7xf64>
+// CHECK: 'bt.gather' at tensor<7xi32> cannot have type tensor<7xf64>
 %x, %i = "test.op"() : () -> (tensor<?x8x!bt.state>, tensor<7xi32>)
 %v = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7xi32>) -> tensor<7xf64>
 
@@ -218,6 +218,39 @@
 // CHECK: 'bt.interleave' has type !bt.branches<14 x 2>, declared !bt.branches<7 x 2>
 %a, %b = "test.op"() : () -> (!bt.branches<7 x 2>, !bt.branches<7 x 1>)
 %c = bt.interleave %a, %b : !bt.branches<7 x 2>, !bt.branches<7 x 1> -> !bt.branches<7 x 2>
+
+// endregion
+// region bt.reduce
+
+// -----
+
+// CHECK: 'bt.reduce' of tensor<?x7x3xf64> along its last axis cannot be tensor<?x3xf64>
+%v = "test.op"() : () -> tensor<?x7x3xf64>
+%r = bt.reduce sum %v : tensor<?x7x3xf64> -> tensor<?x3xf64>
+
+// -----
+
+// CHECK: 'bt.reduce' of tensor<f64> along its last axis cannot be tensor<f64>
+%v = "test.op"() : () -> tensor<f64>
+%r = bt.reduce sum %v : tensor<f64> -> tensor<f64>
+
+// -----
+
+// CHECK: 'bt.reduce' keeps the element type: tensor<7x3xf64> -> tensor<7xf32>
+%v = "test.op"() : () -> tensor<7x3xf64>
+%r = bt.reduce sum %v : tensor<7x3xf64> -> tensor<7xf32>
+
+// -----
+
+// CHECK: 'any' cannot combine f64
+%v = "test.op"() : () -> tensor<7x3xf64>
+%r = bt.reduce any %v : tensor<7x3xf64> -> tensor<7xf64>
+
+// -----
+
+// CHECK: 'prod' cannot combine i1
+%v = "test.op"() : () -> tensor<7x3xi1>
+%r = bt.reduce prod %v : tensor<7x3xi1> -> tensor<7xi1>
 
 // endregion
 // region bt.connections

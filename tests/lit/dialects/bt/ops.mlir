@@ -105,3 +105,22 @@ func.func @connections(%x : tensor<?x8x!bt.state>, %b : !bt.branches<15 x 2>, %z
   %2, %3 = bt.connections %z, %b {note = "bound"} : (tensor<4x8xi8>, !bt.branches<15 x 2>) -> (tensor<4x15x8xi8>, tensor<4x15xcomplex<f32>>)
   func.return
 }
+
+// CHECK-LABEL: func.func @reductions(
+// GENERIC:     sym_name = "reductions"
+func.func @reductions(%x : tensor<?x8x!bt.state>, %v : tensor<?x7x3xf64>, %p : tensor<3xi1>, %i : tensor<7x3xi32>, %j : tensor<?x7x3xi32>, %k : tensor<i32>) {
+  // CHECK:        %{{.*}} = bt.reduce sum %v : tensor<?x7x3xf64> -> tensor<?x7xf64>
+  // CHECK-NEXT:   %{{.*}} = bt.reduce parity %p {note = "one"} : tensor<3xi1> -> tensor<i1>
+  // GENERIC:      %{{.*}} = "bt.reduce"(%v) <{kind = #sym<reduction sum>}> : (tensor<?x7x3xf64>) -> tensor<?x7xf64>
+  // GENERIC-NEXT: %{{.*}} = "bt.reduce"(%p) <{kind = #sym<reduction parity>}> {note = "one"} : (tensor<3xi1>) -> tensor<i1>
+  %0 = bt.reduce sum %v : tensor<?x7x3xf64> -> tensor<?x7xf64>
+  %1 = bt.reduce parity %p {note = "one"} : tensor<3xi1> -> tensor<i1>
+  // Sites by row and place, the same for each sample or not; one site for all.
+  // CHECK-NEXT:   %{{.*}} = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7x3xi32>) -> tensor<?x7x3xf64>
+  // CHECK-NEXT:   %{{.*}} = bt.gather %x[%j] : (tensor<?x8x!bt.state>, tensor<?x7x3xi32>) -> tensor<?x7x3xf64>
+  // CHECK-NEXT:   %{{.*}} = bt.gather %x[%k] : (tensor<?x8x!bt.state>, tensor<i32>) -> tensor<?xf64>
+  %2 = bt.gather %x[%i] : (tensor<?x8x!bt.state>, tensor<7x3xi32>) -> tensor<?x7x3xf64>
+  %3 = bt.gather %x[%j] : (tensor<?x8x!bt.state>, tensor<?x7x3xi32>) -> tensor<?x7x3xf64>
+  %4 = bt.gather %x[%k] : (tensor<?x8x!bt.state>, tensor<i32>) -> tensor<?xf64>
+  func.return
+}

@@ -44,3 +44,9 @@
 "test.op"() {column = #sym.column<"J", dense<[1.0, 2.5]> : tensor<2xf64>>} : () -> ()
 // CHECK-NEXT: "test.op"() {column = #sym.column<"a \22name\22", dense<> : tensor<0xi1>>} : () -> ()
 "test.op"() {column = #sym.column<"a \22name\22", dense<> : tensor<0xi1>>} : () -> ()
+
+// Sets of unequal size, one that is empty, none at all; sites may repeat.
+// CHECK-NEXT: "test.op"() {sets = [#sym.sets<[0, 1, 4], [], [2, 2]>, #sym.sets<[]>, #sym.sets<>]} : () -> ()
+"test.op"() {sets = [#sym.sets<[0, 1, 4], [], [2, 2]>, #sym.sets<[]>, #sym.sets<>]} : () -> ()
+// CHECK-NEXT: "test.op"() {kinds = [#sym<reduction sum>, #sym<reduction parity>], type = !sym.sites} : () -> ()
+"test.op"() {kinds = [#sym<reduction sum>, #sym<reduction parity>], type = !sym.sites} : () -> ()

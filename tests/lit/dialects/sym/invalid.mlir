@@ -596,3 +596,299 @@ sym.operator @a(%t "t" : tensor<complex<f32>>) space #sym.space<2 x [0, 1]> elem
 "test.op"() {column = #sym.column<"J", 1>} : () -> ()
 
 // endregion
+
+// -----
+
+// region Sets, computed sites, updates and reductions
+
+// CHECK: site set 0 of term @t has 2 entries, expected one for each of 1 rows
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> sets [#sym.sets<[0], [1]>] {
+  ^bb0(%x : !sym.config, %i : !sym.site, %s : !sym.sites):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: the site set of row 0 of term @t is [0, 2], but the lattice has sites 0 to 1
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> sets [#sym.sets<[0, 2]>] {
+  ^bb0(%x : !sym.config, %i : !sym.site, %s : !sym.sites):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: term @t must have the block arguments (!sym.config, !sym.site, !sym.sites), got (!sym.config, !sym.site)
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> sets [#sym.sets<[0]>] {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: 'sym.permute' needs at least two sites
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %y = sym.permute %x[%i]
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: the elements of a set are counted from 0, got -1
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> sets [#sym.sets<[0]>] {
+  ^bb0(%x : !sym.config, %i : !sym.site, %s : !sym.sites):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %e = sym.element %s[-1]
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: 'sym.site' takes local values as tensor<f64>, got tensor<i1>
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %p = stablehlo.constant dense<true> : tensor<i1>
+    %j = sym.site %p : tensor<i1>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: 'sym.shift_mod' takes local values as tensor<f64>, got tensor<i32>
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %d = sym.index %i
+    %y = sym.shift_mod %x[%i] by %d : tensor<i32>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: 'sym.affine' takes local values as tensor<f64>, got tensor<i32>
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %d = sym.index %i
+    %y = sym.affine %x[%i] scale %d bias %d : tensor<i32>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: 'sym.local_index' takes local values as tensor<f64>, got tensor<i32>
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %d = sym.index %i
+    %k = sym.local_index %d at %i : tensor<i32>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: 'sym.local_value' takes local values as tensor<f64>, got tensor<i32>
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %d = sym.index %i
+    %k = sym.local_value %d at %i : tensor<i32>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: a range needs both its ends, `from` and `to`
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %d = sym.index %i
+    %n = sym.reduce sum from %d : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      sym.yield %one : tensor<f64>
+    }
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: a reduction is over a set or a range, not both
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> sets [#sym.sets<[0]>] {
+  ^bb0(%x : !sym.config, %i : !sym.site, %s : !sym.sites):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %d = sym.index %i
+    %n = sym.reduce sum over %s from %d to %d : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      sym.yield %one : tensor<f64>
+    }
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: the body of a reduction takes one site
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %n = sym.reduce sum : tensor<f64> {
+    ^bb0(%h : tensor<f64>):
+      sym.yield %one : tensor<f64>
+    }
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: the body of this reduction must end in a sym.yield of tensor<f64>
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %d = sym.index %i
+    %n = sym.reduce sum : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      sym.yield %d : tensor<i32>
+    }
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: 'sum' cannot combine tensor<i1>
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %p = stablehlo.constant dense<true> : tensor<i1>
+    %n = sym.reduce sum : tensor<i1> {
+    ^bb0(%h : !sym.site):
+      sym.yield %p : tensor<i1>
+    }
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: 'parity' cannot combine tensor<f64>
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %n = sym.reduce parity : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      sym.yield %one : tensor<f64>
+    }
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: a reduction cannot hold another one
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %m = sym.reduce sum : tensor<f64> {
+    ^bb0(%g : !sym.site):
+    %n = sym.reduce sum : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      sym.yield %one : tensor<f64>
+    }
+    sym.yield %n : tensor<f64>
+    }
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: a table is a list of at least one entry, got shape [0]
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %d = sym.index %i
+    %v = sym.lookup dense<> : tensor<0xf64> at %d : tensor<i32> -> tensor<f64>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: a table of f64 has no entry of type tensor<i32>
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %d = sym.index %i
+    %v = sym.lookup dense<[1.0]> : tensor<1xf64> at %d : tensor<i32> -> tensor<i32>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: the index of a table is i32 or f64, got tensor<i1>
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %p = stablehlo.constant dense<true> : tensor<i1>
+    %v = sym.lookup dense<[1.0]> : tensor<1xf64> at %p : tensor<i1> -> tensor<f64>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: site numbers must fit into 32 bits, from 0 on
+"test.op"() {sets = #sym.sets<[0, -1]>} : () -> ()
+
+// -----
+
+// CHECK: site numbers must fit into 32 bits, from 0 on
+"test.op"() {sets = #sym.sets<[4294967296]>} : () -> ()
+
+// -----
+
+// CHECK: elided rows cannot be parsed: print the table in full
+"test.op"() {sets = #sym.sets<[0], ... 12 more ..., [15]>} : () -> ()
+
+// endregion

@@ -156,4 +156,81 @@ sym.operator @data() space #sym.space<3 x [-1, 1]> element f64 {
 // CHECK-NEXT:       sym.emit %[[Y]], %g : tensor<complex<f64>>
 // CHECK-NEXT:     }
 // CHECK-NEXT:   }
+
+// Computed sites, site sets, reductions and undefined values.
+sym.operator @second() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0], [1]> sets [#sym.sets<[0, 1], []>] {
+  ^bb0(%x : !sym.config, %i : !sym.site, %s : !sym.sites):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %a = stablehlo.constant dense<1> : tensor<i32>
+    %y = sym.shift_mod %x[%i] by %one : tensor<f64>
+    %z = sym.affine %y[%i] scale %one bias %one : tensor<f64>
+    %e = sym.element %s[1]
+    %j = sym.site %one : tensor<f64>
+    %l = sym.site %a : tensor<i32>
+    %w = sym.permute %z[%i, %e, %j]
+    %n = sym.invalid
+    %m = sym.invalid "a reason"
+    %k = sym.local_index %one at %i : tensor<f64>
+    %v = sym.local_value %k at %i : tensor<f64>
+    %t = sym.lookup dense<[0.5, 1.0]> : tensor<2xf64> at %a : tensor<i32> -> tensor<f64>
+    %r0 = sym.reduce sum over %s : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      %q = sym.read %w[%h] : tensor<f64>
+      sym.yield %q : tensor<f64>
+    }
+    %p = stablehlo.constant dense<true> : tensor<i1>
+    %r1 = sym.reduce parity from %a to %a : tensor<i1> attributes {note = "b"} {
+    ^bb0(%h : !sym.site):
+      sym.yield %p : tensor<i1>
+    }
+    %r2 = sym.reduce prod : tensor<f64> {
+    ^bb0(%h : !sym.site):
+      sym.yield %one : tensor<f64>
+    }
+    sym.emit %x, %r0 if %r1 : tensor<f64>
+  }
+}
+
+// CHECK-NEXT:   sym.operator @second() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-NEXT:     sym.term @t over #sym.rows<[0], [1]> sets [#sym.sets<[0, 1], []>] {
+// CHECK-NEXT:     ^bb0(%{{.*}}: !sym.config, %{{.*}}: !sym.site, %{{.*}}: !sym.sites):
+// CHECK-NEXT:       %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:       %a = stablehlo.constant dense<1> : tensor<i32>
+// CHECK-NEXT:       %y = sym.shift_mod %{{.*}}[%{{.*}}] by %one : tensor<f64>
+// CHECK-NEXT:       %z = sym.affine %y[%{{.*}}] scale %one bias %one : tensor<f64>
+// CHECK-NEXT:       %e = sym.element %{{.*}}[1]
+// CHECK-NEXT:       %j = sym.site %one : tensor<f64>
+// CHECK-NEXT:       %l = sym.site %a : tensor<i32>
+// CHECK-NEXT:       %w = sym.permute %z[%{{.*}}, %e, %j]
+// CHECK-NEXT:       %n = sym.invalid
+// CHECK-NEXT:       %m = sym.invalid "a reason"
+// CHECK-NEXT:       %k = sym.local_index %one at %{{.*}} : tensor<f64>
+// CHECK-NEXT:       %v = sym.local_value %k at %{{.*}} : tensor<f64>
+// CHECK-NEXT:       %t = sym.lookup dense<[5.000000e-01, 1.000000e+00]> : tensor<2xf64> at %a : tensor<i32> -> tensor<f64>
+// CHECK-NEXT:       %r0 = sym.reduce sum over %{{.*}} : tensor<f64> {
+// CHECK-NEXT:       ^bb0(%{{.*}}: !sym.site):
+// CHECK-NEXT:         %q = sym.read %w[%{{.*}}] : tensor<f64>
+// CHECK-NEXT:         sym.yield %q : tensor<f64>
+// CHECK-NEXT:       }
+// CHECK-NEXT:       %p = stablehlo.constant dense<true> : tensor<i1>
+// CHECK-NEXT:       %r1 = sym.reduce parity from %a to %a : tensor<i1> attributes {note = "b"} {
+// CHECK-NEXT:       ^bb0(%{{.*}}: !sym.site):
+// CHECK-NEXT:         sym.yield %p : tensor<i1>
+// CHECK-NEXT:       }
+// CHECK-NEXT:       %r2 = sym.reduce prod : tensor<f64> {
+// CHECK-NEXT:       ^bb0(%{{.*}}: !sym.site):
+// CHECK-NEXT:         sym.yield %one : tensor<f64>
+// CHECK-NEXT:       }
+// CHECK-NEXT:       sym.emit %{{.*}}, %r0 if %r1 : tensor<f64>
+// CHECK-NEXT:     }
+// CHECK-NEXT:   }
+// GENERIC:      %e = "sym.element"(%{{.*}}) <{position = 1 : i64}> : (!sym.sites) -> !sym.site
+// GENERIC:      %w = "sym.permute"(%z, %{{.*}}, %e, %j) : (!sym.config, !sym.site, !sym.site, !sym.site) -> !sym.config
+// GENERIC:      %n = "sym.invalid"() : () -> !sym.config
+// GENERIC:      %m = "sym.invalid"() <{reason = "a reason"}> : () -> !sym.config
+// GENERIC:      %t = "sym.lookup"(%a) <{table = dense<[5.000000e-01, 1.000000e+00]> : tensor<2xf64>}> : (tensor<i32>) -> tensor<f64>
+// GENERIC:      %r0 = "sym.reduce"(%{{.*}}) <{kind = #sym<reduction sum>, operandSegmentSizes = array<i32: 1, 0, 0>}> ({
+// GENERIC:      %r1 = "sym.reduce"(%a, %a) <{kind = #sym<reduction parity>, operandSegmentSizes = array<i32: 0, 1, 1>}> ({
+// GENERIC:      %r2 = "sym.reduce"() <{kind = #sym<reduction prod>, operandSegmentSizes = array<i32: 0, 0, 0>}> ({
 // CHECK-NEXT: }

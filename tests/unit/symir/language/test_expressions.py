@@ -353,10 +353,28 @@ def test_constants_are_finite(value: Any):
     _raises("D013", lambda: symbol("h", default=value))
 
 
-@pytest.mark.parametrize("name", ["", " ", "a\nb", "\ud800", 3, None, b"i"])
+@pytest.mark.parametrize("name", ["", " ", "a\nb", "\ud800"])
 @pytest.mark.parametrize("selector", [site, emitted, symbol, row])
 def test_names_are_printable_strings(selector: Callable[[Any], object], name: Any):
     _raises("D019", lambda: selector(name))
+
+
+@pytest.mark.parametrize("name", [3, None, b"i"])
+@pytest.mark.parametrize("selector", [symbol, row])
+def test_names_are_no_other_objects(selector: Callable[[Any], object], name: Any):
+    _raises("D019", lambda: selector(name))
+
+
+@pytest.mark.parametrize("place", [None, b"i", [0], i > 0])
+@pytest.mark.parametrize("selector", [site, emitted])
+def test_sites_are_labels_or_numbers(selector: Callable[[Any], object], place: Any):
+    _raises("D015", lambda: selector(place))
+
+
+@pytest.mark.parametrize("place", [1.5, 1j, i, emitted("i"), site(2)])
+@pytest.mark.parametrize("selector", [site, emitted])
+def test_numbers_of_sites_are_whole(selector: Callable[[Any], object], place: Any):
+    _raises("D036", lambda: selector(place))
 
 
 def test_a_symbol_of_a_real_dtype_has_a_real_default():

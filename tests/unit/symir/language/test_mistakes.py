@@ -16,19 +16,33 @@ import pytest
 
 from symir.errors import DefinitionError
 from symir.language import (
+    AbstractIteratorClause,
+    AbstractPredicateClause,
     DOperator,
     Mistake,
+    cond,
     emitted,
+    flip,
+    flip_set,
+    here,
     identity,
+    permute,
+    register,
+    register_predicate_clause,
     row,
+    scatter,
     shift,
     site,
     sqrt,
+    sum_,
     swap,
     symbol,
+    table,
+    wrap_mod,
     write,
 )
-from symir.spaces import qubit
+from symir.language.clauses import clauses
+from symir.spaces import fock, qubit, space
 
 Case = Callable[[], Any]
 CASES: list[Any] = []
@@ -388,8 +402,8 @@ def amplitude_as_an_update():
 
 
 @case(Mistake.NOT_A_SITE)
-def number_as_a_site():
-    swap("i", 1)  # mistake  # pyright: ignore[reportArgumentType]
+def nothing_as_a_site():
+    swap("i", None)  # mistake  # pyright: ignore[reportArgumentType]
 
 
 @case(Mistake.NOT_A_NAME, "term0", "emit0")
@@ -420,6 +434,296 @@ def hermitian_that_is_a_word():
 @case(Mistake.TRUTH_VALUE)
 def chained_comparison():
     broken().for_each_site("i").where(0 < site("i") < 2)  # mistake
+
+
+@case(Mistake.TRUTH_VALUE)
+def predicates_joined_by_and():
+    i = site("i")
+    broken().for_each_site("i").where(i > 0 and i < 2)  # mistake
+
+
+@case(Mistake.NOT_A_FLAG, "term0")
+def tuples_that_are_distinct_in_words():
+    broken().for_each_ktuple(("i", "j"), distinct="yes")  # mistake
+
+
+# endregion
+# region Chains of emissions and updates
+
+
+@case(Mistake.CHAIN_MISUSE, "term0", "emit0")
+def elseif_without_an_if():
+    broken().globally().emit_elseif(True)  # mistake
+
+
+@case(Mistake.CHAIN_MISUSE, "term0", "emit2")
+def elseif_after_an_emit():
+    chain = broken().globally().emit_if(True).emit()
+    chain.emit_elseif(True)  # mistake
+
+
+@case(Mistake.CHAIN_MISUSE, "term0", "last")
+def second_else():
+    chain = broken().for_each_site("i").emit_if(site("i") > 0).emit_else()
+    chain.emit_else(tag="last")  # mistake
+
+
+@case(Mistake.CHAIN_MISUSE, "term1", "emit0")
+def else_of_another_term():
+    chain = broken().globally().emit_if(True).globally()
+    chain.emit_else()  # mistake
+
+
+@case(Mistake.CHAIN_MISUSE, "chain", "emit1")
+def else_after_naming():
+    chain = broken().globally().emit_if(True).named("chain")
+    chain.emit_else()  # mistake
+
+
+@case(Mistake.MISPLACED_EMITTED, "term0", "emit0")
+def emitted_in_the_predicate_of_an_emission():
+    broken().for_each_site("i").emit_if(emitted("i") > 0)  # mistake
+
+
+@case(Mistake.UNKNOWN_LABEL, "term0", "emit0")
+def unknown_label_in_a_nested_cond():
+    inner = cond(site("j") > 0, write("i", 1))
+    broken().for_each_site("i").emit(cond(site("i") > 0, inner))  # mistake
+
+
+@case(Mistake.UNKNOWN_LABEL, "term0", "emit0")
+def unknown_label_in_an_update_of_a_cond():
+    update = cond(site("i") > 0, None, cond(True, write("j", 1)))
+    broken().for_each_site("i").emit(update)  # mistake
+
+
+@case(Mistake.UNKNOWN_LABEL, "term0", "emit0")
+def unknown_label_in_a_computed_site():
+    broken().for_each_site("i").emit(write(site("j").index + 1, 1))  # mistake
+
+
+@case(Mistake.UNKNOWN_LABEL, "term0")
+def unknown_label_in_a_projection():
+    broken().for_each_site("i").project(emitted("j") > 0)  # mistake
+
+
+@case(Mistake.MISPLACED_EMITTED, "term0", "emit0")
+def emitted_in_a_cond():
+    broken().for_each_site("i").emit(cond(emitted("i") > 0, None))  # mistake
+
+
+@case(Mistake.MISPLACED_EMITTED, "term0", "emit0")
+def emitted_in_a_computed_site():
+    broken().for_each_site("i").emit(write(emitted("i").index + 1, 0))  # mistake
+
+
+@case(Mistake.BAD_SITE, "term0", "emit0")
+def site_before_the_first():
+    broken().for_each_site("i").emit(write(-1, 0))  # mistake
+
+
+@case(Mistake.BAD_SITE, "term0", "emit0")
+def site_after_the_last():
+    broken().for_each_site("i").emit(cond(True, write(4, 0)))  # mistake
+
+
+@case(Mistake.BAD_SITE, "term0", "emit0")
+def site_between_two():
+    broken().for_each_site("i").emit(write(0.5, 0))  # mistake
+
+
+@case(Mistake.BAD_SITE, "term0", "emit0")
+def complex_site():
+    term = broken(dtype="complex64").for_each_site("i")
+    term.emit(write(site("i").index * 1j, 0))  # mistake
+
+
+@case(Mistake.BAD_SITE, "term0", "emit0")
+def complex_constant_site():
+    broken(dtype="complex64").globally().emit(write(1j, 0))  # mistake
+
+
+@case(Mistake.NOT_TWO_VALUED, "term0", "emit0")
+def flip_among_three():
+    term = DOperator(fock(2, 3), "broken").for_each_site("i")
+    term.emit(flip("i"))  # mistake
+
+
+@case(Mistake.NOT_TWO_VALUED, "term0", "emit0")
+def flip_of_a_label_that_may_stand_for_three():
+    term = DOperator(space([[0, 1], [0, 1, 2]]), "broken").for_each_site("i")
+    term.emit(flip("i"))  # mistake
+
+
+@case(Mistake.NOT_TWO_VALUED, "term0", "emit0")
+def flip_of_a_computed_site_that_may_have_three():
+    term = DOperator(space([[0, 1], [0, 1, 2]]), "broken").for_each("i", over=[0])
+    term.emit(flip(site("i").index + 0))  # mistake
+
+
+@case(Mistake.NOT_TWO_VALUED, "term0", "emit0")
+def flip_of_a_set_with_three():
+    term = DOperator(space([[0, 1], [0, 1, 2]]), "broken")
+    term = term.for_each("i", over=[0], sets={"s": [[0, 1]]})
+    term.emit(flip_set("s"))  # mistake
+
+
+@case(Mistake.UNKNOWN_SET, "term0", "emit0")
+def set_that_the_term_does_not_have():
+    term = broken().for_each("i", over=[0], sets={"star": [[0]]})
+    term.emit(flip_set("stars"))  # mistake
+
+
+@case(Mistake.BAD_COUNT)
+def permutation_of_one():
+    permute("i")  # mistake
+
+
+@case(Mistake.BAD_COUNT)
+def scatter_of_too_few():
+    scatter(["i", "j"], [1])  # mistake
+
+
+# endregion
+# region Site sets, graphs and lattices
+
+
+@case(Mistake.BAD_SETS, "term0")
+def too_few_sets():
+    broken().for_each("i", over=[0, 1], sets={"star": [[0]]})  # mistake
+
+
+@case(Mistake.BAD_SETS, "term0")
+def set_with_a_site_twice():
+    broken().for_each("i", over=[0], sets={"star": [[0, 1, 0]]})  # mistake
+
+
+@case(Mistake.BAD_SETS, "term0")
+def sets_without_a_name():
+    broken().for_each("i", over=[0], sets=[[0]])  # mistake
+
+
+@case(Mistake.BAD_SETS, "term0")
+def set_that_is_a_number():
+    broken().for_each("i", over=[0], sets={"star": [0]})  # mistake
+
+
+@case(Mistake.BAD_SETS, "term0")
+def sets_that_are_no_list():
+    broken().for_each("i", over=[0], sets={"star": 0})  # mistake
+
+
+@case(Mistake.SITE_OUTSIDE, "term0")
+def set_with_a_site_outside():
+    broken().for_each("i", over=[0], sets={"star": [[-1]]})  # mistake
+
+
+@case(Mistake.NOT_A_SITE_NUMBER, "term0")
+def set_with_a_fraction():
+    broken().for_each("i", over=[0], sets={"star": [[0.5]]})  # mistake
+
+
+@case(Mistake.BAD_GRAPH, "term0")
+def edges_of_a_list():
+    broken().for_each_edge([(0, 1)])  # mistake
+
+
+@case(Mistake.BAD_SHAPE, "term0")
+def shape_of_another_lattice():
+    broken().for_each_plaquette(shape=(2, 3))  # mistake
+
+
+@case(Mistake.BAD_SHAPE, "term0")
+def shape_of_a_chain():
+    broken().for_each_plaquette(shape=(1, 4))  # mistake
+
+
+@case(Mistake.BAD_SHAPE, "term0")
+def plaquettes_without_a_shape():
+    broken().for_each_plaquette()  # mistake
+
+
+@case(Mistake.BAD_SHAPE, "term0")
+def boundaries_in_three_directions():
+    term = broken()
+    term.for_each_plaquette(shape=(2, 2), pbc=(True,) * 3)  # mistake
+
+
+@case(Mistake.BAD_ROWS, "term0")
+def triplets_of_two():
+    broken().for_each_triplet(over=[(0, 1)])  # mistake
+
+
+# endregion
+# region Custom clauses
+
+
+@case(Mistake.BAD_CLAUSE)
+def clause_that_is_no_class():
+    register(3)  # mistake  # pyright: ignore
+
+
+@case(Mistake.BAD_CLAUSE, "term0")
+def clause_that_returns_too_little():
+    class Nothing(AbstractIteratorClause):
+        clause_name = "for_each_nothing"
+
+        def build_iterator(self, hilbert: Any, /) -> Any:
+            return "i"
+
+    with clauses():
+        register(Nothing)
+        broken().for_each_nothing()  # mistake
+
+
+@case(Mistake.CLAUSE_TAKEN)
+def clause_registered_twice():
+    class Always(AbstractPredicateClause):
+        clause_name = "always"
+
+        def build_predicate(self) -> bool:
+            return True
+
+    with clauses():
+        register(Always)
+        register_predicate_clause(Always)  # mistake
+
+
+# endregion
+# region Functions and reductions
+
+
+@case(Mistake.HERE_OUTSIDE, "term0", "emit0")
+def here_outside_of_a_reduction():
+    broken().for_each_site("i").emit(amplitude=here)  # mistake
+
+
+@case(Mistake.BAD_TABLE)
+def table_without_entries():
+    table([])  # mistake
+
+
+@case(Mistake.OUTSIDE_TABLE)
+def entry_that_a_table_lacks():
+    table([1, 2])[2]  # mistake
+
+
+@case(Mistake.NOT_WRAPPABLE, "term0", "emit0")
+def wrapping_unequal_steps():
+    term = DOperator(space([0, 1, 5], 2), "broken").for_each_site("i")
+    term.emit(amplitude=wrap_mod(site("i"), "i"))  # mistake
+
+
+@case(Mistake.BAD_REGION)
+def reduction_over_a_list():
+    wrong: Any = [0, 1]
+    sum_(here, over=wrong)  # mistake
+
+
+@case(Mistake.REAL_ONLY, "term0", "emit0")
+def remainder_of_a_complex_number():
+    term = broken(dtype=complex).for_each_site("i")
+    term.emit(amplitude=1j * site("i") % 2)  # mistake
 
 
 # endregion

@@ -227,3 +227,187 @@ def test_bad_data_are_shown(values: Any, dtype: str, code: str, found: str):
 def test_the_row_of_an_infinite_number_in_a_list_is_named():
     with pytest.raises(DefinitionError, match="not finite in row 1"):
         rows.as_column("J", [1, float("inf")], 2, F64)
+
+
+# region Tuples, plaquettes and graphs
+
+
+@pytest.mark.parametrize("sites", [1, 2, 4])
+@pytest.mark.parametrize("k", [1, 2, 3])
+def test_tuples_are_those_of_the_lattice_in_order(sites: int, k: int):
+    everything = list(itertools.product(range(sites), repeat=k))
+    for distinct, ordered in itertools.product([True, False], repeat=2):
+        expected = [
+            list(sites_of_row)
+            for sites_of_row in everything
+            if (not distinct or len(set(sites_of_row)) == k)
+            and (ordered or list(sites_of_row) == sorted(sites_of_row))
+        ]
+        table = rows.tuples(sites, k, distinct=distinct, ordered=ordered)
+        assert _listed(table) == expected
+        assert table.labels == k
+
+
+def test_plaquettes_of_an_open_lattice():
+    # 0 1 2
+    # 3 4 5
+    table = rows.plaquettes((2, 3), False, 6)
+    assert _listed(table) == [[0, 3, 4, 1], [1, 4, 5, 2]]
+
+
+def test_plaquettes_of_a_periodic_lattice():
+    table = rows.plaquettes([3, np.int64(3)], True, 9)
+    assert len(table) == 9
+    assert table.row(0) == [0, 3, 4, 1]
+    assert table.row(8) == [8, 2, 0, 6]
+    assert np.bincount(table.array.ravel()).tolist() == [4] * 9
+
+
+def test_plaquettes_that_are_periodic_in_one_direction():
+    cylinder = rows.plaquettes((2, 3), (False, True), 6)
+    assert _listed(cylinder) == [[0, 3, 4, 1], [1, 4, 5, 2], [2, 5, 3, 0]]
+    cylinder = rows.plaquettes((3, 2), (np.True_, False), 6)
+    assert _listed(cylinder) == [[0, 2, 3, 1], [2, 4, 5, 3], [4, 0, 1, 5]]
+
+
+@given(
+    shape=st.tuples(st.integers(2, 5), st.integers(2, 5)),
+    pbc=st.tuples(st.booleans(), st.booleans()),
+)
+def test_neighbours_around_a_plaquette_are_next_to_each_other(
+    shape: tuple[int, int], pbc: tuple[bool, bool]
+):
+    table = rows.plaquettes(shape, pbc, shape[0] * shape[1])
+    lengths = [size - (not wraps) for size, wraps in zip(shape, pbc, strict=True)]
+    assert len(table) == lengths[0] * lengths[1]
+    for corners in table:
+        places = [divmod(site, shape[1]) for site in corners]
+        for a, b in zip(places, [*places[1:], places[0]], strict=True):
+            steps = [(q - p) % length for p, q, length in zip(a, b, shape, strict=True)]
+            assert sorted(
+                min(step, length - step)
+                for step, length in zip(steps, shape, strict=True)
+            ) == [0, 1]
+
+
+@pytest.mark.parametrize(
+    ("shape", "pbc"),
+    [
+        ((2, 2), True),
+        ((1, 6), True),
+        ((6,), True),
+        ((2, 3, 1), True),
+        ((-2, -3), True),
+        ((2, 3.5), True),
+        (6, True),
+        (None, True),
+        ((2, 3), 1),
+        ((2, 3), None),
+        ((2, 3), (True,)),
+        ((2, 3), (True, 1)),
+    ],
+)
+def test_bad_shapes(shape: Any, pbc: Any):
+    with pytest.raises(DefinitionError) as caught:
+        rows.plaquettes(shape, pbc, 6)
+    assert caught.value.code == "D038"
+
+
+class LikeNetworkx:
+    """A graph as networkx has them: `edges` is callable, colours are attributes."""
+
+    def __init__(self, colored: bool = True):
+        self.colored = colored
+
+    def edges(self, data: str | None = None) -> list[Any]:
+        pairs = [(0, 1), (1, 2), (0, 2)]
+        if data is None:
+            return pairs
+        assert data == "color"
+        colors = ["red", "blue", "red"] if self.colored else [None] * 3
+        return [(*pair, color) for pair, color in zip(pairs, colors, strict=True)]
+
+
+def test_edges_of_networkx():
+    assert rows.edges_of(LikeNetworkx()) == [(0, 1), (1, 2), (0, 2)]
+    assert rows.edges_of(LikeNetworkx(), "red") == [(0, 1), (0, 2)]
+
+
+def test_edges_of_netket():
+    netket = pytest.importorskip("netket")
+    graph = netket.graph.Graph(edges=[(0, 1, 0), (1, 2, 1), (2, 3, 0)])
+    assert rows.edges_of(graph) == [(0, 1), (1, 2), (2, 3)]
+    assert rows.edges_of(graph, 0) == [(0, 1), (2, 3)]
+    chain = netket.graph.Chain(5)
+    assert sorted(rows.edges_of(chain)) == sorted(chain.edges())
+
+
+@pytest.mark.parametrize(
+    ("graph", "color", "message"),
+    [
+        (None, None, "found:    None"),
+        ([(0, 1)], None, "over=pairs"),
+        (LikeNetworkx(), "green", "one of the colours"),
+        (LikeNetworkx(colored=False), "red", "a graph without colours"),
+    ],
+)
+def test_bad_graphs(graph: Any, color: Any, message: str):
+    with pytest.raises(DefinitionError) as caught:
+        rows.edges_of(graph, color)
+    assert caught.value.code == "D037"
+    assert message in str(caught.value)
+
+
+# endregion
+# region Site sets
+
+
+@pytest.mark.parametrize(
+    "sets",
+    [
+        [[0, 1], [], [4]],
+        ((0, 1), (), (4,)),
+        ({0: "a", 1: "b"}.keys(), iter(()), np.array([4.0])),
+        ([np.int8(0), Fraction(1)], jnp.zeros(0), [4.0]),
+        (entry for entry in ([0, 1], [], [4])),
+    ],
+)
+def test_site_sets(sets: Any):
+    table = rows.as_site_sets("star", sets, 3, SITES)
+    assert _listed(table) == [[0, 1], [], [4]]  # pyright: ignore[reportArgumentType]
+    assert table.width == 2
+
+
+def test_site_sets_of_an_array():
+    for array in (np.array([[0, 1], [4, 2]]), jnp.array([[0, 1], [4, 2]])):
+        table = rows.as_site_sets("star", array, 2, SITES)
+        assert list(table) == [[0, 1], [4, 2]]
+
+
+@pytest.mark.parametrize(
+    ("sets", "code"),
+    [
+        ([[0]], "D033"),
+        ([[0], [1], [2]], "D033"),
+        ([0, 1], "D033"),
+        ("ab", "D033"),
+        (None, "D033"),
+        ([[0], [1, 1]], "D033"),
+        ([[0], [1, 1.0]], "D033"),
+        ([[0], [True]], "D006"),
+        ([[0], [0.5]], "D006"),
+        ([[0], ["1"]], "D006"),
+        ([[0], [float("nan")]], "D006"),
+        ([[0], [SITES]], "D003"),
+        ([[0], [-1]], "D003"),
+        ([[0], [10**30]], "D003"),
+    ],
+)
+def test_bad_site_sets(sets: Any, code: str):
+    with pytest.raises(DefinitionError) as caught:
+        rows.as_site_sets("star", sets, 2, SITES)
+    assert caught.value.code == code
+    assert "star" in str(caught.value)
+
+
+# endregion
