@@ -81,7 +81,8 @@ def _convert(operand: Array, dtype: np.dtype[Any]) -> Array:
     largest, smallest = np.iinfo(dtype).max, np.iinfo(dtype).min
     above, below = operand >= largest, operand <= smallest
     inside = np.where(above | below | np.isnan(operand), 0, operand).astype(dtype)
-    saturated = np.where(above, dtype.type(largest), dtype.type(smallest))
+    limits = np.array([largest, smallest], dtype)
+    saturated = np.where(above, limits[0], limits[1])
     return np.where(above | below, saturated, inside)
 
 
