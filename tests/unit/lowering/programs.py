@@ -193,8 +193,7 @@ class _TermWriter:
     def update(self) -> None:
         """Add a configuration."""
         options = [self.swap, self.write, self.write, self.shift, self.shift]
-        if len(self.configs) > 1:
-            options += [self.choose_configuration, self.fork, self.fork]
+        options += [self.fork, self.fork, self.choose_configuration]
         self.draw(st.sampled_from(options))()
 
     def calculation(self) -> None:
@@ -298,7 +297,12 @@ def _term(writer: _TermWriter, name: str, sites: int, most_statements: int) -> s
 
     writer.reals += [p for p, kind in writer.parameters if kind == writer.real]
     writer.start()
-    for _ in range(draw(st.integers(0, most_statements))):
+    # Most often many: the first values are those that hypothesis shrinks to
+    counts = [
+        *range(most_statements + 1),
+        *range(most_statements // 2, most_statements),
+    ]
+    for _ in range(draw(st.sampled_from(counts))):
         writer.statement()
     for _ in range(draw(st.integers(1, 3))):
         writer.emit()
