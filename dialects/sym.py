@@ -77,6 +77,7 @@ from xdsl.traits import (
 )
 from xdsl.utils.exceptions import VerifyException
 
+from dialects.stablehlo import dtype_of
 from dialects.tables import NO_SITE, BoolArray, IntArray, LocalSpace, RowTable, SiteSets
 
 # region Types and attributes
@@ -492,6 +493,7 @@ class OperatorOp(IRDLOperation):
                 "the element type of an operator is f32, f64, complex<f32> or "
                 f"complex<f64>, got {self.element}"
             )
+        self._verify_local_values()
         self._verify_parameters()
         names = set[str]()
         for op in self.body.block.ops:
@@ -502,6 +504,20 @@ class OperatorOp(IRDLOperation):
             if op.sym_name.data in names:
                 raise VerifyException(f"two terms are named @{op.sym_name.data}")
             names.add(op.sym_name.data)
+
+    def _verify_local_values(self) -> None:
+        real = real_type(self.element)
+        for states in self.space.data.kinds[0]:
+            with np.errstate(over="ignore"):
+                rounded = np.array(states).astype(dtype_of(real))
+            if not np.isfinite(rounded).all() or len(set(rounded.tolist())) < len(
+                states
+            ):
+                raise VerifyException(
+                    f"{real} cannot tell apart all of the local values "
+                    f"{', '.join(f'{value:.17g}' for value in states[:8])}"
+                    f"{', ..' if len(states) > 8 else ''}"
+                )
 
     def _verify_parameters(self) -> None:
         arguments = self.body.block.args
@@ -1244,9 +1260,7 @@ class LookupOp(SymPureOp):
     index = operand_def(SCALAR)
     result = result_def(SCALAR)
 
-    assembly_format = (
-        "$table `at` $index attr-dict `:` type($index) `->` type($result)"
-    )
+    assembly_format = "$table `at` $index attr-dict `:` type($index) `->` type($result)"
 
     def __init__(self, table: DenseIntOrFPElementsAttr, index: SSAValue):
         kind = cast(TypeAttribute, table.get_element_type())

@@ -80,7 +80,7 @@ class RowTable:
                 f"got shape {array.shape}"
             )
         if array.size and array.dtype.kind not in "iu":
-            raise ValueError(f"expected integers, got {array.dtype}")
+            raise ValueError(f"expected integers of 32 bits, got {array.dtype}")
         # a silent wrap would turn a site outside of the lattice into one inside
         if array.size and (array.min() < _SMALLEST or array.max() > _LARGEST):
             raise ValueError("site numbers must fit into 32 bits")

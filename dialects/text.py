@@ -24,7 +24,7 @@ from xdsl.dialects.builtin import (
     ModuleOp,
 )
 from xdsl.dialects.func import Func
-from xdsl.ir import Attribute, Operation
+from xdsl.ir import Operation
 from xdsl.parser import AttrParser, ParserState
 from xdsl.parser import Parser as XdslParser
 from xdsl.printer import Printer as XdslPrinter
@@ -96,9 +96,16 @@ class Parser(XdslParser):
         super().__init__(ctx, "", name)
         self._parser_state = ParserState(_Lexer(Input(input, name)))
 
+    def parse_operation(self) -> Operation:
+        try:
+            return super().parse_operation()
+        except (AssertionError, AttributeError, TypeError, ValueError) as error:
+            # xDSL and xdsl-jax take some parts of an op for granted
+            self.raise_error(f"this is not what the op expects: {error}")
+
     def _parse_dialect_type_or_attribute_body(
         self, attr_name: str, *arguments: Any, **options: Any
-    ) -> Attribute:
+    ) -> Any:
         start = self.pos
         try:
             return super()._parse_dialect_type_or_attribute_body(

@@ -22,7 +22,7 @@ from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.utils.exceptions import PassFailedException
-from xdsl_jax.dialects.stablehlo import FloorOp, RoundNearestEvenOp
+from xdsl_jax.dialects.stablehlo import FloorOp
 
 from dialects import bt, sym
 from dialects.stablehlo import (
@@ -327,13 +327,14 @@ class _TermLowering:
             for test in tests[1:]:
                 allowed = self._elementwise_op(OrOp, allowed, test)
         else:
-            low, high, step = self._bounds(site, element)
+            low, high = self._bounds(site, element)
             above = self._compare("GE", value, low)
             below = self._compare("LE", value, high)
             bounds = self._elementwise_op(AndOp, above, below)
             if self._is_integral(element):
                 nearest = self._elementwise_op(FloorOp, value)
             else:
+                step = self._spacing(site, element)
                 offset = self._elementwise_op(SubtractOp, value, low)
                 count = self._nearest(offset, step, self._all_steps(element))
                 change = self._elementwise_op(MultiplyOp, count, step)
@@ -350,7 +351,8 @@ class _TermLowering:
         value, site = self.values[op.value], op.site
         element = cast(TensorType[Attribute], op.value.type).element_type
         if not self._is_listed(element, 0):
-            low, _, step = self._bounds(site, element)
+            low, _ = self._bounds(site, element)
+            step = self._spacing(site, element)
             offset = self._elementwise_op(SubtractOp, value, low)
             place = self._nearest(offset, step, self._all_steps(element))
             return self._or_zero(site, place, element)
@@ -373,7 +375,8 @@ class _TermLowering:
             SubtractOp, place, self._elementwise_op(MultiplyOp, size, turns)
         )
         if not self._is_listed(element, 0):
-            low, _, step = self._bounds(site, element)
+            low, _ = self._bounds(site, element)
+            step = self._spacing(site, element)
             value = self._elementwise_op(
                 AddOp, low, self._elementwise_op(MultiplyOp, step, place)
             )
@@ -461,15 +464,16 @@ class _TermLowering:
             for k in range(longest)
         ]
 
-    def _bounds(
-        self, site: SSAValue, element: Attribute
-    ) -> tuple[SSAValue, SSAValue, SSAValue]:
-        """Return the lowest and highest allowed value of a site, and their distance."""
+    def _bounds(self, site: SSAValue, element: Attribute) -> tuple[SSAValue, SSAValue]:
+        """Return the lowest and the highest allowed value of a site."""
         kinds = self._kinds()
-        steps = self._all_steps(element)
         low = self._per_site(site, [states[0] for states in kinds], element)
         high = self._per_site(site, [states[-1] for states in kinds], element)
-        return low, high, self._per_site(site, steps, element)
+        return low, high
+
+    def _spacing(self, site: SSAValue, element: Attribute) -> SSAValue:
+        """Return the distance of the allowed values of a site."""
+        return self._per_site(site, self._all_steps(element), element)
 
     def _per_site(
         self, site: SSAValue, of_kind: Sequence[float], element: Attribute

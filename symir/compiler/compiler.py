@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING
@@ -11,6 +13,7 @@ from symir.compiler.artifact import SymbolicCompiledArtifact
 from symir.compiler.pipeline import lower_to_bt, run_pipeline
 from symir.errors import CompilationError
 from symir.ir import SymbolicOperatorIR
+from symir.spaces import Space
 
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
@@ -50,15 +53,16 @@ class SymbolicCompiler:
         Raises `CompilationError` where the operator's dtype needs 64 bits and JAX is
         set to 32, or where a pass fails.
         """
-        ir = _in_supported_precision(operator)
-        if not cache:
-            return _compile(operator, ir)
-        key = ir.static_fingerprint()
-        with self._lock:
-            artifact = self._artifacts.get(key)
-            if artifact is None:
-                artifact = self._artifacts[key] = _compile(operator, ir)
-        if artifact.compiled_operator.hilbert == operator.hilbert:
+        with _blamed_on(operator):
+            ir = _in_supported_precision(operator)
+            if not cache:
+                return _compile(operator, ir)
+            key = ir.static_fingerprint()
+            with self._lock:
+                artifact = self._artifacts.get(key)
+                if artifact is None:
+                    artifact = self._artifacts[key] = _compile(operator, ir)
+        if _is_same(artifact.compiled_operator.hilbert, operator.hilbert):
             return artifact
         # Equal IR on another Hilbert space object: the kernel is shared
         return _for_hilbert(artifact, operator)
@@ -68,6 +72,23 @@ class SymbolicCompiler:
     ) -> CompiledOperator:
         """Compile an operator and return what runs."""
         return self.compile(operator, cache=cache).compiled_operator
+
+
+@contextmanager
+def _blamed_on(operator: SymbolicOperator) -> Generator[None]:
+    """Add the operator's name to errors of passes, which know the IR only."""
+    try:
+        yield
+    except CompilationError as error:
+        error.operator = error.operator or operator.name
+        raise
+
+
+def _is_same(hilbert: object, other: object) -> bool:
+    """Whether two spaces are interchangeable; `==` of foreign ones may be anything."""
+    if hilbert is other:
+        return True
+    return isinstance(hilbert, Space) and isinstance(other, Space) and hilbert == other
 
 
 def _runtime(operator: SymbolicOperator) -> ModuleType:

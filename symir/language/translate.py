@@ -434,9 +434,7 @@ class _TermTranslation:
         kind = sym.Reduction(node.kind)
         return self._add(sym.ReduceOp(kind, block, value.type, **region)).results[0]
 
-    def _region(
-        self, region: Region, emitted: SSAValue | None
-    ) -> dict[str, SSAValue]:
+    def _region(self, region: Region, emitted: SSAValue | None) -> dict[str, SSAValue]:
         """Return what a reduction runs over, as arguments of `sym.ReduceOp`."""
         # It does not depend on the site of a reduction around this one.
         match region:
@@ -544,9 +542,7 @@ class _TermTranslation:
         moved = self._value(stablehlo.AddOp, rest, b)
         return self._value(stablehlo.select, wrong, moved, rest)
 
-    def _floor_divide(
-        self, a: SSAValue, b: SSAValue, *, is_positive: bool
-    ) -> SSAValue:
+    def _floor_divide(self, a: SSAValue, b: SSAValue, *, is_positive: bool) -> SSAValue:
         """Return the quotient rounded down, as Python does."""
         rest = self._modulo(a, b, is_positive=is_positive)
         whole = self._value(stablehlo.SubtractOp, a, rest)

@@ -33,7 +33,7 @@ class CompiledOperator:
         self._kernel = kernel
         self._hilbert = hilbert
         self._parameters = {
-            name: jnp.asarray(parameters[name], dtype)
+            name: _as_parameter(kernel.name, name, parameters[name], dtype)
             for name, dtype in zip(
                 kernel.parameter_names, kernel.parameter_dtypes, strict=True
             )
@@ -124,7 +124,10 @@ class CompiledOperator:
                 found=", ".join(missing),
                 hint=f"compiled.replace({missing[0]}=...)",
             )
-        return tuple(self._parameters[name] for name in names)
+        return tuple(
+            _as_parameter(self.name, name, self._parameters[name], dtype)
+            for name, dtype in zip(names, self._kernel.parameter_dtypes, strict=True)
+        )
 
     def _checked(self, x: Any) -> jax.Array:
         try:
@@ -136,6 +139,15 @@ class CompiledOperator:
                 operator=self.name,
                 found=str(error),
             ) from error
+        if _wrapped(x, array):
+            raise InputError(
+                "R002",
+                "x has integers that need 64 bits, and JAX is set to 32",
+                operator=self.name,
+                expected=f"integers of {array.dtype}",
+                found=str(x.dtype),
+                hint='jax.config.update("jax_enable_x64", True)',
+            )
         sites = self._kernel.space.size
         if not array.ndim or array.shape[-1] != sites:
             raise InputError(
@@ -161,14 +173,25 @@ class CompiledOperator:
         return np.unique([value for site in states for value in site])
 
     def _dtype_problem(self, dtype: np.dtype) -> str | None:
+        """Say what keeps a dtype from holding configurations, or None.
+
+        What the kernel reads must be the local value that x holds, and what it writes
+        must be the number that x would hold.
+        """
         if state_type(dtype) is None:
             return "not a real dtype of numbers"
-        values = self._local_values()
+        real = np.finfo(self.dtype).dtype
+        values = self._local_values().astype(real)
+        exact = self._local_values()
         with np.errstate(all="ignore"):
-            stored = values.astype(dtype).astype(np.float64)
-        if (stored != values).any():
-            return f"it turns {values[stored != values][0]:g} into another number"
-        return None
+            held = exact.astype(dtype)
+            lost = (held.astype(real) != values) | (values.astype(dtype) != held)
+        if not lost.any():
+            return None
+        number = f"{exact[lost][0]:g}"
+        if dtype.kind != "f":
+            return f"it turns {number} into another number"
+        return f"{number} is not the same number in it and in the operator's {real}"
 
     # endregion
     # region Pytree
@@ -189,6 +212,43 @@ class CompiledOperator:
         return self
 
     # endregion
+
+
+def _wrapped(x: Any, array: jax.Array) -> bool:
+    """Whether JAX, set to 32 bits, has changed the integers of an array."""
+    if not isinstance(x, np.ndarray) or x.dtype.kind not in "iu":
+        return False
+    return x.dtype != array.dtype and not np.array_equal(np.asarray(array), x)
+
+
+def _as_parameter(operator: str, name: str, value: Any, dtype: np.dtype) -> jax.Array:
+    """Return the value of a parameter as a scalar of its dtype, possibly traced."""
+    array = _as_number(value)
+    kept = array is not None and (
+        jnp.issubdtype(dtype, jnp.complexfloating)
+        or not jnp.issubdtype(array.dtype, jnp.complexfloating)
+    )
+    if array is None or not kept:
+        raise InputError(
+            "R005",
+            f"parameter '{name}' cannot have this value",
+            operator=operator,
+            expected=f"one number that fits {np.dtype(dtype)}",
+            found=repr(value),
+            hint="jax.vmap over replace(..) gives many values at once",
+        )
+    return array.astype(dtype)
+
+
+def _as_number(value: Any) -> jax.Array | None:
+    """Return a number as a 0-d array, None for anything else."""
+    if isinstance(value, str | bytes):
+        return None
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError):
+        return None
+    return array if not array.shape else None
 
 
 def _listed(values: np.ndarray) -> str:

@@ -358,3 +358,7 @@ def _version() -> str:
 
 
 # endregion
+
+
+if __name__ == "__main__":
+    sys.exit(main())

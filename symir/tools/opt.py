@@ -27,3 +27,7 @@ class SymirOptMain(xDSLOptMain):
 def main(args: Sequence[str] | None = None) -> None:
     """Run `symir-opt`."""
     SymirOptMain("symir modular optimizer driver", args).run()
+
+
+if __name__ == "__main__":
+    main()

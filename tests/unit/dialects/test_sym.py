@@ -30,7 +30,7 @@ from xdsl.transforms.common_subexpression_elimination import (
     CommonSubexpressionElimination,
 )
 from xdsl.transforms.dead_code_elimination import DeadCodeElimination
-from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.exceptions import ParseError, VerifyException
 
 from dialects import stablehlo, sym
 from dialects.canonicalization import sym as patterns
@@ -557,6 +557,39 @@ def test_every_site_set_is_read_as_it_was_printed(sets: list[list[int]]) -> None
 def test_what_are_no_site_sets(sets: SiteSets, message: str) -> None:
     with pytest.raises(VerifyException, match=message):
         sym.SetsAttr(sets)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#sym.rows<[0,1],[1,2]>",
+        "#sym.rows< [ 0 , 1 ] , [ 1 , 2 ] >",
+        "#sym.rows<\n  [0, 1],\n  [1, 2]\n>",
+        "#sym.rows<[0, 1], // the first\n [1, 2]>",
+        "#sym.rows<[0x0, 0x1], [1, 2]>",
+        "#sym.rows<[00, 01], [1, 2]>",
+    ],
+)
+def test_a_table_may_be_laid_out_freely(text: str) -> None:
+    assert Parser(context(), text).parse_attribute() == rows([0, 1], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("#sym.rows<[0, 1],>", r"'\[' expected"),
+        ("#sym.rows<[0, 1] [1, 2]>", "'>' expected"),
+        ("#sym.rows<[0 1]>", "']' expected"),
+        ("#sym.rows<[0, 1,]>", "Expected integer literal"),
+        ("#sym.rows<[0], [1, 2]>", "rows of unequal length"),
+        ("#sym.rows<[99999999999999999999]>", "expected integers of 32 bits"),
+        ("#sym.rows<[2147483648]>", "site numbers must fit into 32 bits"),
+        ("#sym.rows<" + " ".join(["[0]"] * 60) + " x>", "'>' expected"),
+    ],
+)
+def test_what_is_no_table_of_rows(text: str, message: str) -> None:
+    with pytest.raises(ParseError, match=message):
+        Parser(context(), text).parse_attribute()
 
 
 # endregion

@@ -16,6 +16,7 @@ from xdsl.dialects.builtin import (
     DenseIntOrFPElementsAttr,
     Float16Type,
     ModuleOp,
+    StringAttr,
     f32,
     f64,
 )
@@ -239,6 +240,50 @@ def test_an_invalid_module_is_refused() -> None:
         parse_module('"foo.bar"() : () -> ()')
 
 
+@pytest.mark.parametrize(
+    ("attribute", "message"),
+    [
+        ("!sym.config<1>", r"not the parameters of sym\.config"),
+        ('#sym.column<"J">', r"not the parameters of sym\.column"),
+        ('#sym.column<"J", dense<1.0> : tensor<1xf64>, 2>', "not the parameters of"),
+        ("!bt.state<i8>", r"not the parameters of bt\.state"),
+        ("!bt.nothing", r"'bt\.nothing' is not registered"),
+    ],
+)
+def test_an_attribute_has_its_parameters(attribute: str, message: str) -> None:
+    with pytest.raises(ParseError, match=message):
+        Parser(context(), attribute).parse_attribute()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "%c = stablehlo.constant unit",
+        "func.func @f() {\n^0bb0:\n}",
+    ],
+)
+def test_what_an_op_takes_for_granted_is_checked(text: str) -> None:
+    with pytest.raises(ParseError, match="this is not what the op expects"):
+        parse_module(text)
+
+
+def test_a_string_that_is_not_closed_is_found_at_once() -> None:
+    """The pattern of xDSL would not come to an end here."""
+    text = HOP.replace('%t "t"', '%t "t').replace('"J"', "")
+    assert len(text.partition('"t')[2].partition("\n")[0]) > 60
+    with pytest.raises(ParseError, match="before closing string literal"):
+        parse_module(text)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"])))
+@example('a "b" \\ c')
+@example("\n\t\0")
+@example("ψ(x)")
+def test_every_string_is_read_as_it_was_printed(label: str) -> None:
+    attribute = StringAttr(label)
+    assert Parser(context(), str(attribute)).parse_attribute() == attribute
+
+
 @settings(max_examples=300)
 @given(st.data())
 def test_damaged_text_gives_an_error_or_a_module(data: st.DataObject) -> None:
@@ -248,7 +293,9 @@ def test_damaged_text_gives_an_error_or_a_module(data: st.DataObject) -> None:
     start, stop = sorted((data.draw(position), data.draw(position)))
     stop = min(stop, start + data.draw(st.integers(0, 12)))
     piece = data.draw(
-        st.sampled_from(["", "0", "-1", "[", ">", "x", "%x", '"', "f32", "0x10", " "])
+        st.sampled_from(
+            ["", "0", "-1", "[", ">", "x", "%x", '"', "f32", "0x10", " ", "unit"]
+        )
     )
     damaged = text[:start] + piece + text[stop:]
     try:

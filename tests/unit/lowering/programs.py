@@ -22,7 +22,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from dialects.text import parse_module
 
-__all__ = ["Program", "programs"]
+__all__ = ["HOP", "Program", "programs"]
 
 Draw = Any
 
@@ -96,6 +96,12 @@ class _TermWriter:
         steps_back: int = self.draw(st.integers(1, len(values)))
         return values[-steps_back]
 
+    def config(self) -> str:
+        """Draw a configuration, most often the last one: updates form chains."""
+        if self.draw(st.integers(0, 3)) < 3:
+            return self.configs[-1]
+        return self.any_of(self.configs)
+
     def add(self, text: str, into: list[str] | None = None) -> str:
         name = f"%v{len(self.lines)}"
         self.lines.append(f"{name} = {text}")
@@ -158,17 +164,17 @@ class _TermWriter:
         self.add(f"stablehlo.select {p}, {a}, {b} : {types}", self.reals)
 
     def write(self) -> None:
-        config, site = self.any_of(self.configs), self.any_of(self.sites)
+        config, site = self.config(), self.any_of(self.sites)
         value, kind = self.any_of(self.reals), f"tensor<{self.real}>"
         self.add(f"sym.write {config}[{site}], {value} : {kind}", self.configs)
 
     def shift(self) -> None:
-        config, site = self.any_of(self.configs), self.any_of(self.sites)
+        config, site = self.config(), self.any_of(self.sites)
         amount, kind = self.any_of(self.reals), f"tensor<{self.real}>"
         self.add(f"sym.shift {config}[{site}] by {amount} : {kind}", self.configs)
 
     def swap(self) -> None:
-        config = self.any_of(self.configs)
+        config = self.config()
         first, second = self.any_of(self.sites), self.any_of(self.sites)
         self.add(f"sym.swap {config}[{first}, {second}]", self.configs)
 
@@ -187,8 +193,7 @@ class _TermWriter:
     def update(self) -> None:
         """Add a configuration."""
         options = [self.swap, self.write, self.write, self.shift, self.shift]
-        if len(self.configs) > 1:
-            options += [self.choose_configuration] * 3
+        options += [self.fork, self.fork, self.choose_configuration]
         self.draw(st.sampled_from(options))()
 
     def calculation(self) -> None:
@@ -202,9 +207,19 @@ class _TermWriter:
             options += [lambda: self.compare(self.integers, "i32")]
         self.draw(st.sampled_from(options))()
 
+    def fork(self) -> None:
+        """Add two configurations made from one, and the choice between them."""
+        base, kind = self.config(), f"tensor<{self.real}>"
+        for _ in range(2):
+            site, value = self.any_of(self.sites), self.any_of(self.reals)
+            self.add(f"sym.write {base}[{site}], {value} : {kind}", self.configs)
+        first, second = self.configs[-2:]
+        p = self.any_of(self.booleans)
+        self.add(f"sym.select {p}, {first}, {second}", self.configs)
+
     def statement(self) -> None:
         """Add an update or a scalar."""
-        if self.sites and self.draw(st.booleans()):
+        if self.sites and self.draw(st.integers(0, 2)) < 2:
             self.update()
         else:
             self.calculation()
@@ -240,7 +255,7 @@ class _TermWriter:
         predicate = self.draw(st.booleans()) and self.booleans
         guard = f" if {self.any_of(self.booleans)}" if predicate else ""
         tag = ' tag "t"' if self.draw(st.booleans()) else ""
-        config = self.any_of(self.configs)
+        config = self.config()
         self.lines.append(
             f"sym.emit {config}, {amplitude}{guard}{tag} : tensor<{self.element}>"
         )
@@ -252,7 +267,11 @@ def _term(writer: _TermWriter, name: str, sites: int, most_statements: int) -> s
     draw = writer.draw
     labels = draw(st.sampled_from([2, 1, 3, 2, 3, 0]))
     row = st.lists(st.integers(0, sites - 1), min_size=labels, max_size=labels)
-    rows = draw(st.lists(row, min_size=1, max_size=4)) if labels else [[]]
+    fewest = draw(st.sampled_from([2, 1, 3]))
+    rows = draw(st.lists(row, min_size=fewest, max_size=4)) if labels else [[]]
+    if labels > 1 and len(rows) > 1 and draw(st.booleans()):
+        # Labels that alias in some rows only are the hard case
+        rows[0] = [rows[0][0]] * labels
     if labels and draw(st.integers(0, 15)) == 1:
         rows = []
     table = ", ".join(map(str, rows)) if rows else f"0 x {labels}"
@@ -278,7 +297,12 @@ def _term(writer: _TermWriter, name: str, sites: int, most_statements: int) -> s
 
     writer.reals += [p for p, kind in writer.parameters if kind == writer.real]
     writer.start()
-    for _ in range(draw(st.integers(0, most_statements))):
+    # Most often many: the first values are those that hypothesis shrinks to
+    counts = [
+        *range(most_statements + 1),
+        *range(most_statements // 2, most_statements),
+    ]
+    for _ in range(draw(st.sampled_from(counts))):
         writer.statement()
     for _ in range(draw(st.integers(1, 3))):
         writer.emit()
@@ -334,3 +358,26 @@ def programs(
     )
     per_site = tuple(local) * (sites if len(local) == 1 else 1)
     return Program(text, per_site)
+
+
+HOP = Program(
+    """\
+  sym.operator @hop() space #sym.space<3 x [0, 1, 2]> element f64 {
+    sym.term @t over #sym.rows<[0, 1], [1, 1], [2, 0]> {
+    ^bb0(%x: !sym.config, %i: !sym.site, %j: !sym.site):
+      %one = stablehlo.constant dense<1.0> : tensor<f64>
+      %minus = stablehlo.constant dense<-1.0> : tensor<f64>
+      %n = sym.read %x[%i] : tensor<f64>
+      %some = stablehlo.compare GE, %n, %one : (tensor<f64>, tensor<f64>) -> tensor<i1>
+      %y = sym.shift %x[%i] by %minus : tensor<f64>
+      %z = sym.shift %y[%j] by %one : tensor<f64>
+      %m = sym.read %z[%j] : tensor<f64>
+      %a = stablehlo.multiply %n, %m : tensor<f64>
+      sym.emit %z, %a if %some : tensor<f64>
+      sym.emit %x, %n : tensor<f64>
+    }
+  }
+""",
+    ((0.0, 1.0, 2.0),) * 3,
+)
+"""Updates of labels that alias in one row, checked and guarded, and two emissions."""

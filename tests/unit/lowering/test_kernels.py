@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from jax.interpreters import mlir
 from xdsl.dialects.builtin import (
@@ -40,7 +40,7 @@ from symir.compiler.pipeline import (
 from symir.ir import SymbolicOperatorIR
 from symir.runtime.kernel import Kernel
 from symir.runtime.primitive import connections
-from tests.unit.lowering.programs import Program, programs
+from tests.unit.lowering.programs import HOP, Program, programs
 from tests.unit.lowering.test_meaning import BEFORE_GUARD, NORMAL_FORM, run
 
 Array = npt.NDArray[Any]
@@ -101,6 +101,7 @@ def accept(text: str) -> None:
 
 @few
 @given(programs(("f64", "complex<f64>")))
+@example(HOP)
 def test_compiled_kernels_connect_what_the_operator_says(program: Program) -> None:
     assert_compiled_is_interpreted(program.module(), program.configurations)
 
@@ -182,8 +183,9 @@ def writes_kernel(module: ModuleOp, batch: int) -> tuple[str, list[bt.BranchesOp
     return print_module(lower_to_stablehlo(module, batch, "f64")), branches
 
 
-@settings(max_examples=60)
+@few
 @given(programs(with_parameters=False))
+@example(HOP)
 def test_the_deltas_of_all_writes_add_up(program: Program) -> None:
     module = program.module()
     x = program.configurations.astype(np.float64)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr
 from xdsl.interpreter import Interpreter, PythonValues, impl, register_impls
@@ -27,7 +27,7 @@ from dialects.interpreters.sym import (
 from dialects.text import context, parse_module, print_module
 from lowering.registry import get_all_passes
 from lowering.sites import normal_form_error
-from tests.unit.lowering.programs import Program, programs
+from tests.unit.lowering.programs import HOP, Program, programs
 
 Array = npt.NDArray[Any]
 
@@ -66,6 +66,7 @@ def assert_same(expected: tuple[Array, Array], found: tuple[Array, Array]) -> No
 
 @some
 @given(programs(ELEMENTS))
+@example(HOP)
 def test_the_passes_before_the_guard_keep_every_branch(program: Program) -> None:
     module = program.module()
     expected = connections(module, program.configurations)
@@ -168,6 +169,7 @@ def unchecked_connections(module: ModuleOp, x: Array) -> tuple[Array, Array]:
 
 @some
 @given(programs(ELEMENTS))
+@example(HOP)
 def test_the_guard_excludes_what_leaves_the_space_and_nothing_else(
     program: Program,
 ) -> None:
@@ -189,6 +191,7 @@ def test_the_guard_needs_normal_form_only(program: Program) -> None:
 
 @some
 @given(programs(with_parameters=False))
+@example(HOP)
 def test_the_guard_checks_no_operator_that_stays_in_the_space(
     program: Program,
 ) -> None:

@@ -197,6 +197,7 @@ CONSTRUCTS: dict[str, Builder] = {
     for name, builder in builders.items()
 }
 
+
 def _ring(n: int) -> list[list[int]]:
     return [[(k + d) % n for d in range(1 + k % 3)] for k in range(n)]
 
@@ -420,9 +421,9 @@ EXPRESSIONS: dict[str, Callable[[int], sym.Expr]] = {
     "//": lambda n: (i - j) // 2 + 10 * (7 // (j - 3)) + 100 * (i // 0.5),
     "%": lambda n: (i - j) % 2 + 10 * (7 % (j - 3)) + 100 * ((i - j) % -1.5),
     "// of fractions": lambda n: (i * 0.1) // 0.1 + 10 * ((i - j) // 0.7),
-    "indices // %": lambda n: sym.site(
-        ((i.index - j.index) % n + (i.index * 3) // 2 - i.index) % n
-    ).value,
+    "indices // %": lambda n: (
+        sym.site(((i.index - j.index) % n + (i.index * 3) // 2 - i.index) % n).value
+    ),
     "where": lambda n: sym.where(i > j, i, 2j * j),
     "where guards": lambda n: sym.where(i > 0, 1 / i, sym.log(j + 1)),
     "wrap_mod": lambda n: sym.wrap_mod(i + 2 * j - 3, "i"),
@@ -433,9 +434,7 @@ EXPRESSIONS: dict[str, Callable[[int], sym.Expr]] = {
     ],
     "table with missing entries": lambda n: sym.table([1.0, 2.0])[i + j - 1],
     "table at fractions": lambda n: sym.table([1.0, 2.0])[i / 2],
-    "table behind a guard": lambda n: sym.where(
-        i < 2, sym.table([1.0, 2.0])[i], -1
-    ),
+    "table behind a guard": lambda n: sym.where(i < 2, sym.table([1.0, 2.0])[i], -1),
     "source_index, target_index": lambda n: (
         sym.source_index(1) + 10 * sym.target_index(n - 1)
     ),
@@ -446,9 +445,9 @@ EXPRESSIONS: dict[str, Callable[[int], sym.Expr]] = {
     "computed site behind a guard": lambda n: sym.where(
         i.index > 0, sym.site(i.index - 1).value, 7
     ),
-    "site of a site": lambda n: sym.site(
-        (sym.site((i.index + 1) % n).index + 1) % n
-    ).value,
+    "site of a site": lambda n: (
+        sym.site((sym.site((i.index + 1) % n).index + 1) % n).value
+    ),
     "emitted at a computed site": lambda n: sym.emitted((i.index + 1) % n).value,
     "index of a computed site": lambda n: sym.site(i.value).index * 2.0,
 }
@@ -479,8 +478,11 @@ REDUCTIONS: dict[str, Callable[[int], sym.Expr]] = {
     ),
     "jordan_wigner": lambda n: sym.jordan_wigner("i", "j"),
     "emitted": lambda n: sym.sum_(sym.emitted(here.index).value * here.index),
-    "long range": lambda n: i * sym.sum_(
-        sym.where(here.index != i.index, here / abs(here.index - i.index), 0)
+    "long range": lambda n: (
+        i
+        * sym.sum_(
+            sym.where(here.index != i.index, here / abs(here.index - i.index), 0)
+        )
     ),
     "table in a reduction": lambda n: sym.sum_(
         sym.table(1.0 / np.arange(1, 17))[abs(here.index - i.index)] * here
@@ -535,41 +537,41 @@ CONSTRUCTS.update(
 )
 CONSTRUCTS.update(
     {
-    "reduction: over a site set": lambda n: (
-        _bosons(n)
-        .for_each(
-            "i",
-            over=range(n),
-            data={"J": np.linspace(1, 2, n)},
-            sets={"star": [list(range(0, s, 2)) for s in range(n)]},
-        )
-        .emit(
-            sym.shift("i", 1),
-            amplitude=sym.sum_(here * sym.row("J") + i, over=sym.set_("star"))
-            + sym.parity(here, over=sym.set_("star")),
-        )
-        .build()
-    ),
-    "expression: wrap_mod of spins": lambda n: (
-        sym.DOperator(sym.spin(1, n), "op")
-        .for_each_pair("i", "j")
-        .emit(
-            sym.write("i", sym.wrap_mod(i + 2 * j, "i")),
-            amplitude=sym.wrap_mod(i * 3 - j, "j"),
-        )
-        .build()
-    ),
-    "expression: wrap_mod where sites differ": lambda n: (
-        sym.DOperator(sym.space([[0, 0.5, 1], [3], *[[-1, 1]] * (n - 2)]), "op")
-        .for_each_pair("i", "j")
-        .emit(amplitude=sym.wrap_mod(i * 3 - j, "j"))
-        .build()
-    ),
-    "reduction: wrap_mod": lambda n: (
-        _bosons(n)
-        .for_each_site("i")
-        .emit(amplitude=sym.sum_(sym.wrap_mod(here + i, here)))
-        .build()
-    ),
+        "reduction: over a site set": lambda n: (
+            _bosons(n)
+            .for_each(
+                "i",
+                over=range(n),
+                data={"J": np.linspace(1, 2, n)},
+                sets={"star": [list(range(0, s, 2)) for s in range(n)]},
+            )
+            .emit(
+                sym.shift("i", 1),
+                amplitude=sym.sum_(here * sym.row("J") + i, over=sym.set_("star"))
+                + sym.parity(here, over=sym.set_("star")),
+            )
+            .build()
+        ),
+        "expression: wrap_mod of spins": lambda n: (
+            sym.DOperator(sym.spin(1, n), "op")
+            .for_each_pair("i", "j")
+            .emit(
+                sym.write("i", sym.wrap_mod(i + 2 * j, "i")),
+                amplitude=sym.wrap_mod(i * 3 - j, "j"),
+            )
+            .build()
+        ),
+        "expression: wrap_mod where sites differ": lambda n: (
+            sym.DOperator(sym.space([[0, 0.5, 1], [3], *[[-1, 1]] * (n - 2)]), "op")
+            .for_each_pair("i", "j")
+            .emit(amplitude=sym.wrap_mod(i * 3 - j, "j"))
+            .build()
+        ),
+        "reduction: wrap_mod": lambda n: (
+            _bosons(n)
+            .for_each_site("i")
+            .emit(amplitude=sym.sum_(sym.wrap_mod(here + i, here)))
+            .build()
+        ),
     }
 )

@@ -130,3 +130,53 @@ def test_a_guard_keeps_excluded_lanes_finite() -> None:
     _, mels = operator.compile().get_conn_padded(x)
     assert np.isfinite(mels).all()
     np.testing.assert_allclose(mels, np.where(x != 0, 1 / np.maximum(x, 1), 0), 1e-6)
+
+
+def test_a_rounded_product_proves_nothing() -> None:
+    # XLA fuses 0.1 i + 0.3 j with one rounding where NumPy has two
+    i, j = sym.site("i"), sym.site("j")
+    operator = (
+        sym.DOperator(sym.fock(3, 2), "op")
+        .for_each(("i", "j"), over=[(0, 1)])
+        .where(0.1 * i + 0.3 * j < 0.1 * 3 + 0.3 * 1)
+        .where(j == 1)
+        .emit(sym.shift("i", 1))
+        .build()
+    )
+    xp, _ = operator.compile().get_conn_padded(operator.space.all_states())
+    assert operator.space.contains(np.asarray(xp)).all()
+
+
+def test_local_values_are_one_number_for_x_and_the_operator() -> None:
+    thirds = sym.space([0, 1 / 3, 2 / 3, 1], 3)
+    operator = (
+        sym.DOperator(thirds, "op", dtype="float32")
+        .for_each_distinct_pair("i", "j")
+        .emit(sym.swap("i", "j"))
+        .build()
+    )
+    x = thirds.random_states(4, 0)
+    with pytest.raises(sym.InputError, match="R002"):
+        operator.compile().get_conn_padded(x)
+    assert_like_the_reference(operator, x.astype(np.float32))
+
+
+def test_fractions_without_64_bits() -> None:
+    tenths = sym.space([0.1, 0.2, 0.3], 2)
+    operator = (
+        sym.DOperator(tenths, "op")
+        .for_each_distinct_pair("i", "j")
+        .emit(sym.swap("i", "j"))
+        .build()
+    )
+    x = tenths.all_states().astype(np.float32)
+    with jax.enable_x64(False):
+        xp, mels = operator.compile().get_conn_padded(x)
+    np.testing.assert_array_equal(xp[:, 0], x[:, ::-1])
+    np.testing.assert_array_equal(mels, 1)
+
+
+def test_local_values_that_the_dtype_cannot_tell_apart_are_refused() -> None:
+    builder = sym.DOperator(sym.space([2**24, 2**24 + 1], 2), "op", dtype="float32")
+    with pytest.raises(sym.DefinitionError, match="tell apart"):
+        builder.for_each_site("i").emit().build().compile()

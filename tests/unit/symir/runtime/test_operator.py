@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import jax
@@ -175,3 +177,54 @@ def test_the_kernel_is_inlined_into_the_program() -> None:
     text = jax.jit(compiled.get_conn_padded).lower(np.ones((2, 4), np.int8)).as_text()
     assert "custom_call" not in text
     assert "func.func private @symir_" in text
+
+
+@pytest.mark.parametrize("value", [np.ones(3), 1j, "a", None])
+def test_a_parameter_is_one_number(value: Any) -> None:
+    with pytest.raises(sym.InputError, match="R005") as error:
+        tfim().compile().replace(h=value)
+    assert "'h'" in str(error.value)
+
+
+def test_leaves_that_were_cast_are_cast_back() -> None:
+    compiled = tfim().compile()
+    narrow = jax.tree.map(lambda leaf: leaf.astype("float32"), compiled)
+    x = np.ones(4, np.int8)
+    np.testing.assert_array_equal(
+        narrow.get_conn_padded(x)[1], compiled.get_conn_padded(x)[1]
+    )
+
+
+def test_compiled_operators_pickle_and_copy() -> None:
+    compiled = tfim().compile().replace(h=0.25)
+    x = compiled.hilbert.random_states(3, 0)
+    for twin in (pickle.loads(pickle.dumps(compiled)), copy.deepcopy(compiled)):
+        assert twin.kernel == compiled.kernel
+        np.testing.assert_array_equal(
+            twin.get_conn_padded(x)[1], compiled.get_conn_padded(x)[1]
+        )
+
+
+def test_a_hilbert_with_a_strange_equality_compiles() -> None:
+    class Strange:
+        size = 2
+        local_states = (0, 1)
+
+        def __eq__(self, other: object) -> Any:
+            return np.array([True, False])
+
+        __hash__ = object.__hash__
+
+    compiler = SymbolicCompiler()
+    hilberts = [Strange(), Strange()]
+    for hilbert in hilberts:
+        operator = sym.DOperator(hilbert, "op").globally().emit().build()
+        assert operator.compile(compiler=compiler).hilbert is hilbert
+    assert compiler.cache_size == 1
+
+
+def test_integers_that_jax_would_wrap_are_refused() -> None:
+    with jax.enable_x64(False):
+        compiled = tfim().compile(cache=False)
+        with pytest.raises(sym.InputError, match="R002"):
+            compiled.get_conn_padded(np.full(4, 2**32 + 1))
