@@ -10,7 +10,6 @@ Scalar mathematics is StableHLO on 0-d tensors.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from enum import StrEnum
 from itertools import pairwise
 from typing import ClassVar, cast
 
@@ -76,6 +75,7 @@ from xdsl.traits import (
     SymbolOpInterface,
 )
 from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.str_enum import StrEnum
 
 from dialects.stablehlo import dtype_of
 from dialects.tables import NO_SITE, BoolArray, IntArray, LocalSpace, RowTable, SiteSets

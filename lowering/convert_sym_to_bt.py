@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, cast
 
 import numpy as np
@@ -133,34 +134,45 @@ class _TermLowering:
         return self._add(bt.BroadcastOp(value, dims, wide), axes)
 
     def _visit(self, op: Operation) -> None:
+        if isinstance(op, sym.WriteOp):
+            return  # translated with the emission that it belongs to
+        if isinstance(op, sym.EmitOp):
+            self.emissions.append(self._branches(op))
+            return
+        value = self._translated(op)
+        if value is None:
+            self._elementwise(op)
+            return
+        value.name_hint = value.name_hint or op.results[0].name_hint
+        self.values[op.results[0]] = value
+
+    def _translated(self, op: Operation) -> SSAValue | None:
+        """Return what an op of `sym` becomes; None for an op of another dialect."""
         match op:
-            case sym.WriteOp():
-                pass  # translated with the emission that it belongs to
             case sym.ReadOp():
-                value = self._read(op.site, op.result.type)
-                value.name_hint = op.result.name_hint
-                self.values[op.result] = value
+                return self._read(op.site, op.result.type)
             case sym.IndexOp():
-                self.values[op.result] = self.values[op.site]
+                return self.values[op.site]
             case sym.SiteOp():
-                self.values[op.result] = self._site(op)
+                return self._site(op)
             case sym.ElementOp():
-                sites = self._set_of(op.sites).column(op.position.value.data)
-                self._bind(op.result, constant(sites, i32), (LANES,))
+                return self._element(op)
             case sym.AllowedOp():
-                self.values[op.result] = self._allowed(op)
+                return self._allowed(op)
             case sym.LocalIndexOp():
-                self.values[op.result] = self._local_index(op)
+                return self._local_index(op)
             case sym.LocalValueOp():
-                self.values[op.result] = self._local_value(op)
+                return self._local_value(op)
             case sym.LookupOp():
-                self.values[op.result] = self._lookup(op)
+                return self._lookup(op)
             case sym.ReduceOp():
-                self.values[op.result] = self._reduce(op)
-            case sym.EmitOp():
-                self.emissions.append(self._branches(op))
+                return self._reduce(op)
             case _:
-                self._elementwise(op)
+                return None
+
+    def _element(self, op: sym.ElementOp) -> SSAValue:
+        sites = self._set_of(op.sites).column(op.position.value.data)
+        return self._add(constant(sites, i32), (LANES,))
 
     def _read(self, site: SSAValue, local_value: Attribute) -> SSAValue:
         """Return the local values of x at a site; 0 where there is none."""
@@ -186,11 +198,11 @@ class _TermLowering:
         return table is not None and bool((table == NO_SITE).any())
 
     def _site(self, op: sym.SiteOp) -> SSAValue:
-        """Return the number of a computed site; guards exclude those off the lattice."""
+        """Return the number of a computed site; guards exclude what is off-lattice."""
         number = self.values[op.number]
         if cast(TensorType[Attribute], number.type).element_type == i32:
             return number
-        return self._elementwise_op(lambda value: convert(value, i32), number)
+        return self._add(convert(number, i32), self._axes_of(number))
 
     def _scalar(self, value: float, element: Attribute) -> SSAValue:
         return self._add(constant(np.array(value), element), ())
@@ -233,7 +245,7 @@ class _TermLowering:
         return self._add(build(*[self._lift(v, axes) for v in operands]), axes)
 
     def _compare(self, direction: str, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
-        return self._elementwise_op(lambda a, b: compare(direction, a, b), lhs, rhs)
+        return self._elementwise_op(partial(compare, direction), lhs, rhs)
 
     # region Reductions
 
@@ -258,7 +270,7 @@ class _TermLowering:
         return self._add(bt.ReduceOp(op.kind.data, value), rest)
 
     def _bind_sites(self, op: sym.ReduceOp, site: SSAValue) -> SSAValue | None:
-        """Bind the sites of a reduction; return which of them are meant, None if all."""
+        """Bind the sites of a reduction; return which are meant, None if all."""
         if op.sites is not None:
             table = self._set_of(op.sites).array
             self.width = table.shape[1]

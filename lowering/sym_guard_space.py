@@ -2,8 +2,9 @@
 
 For each write that takes effect, range analysis tries to prove that the written value
 is always an allowed one. Where it cannot, `sym.allowed` enters the predicate of the
-emission; a value that may be rounded is replaced by the allowed one that it equals. Intermediate values of an update may leave the space: only a write that no
-later one overwrites counts. Expects normal form (`sym-forward-reads`).
+emission; a value that may be rounded is replaced by the allowed one that it equals.
+Intermediate values of an update may leave the space: only a write that no later one
+overwrites counts. Expects normal form (`sym-forward-reads`).
 """
 
 from __future__ import annotations

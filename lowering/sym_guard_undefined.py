@@ -213,7 +213,7 @@ def _needs(op: Operation) -> list[SSAValue]:
     """Return the operands of an op, and what its regions use from around it."""
     if not op.regions:
         return list(op.operands)
-    inside = {
+    inside: set[SSAValue] = {
         argument
         for region in op.regions
         for block in region.blocks

@@ -310,7 +310,7 @@ class SymFunctions(InterpreterFunctions):
             return (UNDEFINED,)
         if any(value is UNDEFINED for value in values):
             return (UNDEFINED,)
-        kind = dtype_of(cast(TensorType[Attribute], op.result.type).element_type)
+        kind = dtype_of(op.result.type.element_type)
         return (_REDUCTIONS[op.kind.data](values, kind),)
 
     @impl_terminator(sym.YieldOp)

@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 from dialects import sym
 from dialects.text import parse_module
 from lowering import range_analysis
-from lowering.range_analysis import always_allowed, conjuncts
+from lowering.range_analysis import Verdict, conjuncts, judge
 from lowering.sites import writes_of
 
 SPIN = "2 x [-1, 1]"
@@ -66,7 +66,7 @@ def proofs(module: ModuleOp) -> list[bool]:
     writes = writes_of(emission.config)
     later = [[other.site for other in writes[k + 1 :]] for k in range(len(writes))]
     return [
-        always_allowed(term, write, emission.predicate, shadowing)
+        judge(term, write, emission.predicate, shadowing) is Verdict.ALLOWED
         for write, shadowing in zip(writes, later, strict=True)
     ]
 
