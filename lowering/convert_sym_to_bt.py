@@ -143,7 +143,8 @@ class _TermLowering:
         if value is None:
             self._elementwise(op)
             return
-        value.name_hint = value.name_hint or op.results[0].name_hint
+        if isinstance(op, sym.ReadOp | sym.ElementOp):
+            value.name_hint = op.result.name_hint
         self.values[op.results[0]] = value
 
     def _translated(self, op: Operation) -> SSAValue | None:

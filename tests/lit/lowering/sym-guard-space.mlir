@@ -254,9 +254,13 @@ sym.operator @parameter(%h "h" : tensor<f64>) space #sym.space<2 x [0, 1]> eleme
 // CHECK-LABEL: sym.operator @parameter(%h "h" : tensor<f64>) space #sym.space<2 x [0, 1]> element f64 {
 // CHECK-NEXT:    sym.term @written over #sym.rows<[0]> {
 // CHECK-NEXT:    ^bb0(%x: !sym.config, %i: !sym.site):
-// CHECK-NEXT:      %y = sym.write %x[%i], %h : tensor<f64>
 // CHECK-NEXT:      %0 = sym.allowed %h at %i : tensor<f64>
-// CHECK-NEXT:      sym.emit %y, %h if %0 : tensor<f64>
+// CHECK-NEXT:      %1 = sym.local_index %h at %i : tensor<f64>
+// CHECK-NEXT:      %2 = sym.local_value %1 at %i : tensor<f64>
+// CHECK-NEXT:      %3 = stablehlo.select %0, %2, %h : tensor<i1>, tensor<f64>
+// CHECK-NEXT:      %y = sym.write %x[%i], %3 : tensor<f64>
+// CHECK-NEXT:      %4 = sym.allowed %h at %i : tensor<f64>
+// CHECK-NEXT:      sym.emit %y, %h if %4 : tensor<f64>
 // CHECK-NEXT:    }
 // CHECK-NEXT:    sym.term @predicate over #sym.rows<[0]> {
 // CHECK-NEXT:    ^bb0(%x_1: !sym.config, %i_1: !sym.site):
@@ -267,9 +271,9 @@ sym.operator @parameter(%h "h" : tensor<f64>) space #sym.space<2 x [0, 1]> eleme
 // CHECK-NEXT:      %q = stablehlo.compare LT, %n, %one : (tensor<f64>, tensor<f64>) -> tensor<i1>
 // CHECK-NEXT:      %both = stablehlo.and %p, %q : tensor<i1>
 // CHECK-NEXT:      %y_1 = sym.write %x_1[%i_1], %v : tensor<f64>
-// CHECK-NEXT:      %1 = sym.allowed %v at %i_1 : tensor<f64>
-// CHECK-NEXT:      %2 = stablehlo.and %p, %1 : tensor<i1>
-// CHECK-NEXT:      sym.emit %y_1, %h if %2 : tensor<f64>
+// CHECK-NEXT:      %5 = sym.allowed %v at %i_1 : tensor<f64>
+// CHECK-NEXT:      %6 = stablehlo.and %p, %5 : tensor<i1>
+// CHECK-NEXT:      sym.emit %y_1, %h if %6 : tensor<f64>
 // CHECK-NEXT:      sym.emit %y_1, %h if %both : tensor<f64>
 // CHECK-NEXT:    }
 // CHECK-NEXT:  }
@@ -375,9 +379,13 @@ sym.operator @too_many() space #sym.space<7 x [0, 1, 2, 3, 4, 5]> element f64 {
 // CHECK:           %y = sym.write %x[%a], %m6 : tensor<f64>
 // CHECK-NEXT:      sym.emit %y, %n1 : tensor<f64>
 // CHECK:         sym.term @seven
-// CHECK:           %y_1 = sym.write %x_1[%a_1], %m7 : tensor<f64>
-// CHECK-NEXT:      %0 = sym.allowed %m7 at %a_1 : tensor<f64>
-// CHECK-NEXT:      sym.emit %y_1, %n1_1 if %0 : tensor<f64>
+// CHECK:           %0 = sym.allowed %m7 at %a_1 : tensor<f64>
+// CHECK-NEXT:      %1 = sym.local_index %m7 at %a_1 : tensor<f64>
+// CHECK-NEXT:      %2 = sym.local_value %1 at %a_1 : tensor<f64>
+// CHECK-NEXT:      %3 = stablehlo.select %0, %2, %m7 : tensor<i1>, tensor<f64>
+// CHECK-NEXT:      %y_1 = sym.write %x_1[%a_1], %3 : tensor<f64>
+// CHECK-NEXT:      %4 = sym.allowed %m7 at %a_1 : tensor<f64>
+// CHECK-NEXT:      sym.emit %y_1, %n1_1 if %4 : tensor<f64>
 
 // What may be rounded in another way elsewhere proves nothing, though 2^1 is 2.
 sym.operator @rounded() space #sym.space<2 x [1, 2]> element f64 {
@@ -397,9 +405,13 @@ sym.operator @rounded() space #sym.space<2 x [1, 2]> element f64 {
 // CHECK-NEXT:      %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
 // CHECK-NEXT:      %two = stablehlo.constant dense<2.000000e+00> : tensor<f64>
 // CHECK-NEXT:      %v = stablehlo.power %two, %one : tensor<f64>
-// CHECK-NEXT:      %y = sym.write %x[%i], %v : tensor<f64>
 // CHECK-NEXT:      %0 = sym.allowed %v at %i : tensor<f64>
-// CHECK-NEXT:      sym.emit %y, %v if %0 : tensor<f64>
+// CHECK-NEXT:      %1 = sym.local_index %v at %i : tensor<f64>
+// CHECK-NEXT:      %2 = sym.local_value %1 at %i : tensor<f64>
+// CHECK-NEXT:      %3 = stablehlo.select %0, %2, %v : tensor<i1>, tensor<f64>
+// CHECK-NEXT:      %y = sym.write %x[%i], %3 : tensor<f64>
+// CHECK-NEXT:      %4 = sym.allowed %v at %i : tensor<f64>
+// CHECK-NEXT:      sym.emit %y, %v if %4 : tensor<f64>
 // CHECK-NEXT:    }
 // CHECK-NEXT:  }
 
