@@ -22,12 +22,14 @@ from xdsl.dialects.builtin import (
     i32,
     i64,
 )
+from xdsl.dialects.utils import EnumAttribute
 from xdsl.interfaces import HasCanonicalizationPatternsInterface
 from xdsl.ir import (
     Attribute,
     Dialect,
     Operation,
     ParametrizedAttribute,
+    SpacedOpaqueSyntaxAttribute,
     SSAValue,
     TypeAttribute,
 )
@@ -51,7 +53,7 @@ from xdsl.printer import Printer
 from xdsl.traits import Pure
 from xdsl.utils.exceptions import VerifyException
 
-from dialects.sym import Reduction, ReductionAttr
+from dialects.reductions import Reduction
 
 # region Types
 
@@ -88,6 +90,13 @@ class BranchesType(ParametrizedAttribute, TypeAttribute):
     def print_parameters(self, printer: Printer) -> None:
         with printer.in_angle_brackets():
             printer.print_string(f"{self.lanes.data} x {self.writes.data}")
+
+
+@irdl_attr_definition
+class ReductionAttr(EnumAttribute[Reduction], SpacedOpaqueSyntaxAttribute):
+    """How the values of a reduction are combined: `sum`, or `#bt<reduction sum>`."""
+
+    name = "bt.reduction"
 
 
 TENSOR = TensorType.constr(element_type=AnyAttr())
@@ -503,5 +512,5 @@ Bt = Dialect(
         InterleaveOp,
         ConnectionsOp,
     ],
-    [StateType, BranchesType],
+    [StateType, BranchesType, ReductionAttr],
 )

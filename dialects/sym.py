@@ -75,8 +75,8 @@ from xdsl.traits import (
     SymbolOpInterface,
 )
 from xdsl.utils.exceptions import VerifyException
-from xdsl.utils.str_enum import StrEnum
 
+from dialects.reductions import Reduction
 from dialects.stablehlo import dtype_of
 from dialects.tables import NO_SITE, BoolArray, IntArray, LocalSpace, RowTable, SiteSets
 
@@ -294,21 +294,6 @@ class SetsAttr(Data[SiteSets]):
         missing = sets.array == NO_SITE
         if (missing[:, :-1] & ~missing[:, 1:]).any():
             raise VerifyException("sets of sites are padded at their ends only")
-
-
-class Reduction(StrEnum):
-    """How the values of a reduction are combined."""
-
-    SUM = "sum"
-    PROD = "prod"
-    ANY = "any"
-    ALL = "all"
-    PARITY = "parity"
-
-    @property
-    def combines_numbers(self) -> bool:
-        """Whether it is of numbers; the others are of predicates."""
-        return self in (Reduction.SUM, Reduction.PROD)
 
 
 @irdl_attr_definition
@@ -1364,7 +1349,12 @@ class ReduceOp(SymPureOp):
 
 @irdl_op_definition
 class YieldOp(IRDLOperation):
-    """The value at one site of a reduction."""
+    """The value at one site of a reduction.
+
+    ```mlir
+    sym.yield %v : tensor<f64>
+    ```
+    """
 
     name = "sym.yield"
 

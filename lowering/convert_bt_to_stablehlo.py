@@ -28,6 +28,7 @@ from xdsl.pattern_rewriter import (
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
+from dialects.reductions import Reduction
 from dialects.stablehlo import (
     AddOp,
     AndOp,
@@ -48,7 +49,6 @@ from dialects.stablehlo import (
     shape_of,
     slice_columns,
 )
-from dialects.sym import Reduction
 from lowering.rewriting import Inserter
 
 MAX_MASK_ELEMENTS = 64 * 1024

@@ -1,9 +1,9 @@
 // One operator on its whole way, as `symir emit` shows it at each level: hopping with a
 // bosonic factor, over pairs of which one is a site with itself, and a diagonal term.
 // RUN: symir-opt %s | filecheck %s --check-prefix=SYM
-// RUN: symir-opt %s -p sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space | filecheck %s --check-prefix=NORMAL
-// RUN: symir-opt %s -p sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse | filecheck %s --check-prefix=BT
-// RUN: symir-opt %s -p "sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse,bt-specialize{batch=5 state=i8},convert-bt-to-stablehlo,stablehlo-fold-constants,cse,dce" | filecheck %s --check-prefix=HLO
+// RUN: symir-opt %s -p sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space | filecheck %s --check-prefix=NORMAL
+// RUN: symir-opt %s -p sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse | filecheck %s --check-prefix=BT
+// RUN: symir-opt %s -p "sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse,bt-specialize{batch=5 state=i8},convert-bt-to-stablehlo,stablehlo-fold-constants,cse,dce" | filecheck %s --check-prefix=HLO
 
 sym.operator @bosons(%t "t" : tensor<f64> = dense<1.0>) space #sym.space<3 x [0, 1, 2]> element f64 {
   sym.term @hop over #sym.rows<[0, 1], [1, 1], [1, 2]> {

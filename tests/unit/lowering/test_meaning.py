@@ -33,6 +33,7 @@ Array = npt.NDArray[Any]
 
 NORMAL_FORM = "sym-expand-updates,sym-forward-reads"
 BEFORE_GUARD = (
+    "sym-guard-undefined",
     "sym-expand-updates",
     "sym-forward-reads",
     "stablehlo-fold-constants",

@@ -1,0 +1,125 @@
+"""Models of bosons, at most `n_max` of them on a site, alone and with spins."""
+
+from __future__ import annotations
+
+from math import sqrt as square_root
+
+import numpy as np
+
+from symir.language.builder import DOperator
+from symir.language.expressions import emitted, site, sqrt
+from symir.language.functions import exp
+from symir.language.updates import flip, hop, shift
+from symir.models.common import Coupling, Edges, Number, as_bonds, coupling
+from symir.operator import SymbolicOperator
+from symir.spaces import fock, space
+
+__all__ = ["bose_hubbard", "dicke"]
+
+
+def bose_hubbard(
+    n: int,
+    n_max: int,
+    edges: Edges,
+    J: Number = 1.0,
+    U: Number = 1.0,
+    mu: Coupling = 0.0,
+    V: Number = 0.0,
+    phases: Coupling | None = None,
+) -> SymbolicOperator:
+    """Return the extended Bose-Hubbard model, with hopping phases if there are any.
+
+        H = -J sum_<ij> (exp(i phi_ij) a_i^+ a_j + exp(-i phi_ij) a_j^+ a_i)
+            + V sum_<ij> n_i n_j + U/2 sum_i n_i (n_i - 1) - sum_i mu_i n_i
+
+    <x| a_i^+ a_j |x'> is sqrt(n_i n'_j), where x' has one boson less on site i than x
+    and one more on site j. M. P. A. Fisher et al., Phys. Rev. B 40, 546 (1989); with
+    phases, the Hofstadter model of bosons, D. Jaksch and P. Zoller, New J. Phys. 5, 56
+    (2003). Without V and phases it is `netket.operator.BoseHubbard`.
+
+    Args:
+        n: the number of sites.
+        n_max: the largest number of bosons on a site.
+        edges: the bonds.
+        J: the hopping amplitude.
+        U: the interaction of two bosons on a site.
+        mu: the chemical potential, or one per site.
+        V: the interaction of two bosons on neighbouring sites.
+        phases: a phase phi, or one per bond, for hopping from j to i; by default there
+            is none, and the operator is real.
+    """
+    n_i, n_j = site("i").value, site("j").value
+    phi, bond_data = coupling("phi", 0.0 if phases is None else phases)
+    right, left = (1, 1) if phases is None else (exp(1j * phi), exp(-1j * phi))
+    mu_i, site_data = coupling("mu", mu)
+    dtype = None if phases is None else "complex128"
+    return (
+        DOperator(fock(n_max, n), "bose_hubbard", dtype=dtype, hermitian=True)
+        .for_each(("i", "j"), over=as_bonds(edges), data=bond_data)
+        .named("bonds")
+        .emit(
+            hop("i", "j"),
+            amplitude=-J * right * sqrt(n_i * emitted("j").value),
+            tag="i from j",
+        )
+        .emit(
+            hop("j", "i"),
+            amplitude=-J * left * sqrt(n_j * emitted("i").value),
+            tag="j from i",
+        )
+        .emit(amplitude=V * n_i * n_j, tag="nn")
+        .for_each("i", over=range(n), data=site_data)
+        .named("sites")
+        .emit(amplitude=U / 2 * n_i * (n_i - 1) - mu_i * n_i, tag="n")
+        .build()
+    )
+
+
+def dicke(
+    n: int,
+    n_max: int,
+    omega: Number = 1.0,
+    omega_z: Coupling = 1.0,
+    g: Number = 1.0,
+) -> SymbolicOperator:
+    """Return the Dicke model: spins 1/2 in one mode of light.
+
+        H = omega a^+ a + sum_i omega_z,i / 2 Z_i + g / sqrt(n) sum_i (a + a^+) X_i
+
+    Site 0 is the mode, of at most `n_max` photons; sites 1 .. n are the spins. R. H.
+    Dicke, Phys. Rev. 93, 99 (1954); K. Hepp and E. H. Lieb, Ann. Phys. 76, 360 (1973).
+
+    Args:
+        n: the number of spins.
+        n_max: the largest number of photons.
+        omega: the frequency of the mode.
+        omega_z: the splitting of the spins, or one per spin.
+        g: the collective coupling.
+    """
+    mode = [*range(n_max + 1)]
+    spins = np.arange(1, n + 1)
+    splitting, data = coupling("omega_z", omega_z)
+    photons, photons_after = site("mode").value, emitted("mode").value
+    strength = g * (1 / square_root(n))
+    return (
+        DOperator(space([mode, *[[-1, 1]] * n]), "dicke", hermitian=True)
+        .for_each("mode", over=[0])
+        .named("light")
+        .emit(amplitude=omega * photons, tag="n")
+        .for_each("i", over=spins, data=data)
+        .named("spins")
+        .emit(amplitude=splitting / 2 * site("i").value, tag="z")
+        .for_each(("mode", "i"), over=[(0, spin) for spin in spins])
+        .named("exchange")
+        .emit(
+            shift("mode", +1).flip("i"),
+            amplitude=strength * sqrt(photons_after),
+            tag="ax",
+        )
+        .emit(
+            flip("i").shift("mode", -1),
+            amplitude=strength * sqrt(photons),
+            tag="a+x",
+        )
+        .build()
+    )

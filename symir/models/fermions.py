@@ -1,0 +1,160 @@
+"""Models of fermions, in Jordan-Wigner order: a site is empty (0) or occupied (1).
+
+<x| c_i^+ c_j |x'> is -1 to the number of fermions strictly between sites i and j, where
+x' has a fermion at j that x has at i.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from symir.language.builder import DOperator
+from symir.language.expressions import emitted, here, row, site
+from symir.language.reductions import between, jordan_wigner, parity
+from symir.language.updates import hop, swap
+from symir.models.common import (
+    Coupling,
+    Edges,
+    Number,
+    as_bonds,
+    both_ways,
+    coupling,
+    pairs_of,
+)
+from symir.operator import SymbolicOperator
+from symir.spaces import qubit, space
+
+__all__ = ["fermi_hubbard", "syk", "syk_couplings", "t_j"]
+
+
+def fermi_hubbard(
+    n: int,
+    edges: Edges,
+    t: Number = 1.0,
+    U: Coupling = 1.0,
+) -> SymbolicOperator:
+    """Return the Fermi-Hubbard model of fermions with spin 1/2.
+
+        H = -t sum_<ij> sum_s (c_is^+ c_js + c_js^+ c_is) + sum_i U_i n_i,up n_i,down
+
+    Site i of the lattice is site i of the space for spin up, and site n + i for spin
+    down. J. Hubbard, Proc. R. Soc. A 276, 238 (1963).
+
+    Args:
+        n: the number of sites of the lattice.
+        edges: the bonds of the lattice.
+        t: the hopping amplitude.
+        U: the interaction on a site, or one per site.
+    """
+    up, down = site("up").value, site("down").value
+    hops = both_ways(edges, n)
+    U_i, data = coupling("U", U)
+    return (
+        DOperator(qubit(2 * n), "fermi_hubbard", hermitian=True)
+        .for_each(("i", "j"), over=_for_both_spins(hops, n))
+        .named("hopping")
+        .where(site("i") == 1)
+        .emit(hop("i", "j"), amplitude=-t * jordan_wigner("i", "j"), tag="c+c")
+        .for_each(("up", "down"), over=[(i, n + i) for i in range(n)], data=data)
+        .named("interaction")
+        .emit(amplitude=U_i * up * down, tag="nn")
+        .build()
+    )
+
+
+def _for_both_spins(pairs: list[tuple[int, int]], n: int) -> list[tuple[int, int]]:
+    return [(i + spin, j + spin) for spin in (0, n) for i, j in pairs]
+
+
+def t_j(n: int, edges: Edges, t: Number = 1.0, J: Coupling = 1.0) -> SymbolicOperator:
+    """Return the t-J model: fermions with spin 1/2, never two of them on a site.
+
+        H = -t sum_<ij> sum_s P (c_is^+ c_js + c_js^+ c_is) P
+            + sum_<ij> J_ij (S_i S_j - n_i n_j / 4)
+
+    P excludes two fermions on a site: a site is empty (0), or holds spin down (-1) or
+    up (+1). On a bond, S S - n n / 4 is (swap - 1) / 2 for opposite spins, 0 otherwise.
+    K. A. Chao, J. Spalek and A. M. Oles, J. Phys. C 10, L271 (1977).
+
+    Args:
+        n: the number of sites.
+        edges: the bonds.
+        t: the hopping amplitude.
+        J: the exchange coupling, or one per bond.
+    """
+    bonds = as_bonds(edges)
+    i, j = site("i").value, site("j").value
+    sign = 1 - 2 * parity(abs(here.value), over=between("i", "j"))
+    J_ij, data = coupling("J", J)
+    return (
+        DOperator(space([-1, 0, 1], n), "t_j", hermitian=True)
+        .for_each(("i", "j"), over=both_ways(bonds, n))
+        .named("hopping")
+        .where((i != 0) & (j == 0))
+        .emit(swap("i", "j"), amplitude=-t * sign, tag="c+c")
+        .for_each(("i", "j"), over=bonds, data=data)
+        .named("exchange")
+        .where(i * j == -1)
+        .emit(amplitude=-J_ij / 2, tag="diagonal")
+        .emit(swap("i", "j"), amplitude=J_ij / 2, tag="swap")
+        .build()
+    )
+
+
+def syk_couplings(
+    n: int, J: float = 1.0, seed: int | np.random.Generator | None = 0
+) -> npt.NDArray[np.complex128]:
+    """Return random couplings of the SYK model: a Hermitian matrix over pairs.
+
+    Its entries off the diagonal have the mean square J^2.
+
+    Args:
+        n: the number of sites; row and column number k is the k-th pair i < j.
+        J: the strength.
+        seed: a seed, or a generator, which then advances.
+    """
+    rng = np.random.default_rng(seed)
+    pairs = n * (n - 1) // 2
+    real, imag = rng.normal(size=(2, pairs, pairs))
+    matrix = real + 1j * imag
+    return J / 2 * (matrix + matrix.conj().T)
+
+
+def syk(
+    n: int, couplings: npt.NDArray[np.number] | None = None, mu: Number = 0.0
+) -> SymbolicOperator:
+    """Return the Sachdev-Ye-Kitaev model of complex fermions.
+
+        H = 1 / (2n)^(3/2) sum_(i<j) sum_(k<l) J_ij,kl c_i^+ c_j^+ c_l c_k
+            - mu sum_i n_i
+
+    <x| c_i^+ c_j^+ c_l c_k |x'> is -1 to the number of fermions of x between i and j
+    and of x' between k and l. S. Sachdev and J. Ye, Phys. Rev. Lett. 70, 3339 (1993);
+    S. Sachdev, Phys. Rev. X 5, 041025 (2015).
+
+    Args:
+        n: the number of sites, at least 2.
+        couplings: a Hermitian matrix over the pairs i < j in lexicographic order;
+            `syk_couplings(n)` by default.
+        mu: the chemical potential.
+    """
+    matrix = np.asarray(syk_couplings(n) if couplings is None else couplings)
+    pairs = pairs_of(range(n))
+    quartets = [(*ij, *kl) for ij in pairs for kl in pairs]
+    sign_after = 1 - 2 * parity(emitted(here.index).value, over=between("k", "l"))
+    return (
+        DOperator(qubit(n), "syk", dtype="complex128", hermitian=True)
+        .for_each(("i", "j", "k", "l"), over=quartets, data={"J": matrix.reshape(-1)})
+        .named("quartets")
+        .where((site("i") == 1) & (site("j") == 1))
+        .emit(
+            hop("i", "k").hop("j", "l"),
+            amplitude=row("J") * (2 * n) ** -1.5 * jordan_wigner("i", "j") * sign_after,
+            tag="c+c+cc",
+        )
+        .for_each_site("i")
+        .named("potential")
+        .emit(amplitude=-mu * site("i").value, tag="n")
+        .build()
+    )

@@ -1,0 +1,526 @@
+"""The models: each one the matrix that its formula says, computed in two ways."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from functools import reduce
+from itertools import combinations
+from itertools import product as product_of
+from typing import Any
+
+import netket as nk
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+import symir as sym
+from dialects.interpreters.sym import dense_matrix
+from symir import models
+
+Matrix = npt.NDArray[Any]
+
+# What NetKet's classes take is hidden by their metaclass
+operators: Any = nk.operator
+
+CHAIN = [(k, (k + 1) % 4) for k in range(4)]
+"""A periodic chain of four sites: a square too."""
+
+PATH = [(0, 1), (1, 2), (1, 3)]
+"""A tree of four sites, which no symmetry maps onto itself."""
+
+WEIGHTS = [0.3, -1.1, 0.7, 1.9]
+
+
+# ---- matrices, from textbooks ----
+
+
+def product(dims: list[int], factors: Mapping[int, Matrix]) -> Matrix:
+    """Return the Kronecker product with these matrices at these sites, else 1."""
+    sites = (factors.get(site, np.eye(dim)) for site, dim in enumerate(dims))
+    return reduce(np.kron, sites)
+
+
+# Local states ascend, so that of -1 comes first
+X = np.array([[0, 1], [1, 0]])
+Y = np.array([[0, 1j], [-1j, 0]])
+Z = np.diag([-1, 1])
+N = np.diag([0, 1])
+
+
+def total(matrices: Iterable[Matrix]) -> Matrix:
+    return np.sum([*matrices], axis=0)
+
+
+def on_spins(n: int, factors: Mapping[int, Matrix]) -> Matrix:
+    return product([2] * n, factors)
+
+
+def annihilator(n: int, site: int) -> Matrix:
+    """Return c of a site, with Jordan and Wigner's string on the sites before it."""
+    string = {k: np.diag([1, -1]) for k in range(site)}
+    return on_spins(n, {**string, site: np.array([[0, 1], [0, 0]])})
+
+
+def boson(n_max: int) -> Matrix:
+    return np.diag(np.sqrt(np.arange(1, n_max + 1)), 1)
+
+
+def compiled_matrix(operator: sym.SymbolicOperator) -> Matrix:
+    states = operator.space.all_states()
+    number = {tuple(state): k for k, state in enumerate(states.tolist())}
+    xp, mels = operator.compile().get_conn_padded(states)
+    found = np.zeros((len(states), len(states)), np.asarray(mels).dtype)
+    branches = zip(np.asarray(xp).tolist(), np.asarray(mels), strict=True)
+    for row, (targets, elements) in enumerate(branches):
+        np.add.at(found[row], [number[tuple(target)] for target in targets], elements)
+    return found
+
+
+def check(operator: sym.SymbolicOperator, expected: Matrix) -> None:
+    """Compare a model's matrix, interpreted and compiled, with one to be trusted."""
+    assert np.abs(expected).max() > 0
+    assert operator.is_hermitian
+    for found in (dense_matrix(operator.to_ir().module), compiled_matrix(operator)):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+        np.testing.assert_allclose(found, found.conj().T, rtol=0, atol=1e-12)
+
+
+def of_netket(operator: Any, space: sym.Space) -> Matrix:
+    """Return the matrix of an operator of NetKet, in the order of a space of symir."""
+    states = operator.hilbert.all_states().tolist()
+    number = {tuple(state): k for k, state in enumerate(states)}
+    order = [number[tuple(state)] for state in space.all_states().tolist()]
+    return np.asarray(operator.to_dense())[np.ix_(order, order)]
+
+
+# ---- spins ----
+
+
+def test_transverse_field_ising_is_netkets() -> None:
+    graph = nk.graph.Graph(edges=CHAIN)
+    hilbert = nk.hilbert.Spin(0.5, 4)
+    expected = operators.Ising(hilbert=hilbert, graph=graph, h=0.7, J=1.3)
+    for operator in (
+        models.transverse_field_ising(4, CHAIN, J=1.3, h=0.7),
+        models.transverse_field_ising(hilbert, graph, J=1.3, h=0.7),
+        models.transverse_field_ising(4, iter(CHAIN), sym.symbol("J", 1.3), h=0.7),
+    ):
+        check(operator, of_netket(expected, operator.space))
+
+
+def test_transverse_field_ising_with_couplings_of_their_own() -> None:
+    J = np.array([0.5, -1.5, 2.5])
+    expected: Matrix = total(
+        c * on_spins(4, {a: Z, b: Z}) for c, (a, b) in zip(J, PATH, strict=True)
+    ) - total(h * on_spins(4, {k: X}) for k, h in enumerate(WEIGHTS))
+    check(models.transverse_field_ising(4, PATH, J, WEIGHTS), expected)
+
+
+def test_a_spin_glass_of_1000_bonds_is_two_terms() -> None:
+    bonds = [(a, b) for a, b in combinations(range(46), 2)][:1000]
+    couplings = np.random.default_rng(1).normal(size=1000)
+    operator = models.transverse_field_ising(46, bonds, couplings)
+    assert [term.size for term in operator.terms] == [1000, 46]
+    assert operator.to_ir().term_count == 2
+
+
+def test_long_range_ising() -> None:
+    expected: Matrix = total(
+        1.3 / (b - a) ** 1.5 * on_spins(4, {a: Z, b: Z})
+        for a, b in combinations(range(4), 2)
+    ) - total(0.7 * on_spins(4, {k: X}) for k in range(4))
+    check(models.long_range_ising(4, 1.5, J=1.3, h=0.7), expected)
+
+
+def test_heisenberg_is_netkets() -> None:
+    hilbert = nk.hilbert.Spin(0.5, 4)
+    graph = nk.graph.Graph(edges=PATH)
+    expected = operators.Heisenberg(hilbert, graph, J=1.3, sign_rule=False)
+    operator = models.heisenberg(4, graph, J=1.3)
+    check(operator, of_netket(expected, operator.space))
+
+
+def exchange(n: int, a: int, b: int, delta: float = 1.0) -> Matrix:
+    pairs = ((1, X), (1, Y), (delta, Z))
+    return total(c * on_spins(n, {a: m, b: m}) for c, m in pairs)
+
+
+def test_xxz() -> None:
+    expected: Matrix = total(
+        c * exchange(4, a, b, 0.6) for c, (a, b) in zip(WEIGHTS, CHAIN, strict=True)
+    ) + total(h * on_spins(4, {k: Z}) for k, h in enumerate(WEIGHTS))
+    check(models.xxz(4, CHAIN, WEIGHTS, 0.6, WEIGHTS), expected)
+
+
+def test_xxz_without_a_field() -> None:
+    expected: Matrix = total(1.3 * exchange(4, a, b, 0.6) for a, b in PATH)
+    check(models.xxz(4, PATH, 1.3, 0.6), expected)
+
+
+def test_j1_j2() -> None:
+    far = [(0, 2), (1, 3)]
+    expected: Matrix = total(1.3 * exchange(4, a, b) for a, b in CHAIN) + total(
+        0.4 * exchange(4, a, b) for a, b in far
+    )
+    check(models.j1_j2(4, CHAIN, far, 1.3, 0.4), expected)
+
+
+def test_j1_j2_at_its_exact_point() -> None:
+    """Majumdar and Ghosh: dimers with -3 each are the ground states at J2 = J1 / 2."""
+    far = [(k, (k + 2) % 6) for k in range(6)]
+    near = [(k, (k + 1) % 6) for k in range(6)]
+    matrix = dense_matrix(models.j1_j2(6, near, far, 1.0, 0.5).to_ir().module)
+    np.testing.assert_allclose(np.linalg.eigvalsh(matrix)[:2], -9, atol=1e-12)
+
+
+def test_kitaev_honeycomb() -> None:
+    bonds = ([(0, 1), (2, 3)], [(1, 2)], [(3, 0)])
+    J = (0.5, 1.5, -0.7)
+    expected: Matrix = -total(
+        c * on_spins(4, {a: m, b: m})
+        for c, m, pairs in zip(J, (X, Y, Z), bonds, strict=True)
+        for a, b in pairs
+    )
+    check(models.kitaev_honeycomb(4, *bonds, J), expected)
+
+
+# ---- more than two states ----
+
+
+@pytest.mark.parametrize("q", [2, 3, 4])
+def test_potts(q: int) -> None:
+    dims = [q] * 3
+    raising = np.roll(np.eye(q), 1, axis=0)
+    powers = total(np.linalg.matrix_power(raising, k) for k in range(1, q))
+    projectors = [np.diag(row) for row in np.eye(q)]
+    expected: Matrix = -total(
+        c * product(dims, {a: p, b: p})
+        for c, (a, b) in ((1.3, (0, 1)), (-0.4, (1, 2)))
+        for p in projectors
+    ) - total(0.7 * product(dims, {k: np.asarray(powers)}) for k in range(3))
+    check(models.potts(3, q, [(0, 1), (1, 2)], [1.3, -0.4], 0.7), expected)
+
+
+@pytest.mark.parametrize("q", [2, 3, 4])
+def test_clock(q: int) -> None:
+    dims = [q] * 3
+    X = np.roll(np.eye(q), 1, axis=0)
+    Z = np.diag(np.exp(2j * np.pi * np.arange(q) / q))
+    bond: Matrix = total(
+        1.3 * product(dims, {a: Z.conj(), b: Z}) for a, b in ((0, 1), (1, 2))
+    )
+    expected: Matrix = -(bond + bond.conj().T) - total(
+        0.7 * product(dims, {k: X + X.T}) for k in range(3)
+    )
+    check(models.clock(3, q, [(0, 1), (1, 2)], 1.3, 0.7), expected)
+
+
+# ---- atoms ----
+
+
+def test_pxp() -> None:
+    down = np.diag([1, 0])
+    around = [[1], [0, 2, 3], [1], [1]]
+    expected: Matrix = total(
+        omega * on_spins(4, {k: X, **dict.fromkeys(blockers, down)})
+        for k, (omega, blockers) in enumerate(zip(WEIGHTS, around, strict=True))
+    )
+    check(models.pxp(4, PATH, WEIGHTS), expected)
+
+
+def test_pxp_keeps_atoms_apart() -> None:
+    """Of configurations without neighbours up, none leads to one with them."""
+    edges = [(k, (k + 1) % 20) for k in range(20)]
+    operator = models.pxp(20, edges)
+    x = np.random.default_rng(2).integers(0, 2, (5000, 20)).astype(np.int8)
+    x[(x * np.roll(x, 1, axis=1)).any(axis=1)] = 0
+    xp, mels = map(np.asarray, operator.compile().get_conn_padded(x))
+    assert (mels != 0).sum() > 10**4
+    assert not (xp * np.roll(xp, 1, axis=-1)).any()
+
+
+@pytest.mark.parametrize("dimension", [1, 2])
+def test_rydberg(dimension: int) -> None:
+    positions = np.array([[0, 0], [1, 0.5], [2.5, 0], [3, -1]])[:, :dimension]
+    distance = {
+        (a, b): np.linalg.norm(positions[a] - positions[b])
+        for a, b in combinations(range(4), 2)
+    }
+    expected: Matrix = total(
+        0.9 / 2 * on_spins(4, {k: X}) - detuning * on_spins(4, {k: N})
+        for k, detuning in enumerate(WEIGHTS)
+    ) + total(1.3 / d**6 * on_spins(4, {a: N, b: N}) for (a, b), d in distance.items())
+    places = positions[:, 0] if dimension == 1 else positions
+    check(models.rydberg(places, 0.9, WEIGHTS, 1.3), expected)
+
+
+# ---- bosons ----
+
+
+def test_bose_hubbard_is_netkets() -> None:
+    graph = nk.graph.Graph(edges=CHAIN)
+    hilbert = nk.hilbert.Fock(3, 4)
+    expected = operators.BoseHubbard(
+        hilbert=hilbert, graph=graph, U=2.5, J=1.3, mu=0.4, V=0.6
+    )
+    operator = models.bose_hubbard(4, 3, CHAIN, J=1.3, U=2.5, mu=0.4, V=0.6)
+    check(operator, of_netket(expected, operator.space))
+
+
+def test_bose_hubbard_with_phases() -> None:
+    dims, a = [3] * 4, boson(2)
+    phases = [0.4, -1.3, 2.2]
+    hopping: Matrix = total(
+        -1.3 * np.exp(1j * phi) * product(dims, {i: a.T, j: a})
+        for phi, (i, j) in zip(phases, PATH, strict=True)
+    )
+    n = a.T @ a
+    expected: Matrix = (
+        hopping
+        + hopping.conj().T
+        + total(0.6 * product(dims, {i: n, j: n}) for i, j in PATH)
+        + total(
+            product(dims, {k: 2.5 / 2 * n @ (n - np.eye(3)) - mu * n})
+            for k, mu in enumerate(WEIGHTS)
+        )
+    )
+    operator = models.bose_hubbard(4, 2, PATH, 1.3, 2.5, WEIGHTS, 0.6, phases)
+    check(operator, expected)
+
+
+def test_dicke() -> None:
+    dims, a = [4, 2, 2], boson(3)
+    expected: Matrix = product(dims, {0: 0.9 * a.T @ a}) + total(
+        product(dims, {k: w / 2 * Z})
+        + 0.7 / np.sqrt(2) * product(dims, {0: a + a.T, k: X})
+        for k, w in ((1, 1.3), (2, 0.4))
+    )
+    check(models.dicke(2, 3, 0.9, [1.3, 0.4], 0.7), expected)
+
+
+# ---- fermions ----
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*WARNING")  # NetKet knows a faster operator
+def test_fermi_hubbard_is_netkets() -> None:
+    hilbert = nk.hilbert.SpinOrbitalFermions(4, s=0.5)
+    hops = [
+        (i + s, j + s) for i, j in [*CHAIN, *((b, a) for a, b in CHAIN)] for s in (0, 4)
+    ]
+    terms: list[list[tuple[int, int]]] = [[(i, 1), (j, 0)] for i, j in hops]
+    terms += [[(k, 1), (k, 0), (4 + k, 1), (4 + k, 0)] for k in range(4)]
+    weights = [-1.3] * len(hops) + WEIGHTS
+    expected = operators.FermionOperator2ndJax(hilbert, terms, weights)
+    operator = models.fermi_hubbard(4, CHAIN, t=1.3, U=WEIGHTS)
+    check(operator, of_netket(expected, operator.space))
+
+
+def test_fermi_hubbard_from_its_formula() -> None:
+    ring = [(0, 1), (1, 2), (2, 0)]
+    c = [annihilator(6, k) for k in range(6)]
+    hopping: Matrix = -1.3 * total(
+        c[i + s].T @ c[j + s] for s in (0, 3) for i, j in ring
+    )
+    expected: Matrix = (
+        hopping
+        + hopping.T
+        + total(2.5 * on_spins(6, {k: N, 3 + k: N}) for k in range(3))
+    )
+    check(models.fermi_hubbard(3, ring, 1.3, 2.5), expected)
+
+
+def test_fermi_hubbard_on_a_large_lattice() -> None:
+    """It is two terms, and keeps the number of fermions of each spin."""
+    edges = nk.graph.Square(4)
+    operator = models.fermi_hubbard(16, edges)
+    assert operator.to_ir().term_count == 2
+    x = operator.space.random_states(1000, 3)
+    xp, mels = map(np.asarray, operator.compile().get_conn_padded(x))
+    assert (mels != 0).sum() > 10**4
+    for spin in (slice(0, 16), slice(16, 32)):
+        before = x[:, None, spin].sum(axis=-1)
+        assert (xp[..., spin].sum(axis=-1) == before).all()
+
+
+def test_t_j() -> None:
+    """In the space of the Fermi-Hubbard model, without the states that P excludes."""
+    ring = [(0, 1), (1, 2), (2, 0)]
+    c = [[annihilator(6, 2 * k + s) for s in (0, 1)] for k in range(3)]
+    spins = [
+        [
+            np.vstack(c[k]).T.conj() @ np.kron(m, np.eye(64)) @ np.vstack(c[k]) / 2
+            for m in (X, Y, Z)
+        ]
+        for k in range(3)
+    ]
+    numbers = [up.T @ up + down.T @ down for up, down in c]
+    hopping = -1.3 * total(c[a][s].T @ c[b][s] for a, b in ring for s in (0, 1))
+    exchange = total(
+        J
+        * (
+            total(spins[a][m] @ spins[b][m] for m in range(3))
+            - numbers[a] @ numbers[b] / 4
+        )
+        for J, (a, b) in zip(WEIGHTS, ring, strict=False)
+    )
+    # The two modes of a site, down and up, are 10, 00 and 01: of these states, in order
+    local = (2, 0, 1)
+    kept = [16 * a + 4 * b + c for a, b, c in product_of(local, repeat=3)]
+    expected = (hopping + hopping.T + exchange)[np.ix_(kept, kept)]
+    check(models.t_j(3, iter(ring), 1.3, WEIGHTS[:3]), expected)
+
+
+def test_syk() -> None:
+    n = 5
+    J = models.syk_couplings(n, 1.3, seed=4)
+    c = [annihilator(n, k) for k in range(n)]
+    pairs = [*combinations(range(n), 2)]
+    expected: Matrix = total(
+        J[row, column] * c[i].T @ c[j].T @ c[m] @ c[k]
+        for row, (i, j) in enumerate(pairs)
+        for column, (k, m) in enumerate(pairs)
+    ) / (2 * n) ** 1.5 - total(0.7 * on_spins(n, {k: N}) for k in range(n))
+    check(models.syk(n, J, 0.7), expected)
+
+
+def test_syk_couplings() -> None:
+    J = models.syk_couplings(12, 1.5)
+    np.testing.assert_array_equal(J, J.conj().T)
+    np.testing.assert_array_equal(J, models.syk_couplings(12, 1.5))
+    off_diagonal = J[~np.eye(66, dtype=bool)]
+    np.testing.assert_allclose(np.mean(np.abs(off_diagonal) ** 2), 1.5**2, rtol=0.05)
+
+
+def test_syk_of_12_sites_is_two_terms() -> None:
+    operator = models.syk(12)
+    assert operator.to_ir().term_count == 2
+    assert operator.max_conn_size == 66**2 + 12
+
+
+# ---- gauge theories ----
+
+
+def links(shape: tuple[int, int], d: int, x: int, y: int) -> int:
+    return 2 * ((x % shape[0]) * shape[1] + y % shape[1]) + d
+
+
+def around(shape: tuple[int, int], x: int, y: int) -> tuple[list[int], list[int]]:
+    """Return the links at a vertex, and those around the plaquette there."""
+    star = [(0, x, y), (0, x - 1, y), (1, x, y), (1, x, y - 1)]
+    plaquette = [(0, x, y), (0, x, y + 1), (1, x, y), (1, x + 1, y)]
+    at, of = ([links(shape, *link) for link in some] for some in (star, plaquette))
+    return at, of
+
+
+def strings(shape: tuple[int, int]) -> tuple[list[Matrix], list[Matrix]]:
+    """Return the star operators and the plaquette operators."""
+    n = 2 * shape[0] * shape[1]
+    places = [around(shape, x, y) for x, y in np.ndindex(*shape)]
+    return (
+        [on_spins(n, dict.fromkeys(star, X)) for star, _ in places],
+        [on_spins(n, dict.fromkeys(links, Z)) for _, links in places],
+    )
+
+
+def test_toric_code() -> None:
+    A, B = strings((2, 2))
+    expected: Matrix = -1.3 * total(A) - 0.7 * total(B)
+    check(models.toric_code((2, 2), 1.3, 0.7), expected)
+    energies = np.linalg.eigvalsh(expected)
+    np.testing.assert_allclose(energies[:4], -8, atol=1e-12)
+    assert energies[4] > -7
+
+
+def test_z2_gauge() -> None:
+    A, B = strings((2, 2))
+    expected: Matrix = -1.3 * total(B) - 0.7 * total(
+        on_spins(8, {k: X}) for k in range(8)
+    )
+    check(models.z2_gauge((2, 2), 1.3, 0.7), expected)
+    for star in A:
+        np.testing.assert_allclose(expected @ star, star @ expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(3, 4), (2, 3)])
+def test_stars_and_plaquettes(shape: tuple[int, int]) -> None:
+    """Every link is in two of each, and they share an even number of links."""
+    stars, plaquettes = models.stars(shape), models.plaquettes(shape)
+    for sets in (stars, plaquettes):
+        assert len(sets) == shape[0] * shape[1]
+        assert all(len(set(links)) == 4 for links in sets)
+        assert np.bincount(np.ravel(sets)).tolist() == [2] * (2 * len(sets))
+    for star in stars:
+        assert all(len({*star} & {*links}) % 2 == 0 for links in plaquettes)
+
+
+# ---- as a library ----
+
+SMALL: dict[str, Callable[[], sym.SymbolicOperator]] = {
+    "transverse_field_ising": lambda: models.transverse_field_ising(4, CHAIN),
+    "long_range_ising": lambda: models.long_range_ising(4, 3),
+    "xxz": lambda: models.xxz(4, CHAIN),
+    "heisenberg": lambda: models.heisenberg(4, CHAIN),
+    "j1_j2": lambda: models.j1_j2(4, CHAIN, [(0, 2)]),
+    "kitaev_honeycomb": lambda: models.kitaev_honeycomb(4, [(0, 1)], [(1, 2)], PATH),
+    "potts": lambda: models.potts(4, 3, CHAIN),
+    "clock": lambda: models.clock(4, 3, CHAIN),
+    "pxp": lambda: models.pxp(4, CHAIN),
+    "rydberg": lambda: models.rydberg([0.0, 1.0, 2.0]),
+    "bose_hubbard": lambda: models.bose_hubbard(4, 2, CHAIN),
+    "dicke": lambda: models.dicke(2, 2),
+    "fermi_hubbard": lambda: models.fermi_hubbard(4, CHAIN),
+    "t_j": lambda: models.t_j(4, CHAIN),
+    "syk": lambda: models.syk(4),
+    "toric_code": lambda: models.toric_code((2, 2)),
+    "z2_gauge": lambda: models.z2_gauge((2, 2)),
+}
+
+
+def test_every_model_is_listed() -> None:
+    helpers = {"plaquettes", "stars", "syk_couplings"}
+    assert set(models.__all__) == {*SMALL, *helpers}
+    assert all(getattr(models, name).__doc__ for name in models.__all__)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_models_are_few_terms(name: str) -> None:
+    operator = SMALL[name]()
+    ir = operator.to_ir()
+    assert ir.term_count == len(operator.terms) <= 3
+    assert sym.SymbolicOperatorIR.from_text(ir.text()) == ir
+
+
+def test_a_parameter_is_bound_when_the_operator_runs() -> None:
+    h = sym.symbol("h", default=1.0)
+    compiled = models.transverse_field_ising(4, CHAIN, h=h).compile()
+    changed = models.transverse_field_ising(4, CHAIN, h=0.25).compile()
+    x = np.ones((1, 4), np.int8)
+    _, expected = changed.get_conn_padded(x)
+    _, mels = compiled.replace(h=0.25).get_conn_padded(x)
+    np.testing.assert_array_equal(mels, expected)
+
+
+def test_mistakes_are_blamed_on_the_user() -> None:
+    for model in (models.pxp, models.fermi_hubbard, models.t_j):
+        with pytest.raises(sym.DefinitionError, match="D003"):
+            model(4, [(0, 1), (1, 4)])
+    with pytest.raises(sym.DefinitionError, match="D003") as caught:
+        models.heisenberg(4, [(0, 1), (1, 4)])
+    assert caught.value.location is not None
+    assert caught.value.location.file == __file__
+
+
+def test_models_need_neither_jax_nor_netket() -> None:
+    script = (
+        "import sys\n"
+        "sys.modules.update(jax=None, jaxlib=None, netket=None)\n"
+        "import symir.models as models\n"
+        "print(models.toric_code((2, 2)).to_ir().operator_name)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "toric_code\n"
