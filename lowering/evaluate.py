@@ -16,6 +16,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from xdsl_jax.dialects.stablehlo.attributes import ComparisonType
 
 from dialects.stablehlo import dtype_of
+from lowering.rounding import is_exact
 
 Array = npt.NDArray[Any]
 
@@ -104,13 +105,12 @@ _EXACT: dict[type[Operation], Callable[..., Any]] = {
     hlo.RemainderOp: _remainder,
     hlo.SelectOp: np.where,
     hlo.SignOp: _sign,
-    hlo.SqrtOp: np.sqrt,
     hlo.SubtractOp: np.subtract,
     hlo.XorOp: np.bitwise_xor,
 }
 """Ops whose results IEEE 754 or integer arithmetic fixes to the last bit.
 
-Of products only those that are exact: see `evaluate`.
+For sums, products and quotients only while they are not rounded: see `rounding`.
 """
 
 _ROUNDED: dict[type[Operation], Callable[..., Any]] = {
@@ -120,6 +120,7 @@ _ROUNDED: dict[type[Operation], Callable[..., Any]] = {
     hlo.LogOp: np.log,
     hlo.PowerOp: _power,
     hlo.SineOp: np.sin,
+    hlo.SqrtOp: np.sqrt,
     hlo.TanhOp: np.tanh,
 }
 """Ops that libraries may round differently."""
@@ -144,21 +145,6 @@ _DIRECTIONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _is_exact_product(lhs: Array, rhs: Array, product: Array) -> bool:
-    """Whether no product was rounded: then fusing it into a sum changes nothing.
-
-    The error of a float64 product is computed as Dekker does (Numerische Mathematik 18,
-    1971); that of a float32 product in float64, where it is exact.
-    """
-    if product.dtype != np.float64:
-        return bool(np.all(lhs.astype(np.float64) * rhs == product))
-    splitter = 2.0**27 + 1
-    high, other = ((splitter * v) - ((splitter * v) - v) for v in (lhs, rhs))
-    low, rest = lhs - high, rhs - other
-    error = ((high * other - product) + high * rest + low * other) + low * rest
-    return bool(np.all(error == 0))
-
-
 def evaluate(
     op: Operation, operands: Sequence[Array], *, exact: bool = False
 ) -> Array | None:
@@ -166,18 +152,15 @@ def evaluate(
 
     The operands broadcast against each other, so that an op on scalars can be evaluated
     at many points at once. With `exact`, results that a backend may round differently
-    count as unknown: those of transcendental functions, and products that are rounded,
-    since XLA fuses a product and a sum into one operation with one rounding.
+    count as unknown: roots, those of transcendental functions, and all that is rounded.
     """
     function = _function(op, exact)
     if function is None:
         return None
     with np.errstate(all="ignore"):
         result = np.asarray(function(*operands))
-        if exact and isinstance(op, hlo.MultiplyOp) and result.dtype.kind in "fc":
-            lhs, rhs = operands
-            if result.dtype.kind == "c" or not _is_exact_product(lhs, rhs, result):
-                return None
+        if exact and not is_exact(op, operands, result):
+            return None
         return _convert(result, _result_dtype(op))
 
 

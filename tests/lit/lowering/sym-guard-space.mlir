@@ -387,9 +387,22 @@ sym.operator @too_many() space #sym.space<7 x [0, 1, 2, 3, 4, 5]> element f64 {
 // CHECK-NEXT:      %4 = sym.allowed %m7 at %a_1 : tensor<f64>
 // CHECK-NEXT:      sym.emit %y_1, %n1_1 if %4 : tensor<f64>
 
-// What may be rounded in another way elsewhere proves nothing, though 2^1 is 2.
+// What may be rounded in another way elsewhere proves nothing, though 2^1 is 2, and
+// 2 + 1.2 - 2.2 is 1 if it is computed from left to right.
 sym.operator @rounded() space #sym.space<2 x [1, 2]> element f64 {
-  sym.term @t over #sym.rows<[0]> {
+  sym.term @sum over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %two = stablehlo.constant dense<2.0> : tensor<f64>
+    %a = stablehlo.constant dense<1.2> : tensor<f64>
+    %b = stablehlo.constant dense<-2.2> : tensor<f64>
+    %n = sym.read %x[%i] : tensor<f64>
+    %p = stablehlo.compare EQ, %n, %two : (tensor<f64>, tensor<f64>) -> tensor<i1>
+    %u = stablehlo.add %n, %a : tensor<f64>
+    %v = stablehlo.add %u, %b : tensor<f64>
+    %y = sym.write %x[%i], %v : tensor<f64>
+    sym.emit %y, %n if %p : tensor<f64>
+  }
+  sym.term @power over #sym.rows<[0]> {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %one = stablehlo.constant dense<1.0> : tensor<f64>
     %two = stablehlo.constant dense<2.0> : tensor<f64>
@@ -400,18 +413,36 @@ sym.operator @rounded() space #sym.space<2 x [1, 2]> element f64 {
 }
 
 // CHECK-LABEL: sym.operator @rounded() space #sym.space<2 x [1, 2]> element f64 {
-// CHECK-NEXT:    sym.term @t over #sym.rows<[0]> {
+// CHECK-NEXT:    sym.term @sum over #sym.rows<[0]> {
 // CHECK-NEXT:    ^bb0(%x: !sym.config, %i: !sym.site):
-// CHECK-NEXT:      %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
 // CHECK-NEXT:      %two = stablehlo.constant dense<2.000000e+00> : tensor<f64>
-// CHECK-NEXT:      %v = stablehlo.power %two, %one : tensor<f64>
+// CHECK-NEXT:      %a = stablehlo.constant dense<1.200000e+00> : tensor<f64>
+// CHECK-NEXT:      %b = stablehlo.constant dense<-2.200000e+00> : tensor<f64>
+// CHECK-NEXT:      %n = sym.read %x[%i] : tensor<f64>
+// CHECK-NEXT:      %p = stablehlo.compare EQ, %n, %two : (tensor<f64>, tensor<f64>) -> tensor<i1>
+// CHECK-NEXT:      %u = stablehlo.add %n, %a : tensor<f64>
+// CHECK-NEXT:      %v = stablehlo.add %u, %b : tensor<f64>
 // CHECK-NEXT:      %0 = sym.allowed %v at %i : tensor<f64>
 // CHECK-NEXT:      %1 = sym.local_index %v at %i : tensor<f64>
 // CHECK-NEXT:      %2 = sym.local_value %1 at %i : tensor<f64>
 // CHECK-NEXT:      %3 = stablehlo.select %0, %2, %v : tensor<i1>, tensor<f64>
 // CHECK-NEXT:      %y = sym.write %x[%i], %3 : tensor<f64>
 // CHECK-NEXT:      %4 = sym.allowed %v at %i : tensor<f64>
-// CHECK-NEXT:      sym.emit %y, %v if %4 : tensor<f64>
+// CHECK-NEXT:      %5 = stablehlo.and %p, %4 : tensor<i1>
+// CHECK-NEXT:      sym.emit %y, %n if %5 : tensor<f64>
+// CHECK-NEXT:    }
+// CHECK-NEXT:    sym.term @power over #sym.rows<[0]> {
+// CHECK-NEXT:    ^bb0(%x_1: !sym.config, %i_1: !sym.site):
+// CHECK-NEXT:      %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %two_1 = stablehlo.constant dense<2.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %v_1 = stablehlo.power %two_1, %one : tensor<f64>
+// CHECK-NEXT:      %6 = sym.allowed %v_1 at %i_1 : tensor<f64>
+// CHECK-NEXT:      %7 = sym.local_index %v_1 at %i_1 : tensor<f64>
+// CHECK-NEXT:      %8 = sym.local_value %7 at %i_1 : tensor<f64>
+// CHECK-NEXT:      %9 = stablehlo.select %6, %8, %v_1 : tensor<i1>, tensor<f64>
+// CHECK-NEXT:      %y_1 = sym.write %x_1[%i_1], %9 : tensor<f64>
+// CHECK-NEXT:      %10 = sym.allowed %v_1 at %i_1 : tensor<f64>
+// CHECK-NEXT:      sym.emit %y_1, %v_1 if %10 : tensor<f64>
 // CHECK-NEXT:    }
 // CHECK-NEXT:  }
 

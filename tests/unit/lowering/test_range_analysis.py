@@ -112,8 +112,6 @@ def written(
         ("%v = stablehlo.divide %n, %n : tensor<f64>", SPIN, True),
         # 0 / 0 is no number
         ("%v = stablehlo.divide %n, %n : tensor<f64>", QUBIT, False),
-        ("%v = stablehlo.sqrt %n : tensor<f64>", QUBIT, True),
-        ("%v = stablehlo.sqrt %n : tensor<f64>", SPIN, False),
         ("%v = stablehlo.constant dense<1.0> : tensor<f64>", QUBIT, True),
         (
             "%v = stablehlo.constant dense<1.0000000000000002> : tensor<f64>",
@@ -142,27 +140,48 @@ def test_rounded_ops_prove_nothing() -> None:
         QUBIT,
     )
     assert not written("%v = stablehlo.power %n, %two : tensor<f64>", QUBIT)
+    assert not written("%v = stablehlo.sqrt %n : tensor<f64>", QUBIT)
 
 
-def test_local_values_are_compared_in_the_precision_of_the_operator() -> None:
-    # 0.1 + 0.2 is 0.3 in f32 and another number in f64
-    space = "1 x [0.1, 0.2, 0.3]"
-    body = """
-      %a = stablehlo.constant dense<0.1> : tensor<{real}>
-      %b = stablehlo.constant dense<0.2> : tensor<{real}>
-      %v = stablehlo.add %a, %b : tensor<{real}>
-      %y = sym.write %x[%i], %v : tensor<{real}>
-      sym.emit %y, %a : tensor<{real}>
+def test_rounded_sums_prove_nothing() -> None:
+    # 2 + 1.2 - 2.2 is 1 from left to right, and less if the constants are added first
+    value = f"""
+      %a = stablehlo.constant dense<1.2> : tensor<f64>
+      %b = stablehlo.constant dense<-2.2> : tensor<f64>
+      %c = stablehlo.add %n, %a : tensor<f64>
+      %v = stablehlo.add %c, %b : tensor<f64>
+      %p = {compare("EQ", "%n", "%two")}
     """
-    for real, proved in (("f32", True), ("f64", False)):
-        text = f"""
-sym.operator @o() space #sym.space<{space}> element {real} {{
+    assert (2 + 1.2) - 2.2 == 1 > 2 + (1.2 - 2.2)
+    assert not written(value, FOCK)
+    assert written(value.replace("1.2>", "1.25>").replace("2.2>", "2.25>"), FOCK)
+
+
+def test_rounded_values_exclude_nothing() -> None:
+    guard = f"""
+      %t = stablehlo.constant dense<0.1> : tensor<f64>
+      %s = stablehlo.multiply %n, %t : tensor<f64>
+      %p = {compare("LT", "%s", "%t")}
+    """
+    # 3 * 0.1 is rounded, 1 * 0.1 is not
+    assert not written(UP + guard, "1 x [0, 1, 3]", [[0]])
+    assert written(UP + guard, "1 x [0, 1]", [[0]])
+
+
+@pytest.mark.parametrize("real", ["f32", "f64"])
+def test_local_values_are_those_of_the_precision_of_the_operator(real: str) -> None:
+    # 0.1 is one number in f32 and another in f64
+    text = f"""
+sym.operator @o() space #sym.space<1 x [0.1, 0.2]> element {real} {{
   sym.term @t over #sym.rows<[0]> {{
-  ^bb0(%x: !sym.config, %i: !sym.site):{body.format(real=real)}
+  ^bb0(%x: !sym.config, %i: !sym.site):
+    %v = stablehlo.constant dense<0.1> : tensor<{real}>
+    %y = sym.write %x[%i], %v : tensor<{real}>
+    sym.emit %y, %v : tensor<{real}>
   }}
 }}
 """
-        assert proofs(parse_module(text)) == [proved]
+    assert proofs(parse_module(text)) == [True]
 
 
 # ---- predicates ----
