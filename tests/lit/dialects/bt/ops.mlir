@@ -111,8 +111,8 @@ func.func @connections(%x : tensor<?x8x!bt.state>, %b : !bt.branches<15 x 2>, %z
 func.func @reductions(%x : tensor<?x8x!bt.state>, %v : tensor<?x7x3xf64>, %p : tensor<3xi1>, %i : tensor<7x3xi32>, %j : tensor<?x7x3xi32>, %k : tensor<i32>) {
   // CHECK:        %{{.*}} = bt.reduce sum %v : tensor<?x7x3xf64> -> tensor<?x7xf64>
   // CHECK-NEXT:   %{{.*}} = bt.reduce parity %p {note = "one"} : tensor<3xi1> -> tensor<i1>
-  // GENERIC:      %{{.*}} = "bt.reduce"(%v) <{kind = #sym<reduction sum>}> : (tensor<?x7x3xf64>) -> tensor<?x7xf64>
-  // GENERIC-NEXT: %{{.*}} = "bt.reduce"(%p) <{kind = #sym<reduction parity>}> {note = "one"} : (tensor<3xi1>) -> tensor<i1>
+  // GENERIC:      %{{.*}} = "bt.reduce"(%v) <{kind = #bt<reduction sum>}> : (tensor<?x7x3xf64>) -> tensor<?x7xf64>
+  // GENERIC-NEXT: %{{.*}} = "bt.reduce"(%p) <{kind = #bt<reduction parity>}> {note = "one"} : (tensor<3xi1>) -> tensor<i1>
   %0 = bt.reduce sum %v : tensor<?x7x3xf64> -> tensor<?x7xf64>
   %1 = bt.reduce parity %p {note = "one"} : tensor<3xi1> -> tensor<i1>
   // Sites by row and place, the same for each sample or not; one site for all.
