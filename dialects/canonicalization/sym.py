@@ -78,7 +78,9 @@ class DropTruePredicate(RewritePattern):
         if predicate is None or not predicate.item():
             return
         tag = None if op.tag is None else op.tag.data
-        rewriter.replace(op, sym.EmitOp(op.config, op.amplitude, tag=tag))
+        emission = sym.EmitOp(op.config, op.amplitude, tag=tag)
+        emission.location = op.location
+        rewriter.replace(op, emission)
 
 
 class DropEmptyTerm(RewritePattern):
