@@ -305,7 +305,7 @@ def gather_columns(value: SSAValue, columns: SSAValue) -> GatherOp:
         properties={
             "dimension_numbers": numbers,
             "slice_sizes": DenseArrayBase.from_list(
-                i64, [1 if per_sample else batch, 1]
+                i64, [min(batch, 1) if per_sample else batch, 1]
             ),
         },
     )

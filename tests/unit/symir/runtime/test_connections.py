@@ -180,3 +180,16 @@ def test_local_values_that_the_dtype_cannot_tell_apart_are_refused() -> None:
     builder = sym.DOperator(sym.space([2**24, 2**24 + 1], 2), "op", dtype="float32")
     with pytest.raises(sym.DefinitionError, match="tell apart"):
         builder.for_each_site("i").emit().build().compile()
+
+
+@pytest.mark.parametrize("shape", [(0, 3), (4, 3), (3,)])
+def test_sites_that_differ_from_sample_to_sample(shape: tuple[int, ...]) -> None:
+    own = sym.site("i").value
+    operator = (
+        sym.DOperator(sym.qubit(3), "op")
+        .for_each_site("i")
+        .emit(sym.write(own, 1), amplitude=sym.site(own + 1).value)
+        .build()
+    )
+    x = operator.space.random_states(12, 0)[: int(np.prod(shape)) // 3]
+    assert_like_the_reference(operator, x.reshape(shape))
