@@ -3,7 +3,7 @@
 #   make demo    install what symir needs and show an operator at every level
 #   make test    install the tools of developers too; lint, lit and unit tests
 #   make lint    ruff and basedpyright only
-#   make bench   compare with NetKet and nkDSL, print the ratios
+#   make bench   compare with NetKet's own operators, print the ratios
 #   make docs    check the documentation
 #   make clean   delete the environment, caches and builds
 #

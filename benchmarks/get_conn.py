@@ -1,4 +1,4 @@
-"""Connected states: symir against NetKet's own operators and nkDSL.
+"""Connected states: symir against NetKet's own operators.
 
 `python -m benchmarks.get_conn` prints a table of ratios; `--json FILE` writes all
 figures. Before anything is timed, the outputs are compared: for each sample the matrix

@@ -16,7 +16,7 @@ from typing import Any
 
 import jax
 
-PACKAGES = ("symir", "jax", "jaxlib", "netket", "nkDSL", "numpy", "xdsl", "xdsl-jax")
+PACKAGES = ("symir", "jax", "jaxlib", "netket", "numpy", "xdsl", "xdsl-jax")
 
 
 def interleave(

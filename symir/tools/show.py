@@ -52,14 +52,7 @@ class Style:
 
     def strong(self, text: str) -> str:
         """Return a text that stands out."""
-        return self._wrapped("1", text)
-
-    def faint(self, text: str) -> str:
-        """Return a text that stands back."""
-        return self._wrapped("2", text)
-
-    def _wrapped(self, code: str, text: str) -> str:
-        return f"\x1b[{code}m{text}\x1b[0m" if self.colours and text else text
+        return f"\x1b[1m{text}\x1b[0m" if self.colours and text else text
 
 
 # region IR
