@@ -25,15 +25,27 @@ NO_SITE = -1
 
 
 @dataclass(frozen=True)
+class SiteSum:
+    """A conserved quantity: sum_s weights[s] * x[s] equals `total`, one weight per site.
+
+    Fixed particle numbers and magnetisations are of this kind.
+    """
+
+    weights: tuple[float, ...]
+    total: float
+
+
+@dataclass(frozen=True)
 class LocalSpace:
-    """The allowed local values of every site of a lattice.
+    """The allowed local values of every site of a lattice, and what is conserved.
 
     `local_states` has one ascending tuple of values when all sites are alike, and one
-    per site otherwise.
+    per site otherwise. A configuration has to satisfy each of `sums` as well.
     """
 
     sites: int
     local_states: tuple[tuple[float, ...], ...]
+    sums: tuple[SiteSum, ...] = ()
 
     @property
     def is_uniform(self) -> bool:

@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from symir.errors import DefinitionError, InputError
 
-__all__ = ["Space", "as_space", "fock", "qubit", "space", "spin"]
+__all__ = ["Space", "Subsystem", "as_space", "fock", "qubit", "space", "spin"]
 
 MAX_ENUMERATED_STATES = 2**24
 """`Space.all_states` refuses to list more configurations than this."""
@@ -28,6 +28,38 @@ MAX_LOCAL_STATES = 2**16
 """A site may hold at most this many values: they are stored one by one."""
 
 _INTEGER_DTYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
+
+
+@dataclass(frozen=True)
+class Subsystem:
+    """Successive sites of one physical kind.
+
+    Attributes:
+        start: the first site.
+        size: the number of sites.
+        kind: "spin" (local values -2s, -2s + 2, .., 2s), "boson" and "fermion"
+            (occupation numbers), "qubit" (0 and 1), or "other".
+        spin: the spin of fermions; None where they have none.
+    """
+
+    start: int
+    size: int
+    kind: str
+    spin: float | None = None
+
+    @property
+    def spin_states(self) -> int:
+        """The number of spin states of a fermion: 2s + 1."""
+        return 1 if self.spin is None else round(2 * self.spin) + 1
+
+    @property
+    def orbitals(self) -> int:
+        """The number of orbitals, each with one site per spin state.
+
+        The sites of one spin state stand together, the lowest (down) first: orbital k
+        with the p-th spin state is site `start + p * orbitals + k`, as in NetKet.
+        """
+        return self.size // self.spin_states
 
 
 @dataclass(frozen=True, repr=False)
@@ -41,6 +73,7 @@ class Space:
         local_states: the values a site may hold, ascending; one tuple when all sites
             are alike, one per site otherwise.
         name: how the space prints.
+        subsystems: what the sites are, physically, in order.
 
     Raises:
         DefinitionError: for a size that is no positive integer (S001), a number of
@@ -51,6 +84,7 @@ class Space:
     size: int
     local_states: tuple[tuple[float, ...], ...]
     name: str = field(default="", compare=False)
+    subsystems: tuple[Subsystem, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         size = _number_of_sites(self.size)
@@ -67,6 +101,8 @@ class Space:
         object.__setattr__(self, "size", size)
         object.__setattr__(self, "local_states", sites)
         object.__setattr__(self, "name", self.name or _default_name(sites, size))
+        parts = self.subsystems or (Subsystem(0, size, "other"),)
+        object.__setattr__(self, "subsystems", parts)
 
     def __repr__(self) -> str:
         return self.name
@@ -243,7 +279,7 @@ def spin(s: float, n: int) -> Space:
     _check_count(top + 1)
     size = f"{top}/2" if top % 2 else str(top // 2)
     values = tuple(float(value) for value in range(-top, top + 1, 2))
-    return Space(n, (values,), f"spin({size}, {n})")
+    return _of_one_kind("spin", n, values, f"spin({size}, {n})")
 
 
 def fock(n_max: int, n: int) -> Space:
@@ -258,7 +294,7 @@ def fock(n_max: int, n: int) -> Space:
     top = _integer(n_max, "the largest number of particles", at_least=0, code="S010")
     _check_count(top + 1)
     values = tuple(float(value) for value in range(top + 1))
-    return Space(n, (values,), f"fock({top}, {n})")
+    return _of_one_kind("boson", n, values, f"fock({top}, {n})")
 
 
 def qubit(n: int) -> Space:
@@ -267,7 +303,12 @@ def qubit(n: int) -> Space:
     Raises:
         DefinitionError: when `n` is no positive integer (S001).
     """
-    return Space(n, ((0.0, 1.0),), f"qubit({n})")
+    return _of_one_kind("qubit", n, (0.0, 1.0), f"qubit({n})")
+
+
+def _of_one_kind(kind: str, n: int, values: tuple[float, ...], name: str) -> Space:
+    size = _number_of_sites(n)
+    return Space(size, (values,), name, (Subsystem(0, size, kind),))
 
 
 def space(
