@@ -26,7 +26,7 @@ NO_SITE = -1
 
 @dataclass(frozen=True)
 class SiteSum:
-    """A conserved quantity: sum_s weights[s] * x[s] equals `total`, one weight per site.
+    """A conserved quantity: sum_s weights[s] * x[s] equals `total`; a weight per site.
 
     Fixed particle numbers and magnetisations are of this kind.
     """
