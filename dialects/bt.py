@@ -449,6 +449,44 @@ class InterleaveOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
 
 
 @irdl_op_definition
+class CompactOp(BranchTensorOp):
+    """The valid lanes first, in order, in fewer lanes than there were.
+
+    A sample with more valid lanes than that breaks a promise: the matrix elements of
+    all of its lanes are NaN.
+
+    ```mlir
+    %c = bt.compact %b : !bt.branches<14 x 2> -> !bt.branches<4 x 2>
+    ```
+    """
+
+    name = "bt.compact"
+
+    operand = operand_def(BranchesType)
+    result = result_def(BranchesType)
+
+    assembly_format = "$operand attr-dict `:` type($operand) `->` type($result)"
+
+    def __init__(self, operand: SSAValue, lanes: int):
+        writes = _branches(operand).writes.data
+        super().__init__(
+            operands=[operand], result_types=[BranchesType.get(lanes, writes)]
+        )
+
+    def verify_(self) -> None:
+        operand, result = _branches(self.operand), _branches(self.result)
+        if result.writes != operand.writes:
+            raise VerifyException(
+                f"'bt.compact' keeps the number of writes: {operand} -> {result}"
+            )
+        if not 1 <= result.lanes.data < operand.lanes.data:
+            raise VerifyException(
+                "'bt.compact' leaves at least one lane, and fewer than there were: "
+                f"{operand} -> {result}"
+            )
+
+
+@irdl_op_definition
 class ConnectionsOp(BranchTensorOp):
     """The dense connected configurations x' and matrix elements of all lanes.
 
@@ -510,6 +548,7 @@ Bt = Dialect(
         BranchesOp,
         ConcatOp,
         InterleaveOp,
+        CompactOp,
         ConnectionsOp,
     ],
     [StateType, BranchesType, ReductionAttr],

@@ -16,6 +16,7 @@ from typing import ClassVar, cast
 import numpy as np
 from xdsl.dialects.builtin import (
     I1,
+    I64,
     ArrayAttr,
     ComplexType,
     DenseIntOrFPElementsAttr,
@@ -78,7 +79,15 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.reductions import Reduction
 from dialects.stablehlo import dtype_of
-from dialects.tables import NO_SITE, BoolArray, IntArray, LocalSpace, RowTable, SiteSets
+from dialects.tables import (
+    NO_SITE,
+    BoolArray,
+    IntArray,
+    LocalSpace,
+    RowTable,
+    SiteSets,
+    SiteSum,
+)
 
 # region Types and attributes
 
@@ -126,7 +135,9 @@ class SpaceAttr(Data[LocalSpace]):
     """The number of sites and the allowed local values, per site where they differ.
 
     Printed `#sym.space<4 x [0, 1, 2]>`, or with one list per site where they differ:
-    `#sym.space<2 x [0, 1], [0, 1, 2]>`.
+    `#sym.space<2 x [0, 1], [0, 1, 2]>`. Conserved quantities follow: the sum of all
+    local values in `#sym.space<4 x [0, 1], sum = 2>`, a weighted one in
+    `#sym.space<4 x [0, 1], sum [1, 1, 0, 0] = 1>`.
     """
 
     name = "sym.space"
@@ -137,15 +148,14 @@ class SpaceAttr(Data[LocalSpace]):
             position = parser.pos
             sites = parser.parse_integer(allow_boolean=False, allow_negative=False)
             parser.parse_keyword("x")
-            local_states = parser.parse_comma_separated_list(
-                parser.Delimiter.NONE,
-                lambda: tuple(
-                    parser.parse_comma_separated_list(
-                        parser.Delimiter.SQUARE, lambda: _parse_number(parser)
-                    )
-                ),
+            parts = parser.parse_comma_separated_list(
+                parser.Delimiter.NONE, lambda: _parse_space_part(parser, sites)
             )
-        space = LocalSpace(sites, tuple(local_states))
+        local_states = tuple(part for part in parts if not isinstance(part, SiteSum))
+        sums = tuple(part for part in parts if isinstance(part, SiteSum))
+        if parts != [*local_states, *sums]:
+            parser.raise_error("local values come before sums", position, parser.pos)
+        space = LocalSpace(sites, local_states, sums)
         if message := _space_error(space):
             parser.raise_error(message, position, parser.pos)
         return space
@@ -154,17 +164,48 @@ class SpaceAttr(Data[LocalSpace]):
         with printer.in_angle_brackets():
             printer.print_string(f"{self.data.sites} x ")
             printer.print_list(
-                self.data.local_states, lambda states: _print_states(printer, states)
+                self.data.local_states, lambda states: _print_numbers(printer, states)
             )
+            for conserved in self.data.sums:
+                printer.print_string(", ")
+                _print_sum(printer, conserved)
 
     def verify(self) -> None:
         if message := _space_error(self.data):
             raise VerifyException(message)
 
 
-def _print_states(printer: Printer, states: Sequence[float]) -> None:
+def _parse_space_part(parser: AttrParser, sites: int) -> tuple[float, ...] | SiteSum:
+    """Parse the local values of a site, or something that is conserved."""
+    if parser.parse_optional_keyword("sum") is None:
+        return _parse_numbers(parser)
+    every = parser.parse_optional_punctuation("=") is not None
+    weights = (1.0,) * sites if every else _parse_numbers(parser)
+    if not every:
+        parser.parse_punctuation("=")
+    return SiteSum(weights, _parse_number(parser))
+
+
+def _parse_numbers(parser: AttrParser) -> tuple[float, ...]:
+    return tuple(
+        parser.parse_comma_separated_list(
+            parser.Delimiter.SQUARE, lambda: _parse_number(parser)
+        )
+    )
+
+
+def _print_numbers(printer: Printer, values: Sequence[float]) -> None:
     with printer.in_square_brackets():
-        printer.print_list(states, lambda value: _print_number(printer, value))
+        printer.print_list(values, lambda value: _print_number(printer, value))
+
+
+def _print_sum(printer: Printer, conserved: SiteSum) -> None:
+    printer.print_string("sum ")
+    if set(conserved.weights) != {1.0}:
+        _print_numbers(printer, conserved.weights)
+        printer.print_string(" ")
+    printer.print_string("= ")
+    _print_number(printer, conserved.total)
 
 
 def _space_error(space: LocalSpace) -> str | None:
@@ -183,6 +224,14 @@ def _space_error(space: LocalSpace) -> str | None:
             return f"local values must be finite, got {list(states)}"
         if any(a >= b for a, b in pairwise(states)):
             return f"local values must ascend and differ, got {list(states)}"
+    for conserved in space.sums:
+        if len(conserved.weights) != space.sites:
+            return (
+                "a conserved sum has one weight for each site: "
+                f"{space.sites} sites, {len(conserved.weights)} weights"
+            )
+        if not np.isfinite([*conserved.weights, conserved.total]).all():
+            return f"a conserved sum must be finite, got {conserved}"
     return None
 
 
@@ -368,6 +417,10 @@ class OperatorOp(IRDLOperation):
     The block arguments are the parameters (free symbols), each with the name that users
     bind it by and an optional default. `hermitian` is the author's claim.
 
+    A branch whose x' has another conserved sum than x is a mistake in the operator, and
+    its matrix element is NaN, unless it is 0 anyway; in a `projected` operator such a
+    branch is not valid.
+
     ```mlir
     sym.operator @tfim(%h "h" : tensor<f64> = dense<1.0>)
         space #sym.space<8 x [-1, 1]> element f64 hermitian {
@@ -382,6 +435,7 @@ class OperatorOp(IRDLOperation):
     space = prop_def(SpaceAttr)
     element = prop_def(TypeAttribute)
     hermitian = opt_prop_def(UnitAttr)
+    projected = opt_prop_def(UnitAttr)
     parameter_names = prop_def(ArrayAttr[StringAttr])
     defaults = prop_def(ArrayAttr[DenseIntOrFPElementsAttr | UnitAttr])
     """The default of each parameter; `unit` where it has none."""
@@ -397,6 +451,7 @@ class OperatorOp(IRDLOperation):
         body: Region | Block,
         *,
         hermitian: bool = False,
+        projected: bool = False,
         parameter_names: Iterable[str] = (),
         defaults: Iterable[DenseIntOrFPElementsAttr | None] = (),
     ):
@@ -406,6 +461,7 @@ class OperatorOp(IRDLOperation):
                 "space": space,
                 "element": element,
                 "hermitian": UnitAttr() if hermitian else None,
+                "projected": UnitAttr() if projected else None,
                 "parameter_names": ArrayAttr(StringAttr(n) for n in parameter_names),
                 "defaults": ArrayAttr(
                     UnitAttr() if default is None else default for default in defaults
@@ -438,6 +494,8 @@ class OperatorOp(IRDLOperation):
         printer.print_attribute(self.element)
         if self.hermitian is not None:
             printer.print_string(" hermitian")
+        if self.projected is not None:
+            printer.print_string(" projected")
         printer.print_op_attributes(self.attributes, print_keyword=True)
         printer.print_string(" ")
         printer.print_region(
@@ -457,6 +515,7 @@ class OperatorOp(IRDLOperation):
         parser.parse_keyword("element")
         element = parser.parse_type()
         hermitian = parser.parse_optional_keyword("hermitian") is not None
+        projected = parser.parse_optional_keyword("projected") is not None
         attributes = parser.parse_optional_attr_dict_with_keyword()
         body = parser.parse_region([argument for argument, _, _ in parameters])
         op = cls(
@@ -465,6 +524,7 @@ class OperatorOp(IRDLOperation):
             element,
             body,
             hermitian=hermitian,
+            projected=projected,
             parameter_names=[label for _, label, _ in parameters],
             defaults=[default for _, _, default in parameters],
         )
@@ -574,7 +634,8 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
     """A part of an operator: the rows it iterates over, and what each row emits.
 
     The block arguments are the source configuration x, one site per label, one scalar
-    per data column, and one set of sites per site set.
+    per data column, and one set of sites per site set. `fanout` is a promise: no x has
+    more valid branches than that, and they are compacted into so many lanes.
 
     ```mlir
     sym.term @flip over #sym.rows<[0], [1], [2]> {
@@ -590,13 +651,14 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
     rows = prop_def(RowsAttr)
     columns = opt_prop_def(ArrayAttr[ColumnAttr])
     sets = opt_prop_def(ArrayAttr[SetsAttr])
+    fanout = opt_prop_def(IntegerAttr[I64])
     body = region_def("single_block")
 
     traits = traits_def(HasParent(OperatorOp), NoTerminator(), SymbolOpInterface())
 
     assembly_format = (
         "$sym_name `over` qualified($rows) (`data` $columns^)? (`sets` $sets^)? "
-        "attr-dict-with-keyword $body"
+        "(`fanout` $fanout^)? attr-dict-with-keyword $body"
     )
 
     def __init__(
@@ -606,11 +668,13 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
         body: Region | Block,
         columns: Sequence[ColumnAttr] = (),
         sets: Sequence[SetsAttr] = (),
+        fanout: int | None = None,
     ):
         super().__init__(
             properties={
                 "sym_name": StringAttr(name),
                 "rows": rows,
+                "fanout": None if fanout is None else IntegerAttr(fanout, i64),
                 "columns": ArrayAttr(columns) if columns else None,
                 "sets": ArrayAttr(sets) if sets else None,
             },
@@ -650,6 +714,18 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
         """The emissions in order."""
         return tuple(op for op in self.body.block.ops if isinstance(op, EmitOp))
 
+    @property
+    def branches(self) -> int:
+        """The number of branches of each x, valid or not: rows times emissions."""
+        return self.rows.data.rows * len(self.emissions)
+
+    @property
+    def lanes(self) -> int:
+        """The number of lanes: that of the branches, or the smaller fanout."""
+        if self.fanout is None:
+            return self.branches
+        return min(self.branches, self.fanout.value.data)
+
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
         from dialects.canonicalization.sym import DropEmptyTerm
@@ -663,6 +739,11 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
         self._verify_scalars(operator.element)
         if not self.emissions:
             raise VerifyException(f"term @{self.sym_name.data} emits nothing")
+        if self.fanout is not None and self.fanout.value.data < 1:
+            raise VerifyException(
+                f"the fanout of term @{self.sym_name.data} is at least 1, "
+                f"got {self.fanout.value.data}"
+            )
 
     def _verify_arguments(self) -> None:
         name, rows = self.sym_name.data, self.rows.data
@@ -995,7 +1076,8 @@ class SelectOp(SymPureOp, HasCanonicalizationPatternsInterface):
 class ShiftModOp(SymPureOp):
     """The configuration c with c[i] moved d places on among the allowed, cyclically.
 
-    Undefined where c[i] is not an allowed value.
+    Undefined where c[i] is not an allowed value, or d no integer up to
+    `dialects.tables.largest_place`.
 
     ```mlir
     %e = sym.shift_mod %c[%i] by %d : tensor<f64>
@@ -1216,7 +1298,9 @@ class LocalIndexOp(LocalSpaceOp):
 
 @irdl_op_definition
 class LocalValueOp(LocalSpaceOp):
-    """The k-th allowed value, k taken modulo their number.
+    """The k-th allowed value, k rounded down and taken modulo their number.
+
+    Undefined where k is NaN, or beyond `dialects.tables.largest_place`.
 
     ```mlir
     %v = sym.local_value %k at %i : tensor<f64>

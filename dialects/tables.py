@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,14 @@ _SMALLEST, _LARGEST = np.iinfo(np.int32).min, np.iinfo(np.int32).max
 
 NO_SITE = -1
 """The number of a site that is none: where a set has no further element."""
+
+
+def largest_place(dtype: np.dtype[Any]) -> float:
+    """Return up to which place local values are counted, and shifted by.
+
+    Quotients by their number are exact in that range, after rounding down.
+    """
+    return 2.0 ** (np.finfo(dtype).nmant - 8)
 
 
 @dataclass(frozen=True)
@@ -138,22 +147,31 @@ class SiteSets:
 
         Raises ValueError for anything but numbers of sites that fit into 32 bits.
         """
-        width = max((len(sites) for sites in sets), default=0)
+        lengths = np.fromiter(map(len, sets), np.int64, len(sets))
+        members = list(chain.from_iterable(sets))
+        array = np.asarray(members)
+        # NumPy takes booleans among integers for 0 and 1
+        bools = {bool, np.bool_}.intersection(map(type, members))
+        found = "bool" if bools else str(array.dtype)
+        if members and (bools or array.ndim != 1 or array.dtype.kind not in "iu"):
+            raise ValueError(f"expected integers, got {found}")
+        # -1 is no site: it pads the shorter sets
+        if members and (array.min() < 0 or array.max() > _LARGEST):
+            raise ValueError("site numbers must fit into 32 bits, from 0 on")
+        width = int(lengths.max(initial=0))
         table = np.full((len(sets), width), NO_SITE, "<i4")
-        for row, sites in enumerate(sets):
-            array = np.asarray(sites)
-            if array.size and array.dtype.kind not in "iu":
-                raise ValueError(f"expected integers, got {array.dtype}")
-            # -1 is no site: it pads the shorter sets
-            if array.size and (array.min() < 0 or array.max() > _LARGEST):
-                raise ValueError("site numbers must fit into 32 bits, from 0 on")
-            table[row, : len(sites)] = array
+        table[np.arange(width) < lengths[:, None]] = array
         return cls(len(sets), width, table.tobytes())
 
     @cached_property
     def array(self) -> IntArray:
         """The table as a read-only (rows, width) array."""
         return np.frombuffer(self.data, "<i4").reshape(self.rows, self.width)
+
+    def of_rows(self, kept: npt.NDArray[np.int64]) -> SiteSets:
+        """Return the sets of some rows, given by their numbers."""
+        array = np.ascontiguousarray(self.array[kept])
+        return SiteSets(len(array), self.width, array.tobytes())
 
     def column(self, position: int) -> IntArray:
         """Return one site of each set; `NO_SITE` where a set is smaller."""

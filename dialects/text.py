@@ -24,7 +24,7 @@ from xdsl.dialects.builtin import (
     ModuleOp,
 )
 from xdsl.dialects.func import Func
-from xdsl.ir import Operation
+from xdsl.ir import Attribute, Operation
 from xdsl.parser import AttrParser, ParserState
 from xdsl.parser import Parser as XdslParser
 from xdsl.printer import Printer as XdslPrinter
@@ -151,12 +151,54 @@ class Parser(XdslParser):
 
 @dataclass(eq=False, repr=False)
 class Printer(XdslPrinter):
-    """xDSL's printer; row tables longer than `elide_rows_over` lose their middle.
+    """xDSL's printer; tables longer than `elide_rows_over` lose their middle.
 
-    Elided text is for reading only: it does not parse.
+    Tables are rows, sets of sites, and lists of numbers. Elided text is for reading
+    only: it does not parse.
     """
 
     elide_rows_over: int | None = field(default=None)
+
+    def print_attribute(self, attribute: Attribute) -> None:
+        numbers = _as_list(attribute)
+        if numbers is not None and self._is_elided(numbers):
+            self._print_ends(numbers)
+        else:
+            super().print_attribute(attribute)
+
+    def _is_elided(self, numbers: DenseIntOrFPElementsAttr[Any]) -> bool:
+        over = self.elide_rows_over
+        is_long = over is not None and numbers.get_shape()[0] > max(over, 4)
+        return is_long and not numbers.is_splat()
+
+    def _print_ends(self, numbers: DenseIntOrFPElementsAttr[Any]) -> None:
+        """Print four entries of a list, as many as of a table of rows."""
+        kind: Any = numbers.get_element_type()
+        data, size = numbers.data.data, kind.compile_time_size
+        *first, last = kind.unpack(data[: 3 * size] + data[-size:], 4)
+        self.print_string("dense<[")
+        for value in first:
+            self._print_number(value, kind)
+            self.print_string(", ")
+        self.print_string(f"... {numbers.get_shape()[0] - 4} more ..., ")
+        self._print_number(last, kind)
+        self.print_string("]> : ")
+        self.print_attribute(numbers.get_type())
+
+    def _print_number(self, value: Any, kind: Any) -> None:
+        if isinstance(value, int):
+            self.print_int(value, kind)
+        elif isinstance(value, tuple):
+            self.print_complex(cast(tuple[float, float], value), kind)
+        else:
+            self.print_float(value, kind)
+
+
+def _as_list(attribute: Attribute) -> DenseIntOrFPElementsAttr[Any] | None:
+    if not isinstance(attribute, DenseIntOrFPElementsAttr):
+        return None
+    numbers = cast(DenseIntOrFPElementsAttr[Any], attribute)
+    return numbers if len(numbers.get_shape()) == 1 else None
 
 
 def context() -> Context:
@@ -179,7 +221,7 @@ def parse_module(text: str, file: str = "<string>") -> ModuleOp:
 
 
 def print_module(op: Operation, *, elide_rows_over: int | None = None) -> str:
-    """Print an op, eliding row tables longer than `elide_rows_over` if it is given."""
+    """Print an op, eliding tables longer than `elide_rows_over` if it is given."""
     stream = StringIO()
     Printer(stream, elide_rows_over=elide_rows_over).print_op(op)
     return stream.getvalue()

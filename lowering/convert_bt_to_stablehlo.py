@@ -26,6 +26,7 @@ from xdsl.pattern_rewriter import (
     op_type_rewrite_pattern,
 )
 from xdsl.utils.exceptions import PassFailedException
+from xdsl_jax.dialects.stablehlo import MinimumOp
 
 from dialects import bt
 from dialects.reductions import Reduction
@@ -62,6 +63,10 @@ _Join = Callable[[Sequence[SSAValue]], SSAValue]
 
 def _element(value: SSAValue) -> Attribute:
     return cast(TensorType[Attribute], value.type).element_type
+
+
+def _lane_count(branches: SSAValue) -> int:
+    return cast(bt.BranchesType, branches.type).lanes.data
 
 
 def _columns(
@@ -180,8 +185,7 @@ class _ConnectionsLowering:
         return self._connected(lanes), lanes.matrix_elements
 
     def _zeros(self, element: Attribute, shape: Sequence[int]) -> SSAValue:
-        zero = self.at.add(constant(np.zeros(()), element))
-        return self.at.add(broadcast_in_dim(zero, shape, []))
+        return self._full(0, element, shape)
 
     # region Lanes
 
@@ -193,10 +197,12 @@ class _ConnectionsLowering:
                 return self._join(op, self._concatenate)
             case bt.InterleaveOp() as op:
                 return self._join(op, self._interleave)
+            case bt.CompactOp() as op:
+                return self._compact(op)
             case _:
                 raise PassFailedException(
                     "convert-bt-to-stablehlo: branches must come from bt.branches, "
-                    "bt.concat or bt.interleave in the same function"
+                    "bt.concat, bt.interleave or bt.compact in the same function"
                 )
 
     def _leaf(self, op: bt.BranchesOp) -> _Lanes:
@@ -294,6 +300,99 @@ class _ConnectionsLowering:
         return self.at.add(reshape(joined, (*shape[:-1], total)))
 
     # endregion
+    # region Compaction
+
+    def _compact(self, op: bt.CompactOp) -> _Lanes:
+        """Gather the valid lanes to the front."""
+        part = self._lanes(op.operand)
+        lanes, slots = _lane_count(op.operand), _lane_count(op.result)
+        valid = self._valid(op.operand)
+        self.at.location = op.location
+        before = self._running_count(valid)
+        total = self.at.add(slice_columns(before, lanes - 1, lanes))
+        slot = self.at.add(iota(i32, (self.batch, slots), 1))
+        filled = self._compare("LT", slot, total)
+        chosen = self._lane_of_slot(before, slots)
+
+        def taken(value: SSAValue) -> SSAValue:
+            value = _to_batch(value, (self.batch, lanes), self.at)
+            return self.at.add(gather_columns(value, chosen))
+
+        def where_filled(value: SSAValue, otherwise: float) -> SSAValue:
+            rest = self._full(otherwise, _element(value), (self.batch, slots))
+            return self.at.add(select(filled, value, rest))
+
+        elements = where_filled(taken(part.matrix_elements), 0)
+        promised = self._full(slots, i32, (self.batch, slots))
+        is_broken = self._compare("GT", total, promised)
+        broken = self._full(np.nan, _element(elements), (self.batch, slots))
+        return _Lanes(
+            tuple(where_filled(taken(site), NO_SITE) for site in part.sites),
+            tuple(taken(value) for value in part.values),
+            self.at.add(select(is_broken, broken, elements)),
+        )
+
+    def _valid(self, branches: SSAValue) -> SSAValue:
+        """Return which lanes are valid, (batch, lanes)."""
+        op = branches.owner
+        shape = (self.batch, _lane_count(branches))
+        match op:
+            case bt.ConcatOp() | bt.InterleaveOp():
+                interleaves = isinstance(op, bt.InterleaveOp)
+                join = self._interleave if interleaves else self._concatenate
+                valid = join([self._valid(part) for part in op.parts])
+            case bt.BranchesOp() if op.valid is not None:
+                valid = op.valid
+            case bt.BranchesOp():
+                valid = self.at.add(constant(np.array(True), i1))
+            case _:
+                raise PassFailedException(
+                    "convert-bt-to-stablehlo: bt.compact takes bt.branches, bt.concat "
+                    "or bt.interleave"
+                )
+        return _to_batch(valid, shape, self.at)
+
+    def _running_count(self, valid: SSAValue) -> SSAValue:
+        """Return how many lanes are valid up to each one, itself included."""
+        count = self.at.add(convert(valid, i32))
+        lanes = shape_of(count)[1]
+        distance = 1
+        while distance < lanes:
+            kept = self.at.add(slice_columns(count, 0, lanes - distance))
+            start = self._full(0, i32, (self.batch, distance))
+            moved = self.at.add(concatenate([start, kept], 1))
+            count = self.at.add(AddOp(count, moved))
+            distance *= 2
+        return count
+
+    def _lane_of_slot(self, count: SSAValue, slots: int) -> SSAValue:
+        """Return the lane of the k-th valid one; any lane where there is none."""
+        _, lanes = shape_of(count)
+        shape = (self.batch, slots, lanes)
+        counts = self.at.add(broadcast_in_dim(count, shape, [0, 2]))
+        slot = self.at.add(iota(i32, shape, 1))
+        is_before = self.at.add(convert(self._compare("LE", counts, slot), i32))
+        zero = self.at.add(constant(np.array(0), i32))
+        number = self.at.add(reduce(is_before, zero, 2, AddOp))
+        last = self._full(lanes - 1, i32, (self.batch, slots))
+        return self.at.add(MinimumOp(number, last))
+
+    def _full(self, value: float, element: Attribute, shape: Sequence[int]) -> SSAValue:
+        scalar = self.at.add(constant(np.array(value), element))
+        return self.at.add(broadcast_in_dim(scalar, shape, []))
+
+    def _compare(self, direction: str, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
+        """Compare tensors, one of which may have a single column."""
+        shape = max(shape_of(lhs), shape_of(rhs))
+        lhs, rhs = (
+            value
+            if shape_of(value) == shape
+            else self.at.add(broadcast_in_dim(value, shape, list(range(len(shape)))))
+            for value in (lhs, rhs)
+        )
+        return self.at.add(compare(direction, lhs, rhs))
+
+    # endregion
     # region Dense x'
 
     def _connected(self, lanes: _Lanes) -> SSAValue:
@@ -346,7 +445,9 @@ class EraseBranches(RewritePattern):
     """Branches are part of the connections that they were used in."""
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
-        if not isinstance(op, bt.BranchesOp | bt.ConcatOp | bt.InterleaveOp):
+        if not isinstance(
+            op, bt.BranchesOp | bt.ConcatOp | bt.InterleaveOp | bt.CompactOp
+        ):
             return
         if not op.result.uses:
             rewriter.erase(op)

@@ -92,7 +92,10 @@ class _TermLowering:
             self.at.location = op.location
             self._visit(op)
         self.at.location = self.term.location
-        return self.at.add(bt.InterleaveOp(self.emissions))
+        branches = self.at.add(bt.InterleaveOp(self.emissions))
+        if self.term.lanes == self.term.branches:
+            return branches
+        return self.at.add(bt.CompactOp(branches, self.term.lanes))
 
     def _bind_rows(self) -> None:
         self.at.location = self.term.location

@@ -179,6 +179,31 @@ def judge(
     return Verdict.ALLOWED if np.all(allowed | exempt) else Verdict.EXACT
 
 
+def always_holds(
+    term: sym.TermOp,
+    claim: SSAValue,
+    predicate: SSAValue | None,
+    sites: Sequence[SSAValue],
+) -> bool:
+    """Return whether a predicate is known to hold wherever another one does.
+
+    The rows are told apart by which of the `sites`, labels of the term, alias.
+    """
+    if not sites or not _backward_slice(term, [claim]).known:
+        return False
+    guards = [p for p in conjuncts(predicate) if _backward_slice(term, [p]).known]
+    points = _enumerate(term, [claim, *guards], sites)
+    holds = None if points is None else points.evaluate(claim)
+    if points is None or holds is None:
+        return False
+    exempt = ~points.reachable
+    for guard in guards:
+        excluded = points.evaluate(guard)
+        if excluded is not None:
+            exempt = exempt | ~excluded
+    return bool(np.all(holds | exempt))
+
+
 def _is_allowed(
     term: sym.TermOp, site: SSAValue, value: Array, points: _Points
 ) -> Array:

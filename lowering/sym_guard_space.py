@@ -1,27 +1,43 @@
-"""`sym-guard-space`: a branch whose final x' leaves the space is not valid.
+"""`sym-guard-space`: a branch whose final x' leaves the space does not count.
 
 For each write that takes effect, range analysis tries to prove that the written value
 is always an allowed one. Where it cannot, `sym.allowed` enters the predicate of the
 emission; a value that may be rounded is replaced by the allowed one that it equals.
 Intermediate values of an update may leave the space: only a write that no later one
 overwrites counts. Expects normal form (`sym-forward-reads`).
+
+The same for conserved sums: where x' may have another one than x, the matrix element
+becomes NaN there, unless it is 0; or the branch becomes invalid, if the operator is to
+be projected.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
+import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import SSAValue
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import sym
-from dialects.stablehlo import AndOp, OrOp, compare, select
-from lowering.range_analysis import Verdict, judge
+from dialects.stablehlo import (
+    AddOp,
+    AndOp,
+    MultiplyOp,
+    OrOp,
+    SubtractOp,
+    compare,
+    constant,
+    select,
+)
+from lowering.range_analysis import Verdict, always_holds, judge
 from lowering.rewriting import Inserter
-from lowering.sites import Alias, alias, normal_form_error, writes_of
+from lowering.sites import Alias, alias, column_of, normal_form_error, writes_of
 
 
 def _guard(term: sym.TermOp, emission: sym.EmitOp) -> None:
@@ -39,11 +55,87 @@ def _guard(term: sym.TermOp, emission: sym.EmitOp) -> None:
         guarded = _conjunction(guarded, _check(write, allowed, shadowing, at), at)
         if verdict is Verdict.UNKNOWN:
             _snap(write, at)
+    amplitude = emission.amplitude
+    for conserved in sym.operator_of(term).space.data.sums:
+        check = _Conservation(term, at, conserved.weights).check(writes)
+        sites = [write.site for write in writes]
+        if check is None or always_holds(term, check, predicate, sites):
+            continue
+        if sym.operator_of(term).projected is None:
+            zero = _constant_like(amplitude, 0, at)
+            matters = at.add(compare("NE", amplitude, zero))
+            amplitude = at.add(
+                select(check, amplitude, _constant_like(amplitude, np.nan, at))
+            )
+            check = at.add(OrOp(check, matters))
+        guarded = _conjunction(guarded, check, at)
     if guarded is not predicate and guarded is not None:
         tag = None if emission.tag is None else emission.tag.data
-        at.add_op(sym.EmitOp(emission.config, emission.amplitude, guarded, tag))
+        at.add_op(sym.EmitOp(emission.config, amplitude, guarded, tag))
         emission.detach()
         emission.erase()
+
+
+@dataclass
+class _Conservation:
+    """Builds the check that a chain of writes keeps a weighted sum."""
+
+    term: sym.TermOp
+    at: Inserter
+    weights: tuple[float, ...]
+
+    def check(self, writes: Sequence[sym.WriteOp]) -> SSAValue | None:
+        """Return whether the sum stays what it is; None if that is plain."""
+        total: SSAValue | None = None
+        for k, write in enumerate(writes):
+            change = self._change(write, [later.site for later in writes[k + 1 :]])
+            if change is not None:
+                total = change if total is None else self.at.add(AddOp(total, change))
+        if total is None:
+            return None
+        return self.at.add(compare("EQ", total, _constant_like(total, 0, self.at)))
+
+    def _change(self, write: sym.WriteOp, later: Sequence[SSAValue]) -> SSAValue | None:
+        """Return what a write adds to the sum; None for a site of no weight."""
+        weight = self._weight(write)
+        if weight is None:
+            return None
+        source = sym.ReadOp(self.term.source, write.site, write.value.type)
+        change = self.at.add(SubtractOp(write.value, self.at.add(source)))
+        zero = _constant_like(change, 0, self.at)
+        for site in later:
+            if alias(self.term, write.site, site) is not Alias.NEVER:
+                same = _same_site(write.site, site, self.at)
+                change = self.at.add(select(same, zero, change))
+        return self.at.add(MultiplyOp(weight, change))
+
+    def _weight(self, write: sym.WriteOp) -> SSAValue | None:
+        """Return the weight of the site that is written; None where it is 0."""
+        column = column_of(self.term, write.site)
+        weights = np.array(self.weights)
+        if column is not None:
+            here = np.unique(weights[column])
+            if len(here) == 1:
+                known = _constant_like(write.value, here[0], self.at)
+                return known if here[0] else None
+        # Piece by piece: the sites of a species of particles are neighbours.
+        starts = np.flatnonzero(np.diff(weights)) + 1
+        number = self.at.add(sym.IndexOp(write.site))
+        weight = _constant_like(write.value, weights[0], self.at)
+        for start in starts.tolist():
+            from_here = compare("GE", number, _constant_like(number, start, self.at))
+            following = _constant_like(write.value, weights[start], self.at)
+            weight = self.at.add(select(self.at.add(from_here), following, weight))
+        return weight
+
+
+def _constant_like(value: SSAValue, number: float, at: Inserter) -> SSAValue:
+    element = cast(TensorType[Attribute], value.type).element_type
+    return at.add(constant(np.array(number), element))
+
+
+def _same_site(a: SSAValue, b: SSAValue, at: Inserter) -> SSAValue:
+    return at.add(compare("EQ", at.add(sym.IndexOp(a)), at.add(sym.IndexOp(b))))
 
 
 def _check(
@@ -52,8 +144,7 @@ def _check(
     """Compute whether a write stays in the space, or is overwritten."""
     check = allowed
     for site in shadowing:
-        first, second = at.add(sym.IndexOp(write.site)), at.add(sym.IndexOp(site))
-        check = at.add(OrOp(check, at.add(compare("EQ", first, second))))
+        check = at.add(OrOp(check, _same_site(write.site, site, at)))
     return check
 
 

@@ -2,8 +2,9 @@
 
 Undefined are a computed site that the lattice does not have (`sym.site`), no
 configuration at all (`sym.invalid`), the place of a value that is not allowed
-(`sym.local_index`, `sym.shift_mod`), and an entry that a table does not have
-(`sym.lookup`). What a branch needs follows the choices made:
+(`sym.local_index`, `sym.shift_mod`), a place that is NaN or too far to be counted, or
+a number of places that is no integer (`sym.local_value`, `sym.shift_mod`), and an entry
+that a table does not have (`sym.lookup`). What a branch needs follows the choices made:
 
     select(p, a, b)   needs p, and the one that p chooses
     and(p, q)         needs p, and q where p holds
@@ -29,13 +30,17 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
 from dialects.stablehlo import (
+    AbsOp,
     AndOp,
     NotOp,
     OrOp,
     compare,
     constant,
+    dtype_of,
     select,
 )
+from dialects.tables import NO_SITE, largest_place
+from lowering.magnitude import is_whole, largest
 from lowering.rewriting import Inserter
 
 Condition = SSAValue | None
@@ -116,9 +121,17 @@ class _Definedness:
                 return self._is_whole(op.index, op.table.get_shape()[0])
             case sym.LocalIndexOp() if not self._is_read_of_source(op.value, op.site):
                 return self.at.add(sym.AllowedOp(op.value, op.site))
-            case sym.ShiftModOp() if not self._stays_allowed(op.config):
+            case sym.LocalValueOp():
+                return self._unless_missing(op.site, self._is_countable(op.value))
+            case sym.ShiftModOp():
+                counted = self.both(
+                    self._is_countable(op.amount), self._is_integer(op.amount)
+                )
+                counted = self._unless_missing(op.site, counted)
+                if self._stays_allowed(op.config):
+                    return counted
                 value = self.at.add(sym.ReadOp(op.config, op.site, op.amount.type))
-                return self.at.add(sym.AllowedOp(value, op.site))
+                return self.both(counted, self.at.add(sym.AllowedOp(value, op.site)))
             case _:
                 return None
 
@@ -133,8 +146,34 @@ class _Definedness:
         )
         if element == i32:
             return inside
+        return self.both(inside, self._is_integer(number))
+
+    def _is_integer(self, number: SSAValue) -> Condition:
+        """Whether a real number is an integer; None where it is one for sure."""
+        if is_whole(self.term, number):
+            return None
         floor = self.at.add(hlo.FloorOp(number))
-        return self.both(inside, self.at.add(compare("EQ", floor, number)))
+        return self.at.add(compare("EQ", floor, number))
+
+    def _unless_missing(self, site: SSAValue, condition: Condition) -> Condition:
+        """Return a condition that has to hold where a site is one."""
+        if condition is None or not sym.may_be_missing(site):
+            return condition
+        nowhere = self.at.add(constant(np.array(NO_SITE), i32))
+        number = self.at.add(sym.IndexOp(site))
+        missing = self.at.add(compare("EQ", number, nowhere))
+        return self.at.add(OrOp(missing, condition))
+
+    def _is_countable(self, place: SSAValue) -> Condition:
+        """Whether local values can be counted up to a place: NaN is none."""
+        element = cast(TensorType[Attribute], place.type).element_type
+        limit = largest_place(dtype_of(element))
+        bound = largest(self.term, place)
+        if bound is not None and bound <= limit:
+            return None
+        size = self.at.add(AbsOp(place, place.type))
+        most = self.at.add(constant(np.array(limit), element))
+        return self.at.add(compare("LE", size, most))
 
     def _is_read_of_source(self, value: SSAValue, site: SSAValue) -> bool:
         read = value.owner

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from io import StringIO
+from types import MappingProxyType
 from typing import Any, cast
 
 import numpy as np
@@ -21,9 +25,11 @@ from xdsl.utils.exceptions import ParseError
 from xdsl.utils.lexer import Location
 
 from dialects import stablehlo, sym, text
+from symir.description import as_plain, describe
 from symir.errors import DefinitionError, SourceLocation
 from symir.language.codes import Mistake
 from symir.spaces import Space
+from symir.terms import Term, term_of
 
 __all__ = ["SymbolicOperatorIR"]
 
@@ -76,9 +82,9 @@ class SymbolicOperatorIR:
 
     @property
     def space(self) -> Space:
-        """The space that the operator acts on."""
+        """The space that the operator acts on, but for predicates: they are no data."""
         local = self._operator.space.data
-        return Space(local.sites, local.local_states)
+        return Space(local.sites, local.local_states, sums=local.sums)
 
     @property
     def dtype_str(self) -> str:
@@ -89,6 +95,16 @@ class SymbolicOperatorIR:
     def is_hermitian(self) -> bool:
         """Whether the author claims that the operator is Hermitian."""
         return self._operator.hermitian is not None
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether branches that leave the constraints of the space are dropped."""
+        return self._operator.projected is not None
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """A summary of each term."""
+        return tuple(term_of(term) for term in self._operator.terms)
 
     @property
     def term_count(self) -> int:
@@ -121,10 +137,59 @@ class SymbolicOperatorIR:
 
     @property
     def max_conn_size(self) -> int:
-        """The number of branches of each configuration: the sum of rows * emissions."""
-        return sum(
-            term.rows.data.rows * len(term.emissions) for term in self._operator.terms
-        )
+        """The number of lanes of each configuration.
+
+        That is the sum over the terms of rows * emissions, or of the smaller fanout.
+        """
+        return sum(term.lanes for term in self._operator.terms)
+
+    @cached_property
+    def metadata(self) -> Mapping[str, Any]:
+        """What can be counted or named without computing; it cannot be changed.
+
+        `iterators` has, for each term, the simplest iterator of the language with its
+        rows: "for_each" where only a table has them. `branches` counts valid ones and
+        others; `max_conn_size` is what is left of them by promised fanouts.
+        """
+        terms, sites = self.terms, self.hilbert_size
+        facts = {
+            "symir_version": _version(),
+            "operator": self.operator_name,
+            "sites": sites,
+            "dtype": self.dtype_str,
+            "terms": len(terms),
+            "rows": sum(term.rows.rows for term in terms),
+            "emissions": sum(term.emissions for term in terms),
+            "branches": sum(term.rows.rows * term.emissions for term in terms),
+            "max_conn_size": self.max_conn_size,
+            "iterators": MappingProxyType(
+                {term.name: term.iterator(sites) for term in terms}
+            ),
+        }
+        return MappingProxyType(facts)
+
+    def describe(self) -> str:
+        """Return what the operator does in words and formulas, for reading only.
+
+        Long tables lose their middle. `symir.description.text` tells how it reads.
+        """
+        return describe(self._operator)
+
+    def as_dict(self, *, tables: bool = False, text: bool = False) -> dict[str, Any]:
+        """Return everything that the operator says as plain data, fit for JSON.
+
+        Tables of rows, sites and data are given by their number of rows and a SHA-256
+        of their bytes (little endian, row by row; sets are padded with -1), and in full
+        only with `tables`; `text` adds the text of the IR. Complex numbers are
+        `{"real": .., "imag": ..}`; what is not finite is a string such as "inf".
+        """
+        return {
+            "symir_version": _version(),
+            **as_plain(self._operator, tables=tables),
+            "max_conn_size": self.max_conn_size,
+            "fingerprint": self._fingerprint,
+            **({"text": self.text()} if text else {}),
+        }
 
     # endregion
     # region Text and identity
@@ -153,13 +218,9 @@ class SymbolicOperatorIR:
     @cached_property
     def _fingerprint(self) -> str:
         nameless = self._operator.clone(clone_name_hints=False)
-        digest = hashlib.sha256()
-        # Tables of a million rows are hashed as bytes: printing them takes a second.
-        shown = text.print_module(nameless, elide_rows_over=_ROWS_SHOWN)
-        digest.update(shown.encode())
-        for term in nameless.terms:
-            digest.update(term.rows.data.data)
-        return digest.hexdigest()
+        stream = StringIO()
+        _HashingPrinter(stream).print_op(nameless)
+        return hashlib.sha256(stream.getvalue().encode()).hexdigest()
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SymbolicOperatorIR):
@@ -173,6 +234,22 @@ class SymbolicOperatorIR:
         return (SymbolicOperatorIR.from_text, (self.text(),))
 
     # endregion
+
+
+class _HashingPrinter(text.Printer):
+    """A printer that shows the hash of a table: to print it would take a second."""
+
+    def print_attribute(self, attribute: Attribute) -> None:
+        match attribute:
+            case sym.RowsAttr() | sym.SetsAttr():
+                shape, data = attribute.data.array.shape, attribute.data.data
+            case DenseIntOrFPElementsAttr():
+                shape, data = attribute.type, attribute.data.data
+            case _:
+                super().print_attribute(attribute)
+                return
+        digest = hashlib.sha256(data).hexdigest()
+        self.print_string(f"{attribute.name}<{shape}, {digest}>")
 
 
 # region Parsing
@@ -219,6 +296,13 @@ def _malformed(message: str, source: str, place: Location) -> DefinitionError:
         location=SourceLocation(place.file, place.line),
         found=shown[:_LINE_SHOWN] or "the end of the text",
     )
+
+
+def _version() -> str:
+    try:
+        return version("symir")
+    except PackageNotFoundError:
+        return "unknown"
 
 
 def _verify(module: ModuleOp) -> None:

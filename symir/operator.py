@@ -2,49 +2,41 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Never, Self, TypeAlias, cast
 
 import numpy as np
+from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 from dialects import sym
-from dialects.tables import RowTable
+from symir import algebra
+from symir.errors import user_location
 from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
-from symir.language.definitions import OperatorDefinition
+from symir.language.definitions import OperatorDefinition, TermDefinition
+from symir.language.expressions import Constant, Expr, ExprLike, Symbol
+from symir.language.scalars import Number, as_name
+from symir.language.scope import blamed_on
 from symir.language.translate import translate
 from symir.spaces import Space, as_space
+from symir.terms import Term
 
-__all__ = ["SymbolicOperator", "Term"]
-
-
-@dataclass(frozen=True)
-class Term:
-    """A summary of a term.
-
-    Attributes:
-        name: the name of the term.
-        labels: the labels that its iterator binds.
-        rows: the rows that it iterates over, one site per label.
-        tags: the tag of each emission, None where it has none.
-    """
-
-    name: str
-    labels: tuple[str, ...]
-    rows: RowTable
-    tags: tuple[str | None, ...]
-
-    @property
-    def size(self) -> int:
-        """The number of branches: rows times emissions."""
-        return self.rows.rows * len(self.tags)
+__all__ = ["OperatorLike", "SymbolicOperator", "SymbolicOperatorSum", "Term"]
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class SymbolicOperator:
     """An operator in symbolic form: immutable, and not tied to any backend.
 
-    Made by `DOperator.build` or `from_ir`.
+    Made by `DOperator.build` or `from_ir`, and from others by `+ - * /`: with other
+    operators on the space; with numbers and expressions of numbers and symbols, which
+    scale an operator, or are added as multiples of the identity. Terms follow each
+    other, those of the left operand first, and none are merged.
+
+    The dtype of a combination is the common one of its operands; it is complex where a
+    factor is, and the precision of factors does not count. It is Hermitian if all
+    operands are and all factors are real.
 
     Attributes:
         hilbert: the space that the user gave, of symir or of NetKet.
@@ -54,7 +46,6 @@ class SymbolicOperator:
         dtype_is_default: whether the user left the dtype open; a compiler may then
             choose single precision.
         is_hermitian: whether the author claims that it is Hermitian.
-        terms: a summary of each term.
     """
 
     hilbert: Any
@@ -63,8 +54,7 @@ class SymbolicOperator:
     dtype: np.dtype[Any]
     dtype_is_default: bool
     is_hermitian: bool
-    terms: tuple[Term, ...]
-    _source: OperatorDefinition | SymbolicOperatorIR
+    _source: OperatorDefinition | SymbolicOperatorIR | algebra.Combination
 
     @classmethod
     def from_definition(
@@ -75,15 +65,6 @@ class SymbolicOperator:
         dtype_is_default: bool = False,
     ) -> SymbolicOperator:
         """Return the operator of a definition on the space that the user gave."""
-        terms = tuple(
-            Term(
-                term.name,
-                term.labels,
-                term.rows,
-                tuple(emission.tag for emission in term.emissions),
-            )
-            for term in definition.terms
-        )
         return cls(
             hilbert,
             definition.space,
@@ -91,7 +72,6 @@ class SymbolicOperator:
             definition.dtype,
             dtype_is_default,
             definition.is_hermitian,
-            terms,
             definition,
         )
 
@@ -107,16 +87,14 @@ class SymbolicOperator:
             DefinitionError: when `hilbert` holds other configurations than the space of
                 the IR (D031).
         """
-        space = ir.space
-        if hilbert is not None and as_space(hilbert) != space:
+        space = ir.space if hilbert is None else as_space(hilbert)
+        if replace(space, predicates=()) != ir.space:
             raise Mistake.SPACE_MISMATCH.error(
                 "the operator acts on another space",
                 operator=ir.operator_name,
                 expected=repr(space),
                 found=repr(hilbert),
             )
-        (operator,) = ir.module.ops
-        assert isinstance(operator, sym.OperatorOp)
         return cls(
             space if hilbert is None else hilbert,
             space,
@@ -124,9 +102,35 @@ class SymbolicOperator:
             np.dtype(ir.dtype_str),
             False,
             ir.is_hermitian,
-            tuple(_summary(term) for term in operator.terms),
             ir,
         )
+
+    @cached_property
+    def terms(self) -> tuple[Term, ...]:
+        """A summary of each term."""
+        match self._source:
+            case OperatorDefinition(terms=terms):
+                return tuple(_defined(term) for term in terms)
+            case SymbolicOperatorIR() as ir:
+                return ir.terms
+            case combination:
+                return combination.terms
+
+    @cached_property
+    def symbols(self) -> tuple[Symbol, ...]:
+        """The parameters, in the order of first use."""
+        if not isinstance(self._source, SymbolicOperatorIR):
+            return self._source.symbols
+        ir, defaults = self._source, self._source.defaults
+        return tuple(
+            Symbol(name, defaults.get(name), dtype.kind == "c")
+            for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
+        )
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether branches that leave the constraints of the space are dropped."""
+        return self._source.is_projected
 
     @property
     def max_conn_size(self) -> int:
@@ -139,9 +143,15 @@ class SymbolicOperator:
             return self._source
         cached: SymbolicOperatorIR | None = self.__dict__.get("_ir")
         if cached is None:
-            cached = SymbolicOperatorIR(translate(self._source))
+            cached = SymbolicOperatorIR(self._translated())
             object.__setattr__(self, "_ir", cached)
         return cached
+
+    def _translated(self) -> ModuleOp:
+        if isinstance(self._source, algebra.Combination):
+            return self._source.translated(self)
+        assert isinstance(self._source, OperatorDefinition)
+        return translate(self._source)
 
     def compile(self, **options: Any) -> Any:
         """Compile the operator; the options are those of the compiler."""
@@ -149,18 +159,190 @@ class SymbolicOperator:
 
         return compile_operator(self, **options)
 
+    def named(self, name: str) -> Self:
+        """Return the same operator under another name.
+
+        Raises:
+            DefinitionError: for a bad name (D019).
+        """
+        checked, source = as_name(name, "the name of an operator"), self._source
+        if isinstance(source, OperatorDefinition):
+            source = replace(source, name=checked)
+        if isinstance(source, SymbolicOperatorIR):
+            module = source.module
+            operator = cast(sym.OperatorOp, module.body.block.first_op)
+            operator.sym_name = StringAttr(checked)
+            source = SymbolicOperatorIR(module)
+        return replace(self, name=checked, _source=source)
+
+    # region Algebra
+
+    # NumPy's scalars and arrays leave sums and products with an operator to it.
+    __array_ufunc__ = None
+
+    @property
+    def combination(self) -> algebra.Combination:
+        """The linear combination that the operator is: of itself, if of no others."""
+        if isinstance(self._source, algebra.Combination):
+            return self._source
+        summands = (algebra.Summand(self),)
+        return algebra.Combination(summands, self.symbols, None, self.is_projected)
+
+    def __add__(self, other: OperatorLike) -> SymbolicOperator:
+        return _sum(self, "+", other)
+
+    def __radd__(self, other: ExprLike) -> SymbolicOperator:
+        return _sum(other, "+", self)
+
+    def __sub__(self, other: OperatorLike) -> SymbolicOperator:
+        return _sum(self, "-", other)
+
+    def __rsub__(self, other: ExprLike) -> SymbolicOperator:
+        return _sum(other, "-", self)
+
+    def __mul__(self, factor: ExprLike) -> Self:
+        checked = _as_factor(factor, self)
+        if checked is None:
+            return NotImplemented
+        name = f"{algebra.factor_text(checked)}*{self._in_product}"
+        return self._times(checked, name)
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, divisor: ExprLike) -> Self:
+        checked = _as_factor(divisor, self)
+        if checked is None:
+            return NotImplemented
+        name = f"{self._in_product}/{algebra.factor_text(checked)}"
+        with blamed_on(self.name):
+            factor = algebra.reciprocal(checked)
+        return self._times(factor, name)
+
+    def __neg__(self) -> Self:
+        return self._times(Constant(-1), f"-{self._in_product}")
+
+    def __pos__(self) -> Self:
+        return self
+
+    def __matmul__(self, other: object) -> Never:
+        raise _no_product()
+
+    __rmatmul__ = __matmul__
+
+    @property
+    def _in_product(self) -> str:
+        return algebra.in_parentheses(self.name)
+
+    def _times(self, factor: Expr, name: str) -> Self:
+        """Return a multiple of the operator under a name."""
+        source = self.combination.times(factor, self)
+        is_complex = algebra.check_factor(factor, self)
+        return replace(
+            self,
+            name=algebra.shortened_name(name),
+            dtype=algebra.dtype_with(self.dtype, factor),
+            is_hermitian=self.is_hermitian and not is_complex,
+            _source=source,
+        )
+
+    # endregion
+
     def __repr__(self) -> str:
         return (
-            f"SymbolicOperator({self.name!r}, {self.space!r}, dtype={self.dtype}, "
+            f"{type(self).__name__}({self.name!r}, {self.space!r}, dtype={self.dtype}, "
             f"hermitian={self.is_hermitian}, terms={len(self.terms)}, "
             f"max_conn_size={self.max_conn_size})"
         )
 
 
-def _summary(term: sym.TermOp) -> Term:
-    labels = tuple(site.name_hint or f"s{k}" for k, site in enumerate(term.sites))
-    tags = tuple(
-        None if emission.tag is None else emission.tag.data
-        for emission in term.emissions
+@dataclass(frozen=True, eq=False, repr=False)
+class SymbolicOperatorSum(SymbolicOperator):
+    """A sum of operators, each times a coefficient.
+
+    It is an operator like any other. Sums of sums and multiples of sums are sums of
+    the same operators.
+    """
+
+    @property
+    def operators(self) -> tuple[SymbolicOperator, ...]:
+        """The operators in order; none is a sum or a multiple of another one."""
+        return tuple(part.operator for part in self.combination.summands)
+
+    @property
+    def coefficients(self) -> tuple[Number | Expr, ...]:
+        """The factor of each operator: a number, or an expression of symbols."""
+        factors = (part.coefficient for part in self.combination.summands)
+        return tuple(
+            factor.value if isinstance(factor, Constant) else factor
+            for factor in factors
+        )
+
+
+OperatorLike: TypeAlias = SymbolicOperator | ExprLike
+"""What can be added to an operator."""
+
+
+def _as_factor(value: object, operator: SymbolicOperator) -> Expr | None:
+    if isinstance(value, SymbolicOperator):
+        raise _no_product()
+    with blamed_on(operator.name):
+        return algebra.as_factor(value)
+
+
+def _no_product() -> TypeError:
+    return TypeError(
+        "operators have sums and multiples, but no products: a product of operators is "
+        "one to define with DOperator"
     )
-    return Term(term.sym_name.data, labels, term.rows.data, tags)
+
+
+def _sum(lhs: object, sign: str, rhs: object) -> SymbolicOperator:
+    """Return lhs + rhs or lhs - rhs, of which one is an operator at least."""
+    like = lhs if isinstance(lhs, SymbolicOperator) else rhs
+    assert isinstance(like, SymbolicOperator)
+    first, second = _as_operator(lhs, like), _as_operator(rhs, like)
+    if first is None or second is None:
+        return NotImplemented
+    shown = algebra.in_parentheses(second.name) if sign == "-" else second.name
+    name = algebra.shortened_name(f"{first.name} {sign} {shown}")
+    second = -second if sign == "-" else second
+    # The builtin `sum` starts from the integer 0
+    if _is_zero(lhs):
+        return second
+    if _is_zero(rhs):
+        return first
+    return SymbolicOperatorSum(
+        first.hilbert,
+        first.space,
+        name,
+        np.result_type(first.dtype, second.dtype),
+        first.dtype_is_default and second.dtype_is_default,
+        first.is_hermitian and second.is_hermitian,
+        algebra.joined(first, second),
+    )
+
+
+def _is_zero(value: object) -> bool:
+    return isinstance(value, int) and value == 0
+
+
+def _as_operator(value: object, like: SymbolicOperator) -> SymbolicOperator | None:
+    """Return an operator, or a scalar as a multiple of the identity like another."""
+    if isinstance(value, SymbolicOperator):
+        return value
+    factor = _as_factor(value, like)
+    if factor is None:
+        return None
+    definition = algebra.identity_definition(
+        Constant(1), like.space, like.dtype, user_location()
+    )
+    definition = replace(definition, is_projected=like.is_projected)
+    identity = SymbolicOperator.from_definition(
+        definition, like.hilbert, dtype_is_default=like.dtype_is_default
+    )
+    return (identity * factor).named(algebra.factor_text(factor))
+
+
+def _defined(term: TermDefinition) -> Term:
+    tags = tuple(emission.tag for emission in term.emissions)
+    return Term(term.name, term.labels, term.rows, tags, term.fanout)

@@ -1,28 +1,54 @@
 """Spaces: how many sites a lattice has, and which values each site may hold.
 
-A space is plain data over NumPy. It enumerates and samples configurations; it knows
-nothing of operators, of the IR, or of JAX.
+A space is plain data over NumPy: local values, conserved sums, and predicates for what
+these cannot say. It enumerates and samples configurations and knows nothing of JAX.
 """
 
 from __future__ import annotations
 
+import functools
+import itertools
 import math
 import operator
-from collections.abc import Iterable, Sequence, Sized
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
-from typing import Any, SupportsIndex, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from dialects.tables import LocalSpace, SiteSum
+from symir.constraints import PartialSums, normal_sums, partial_sums, shown_sum
 from symir.errors import DefinitionError, InputError
 
-__all__ = ["Space", "Subsystem", "as_space", "fock", "qubit", "space", "spin"]
+if TYPE_CHECKING:
+    from symir.language.expressions import Predicate, PredicateLike
+    from symir.predicates import PredicateTest
+
+__all__ = [
+    "Space",
+    "Subsystem",
+    "as_space",
+    "fermions",
+    "fock",
+    "qubit",
+    "space",
+    "spin",
+]
 
 MAX_ENUMERATED_STATES = 2**24
 """`Space.all_states` refuses to list more configurations than this."""
+
+CHUNK = 2**14
+"""So many configurations of a constrained space are made at once."""
+
+MIN_ACCEPTANCE = 2**12
+"""Drawing goes on where at least one draw in so many satisfies the predicates, .."""
+
+MAX_DRAWS = 2**16
+""".. and ends otherwise after so many. A space of this size is looked at in full."""
 
 MAX_LOCAL_STATES = 2**16
 """A site may hold at most this many values: they are stored one by one."""
@@ -62,11 +88,12 @@ class Subsystem:
         return self.size // self.spin_states
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True, repr=False, eq=False)
 class Space:
-    """All configurations of `size` sites, each holding one of its local states.
+    """Configurations of `size` sites, each holding one of its local states.
 
-    Two spaces are equal when they hold the same configurations, whatever their names.
+    All those that have every conserved sum and satisfy every predicate. Two spaces are
+    equal when these are the same, whatever their names.
 
     Attributes:
         size: the number of sites N.
@@ -74,17 +101,23 @@ class Space:
             are alike, one per site otherwise.
         name: how the space prints.
         subsystems: what the sites are, physically, in order.
+        sums: the conserved sums, in normal form: with coprime integer weights.
+        predicates: predicates of the language that all configurations satisfy.
 
     Raises:
         DefinitionError: for a size that is no positive integer (S001), a number of
-            site lists other than N (S003), or values that are missing, repeated, not
-            ascending, not finite, not real or too many (S002).
+            site lists other than N (S003), values that are missing, repeated, not
+            ascending, not finite, not real or too many (S002), or conserved sums that
+            no configuration has (S013), that are malformed (S014), or that cannot be
+            counted exactly (S015).
     """
 
     size: int
     local_states: tuple[tuple[float, ...], ...]
-    name: str = field(default="", compare=False)
-    subsystems: tuple[Subsystem, ...] = field(default=(), compare=False)
+    name: str = ""
+    subsystems: tuple[Subsystem, ...] = ()
+    sums: tuple[SiteSum, ...] = ()
+    predicates: tuple[object, ...] = ()
 
     def __post_init__(self) -> None:
         size = _number_of_sites(self.size)
@@ -100,21 +133,214 @@ class Space:
             sites = sites[:1]
         object.__setattr__(self, "size", size)
         object.__setattr__(self, "local_states", sites)
-        object.__setattr__(self, "name", self.name or _default_name(sites, size))
         parts = self.subsystems or (Subsystem(0, size, "other"),)
         object.__setattr__(self, "subsystems", parts)
+        object.__setattr__(self, "sums", tuple(self.sums))
+        object.__setattr__(self, "predicates", tuple(self.predicates))
+        object.__setattr__(self, "name", self.name or self._default_name())
+        if self.sums:
+            self._normalise_sums()
+
+    def _normalise_sums(self) -> None:
+        try:
+            sums = normal_sums(LocalSpace(self.size, self.local_states, self.sums))
+            object.__setattr__(self, "sums", sums)
+            partial_sums(LocalSpace(self.size, self.local_states, sums))
+        except DefinitionError as error:
+            error.found = f"{error.found} in {self.name}"
+            raise
 
     def __repr__(self) -> str:
         return self.name
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Space):
+            return NotImplemented
+        return self is other or self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self._identity)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        parts = (self.size, self.local_states, self.name, self.subsystems)
+        return (Space, (*parts, self.sums, self.predicates))
+
+    @cached_property
+    def _identity(self) -> tuple[object, ...]:
+        shown = frozenset[str]()
+        if self.predicates:
+            from symir.predicates import fingerprint
+
+            shown = frozenset(fingerprint(self, one) for one in self._conditions)
+        return (self.size, self.local_states, self.sums, shown)
+
+    # region Constraints
 
     @property
     def is_uniform(self) -> bool:
         """Whether all sites hold the same values."""
         return len(self.local_states) == 1
 
+    @property
+    def is_constrained(self) -> bool:
+        """Whether some configurations of the local states are left out."""
+        return bool(self.sums or self.predicates)
+
+    @property
+    def unconstrained(self) -> Space:
+        """The space of all configurations of the local states."""
+        if not self.is_constrained:
+            return self
+        return Space(self.size, self.local_states, subsystems=self.subsystems)
+
+    def where_sum(
+        self,
+        total: float,
+        *,
+        sites: Iterable[int] | None = None,
+        weights: Iterable[float] | None = None,
+    ) -> Space:
+        """Return the configurations with sum_k weights[k] * x[sites[k]] == total.
+
+        `sites` are all sites by default, and `weights` are 1. Several sums are AND-ed.
+
+        Raises:
+            DefinitionError: for a site that the lattice does not have (S004), repeated
+                sites, or weights and a total that are not one finite number each
+                (S014); else as `Space`.
+        """
+        chosen = list(range(self.size))
+        if sites is not None:
+            chosen = [self._site(site) for site in _sum_list(sites, "sites")]
+        factors = [1.0] * len(chosen)
+        if weights is not None:
+            items = _sum_list(weights, "weights")
+            factors = [_real(w, "S014", "a weight of a conserved sum") for w in items]
+        of_site = dict(zip(chosen, factors, strict=False))
+        if not len(of_site) == len(chosen) == len(factors):
+            raise DefinitionError(
+                "S014",
+                "a conserved sum has each site once, and one weight for each",
+                expected=f"{len(chosen)} different sites and as many weights",
+                found=f"{len(set(chosen))} different sites, {len(factors)} weights",
+            )
+        every = tuple(of_site.get(site, 0.0) for site in range(self.size))
+        target = _real(total, "S014", "the total of a conserved sum")
+        conserved = SiteSum(every, target)
+        name = f"{self._as_operand()}.where_sum({shown_sum(conserved)})"
+        return replace(self, name=name, sums=(*self.sums, conserved))
+
+    def where(self, predicate: PredicateLike) -> Space:
+        """Return the configurations that satisfy a predicate; several are AND-ed.
+
+        The predicate is of the language, over sites by number and reductions:
+        `sum_(abs_(here.value), over=sites_range(0, 4)) <= 2`. What `where_sum` can say
+        is better said there: that is counted and drawn from without trying.
+
+        Raises:
+            DefinitionError: for what is no predicate (D016), reads what only a term has
+                (D001, D014, D023), has a parameter (S017), or holds for none of at most
+                2**16 configurations (S013).
+        """
+        from symir.predicates import checked_predicate
+
+        checked = checked_predicate(self, predicate)
+        name = f"{self._as_operand()}.where({checked!r})"
+        narrowed = replace(self, name=name, predicates=(*self.predicates, checked))
+        if self._n_with_sums <= MAX_DRAWS and not narrowed.n_states:
+            raise DefinitionError(
+                "S013",
+                "no configuration satisfies the constraints of the space",
+                expected="predicates that hold for some configuration",
+                found=name,
+            )
+        return narrowed
+
+    def __mul__(self, other: object) -> Space:
+        """Return the tensor product: the sites of this space, then those of the other.
+
+        Raises:
+            DefinitionError: where a space has predicates (S018): they speak of sites by
+                number.
+        """
+        if not isinstance(other, Space):
+            return NotImplemented
+        for factor in (self, other):
+            if factor.predicates:
+                raise DefinitionError(
+                    "S018",
+                    "a space with predicates is no factor of a product",
+                    expected="predicates that are stated on the product",
+                    found=factor.name,
+                    hint="(a * b).where(..), with the numbers of its sites",
+                )
+        before, after = (0.0,) * self.size, (0.0,) * other.size
+        return Space(
+            self.size + other.size,
+            (*self._every_site(), *other._every_site()),
+            f"{self.name} * {other.name}",
+            (
+                *self.subsystems,
+                *(replace(s, start=s.start + self.size) for s in other.subsystems),
+            ),
+            (
+                *(SiteSum((*s.weights, *after), s.total) for s in self.sums),
+                *(SiteSum((*before, *s.weights), s.total) for s in other.sums),
+            ),
+        )
+
+    def _every_site(self) -> tuple[tuple[float, ...], ...]:
+        repeats = self.size if self.is_uniform else 1
+        return self.local_states * repeats
+
+    def _site(self, site: object) -> int:
+        number = _integer(site, "the number of a site", at_least=0, code="S004")
+        self.local_states_at(number)
+        return number
+
+    def _as_operand(self) -> str:
+        return f"({self.name})" if " * " in self.name else self.name
+
+    def _default_name(self) -> str:
+        base = _default_name(self.local_states, self.size)
+        sums = "".join(f".where_sum({shown_sum(sum_)})" for sum_ in self.sums)
+        return base + sums + "".join(f".where({p!r})" for p in self.predicates)
+
+    @cached_property
+    def _partial_sums(self) -> PartialSums:
+        return partial_sums(LocalSpace(self.size, self.local_states, self.sums))
+
+    @property
+    def _conditions(self) -> tuple[Predicate, ...]:
+        return cast("tuple[Predicate, ...]", self.predicates)
+
+    @cached_property
+    def _test(self) -> PredicateTest:
+        from symir.predicates import PredicateTest
+
+        return PredicateTest(self, self._conditions)
+
+    # endregion
+
     @cached_property
     def n_states(self) -> int:
-        """The number of configurations, exact however large."""
+        """The number of configurations, exact however large.
+
+        With predicates they are counted one by one.
+
+        Raises:
+            DefinitionError: for predicates, and more than 2**24 configurations before
+                they are tested (S005).
+        """
+        if self.predicates:
+            return sum(len(chunk) for chunk in self._chunks())
+        return self._n_with_sums
+
+    @cached_property
+    def _n_with_sums(self) -> int:
+        """The number of configurations that predicates may leave out some of."""
+        if self.sums:
+            return self._partial_sums.count
         if self.is_uniform:
             return len(self.local_states[0]) ** self.size
         return math.prod(len(values) for values in self.local_states)
@@ -153,18 +379,15 @@ class Space:
         defaults to `default_dtype()`.
 
         Raises:
-            DefinitionError: for more than 2**24 configurations (S005), or a dtype
-                that cannot hold the local states (S006).
+            DefinitionError: for more than 2**24 configurations, before predicates are
+                tested (S005), or a dtype that cannot hold the local states (S006).
         """
-        if self.n_states > MAX_ENUMERATED_STATES:
-            raise DefinitionError(
-                "S005",
-                f"{self} has too many configurations to list",
-                expected=f"at most {MAX_ENUMERATED_STATES} configurations",
-                found=_readable_count(self.n_states),
-                hint="draw some with random_states, or take a smaller lattice",
-            )
-        states = np.empty((self.n_states, self.size), self._state_dtype(dtype))
+        self._check_listable()
+        state_dtype = self._state_dtype(dtype)
+        if self.is_constrained:
+            chunks = [self._values(chunk, state_dtype) for chunk in self._chunks()]
+            return np.concatenate([np.empty((0, self.size), state_dtype), *chunks])
+        states = np.empty((self.n_states, self.size), state_dtype)
         slower, faster = 1, self.n_states
         for site in range(self.size):
             values = self.local_states_at(site)
@@ -173,6 +396,43 @@ class Space:
             block[..., site] = np.array(values)[:, None]
             slower *= len(values)
         return states
+
+    def _check_listable(self) -> None:
+        if self._n_with_sums <= MAX_ENUMERATED_STATES:
+            return
+        untested = " before its predicates are tested" if self.predicates else ""
+        raise DefinitionError(
+            "S005",
+            f"{self} has too many configurations to list{untested}",
+            expected=f"at most {MAX_ENUMERATED_STATES} configurations",
+            found=_readable_count(self._n_with_sums),
+            hint="draw some with random_states, or take a smaller lattice",
+        )
+
+    def _chunks(self) -> Iterator[npt.NDArray[np.int64]]:
+        """Yield the local indices of all configurations of a constrained space."""
+        self._check_listable()
+        for chunk in self._partial_sums.chunks(CHUNK):
+            yield self._tested(chunk)
+
+    def _tested(self, indices: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Return those local indices that satisfy the predicates."""
+        if not self.predicates:
+            return indices
+        return indices[self._test(self._values(indices, np.dtype(np.float64)))]
+
+    def _values(
+        self, indices: npt.NDArray[np.int64], dtype: np.dtype[Any]
+    ) -> npt.NDArray[Any]:
+        """Return the local values of (.., N) local indices."""
+        # The values of all kinds of sites in one table, each kind from its own offset.
+        lengths = self._lengths
+        offsets = np.cumsum(lengths) - lengths
+        return np.concatenate(self.local_states).astype(dtype)[offsets + indices]
+
+    @property
+    def _lengths(self) -> npt.NDArray[np.int64]:
+        return np.array([len(values) for values in self.local_states])
 
     def random_states(
         self,
@@ -186,17 +446,45 @@ class Space:
         entropy. `dtype` defaults to `default_dtype()`.
 
         Raises:
-            DefinitionError: for an `n` that is no integer >= 0 (S001), or a dtype
-                that cannot hold the local states (S006).
+            DefinitionError: for an `n` that is no integer >= 0 (S001), a dtype that
+                cannot hold the local states (S006), or predicates that fewer than one
+                configuration in 4096 satisfies (S019).
         """
         count = _integer(n, "the number of configurations to draw", at_least=0)
         state_dtype = self._state_dtype(dtype)
         rng = np.random.default_rng(seed)
-        # The values of all kinds of sites in one table, each kind from its own offset.
-        lengths = np.array([len(values) for values in self.local_states])
-        offsets = np.cumsum(lengths) - lengths
-        table = np.concatenate(self.local_states).astype(state_dtype)
-        return table[offsets + rng.integers(0, lengths, (count, self.size))]
+        if self.predicates:
+            return self._values(self._draw_until(count, rng), state_dtype)
+        return self._values(self._draw(count, rng), state_dtype)
+
+    def _draw(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Draw local indices, whatever the predicates are."""
+        if not self.sums:
+            return rng.integers(0, self._lengths, (n, self.size))
+        sums = self._partial_sums
+        return sums.local_indices(sums.random_ranks(n, rng))
+
+    def _draw_until(self, n: int, rng: np.random.Generator) -> npt.NDArray[np.int64]:
+        """Draw local indices until `n` satisfy the predicates."""
+        accepted = [np.empty((0, self.size), np.int64)]
+        found = drawn = 0
+        size = min(CHUNK, 4 * n + 64)
+        while found < n:
+            if drawn >= MAX_DRAWS and found * MIN_ACCEPTANCE < drawn:
+                raise self._hopeless(found, drawn)
+            accepted.append(self._tested(self._draw(size, rng)))
+            found, drawn = found + len(accepted[-1]), drawn + size
+            size = CHUNK
+        return np.concatenate(accepted)[:n]
+
+    def _hopeless(self, found: int, drawn: int) -> DefinitionError:
+        return DefinitionError(
+            "S019",
+            "too few configurations satisfy the predicates to draw from them",
+            expected=f"at least one in {MIN_ACCEPTANCE}",
+            found=f"{found} of {drawn} draws from {self}",
+            hint="state what is a sum with where_sum; small spaces list all_states()",
+        )
 
     def contains(self, states: npt.ArrayLike) -> npt.NDArray[np.bool_]:
         """Return which configurations belong to the space.
@@ -207,6 +495,8 @@ class Space:
         Raises:
             InputError: when the last axis is not N (S007) or the dtype is neither
                 integer nor float (S008).
+            DefinitionError: where the space is constrained, and the dtype is one of
+                floats that cannot tell its local states apart (S006).
         """
         array = np.asarray(states)
         if array.ndim == 0 or array.shape[-1] != self.size:
@@ -225,17 +515,39 @@ class Space:
             )
         # Rounding the local states to an integer dtype would change them.
         exact = array if array.dtype.kind == "f" else array.astype(np.float64)
+        inside = self._has_local_states(exact)
+        if self.is_constrained:
+            inside[inside] = self._satisfied(exact[inside])
+        return inside
+
+    def _has_local_states(self, array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         if self.is_uniform:
-            return np.asarray(_is_in(exact, self.local_states[0]).all(axis=-1))
+            return np.asarray(_is_in(array, self.local_states[0]).all(axis=-1))
         inside = np.ones(array.shape[:-1], np.bool_)
         for values, sites in self._sites_by_values.items():
-            inside &= _is_in(exact[..., sites], values).all(axis=-1)
+            inside &= _is_in(array[..., sites], values).all(axis=-1)
+        return inside
+
+    def _satisfied(self, array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Return which of (n, N) floats, all of them local states, are in the space."""
+        self._state_dtype(array.dtype)
+        exact = array.astype(np.float64)
+        for values, sites in self._sites_by_values.items():
+            # From what the dtype rounds a local state to, back to the local state.
+            rounded = np.array(values, array.dtype)
+            place = np.searchsorted(rounded, array[:, sites])
+            exact[:, sites] = np.array(values)[place]
+        inside = np.ones(len(exact), np.bool_)
+        for conserved in self.sums:
+            inside &= exact @ np.array(conserved.weights) == conserved.total
+        if self.predicates:
+            inside[inside] = self._test(exact[inside])
         return inside
 
     @cached_property
     def _sites_by_values(self) -> dict[tuple[float, ...], list[int]]:
         kinds: dict[tuple[float, ...], list[int]] = {}
-        for site, values in enumerate(self.local_states):
+        for site, values in enumerate(self._every_site()):
             kinds.setdefault(values, []).append(site)
         return kinds
 
@@ -257,15 +569,17 @@ class Space:
         )
 
 
-def spin(s: float, n: int) -> Space:
+def spin(s: float, n: int, total_sz: float | None = None) -> Space:
     """Return `n` spins of size `s`, in NetKet's convention.
 
     A site holds twice its magnetic quantum number, -2s, -2s + 2, .., 2s: a spin 1/2 is
-    -1 or +1.
+    -1 or +1. `total_sz` fixes the magnetisation: the sum of the magnetic quantum
+    numbers, half of that of the local values.
 
     Raises:
-        DefinitionError: when `s` is not a positive multiple of one half (S009), or `n`
-            is no positive integer (S001).
+        DefinitionError: when `s` is not a positive multiple of one half (S009), `n` is
+            no positive integer (S001), or the spins cannot have the magnetisation
+            (S013, S014).
     """
     twice = 2 * _real(s, "S009", "the size of a spin")
     if twice < 1 or not twice.is_integer():
@@ -277,24 +591,85 @@ def spin(s: float, n: int) -> Space:
         )
     top = int(twice)
     _check_count(top + 1)
-    size = f"{top}/2" if top % 2 else str(top // 2)
     values = tuple(float(value) for value in range(-top, top + 1, 2))
-    return _of_one_kind("spin", n, values, f"spin({size}, {n})")
+    if total_sz is None:
+        return _of_one_kind("spin", n, values, f"spin({_half(top)}, {n})")
+    magnetisation = _real(total_sz, "S014", "the magnetisation")
+    name = f"spin({_half(top)}, {n}, total_sz={_shown(magnetisation)})"
+    return _of_one_kind("spin", n, values, name, 2 * magnetisation)
 
 
-def fock(n_max: int, n: int) -> Space:
+def fock(n_max: int | None, n: int, n_particles: int | None = None) -> Space:
     """Return `n` bosonic modes of 0, 1, .., n_max particles.
 
+    `n_particles` fixes the number of all particles; `n_max` may be None then.
+
     Raises:
-        DefinitionError: when `n_max` is no integer >= 0 (S010), or `n` no positive
-            integer (S001).
+        DefinitionError: when `n_max` is no integer >= 0 (S010), it is None and
+            `n_particles` is too (S012), `n` is no positive integer (S001), or the modes
+            cannot hold so many particles (S013, S014).
     """
-    if n_max is None:  # pyright: ignore[reportUnnecessaryComparison]
+    total = None if n_particles is None else _particles(n_particles)
+    if n_max is None and total is None:
         raise _unbounded("n_max is None")
-    top = _integer(n_max, "the largest number of particles", at_least=0, code="S010")
+    largest = total if n_max is None else n_max
+    top = _integer(largest, "the largest number of particles", at_least=0, code="S010")
     _check_count(top + 1)
     values = tuple(float(value) for value in range(top + 1))
-    return _of_one_kind("boson", n, values, f"fock({top}, {n})")
+    fixed = "" if total is None else f", n_particles={total}"
+    return _of_one_kind("boson", n, values, f"fock({top}, {n}{fixed})", total)
+
+
+def fermions(
+    n_orbitals: int,
+    n_fermions: int | None = None,
+    *,
+    spin: float | None = None,
+    n_fermions_per_spin: Iterable[int | None] | None = None,
+) -> Space:
+    """Return fermions on `n_orbitals` orbitals, in NetKet's convention.
+
+    A site holds 0 or 1 fermions. With a spin there are n_orbitals * (2 * spin + 1)
+    sites: all orbitals of the lowest spin state (down), then all of the next.
+
+    `n_fermions` fixes the number of all fermions, `n_fermions_per_spin` that of each
+    spin state, from the lowest one on; None leaves one open.
+
+    Raises:
+        DefinitionError: when `n_orbitals` is no positive integer (S001), `spin` no
+            multiple of one half (S009), or there cannot be so many fermions (S013,
+            S014).
+    """
+    orbitals = _number_of_sites(n_orbitals)
+    twice = 0.0 if spin is None else 2 * _real(spin, "S009", "the spin of fermions")
+    if twice < 0 or not twice.is_integer():
+        raise DefinitionError(
+            "S009",
+            "the spin of fermions is a multiple of one half",
+            expected="one of 0, 0.5, 1, 1.5, ..",
+            found=repr(spin),
+        )
+    _check_count(int(twice) + 1)
+    size = orbitals * (int(twice) + 1)
+    shown = [str(orbitals)]
+    sums: list[SiteSum] = []
+    if spin is not None:
+        shown.append(f"spin={_half(int(twice))}")
+    if n_fermions is not None:
+        total = _particles(n_fermions)
+        shown.append(f"n_fermions={total}")
+        sums.append(_block_sum(size, 0, size, total))
+    if n_fermions_per_spin is not None:
+        per_spin = _per_spin(n_fermions_per_spin, int(twice) + 1)
+        shown.append(f"n_fermions_per_spin={per_spin}")
+        sums += [
+            _block_sum(size, state * orbitals, orbitals, total)
+            for state, total in enumerate(per_spin)
+            if total is not None
+        ]
+    part = Subsystem(0, size, "fermion", None if spin is None else twice / 2)
+    name = f"fermions({', '.join(shown)})"
+    return Space(size, ((0.0, 1.0),), name, (part,), tuple(sums))
 
 
 def qubit(n: int) -> Space:
@@ -306,9 +681,58 @@ def qubit(n: int) -> Space:
     return _of_one_kind("qubit", n, (0.0, 1.0), f"qubit({n})")
 
 
-def _of_one_kind(kind: str, n: int, values: tuple[float, ...], name: str) -> Space:
+def _of_one_kind(
+    kind: str,
+    n: int,
+    values: tuple[float, ...],
+    name: str,
+    total: float | None = None,
+) -> Space:
     size = _number_of_sites(n)
-    return Space(size, (values,), name, (Subsystem(0, size, kind),))
+    sums = () if total is None else (_block_sum(size, 0, size, total),)
+    return Space(size, (values,), name, (Subsystem(0, size, kind),), sums)
+
+
+def _block_sum(size: int, start: int, length: int, total: float) -> SiteSum:
+    """Return the sum over successive sites."""
+    weights = [float(start <= site < start + length) for site in range(size)]
+    return SiteSum(tuple(weights), float(total))
+
+
+def _per_spin(numbers: object, states: int) -> tuple[int | None, ...]:
+    items = list(cast("Iterable[object]", numbers)) if _is_list(numbers) else None
+    if items is None or len(items) != states:
+        raise DefinitionError(
+            "S014",
+            "the numbers of fermions are not one for each spin state",
+            expected=f"{states} numbers, or None for each that is not fixed",
+            found=repr(numbers),
+            hint="fermions(.., spin=0.5) have two spin states, the lowest first",
+        )
+    return tuple(None if item is None else _particles(item) for item in items)
+
+
+def _particles(number: object) -> int:
+    return _integer(number, "the number of particles", at_least=0, code="S014")
+
+
+def _half(twice: int) -> str:
+    return f"{twice}/2" if twice % 2 else str(twice // 2)
+
+
+def _shown(value: float) -> str:
+    return repr(value).removesuffix(".0")
+
+
+def _sum_list(values: object, what: str) -> list[object]:
+    if isinstance(values, str | bytes) or not _is_list(values):
+        raise DefinitionError(
+            "S014",
+            f"the {what} of a conserved sum are a list",
+            expected=f"a list of {what}",
+            found=repr(values),
+        )
+    return list(cast("Iterable[object]", values))
 
 
 def space(
@@ -349,29 +773,105 @@ def as_space(hilbert: object) -> Space:
     """Return the space of a discrete Hilbert space of NetKet, or a space as it is.
 
     Anything with the attributes `size` and `local_states`, or `size` and
-    `states_at_index(site)` where sites differ, will do; NetKet is not imported. A
-    constraint (fixed magnetisation or particle number) is not part of a space: what is
-    returned holds all configurations of the local states.
+    `states_at_index(site)` where sites differ, will do; NetKet is not imported.
+    Constraints of NetKet on sums (a fixed magnetisation or number of particles) become
+    conserved sums.
 
     Raises:
-        DefinitionError: when the object is no such thing (S011), or a site of it has
-            no bound on its values (S012).
+        DefinitionError: when the object is no such thing (S011), a site of it has no
+            bound on its values (S012), or it is constrained otherwise (S016).
     """
     if isinstance(hilbert, Space):
         return hilbert
+    factors = _factors(hilbert)
+    if factors:
+        product = functools.reduce(operator.mul, map(as_space, factors))
+        return replace(product, name=repr(hilbert))
     size = getattr(hilbert, "size", None)
     if isinstance(size, bool) or not isinstance(size, SupportsIndex):
         raise _no_hilbert(hilbert)
+    sites = size.__index__()
+    return Space(
+        sites,
+        _foreign_local_states(hilbert, sites),
+        repr(hilbert),
+        (_foreign_subsystem(hilbert, sites),),
+        tuple(_foreign_sums(hilbert, sites)),
+    )
+
+
+def _factors(hilbert: object) -> tuple[object, ...]:
+    """Return the factors of NetKet's TensorHilbert or DoubledHilbert, else nothing."""
+    physical = getattr(hilbert, "physical", None)
+    if physical is not None:
+        return (physical, physical)
+    return tuple(getattr(hilbert, "subspaces", ()))
+
+
+def _foreign_local_states(hilbert: object, sites: int) -> tuple[tuple[float, ...], ...]:
     uniform = getattr(hilbert, "local_states", None)
-    at = getattr(hilbert, "states_at_index", None)
     if uniform is not None:
-        return Space(size.__index__(), (_foreign_values(uniform),), repr(hilbert))
-    if callable(at):
-        sites = range(size.__index__())
-        return Space(
-            len(sites), tuple(_foreign_values(at(i)) for i in sites), repr(hilbert)
-        )
-    raise _no_hilbert(hilbert)
+        return (_foreign_values(uniform),)
+    at = getattr(hilbert, "states_at_index", None)
+    if not callable(at):
+        raise _no_hilbert(hilbert)
+    return tuple(_foreign_values(at(site)) for site in range(sites))
+
+
+_KINDS = {
+    "Spin": "spin",
+    "Fock": "boson",
+    "Qubit": "qubit",
+    "SpinOrbitalFermions": "fermion",
+}
+"""What the sites of NetKet's Hilbert spaces are."""
+
+
+def _foreign_subsystem(hilbert: object, sites: int) -> Subsystem:
+    names = (base.__name__ for base in type(hilbert).__mro__)
+    kind = next((_KINDS[name] for name in names if name in _KINDS), "other")
+    s = getattr(hilbert, "spin", None) if kind == "fermion" else None
+    return Subsystem(0, sites, kind, None if s is None else float(s))
+
+
+def _foreign_sums(hilbert: object, sites: int) -> list[SiteSum]:
+    constraint = getattr(hilbert, "constraint", None)
+    if constraint is not None:
+        return _sums_of(constraint, hilbert, sites)
+    if getattr(hilbert, "constrained", False):
+        raise _no_sum(hilbert, "a constraint that it does not show")
+    return []
+
+
+def _sums_of(constraint: Any, hilbert: object, sites: int) -> list[SiteSum]:
+    # By name: another class may give attributes of these names another meaning.
+    match type(constraint).__name__.partition("[")[0]:
+        case "SumConstraint" if hasattr(constraint, "sum_value"):
+            return [_block_sum(sites, 0, sites, constraint.sum_value)]
+        case "SumOnPartitionConstraint" if hasattr(constraint, "sum_values"):
+            ends = itertools.accumulate(constraint.sizes)
+            parts = zip(ends, constraint.sizes, constraint.sum_values, strict=True)
+            return [
+                _block_sum(sites, end - length, length, total)
+                for end, length, total in parts
+            ]
+        case "ExtraConstraint" if hasattr(constraint, "base_constraint"):
+            return [
+                *_sums_of(constraint.base_constraint, hilbert, sites),
+                *_sums_of(constraint.extra_constraint, hilbert, sites),
+            ]
+        case _:
+            raise _no_sum(hilbert, repr(constraint))
+
+
+def _no_sum(hilbert: object, constraint: str) -> DefinitionError:
+    return DefinitionError(
+        "S016",
+        "a constraint of the Hilbert space is no sum of local values",
+        expected="SumConstraint or SumOnPartitionConstraint",
+        found=f"{constraint} of {hilbert!r}",
+        hint="leave it out, and state it as a predicate: as_space(..).where(..)",
+    )
 
 
 def _uniform_space(values: Sequence[object], n: int | None) -> Space:

@@ -13,6 +13,7 @@ import itertools
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -35,7 +36,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import sym
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.stablehlo import dtype_of, to_numpy
-from dialects.tables import NO_SITE, LocalSpace
+from dialects.tables import NO_SITE, LocalSpace, SiteSum, largest_place
 
 __all__ = [
     "Branch",
@@ -62,8 +63,9 @@ class Branch(NamedTuple):
         amplitude: the matrix element <x|O|x'>, a 0-d array of the operator's dtype; 0
             where the branch is invalid.
         term: the name of the term.
-        row: the number of the row in the term's table.
-        emission: the number of the emission in the term.
+        row: the number of the row in the term's table; -1 for a lane that pads the
+            valid branches of a term up to its fanout.
+        emission: the number of the emission in the term; -1 where the row is.
         valid: whether the predicate holds and x' stays in the space.
     """
 
@@ -83,6 +85,7 @@ class _Run:
     """One evaluation of an operator at one sample: what goes in and what comes out."""
 
     space: LocalSpace
+    is_projected: bool
     source: Array
     parameters: tuple[Array, ...]
     branches: list[Branch] = field(default_factory=list[Branch])
@@ -92,6 +95,10 @@ class _Run:
 
     def emit(self, config: Array, amplitude: Array, predicate: bool) -> None:
         valid = predicate and self._stays_in_space(config)
+        if valid and not self._conserves(config):
+            # A mistake in the operator, unless it is to be projected.
+            valid = not self.is_projected and amplitude != 0
+            amplitude = np.full_like(amplitude, np.nan)
         if not valid:
             config, amplitude = self.source, np.zeros_like(amplitude)
         branch = Branch(
@@ -100,10 +107,41 @@ class _Run:
         self.branches.append(branch)
         self.emission += 1
 
+    def compact(self, term: sym.TermOp, first: int) -> None:
+        """Keep the valid branches of a term, in as many lanes as it promises.
+
+        `first` is the number of its first branch. Where there are more valid ones the
+        matrix elements of the term are NaN.
+        """
+        if term.lanes == term.branches:
+            return
+        found = [branch for branch in self.branches[first:] if branch.valid]
+        kept = found[: term.lanes]
+        zero = np.zeros((), dtype_of(_element(term)))
+        if len(found) > term.lanes:
+            broken = np.full_like(zero, np.nan)
+            kept = [branch._replace(amplitude=broken) for branch in kept]
+        padding = Branch(self.source, zero, self.term, -1, -1, False)
+        missing = term.lanes - len(kept)
+        self.branches[first:] = [*kept, *[padding] * missing]
+
     def _stays_in_space(self, config: Array) -> bool:
         # A site as it was is not this operator's doing, whatever its value.
         changed = np.flatnonzero(config != self.source)
         return all(config[site] in self.space.at(site) for site in changed.tolist())
+
+    def _conserves(self, config: Array) -> bool:
+        """Whether every conserved sum is that of x, without rounding."""
+        changed = np.flatnonzero(config != self.source).tolist()
+        return all(
+            0
+            == sum(
+                Fraction(conserved.weights[site])
+                * (Fraction(float(config[site])) - Fraction(float(self.source[site])))
+                for site in changed
+            )
+            for conserved in self.space.sums
+        )
 
 
 @register_impls
@@ -132,7 +170,7 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.TermOp, args: PythonValues
     ) -> PythonValues:
         run = _run_of(interpreter)
-        run.term = op.sym_name.data
+        run.term, first = op.sym_name.data, len(run.branches)
         columns = [to_numpy(column.values) for column in op.data_columns]
         for row, sites in enumerate(op.rows.data):
             run.row, run.emission = row, 0
@@ -140,6 +178,7 @@ class SymFunctions(InterpreterFunctions):
             sets = [tuple(table.data.row(row)) for table in op.site_sets]
             arguments = (run.source, *sites, *data, *sets)
             interpreter.run_ssacfg_region(op.body, arguments, run.term)
+        run.compact(op, first)
         return ()
 
     @impl(sym.EmitOp)
@@ -251,6 +290,8 @@ class SymFunctions(InterpreterFunctions):
         place, site = args
         if site == NO_SITE:
             return (np.zeros_like(place),)
+        if not _is_countable(place):
+            return (UNDEFINED,)
         return (_value_at(op, place, site),)
 
     @impl(sym.LookupOp)
@@ -271,7 +312,7 @@ class SymFunctions(InterpreterFunctions):
         if site == NO_SITE:
             return (config,)
         place = _place(op, config[site], site)
-        if place is None:
+        if place is None or not _is_countable(amount) or amount != np.floor(amount):
             return (UNDEFINED,)
         return (_with_values(config, {site: _value_at(op, place + amount, site)}),)
 
@@ -306,8 +347,6 @@ class SymFunctions(InterpreterFunctions):
             interpreter.run_ssacfg_region(op.body, (site,), "reduce")[0]
             for site in _sites_of(op, args)
         ]
-        if any(value is UNDEFINED for value in values):
-            return (UNDEFINED,)
         if any(value is UNDEFINED for value in values):
             return (UNDEFINED,)
         kind = dtype_of(op.result.type.element_type)
@@ -363,6 +402,10 @@ def _place(op: Operation, value: Array, site: int) -> int | None:
     """Return the place of a value among the allowed ones of a site, or None."""
     allowed = sym.operator_of(op).space.data.at(site)
     return allowed.index(value) if value in allowed else None
+
+
+def _is_countable(place: Array) -> bool:
+    return bool(abs(place) <= largest_place(place.dtype))
 
 
 def _value_at(op: Operation, place: Array, site: int) -> Array:
@@ -463,7 +506,8 @@ def branches(
 ) -> list[Branch]:
     """Return every lane of an operator at one sample, the invalid ones too.
 
-    Lanes are in order: terms as in the IR, rows major, emissions minor. `x` has shape
+    Lanes are in order: terms as in the IR, rows major, emissions minor. A term with a
+    fanout yields its valid branches in this order, and then invalid ones. `x` has shape
     (N,) and any integer, boolean or floating dtype; parameters without a value take
     their default. A module must hold one operator.
 
@@ -501,7 +545,7 @@ def connections(
     batch = _as_configurations(operator, given)
     bound = _bind_parameters(operator, parameters or {})
     chosen = interpreter or interpreter_of(operator)
-    lanes = sum(term.rows.data.rows * len(term.emissions) for term in operator.terms)
+    lanes = sum(term.lanes for term in operator.terms)
     xp = np.repeat(given[..., None, :], lanes, axis=-2)
     mels = np.zeros((*given.shape[:-1], lanes), dtype_of(operator.element))
     for index in np.ndindex(given.shape[:-1]):
@@ -524,8 +568,11 @@ def dense_matrix(
 
     They are in lexicographic order: local values ascend, the last site is the fastest.
 
+    Those whose conserved sums are others are left out.
+
     Raises:
-        ValueError: as `branches` does, and for a space that is too large.
+        ValueError: as `branches` does, for a space that is too large, and where a
+            branch leaves it.
     """
     operator = _the_operator(operator)
     space = operator.space.data
@@ -538,13 +585,29 @@ def dense_matrix(
     bound = _bind_parameters(operator, parameters or {})
     chosen = interpreter or interpreter_of(operator)
     local_values = [space.at(site) for site in range(space.sites)]
-    states = _as_configurations(operator, list(itertools.product(*local_values)))
+    listed = [
+        state
+        for state in itertools.product(*local_values)
+        if all(_sum_of(conserved, state) == conserved.total for conserved in space.sums)
+    ]
+    states = _as_configurations(operator, np.array(listed).reshape(-1, space.sites))
     number = {tuple(state): n for n, state in enumerate(states.tolist())}
-    matrix = np.zeros((size, size), dtype_of(operator.element))
+    matrix = np.zeros((len(states), len(states)), dtype_of(operator.element))
     for row, state in enumerate(states):
         for branch in _branches(operator, state, bound, chosen):
-            matrix[row, number[tuple(branch.config.tolist())]] += branch.amplitude
+            connected = tuple(branch.config.tolist())
+            if connected not in number:
+                raise ValueError(
+                    f"term @{branch.term} of operator @{operator.sym_name.data} "
+                    f"leaves the space: from {state.tolist()} to {list(connected)}"
+                )
+            matrix[row, number[connected]] += branch.amplitude
     return matrix
+
+
+def _sum_of(conserved: SiteSum, state: Sequence[float]) -> Fraction:
+    terms = zip(conserved.weights, state, strict=True)
+    return sum((Fraction(w) * Fraction(value) for w, value in terms), Fraction(0))
 
 
 def _branches(
@@ -553,7 +616,8 @@ def _branches(
     parameters: tuple[Array, ...],
     interpreter: Interpreter,
 ) -> list[Branch]:
-    run = _Run(operator.space.data, source, parameters)
+    is_projected = operator.projected is not None
+    run = _Run(operator.space.data, is_projected, source, parameters)
     interpreter.set_data(SymFunctions, "run", run)
     interpreter.run_op(operator)
     return run.branches

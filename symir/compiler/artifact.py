@@ -19,11 +19,15 @@ if TYPE_CHECKING:
 
 
 class BranchOrigin(NamedTuple):
-    """Where a branch lane comes from."""
+    """Where a branch lane comes from.
+
+    `row` and `emission` are None for a term with a fanout: which of its branches a lane
+    holds differs from x to x.
+    """
 
     term: str
-    row: int
-    emission: int
+    row: int | None
+    emission: int | None
     tag: str | None
 
 
@@ -67,6 +71,10 @@ class SymbolicCompiledArtifact:
 def _lanes(module: ModuleOp) -> Iterator[BranchOrigin]:
     operator = cast(sym.OperatorOp, module.body.block.first_op)
     for term in operator.terms:
+        if term.lanes < term.branches:
+            name = term.sym_name.data
+            yield from [BranchOrigin(name, None, None, None)] * term.lanes
+            continue
         tags = [e.tag.data if e.tag is not None else None for e in term.emissions]
         for row in range(term.rows.data.rows):
             for k, tag in enumerate(tags):

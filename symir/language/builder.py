@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialects.tables import RowTable, SiteSets
-from symir.errors import user_location
+from symir.errors import DefinitionError, user_location
 from symir.language import clauses, rows
 from symir.language.codes import Mistake
 from symir.language.definitions import (
@@ -32,6 +32,7 @@ from symir.language.definitions import (
     TermDefinition,
 )
 from symir.language.expressions import (
+    Constant,
     ExprLike,
     Predicate,
     PredicateLike,
@@ -39,7 +40,18 @@ from symir.language.expressions import (
     as_expr,
     as_predicate,
 )
-from symir.language.scalars import as_dtype, as_name, is_bool, items_of, shortened
+from symir.language.leaving import check_stays_inside
+from symir.language.local_operators import times
+from symir.language.matrix_elements import Branch, Expansion, cases_of, expand
+from symir.language.operators import LatticeSum, OperatorExpr, Part, as_lattice_sum
+from symir.language.scalars import (
+    as_dtype,
+    as_name,
+    as_number,
+    is_bool,
+    items_of,
+    shortened,
+)
 from symir.language.scope import Scope, blamed_on, emission_label
 from symir.language.updates import Update, as_update
 from symir.spaces import as_space
@@ -68,6 +80,9 @@ class DOperator:
             By default float64.
         hermitian: whether the operator equals its conjugate transpose. It is the
             author's claim.
+        projected: whether branches that leave the constraints of the space, such as a
+            fixed number of particles, are dropped: the operator is P O P then. By
+            default such a branch is a mistake, found by `build` or marked by a NaN.
 
     Raises:
         DefinitionError: for a bad name (D019), dtype (D025), flag (D027), or space
@@ -81,6 +96,7 @@ class DOperator:
         *,
         dtype: npt.DTypeLike | None = None,
         hermitian: bool = False,
+        projected: bool = False,
     ):
         self._location = user_location()
         self._name = as_name(name, "the name of an operator")
@@ -90,6 +106,7 @@ class DOperator:
             self._dtype_is_default = dtype is None
             self._dtype = as_dtype("float64" if dtype is None else dtype)
             self._is_hermitian = _as_flag(hermitian, "hermitian")
+            self._is_projected = _as_flag(projected, "projected")
         self._terms: list[TermDefinition] = []
         self._named_by_user = set[int]()
         self._symbols: dict[str, Symbol] = {}
@@ -138,6 +155,8 @@ class DOperator:
         *,
         distinct: bool = True,
         ordered: bool = False,
+        data: Mapping[str, object] | None = None,
+        sets: Mapping[str, object] | None = None,
     ) -> DOperator:
         """Open a term over the tuples of as many sites as there are labels.
 
@@ -148,9 +167,10 @@ class DOperator:
             labels: k labels.
             distinct: whether the sites of a row differ.
             ordered: whether every order of the same sites is a row of its own.
+            data: as in `for_each`, and so are `sets`; in the order of the rows.
 
         Raises:
-            DefinitionError: for bad labels (D002, D019) or flags (D027).
+            DefinitionError: for flags that are none (D027); else as `for_each`.
         """
 
         def make_rows(bound: tuple[str, ...]) -> RowTable:
@@ -161,7 +181,7 @@ class DOperator:
                 ordered=_as_flag(ordered, "ordered"),
             )
 
-        return self._open("for_each_ktuple", labels, make_rows)
+        return self._open("for_each_ktuple", labels, make_rows, data, sets)
 
     def for_each_triplet(
         self,
@@ -354,7 +374,7 @@ class DOperator:
 
     def emit(
         self,
-        update: Update | None = None,
+        update: Update | OperatorExpr | None = None,
         *,
         amplitude: ExprLike = 1.0,
         tag: str | None = None,
@@ -362,8 +382,11 @@ class DOperator:
         """Let each row of the open term contribute a branch.
 
         Args:
-            update: how x' arises from x; the identity by default.
-            amplitude: the matrix element <x|O|x'>, a number or an expression.
+            update: how x' arises from x, the identity by default; or an operator such
+                as `cdag("i") * c("j")`, which contributes a branch for each product
+                that is left after simplification.
+            amplitude: the matrix element <x|O|x'>, a number or an expression; of an
+                operator, what its matrix elements are multiplied by.
             tag: a name for the branch in messages, reports and the IR.
 
         Raises:
@@ -376,7 +399,7 @@ class DOperator:
     def emit_if(
         self,
         predicate: PredicateLike,
-        update: Update | None = None,
+        update: Update | OperatorExpr | None = None,
         *,
         amplitude: ExprLike = 1.0,
         tag: str | None = None,
@@ -394,7 +417,7 @@ class DOperator:
     def emit_elseif(
         self,
         predicate: PredicateLike,
-        update: Update | None = None,
+        update: Update | OperatorExpr | None = None,
         *,
         amplitude: ExprLike = 1.0,
         tag: str | None = None,
@@ -408,7 +431,7 @@ class DOperator:
 
     def emit_else(
         self,
-        update: Update | None = None,
+        update: Update | OperatorExpr | None = None,
         *,
         amplitude: ExprLike = 1.0,
         tag: str | None = None,
@@ -441,6 +464,69 @@ class DOperator:
         )
         return self
 
+    def fanout(self, branches: int) -> DOperator:
+        """Promise that no x has more than so many valid branches of the open term.
+
+        The valid ones are then compacted into that many lanes. Where the promise is
+        broken nothing is lost silently: the matrix elements of the term are NaN for
+        that x, and `get_conn_padded(x, checked=True)` raises.
+
+        Raises:
+            DefinitionError: for anything but a positive integer (D049), or without a
+                term (D007).
+        """
+        location = user_location()
+        term = self._open_term("fanout")
+        with blamed_on(self._name, term.name, location=location):
+            count = _as_fanout(branches)
+        self._terms[-1] = replace(term, fanout=count)
+        return self
+
+    def add(self, operator: object, *, tag: str | None = None) -> DOperator:
+        """Add a sum over the lattice, an operator at given sites, or a number.
+
+            .add(-t * sum_over(edges, lambda i, j: cdag(i) * c(j) + cdag(j) * c(i)))
+
+        Each part of the sum is a term of its own; several, where sites coincide in some
+        of its rows and not in others. Parts that are zero are left out.
+
+        Args:
+            operator: what `sum_over` returns, an operator expression, or a scalar,
+                which is so many times the identity.
+            tag: a name for the branches.
+
+        Raises:
+            DefinitionError: for anything else (D058), and as `for_each` and `emit` do.
+        """
+        location = user_location()
+        self._check_sealed()
+        before = list(self._terms), self._symbols, self._chain
+        try:
+            with blamed_on(self._name, self._default_name(), location=location):
+                parts = as_lattice_sum(operator).parts
+            for part in parts:
+                self._add(part, tag)
+            if len(self._terms) == len(before[0]):
+                self.globally()._emit("add", (), OperatorExpr(), 1, tag)
+        except DefinitionError:
+            self._terms, self._symbols, self._chain = before
+            raise
+        return self
+
+    def _add(self, part: Part, tag: str | None) -> None:
+        if part.labels:
+            over = self._rows_of(part.rows)
+            self._open("sum_over", part.labels, over, part.data, part.sets)
+        else:
+            self.globally()
+        term = self._terms.pop()
+        with blamed_on(self._name, term.name, location=term.location):
+            cases = cases_of(part.operator, self._scope(term))
+        for kept in cases:
+            name = self._default_name()
+            self._terms.append(replace(term.of_rows(kept), name=name))
+            self._emit("add", (), part.operator, 1, tag)
+
     def _emit(
         self,
         method: str,
@@ -459,18 +545,23 @@ class DOperator:
             for predicate in predicates:
                 scope.check_guard(predicate)
             checked_tag = None if tag is None else as_name(tag, "a tag")
-            checked_update = as_update(update)
-            checked_amplitude = as_expr(amplitude)
-            scope.check_update(checked_update)
-            scope.check_amplitude(checked_amplitude)
-        emission = EmissionDefinition(
-            checked_update,
-            checked_amplitude,
-            checked_tag,
-            location,
-            _none_but(before, predicates),
-        )
-        self._replace_term(replace(term, emissions=(*term.emissions, emission)), scope)
+            factor = as_expr(amplitude)
+            expansion = _expansion(update, scope)
+            term = _extended(term, expansion)
+            scope = Scope.of(term, self._space, self._dtype, scope.symbols)
+            emissions = list(term.emissions)
+            for branch in expansion.branches:
+                weight = times(factor, branch.amplitude)
+                scope.check_update(branch.update)
+                scope.check_amplitude(weight)
+                asked_too = () if branch.condition is None else (branch.condition,)
+                condition = _none_but(before, (*predicates, *asked_too))
+                emissions.append(
+                    EmissionDefinition(
+                        branch.update, weight, checked_tag, location, condition
+                    )
+                )
+        self._replace_term(replace(term, emissions=tuple(emissions)), scope)
         self._chain = (*before, *predicates) if predicates else None
         return self
 
@@ -551,8 +642,8 @@ class DOperator:
             case clauses.AbstractIteratorClause():
                 with blamed_on(self._name, self._default_name(), location=location):
                     built = clause.build_iterator(self._hilbert, *args, **kwargs)
-                    labels, over = clauses.as_iterator(name, built)
-                return self._open(name, labels, self._rows_of(over))
+                    labels, over, others = clauses.as_iterator(name, built)
+                return self._open(name, labels, self._rows_of(over), **others)
             case clauses.AbstractPredicateClause():
                 term = self._open_term(name)
                 with blamed_on(self._name, term.name, location=location):
@@ -572,8 +663,9 @@ class DOperator:
         """Return the operator; the builder can be used further.
 
         Raises:
-            DefinitionError: when there is no term (D010), or the last one emits nothing
-                (D009).
+            DefinitionError: when there is no term (D010), the last one emits nothing
+                (D009), or a branch is seen to leave the constraints of the space
+                (D048).
         """
         from symir.operator import SymbolicOperator
 
@@ -593,7 +685,9 @@ class DOperator:
             tuple(self._terms),
             tuple(self._symbols.values()),
             self._location,
+            self._is_projected,
         )
+        check_stays_inside(definition)
         return SymbolicOperator.from_definition(
             definition, self._hilbert, dtype_is_default=self._dtype_is_default
         )
@@ -629,6 +723,34 @@ def _no_method(name: str) -> str:
     )
 
 
+def _expansion(update: object, scope: Scope) -> Expansion:
+    """Return what is emitted: an update, or what an operator expression stands for."""
+    if isinstance(update, LatticeSum):
+        raise Mistake.NOT_AN_OPERATOR.error(
+            "a term has its own rows, so it emits no sum over the lattice",
+            expected="an update, or an operator such as n('i')",
+            found=shortened(update),
+            hint="DOperator(..).add(sum_over(..)) opens terms for it",
+        )
+    if not isinstance(update, OperatorExpr):
+        return Expansion((Branch(as_update(update), Constant(1)),), {}, {})
+    expansion = expand(update, scope)
+    # The zero operator is emitted too: a term without emissions is a mistake.
+    zero = Branch(Update(), Constant(0))
+    return replace(expansion, branches=expansion.branches or (zero,))
+
+
+def _extended(term: TermDefinition, expansion: Expansion) -> TermDefinition:
+    """Return a term with the row data and the labels that an expansion asks for."""
+    sites = np.column_stack([term.rows.array, *expansion.labels.values()])
+    return replace(
+        term,
+        labels=(*term.labels, *expansion.labels),
+        rows=RowTable.from_rows(sites) if expansion.labels else term.rows,
+        columns={**term.columns, **expansion.columns},
+    )
+
+
 def _none_but(before: _Chain, asked: _Chain) -> Predicate | None:
     """Return that none of the predicates before holds, and those asked for do."""
     predicates = [*(~predicate for predicate in before), *asked]
@@ -642,6 +764,17 @@ def _as_flag(value: object, name: str) -> bool:
         f"{name} is so or not",
         expected="True or False",
         found=shortened(value),
+    )
+
+
+def _as_fanout(branches: object) -> int:
+    number = None if is_bool(branches) else as_number(branches)
+    if isinstance(number, int) and number >= 1:
+        return number
+    raise Mistake.BAD_FANOUT.error(
+        "fanout promises how many branches of a term are valid at most",
+        expected="an integer >= 1",
+        found=shortened(branches),
     )
 
 

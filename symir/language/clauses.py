@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import keyword
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any, ClassVar, TypeAlias, TypeVar, cast, overload
@@ -58,11 +58,13 @@ class AbstractIteratorClause(ABC):
     @abstractmethod
     def build_iterator(
         self, hilbert: Any, /, *args: Any, **kwargs: Any
-    ) -> tuple[Any, Any]:
-        """Return labels and rows, as `for_each` takes them.
+    ) -> tuple[Any, Any] | tuple[Any, Any, Mapping[str, Any]]:
+        """Return labels and rows, as `for_each` takes them, and what goes with them.
 
-        `hilbert` is the space that the builder was given; the arguments are those of
-        the call.
+        The third part, if there is one, is a dictionary of the other arguments of
+        `for_each`: `{"data": {name: numbers}, "sets": {name: lists of sites}}`, either
+        of them or both. `hilbert` is the space that the builder was given; the
+        arguments are those of the call.
         """
 
 
@@ -231,15 +233,26 @@ def _names(kind: type) -> list[str]:
 # region What clauses return
 
 
-def as_iterator(name: str, built: object) -> tuple[Any, Any]:
-    """Return labels and rows.
+_ROW_ARGUMENTS = {"data", "sets"}
+
+
+def as_iterator(name: str, built: object) -> tuple[Any, Any, dict[str, Any]]:
+    """Return labels, rows, and the data and sets of the rows, if any.
 
     Raises:
-        DefinitionError: for anything but a pair (D040).
+        DefinitionError: for anything but a pair, or a triple that ends in a dictionary
+            of data and sets (D040).
     """
     if _is_tuple_of(2, built):
-        return cast(tuple[Any, Any], built)
-    raise _bad_return(name, "build_iterator", "(labels, rows)", built)
+        return (*cast(tuple[Any, Any], built), {})
+    if _is_tuple_of(3, built):
+        labels, over, others = cast(tuple[Any, Any, object], built)
+        if isinstance(others, Mapping):
+            named = dict(cast(Mapping[Any, Any], others))
+            if _ROW_ARGUMENTS.issuperset(named):
+                return labels, over, named
+    expected = "(labels, rows), or (labels, rows, {'data': {..}, 'sets': {..}})"
+    raise _bad_return(name, "build_iterator", expected, built)
 
 
 def as_emission(name: str, built: object) -> tuple[Any, Any, Any]:

@@ -63,6 +63,18 @@ class Mistake(Enum):
     NOT_WRAPPABLE = ("D045", "wrap_mod meets local values that are not equally spaced")
     BAD_REGION = ("D046", "a reduction is over something that is no set of sites")
     REAL_ONLY = ("D047", "a complex number is where only a real one makes sense")
+    LEAVES_SPACE = ("D048", "a branch leaves the constraints of the space")
+    BAD_FANOUT = ("D049", "a fanout is no positive number of branches")
+    NOT_A_FACTOR = ("D050", "an operator is scaled or shifted by what is no scalar")
+    DIVIDED_BY_ZERO = ("D051", "an operator is divided by zero")
+    PROJECTED_IN_PART = ("D052", "only one operand of a sum is projected")
+    WRONG_KIND = ("D055", "an operator acts on a site of a kind that it is not for")
+    BAD_SPIN = ("D056", "a fermion is given a spin that its sites do not have")
+    LOCAL_COEFFICIENT = ("D057", "a coefficient of an operator reads local values")
+    NOT_AN_OPERATOR = ("D058", "something is no operator, or is no power or sum of one")
+    BAD_PLACE = ("D059", "an operator acts on a site that no row can name")
+    BAD_SUMMAND = ("D060", "sum_over is given something that is no function of sites")
+    BAD_PLACES = ("D066", "shift_mod is given places that are no whole number")
 
     @property
     def code(self) -> str:

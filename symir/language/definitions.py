@@ -6,7 +6,7 @@ Every part remembers where the user wrote it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -54,7 +54,8 @@ class TermDefinition:
     """A term: an iterator, the guards that all of its emissions share, the emissions.
 
     `columns` are the row data, float64 or complex128 arrays of shape (rows,); `sets`
-    the site sets. `projections` are predicates that may read x'.
+    the site sets. `projections` are predicates that may read x'. `fanout` is how many
+    branches are valid at most, as far as the user promises it.
     """
 
     name: str
@@ -67,11 +68,27 @@ class TermDefinition:
     emissions: tuple[EmissionDefinition, ...] = ()
     sets: Mapping[str, SiteSets] = field(default_factory=dict[str, SiteSets])
     projections: tuple[GuardDefinition, ...] = ()
+    fanout: int | None = None
+
+    def of_rows(self, kept: npt.NDArray[np.int64]) -> TermDefinition:
+        """Return the term over some of its rows, given by their numbers."""
+        if len(kept) == self.rows.rows:
+            return self
+        return replace(
+            self,
+            rows=RowTable.from_rows(self.rows.array[kept], labels=self.rows.labels),
+            columns={name: data[kept] for name, data in self.columns.items()},
+            sets={name: table.of_rows(kept) for name, table in self.sets.items()},
+        )
 
 
 @dataclass(frozen=True, eq=False)
 class OperatorDefinition:
-    """An operator: its terms in order, and the symbols in the order of first use."""
+    """An operator: its terms in order, and the symbols in the order of first use.
+
+    `is_projected` says that branches which leave the constraints of the space are
+    dropped, on purpose.
+    """
 
     name: str
     space: Space
@@ -80,3 +97,4 @@ class OperatorDefinition:
     terms: tuple[TermDefinition, ...]
     symbols: tuple[Symbol, ...]
     location: SourceLocation | None
+    is_projected: bool = False

@@ -49,6 +49,7 @@ __all__ = [
     "as_expr",
     "as_predicate",
     "as_site_number",
+    "check_site_number",
     "emitted",
     "false",
     "here",
@@ -121,19 +122,19 @@ class Expr(Node):
     __hash__ = object.__hash__
 
     def __add__(self, other: ExprLike) -> Expr:
-        return apply("add", self, other)
+        return _infix("add", self, other)
 
     def __radd__(self, other: ExprLike) -> Expr:
         return apply("add", other, self)
 
     def __sub__(self, other: ExprLike) -> Expr:
-        return apply("sub", self, other)
+        return _infix("sub", self, other)
 
     def __rsub__(self, other: ExprLike) -> Expr:
         return apply("sub", other, self)
 
     def __mul__(self, other: ExprLike) -> Expr:
-        return apply("mul", self, other)
+        return _infix("mul", self, other)
 
     def __rmul__(self, other: ExprLike) -> Expr:
         return apply("mul", other, self)
@@ -192,6 +193,8 @@ class Expr(Node):
     def __bool__(self) -> NoReturn:
         raise Mistake.TRUTH_VALUE.error(
             f"the value of {self!r} is not known while the operator is written down",
+            expected="a number or a truth value that is known now",
+            found=repr(self),
             hint="compare it, as in site('i') != 0, and pass the predicate to where",
         )
 
@@ -230,6 +233,8 @@ class Predicate(Node):
     def __bool__(self) -> NoReturn:
         raise Mistake.TRUTH_VALUE.error(
             f"whether {self!r} holds is not known while the operator is written down",
+            expected="a truth value that is known now",
+            found=repr(self),
             hint=(
                 "use & | ~ instead of and, or, not; write (1 < x) & (x < 3) instead "
                 "of 1 < x < 3; pass predicates to where instead of if"
@@ -425,7 +430,8 @@ def site(place: str | ExprLike) -> Site:
 def emitted(place: str | ExprLike) -> Site:
     """Return a site like `site`, read from the connected configuration x'.
 
-    Only amplitudes may read it: predicates and updates come before x'.
+    Only amplitudes and `project` may read it: other predicates and updates come before
+    x'.
     """
     return _site(place, is_emitted=True)
 
@@ -443,19 +449,12 @@ def as_site_number(value: object) -> Expr:
     """Return an expression for the number of a site; constants are whole.
 
     Raises:
-        DefinitionError: for a site, whose value or number may be meant (D036), and for
-            what is no whole number (D015, D036).
+        DefinitionError: for a site and what is computed from one, whose value or number
+            may be meant (D036), and for what is no whole number (D015, D036).
     """
-    if isinstance(value, Site):
-        raise Mistake.BAD_SITE.error(
-            f"{value!r} is a site, and not the number of one",
-            expected="a whole number",
-            found=repr(value),
-            hint=f"{value!r}.index is its number, {value!r}.value the local value",
-        )
     number = as_expr(value)
     if not isinstance(number, Constant):
-        return number
+        return check_site_number(number)
     constant = whole(number.value)
     if constant is not None:
         return Constant(constant)
@@ -464,6 +463,32 @@ def as_site_number(value: object) -> Expr:
         expected="a whole number",
         found=repr(number.value),
     )
+
+
+def check_site_number(number: Expr) -> Expr:
+    """Return an expression for the number of a site, if it says what it reads.
+
+    A site in arithmetic is its local value; here that is more often a slip for its
+    number, so that one of the two is asked for. Conditions may compare sites.
+
+    Raises:
+        DefinitionError: where a site is computed with (D036).
+    """
+    parts: list[Node] = [number]
+    seen = set[int]()
+    while parts:
+        part = parts.pop()
+        if isinstance(part, Site):
+            raise Mistake.BAD_SITE.error(
+                f"{part!r} is a site, and not the number of one",
+                expected="a whole number",
+                found=repr(number),
+                hint=f"{part!r}.index is its number, {part!r}.value the local value",
+            )
+        if id(part) not in seen:
+            seen.add(id(part))
+            parts += [child for child in part.children if isinstance(child, Expr)]
+    return number
 
 
 def whole(number: Number) -> int | None:
@@ -481,7 +506,7 @@ def source_index(site_number: ExprLike) -> LocalValue:
 def target_index(site_number: ExprLike) -> LocalValue:
     """Return the local value of the connected x' at the site of a number.
 
-    Only amplitudes may read it.
+    Only amplitudes and `project` may read it.
     """
     return emitted(site_number).value
 
@@ -600,6 +625,8 @@ def _a_kind(value: object) -> str:
 
 
 def _expression_hint(value: object) -> str | None:
+    if _is_algebraic(value):
+        return "operators come first, and scalars multiply them: emit(2 * n('i'))"
     if isinstance(value, str):
         return f"site({value!r}), symbol({value!r}) or row({value!r})?"
     if is_bool(value) or isinstance(value, Predicate):
@@ -615,6 +642,20 @@ def _expression_hint(value: object) -> str | None:
 
 def apply(function: str, *arguments: object) -> Expr:
     return Apply(function, tuple(as_expr(argument) for argument in arguments))
+
+
+def _infix(function: str, lhs: Expr, rhs: object) -> Expr:
+    """Return a function of two, unless the right one is more than a number.
+
+    Operators are: like NumPy's scalars, expressions leave sums and products to them.
+    """
+    return NotImplemented if _is_algebraic(rhs) else apply(function, lhs, rhs)
+
+
+def _is_algebraic(value: object) -> bool:
+    """Whether a value is an operator, or part of one."""
+    leaves_none_to_numpy = getattr(value, "__array_ufunc__", ...) is None
+    return leaves_none_to_numpy and not isinstance(value, Node)
 
 
 def _compare(direction: str, lhs: object, rhs: object) -> Predicate:

@@ -11,7 +11,7 @@ from typing import Any, SupportsIndex, cast
 import numpy as np
 import numpy.typing as npt
 
-from dialects.tables import RowTable, SiteSets
+from dialects.tables import NO_SITE, RowTable, SiteSets
 from symir.errors import DefinitionError
 from symir.language.codes import Mistake
 from symir.language.scalars import as_number, is_bool, items_of, shortened
@@ -373,9 +373,30 @@ def as_site_sets(name: str, sets: object, rows: int, sites: int) -> SiteSets:
     if len(entries) != rows:
         found = f"{len(entries)} sets for {rows} rows"
         raise _bad_sets(name, "one list of sites for each row", found)
+    table = _plain_sets(entries)
+    if table is not None and _are_sets(table.array, sites):
+        return table
+    # One by one is slow; it takes numbers of every kind, and names the row to blame.
     return SiteSets.from_sets(
         [_site_set(name, row, entry, sites) for row, entry in enumerate(entries)]
     )
+
+
+def _plain_sets(entries: list[Any]) -> SiteSets | None:
+    """Return sets that NumPy may convert at once without hiding a mistake."""
+    if not {list, tuple, set, range, np.ndarray}.issuperset(map(type, entries)):
+        return None
+    try:
+        return SiteSets.from_sets(entries)
+    except (TypeError, ValueError):
+        return None
+
+
+def _are_sets(table: Array, sites: int) -> bool:
+    """Whether all sites are on the lattice, and none is twice in its row."""
+    ascending = np.sort(table, axis=1)
+    twice = (ascending[:, 1:] == ascending[:, :-1]) & (ascending[:, 1:] != NO_SITE)
+    return not twice.any() and table.max(initial=NO_SITE) < sites
 
 
 def _site_set(name: str, row: int, entry: object, sites: int) -> list[int]:
@@ -458,8 +479,25 @@ def _numbers(name: str, values: object) -> Array:
     items = items_of(values if array is None else array.tolist())
     if items is None:
         raise _bad_data(name, expected, shortened(values))
-    numbers = [_entry(name, row, value) for row, value in enumerate(items)]
-    return np.array(numbers, None if numbers else np.float64)
+    entries = list(items)
+    plain = _plain_numbers(entries)
+    if plain is not None:
+        return plain
+    numbers = [_entry(name, row, value) for row, value in enumerate(entries)]
+    return np.array(numbers)
+
+
+def _plain_numbers(entries: list[Any]) -> Array | None:
+    """Return finite numbers that NumPy may convert at once without hiding a mistake."""
+    kinds = set(map(type, entries))
+    if not kinds <= {int, float, complex, np.float64, np.complex128}:
+        return None
+    is_complex = not kinds.isdisjoint({complex, np.complex128})
+    try:
+        array = np.array(entries, np.complex128 if is_complex else np.float64)
+    except OverflowError:
+        return None
+    return array if np.isfinite(array).all() else None
 
 
 def _entry(name: str, row: int, value: object) -> float | complex:

@@ -41,7 +41,7 @@ from symir.language.scalars import Number, fits, shortened
 from symir.language.updates import Step, Update
 from symir.spaces import Space
 
-__all__ = ["Scope", "blamed_on", "emission_label"]
+__all__ = ["Scope", "blamed_on", "check_agreement", "emission_label"]
 
 _EQUALITY = ("EQ", "NE")
 
@@ -105,9 +105,9 @@ class Scope:
             term.labels, columns, term.rows, term.sets, space, dtype, dict(symbols)
         )
 
-    def check_amplitude(self, amplitude: Expr) -> None:
-        """Check a matrix element; it may read x'."""
-        self._check(amplitude, "the amplitude", reads_emitted=True)
+    def check_amplitude(self, amplitude: Expr) -> bool:
+        """Check a matrix element, which may read x'; return whether it is complex."""
+        return self._check(amplitude, "the amplitude", reads_emitted=True)
 
     def check_guard(self, predicate: Predicate) -> None:
         """Check a predicate."""
@@ -210,13 +210,7 @@ class Scope:
     def check_symbol(self, symbol: Symbol, where: str) -> None:
         """Check a symbol against the others of its name, and remember it."""
         known = self.symbols.setdefault(symbol.name, symbol)
-        if not known.agrees_with(symbol):
-            raise Mistake.SYMBOL_CONFLICT.error(
-                f"symbol '{symbol.name}' is declared in two ways",
-                expected=_declaration(known),
-                found=_declaration(symbol),
-                hint="declare it once, keep it in a variable and use that",
-            )
+        check_agreement(known, symbol)
         if symbol.is_complex:
             self._require_complex(where, _declaration(symbol))
         if symbol.default is not None:
@@ -231,6 +225,18 @@ class Scope:
             found=found,
             hint="DOperator(.., dtype='complex128') makes a complex operator",
         )
+
+
+def check_agreement(known: Symbol, symbol: Symbol) -> None:
+    """Check that two symbols of one name declare the same parameter."""
+    if known.agrees_with(symbol):
+        return
+    raise Mistake.SYMBOL_CONFLICT.error(
+        f"symbol '{symbol.name}' is declared in two ways",
+        expected=_declaration(known),
+        found=_declaration(symbol),
+        hint="declare it once, keep it in a variable and use that",
+    )
 
 
 _REAL_RESULT = ("abs", "real", "imag", "norm2")

@@ -7,10 +7,12 @@ the same parts is one SSA value.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
+from functools import partial, reduce
 from typing import Any, cast
 
 import numpy as np
@@ -123,7 +125,7 @@ def element_type(dtype: np.dtype[Any]) -> TypeAttribute:
 
 def translate(definition: OperatorDefinition) -> ModuleOp:
     """Return a module that holds the operator as one `sym.operator`."""
-    element = element_type(definition.dtype)
+    element, space = element_type(definition.dtype), definition.space
     real = sym.real_type(element)
     kinds = [element if symbol.is_complex else real for symbol in definition.symbols]
     body = Block(arg_types=[stablehlo.tensor(kind) for kind in kinds])
@@ -135,10 +137,11 @@ def translate(definition: OperatorDefinition) -> ModuleOp:
         body.add_op(_TermTranslation(definition, term, parameters).translate())
     operator = sym.OperatorOp(
         definition.name,
-        sym.SpaceAttr(LocalSpace(definition.space.size, definition.space.local_states)),
+        sym.SpaceAttr(LocalSpace(space.size, space.local_states, space.sums)),
         element,
         body,
         hermitian=definition.is_hermitian,
+        projected=definition.is_projected,
         parameter_names=[symbol.name for symbol in definition.symbols],
         defaults=[
             None if symbol.default is None else stablehlo.dense(symbol.default, kind)
@@ -198,6 +201,8 @@ class _TermTranslation:
         self.reduced: dict[Hashable, SSAValue] = {}
         self.visit: _Visit | None = None
         self.space = definition.space
+        self.predicates = cast(tuple[Predicate, ...], definition.space.predicates)
+        self.is_projected = definition.is_projected
 
     def _kind_of(self, data: np.ndarray[Any, Any]) -> Attribute:
         return self.element if data.dtype.kind == "c" else self.real
@@ -212,7 +217,9 @@ class _TermTranslation:
             self._emission(f"{self.path}/emit{number}", emission, predicate)
         rows = sym.RowsAttr(self.term.rows)
         sets = [sym.SetsAttr(table) for table in self.term.sets.values()]
-        op = sym.TermOp(self.term.name, rows, self.block, self.columns, sets)
+        op = sym.TermOp(
+            self.term.name, rows, self.block, self.columns, sets, self.term.fanout
+        )
         op.location = _location(self.path, self.term.location)
         return op
 
@@ -236,7 +243,32 @@ class _TermTranslation:
         self.location = _location(path, emission.location)
         values = self._values(emission.amplitude, config)
         amplitude = self._number(emission.amplitude, self.element, values)
+        if self.predicates and config is not self.source:
+            predicate, amplitude = self._kept_inside(config, predicate, amplitude)
         self._add(sym.EmitOp(config, amplitude, predicate, emission.tag))
+
+    def _kept_inside(
+        self, config: SSAValue, predicate: SSAValue | None, amplitude: SSAValue
+    ) -> tuple[SSAValue, SSAValue]:
+        """Let a branch count only where x' satisfies the predicates of the space.
+
+        It is a mistake elsewhere, and its matrix element NaN unless it is 0; or the
+        branch is not valid, in an operator that is projected.
+        """
+        inside = self._satisfied_by(config)
+        if not self.is_projected:
+            zero, nan = (self._constant(v, self.element) for v in (0, math.nan))
+            matters = self._value(stablehlo.compare, "NE", amplitude, zero)
+            amplitude = self._value(stablehlo.select, inside, amplitude, nan)
+            inside = self._value(stablehlo.OrOp, inside, matters)
+        return self._and(predicate, inside), amplitude
+
+    def _satisfied_by(self, config: SSAValue) -> SSAValue:
+        """Return whether a configuration satisfies the predicates of the space."""
+        source, self.source = self.source, config
+        holds = [self._predicate(predicate) for predicate in self.predicates]
+        self.source = source
+        return reduce(partial(self._value, stablehlo.AndOp), holds)
 
     def _predicate(
         self, predicate: Predicate, emitted: SSAValue | None = None
@@ -411,7 +443,7 @@ class _TermTranslation:
     def _reduction(
         self, node: ReducedNumber | ReducedPredicate, emitted: SSAValue | None
     ) -> SSAValue:
-        key = (id(node), emitted if reads_emitted(node) else None)
+        key = (id(node), self.source, emitted if reads_emitted(node) else None)
         if key not in self.reduced:
             self.reduced[key] = self._reduce(node, emitted)
         return self.reduced[key]
@@ -466,7 +498,13 @@ class _TermTranslation:
         value = self._whole(end, emitted)
         if _element(value) == i32:
             return value
-        return self._value(stablehlo.convert, value, i32)
+        # NaN is no end of a range: there is no site -1, so the branch is not valid.
+        is_number = self._value(stablehlo.compare, "EQ", value, value)
+        zero, none = (self._constant(v, self.real) for v in (0, -1))
+        number = self._value(stablehlo.select, is_number, zero, none)
+        nothing = self._value(sym.IndexOp, self._value(sym.SiteOp, number))
+        whole = self._value(stablehlo.convert, value, i32)
+        return self._value(stablehlo.AddOp, whole, nothing)
 
     # endregion
 

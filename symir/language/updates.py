@@ -4,8 +4,9 @@ An update is an immutable chain of steps, each of which acts on the result of th
 before. `site(..)` in a step's value reads the source x wherever the step stands; what a
 shift or a swap starts from is the configuration that the steps before it made.
 
-A site is a label, a constant, or computed: any real expression. A computed site that
-the lattice does not have makes the branch invalid.
+A site is a label, a constant, or computed: any real expression, in which
+`site(..).index` is a number of a site and `site(..).value` a local value. A computed
+site that the lattice does not have makes the branch invalid.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from symir.language.expressions import (
     SiteNumber,
     as_expr,
     as_predicate,
+    check_site_number,
+    whole,
 )
 from symir.language.scalars import (
     NumberLike,
@@ -105,8 +108,19 @@ class Update:
         It counts places, whatever the values are: `shift_mod("i", 1)` takes a spin from
         -1 to 1 and from 1 to -1. A value that is none of the site's makes the branch
         invalid.
+
+        Raises:
+            DefinitionError: for a constant that is no whole number (D066).
         """
-        return self._then("shift_mod", (site,), (amount,))
+        places = as_expr(amount)
+        if isinstance(places, Constant) and whole(places.value) is None:
+            raise Mistake.BAD_PLACES.error(
+                "shift_mod moves a site by so many places",
+                expected="a whole number of places",
+                found=repr(amount),
+                hint="shift(site, amount) adds any number to a local value",
+            )
+        return self._then("shift_mod", (site,), (places,))
 
     def hop(self, a: SiteLike, b: SiteLike, amount: ExprLike = 1) -> Update:
         """Then move an amount from one site to another."""
@@ -344,11 +358,12 @@ def _as_site(value: object) -> Expr:
         case Site():
             raise Mistake.MISPLACED_EMITTED.error(
                 "an update makes x', so it cannot be addressed by emitted(..)",
+                expected="a label, site(..) or a site number",
                 found=repr(value),
                 hint=f"write {value.label!r} or site({value.label!r})",
             )
         case Expr():
-            return value
+            return check_site_number(value)
         case _:
             return _constant_site(value)
 

@@ -12,9 +12,23 @@ symbols such as `symbol("h", default=1.0)` that are bound when the operator runs
 model needs JAX or NetKet.
 """
 
-from symir.models.bosons import bose_hubbard, dicke
-from symir.models.fermions import fermi_hubbard, syk, syk_couplings, t_j
-from symir.models.gauge import plaquettes, stars, toric_code, z2_gauge
+from symir.models.bosons import bose_hubbard, dicke, spin_boson
+from symir.models.fermions import (
+    fermi_hubbard,
+    majorana_syk,
+    majorana_syk_couplings,
+    syk,
+    syk_couplings,
+    t_j,
+)
+from symir.models.gauge import (
+    divergence,
+    plaquettes,
+    stars,
+    toric_code,
+    u1_gauge,
+    z2_gauge,
+)
 from symir.models.spins import (
     clock,
     heisenberg,
@@ -32,21 +46,26 @@ __all__ = [
     "bose_hubbard",
     "clock",
     "dicke",
+    "divergence",
     "fermi_hubbard",
     "heisenberg",
     "j1_j2",
     "kitaev_honeycomb",
     "long_range_ising",
+    "majorana_syk",
+    "majorana_syk_couplings",
     "plaquettes",
     "potts",
     "pxp",
     "rydberg",
+    "spin_boson",
     "stars",
     "syk",
     "syk_couplings",
     "t_j",
     "toric_code",
     "transverse_field_ising",
+    "u1_gauge",
     "xxz",
     "z2_gauge",
 ]

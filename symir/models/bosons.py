@@ -14,7 +14,7 @@ from symir.models.common import Coupling, Edges, Number, as_bonds, coupling
 from symir.operator import SymbolicOperator
 from symir.spaces import fock, space
 
-__all__ = ["bose_hubbard", "dicke"]
+__all__ = ["bose_hubbard", "dicke", "spin_boson"]
 
 
 def bose_hubbard(
@@ -121,5 +121,56 @@ def dicke(
             amplitude=strength * sqrt(photons),
             tag="a+x",
         )
+        .build()
+    )
+
+
+def spin_boson(
+    n: int,
+    n_max: int,
+    omega: Coupling = 1.0,
+    g: Coupling = 1.0,
+    epsilon: Number = 0.0,
+    delta: Number = 1.0,
+) -> SymbolicOperator:
+    """Return the spin-boson model: a spin 1/2 that is coupled to modes of bosons.
+
+        H = epsilon / 2 Z - delta / 2 X
+            + sum_k omega_k a_k^+ a_k + Z / 2 sum_k g_k (a_k + a_k^+)
+
+    Site 0 is the spin; the modes, of at most `n_max` bosons each, are sites 1 .. n.
+    A. J. Leggett et al., Rev. Mod. Phys. 59, 1 (1987).
+
+    Args:
+        n: the number of modes.
+        n_max: the largest number of bosons in a mode.
+        omega: the frequency of the modes, or one per mode.
+        g: the coupling to the modes, or one per mode.
+        epsilon: the bias of the spin.
+        delta: the tunnelling of the spin.
+    """
+    z, bosons = site("spin").value, site("k").value
+    omega_k, frequencies = coupling("omega", omega)
+    g_k, couplings = coupling("g", g)
+    mode = [*range(n_max + 1)]
+    return (
+        DOperator(space([[-1, 1], *[mode] * n]), "spin_boson", hermitian=True)
+        .for_each("spin", over=[0])
+        .named("spin")
+        .emit(amplitude=epsilon / 2 * z, tag="z")
+        .emit(flip("spin"), amplitude=-delta / 2, tag="x")
+        .for_each(
+            ("spin", "k"),
+            over=[(0, k) for k in range(1, n + 1)],
+            data={**frequencies, **couplings},
+        )
+        .named("modes")
+        .emit(amplitude=omega_k * bosons, tag="n")
+        .emit(
+            shift("k", +1),
+            amplitude=z / 2 * g_k * sqrt(emitted("k").value),
+            tag="a",
+        )
+        .emit(shift("k", -1), amplitude=z / 2 * g_k * sqrt(bosons), tag="a+")
         .build()
     )

@@ -6,13 +6,15 @@ x' has a fermion at j that x has at i.
 
 from __future__ import annotations
 
+from itertools import combinations
+
 import numpy as np
 import numpy.typing as npt
 
 from symir.language.builder import DOperator
 from symir.language.expressions import emitted, here, row, site
-from symir.language.reductions import between, jordan_wigner, parity
-from symir.language.updates import hop, swap
+from symir.language.reductions import between, jordan_wigner, parity, set_
+from symir.language.updates import flip, hop, swap
 from symir.models.common import (
     Coupling,
     Edges,
@@ -25,7 +27,14 @@ from symir.models.common import (
 from symir.operator import SymbolicOperator
 from symir.spaces import qubit, space
 
-__all__ = ["fermi_hubbard", "syk", "syk_couplings", "t_j"]
+__all__ = [
+    "fermi_hubbard",
+    "majorana_syk",
+    "majorana_syk_couplings",
+    "syk",
+    "syk_couplings",
+    "t_j",
+]
 
 
 def fermi_hubbard(
@@ -158,3 +167,77 @@ def syk(
         .emit(amplitude=-mu * site("i").value, tag="n")
         .build()
     )
+
+
+def majorana_syk_couplings(
+    n: int, J: float = 1.0, seed: int | np.random.Generator | None = 0
+) -> npt.NDArray[np.float64]:
+    """Return random couplings of `majorana_syk`, of mean square 3! J^2 / (2n)^3.
+
+    Args:
+        n: the number of sites; there is one coupling for each a < b < c < d of the 2n
+            Majorana fermions, in lexicographic order.
+        J: the strength.
+        seed: a seed, or a generator, which then advances.
+    """
+    rng = np.random.default_rng(seed)
+    quartets = len([*combinations(range(2 * n), 4)])
+    return J * (6 / (2 * n) ** 3) ** 0.5 * rng.normal(size=quartets)
+
+
+def majorana_syk(
+    n: int, couplings: npt.NDArray[np.floating] | None = None
+) -> SymbolicOperator:
+    """Return the Sachdev-Ye-Kitaev model of 2n Majorana fermions, two on each site.
+
+        H = sum_(a<b<c<d) J_abcd chi_a chi_b chi_c chi_d,  {chi_a, chi_b} = delta_ab
+
+    chi_2k = (c_k^+ + c_k) / sqrt(2) and chi_(2k+1) = i (c_k^+ - c_k) / sqrt(2). A
+    product of them flips the sites of its factors, with a sign for the fermions on a
+    string of sites. A. Kitaev, talks at KITP (2015); J. Maldacena and D. Stanford,
+    Phys. Rev. D 94, 106002 (2016).
+
+    Args:
+        n: the number of sites, at least 2.
+        couplings: one number for each a < b < c < d in lexicographic order;
+            `majorana_syk_couplings(n)` by default.
+    """
+    J = np.asarray(majorana_syk_couplings(n) if couplings is None else couplings)
+    quartets = [*combinations(range(2 * n), 4)]
+    factors, strings = zip(*map(_majorana_product, quartets), strict=True)
+    sign = 1 - 2 * parity(here.value, over=set_("string"))
+    return (
+        DOperator(qubit(n), "majorana_syk", dtype="complex128", hermitian=True)
+        .for_each(
+            ("i", "j", "k", "l"),
+            over=np.array(quartets) // 2,
+            data={"J": J, "factor": factors},
+            sets={"string": strings},
+        )
+        .named("quartets")
+        .emit(
+            flip("i").flip("j").flip("k").flip("l"),
+            amplitude=row("J") * row("factor") * sign,
+            tag="chi^4",
+        )
+        .build()
+    )
+
+
+def _majorana_product(majoranas: tuple[int, ...]) -> tuple[complex, list[int]]:
+    """Return the factor and the string of a product of Majorana fermions.
+
+    <x| chi_a chi_b .. |x'> is the factor, times -1 to the number of fermions of x on
+    the string. The product so far is factor X^flipped Z^string: X flips a site, Z is -1
+    on a fermion. The next one is Z on all sites before its own, X or Y = i X Z there.
+    """
+    factor: complex = 1
+    flipped, string = set[int](), set[int]()
+    for majorana in majoranas:
+        site, is_second = divmod(majorana, 2)
+        factor *= (1j if is_second else 1) * (-1 if site in string else 1)
+        flipped ^= {site}
+        string ^= {*range(site + is_second)}
+    # Z acts first, on x'
+    sign = (-1) ** len(flipped & string)
+    return sign * factor / 2 ** (len(majoranas) / 2), sorted(string)

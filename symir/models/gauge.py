@@ -2,19 +2,31 @@
 
 Link (x, y, 0) of a lattice of shape (Lx, Ly) joins the vertices (x, y) and (x + 1, y),
 and link (x, y, 1) joins (x, y) and (x, y + 1). A link is site `2 (x Ly + y) + d` of the
-space and holds a spin 1/2, -1 or +1.
+space and holds a spin: 1/2, that is -1 or +1, unless said otherwise.
 """
 
 from __future__ import annotations
 
+from math import prod
+
+import numpy as np
+import numpy.typing as npt
+
 from symir.language.builder import DOperator
-from symir.language.expressions import Expr, site
-from symir.language.updates import Update, flip
+from symir.language.expressions import Expr, emitted, site, sqrt
+from symir.language.updates import Update, flip, shift
 from symir.models.common import Number
 from symir.operator import SymbolicOperator
 from symir.spaces import spin
 
-__all__ = ["plaquettes", "stars", "toric_code", "z2_gauge"]
+__all__ = [
+    "divergence",
+    "plaquettes",
+    "stars",
+    "toric_code",
+    "u1_gauge",
+    "z2_gauge",
+]
 
 LABELS = ("a", "b", "c", "d")
 
@@ -47,6 +59,19 @@ def plaquettes(shape: tuple[int, int]) -> Links:
         for x in range(shape[0])
         for y in range(shape[1])
     ]
+
+
+def divergence(shape: tuple[int, int]) -> npt.NDArray[np.int64]:
+    """Return what flows out of each vertex, as a (vertices, links) matrix of -1, 0, 1.
+
+    Gauss's law of a U(1) theory: `E @ divergence(shape).T` are the charges of the
+    vertices for electric fields E of shape (.., links).
+    """
+    matrix = np.zeros((shape[0] * shape[1], 2 * shape[0] * shape[1]), np.int64)
+    for vertex, (right, up, left, down) in enumerate(stars(shape)):
+        matrix[vertex, [right, up]] = 1
+        matrix[vertex, [left, down]] = -1
+    return matrix
 
 
 def _link(shape: tuple[int, int], x: int, y: int, direction: int) -> int:
@@ -111,5 +136,42 @@ def z2_gauge(
         .for_each_site("l")
         .named("links")
         .emit(flip("l"), amplitude=-g, tag="x")
+        .build()
+    )
+
+
+def u1_gauge(
+    shape: tuple[int, int], g: Number = 1.0, s: float = 0.5
+) -> SymbolicOperator:
+    """Return the quantum link model of the U(1) gauge theory without matter.
+
+        H = g^2 / 2 sum_l E_l^2 - 1 / (2 g^2) sum_p (U_a U_b U_c^+ U_d^+ + h.c.)
+
+    A link holds a spin s, E = S^z is its electric field and U = S^+ raises it; a, b, c
+    and d are the links around a plaquette, the last two against their direction. An
+    element of U between the fields E and E' is sqrt(s (s + 1) - E E'). H commutes with
+    Gauss's law at each vertex, see `divergence`. D. Horn, Phys. Lett. B 100, 149
+    (1981); S. Chandrasekharan and U.-J. Wiese, Nucl. Phys. B 492, 455 (1997).
+
+    Args:
+        shape: the lengths (Lx, Ly) of the lattice, each at least 2.
+        g: the gauge coupling.
+        s: the spin of a link, which holds 2 E.
+    """
+    squares = [
+        s * (s + 1) - site(link).value * emitted(link).value / 4 for link in LABELS
+    ]
+    element = -1 / (2 * g**2) * sqrt(prod(squares))
+    raising = shift("a", -2).shift("b", -2).shift("c", +2).shift("d", +2)
+    lowering = shift("a", +2).shift("b", +2).shift("c", -2).shift("d", -2)
+    return (
+        DOperator(spin(s, 2 * shape[0] * shape[1]), "u1_gauge", hermitian=True)
+        .for_each_site("l")
+        .named("links")
+        .emit(amplitude=g**2 / 2 * (site("l").value / 2) ** 2, tag="ee")
+        .for_each(LABELS, over=plaquettes(shape))
+        .named("plaquettes")
+        .emit(raising, amplitude=element, tag="uuu+u+")
+        .emit(lowering, amplitude=element, tag="u+u+uu")
         .build()
     )

@@ -53,7 +53,7 @@ class Kernel:
         self.parameter_dtypes = ir.parameter_dtypes
         self.lanes = ir.max_conn_size
         self.fingerprint = ir.static_fingerprint()
-        self._ir = ir
+        self.ir = ir
         self._branch_tensors = branch_tensors
         self._texts: dict[tuple[int, str], str] = {}
         self._lock = threading.Lock()
@@ -66,7 +66,7 @@ class Kernel:
 
     def __reduce__(self):
         # What has been specialised is cheap to make again
-        return (Kernel, (self._ir, self._branch_tensors.clone()))
+        return (Kernel, (self.ir, self._branch_tensors.clone()))
 
     def __repr__(self) -> str:
         return f"Kernel({self.name!r}, {self.fingerprint[:12]})"

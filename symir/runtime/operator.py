@@ -10,8 +10,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.core import Tracer
 
 from symir.errors import InputError
+from symir.runtime.checks import check_elements, check_states
 from symir.runtime.kernel import Kernel, state_type
 from symir.runtime.primitive import connections
 
@@ -101,17 +103,38 @@ class CompiledOperator:
     # endregion
     # region What it does
 
-    def get_conn_padded(self, x: Any) -> tuple[jax.Array, jax.Array]:
+    def get_conn_padded(
+        self, x: Any, *, checked: bool = False
+    ) -> tuple[jax.Array, jax.Array]:
         """Return the connected configurations and matrix elements <x|O|x'>.
 
         x has shape (..., N) and any real dtype that holds the local values; x' has
         shape (..., K, N) and x's dtype, the matrix elements have shape (..., K) and the
         operator's dtype. A branch that is not valid has x' = x and matrix element 0.
 
-        Raises `InputError` for an x of another shape or dtype, and where a parameter
-        has no value.
+        With `checked` every x is looked at to be in the space, and every matrix element
+        to be a number: where a fanout is too small they are NaN. It costs a copy to the
+        host, and does not work while JAX is tracing.
+
+        Raises `InputError` for an x of another shape or dtype (R001, R002), where a
+        parameter has no value (R004), and where a check fails (R006 to R009).
         """
-        return connections(self._checked(x), self._bound(), self._kernel)
+        array, parameters = self._checked(x), self._bound()
+        if not checked:
+            return connections(array, parameters, self._kernel)
+        if any(isinstance(value, Tracer) for value in (array, *parameters)):
+            raise InputError(
+                "R006",
+                "what JAX is tracing has no values to check",
+                operator=self.name,
+                hint="call get_conn_padded(x, checked=True) outside of jit, vmap, ..",
+            )
+        states, values = _on_host(array), [value.item() for value in parameters]
+        check_states(self._kernel.ir, states)
+        connected, elements = connections(array, parameters, self._kernel)
+        named = dict(zip(self._kernel.parameter_names, values, strict=True))
+        check_elements(self._kernel.ir, states, np.asarray(elements), named)
+        return connected, elements
 
     def _bound(self) -> tuple[jax.Array, ...]:
         names = self._kernel.parameter_names
@@ -219,6 +242,12 @@ def _wrapped(x: Any, array: jax.Array) -> bool:
     if not isinstance(x, np.ndarray) or x.dtype.kind not in "iu":
         return False
     return x.dtype != array.dtype and not np.array_equal(np.asarray(array), x)
+
+
+def _on_host(x: jax.Array) -> np.ndarray:
+    """Return configurations as an array that NumPy can compute with."""
+    states = np.asarray(x)
+    return states if states.dtype.kind in "iuf" else states.astype(np.float64)
 
 
 def _as_parameter(operator: str, name: str, value: Any, dtype: np.dtype) -> jax.Array:

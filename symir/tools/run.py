@@ -239,8 +239,10 @@ def _blamed_on_xla() -> Generator[None]:
 
 def _write_lanes(archive: Archive, layout: Sequence[BranchOrigin]) -> None:
     archive.add("term", np.array([origin.term for origin in layout], np.str_))
-    archive.add("row", np.array([origin.row for origin in layout], np.int64))
-    archive.add("emission", np.array([origin.emission for origin in layout], np.int64))
+    rows = [-1 if origin.row is None else origin.row for origin in layout]
+    emissions = [-1 if lane.emission is None else lane.emission for lane in layout]
+    archive.add("row", np.array(rows, np.int64))
+    archive.add("emission", np.array(emissions, np.int64))
     archive.add("tag", np.array([origin.tag or "" for origin in layout], np.str_))
 
 

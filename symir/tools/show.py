@@ -205,6 +205,8 @@ class Branches:
         return lines if rows else lines[1:]
 
     def _origin(self, origin: BranchOrigin) -> tuple[str, str, str, str]:
+        if origin.row is None:
+            return (origin.term, "-", "-", "-")
         term = self._terms[origin.term]
         sites = term.rows.array[origin.row].tolist()
         named = [f"{a}={site}" for a, site in zip(term.labels, sites, strict=True)]

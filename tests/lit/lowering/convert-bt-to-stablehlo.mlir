@@ -385,7 +385,7 @@ func.func @argument(%x : tensor<2x3xi8>, %b : !bt.branches<2 x 1>) -> tensor<2x2
   func.return %xp : tensor<2x2x3xi8>
 }
 
-// CHECK: convert-bt-to-stablehlo: branches must come from bt.branches, bt.concat or bt.interleave in the same function
+// CHECK: convert-bt-to-stablehlo: branches must come from bt.branches, bt.concat, bt.interleave or bt.compact in the same function
 
 // -----
 
@@ -397,3 +397,24 @@ func.func @returned(%v : tensor<f64>) -> !bt.branches<4 x 0> {
 }
 
 // CHECK: convert-bt-to-stablehlo: cannot lower bt.branches, bt.concat
+
+// -----
+
+// The valid lanes are counted, found by their number and gathered; more than promised
+// are NaN.
+func.func @compact(%x : tensor<2x3xi8>, %m : tensor<2x3xf64>, %p : tensor<2x3xi1>) -> tensor<2x2xf64> {
+  %a = bt.branches [] = [] amplitude %m valid %p : [] [] tensor<2x3xf64>, tensor<2x3xi1> -> !bt.branches<3 x 0>
+  %b = bt.compact %a : !bt.branches<3 x 0> -> !bt.branches<2 x 0>
+  %xp, %mels = bt.connections %x, %b : (tensor<2x3xi8>, !bt.branches<2 x 0>) -> (tensor<2x2x3xi8>, tensor<2x2xf64>)
+  func.return %mels : tensor<2x2xf64>
+}
+
+// CHECK-LABEL: func.func @compact
+// CHECK-NOT:     bt.
+// CHECK:         stablehlo.convert %p : (tensor<2x3xi1>) -> tensor<2x3xi32>
+// CHECK:         stablehlo.compare LE
+// CHECK:         stablehlo.reduce
+// CHECK:         stablehlo.gather
+// CHECK:         stablehlo.compare GT, %{{.*}} : (tensor<2x2xi32>, tensor<2x2xi32>) -> tensor<2x2xi1>
+// CHECK:         %[[NAN:.*]] = stablehlo.constant dense<0x7ff8000000000000> : tensor<f64>
+// CHECK:         stablehlo.select

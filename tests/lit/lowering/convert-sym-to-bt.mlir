@@ -754,3 +754,26 @@ sym.operator @foreign() space #sym.space<2 x [0, 1]> element f64 {
 }
 
 // CHECK: convert-sym-to-bt: cannot vectorise 'test.op' in term @t
+
+// -----
+
+// A promise compacts the branches of its term; one that cannot be broken does nothing.
+sym.operator @promises() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @few over #sym.rows<[0], [1], [2]> fanout 2 {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %one : tensor<f64>
+    sym.emit %x, %one : tensor<f64>
+  }
+  sym.term @many over #sym.rows<[0], [1], [2]> fanout 3 {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: func.func @promises
+// CHECK:         %[[FEW:.*]] = bt.interleave {{.*}} -> !bt.branches<6 x 0>
+// CHECK-NEXT:    %[[TWO:.*]] = bt.compact %[[FEW]] : !bt.branches<6 x 0> -> !bt.branches<2 x 0>
+// CHECK-NOT:     bt.compact
+// CHECK:         bt.concat %[[TWO]], %{{.*}} : !bt.branches<2 x 0>, !bt.branches<3 x 0> -> !bt.branches<5 x 0>

@@ -488,3 +488,75 @@ sym.operator @read_of_a_write() space #sym.space<2 x [0, 1]> element f64 {
 }
 
 // CHECK: sym-guard-space: term @t reads a configuration other than its source; run sym-expand-updates and sym-forward-reads first
+
+// -----
+
+// Moving a particle keeps their number, within a species as well: nothing to check.
+sym.operator @conserving() space #sym.space<4 x [0, 1], sum = 2, sum [1, 1, 0, 0] = 1> element f64 {
+  sym.term @t over #sym.rows<[0, 1], [3, 2]> {
+  ^bb0(%x : !sym.config, %i : !sym.site, %j : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %ni = sym.read %x[%i] : tensor<f64>
+    %nj = sym.read %x[%j] : tensor<f64>
+    %y0 = sym.write %x[%i], %nj : tensor<f64>
+    %y = sym.write %y0[%j], %ni : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @conserving
+// CHECK:         sym.emit %y, %one : tensor<f64>
+
+// -----
+
+// A flip does not: its matrix element is NaN, unless it is 0.
+sym.operator @leaving() space #sym.space<2 x [0, 1], sum = 1> element f64 {
+  sym.term @t over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %n = sym.read %x[%i] : tensor<f64>
+    %v = stablehlo.subtract %one, %n : tensor<f64>
+    %y = sym.write %x[%i], %v : tensor<f64>
+    sym.emit %y, %n : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @leaving
+// CHECK:         %[[DELTA:.*]] = stablehlo.subtract %v, %{{.*}} : tensor<f64>
+// CHECK:         %[[SAME:.*]] = stablehlo.compare EQ, %{{.*}}, %{{.*}} : (tensor<f64>, tensor<f64>) -> tensor<i1>
+// CHECK:         %[[MATTERS:.*]] = stablehlo.compare NE, %n, %{{.*}} : (tensor<f64>, tensor<f64>) -> tensor<i1>
+// CHECK:         %[[NAN:.*]] = stablehlo.constant dense<0x7ff8000000000000> : tensor<f64>
+// CHECK:         %[[AMPLITUDE:.*]] = stablehlo.select %[[SAME]], %n, %[[NAN]] : tensor<i1>, tensor<f64>
+// CHECK:         %[[VALID:.*]] = stablehlo.or %[[SAME]], %[[MATTERS]] : tensor<i1>
+// CHECK:         sym.emit %y, %[[AMPLITUDE]] if %[[VALID]] : tensor<f64>
+
+// -----
+
+// A projected operator drops the branch.
+sym.operator @projected() space #sym.space<2 x [0, 1], sum = 1> element f64 projected {
+  sym.term @t over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %y = sym.write %x[%i], %one : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @projected
+// CHECK:         %[[SAME:.*]] = stablehlo.compare EQ
+// CHECK-NEXT:    sym.emit %y, %one if %[[SAME]] : tensor<f64>
+
+// -----
+
+// A site without weight does not count.
+sym.operator @weightless() space #sym.space<2 x [0, 1], sum [0, 1] = 1> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %y = sym.write %x[%i], %one : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @weightless
+// CHECK:         sym.emit %y, %one : tensor<f64>

@@ -160,6 +160,17 @@ def test_interleave() -> None:
         bt.InterleaveOp(branches((7, 2), (8, 2))).verify()
 
 
+def test_compact() -> None:
+    (part,) = branches((7, 2))
+    op = bt.CompactOp(part, 3)
+    assert types_of(op) == [bt.BranchesType.get(3, 2)]
+    assert op.operand is part
+    op.verify()
+    for lanes in (0, 7, 8):
+        with pytest.raises(VerifyException, match="fewer than there were"):
+            bt.CompactOp(part, lanes).verify()
+
+
 @pytest.mark.parametrize("batch", [bt.BATCH, 4])
 @pytest.mark.parametrize("state", [STATE, i8, f32])
 @pytest.mark.parametrize("element", [f64, ComplexType(f32)])
@@ -213,8 +224,9 @@ def one_of_each(x: SSAValue) -> list[Operation]:
     reduction = bt.ReduceOp(sym.Reduction.ANY, broadcast.result)
     concat = bt.ConcatOp([lanes.result, lanes.result])
     interleave = bt.InterleaveOp([lanes.result, lanes.result])
-    connections = bt.ConnectionsOp(x, interleave.result, f64)
-    branch_ops: list[Operation] = [lanes, concat, interleave, connections]
+    compact = bt.CompactOp(interleave.result, 1)
+    connections = bt.ConnectionsOp(x, compact.result, f64)
+    branch_ops: list[Operation] = [lanes, concat, interleave, compact, connections]
     return [*ops, gather, broadcast, reduction, *branch_ops]
 
 

@@ -175,6 +175,8 @@ def test_sets_are_values(sets: list[list[int]]) -> None:
         ([[2**70]], "expected integers, got object"),
         ([[0.5]], "expected integers, got float64"),
         ([[True]], "expected integers, got bool"),
+        ([[0], [1, np.True_]], "expected integers, got bool"),
+        ([[[0, 1]], [[2, 3]]], "expected integers, got"),
     ],
 )
 def test_what_is_no_set(sets: Any, message: str) -> None:

@@ -441,7 +441,7 @@ EXPRESSIONS: dict[str, Callable[[int], sym.Expr]] = {
     "computed site": lambda n: _neighbour(1, n) - 3 * _neighbour(-1, n),
     "computed site off the lattice": lambda n: sym.site(i.index + 1).value,
     "computed site of a value": lambda n: sym.site(i.value).value,
-    "computed site of half a value": lambda n: sym.site(i / 2).value,
+    "computed site of half a value": lambda n: sym.site(i.value / 2).value,
     "computed site behind a guard": lambda n: sym.where(
         i.index > 0, sym.site(i.index - 1).value, 7
     ),
@@ -465,10 +465,10 @@ REDUCTIONS: dict[str, Callable[[int], sym.Expr]] = {
         here + 1, over=sym.sites_range(i.index - 2, j.index + 2)
     ),
     "over a range of values": lambda n: sym.sum_(
-        here + 1, over=sym.sites_range(i / 2, j + 0.5)
+        here + 1, over=sym.sites_range(i.value / 2, j.value + 0.5)
     ),
     "over between values": lambda n: sym.sum_(
-        here + 1, over=sym.between(i * 1.5 - 1, j)
+        here + 1, over=sym.between(i.value * 1.5 - 1, j)
     ),
     "parity": lambda n: sym.parity(here.value, over=sym.between("i", "j")),
     "parity of negative numbers": lambda n: sym.parity(here - i),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import pickle
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +15,21 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import FileLineColLoc, ModuleOp
 
 from dialects import sym
+from dialects.tables import LocalSpace, SiteSum
 from symir.errors import DefinitionError, SourceLocation
 from symir.ir import SymbolicOperatorIR
-from symir.language import DOperator, row, shift, site, symbol, write
+from symir.language import (
+    DOperator,
+    here,
+    row,
+    set_,
+    shift,
+    site,
+    sum_,
+    symbol,
+    table,
+    write,
+)
 from symir.spaces import fock, qubit, space
 
 Edges = list[tuple[int, int]]
@@ -99,6 +114,119 @@ def test_what_it_is_made_of_may_change_later():
 
 
 # endregion
+# region Summaries
+
+
+def _long(count: int = 40, **changed: Any) -> SymbolicOperatorIR:
+    """Return an operator with tables of every kind, one entry of them changed."""
+    tables: dict[str, list[Any]] = {
+        "rows": [(k % 3, (k + 1) % 3) for k in range(count)],
+        "J": [0.5 * k for k in range(count)],
+        "sets": [[k % 3] for k in range(count)],
+        "table": [float(k) for k in range(count)],
+    }
+    for name, entry in changed.items():
+        tables[name][count // 2] = entry
+    columns, sets = {"J": tables["J"]}, {"e": tables["sets"]}
+    builder = DOperator(fock(2, 3), "long").for_each(
+        ("i", "j"), over=tables["rows"], data=columns, sets=sets
+    )
+    entry = table(tables["table"])[site("i").index]
+    amplitude = row("J") * entry * sum_(here, over=set_("e"))
+    return builder.emit(shift("i", 1), amplitude=amplitude, tag="up").build().to_ir()
+
+
+def test_terms():
+    ir = _builder().fanout(3).build().to_ir()
+    (term,) = ir.terms
+    assert (term.name, term.labels, term.tags) == ("term0", ("i", "j"), (None, None))
+    assert (term.emissions, term.fanout, term.size) == (2, 3, 3)
+    assert list(term.rows) == [[0, 1], [1, 2]]
+    assert ir.terms is ir.terms
+    assert _ir().terms == SymbolicOperatorIR.from_text(TEXT).terms
+
+
+def test_labels_that_differ_in_their_number_only_stay_distinct():
+    builder = DOperator(qubit(2)).for_each(("s_1", "s_2"), over=[(0, 1)]).emit()
+    (term,) = builder.build().to_ir().terms
+    assert term.labels == ("s", "s_1")
+
+
+@pytest.mark.parametrize(
+    ("build", "iterator"),
+    [
+        (lambda b: b.globally(), "globally"),
+        (lambda b: b.for_each_site("i"), "for_each_site"),
+        (lambda b: b.for_each("i", over=[0, 1, 2]), "for_each_site"),
+        (lambda b: b.for_each("i", over=[0, 2, 1]), "for_each"),
+        (lambda b: b.for_each_pair("i", "j"), "for_each_pair"),
+        (lambda b: b.for_each_distinct_pair("i", "j"), "for_each_distinct_pair"),
+        (lambda b: b.for_each_unordered_pair("i", "j"), "for_each_unordered_pair"),
+        (lambda b: b.for_each(("i", "j"), over=CHAIN), "for_each"),
+    ],
+)
+def test_iterators(build: Callable[[DOperator], DOperator], iterator: str):
+    ir = build(DOperator(qubit(3))).emit().build().to_ir()
+    assert ir.metadata["iterators"] == {"term0": iterator}
+
+
+def test_metadata():
+    metadata: Any = _builder().fanout(3).build().to_ir().metadata
+    assert metadata["symir_version"]
+    counted = ("terms", "rows", "emissions", "branches", "max_conn_size")
+    assert [metadata[name] for name in counted] == [1, 2, 2, 4, 3]
+    with pytest.raises(TypeError):
+        metadata["terms"] = 2
+    with pytest.raises(TypeError):
+        metadata["iterators"]["term0"] = "globally"
+
+
+def test_plain_data():
+    ir = _ir(name="hop", dtype="complex64", hermitian=True)
+    plain = json.loads(json.dumps(ir.as_dict(text=True), allow_nan=False))
+    assert plain["name"] == "hop"
+    assert (plain["sites"], plain["local_states"]) == (3, [[0, 1, 2]])
+    assert (plain["dtype"], plain["hermitian"]) == ("complex64", True)
+    assert plain["sums"] == []
+    assert plain["parameters"] == [
+        {"name": "h", "dtype": "float32", "default": 1.0},
+        {"name": "g", "dtype": "float32", "default": None},
+    ]
+    assert plain["max_conn_size"] == 4
+    assert plain["fingerprint"] == ir.static_fingerprint()
+    assert SymbolicOperatorIR.from_text(plain["text"]) == ir
+    assert "text" not in ir.as_dict()
+    (term,) = plain["terms"]
+    assert (term["name"], term["labels"], term["fanout"]) == ("term0", ["i", "j"], None)
+    assert term["emissions"] == [{"tag": None}, {"tag": None}]
+    assert term["rows"]["count"] == 2
+    rows = np.array(CHAIN, "<i4")
+    assert term["rows"]["sha256"] == hashlib.sha256(rows.tobytes()).hexdigest()
+
+
+def test_plain_data_with_tables():
+    ir = _long(8)
+    (short,), (full,) = (ir.as_dict(tables=t)["terms"] for t in (False, True))
+    assert json.loads(json.dumps(full)) == full
+    assert full["rows"].pop("values")[:2] == [[0, 1], [1, 2]]
+    assert full["columns"][0].pop("values") == [0.5 * k for k in range(8)]
+    assert full["sets"][0].pop("values")[:2] == [[0], [1]]
+    assert full == short
+    assert [full[key][0]["name"] for key in ("columns", "sets")] == ["J", "e"]
+    assert full["emissions"] == [{"tag": "up"}]
+
+
+def test_plain_numbers_that_json_lacks():
+    default = symbol("c", default=1 + 2j)
+    builder = DOperator(qubit(1), dtype=complex).globally().emit(amplitude=default)
+    text = builder.build().to_ir().text()
+    infinite = text.replace("(1.000000e+00,", "(0x7FF0000000000000,")
+    assert infinite != text
+    (parameter,) = SymbolicOperatorIR.from_text(infinite).as_dict()["parameters"]
+    assert parameter["default"] == {"real": "inf", "imag": 2.0}
+
+
+# endregion
 # region Text
 
 
@@ -123,6 +251,15 @@ def test_long_tables_lose_their_middle_when_printed():
     assert "... 2 more ..." in _ir(many[:6]).text(elide_rows_over=5)
     with pytest.raises(DefinitionError, match="elided rows cannot be parsed"):
         SymbolicOperatorIR.from_text(shown)
+
+
+def test_tables_of_every_kind_lose_their_middle():
+    shown = str(_long())
+    assert shown.count("... 36 more ...") == 4
+    assert "dense<[0.000000e+00, 5.000000e-01, 1.000000e+00, ... 36 more" in shown
+    assert ", 1.950000e+01]> : tensor<40xf64>" in shown
+    assert "more" not in _long().text()
+    assert SymbolicOperatorIR.from_text(_long().text()) == _long()
 
 
 def test_parsed_ops_know_their_lines():
@@ -190,6 +327,53 @@ def test_the_middle_of_a_long_table_counts():
     changed = [*edges[:20], (1, 0), *edges[21:]]
     assert str(_ir(edges)) == str(_ir(changed))
     assert _ir(edges) != _ir(changed)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"rows": (2, 2)}, {"J": 0.1}, {"sets": [0, 1]}, {"table": -1.0}],
+    ids=lambda changed: next(iter(changed)),
+)
+def test_the_middle_of_every_table_counts(changed: dict[str, Any]):
+    assert _long() == _long()
+    assert str(_long(**changed)) == str(_long())
+    assert _long(**changed) != _long()
+
+
+@pytest.mark.parametrize(
+    "sums",
+    [
+        (SiteSum((1.0, 1.0, 1.0), 2.0),),
+        (SiteSum((1.0, 1.0, 1.0), 3.0),),
+        (SiteSum((1.0, 1.0, 0.0), 2.0),),
+    ],
+)
+def test_conserved_sums_count(sums: tuple[SiteSum, ...]):
+    changed = _with_sums(sums)
+    assert changed.as_dict()["sums"] == [
+        {"weights": list(sums[0].weights), "total": sums[0].total}
+    ]
+    others = [_ir(), _with_sums((SiteSum((1.0, 1.0, 1.0), 1.0),))]
+    assert changed not in others
+    assert changed == _with_sums(sums)
+
+
+def _with_sums(sums: tuple[SiteSum, ...]) -> SymbolicOperatorIR:
+    module = _ir().module
+    operator = module.body.block.first_op
+    assert isinstance(operator, sym.OperatorOp)
+    local = operator.space.data
+    space = LocalSpace(local.sites, local.local_states, sums)
+    operator.properties["space"] = sym.SpaceAttr(space)
+    return SymbolicOperatorIR(module)
+
+
+def test_fanouts_count():
+    found = [
+        builder.build().to_ir().static_fingerprint()
+        for builder in (_builder(), _builder().fanout(2), _builder().fanout(3))
+    ]
+    assert len(set(found)) == 3
 
 
 # endregion

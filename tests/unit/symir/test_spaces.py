@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import pickle
 from collections.abc import Callable
 from fractions import Fraction
@@ -16,8 +17,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import symir as sym
+from dialects.tables import SiteSum
 from symir.errors import DefinitionError, InputError
-from symir.spaces import Space, as_space, fock, qubit, space, spin
+from symir.spaces import Space, Subsystem, as_space, fermions, fock, qubit, space, spin
 
 local_values = st.lists(
     st.one_of(
@@ -366,6 +369,399 @@ def test_contains_refuses_what_is_no_configuration(
     assert message in str(raised.value)
 
 
+# ---- products ----
+
+
+def test_a_product_has_the_sites_of_both() -> None:
+    made = spin(0.5, 2, total_sz=0) * fock(2, 2, n_particles=3) * qubit(1)
+    assert made.size == 5
+    assert rows(made.all_states()) == [
+        (*a, *b, c)
+        for a in [(-1, 1), (1, -1)]
+        for b in [(1, 2), (2, 1)]
+        for c in (0, 1)
+    ]
+    assert made.subsystems == (
+        Subsystem(0, 2, "spin"),
+        Subsystem(2, 2, "boson"),
+        Subsystem(4, 1, "qubit"),
+    )
+    assert made.name == (
+        "spin(1/2, 2, total_sz=0) * fock(2, 2, n_particles=3) * qubit(1)"
+    )
+
+
+def test_equal_factors_are_uniform_again() -> None:
+    assert qubit(2) * space([1, 0], 3) == qubit(5)
+    with pytest.raises(TypeError, match="unsupported operand"):
+        qubit(2) * 3  # pyright: ignore[reportUnusedExpression, reportOperatorIssue]
+
+
+def test_fermions_stand_spin_by_spin() -> None:
+    made = fermions(2, spin=0.5, n_fermions_per_spin=(1, None))
+    assert made.size == 4
+    assert rows(made.all_states()) == [
+        (*down, *up)
+        for down in [(0, 1), (1, 0)]
+        for up in itertools.product((0, 1), repeat=2)
+    ]
+    (part,) = made.subsystems
+    assert part == Subsystem(0, 4, "fermion", 0.5)
+    assert (part.spin_states, part.orbitals) == (2, 2)
+
+
+# ---- conserved sums ----
+
+
+@st.composite
+def constrained_spaces(draw: Any) -> tuple[Space, Space, list[SiteSum]]:
+    """Draw a small space with sums that some configuration has, and one without."""
+    free = draw(
+        st.lists(
+            st.lists(
+                st.sampled_from([-2, -1, -0.5, 0, 0.25, 1, 2, 5]),
+                min_size=1,
+                max_size=3,
+                unique=True,
+            ),
+            min_size=1,
+            max_size=5,
+        ).map(space)
+    )
+    witness = draw(st.sampled_from(free.all_states(np.float64).tolist()))
+    weight = st.sampled_from([0, 1, 1, 1, -1, 2, 0.5, -1.5])
+    every = st.lists(weight, min_size=free.size, max_size=free.size).filter(any)
+    sums = [
+        SiteSum(tuple(w), sum(a * b for a, b in zip(w, witness, strict=True)))
+        for w in draw(st.lists(every, min_size=1, max_size=3))
+    ]
+    made = free
+    for conserved in sums:
+        made = made.where_sum(conserved.total, weights=conserved.weights)
+    return free, made, sums
+
+
+@given(constrained_spaces(), st.integers(0, 2**32))
+def test_conserved_sums_select_from_all_configurations(
+    drawn: tuple[Space, Space, list[SiteSum]], seed: int
+) -> None:
+    free, made, sums = drawn
+    states = free.all_states(np.float64)
+    kept = [
+        all(
+            sum(w * v for w, v in zip(s.weights, x, strict=True)) == s.total
+            for s in sums
+        )
+        for x in states.tolist()
+    ]
+    assert made.n_states == sum(kept) > 0
+    assert rows(made.all_states(np.float64)) == rows(states[kept])
+    assert made.contains(states).tolist() == kept
+    samples = made.random_states(8, seed, np.float64)
+    assert samples.shape == (8, made.size)
+    assert made.contains(samples).all()
+    copy = pickle.loads(pickle.dumps(made))
+    assert copy == made
+    assert hash(copy) == hash(made)
+    assert (made == free) <= (made.n_states == free.n_states)
+
+
+def test_equal_constraints_are_equal() -> None:
+    made = fock(2, 3).where_sum(4).where_sum(1, sites=[1])
+    for same in [
+        fock(2, 3).where_sum(1, sites=[1]).where_sum(4).where_sum(4),
+        fock(2, 3).where_sum(-8, weights=[-2, -2, -2]).where_sum(1, sites=[1]),
+        fock(2, 3).where_sum(2, weights=[0.5] * 3).where_sum(3, sites=[1], weights=[3]),
+        fock(2, 3, n_particles=4).where_sum(1, sites=np.array([1])),
+        Space(3, ((0.0, 1.0, 2.0),), sums=made.sums),
+    ]:
+        assert same == made
+        assert hash(same) == hash(made)
+    assert made != fock(2, 3, n_particles=4)
+    assert made != fock(2, 3).where_sum(4).where_sum(2, sites=[1])
+    assert made.unconstrained == fock(2, 3)
+
+
+@pytest.mark.parametrize(
+    ("made", "name"),
+    [
+        (spin(0.5, 4, total_sz=0), "spin(1/2, 4, total_sz=0)"),
+        (spin(0.5, 3, total_sz=-0.5), "spin(1/2, 3, total_sz=-0.5)"),
+        (fock(None, 3, n_particles=2), "fock(2, 3, n_particles=2)"),
+        (fermions(3), "fermions(3)"),
+        (fermions(3, 2), "fermions(3, n_fermions=2)"),
+        (fermions(3, 2, spin=0.5), "fermions(3, spin=1/2, n_fermions=2)"),
+        (
+            fermions(2, spin=0.5, n_fermions_per_spin=[1, None]),
+            "fermions(2, spin=1/2, n_fermions_per_spin=(1, None))",
+        ),
+        (fock(2, 3).where_sum(4), "fock(2, 3).where_sum(total=4)"),
+        (
+            fock(2, 3).where_sum(2, sites=[0, 2], weights=[1, -0.5]),
+            "fock(2, 3).where_sum(total=2, sites=[0, 2], weights=[1, -0.5])",
+        ),
+        (
+            (qubit(1) * qubit(1)).where_sum(1),
+            "(qubit(1) * qubit(1)).where_sum(total=1)",
+        ),
+        (
+            Space(2, ((0.0, 1.0),), sums=(SiteSum((1.0, 1.0), 1.0),)),
+            "space([0, 1], 2).where_sum(total=1)",
+        ),
+    ],
+)
+def test_names_show_the_constraints(made: Space, name: str) -> None:
+    assert repr(made) == name
+
+
+def test_large_constrained_spaces_are_counted_exactly() -> None:
+    assert spin(0.5, 300, total_sz=3).n_states == math.comb(300, 153)
+    assert (
+        fermions(120, spin=1.5, n_fermions_per_spin=(60, 1, 0, 120)).n_states
+        == math.comb(120, 60) * 120
+    )
+    # Stars and bars.
+    assert fock(None, 40, n_particles=30).n_states == math.comb(69, 30)
+
+
+def test_large_constrained_spaces_are_drawn_from() -> None:
+    made = spin(0.5, 200, total_sz=0)
+    states = made.random_states(400, 0)
+    assert made.contains(states).all()
+    np.testing.assert_array_equal(states, made.random_states(400, 0))
+    # The correlation of two sites is -1 / (N - 1), that of one with itself is 1.
+    assert abs(states.mean(axis=0)).max() < 5 / np.sqrt(400)
+    with pytest.raises(DefinitionError, match="too many configurations") as raised:
+        made.all_states()
+    assert raised.value.code == "S005"
+
+
+def test_a_constrained_space_is_listed_where_the_free_one_is_too_large() -> None:
+    made = fermions(30, spin=0.5, n_fermions_per_spin=(1, 2))
+    states = made.all_states()
+    assert states.dtype == np.int8
+    assert states.shape == (30 * math.comb(30, 2), 60)
+    assert made.contains(states).all()
+    # Lexicographic, and each once: every row is above the one before.
+    changed = (states[1:] != states[:-1]).argmax(axis=1)
+    every = np.arange(len(changed))
+    assert (states[1:][every, changed] > states[:-1][every, changed]).all()
+
+
+@pytest.mark.parametrize(
+    "made",
+    [fock(2, 4, n_particles=3), qubit(5).where(sym.site(0).value < sym.site(4).value)],
+    ids=repr,
+)
+def test_constrained_draws_are_uniform(made: Space) -> None:
+    states = made.random_states(20_000, seed=0)
+    found, counts = np.unique(states, axis=0, return_counts=True)
+    assert rows(found) == rows(made.all_states())
+    expected = 20_000 / made.n_states
+    # Seven standard deviations; the seed is fixed anyway.
+    np.testing.assert_allclose(counts, expected, atol=7 * np.sqrt(expected))
+
+
+def test_contains_reads_rounded_local_states_exactly() -> None:
+    # 1/3 is no binary fraction of few bits, but a site without a weight may hold it.
+    made = space([[0, 1], [0, 1], [0, 1 / 3]]).where_sum(1, sites=[0, 1])
+    states = np.array([[0, 1, 1 / 3], [1, 1, 1 / 3], [1, 0, 0]], np.float32)
+    assert made.contains(states).tolist() == [True, False, True]
+    with pytest.raises(DefinitionError, match="cannot hold") as raised:
+        space([[1, 1 + 1e-9], [0, 1]]).where_sum(1, sites=[1]).contains(states[:, :2])
+    assert raised.value.code == "S006"
+
+
+@pytest.mark.parametrize(
+    ("build", "code", "message"),
+    [
+        (lambda: spin(0.5, 3, total_sz=0), "S013", "spin(1/2, 3, total_sz=0)"),
+        (lambda: spin(0.5, 3, total_sz=2.5), "S013", "total=5"),
+        (lambda: spin(0.5, 3, total_sz=0.3), "S013", "total=0.6"),
+        (lambda: spin(0.5, 3, total_sz=cast(Any, "up")), "S014", "magnetisation"),
+        (lambda: fock(2, 3, n_particles=7), "S013", "total=7"),
+        (lambda: fock(2, 3, n_particles=-1), "S014", "-1"),
+        (lambda: fock(None, 3, n_particles=cast(Any, 1.5)), "S014", "1.5"),
+        (lambda: fermions(3, 4), "S013", "fermions(3, n_fermions=4)"),
+        (lambda: fermions(0), "S001", "integer >= 1"),
+        (lambda: fermions(3, spin=0.3), "S009", "0.3"),
+        (lambda: fermions(3, spin=-0.5), "S009", "-0.5"),
+        (lambda: fermions(3, n_fermions_per_spin=(1, 2)), "S014", "1 numbers"),
+        (
+            lambda: fermions(3, spin=0.5, n_fermions_per_spin=cast(Any, 2)),
+            "S014",
+            "2 numbers",
+        ),
+        (
+            lambda: fermions(3, 2, spin=0.5, n_fermions_per_spin=(1, 2)),
+            "S013",
+            "n_fermions=2",
+        ),
+        (lambda: qubit(3).where_sum(1).where_sum(2), "S013", "total=1 and total=2"),
+        (lambda: qubit(3).where_sum(1, weights=[2, 4, 6]), "S013", "weights=[2, 4, 6]"),
+        (lambda: qubit(3).where_sum(1, weights=[3, 3, 3]), "S013", "total=1"),
+        (lambda: qubit(3).where_sum(1, sites=[0, 3]), "S004", "site 3"),
+        (lambda: qubit(3).where_sum(1, sites=[-1]), "S004", "-1"),
+        (lambda: qubit(3).where_sum(1, sites=[1, 1]), "S014", "each site once"),
+        (lambda: qubit(3).where_sum(1, weights=[1, 2]), "S014", "2 weights"),
+        (lambda: qubit(3).where_sum(1, weights=cast(Any, 2)), "S014", "a list"),
+        (lambda: qubit(3).where_sum(1, sites=cast(Any, 2)), "S014", "list of sites"),
+        (lambda: qubit(3).where_sum(1, weights=[1, cast(Any, "a"), 2]), "S014", "'a'"),
+        (lambda: qubit(3).where_sum(cast(Any, None)), "S014", "None"),
+        (lambda: qubit(3).where_sum(0, sites=[]), "S014", "no weight"),
+        (lambda: qubit(3).where_sum(float("nan")), "S014", "not finite"),
+        (lambda: qubit(3).where_sum(1, weights=[1, 1, 1e400]), "S014", "not finite"),
+        (
+            lambda: Space(3, ((0.0, 1.0),), sums=(SiteSum((1.0,), 1.0),)),
+            "S014",
+            "one weight per site",
+        ),
+        (lambda: space([0, 0.1], 3).where_sum(0.2), "S015", "without rounding"),
+        (lambda: qubit(2).where_sum(1, weights=[1, 1e30]), "S015", "1e+30"),
+        (
+            lambda: qubit(48).where_sum(
+                2**47, weights=[3**k % 2**46 for k in range(48)]
+            ),
+            "S015",
+            "partial sums",
+        ),
+    ],
+)
+def test_bad_constraints(build: Callable[[], object], code: str, message: str) -> None:
+    with pytest.raises(DefinitionError) as raised:
+        build()
+    assert raised.value.code == code
+    assert message in str(raised.value)
+    assert raised.value.location is not None
+    assert raised.value.location.file == __file__
+
+
+# ---- predicates ----
+
+
+def first_sum(total: int) -> sym.Predicate:
+    return sym.sum_(sym.here.value, over=sym.sites_range(0, 3)) == total
+
+
+PREDICATES: dict[str, tuple[sym.Predicate, Callable[..., bool]]] = {
+    "sum": (first_sum(2), lambda x: sum(x[:3]) == 2),
+    "comparison": (sym.site(0).value < sym.site(3).value, lambda x: x[0] < x[3]),
+    "logic": (
+        (sym.site(0) == 0) | ~(sym.site(1) == sym.site(2)),
+        lambda x: x[0] == 0 or x[1] != x[2],
+    ),
+    "table": (
+        sym.table([1, 5, 0])[sym.site(1).value] > 0,
+        lambda x: [1, 5, 0][int(x[1])] > 0,
+    ),
+    "off the lattice": (
+        sym.site(sym.site(0).value + 2).value == 1,
+        lambda x: x[0] + 2 < len(x) and x[int(x[0]) + 2] == 1,
+    ),
+    "blockade": (
+        ~sym.any_(
+            (sym.here.value > 0) & (sym.site(sym.here.index + 1).value > 0),
+            over=sym.sites_range(0, 3),
+        ),
+        lambda x: all(a == 0 or b == 0 for a, b in itertools.pairwise(x)),
+    ),
+    "arithmetic": (
+        sym.site(0).value * 2 - abs(sym.site(1).value) // 2 >= 1,
+        lambda x: 2 * x[0] - abs(x[1]) // 2 >= 1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PREDICATES)
+def test_predicates_select_from_all_configurations(name: str) -> None:
+    predicate, holds = PREDICATES[name]
+    for free in [fock(2, 4), fock(2, 4, n_particles=3)]:
+        states = free.all_states()
+        kept = [bool(holds(x)) for x in states.tolist()]
+        made = free.where(predicate)
+        assert made.n_states == sum(kept)
+        assert rows(made.all_states()) == rows(states[kept])
+        assert made.contains(states).tolist() == kept
+        assert made.contains(states.astype(np.float32)).tolist() == kept
+        assert made.contains(np.full((2, 1, 4), 3)).tolist() == [[False], [False]]
+        assert made.contains(made.random_states(10, 0)).all()
+        assert made.random_states(0, 0).shape == (0, 4)
+
+
+def test_several_predicates_and_sums_all_hold() -> None:
+    a, b = first_sum(1), sym.site(3).value != sym.site(4).value
+    made = qubit(6).where(a).where_sum(3).where(b)
+    assert rows(made.all_states()) == [
+        x
+        for x in itertools.product((0, 1), repeat=6)
+        if sum(x[:3]) == 1 and x[3] != x[4] and sum(x) == 3
+    ]
+    # Predicates are compared by what they say.
+    same = qubit(6).where_sum(3).where(sym.site(3).value != sym.site(4).value)
+    assert made == same.where(first_sum(1))
+    assert hash(made) == hash(same.where(first_sum(1)))
+    assert made != same
+    assert made != same.where(first_sum(2))
+    copy = pickle.loads(pickle.dumps(made))
+    assert copy == made
+    assert copy.name == made.name
+    assert made.unconstrained == qubit(6)
+
+
+def test_names_show_the_predicates() -> None:
+    made = qubit(2).where(sym.site(0).value > 0)
+    assert repr(made) == "qubit(2).where((site(0).value > 0))"
+    bare = Space(2, ((0.0, 1.0),), predicates=made.predicates)
+    assert repr(bare) == "space([0, 1], 2).where((site(0).value > 0))"
+    assert bare == made
+
+
+def test_operators_on_a_space_with_predicates() -> None:
+    made = qubit(3).where(sym.site(0).value == sym.site(1).value)
+    op = sym.DOperator(made).for_each_site("i").emit(amplitude=sym.site("i")).build()
+    assert op.space == made
+
+
+def test_what_leaves_nothing_to_draw_is_refused() -> None:
+    never = sym.sum_(sym.here.value, over=sym.all_sites()) > 40
+    made = qubit(40).where(never)
+    with pytest.raises(DefinitionError, match="too few configurations") as raised:
+        made.random_states(3, 0)
+    assert raised.value.code == "S019"
+    for count in (lambda: made.n_states, made.all_states):
+        with pytest.raises(DefinitionError, match="before its predicates") as raised:
+            count()
+        assert raised.value.code == "S005"
+
+
+@pytest.mark.parametrize(
+    ("build", "code", "message"),
+    [
+        (lambda: qubit(3).where(sym.site(0).value > 1), "S013", "site(0).value > 1"),
+        (
+            lambda: qubit(3).where_sum(0).where(sym.site(0).value > 0),
+            "S013",
+            "where_sum(total=0).where(",
+        ),
+        (lambda: qubit(3).where(sym.site(0).value), "D016", "no predicate"),  # pyright: ignore[reportArgumentType]
+        (lambda: qubit(3).where(sym.site("i").value == 0), "D001", "'i'"),
+        (lambda: qubit(3).where(sym.site(3).value == 0), "D036", "from 0 to 2"),
+        (lambda: qubit(3).where(sym.row("J") == 0), "D023", "J"),
+        (lambda: qubit(3).where(sym.emitted(0).value == 0), "D014", "emitted"),
+        (lambda: qubit(3).where(sym.site(0) == sym.symbol("h")), "S017", "'h'"),
+        (lambda: qubit(3).where(sym.site(0) == 1) * qubit(1), "S018", "product"),
+        (lambda: qubit(1) * qubit(3).where(sym.site(0) == 1), "S018", "product"),
+    ],
+)
+def test_bad_predicates(build: Callable[[], object], code: str, message: str) -> None:
+    with pytest.raises(DefinitionError) as raised:
+        build()
+    assert raised.value.code == code
+    assert message in str(raised.value)
+    assert raised.value.location is not None
+    assert raised.value.location.file == __file__
+
+
 # ---- NetKet ----
 
 
@@ -412,9 +808,79 @@ def test_our_constructors_agree_with_netket(k: int, n: int) -> None:
         assert rows(ours.all_states()) == sorted_rows(theirs.all_states())
 
 
-def test_a_constraint_of_netket_is_dropped() -> None:
-    assert as_space(nk.hilbert.Spin(0.5, 4, total_sz=0)) == spin(0.5, 4)
-    assert as_space(nk.hilbert.Fock(n_particles=2, N=3)) == fock(2, 3)
+CONSTRAINED = [
+    nk.hilbert.Spin(0.5, 4, total_sz=-1, inverted_ordering=True),
+    nk.hilbert.Spin(1.5, 3, total_sz=1.5),
+    nk.hilbert.Fock(2, 3, n_particles=4),
+    nk.hilbert.Spin(1, 3, constraint=nk.hilbert.constraint.SumConstraint(2)),
+    nk.hilbert.SpinOrbitalFermions(2, s=1, n_fermions_per_spin=(1, 2, 0)),
+    nk.hilbert.SpinOrbitalFermions(
+        2,
+        s=0.5,
+        n_fermions=2,
+        constraint=nk.hilbert.constraint.SumOnPartitionConstraint((1, 1), (2, 2)),
+    ),
+    nk.hilbert.Qubit(1)
+    * nk.hilbert.Fock(n_particles=2, N=3)
+    * nk.hilbert.Spin(0.5, 2, total_sz=0),
+    nk.hilbert.DoubledHilbert(nk.hilbert.Spin(0.5, 3, total_sz=0.5)),
+]
+
+
+@pytest.mark.parametrize("hilbert", CONSTRAINED, ids=str)
+def test_constraints_of_netket_are_taken_over(hilbert: Any) -> None:
+    made = as_space(hilbert)
+    assert made.name == repr(hilbert)
+    assert made.n_states == hilbert.n_states
+    assert rows(made.all_states()) == sorted_rows(hilbert.all_states())
+
+
+@pytest.mark.parametrize(
+    ("hilbert", "ours"),
+    [
+        (nk.hilbert.Spin(0.5, 5, total_sz=0.5), spin(0.5, 5, total_sz=0.5)),
+        (nk.hilbert.Fock(n_particles=3, N=4), fock(None, 4, n_particles=3)),
+        (nk.hilbert.Fock(2, 4, n_particles=3), fock(2, 4, n_particles=3)),
+        (nk.hilbert.Qubit(2) * nk.hilbert.Fock(3, 1), qubit(2) * fock(3, 1)),
+        (nk.hilbert.SpinOrbitalFermions(3, n_fermions=2), fermions(3, 2)),
+        (nk.hilbert.SpinOrbitalFermions(3, s=0), fermions(3, spin=0)),
+        (
+            nk.hilbert.SpinOrbitalFermions(3, s=0.5, n_fermions=2),
+            fermions(3, n_fermions=2, spin=0.5),
+        ),
+        (
+            nk.hilbert.SpinOrbitalFermions(3, s=0.5, n_fermions_per_spin=(1, 2)),
+            fermions(3, spin=0.5, n_fermions_per_spin=(1, 2)),
+        ),
+    ],
+    ids=str,
+)
+def test_our_constraints_are_those_of_netket(hilbert: Any, ours: Space) -> None:
+    made = as_space(hilbert)
+    assert made == ours
+    assert hash(made) == hash(ours)
+    assert made.subsystems == ours.subsystems
+
+
+class EvenSum(nk.hilbert.constraint.DiscreteHilbertConstraint):
+    def __call__(self, x: Any) -> Any:
+        return x.sum(axis=-1) % 2 == 0
+
+
+@pytest.mark.parametrize(
+    "hilbert",
+    [
+        nk.hilbert.Fock(2, 2, constraint=EvenSum()),
+        nk.hilbert.SpinOrbitalFermions(2, n_fermions=2, constraint=EvenSum()),
+        nk.hilbert.Qubit(1) * nk.hilbert.Fock(2, 2, constraint=EvenSum()),
+        SimpleNamespace(size=3, local_states=[0, 1], constrained=True),
+    ],
+    ids=str,
+)
+def test_other_constraints_of_netket_are_refused(hilbert: Any) -> None:
+    with pytest.raises(DefinitionError, match="no sum of local values") as raised:
+        as_space(hilbert)
+    assert raised.value.code == "S016"
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ for name, build in CONSTRUCTS.items():
         assert print_module(parse_module(print_module(module)))
     xp, mels = connections(ir.module, operator.space.random_states(2, 0))
     assert mels.shape == (2, operator.max_conn_size)
+assert sym.qubit(4).where(sym.site(0) == sym.site(3)).n_states == 8
 assert not [name for name in sys.modules if name.startswith("jax")]
 print("done", len(CONSTRUCTS))
 """

@@ -302,3 +302,25 @@
 "test.op"() {type = !bt.branches<-6 x 2>} : () -> ()
 
 // endregion
+
+// region bt.compact
+
+// -----
+
+// CHECK: 'bt.compact' keeps the number of writes: !bt.branches<7 x 2> -> !bt.branches<3 x 1>
+%a = "test.op"() : () -> !bt.branches<7 x 2>
+%b = bt.compact %a : !bt.branches<7 x 2> -> !bt.branches<3 x 1>
+
+// -----
+
+// CHECK: 'bt.compact' leaves at least one lane, and fewer than there were: !bt.branches<7 x 2> -> !bt.branches<7 x 2>
+%a = "test.op"() : () -> !bt.branches<7 x 2>
+%b = bt.compact %a : !bt.branches<7 x 2> -> !bt.branches<7 x 2>
+
+// -----
+
+// CHECK: 'bt.compact' leaves at least one lane, and fewer than there were: !bt.branches<7 x 2> -> !bt.branches<0 x 2>
+%a = "test.op"() : () -> !bt.branches<7 x 2>
+%b = bt.compact %a : !bt.branches<7 x 2> -> !bt.branches<0 x 2>
+
+// endregion

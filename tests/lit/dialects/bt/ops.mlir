@@ -94,6 +94,15 @@ func.func @lanes(%a : !bt.branches<7 x 2>, %b : !bt.branches<8 x 0>, %c : !bt.br
   func.return
 }
 
+// CHECK-LABEL: func.func @compact(
+// GENERIC:     sym_name = "compact"
+func.func @compact(%a : !bt.branches<7 x 2>) {
+  // CHECK:        %{{.*}} = bt.compact %a : !bt.branches<7 x 2> -> !bt.branches<3 x 2>
+  // GENERIC:      %{{.*}} = "bt.compact"(%a) : (!bt.branches<7 x 2>) -> !bt.branches<3 x 2>
+  %0 = bt.compact %a : !bt.branches<7 x 2> -> !bt.branches<3 x 2>
+  func.return
+}
+
 // CHECK-LABEL: func.func @connections(
 // GENERIC:     sym_name = "connections"
 func.func @connections(%x : tensor<?x8x!bt.state>, %b : !bt.branches<15 x 2>, %z : tensor<4x8xi8>) {

@@ -16,6 +16,10 @@
 "test.op"() {space = #sym.space<2 x [0, 1], [-1, 1]>} : () -> ()
 // CHECK-NEXT: "test.op"() {space = #sym.space<1 x [7]>} : () -> ()
 "test.op"() {space = #sym.space<1 x [7]>} : () -> ()
+// CHECK-NEXT: "test.op"() {space = #sym.space<4 x [0, 1], sum = 2>} : () -> ()
+"test.op"() {space = #sym.space<4 x [0, 1], sum [1, 1, 1, 1] = 2.0>} : () -> ()
+// CHECK-NEXT: "test.op"() {space = #sym.space<2 x [0, 1], [0, 1, 2], sum [1, 0] = 1, sum [0, -0.5] = -1>} : () -> ()
+"test.op"() {space = #sym.space<2 x [0, 1], [0, 1, 2], sum [1, 0] = 1, sum [0, -0.5] = -1>} : () -> ()
 
 // Integers are printed without a point, all other values with one and exactly: a number
 // without a point ends before its exponent.

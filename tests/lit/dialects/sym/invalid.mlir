@@ -535,6 +535,21 @@ sym.operator @a(%t "t" : tensor<complex<f32>>) space #sym.space<2 x [0, 1]> elem
 
 // -----
 
+// CHECK: a conserved sum has one weight for each site: 3 sites, 2 weights
+"test.op"() {space = #sym.space<3 x [0, 1], sum [1, 1] = 1>} : () -> ()
+
+// -----
+
+// CHECK: a conserved sum must be finite
+"test.op"() {space = #sym.space<3 x [0, 1], sum = 1.0e999>} : () -> ()
+
+// -----
+
+// CHECK: local values come before sums
+"test.op"() {space = #sym.space<2 x [0, 1], sum = 1, [0, 1]>} : () -> ()
+
+// -----
+
 // CHECK: local values must ascend and differ, got [1.0, 0.0]
 "test.op"() {space = #sym.space<3 x [1, 0]>} : () -> ()
 
@@ -892,3 +907,14 @@ sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
 "test.op"() {sets = #sym.sets<[0], ... 12 more ..., [15]>} : () -> ()
 
 // endregion
+
+// -----
+
+// CHECK: the fanout of term @b is at least 1, got 0
+sym.operator @o() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @b over #sym.rows<[0]> fanout 0 {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %one : tensor<f64>
+  }
+}

@@ -9,8 +9,8 @@
 
 // Reads, updates and an emission with everything that it may have.
 sym.operator @hop(%t "t" : tensor<f64> = dense<1.0>)
-    space #sym.space<4 x [0, 1, 2]> element f64 hermitian {
-  sym.term @bulk over #sym.rows<[0, 1], [1, 2], [2, 3]> {
+    space #sym.space<4 x [0, 1, 2]> element f64 hermitian projected {
+  sym.term @bulk over #sym.rows<[0, 1], [1, 2], [2, 3]> fanout 7 {
   ^bb0(%x : !sym.config, %i : !sym.site, %j : !sym.site):
     %ni = sym.read %x[%i] : tensor<f64>
     %n = sym.index %i
@@ -30,8 +30,8 @@ sym.operator @hop(%t "t" : tensor<f64> = dense<1.0>)
   }
 }
 
-// CHECK-NEXT:   sym.operator @hop(%t "t" : tensor<f64> = dense<1.000000e+00>) space #sym.space<4 x [0, 1, 2]> element f64 hermitian {
-// CHECK-NEXT:     sym.term @bulk over #sym.rows<[0, 1], [1, 2], [2, 3]> {
+// CHECK-NEXT:   sym.operator @hop(%t "t" : tensor<f64> = dense<1.000000e+00>) space #sym.space<4 x [0, 1, 2]> element f64 hermitian projected {
+// CHECK-NEXT:     sym.term @bulk over #sym.rows<[0, 1], [1, 2], [2, 3]> fanout 7 {
 // CHECK-NEXT:     ^bb0(%x: !sym.config, %i: !sym.site, %j: !sym.site):
 // CHECK-NEXT:       %ni = sym.read %x[%i] : tensor<f64>
 // CHECK-NEXT:       %n = sym.index %i

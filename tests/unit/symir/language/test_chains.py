@@ -113,6 +113,21 @@ def test_iterators_over_rows_take_data_and_sets(opened: Callable[..., DOperator]
     assert _valid(operator, [0, 0, 0, 0]) == [([1, 0, 0, 0], 2), ([0, 1, 0, 1], 3)]
 
 
+def test_ktuples_take_data_and_sets():
+    pairs = [(0, 1), (0, 2), (1, 2)]
+    third = [[2], [1], [0]]
+    term = DOperator(qubit(3)).for_each_ktuple(
+        ("i", "j"), data={"J": [2.0, 3.0, 5.0]}, sets={"third": third}
+    )
+    operator = term.emit(flip_set("third"), amplitude=row("J")).build()
+    assert [tuple(sites) for sites in operator.terms[0].rows] == pairs
+    assert _valid(operator, [0, 0, 0]) == [
+        ([0, 0, 1], 2),
+        ([0, 1, 0], 3),
+        ([1, 0, 0], 5),
+    ]
+
+
 def test_sets_may_be_given_no_name_or_several():
     sets = {"a": [[0, 1]], "b": [[1, 2]]}
     term = DOperator(spin(0.5, 3)).for_each("i", over=[0], sets=sets)

@@ -22,12 +22,16 @@ from symir.language import (
     available_emission_clause_names,
     available_iterator_clause_names,
     available_predicate_clause_names,
+    here,
     register,
     register_emission_clause,
     register_iterator_clause,
     register_predicate_clause,
+    row,
+    set_,
     shift,
     site,
+    sum_,
 )
 from symir.spaces import Space, fock
 
@@ -41,6 +45,19 @@ class ForEachLink(AbstractIteratorClause):
         self, hilbert: Space, /, a: str = "i", b: str = "j", *, step: int = 1
     ) -> tuple[Any, Any]:
         return (a, b), [(k, k + step) for k in range(hilbert.size - step)]
+
+
+class ForEachStar(AbstractIteratorClause):
+    """Every site with its neighbours on a ring, and what else the caller says."""
+
+    clause_name = "for_each_star"
+
+    def build_iterator(self, hilbert: Space, /, **changed: Any) -> Any:
+        n = hilbert.size
+        J = [0.5 * k for k in range(n)]
+        stars = [[(k - 1) % n, (k + 1) % n] for k in range(n)]
+        others = {"data": {"J": J}, "sets": {"star": stars}, **changed}
+        return "i", range(n), others
 
 
 class Occupied(AbstractPredicateClause):
@@ -83,6 +100,34 @@ def test_clauses_are_methods():
     assert [branch.valid for branch in found] == [True, False]
     assert found[0].config.tolist() == [1, 1, 0]
     assert found[0].amplitude == 2
+
+
+def test_an_iterator_brings_data_and_sets():
+    register(ForEachStar)
+    amplitude = row("J") * sum_(here.value, over=set_("star"))
+    operator = DOperator(fock(4, 3)).for_each_star().emit(amplitude=amplitude).build()
+    found = branches(operator.to_ir().module, [1, 2, 4])
+    assert [branch.amplitude for branch in found] == [0, 2.5, 3]
+
+
+@pytest.mark.parametrize("left_out", ["data", "sets"])
+def test_an_iterator_brings_data_or_sets(left_out: str):
+    class ForEachPart(ForEachStar):
+        """One of the two alone."""
+
+        clause_name = "for_each_part"
+
+        def build_iterator(self, hilbert: Space, /, **_: Any) -> Any:
+            labels, over, others = super().build_iterator(hilbert)
+            return labels, over, {k: v for k, v in others.items() if k != left_out}
+
+    register(ForEachPart)
+    builder = DOperator(fock(4, 3)).for_each_part()
+    reads = {"data": row("J"), "sets": sum_(here.value, over=set_("star"))}
+    with pytest.raises(DefinitionError):
+        builder.emit(amplitude=reads.pop(left_out))
+    (there,) = reads.values()
+    assert builder.emit(amplitude=there).build().max_conn_size == 3
 
 
 def test_clauses_mix_with_everything_else():
@@ -165,6 +210,14 @@ def test_a_clause_is_replaced_on_request():
     register_predicate_clause(Occupied, replace=True)
 
 
+def test_a_clause_is_registered_once():
+    register(Occupied)
+    with pytest.raises(DefinitionError, match="D041"):
+        register(Occupied)
+    register(replace=True)(Occupied)
+    assert available_predicate_clause_names() == ["occupied"]
+
+
 def _clause(name: Any) -> Any:
     return type("Named", (Occupied,), {"clause_name": name})
 
@@ -240,7 +293,7 @@ def test_mistakes_in_what_a_clause_returns():
     for built, code in (
         (shift("i", 1), "D040"),
         ((shift("i", 1), 1.0), "D040"),
-        ((1.0, shift("i", 1), None), "D017"),
+        ((1.0, 1.0, None), "D017"),
         ((shift("k", 1), 1.0, None), "D001"),
     ):
         with pytest.raises(DefinitionError) as caught:
@@ -252,6 +305,49 @@ def test_mistakes_in_what_a_clause_returns():
         builder.emit().for_each_link(step=-1)
     assert caught.value.code == "D003"
     assert caught.value.term == "term1"
+
+
+class ForEachOdd(AbstractIteratorClause):
+    """What is not an iterator at all, as a rule."""
+
+    clause_name = "for_each_odd"
+
+    def build_iterator(self, hilbert: Any, /, built: Any) -> Any:
+        return built
+
+
+@pytest.mark.parametrize(
+    ("built", "code"),
+    [
+        (None, "D040"),
+        ("ij", "D040"),
+        (["i", [0]], "D040"),
+        (("i",), "D040"),
+        (("i", [0], None), "D040"),
+        (("i", [0], [1.0]), "D040"),
+        (("i", [0], {"J": [1.0]}), "D040"),
+        (("i", [0], {"data": {}, 3: {}}), "D040"),
+        (("i", [0], {}, {}), "D040"),
+        (("i", [0], {"data": [1.0]}), "D024"),
+        (("i", [0], {"data": {"J": [1.0, 2.0]}}), "D024"),
+        (("i", [0], {"sets": {"s": [[0, 0]]}}), "D033"),
+        (("i", [0], {"sets": {"s": [[2]]}}), "D003"),
+    ],
+)
+def test_mistakes_in_what_an_iterator_returns(built: Any, code: str):
+    register(ForEachOdd)
+    with pytest.raises(DefinitionError) as caught:
+        DOperator(fock(2, 2), "op").for_each_odd(built)
+    assert caught.value.code == code
+    assert (caught.value.operator, caught.value.term) == ("op", "term0")
+    assert caught.value.location is not None
+    assert caught.value.location.file == __file__
+
+
+def test_an_iterator_without_data_and_sets_may_say_so():
+    register(ForEachOdd)
+    operator = DOperator(fock(2, 2)).for_each_odd(("i", [1], {})).emit().build()
+    assert operator.max_conn_size == 1
 
 
 def test_mistakes_inside_of_a_clause_are_blamed_on_the_term():

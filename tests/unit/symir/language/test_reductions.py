@@ -79,7 +79,7 @@ CASES: dict[str, tuple[Expr, Expected]] = {
         lambda x, a, b: sum(v + 1 for v in _strictly_between(x, a, b)),
     ),
     "between values": (
-        sym.sum_(here + 1, over=sym.between(i * 0.75, 2.0)),
+        sym.sum_(here + 1, over=sym.between(i.value * 0.75, 2.0)),
         lambda x, a, b: sum(
             x[s] + 1 for s in range(N) if min(0.75 * x[a], 2) < s < max(0.75 * x[a], 2)
         ),
@@ -93,7 +93,7 @@ CASES: dict[str, tuple[Expr, Expected]] = {
         lambda x, a, b: sum(v + 1 for v in x[max(a - 2, 0) : b + 2]),
     ),
     "sites_range of values": (
-        sym.sum_(here + 1, over=sym.sites_range(i / 2, j + 1.5)),
+        sym.sum_(here + 1, over=sym.sites_range(i.value / 2, j.value + 1.5)),
         lambda x, a, b: sum(x[s] + 1 for s in range(N) if x[a] / 2 <= s < x[b] + 1.5),
     ),
     "parity": (
@@ -350,8 +350,8 @@ def _emit(amplitude: object, dtype: str = "complex128") -> None:
         ("D047", lambda: _emit(sym.wrap_mod(1j * i, "i"))),
         ("D047", lambda: _emit(sym.parity(1j * here))),
         ("D047", lambda: _emit(sym.table([1, 2])[1j * i])),
-        ("D047", lambda: _emit(sym.site(1j * i).value)),
-        ("D047", lambda: _emit(sym.sum_(here, over=sym.sites_range(0, 1j * i)))),
+        ("D047", lambda: _emit(sym.site(1j * i.value).value)),
+        ("D047", lambda: _emit(sym.sum_(here, over=sym.sites_range(0, 1j * i.value)))),
         ("D034", lambda: _emit(sym.sum_(here, over=sym.set_("star")))),
         ("D036", lambda: _emit(sym.source_index(N))),
         ("D036", lambda: _emit(sym.source_index(-1))),

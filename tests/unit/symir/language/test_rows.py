@@ -224,6 +224,13 @@ def test_bad_data_are_shown(values: Any, dtype: str, code: str, found: str):
     assert found in caught.value.found
 
 
+@pytest.mark.parametrize("bad", [float("nan"), 10**400, "1", True, None, [1]])
+def test_a_bad_number_is_found_among_plain_ones(bad: Any):
+    for entries in ([1.5, bad, 2, 3j], [1, bad]):
+        with pytest.raises(DefinitionError, match="row 1"):
+            rows.as_column("J", entries, len(entries), np.dtype("complex128"))
+
+
 def test_the_row_of_an_infinite_number_in_a_list_is_named():
     with pytest.raises(DefinitionError, match="not finite in row 1"):
         rows.as_column("J", [1, float("inf")], 2, F64)
@@ -376,6 +383,31 @@ def test_site_sets(sets: Any):
     table = rows.as_site_sets("star", sets, 3, SITES)
     assert _listed(table) == [[0, 1], [], [4]]  # pyright: ignore[reportArgumentType]
     assert table.width == 2
+
+
+@given(
+    st.lists(
+        st.lists(st.integers(-1, SITES), max_size=3).map(tuple), min_size=1, max_size=4
+    )
+)
+def test_sets_of_whole_floats_are_those_of_integers(sets: list[tuple[int, ...]]):
+    """Floats are looked at one by one, integers all at once."""
+
+    def outcome(entries: list[Any]) -> Any:
+        try:
+            return list(rows.as_site_sets("star", entries, len(sets), SITES))
+        except DefinitionError as error:
+            return error.code, error.message, error.found
+
+    expected = outcome([[float(site) for site in entry] for entry in sets])
+    for kind in (tuple, list, np.array):
+        assert outcome([kind(entry) for entry in sets]) == expected
+
+
+def test_the_row_of_a_bad_site_set_is_named():
+    for bad in ([1, 1], [True], [-1], [SITES], [None], [2**63], None):
+        with pytest.raises(DefinitionError, match=r"row 1\b"):
+            rows.as_site_sets("star", [[0], bad, [9]], 3, SITES)
 
 
 def test_site_sets_of_an_array():

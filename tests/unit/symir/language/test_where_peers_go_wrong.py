@@ -88,6 +88,18 @@ def test_the_site_after_the_last_is_not_the_last() -> None:
     assert of(sym.shift(j.index + 10**6, 1), [1, 1]) == []
 
 
+def test_a_site_that_is_computed_from_a_site_says_whether_by_value_or_number() -> None:
+    for number in (i + 1, 2 * (-i) % 2, sym.where(j.index > 0, i, 0), abs(sym.here)):
+        for use in (sym.site, sym.emitted, sym.swap, sym.between):
+            arguments = (number, 0) if use in (sym.swap, sym.between) else (number,)
+            with pytest.raises(sym.DefinitionError, match=r"\.index is its number"):
+                use(*arguments)
+    assert of(sym.write(i.index + 1, 3), [1, 0]) == [([1, 3], 1)]
+    assert of(sym.write(i.value - 1, 3), [1, 0]) == [([3, 0], 1)]
+    number = sym.where(i > 0, j.index, i.value)
+    assert of(sym.write(number, 3), [1, 0]) == [([1, 3], 1)]
+
+
 def test_a_site_between_two_is_none() -> None:
     with pytest.raises(sym.DefinitionError, match="D036"):
         of(sym.write(0.5, 0), [1, 1])

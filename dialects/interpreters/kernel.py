@@ -1,0 +1,123 @@
+"""Kernels over NumPy: the ops of StableHLO that combine elements, and a whole function.
+
+With the elementwise ops of `dialects.interpreters.stablehlo` these are all that
+`convert-bt-to-stablehlo` makes: a kernel runs where JAX is not installed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.interpreter import (
+    Interpreter,
+    InterpreterFunctions,
+    PythonValues,
+    impl,
+    register_impls,
+)
+from xdsl.interpreters.func import FuncFunctions
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects.interpreters.stablehlo import StableHLOFunctions
+from dialects.stablehlo import shape_of
+
+__all__ = ["KernelFunctions", "run_kernel"]
+
+Array = npt.NDArray[Any]
+
+
+@register_impls
+class KernelFunctions(InterpreterFunctions):
+    """What `stablehlo.gather` and `stablehlo.reduce` compute.
+
+    A reduction combines its elements one after the other, the initial value first; the
+    specification leaves the order open.
+    """
+
+    @impl(hlo.GatherOp)
+    def run_gather(
+        self, interpreter: Interpreter, op: hlo.GatherOp, args: PythonValues
+    ) -> PythonValues:
+        operand, starts = args
+        return (_gather(op, operand, starts, shape_of(op.result)),)
+
+    @impl(hlo.ReduceOp)
+    def run_reduce(
+        self, interpreter: Interpreter, op: hlo.ReduceOp, args: PythonValues
+    ) -> PythonValues:
+        axes: Sequence[int] = op.dimensions.get_values()
+        inputs, initial = args[: len(op.inputs)], args[len(op.inputs) :]
+        columns = [_last_axes_joined(value, axes) for value in inputs]
+        combined = tuple(
+            np.broadcast_to(start, column.shape[:-1])
+            for start, column in zip(initial, columns, strict=True)
+        )
+        # The ops of the body are elementwise, so they combine whole arrays.
+        for place in range(columns[0].shape[-1]):
+            elements = (column[..., place] for column in columns)
+            combined = interpreter.run_ssacfg_region(op.body, (*combined, *elements))
+        return tuple(np.asarray(value) for value in combined)
+
+
+def _last_axes_joined(value: Array, axes: Sequence[int]) -> Array:
+    """Return an array with some axes moved to the end and made one."""
+    kept = [axis for axis in range(value.ndim) if axis not in axes]
+    moved = np.transpose(value, (*kept, *axes))
+    length = int(np.prod([value.shape[axis] for axis in axes]))
+    return moved.reshape(*(value.shape[axis] for axis in kept), length)
+
+
+def _gather(
+    op: hlo.GatherOp, operand: Array, starts: Array, shape: Sequence[int]
+) -> Array:
+    """Index the operand as the specification of `gather` says, with one fancy index."""
+    numbers = op.dimension_numbers
+    sizes: Sequence[int] = op.slice_sizes.get_values()
+    vector_axis = numbers.index_vector_dim.value.data
+    if vector_axis == starts.ndim:
+        starts = starts[..., None]
+    starts = np.moveaxis(starts, vector_axis, -1)
+    offset_axes = _values(numbers.offset_dims)
+    batch_axes = [axis for axis in range(len(shape)) if axis not in offset_axes]
+
+    def along(values: Array, axes: Sequence[int]) -> Array:
+        """Let the axes of an array be some axes of the result."""
+        other = [axis for axis in range(len(shape)) if axis not in axes]
+        return np.expand_dims(values, other)
+
+    index = [np.zeros([1] * len(shape), np.int64) for _ in operand.shape]
+    for place, axis in enumerate(_values(numbers.start_index_map)):
+        last = operand.shape[axis] - sizes[axis]
+        inside: Array = np.clip(starts[..., place], 0, last)
+        index[axis] = along(inside, batch_axes)
+    batching = _values(numbers.operand_batching_dims)
+    for axis, own in zip(
+        batching, _values(numbers.start_indices_batching_dims), strict=True
+    ):
+        # Axes of the start indices after the index vector have moved up by one.
+        batch_axis = batch_axes[own - (own > vector_axis)]
+        samples: int = operand.shape[axis]
+        index[axis] = along(np.arange(samples), [batch_axis])
+    dropped = {*_values(numbers.collapsed_slice_dims), *batching}
+    offsets = [axis for axis in range(operand.ndim) if axis not in dropped]
+    for axis, offset_axis in zip(offsets, offset_axes, strict=True):
+        index[axis] = index[axis] + along(np.arange(sizes[axis]), [offset_axis])
+    return np.broadcast_to(operand[tuple(index)], shape)
+
+
+def _values(dims: Any) -> list[int]:
+    return [dim.value.data for dim in dims]
+
+
+def run_kernel(module: ModuleOp, arguments: Sequence[Array]) -> tuple[Array, ...]:
+    """Run the only function of a module of StableHLO; return its results."""
+    (function,) = (op for op in module.ops if isinstance(op, FuncOp))
+    interpreter = Interpreter(module)
+    for functions in (FuncFunctions(), StableHLOFunctions(), KernelFunctions()):
+        interpreter.register_implementations(functions)
+    return interpreter.call_op(function.sym_name.data, tuple(arguments))
