@@ -3,7 +3,7 @@
 // A branch that needs an undefined value is not valid.
 
 // A computed site: whole, and of the lattice. A number that is an integer needs no floor.
-sym.operator @site() space #sym.space<3 x [0, 1]> element f64 {
+sym.operator @site() space #sym.space<3 x [0, 0.5, 1]> element f64 {
   sym.term @t over #sym.rows<[0]> {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %one = stablehlo.constant dense<1.0> : tensor<f64>
@@ -14,7 +14,7 @@ sym.operator @site() space #sym.space<3 x [0, 1]> element f64 {
   }
 }
 
-// CHECK-LABEL: sym.operator @site() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-LABEL: sym.operator @site() space #sym.space<3 x [0, 0.5, 1]> element f64 {
 // CHECK-NEXT:      sym.term @t over #sym.rows<[0]> {
 // CHECK-NEXT:      ^bb0(%x: !sym.config, %i: !sym.site):
 // CHECK-NEXT:        %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
@@ -32,6 +32,45 @@ sym.operator @site() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK-NEXT:        sym.emit %y, %one if %7 : tensor<f64>
 // CHECK-NEXT:      }
 // CHECK-NEXT:    }
+
+// Local values that are integers are whole.
+sym.operator @whole() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %n = sym.read %x[%i] : tensor<f64>
+    %s = sym.site %n : tensor<f64>
+    %y = sym.write %x[%s], %one : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @whole()
+// CHECK-NOT:         stablehlo.floor
+// CHECK:             stablehlo.compare GE
+// CHECK-NOT:         stablehlo.floor
+// CHECK:             sym.emit
+
+// A place among the local values that may be NaN or no integer.
+sym.operator @places(%h "h" : tensor<f64>) space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %n = sym.read %x[%i] : tensor<f64>
+    %y = sym.shift_mod %x[%i] by %h : tensor<f64>
+    %z = sym.shift_mod %x[%i] by %n : tensor<f64>
+    sym.emit %y, %n : tensor<f64>
+    sym.emit %z, %n : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @places
+// CHECK:             %[[SIZE:.*]] = stablehlo.abs %h : tensor<f64>
+// CHECK:             %[[COUNTABLE:.*]] = stablehlo.compare LE, %[[SIZE]], %{{.*}} : (tensor<f64>, tensor<f64>) -> tensor<i1>
+// CHECK:             %[[FLOOR:.*]] = stablehlo.floor %h : tensor<f64>
+// CHECK:             %[[WHOLE:.*]] = stablehlo.compare EQ, %[[FLOOR]], %h : (tensor<f64>, tensor<f64>) -> tensor<i1>
+// CHECK:             %[[BOTH:.*]] = stablehlo.and %[[COUNTABLE]], %[[WHOLE]] : tensor<i1>
+// CHECK:             sym.emit %y, %n if %[[BOTH]] : tensor<f64>
+// CHECK-NEXT:        sym.emit %z, %n : tensor<f64>
 
 sym.operator @number() space #sym.space<3 x [0, 1]> element f64 {
   sym.term @t over #sym.rows<[0]> {
@@ -220,7 +259,7 @@ sym.operator @shifted() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK-NEXT:    }
 
 // A reduction needs its value at every site that it is over.
-sym.operator @reduce() space #sym.space<3 x [0, 1]> element f64 {
+sym.operator @reduce() space #sym.space<3 x [0, 0.5, 1]> element f64 {
   sym.term @t over #sym.rows<[]> sets [#sym.sets<[0, 2]>] {
   ^bb0(%x : !sym.config, %s : !sym.sites):
     %one = stablehlo.constant dense<1.0> : tensor<f64>
@@ -235,7 +274,7 @@ sym.operator @reduce() space #sym.space<3 x [0, 1]> element f64 {
   }
 }
 
-// CHECK-LABEL: sym.operator @reduce() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-LABEL: sym.operator @reduce() space #sym.space<3 x [0, 0.5, 1]> element f64 {
 // CHECK-NEXT:      sym.term @t over #sym.rows<[]> sets [#sym.sets<[0, 2]>] {
 // CHECK-NEXT:      ^bb0(%x: !sym.config, %s: !sym.sites):
 // CHECK-NEXT:        %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>

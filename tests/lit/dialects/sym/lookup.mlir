@@ -4,7 +4,7 @@
 // RUN: symir-opt %s -p sym-convert-element{to=f32} | filecheck %s --check-prefix=SINGLE
 
 // A table of real and one of complex numbers, looked up at a number and at a site number.
-sym.operator @op() space #sym.space<2 x [0, 1, 2]> element complex<f64> {
+sym.operator @op() space #sym.space<2 x [0, 1, 1.5]> element complex<f64> {
   sym.term @t over #sym.rows<[0], [1]> {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %n = sym.read %x[%i] : tensor<f64>

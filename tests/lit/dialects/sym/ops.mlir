@@ -51,9 +51,9 @@ sym.operator @hop(%t "t" : tensor<f64> = dense<1.0>)
 // CHECK-NEXT:     }
 // CHECK-NEXT:   }
 
-// GENERIC-NEXT:   "sym.operator"() <{sym_name = "hop", space = #sym.space<4 x [0, 1, 2]>, element = f64, hermitian, parameter_names = ["t"], defaults = [dense<1.000000e+00> : tensor<f64>]}> ({
+// GENERIC-NEXT:   "sym.operator"() <{sym_name = "hop", space = #sym.space<4 x [0, 1, 2]>, element = f64, hermitian, projected, parameter_names = ["t"], defaults = [dense<1.000000e+00> : tensor<f64>]}> ({
 // GENERIC-NEXT:   ^bb0(%t: tensor<f64>):
-// GENERIC-NEXT:     "sym.term"() <{sym_name = "bulk", rows = #sym.rows<[0, 1], [1, 2], [2, 3]>}> ({
+// GENERIC-NEXT:     "sym.term"() <{sym_name = "bulk", rows = #sym.rows<[0, 1], [1, 2], [2, 3]>, fanout = 7 : i64}> ({
 // GENERIC-NEXT:     ^bb0(%x: !sym.config, %i: !sym.site, %j: !sym.site):
 // GENERIC-NEXT:       %ni = "sym.read"(%x, %i) : (!sym.config, !sym.site) -> tensor<f64>
 // GENERIC-NEXT:       %n = "sym.index"(%i) : (!sym.site) -> tensor<i32>
