@@ -1315,6 +1315,26 @@ class LocalValueOp(LocalSpaceOp):
 
 
 @irdl_op_definition
+class DefinedOp(SymPureOp):
+    """Whether a value is defined; it always is an answer itself.
+
+    ```mlir
+    %p = sym.defined %v : tensor<i1>
+    ```
+    """
+
+    name = "sym.defined"
+
+    value = operand_def(SCALAR)
+    result = result_def(eq(PREDICATE))
+
+    assembly_format = "$value attr-dict `:` type($value)"
+
+    def __init__(self, value: SSAValue):
+        super().__init__(operands=[value], result_types=[PREDICATE])
+
+
+@irdl_op_definition
 class LookupOp(SymPureOp):
     """The k-th entry, from 0, of a constant table; undefined where it has none.
 
@@ -1475,6 +1495,7 @@ Sym = Dialect(
         ElementOp,
         LocalIndexOp,
         LocalValueOp,
+        DefinedOp,
         LookupOp,
         ReduceOp,
         YieldOp,

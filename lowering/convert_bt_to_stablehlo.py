@@ -366,16 +366,27 @@ class _ConnectionsLowering:
         return count
 
     def _lane_of_slot(self, count: SSAValue, slots: int) -> SSAValue:
-        """Return the lane of the k-th valid one; any lane where there is none."""
+        """Return the lane of the k-th valid one; any lane where there is none.
+
+        It is found by bisection: the running counts of the lanes ascend.
+        """
         _, lanes = shape_of(count)
-        shape = (self.batch, slots, lanes)
-        counts = self.at.add(broadcast_in_dim(count, shape, [0, 2]))
+        shape = (self.batch, slots)
         slot = self.at.add(iota(i32, shape, 1))
-        is_before = self.at.add(convert(self._compare("LE", counts, slot), i32))
-        zero = self.at.add(constant(np.array(0), i32))
-        number = self.at.add(reduce(is_before, zero, 2, AddOp))
-        last = self._full(lanes - 1, i32, (self.batch, slots))
-        return self.at.add(MinimumOp(number, last))
+        last = self._full(lanes - 1, i32, shape)
+        found = self._full(0, i32, shape)
+        step = 1 << (lanes - 1).bit_length()
+        while step:
+            # All lanes before `ahead` are too early where the one just before it is.
+            ahead = self.at.add(AddOp(found, self._full(step, i32, shape)))
+            before = self.at.add(AddOp(ahead, self._full(-1, i32, shape)))
+            inside = self.at.add(MinimumOp(before, last))
+            counted = self.at.add(gather_columns(count, inside))
+            exists = self._compare("LE", before, last)
+            early = self.at.add(AndOp(exists, self._compare("LE", counted, slot)))
+            found = self.at.add(select(early, ahead, found))
+            step >>= 1
+        return self.at.add(MinimumOp(found, last))
 
     def _full(self, value: float, element: Attribute, shape: Sequence[int]) -> SSAValue:
         scalar = self.at.add(constant(np.array(value), element))

@@ -33,6 +33,7 @@ from dialects.stablehlo import (
     SubtractOp,
     compare,
     constant,
+    dtype_of,
     select,
 )
 from lowering.range_analysis import Verdict, always_holds, judge
@@ -85,7 +86,11 @@ class _Conservation:
     weights: tuple[float, ...]
 
     def check(self, writes: Sequence[sym.WriteOp]) -> SSAValue | None:
-        """Return whether the sum stays what it is; None if that is plain."""
+        """Return whether the sum stays what it is; None if that is plain.
+
+        Raises `PassFailedException` where it cannot be told without rounding.
+        """
+        self._check_exact(writes)
         total: SSAValue | None = None
         for k, write in enumerate(writes):
             change = self._change(write, [later.site for later in writes[k + 1 :]])
@@ -94,6 +99,20 @@ class _Conservation:
         if total is None:
             return None
         return self.at.add(compare("EQ", total, _constant_like(total, 0, self.at)))
+
+    def _check_exact(self, writes: Sequence[sym.WriteOp]) -> None:
+        operator = sym.operator_of(self.term)
+        states = operator.space.data.kinds[0]
+        largest = max(abs(value) for values in states for value in values)
+        weights = max(map(abs, self.weights), default=0.0)
+        reach = 2 * largest * weights * len(writes)
+        digits = np.finfo(dtype_of(sym.real_type(operator.element))).nmant
+        if reach >= 2.0 ** (digits + 1):
+            raise PassFailedException(
+                f"sym-guard-space: the conserved sums of @{operator.sym_name.data} "
+                f"reach {reach:g}, which {sym.real_type(operator.element)} cannot "
+                "tell apart from its neighbours: use 64 bits"
+            )
 
     def _change(self, write: sym.WriteOp, later: Sequence[SSAValue]) -> SSAValue | None:
         """Return what a write adds to the sum; None for a site of no weight."""

@@ -74,6 +74,8 @@ class _Definedness:
                 return self._short_circuit(op.lhs, op.rhs, decides=False)
             case hlo.OrOp() if value.type == sym.PREDICATE:
                 return self._short_circuit(op.lhs, op.rhs, decides=True)
+            case sym.DefinedOp():
+                return None
             case sym.InvalidOp():
                 return self.at.add(constant(np.zeros((), np.bool_), i1))
             case sym.ReduceOp():
@@ -250,6 +252,8 @@ def _postorder(root: SSAValue, known: dict[SSAValue, Condition]) -> list[SSAValu
 
 def _needs(op: Operation) -> list[SSAValue]:
     """Return the operands of an op, and what its regions use from around it."""
+    if isinstance(op, sym.DefinedOp):
+        return []
     if not op.regions:
         return list(op.operands)
     inside: set[SSAValue] = {
@@ -264,6 +268,17 @@ def _needs(op: Operation) -> list[SSAValue]:
             inside.update(inner.results)
             used |= dict.fromkeys(inner.operands)
     return [value for value in used if value not in inside]
+
+
+def _decide(op: sym.DefinedOp, term: sym.TermOp) -> None:
+    """Replace the question whether a value is defined by the condition for it."""
+    at = Inserter.before(op)
+    condition = _Definedness(term, at).of(op.value)
+    if condition is None:
+        condition = at.add(constant(np.ones((), np.bool_), i1))
+    op.result.replace_all_uses_with(condition)
+    op.detach()
+    op.erase()
 
 
 def _guard(term: sym.TermOp, emission: sym.EmitOp) -> None:
@@ -293,3 +308,6 @@ class SymGuardUndefinedPass(ModulePass):
             if isinstance(term, sym.TermOp):
                 for emission in term.emissions:
                     _guard(term, emission)
+                for question in list(term.body.walk()):
+                    if isinstance(question, sym.DefinedOp):
+                        _decide(question, term)

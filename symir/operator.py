@@ -92,7 +92,7 @@ class SymbolicOperator:
             raise Mistake.SPACE_MISMATCH.error(
                 "the operator acts on another space",
                 operator=ir.operator_name,
-                expected=repr(space),
+                expected=repr(ir.space),
                 found=repr(hilbert),
             )
         return cls(

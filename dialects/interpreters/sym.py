@@ -304,6 +304,12 @@ class SymFunctions(InterpreterFunctions):
             return (np.asarray(table[int(index)]),)
         return (UNDEFINED,)
 
+    @impl(sym.DefinedOp)
+    def run_defined(
+        self, interpreter: Interpreter, op: sym.DefinedOp, args: PythonValues
+    ) -> PythonValues:
+        return (np.asarray(True),)
+
     @impl(sym.ShiftModOp)
     def run_shift_mod(
         self, interpreter: Interpreter, op: sym.ShiftModOp, args: PythonValues
@@ -455,6 +461,8 @@ class SymInterpreter(Interpreter):
         match op:
             case hlo.SelectOp() | sym.SelectOp() if inputs[0] is not UNDEFINED:
                 return inputs[1] if inputs[0] else inputs[2]
+            case sym.DefinedOp():
+                return np.asarray(False)
             case hlo.AndOp() if _decides(op, inputs[0], False):
                 return inputs[0]
             case hlo.OrOp() if _decides(op, inputs[0], True):

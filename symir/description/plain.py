@@ -32,6 +32,7 @@ def as_plain(operator: sym.OperatorOp, *, tables: bool) -> dict[str, Any]:
         ],
         "dtype": stablehlo.dtype_of(operator.element).name,
         "hermitian": operator.hermitian is not None,
+        "projected": operator.projected is not None,
         "parameters": [
             _plain_parameter(operator, k) for k in range(len(operator.parameter_names))
         ],

@@ -87,6 +87,7 @@ def _headline(operator: sym.OperatorOp) -> str:
         *[f"conserved {_sum(conserved)}" for conserved in space.sums],
         stablehlo.dtype_of(operator.element).name,
         *(["hermitian"] if operator.hermitian is not None else []),
+        *(["projected"] if operator.projected is not None else []),
     ]
     parameters = [_parameter(operator, k) for k in range(len(operator.parameter_names))]
     if parameters:

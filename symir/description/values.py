@@ -44,8 +44,8 @@ def reading(value: SSAValue, visited: str) -> Reading:
         case sym.ElementOp():
             place = Formula(str(op.position.value.data))
             return Reading((op.sites,), partial(_entry, place=place))
-        case sym.AllowedOp():
-            return Reading(tuple(op.operands), call("allowed"))
+        case sym.AllowedOp() | sym.DefinedOp():
+            return Reading(tuple(op.operands), call(op.name.removeprefix("sym.")))
         case sym.LookupOp():
             table = Formula(numbers(stablehlo.to_numpy(op.table)))
             return Reading((op.index,), partial(_entry, table))

@@ -111,6 +111,7 @@ class DOperator:
         self._named_by_user = set[int]()
         self._symbols: dict[str, Symbol] = {}
         self._chain: _Chain | None = None
+        self._is_closed = False
 
     # region Iterators
 
@@ -319,7 +320,7 @@ class DOperator:
             site_sets = _as_sets(
                 _NO_DATA if sets is None else sets, table.rows, self._space.size
             )
-        self._chain = None
+        self._chain, self._is_closed = None, False
         self._terms.append(
             TermDefinition(
                 name, iterator, bound, table, columns, location, sets=site_sets
@@ -511,6 +512,7 @@ class DOperator:
         except DefinitionError:
             self._terms, self._symbols, self._chain = before
             raise
+        self._is_closed = True
         return self
 
     def _add(self, part: Part, tag: str | None) -> None:
@@ -577,6 +579,13 @@ class DOperator:
         )
 
     def _open_term(self, method: str) -> TermDefinition:
+        if self._is_closed:
+            raise Mistake.NO_ITERATOR.error(
+                f"{method} belongs to a term, and add has closed those that it made",
+                operator=self._name,
+                expected=f"an iterator between add and {method}",
+                hint="for_each(.., over=rows).where(..).emit(operator) stays open",
+            )
         if self._terms:
             return self._terms[-1]
         raise Mistake.NO_ITERATOR.error(

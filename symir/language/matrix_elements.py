@@ -334,6 +334,9 @@ class _Keys:
 # endregion
 # region One case
 
+CANCELLED = 16 * np.finfo(np.float64).eps
+"""Sums this small, relative to what was added, are those of numbers that cancel."""
+
 
 @dataclass(frozen=True, eq=False)
 class _Term:
@@ -397,12 +400,14 @@ class _Case:
     def branches(self) -> list[_CaseBranch]:
         """Return the branches, in the order of the products that they come from."""
         merged: dict[Any, _Term] = {}
+        sizes: dict[Any, float] = {}
         for product, places in self.table.products:
             for term in self._terms(product, [self.slots[place] for place in places]):
                 key = (*term.outer, frozenset(term.locals.items()))
                 known = merged.get(key)
+                sizes[key] = sizes.get(key, 0.0) + abs(term.scale)
                 scale = term.scale if known is None else term.scale + known.scale
-                merged[key] = _scaled(known or term, exact(scale))
+                merged[key] = _scaled(known or term, cancelled(scale, sizes[key]))
         by_moves: dict[Any, list[_Term]] = {}
         for term in merged.values():
             if term.scale != 0:
@@ -705,6 +710,7 @@ class _Case:
 def _entries(terms: Iterable[_Term], flips: Sequence[Slot]) -> list[_Entry]:
     """Return terms with those together that differ in flipped slots only."""
     entries: dict[Any, _Entry] = {}
+    sizes: dict[Any, float] = {}
     for term in terms:
         rest = {s: local for s, local in term.locals.items() if s not in flips}
         key = (*term.outer, frozenset(rest.items()))
@@ -714,10 +720,23 @@ def _entries(terms: Iterable[_Term], flips: Sequence[Slot]) -> list[_Entry]:
             for slot, place in zip(flips, point, strict=True):
                 element *= term.locals[slot].element(place)
             value = exact_product(term.scale, element)
-            entry.table[point] = exact(entry.table.get(point, 0) + value)
+            sizes[key, point] = sizes.get((key, point), 0.0) + abs(value)
+            summed = entry.table.get(point, 0) + value
+            entry.table[point] = cancelled(summed, sizes[key, point])
     for entry in entries.values():
         entry.table = {p: value for p, value in entry.table.items() if value != 0}
     return [entry for entry in entries.values() if entry.table]
+
+
+def cancelled(total: Number, size: float) -> Number:
+    """Return a sum, 0 where it is no more than the rounding of what was added.
+
+    `size` is the sum of the absolute values: 0.1 * 3 - 0.3 is not 0 in floating point,
+    and would be a branch where there is none.
+    """
+    if abs(total) <= CANCELLED * size:
+        return 0
+    return exact(total)
 
 
 def _scaled(term: _Term, scale: Number) -> _Term:

@@ -8,10 +8,10 @@ said by `symir.language.matrix_elements`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias, cast
 
 from symir.language.codes import Mistake
 from symir.language.expressions import (
@@ -186,6 +186,24 @@ class Operatorial:
 
     __slots__ = ()
     __array_ufunc__ = None
+    __hash__ = object.__hash__
+
+    def _no_comparison(self, _: object) -> NoReturn:
+        raise Mistake.NOT_AN_EXPRESSION.error(
+            f"operators are not compared: {shortened(self)} is no number",
+            expected="numbers on both sides of a comparison",
+            found=shortened(self),
+            hint="site('i') is the local value: where(site('i') == 1)",
+        )
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_comparison  # pyright: ignore[reportAssignmentType]
+
+    def __bool__(self) -> NoReturn:
+        raise Mistake.TRUTH_VALUE.error(
+            f"an operator is neither true nor false: {shortened(self)}",
+            expected="a predicate, such as site('i') == 1",
+            found=shortened(self),
+        )
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -551,7 +569,20 @@ def sum_over(
             operator,
         )
     kept = over if items is None else list(items)
+    data, sets = (_listed(columns) for columns in (data, sets))
     return LatticeSum((Part(_as_operator(operator), names, kept, data, sets),))
+
+
+def _listed(columns: Mapping[str, object] | None) -> Mapping[str, object] | None:
+    """Return columns that can be walked through again: a sum may be used twice."""
+    if not isinstance(columns, Mapping):
+        return columns
+    return {
+        name: list(cast(Iterator[object], values))
+        if isinstance(values, Iterator)
+        else values
+        for name, values in columns.items()
+    }
 
 
 def _names(labels: Iterable[str]) -> tuple[str, ...]:

@@ -268,7 +268,10 @@ class _TermTranslation:
         source, self.source = self.source, config
         holds = [self._predicate(predicate) for predicate in self.predicates]
         self.source = source
-        return reduce(partial(self._value, stablehlo.AndOp), holds)
+        inside = reduce(partial(self._value, stablehlo.AndOp), holds)
+        # What cannot be told of x' is not true of it.
+        is_defined = self._value(sym.DefinedOp, inside)
+        return self._value(stablehlo.AndOp, is_defined, inside)
 
     def _predicate(
         self, predicate: Predicate, emitted: SSAValue | None = None

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NoReturn
 
 from symir.errors import SourceLocation, user_location
 from symir.language.codes import Mistake
@@ -89,6 +90,17 @@ class Update:
     """A chain of steps; each method returns the chain with one more step."""
 
     steps: tuple[Step, ...] = ()
+
+    __hash__ = object.__hash__
+
+    def _no_comparison(self, _: object) -> NoReturn:
+        raise Mistake.NOT_AN_EXPRESSION.error(
+            f"updates are not compared: {shortened(self)} is no number",
+            expected="numbers on both sides of a comparison",
+            found=shortened(self),
+        )
+
+    __eq__ = __ne__ = __lt__ = __le__ = __gt__ = __ge__ = _no_comparison  # pyright: ignore[reportAssignmentType]
 
     def identity(self) -> Update:
         """Change nothing more."""

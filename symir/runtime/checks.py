@@ -17,19 +17,20 @@ from dialects import sym
 from dialects.interpreters.sym import Branch, branches
 from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR
+from symir.spaces import Space
 
 Array = npt.NDArray[Any]
 
 
-def check_states(ir: SymbolicOperatorIR, x: Array) -> None:
-    """Raise where a configuration is none of the space.
+def check_states(ir: SymbolicOperatorIR, space: Space, x: Array) -> None:
+    """Raise where a configuration is none of the space of the operator.
 
     x has shape (..., N).
 
     Raises:
         InputError: with the first such configuration (R007).
     """
-    inside = ir.space.contains(x)
+    inside = space.contains(x)
     if inside.all():
         return
     index = tuple(np.argwhere(~inside)[0].tolist())
@@ -37,13 +38,17 @@ def check_states(ir: SymbolicOperatorIR, x: Array) -> None:
         "R007",
         "x holds a configuration that the space does not have",
         operator=ir.operator_name,
-        expected=f"a configuration of {ir.space!r}",
+        expected=f"a configuration of {space!r}",
         found=f"x{_at(index)} = {_listed(x[index])}",
     )
 
 
 def check_elements(
-    ir: SymbolicOperatorIR, x: Array, elements: Array, parameters: Mapping[str, complex]
+    ir: SymbolicOperatorIR,
+    space: Space,
+    x: Array,
+    elements: Array,
+    parameters: Mapping[str, complex],
 ) -> None:
     """Raise where a matrix element is NaN, and say why.
 
@@ -65,7 +70,7 @@ def check_elements(
         term.fanout = None
     found = [b for b in branches(operator, x[index], parameters) if b.valid]
     _check_fanouts(ir, x, index, found, promised)
-    _check_sums(ir, x, index, found)
+    _check_inside(ir, space, x, index, found)
     lane = next((b for b in found if np.isnan(b.amplitude)), None)
     raise InputError(
         "R009",
@@ -98,11 +103,15 @@ def _check_fanouts(
         )
 
 
-def _check_sums(
-    ir: SymbolicOperatorIR, x: Array, index: tuple[int, ...], found: list[Branch]
+def _check_inside(
+    ir: SymbolicOperatorIR,
+    space: Space,
+    x: Array,
+    index: tuple[int, ...],
+    found: list[Branch],
 ) -> None:
     for branch in found:
-        if ir.space.contains(branch.config):
+        if space.contains(branch.config):
             continue
         raise InputError(
             "R010",
@@ -110,7 +119,7 @@ def _check_sums(
             operator=ir.operator_name,
             term=branch.term,
             emission=f"emit{branch.emission}",
-            expected=f"a configuration of {ir.space!r}",
+            expected=f"a configuration of {space!r}",
             found=f"x{_at(index)} = {_listed(x[index])}, "
             f"x' = {_listed(branch.config)} from row {branch.row}",
             hint="DOperator(.., projected=True) drops such branches",

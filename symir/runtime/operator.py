@@ -16,6 +16,7 @@ from symir.errors import InputError
 from symir.runtime.checks import check_elements, check_states
 from symir.runtime.kernel import Kernel, state_type
 from symir.runtime.primitive import connections
+from symir.spaces import as_space
 
 
 @jax.tree_util.register_pytree_node_class
@@ -117,7 +118,7 @@ class CompiledOperator:
         host, and does not work while JAX is tracing.
 
         Raises `InputError` for an x of another shape or dtype (R001, R002), where a
-        parameter has no value (R004), and where a check fails (R006 to R009).
+        parameter has no value (R004), and where a check fails (R006 to R010).
         """
         array, parameters = self._checked(x), self._bound()
         if not checked:
@@ -130,10 +131,11 @@ class CompiledOperator:
                 hint="call get_conn_padded(x, checked=True) outside of jit, vmap, ..",
             )
         states, values = _on_host(array), [value.item() for value in parameters]
-        check_states(self._kernel.ir, states)
+        space = as_space(self._hilbert)
+        check_states(self._kernel.ir, space, states)
         connected, elements = connections(array, parameters, self._kernel)
         named = dict(zip(self._kernel.parameter_names, values, strict=True))
-        check_elements(self._kernel.ir, states, np.asarray(elements), named)
+        check_elements(self._kernel.ir, space, states, np.asarray(elements), named)
         return connected, elements
 
     def _bound(self) -> tuple[jax.Array, ...]:

@@ -412,9 +412,10 @@ func.func @compact(%x : tensor<2x3xi8>, %m : tensor<2x3xf64>, %p : tensor<2x3xi1
 // CHECK-LABEL: func.func @compact
 // CHECK-NOT:     bt.
 // CHECK:         stablehlo.convert %p : (tensor<2x3xi1>) -> tensor<2x3xi32>
-// CHECK:         stablehlo.compare LE
-// CHECK:         stablehlo.reduce
-// CHECK:         stablehlo.gather
+// CHECK:         %[[COUNTED:.*]] = "stablehlo.gather"
+// CHECK:         stablehlo.compare LE, %[[COUNTED]]
+// CHECK:         stablehlo.minimum
+// CHECK:         "stablehlo.gather"(%{{.*}}, %{{.*}}) {{.*}} : (tensor<2x3xf64>, tensor<2x2xi32>) -> tensor<2x2xf64>
 // CHECK:         stablehlo.compare GT, %{{.*}} : (tensor<2x2xi32>, tensor<2x2xi32>) -> tensor<2x2xi1>
 // CHECK:         %[[NAN:.*]] = stablehlo.constant dense<0x7ff8000000000000> : tensor<f64>
 // CHECK:         stablehlo.select

@@ -336,3 +336,24 @@ sym.operator @nothing() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK-NEXT:        sym.emit %y, %one if %n : tensor<f64>
 // CHECK-NEXT:      }
 // CHECK-NEXT:    }
+
+// Whether a value is defined is a question with an answer: the branch does not need it.
+sym.operator @question() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %n = sym.read %x[%i] : tensor<f64>
+    %v = sym.lookup dense<[0.5]> : tensor<1xf64> at %n : tensor<f64> -> tensor<f64>
+    %p = sym.defined %v : tensor<f64>
+    %q = sym.defined %n : tensor<f64>
+    %r = stablehlo.and %p, %q : tensor<i1>
+    sym.emit %x, %n if %r : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @question
+// CHECK:             %[[GE:.*]] = stablehlo.compare GE, %n
+// CHECK:             %[[LE:.*]] = stablehlo.compare LE, %n
+// CHECK:             %[[P:.*]] = stablehlo.and %[[GE]], %[[LE]] : tensor<i1>
+// CHECK:             %[[Q:.*]] = stablehlo.constant dense<true> : tensor<i1>
+// CHECK:             %r = stablehlo.and %[[P]], %[[Q]] : tensor<i1>
+// CHECK-NEXT:        sym.emit %x, %n if %r : tensor<f64>

@@ -421,6 +421,16 @@ def test_lookup(kind: Any) -> None:
     assert f"]> : tensor<2xf64> at %3 : tensor<{kind}> -> tensor<f64>" in verified(fill)
 
 
+def test_defined() -> None:
+    def fill(block: Block) -> list[Operation]:
+        value = stablehlo.constant(1, f64)
+        op = sym.DefinedOp(value.output)
+        assert (op.value, op.result.type) == (value.output, sym.PREDICATE)
+        return [value, op]
+
+    assert "sym.defined %3 : tensor<f64>" in verified(fill)
+
+
 def body_of(value: SSAValue | None) -> Block:
     """The body of a reduction: of a value, or of the number of the site."""
     block = Block(arg_types=[SITE])
@@ -644,6 +654,7 @@ def pure_ops(block: Block) -> list[Operation]:
         sym.LocalIndexOp(value.result, j),
         sym.LocalValueOp(value.result, j),
         sym.LookupOp(stablehlo.dense([0.5, 1.0], f64), value.result),
+        sym.DefinedOp(value.result),
         sym.ReduceOp(sym.Reduction.SUM, constant_body(), SCALAR, sites),
     ]
 

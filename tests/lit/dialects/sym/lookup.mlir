@@ -11,6 +11,7 @@ sym.operator @op() space #sym.space<2 x [0, 1, 1.5]> element complex<f64> {
     %at = sym.index %i
     %a = sym.lookup dense<[0.5, 1.0]> : tensor<2xf64> at %n : tensor<f64> -> tensor<f64>
     %b = sym.lookup dense<(0.0, 1.0)> : tensor<2xcomplex<f64>> at %at : tensor<i32> -> tensor<complex<f64>>
+    %d = sym.defined %a : tensor<f64>
     %p = stablehlo.compare GT, %a, %n : (tensor<f64>, tensor<f64>) -> tensor<i1>
     sym.emit %x, %b if %p : tensor<complex<f64>>
   }
@@ -18,6 +19,8 @@ sym.operator @op() space #sym.space<2 x [0, 1, 1.5]> element complex<f64> {
 
 // CHECK:      %a = sym.lookup dense<[5.000000e-01, 1.000000e+00]> : tensor<2xf64> at %{{.*}} : tensor<f64> -> tensor<f64>
 // CHECK-NEXT: %b = sym.lookup dense<{{.*}}> : tensor<2xcomplex<f64>> at %{{.*}} : tensor<i32> -> tensor<complex<f64>>
+
+// CHECK-NEXT: %d = sym.defined %a : tensor<f64>
 
 // Branches need an index that is whole and in the table.
 // GUARD:      stablehlo.constant dense<1.000000e+00> : tensor<f64>

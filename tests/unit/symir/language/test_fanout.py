@@ -105,7 +105,7 @@ def test_checked_looks_at_the_configurations(x: list[Any]):
     with pytest.raises(sym.InputError) as caught:
         hops(12).compile().get_conn_padded(np.array(x, np.int8), checked=True)
     assert caught.value.code == "R007"
-    assert "a configuration of space([0, 1, 2], 4)" in str(caught.value)
+    assert "a configuration of fock(2, 4)" in str(caught.value)
 
 
 def test_checked_names_the_emission_of_a_nan():
