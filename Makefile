@@ -3,7 +3,7 @@
 #   make demo    install what symir needs and show an operator at every level
 #   make test    install the tools of developers too; lint, lit and unit tests
 #   make lint    ruff and basedpyright only
-#   make bench   compare with NetKet's own operators, print the ratios
+#   make bench   compare with NetKet's own operators, and time the compiler
 #   make docs    check the documentation
 #   make clean   delete the environment, caches and builds
 #
@@ -32,6 +32,7 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.get_conn
+	@$(BIN)/python -m benchmarks.compile_time
 
 docs: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/unit/test_docs.py

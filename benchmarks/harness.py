@@ -63,7 +63,15 @@ def environment() -> dict[str, str]:
     return {
         "python": platform.python_version(),
         "cpus": str(os.cpu_count()),
+        "threads": str(_threads()),
         "device": str(jax.devices()[0]),
         "x64": str(jax.config.read("jax_enable_x64")),
         **found,
     }
+
+
+def _threads() -> int:
+    """Return how many CPUs this process may use; XLA takes as many threads."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

@@ -16,8 +16,10 @@ _PASSES = {
     "sym-convert-element": "SymConvertElementPass",
     "sym-expand-updates": "SymExpandUpdatesPass",
     "sym-forward-reads": "SymForwardReadsPass",
+    "sym-fuse-terms": "SymFuseTermsPass",
     "sym-guard-space": "SymGuardSpacePass",
     "sym-guard-undefined": "SymGuardUndefinedPass",
+    "sym-plan-fusion": "SymPlanFusionPass",
 }
 
 

@@ -11,12 +11,13 @@ import inspect
 import sys
 from dataclasses import dataclass
 from types import FrameType
+from typing import Any
 
 __all__ = [
-    "CompilationError",
     "DefinitionError",
     "InputError",
     "SourceLocation",
+    "SymbolicCompilerError",
     "SymirError",
     "user_location",
 ]
@@ -85,14 +86,16 @@ class SymirError(Exception):
         self.hint = hint
         super().__init__(message)
 
-    def __str__(self) -> str:
-        lines = [f"[{self.code}] {self.message}"]
-        where = (
+    def _blamed(self) -> tuple[tuple[str, str | None], ...]:
+        return (
             ("operator", self.operator),
             ("term", self.term),
             ("emission", self.emission),
         )
-        named = ", ".join(f"{key} '{value}'" for key, value in where if value)
+
+    def __str__(self) -> str:
+        lines = [f"[{self.code}] {self.message}"]
+        named = ", ".join(f"{key} '{value}'" for key, value in self._blamed() if value)
         if named:
             lines.append(f"  in:       {named}")
         if self.location is not None:
@@ -110,8 +113,49 @@ class DefinitionError(SymirError, ValueError):
     """An operator, a space or an expression was written in a way that means nothing."""
 
 
-class CompilationError(SymirError, ValueError):
-    """A well-formed operator cannot be compiled under the options asked for."""
+class SymbolicCompilerError(SymirError, ValueError):
+    """A well-formed operator cannot be compiled as it was asked for.
+
+    Attributes:
+        stage: the stage of the compilation: "extraction", "pre-cache", "post-cache",
+            "lowering"; None outside of one.
+        pass_name: the pass that failed, if any.
+        pass_reports: the reports of the passes up to there, in order.
+    """
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        stage: str | None = None,
+        pass_name: str | None = None,
+        **details: Any,
+    ):
+        super().__init__(code, message, **details)
+        self.stage = stage
+        self.pass_name = pass_name
+        self.pass_reports: tuple[Any, ...] = ()
+
+    @property
+    def operator_name(self) -> str | None:
+        """The name of the operator."""
+        return self.operator
+
+    def _blamed(self) -> tuple[tuple[str, str | None], ...]:
+        return (*super()._blamed(), ("pass", self.pass_name))
+
+    def blame(
+        self,
+        *,
+        stage: str | None = None,
+        pass_name: str | None = None,
+        operator: str | None = None,
+    ) -> None:
+        """Say where the error came up, as far as it does not know yet."""
+        self.stage = self.stage or stage
+        self.pass_name = self.pass_name or pass_name
+        self.operator = self.operator or operator
 
 
 class InputError(SymirError, ValueError):

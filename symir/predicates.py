@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialects.interpreters.kernel import run_kernel
-from symir.compiler.pipeline import lower_to_bt, lower_to_stablehlo
+from symir.compiler.lowering import lower_to_bt, lower_to_stablehlo
 from symir.errors import DefinitionError
 from symir.language.builder import DOperator
 from symir.language.expressions import Predicate, PredicateLike, as_predicate

@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple, cast
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import numpy as np
+import numpy.typing as npt
 from xdsl.dialects.builtin import ModuleOp
 
 from dialects import sym
 from dialects.text import print_module
-from symir.compiler.pipeline import lower_to_stablehlo
-from symir.errors import CompilationError
+from symir.compiler.context import SymbolicPassReport
+from symir.compiler.lowering import lower_to_bt, lower_to_stablehlo
+from symir.compiler.manifest import manifest_of
+from symir.compiler.options import SymbolicCompilerOptions
+from symir.compiler.signature import SymbolicCacheKey
+from symir.errors import SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR
 
 if TYPE_CHECKING:
+    from symir.compiler.reference import ReferenceOperator
     from symir.runtime.operator import CompiledOperator
+
+__all__ = ["BranchOrigin", "SymbolicCompiledArtifact"]
 
 
 class BranchOrigin(NamedTuple):
@@ -33,35 +44,196 @@ class BranchOrigin(NamedTuple):
 
 @dataclass(frozen=True)
 class SymbolicCompiledArtifact:
-    """A compiled operator together with its IR at every level."""
+    """A compiled operator together with its IR at every level.
+
+    Attributes:
+        operator_ir: the `sym` level, in the precision that it was compiled in.
+        branch_tensors: the `bt` level; None of a backend that has none.
+        compiled_operator: what runs.
+        backend: "jax" or "reference".
+        lowerer_name: the name of the lowerer that made it.
+        cache_key: its key in stores; None where no cache was involved.
+        pass_reports: what the passes did, in order.
+        metadata: facts, by name: see `metadata_map`.
+        options: the options in effect; None where the lowerer did not say.
+        lowering: the passes from `sym` to `bt`, as a pipeline string of xDSL; None of a
+            backend that has none.
+    """
 
     operator_ir: SymbolicOperatorIR
-    """The `sym` level, in the precision that it was compiled in."""
-    branch_tensors: ModuleOp
-    """The `bt` level."""
-    compiled_operator: CompiledOperator
+    branch_tensors: ModuleOp | None
+    compiled_operator: CompiledOperator | ReferenceOperator
+    backend: str
+    lowerer_name: str
+    cache_key: SymbolicCacheKey | None = None
+    pass_reports: tuple[SymbolicPassReport, ...] = ()
+    metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    options: SymbolicCompilerOptions | None = None
+    lowering: str | None = None
+
+    @property
+    def operator_name(self) -> str:
+        """The name of the operator."""
+        return self.operator_ir.operator_name
+
+    def cache_token(self) -> str:
+        """Return the SHA-256, in hex, that identifies the compilation.
+
+        Raises:
+            SymbolicCompilerError: where it was compiled without a cache (C011).
+        """
+        if self.cache_key is not None:
+            return self.cache_key.token
+        raise SymbolicCompilerError(
+            "C011",
+            "the artifact was compiled without a cache",
+            operator=self.operator_name,
+            hint="operator_ir.static_fingerprint() identifies the operator",
+        )
+
+    def metadata_map(self) -> dict[str, Any]:
+        """Return facts about the artifact, by name.
+
+        They are `hilbert_size`, `dtype_str`, `term_count`, `total_padded_size` (the
+        number of lanes), `is_hermitian`, the analyses `term_fanouts` and
+        `fusion_groups`, and what the caller of the compiler added.
+        """
+        ir = self.operator_ir
+        return {
+            "hilbert_size": ir.hilbert_size,
+            "dtype_str": ir.dtype_str,
+            "term_count": ir.term_count,
+            "total_padded_size": ir.max_conn_size,
+            "is_hermitian": ir.is_hermitian,
+            **self.metadata,
+        }
+
+    def manifest(self) -> dict[str, Any]:
+        """Return all that explains and reproduces the compilation, as JSON data.
+
+        Beside names, the fingerprint and the cache key there are the options in effect,
+        the passes with their stages, times and numbers of ops, the lowering as a
+        pipeline string of xDSL, rows and lanes of each term, the parameters, what goes
+        into a kernel and what comes out (shapes, "batch" standing for the number of
+        samples, dtypes, and bytes per sample; x' has the dtype of x, given as the
+        narrowest one), `metadata_map()`, and the versions.
+        """
+        return manifest_of(self)
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        batch: str | int = "b",
+        *,
+        dtype: npt.DTypeLike | None = None,
+        chunk: int = 256,
+        platforms: Sequence[str] = ("cpu", "cuda", "tpu"),
+    ) -> None:
+        """Write the compiled operator to a file that runs with JAX, without symir.
+
+        The file holds what `jax.export` serialises of a function of x (batch, N) and a
+        dictionary of parameters, which returns x' (batch, K, N) and the matrix elements
+        (batch, K) as `get_conn_padded` does:
+
+            jax.export.deserialize(bytearray(file.read_bytes())).call(x, {"h": 0.5})
+
+        It has no defaults: every parameter has to be given, in its dtype. Where the
+        operator computes with 64 bits, the process that loads it has to allow them.
+
+        Args:
+            path: the file; one that exists is replaced.
+            batch: the number of samples, or a name for any number but 0: then samples
+                run in chunks, which takes about as long as a whole last chunk.
+            dtype: the dtype of x, by default the narrowest that holds the local values.
+            chunk: how many samples run at once where `batch` is a name.
+            platforms: what the file is to run on; of "cpu", "cuda", "rocm" and "tpu".
+
+        Raises:
+            InputError: for a dtype that cannot hold the local values (R002).
+            SymbolicCompilerError: for an artifact without a kernel, or where the
+                package flatbuffers is missing (C024); for an argument that cannot be
+                (C025); where the file cannot be written (C026).
+        """
+        if self.backend != "jax":
+            raise SymbolicCompilerError(
+                "C024",
+                "the artifact has no kernel that could be exported",
+                operator=self.operator_name,
+                expected="an artifact of the backend 'jax'",
+                found=f"backend '{self.backend}'",
+            )
+        from symir.runtime.export import exported_bytes
+
+        data = exported_bytes(
+            cast("CompiledOperator", self.compiled_operator),
+            batch=batch,
+            dtype=self._state_dtype(dtype),
+            chunk=chunk,
+            platforms=platforms,
+        )
+        try:
+            Path(path).write_bytes(data)
+        except OSError as error:
+            raise SymbolicCompilerError(
+                "C026",
+                f"'{path}' cannot be written",
+                operator=self.operator_name,
+                expected="a folder that exists and is writable",
+                found=error.strerror or str(error),
+            ) from error
+
+    def _state_dtype(self, dtype: npt.DTypeLike | None) -> np.dtype[Any]:
+        if dtype is None:
+            return self.operator_ir.space.default_dtype()
+        try:
+            return np.dtype(dtype)
+        except TypeError as error:
+            raise SymbolicCompilerError(
+                "C025",
+                "the artifact cannot be exported with this dtype",
+                operator=self.operator_name,
+                expected="a dtype of NumPy, such as int8",
+                found=repr(dtype),
+            ) from error
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the artifact to a file, for `load_artifact`.
+
+        Raises:
+            SymbolicCompilerError: where the file cannot be written (C015), or could not
+                give the artifact back (C017): metadata are not plain data, or a lowerer
+                made what does not follow from the IR.
+        """
+        from symir.compiler.archive import save_artifact
+
+        save_artifact(self, path)
+
+    def for_hilbert(self, hilbert: object) -> SymbolicCompiledArtifact:
+        """Return the artifact for an equal space, which shares the kernel."""
+        compiled = self.compiled_operator.for_hilbert(hilbert)
+        return replace(self, compiled_operator=compiled)
 
     def ir(self, level: str, *, batch: int = 1, state: str = "i8") -> str:
         """Return the text of a level: `"sym"`, `"bt"` or `"stablehlo"`.
 
         `batch` and `state` choose the kernel to show at the last one.
+
+        Raises:
+            SymbolicCompilerError: for another level (C003).
         """
-        match level:
-            case "sym":
-                return self.operator_ir.text()
-            case "bt":
-                return print_module(self.branch_tensors)
-            case "stablehlo":
-                return print_module(
-                    lower_to_stablehlo(self.branch_tensors, batch, state)
-                )
-            case _:
-                raise CompilationError(
-                    "C003",
-                    "there is no such level",
-                    expected="sym, bt or stablehlo",
-                    found=repr(level),
-                )
+        if level == "sym":
+            return self.operator_ir.text()
+        if level not in ("bt", "stablehlo"):
+            raise SymbolicCompilerError(
+                "C003",
+                "there is no such level",
+                expected="sym, bt or stablehlo",
+                found=repr(level),
+            )
+        branch_tensors = self.branch_tensors or lower_to_bt(self.operator_ir.module)
+        if level == "bt":
+            return print_module(branch_tensors)
+        return print_module(lower_to_stablehlo(branch_tensors, batch, state))
 
     def branch_layout(self) -> list[BranchOrigin]:
         """Return the term, row and emission that each branch lane comes from."""

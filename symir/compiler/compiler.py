@@ -1,87 +1,233 @@
-"""The compiler: from a symbolic operator to a compiled one, through a cache."""
+"""The compiler: it wires passes, cache and lowerers.
+
+operator.to_ir()
+-> SymbolicCompilationContext(..)
+-> pipeline.run_pre_cache(context)
+-> SymbolicCompilationSignature.from_context(context)
+-> signature.build_cache_key(namespace=..)
+-> artifact_store.get(key)
+hit:  the artifact
+miss: pipeline.run_post_cache(context)
+      lowerer_registry.resolve(context).lower(context)
+      artifact_store.put(key, artifact)
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Generator
-from contextlib import contextmanager
-from importlib import import_module
-from types import ModuleType
-from typing import TYPE_CHECKING
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from symir.compiler.artifact import SymbolicCompiledArtifact
-from symir.compiler.pipeline import lower_to_bt, run_pipeline
-from symir.errors import CompilationError
-from symir.ir import SymbolicOperatorIR
+from symir.compiler.context import SymbolicCompilationContext
+from symir.compiler.failures import blamed_on
+from symir.compiler.lowerers import (
+    SymbolicLowererRegistry,
+    default_symbolic_lowerer_registry,
+)
+from symir.compiler.lowering import LoweringPipeline
+from symir.compiler.options import SymbolicCompilerOptions
+from symir.compiler.pipeline import (
+    SymbolicPassPipeline,
+    default_symbolic_pass_pipeline,
+)
+from symir.compiler.signature import SymbolicCacheKey, SymbolicCompilationSignature
+from symir.compiler.store import (
+    AbstractSymbolicArtifactStore,
+    InMemorySymbolicArtifactStore,
+    default_symbolic_artifact_store,
+)
+from symir.errors import SymbolicCompilerError
 from symir.spaces import Space
 
 if TYPE_CHECKING:
+    from symir.compiler.reference import ReferenceOperator
     from symir.operator import SymbolicOperator
     from symir.runtime.operator import CompiledOperator
 
-
-_ITEMSIZE = {"f": 4, "c": 8}
-"""The bytes of a real and a complex number where JAX is set to 32 bits."""
+__all__ = ["SymbolicCompiler", "compile_operator", "default_symbolic_compiler"]
 
 
 class SymbolicCompiler:
     """Compiles operators, and remembers what it has compiled.
 
-    Two operators with the same IR share one kernel. The cache lives as long as the
-    compiler and is safe under threads.
+    It is safe under threads; concurrent compilations of one operator compile once.
+
+    Args:
+        pipeline: the passes; by default those that symir comes with.
+        lowerer_registry: the backends.
+        artifact_store: where artifacts are kept: by default in memory, as long as the
+            compiler lives.
+        options: the options of compilations that state none.
     """
 
-    def __init__(self) -> None:
-        self._artifacts: dict[str, SymbolicCompiledArtifact] = {}
+    def __init__(
+        self,
+        *,
+        pipeline: SymbolicPassPipeline | None = None,
+        lowerer_registry: SymbolicLowererRegistry | None = None,
+        artifact_store: AbstractSymbolicArtifactStore | None = None,
+        options: SymbolicCompilerOptions | None = None,
+    ) -> None:
+        self.pipeline = pipeline or default_symbolic_pass_pipeline()
+        self.lowerer_registry = lowerer_registry or default_symbolic_lowerer_registry()
+        # An empty store is false.
+        has_store = artifact_store is not None
+        self.artifact_store = (
+            artifact_store if has_store else InMemorySymbolicArtifactStore()
+        )
+        self.options = options or SymbolicCompilerOptions()
         self._lock = threading.Lock()
+        self._compiling: dict[SymbolicCacheKey, _Turns] = {}
+
+    # region What it is made of
+
+    @property
+    def pass_names(self) -> tuple[str, ...]:
+        """The names of the symbolic passes, in order."""
+        return self.pipeline.pass_names
+
+    @property
+    def lowerer_names(self) -> tuple[str, ...]:
+        """The names of the lowerers, in order of preference."""
+        return self.lowerer_registry.names
 
     @property
     def cache_size(self) -> int:
-        """The number of compiled operators in the cache."""
-        return len(self._artifacts)
+        """The number of artifacts in the store."""
+        return len(self.artifact_store)
 
     def clear_cache(self) -> None:
         """Forget everything that was compiled."""
-        with self._lock:
-            self._artifacts.clear()
+        self.artifact_store.clear()
+
+    # endregion
+    # region Compiling
 
     def compile(
-        self, operator: SymbolicOperator, *, cache: bool = True
+        self,
+        operator: SymbolicOperator,
+        options: SymbolicCompilerOptions | Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> SymbolicCompiledArtifact:
-        """Compile an operator.
+        """Compile an operator, or find what was compiled before.
 
-        Raises `CompilationError` where the operator's dtype needs 64 bits and JAX is
-        set to 32, or where a pass fails.
+        Options given by name are those of the compiler otherwise. `metadata` is kept
+        with a newly compiled artifact.
+
+        Raises:
+            SymbolicCompilerError: where a stage fails; it says which, and names the
+                pass.
         """
-        with _blamed_on(operator):
-            ir = _in_supported_precision(operator)
-            if not cache:
-                return _compile(operator, ir)
-            key = ir.static_fingerprint()
-            with self._lock:
-                artifact = self._artifacts.get(key)
-                if artifact is None:
-                    artifact = self._artifacts[key] = _compile(operator, ir)
+        context = self._context(operator, options, metadata or {})
+        with _stage(context, "pre-cache"):
+            self.pipeline.run_pre_cache(context)
+            key = self._key(context)
+        if not context.options.cache_enabled:
+            return self._compile(context)
+        with self._alone_with(key):
+            artifact = self.artifact_store.get(key)
+            if artifact is None:
+                artifact = replace(self._compile(context), cache_key=key)
+                self.artifact_store.put(key, artifact)
         if _is_same(artifact.compiled_operator.hilbert, operator.hilbert):
             return artifact
-        # Equal IR on another Hilbert space object: the kernel is shared
-        return _for_hilbert(artifact, operator)
+        # Equal IR on another Hilbert space object: the kernel is shared.
+        return artifact.for_hilbert(operator.hilbert)
 
     def compile_operator(
-        self, operator: SymbolicOperator, *, cache: bool = True
-    ) -> CompiledOperator:
-        """Compile an operator and return what runs."""
-        return self.compile(operator, cache=cache).compiled_operator
+        self,
+        operator: SymbolicOperator,
+        options: SymbolicCompilerOptions | Mapping[str, Any] | None = None,
+    ) -> CompiledOperator | ReferenceOperator:
+        """Compile an operator and return what runs.
+
+        Raises:
+            SymbolicCompilerError: as `compile`.
+        """
+        return self.compile(operator, options).compiled_operator
+
+    def _context(
+        self,
+        operator: SymbolicOperator,
+        options: SymbolicCompilerOptions | Mapping[str, Any] | None,
+        metadata: Mapping[str, Any],
+    ) -> SymbolicCompilationContext:
+        if isinstance(options, Mapping):
+            options = {**self.options.as_dict(), **options}
+            options = SymbolicCompilerOptions.from_mapping(options)
+        effective, lowering = options or self.options, self.pipeline.lowering
+        if effective.lowering is not None:
+            lowering = LoweringPipeline.parse(effective.lowering)
+        with blamed_on(_name(operator), "extraction"):
+            ir = operator.to_ir()
+        return SymbolicCompilationContext(operator, ir, effective, lowering, metadata)
+
+    def _key(self, context: SymbolicCompilationContext) -> SymbolicCacheKey:
+        parts = (self.pipeline, context.lowering, self.lowerer_registry)
+        extensions = "\n".join(part.signature() for part in parts)
+        signature = SymbolicCompilationSignature.from_context(context, extensions)
+        return signature.build_cache_key(namespace=context.options.cache_namespace)
+
+    def _compile(self, context: SymbolicCompilationContext) -> SymbolicCompiledArtifact:
+        with _stage(context, "post-cache"):
+            self.pipeline.run_post_cache(context)
+        with _stage(context, "lowering"):
+            lowerer = self.lowerer_registry.resolve(context)
+            context.selected_lowerer = lowerer.name
+            artifact = _as_artifact(lowerer.lower(context), lowerer.name)
+        return replace(artifact, pass_reports=tuple(context.pass_reports))
+
+    @contextmanager
+    def _alone_with(self, key: SymbolicCacheKey) -> Generator[None]:
+        """Let one thread at a time look up and compile a key."""
+        with self._lock:
+            turns = self._compiling.setdefault(key, _Turns())
+            turns.threads += 1
+        try:
+            with turns.lock:
+                yield
+        finally:
+            with self._lock:
+                turns.threads -= 1
+                if not turns.threads:
+                    del self._compiling[key]
+
+    # endregion
 
 
-@contextmanager
-def _blamed_on(operator: SymbolicOperator) -> Generator[None]:
-    """Add the operator's name to errors of passes, which know the IR only."""
-    try:
-        yield
-    except CompilationError as error:
-        error.operator = error.operator or operator.name
-        raise
+class _Turns:
+    """The threads that compile one key, in turns; the last to leave cleans up."""
+
+    def __init__(self) -> None:
+        # Reentrant: a pass that compiles its own operator fails, and does not hang.
+        self.lock = threading.RLock()
+        self.threads = 0
+
+
+def _stage(
+    context: SymbolicCompilationContext, stage: str
+) -> AbstractContextManager[None]:
+    name = _name(context.operator)
+    return blamed_on(name, stage, reports=context.pass_reports)
+
+
+def _name(operator: object) -> str:
+    """Return the name of an operator, or of the type of what is none."""
+    return str(getattr(operator, "name", type(operator).__name__))
+
+
+def _as_artifact(value: object, lowerer: str) -> SymbolicCompiledArtifact:
+    if isinstance(value, SymbolicCompiledArtifact):
+        return value
+    raise SymbolicCompilerError(
+        "C014",
+        f"the lowerer '{lowerer}' made no artifact",
+        expected="a SymbolicCompiledArtifact",
+        found=repr(value),
+    )
 
 
 def _is_same(hilbert: object, other: object) -> bool:
@@ -91,71 +237,7 @@ def _is_same(hilbert: object, other: object) -> bool:
     return isinstance(hilbert, Space) and isinstance(other, Space) and hilbert == other
 
 
-def _runtime(operator: SymbolicOperator) -> ModuleType:
-    """Import what runs kernels; it needs JAX."""
-    try:
-        return import_module("symir.runtime")
-    except ModuleNotFoundError as error:
-        raise CompilationError(
-            "C005",
-            "compiling and running an operator needs JAX",
-            operator=operator.name,
-            found=str(error),
-            hint="pip install jax; defining, printing, lowering and interpreting "
-            "operators works without it",
-        ) from error
-
-
-def _in_supported_precision(operator: SymbolicOperator) -> SymbolicOperatorIR:
-    """Return the IR of an operator in a precision that JAX is set up for.
-
-    With 64-bit types switched off in JAX, an operator whose dtype was not stated
-    becomes a 32-bit one, as every array of JAX does; one that asks for 64 bits is an
-    error.
-    """
-    ir = operator.to_ir()
-    x64_enabled = _runtime(operator).x64_enabled
-    if x64_enabled() or operator.dtype.itemsize == _ITEMSIZE[operator.dtype.kind]:
-        return ir
-    if not operator.dtype_is_default:
-        raise CompilationError(
-            "C004",
-            "the operator computes with 64 bits, but JAX is set to 32",
-            operator=operator.name,
-            expected="dtype float32 or complex64",
-            found=str(operator.dtype),
-            hint='set jax.config.update("jax_enable_x64", True) before anything else, '
-            'or define the operator with dtype="float32"',
-        )
-    return SymbolicOperatorIR(run_pipeline(ir.module, "sym-convert-element{to=f32}"))
-
-
-def _compile(
-    operator: SymbolicOperator, ir: SymbolicOperatorIR
-) -> SymbolicCompiledArtifact:
-    from symir.runtime.kernel import Kernel
-    from symir.runtime.operator import CompiledOperator
-
-    branch_tensors = lower_to_bt(ir.module)
-    kernel = Kernel(ir, branch_tensors)
-    compiled = CompiledOperator(kernel, ir.defaults, operator.hilbert)
-    return SymbolicCompiledArtifact(ir, branch_tensors, compiled)
-
-
-def _for_hilbert(
-    artifact: SymbolicCompiledArtifact, operator: SymbolicOperator
-) -> SymbolicCompiledArtifact:
-    from symir.runtime.operator import CompiledOperator
-
-    compiled = artifact.compiled_operator
-    return SymbolicCompiledArtifact(
-        artifact.operator_ir,
-        artifact.branch_tensors,
-        CompiledOperator(compiled.kernel, compiled.parameters, operator.hilbert),
-    )
-
-
-_DEFAULT = SymbolicCompiler()
+_DEFAULT = SymbolicCompiler(artifact_store=default_symbolic_artifact_store())
 
 
 def default_symbolic_compiler() -> SymbolicCompiler:
@@ -168,6 +250,12 @@ def compile_operator(
     *,
     cache: bool = True,
     compiler: SymbolicCompiler | None = None,
-) -> CompiledOperator:
-    """Compile an operator with a compiler, by default the process-wide one."""
-    return (compiler or _DEFAULT).compile_operator(operator, cache=cache)
+    **options: Any,
+) -> Any:
+    """Compile an operator with a compiler, by default the process-wide one.
+
+    `options` are those of `SymbolicCompilerOptions`, over the compiler's own.
+    """
+    if not cache:
+        options["cache_enabled"] = False
+    return (compiler or _DEFAULT).compile_operator(operator, options)

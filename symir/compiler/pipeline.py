@@ -1,67 +1,225 @@
-"""The pipelines: `sym` to `bt` once per operator, `bt` to StableHLO once per shape.
-
-Both are xDSL pass-pipeline strings: `symir-opt -p` takes the same text. Nothing here
-needs JAX.
-"""
+"""The pipeline of a compiler: passes before the cache, after it, and the lowering."""
 
 from __future__ import annotations
 
-from xdsl.dialects.builtin import ModuleOp
-from xdsl.passes import ModulePass, PassPipeline
-from xdsl.transforms import get_all_passes as get_all_xdsl_passes
-from xdsl.utils.exceptions import PassFailedException, VerifyException
+from collections.abc import Callable, Iterable
 
-from dialects.text import context
-from lowering.registry import get_all_passes
-from symir.errors import CompilationError
+from xdsl.passes import ModulePass
 
-OPERATOR_PIPELINE = (
-    "sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,"
-    "sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse"
+from symir.compiler.context import SymbolicCompilationContext
+from symir.compiler.failures import blamed_on
+from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline
+from symir.compiler.passes import (
+    AbstractSymbolicPass,
+    SymbolicFanoutAnalysisPass,
+    SymbolicFusionPlanningPass,
+    SymbolicNormalizationPass,
+    SymbolicValidationPass,
 )
-"""From a `sym.operator` to a function on branch tensors."""
+from symir.errors import SymbolicCompilerError
 
-KERNEL_PIPELINE = (
-    "bt-specialize{{batch={batch} state={state}}},convert-bt-to-stablehlo,"
-    "stablehlo-fold-constants,cse,dce"
-)
-"""From branch tensors to a kernel for one batch size and state type."""
+__all__ = ["SymbolicPassPipeline", "default_symbolic_pass_pipeline"]
+
+AnyPass = AbstractSymbolicPass | ModulePass
 
 
-def _verify(
-    previous: ModulePass | None, module: ModuleOp, following: ModulePass | None
-) -> None:
-    """Verify the module after each pass, and blame that pass."""
-    try:
-        module.verify()
-    except VerifyException as error:
-        name = "the input" if previous is None else f"the pass '{previous.name}'"
-        raise CompilationError(
-            "C001", f"{name} left invalid IR", found=str(error).strip()
-        ) from error
+class SymbolicPassPipeline:
+    """The passes of a compiler.
 
+    Args:
+        pre_cache: passes that run on every compilation; the cache key is made of what
+            they find out.
+        post_cache: passes that run where the cache has no artifact.
+        lowering: the passes from `sym` to `bt`, as a pass-pipeline string of xDSL.
 
-def run_pipeline(module: ModuleOp, pipeline: str) -> ModuleOp:
-    """Apply a pass pipeline to a copy of a module, verifying after every pass.
-
-    Raises `CompilationError` where a pass fails or leaves invalid IR.
+    Raises:
+        SymbolicCompilerError: for anything but passes, for two symbolic passes of one
+            name, and where no pass comes before the cache (C009); for a bad pass
+            pipeline (C008).
     """
-    result = module.clone()
-    passes = PassPipeline.parse_spec(
-        {**get_all_xdsl_passes(), **get_all_passes()}, pipeline, _verify
+
+    def __init__(
+        self,
+        pre_cache: Iterable[AbstractSymbolicPass],
+        post_cache: Iterable[AbstractSymbolicPass] = (),
+        lowering: str | LoweringPipeline = OPERATOR_PIPELINE,
+    ):
+        self._pre_cache = list(pre_cache)
+        self._post_cache = list(post_cache)
+        is_text = isinstance(lowering, str)
+        self.lowering = LoweringPipeline.parse(lowering) if is_text else lowering
+        """The passes from `sym` to `bt`."""
+        if not self._pre_cache:
+            raise SymbolicCompilerError(
+                "C009",
+                "a pipeline has at least one pass before the cache",
+                hint="symbolic_normalization finds out what the cache key needs",
+            )
+        for one in (*self._pre_cache, *self._post_cache):
+            _check_symbolic(one)
+        self._check_names()
+
+    # region What is in it
+
+    @property
+    def pass_names(self) -> tuple[str, ...]:
+        """The names of the symbolic passes, in the order that they run in."""
+        return tuple(one.name for one in (*self._pre_cache, *self._post_cache))
+
+    @property
+    def pre_cache_names(self) -> tuple[str, ...]:
+        """The names of the passes that run on every compilation."""
+        return tuple(one.name for one in self._pre_cache)
+
+    @property
+    def post_cache_names(self) -> tuple[str, ...]:
+        """The names of the passes that run where the cache has no artifact."""
+        return tuple(one.name for one in self._post_cache)
+
+    def insert(
+        self,
+        new: AnyPass,
+        *,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> SymbolicPassPipeline:
+        """Add a pass next to one that is there; returns the pipeline itself.
+
+        A symbolic pass joins symbolic ones, a pass of xDSL those of the lowering. Of
+        passes that come twice in the lowering the first is meant by `before`, the last
+        by `after`.
+
+        Raises:
+            SymbolicCompilerError: for what is no pass, unless there is one place next
+                to an existing pass, and for a name that is taken (C009).
+        """
+        if (after is None) is (before is None):
+            raise SymbolicCompilerError(
+                "C009", "a pass is inserted after another one, or before it"
+            )
+        anchor, step = (after, 1) if after is not None else (before, 0)
+        if isinstance(new, ModulePass):
+            names = self.lowering.names
+            position = _position(names, anchor, last=bool(step)) + step
+            self.lowering = self.lowering.inserted(new, position)
+            return self
+        _check_symbolic(new)
+        early = anchor in self.pre_cache_names
+        passes = self._pre_cache if early else self._post_cache
+        names = tuple(one.name for one in passes)
+        position = _position(names, anchor, last=False, every=self.pass_names) + step
+        passes.insert(position, new)
+        try:
+            self._check_names()
+        except SymbolicCompilerError:
+            passes.remove(new)
+            raise
+        return self
+
+    def signature(self) -> str:
+        """Return a text that differs where the symbolic passes do."""
+        early = [one.signature() for one in self._pre_cache]
+        late = [one.signature() for one in self._post_cache]
+        return "|".join([*early, "cache", *late])
+
+    def _check_names(self) -> None:
+        names = self.pass_names
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise SymbolicCompilerError(
+                "C009",
+                f"two passes are named '{twice}'",
+                expected="a name of its own for each symbolic pass",
+                found=", ".join(names),
+            )
+
+    def __repr__(self) -> str:
+        before = ", ".join(self.pre_cache_names)
+        after = ", ".join(self.post_cache_names)
+        return f"SymbolicPassPipeline([{before}] cache [{after}] {self.lowering})"
+
+    # endregion
+    # region Running it
+
+    def run_pre_cache(self, context: SymbolicCompilationContext) -> None:
+        """Run the passes before the cache.
+
+        Raises:
+            SymbolicCompilerError: where one fails.
+        """
+        for one in self._pre_cache:
+            _execute(one, context, "pre-cache")
+
+    def run_post_cache(self, context: SymbolicCompilationContext) -> None:
+        """Run the passes after the cache.
+
+        Raises:
+            SymbolicCompilerError: where one fails.
+        """
+        for one in self._post_cache:
+            _execute(one, context, "post-cache")
+
+    # endregion
+
+
+def _execute(
+    one: AbstractSymbolicPass, context: SymbolicCompilationContext, stage: str
+) -> None:
+    reports = context.pass_reports
+    with blamed_on(context.operator.name, stage, one.name, reports):
+        one.execute(context, stage)
+
+
+def _check_symbolic(one: object) -> None:
+    if isinstance(one, AbstractSymbolicPass) and isinstance(
+        getattr(one, "name", None), str
+    ):
+        return
+    raise SymbolicCompilerError(
+        "C009",
+        "this is no pass",
+        expected="an instance of a subclass of AbstractSymbolicPass with a name, or a "
+        "ModulePass of xDSL",
+        found=repr(one),
     )
-    try:
-        passes.apply(context(), result)
-    except PassFailedException as error:
-        raise CompilationError("C002", "a pass failed", found=str(error)) from error
-    return result
 
 
-def lower_to_bt(module: ModuleOp) -> ModuleOp:
-    """Lower the operators of a module to branch tensors."""
-    return run_pipeline(module, OPERATOR_PIPELINE)
+def _position(
+    names: tuple[str, ...],
+    anchor: str | None,
+    *,
+    last: bool,
+    every: tuple[str, ...] | None = None,
+) -> int:
+    if anchor not in names:
+        raise SymbolicCompilerError(
+            "C009",
+            f"the pipeline has no pass '{anchor}' of this kind",
+            expected=" or ".join(dict.fromkeys(every or names)),
+            found=repr(anchor),
+        )
+    if last:
+        return len(names) - 1 - names[::-1].index(anchor)
+    return names.index(anchor)
 
 
-def lower_to_stablehlo(module: ModuleOp, batch: int, state: str) -> ModuleOp:
-    """Lower branch tensors to a kernel for one batch size and state type (`i8`, ..)."""
-    return run_pipeline(module, KERNEL_PIPELINE.format(batch=batch, state=state))
+_Factory = Callable[[], AbstractSymbolicPass]
+
+_PRE_CACHE: tuple[_Factory, ...] = (SymbolicValidationPass, SymbolicNormalizationPass)
+_POST_CACHE: tuple[_Factory, ...] = (
+    SymbolicFanoutAnalysisPass,
+    SymbolicFusionPlanningPass,
+)
+
+
+def default_symbolic_pass_pipeline(
+    lowering: str | LoweringPipeline = OPERATOR_PIPELINE,
+) -> SymbolicPassPipeline:
+    """Return a new pipeline with the symbolic passes that symir comes with.
+
+    Raises:
+        SymbolicCompilerError: for a bad pass pipeline (C008).
+    """
+    return SymbolicPassPipeline(
+        [make() for make in _PRE_CACHE], [make() for make in _POST_CACHE], lowering
+    )

@@ -67,6 +67,14 @@ class AbstractIteratorClause(ABC):
         arguments are those of the call.
         """
 
+    def reference_rows(self, hilbert: Any, /, *args: Any, **kwargs: Any) -> Any:
+        """Return what the rows are to be, found in another way; None if there is none.
+
+        A list of tuples of sites, in order, for `check_extension`; the arguments are
+        those of `build_iterator`.
+        """
+        return None
+
 
 class AbstractPredicateClause(ABC):
     """A method of the builder that restricts the open term."""

@@ -75,6 +75,14 @@ class Mistake(Enum):
     BAD_PLACE = ("D059", "an operator acts on a site that no row can name")
     BAD_SUMMAND = ("D060", "sum_over is given something that is no function of sites")
     BAD_PLACES = ("D066", "shift_mod is given places that are no whole number")
+    BAD_EXTENSION = ("D070", "a function or update cannot be registered as given")
+    EXTENSION_TAKEN = ("D071", "two functions, or updates, are registered by one name")
+    UNKNOWN_EXTENSION = ("D072", "a function or update is not registered")
+    BAD_CALL = ("D073", "a registered function or update is not used as it is meant")
+    NEEDS_JAX = ("D074", "a traced function is translated where JAX is not installed")
+    NOT_TRACED = ("D075", "JAX cannot trace a registered function")
+    NOT_SCALAR = ("D076", "a registered function is not elementwise on scalars")
+    WRONG_RESULT = ("D077", "a registered function returns another kind of number")
 
     @property
     def code(self) -> str:

@@ -28,6 +28,7 @@ from symir.language.expressions import (
     Symbol,
     postorder,
 )
+from symir.language.extensions import Call
 from symir.language.functions import Lookup, WrapMod
 from symir.language.reductions import (
     Between,
@@ -199,7 +200,7 @@ class Scope:
     def check_constant(self, value: Any, where: str) -> None:
         """Check a constant: whether it fits the operator."""
         if isinstance(value, complex):
-            self._require_complex(where, repr(value))
+            self.require_complex(where, repr(value))
         if not fits(value, self.dtype):
             raise Mistake.NOT_FINITE.error(
                 f"a constant is too large for {self.dtype}",
@@ -212,11 +213,12 @@ class Scope:
         known = self.symbols.setdefault(symbol.name, symbol)
         check_agreement(known, symbol)
         if symbol.is_complex:
-            self._require_complex(where, _declaration(symbol))
+            self.require_complex(where, _declaration(symbol))
         if symbol.default is not None:
             self.check_constant(symbol.default, f"symbol '{symbol.name}'")
 
-    def _require_complex(self, where: str, found: str) -> None:
+    def require_complex(self, where: str, found: str) -> None:
+        """Check that the operator is complex where a complex number enters it."""
         if self.dtype.kind == "c":
             return
         raise Mistake.COMPLEX_IN_REAL.error(
@@ -274,6 +276,10 @@ class _Check:
             case WrapMod():
                 self._wrap_mod(node, complex_operands)
                 return False
+            case Call():
+                if node.function.result == "complex":
+                    self.scope.require_complex(self.where, repr(node))
+                return node.is_complex(bool(complex_operands))
             case _ if node.children:
                 return bool(complex_operands)
             case _:

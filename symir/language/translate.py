@@ -59,6 +59,7 @@ from symir.language.expressions import (
     Truth,
     postorder,
 )
+from symir.language.extensions import Call
 from symir.language.functions import Lookup, Where, WrapMod
 from symir.language.integers import bounds_of
 from symir.language.reductions import (
@@ -71,6 +72,7 @@ from symir.language.reductions import (
     reads_emitted,
 )
 from symir.language.scalars import Number
+from symir.language.scope import blamed_on
 from symir.language.updates import Step, Update
 
 __all__ = ["element_type", "translate"]
@@ -172,6 +174,7 @@ class _TermTranslation:
     ):
         self.element = element_type(definition.dtype)
         self.real = sym.real_type(self.element)
+        self.operator = definition.name
         self.term = term
         self.path = f"{definition.name}/{term.name}"
         self.location = _location(self.path, term.location)
@@ -365,6 +368,8 @@ class _TermTranslation:
                     values[id(node)] = self._condition(node, values)
                 case Apply():
                     values[id(node)] = self._application(node, values)
+                case Call():
+                    values[id(node)] = self._call(node, values)
                 case Where():
                     values[id(node)] = self._where(node, values)
                 case WrapMod():
@@ -547,6 +552,22 @@ class _TermTranslation:
                 return self._floor_divide(*operands, is_positive=is_positive)
             case function:
                 return self._value(_ARITHMETIC[function], *operands)
+
+    def _call(self, node: Call, values: Mapping[int, SSAValue]) -> SSAValue:
+        """Return a registered function: its ops become ops of the term."""
+        kind = self._common_kind(node.arguments, values)
+        is_complex = node.is_complex(isinstance(kind, ComplexType))
+        result = self.element if is_complex else self.real
+        with blamed_on(self.operator, self.term.name, location=node.location):
+            function = node.function.scalar(kind, result, self.element)
+        found = [self._number(arg, kind, values) for arg in node.arguments]
+        for op, operands in function.ops:
+            if op.kind is stablehlo.ConstantOp:
+                # One that the term has already has this key
+                found.append(self._value(op.kind, op.properties[0][1]))
+            else:
+                found.append(self._value(op, *[found[place] for place in operands]))
+        return found[function.result]
 
     def _complex_part(self, function: str, value: SSAValue) -> SSAValue:
         if not isinstance(_element(value), ComplexType):

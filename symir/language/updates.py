@@ -11,7 +11,8 @@ site that the lattice does not have makes the branch invalid.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import difflib
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
@@ -235,12 +236,32 @@ class Update:
     def _append(self, step: Step) -> Update:
         return Update((*self.steps, step))
 
+    def __getattr__(self, name: str) -> Callable[..., Update]:
+        """Return a registered update as a method that appends it."""
+        from symir.language.extensions import registered_update
+
+        found = registered_update(name)
+        if found is None:
+            raise AttributeError(_no_method(name), name=name, obj=self)
+        return lambda *arguments: Update((*self.steps, *found(*arguments).steps))
+
+    def __dir__(self) -> Iterable[str]:
+        from symir.language.extensions import available_update_names
+
+        return sorted({*super().__dir__(), *available_update_names()})
+
     def __repr__(self) -> str:
         if not self.steps:
             return "identity()"
         return ".".join(
             f"{step.kind}({', '.join(_arguments(step))})" for step in self.steps
         )
+
+
+def _no_method(name: str) -> str:
+    near = difflib.get_close_matches(name, dir(Update()), n=1)
+    hint = f"; did you mean {near[0]!r}?" if near and not name.startswith("_") else ""
+    return f"there is no update {name!r}, and none is registered so{hint}"
 
 
 def _arguments(step: Step) -> list[str]:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 
 import jax.numpy as jnp
@@ -12,7 +13,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 
 from dialects.text import print_module
-from symir.compiler.pipeline import lower_to_stablehlo
+from symir.compiler.lowering import lower_to_stablehlo
 from symir.ir import SymbolicOperatorIR
 
 _STATE_TYPES = {
@@ -40,11 +41,11 @@ def state_type(dtype: np.dtype) -> str | None:
 class Kernel:
     """What runs a compiled operator, whatever the values of its parameters.
 
-    Kernels are compared by the fingerprint of the IR, so that two equal compilations
-    share traces and executables.
+    Kernels are compared by what they were made of and how, their `identity`, so that
+    two equal compilations share traces and executables.
     """
 
-    def __init__(self, ir: SymbolicOperatorIR, branch_tensors: ModuleOp):
+    def __init__(self, ir: SymbolicOperatorIR, branch_tensors: ModuleOp, identity: str):
         self.name = ir.operator_name
         self.space = ir.space
         self.dtype = np.dtype(ir.dtype_str)
@@ -52,7 +53,8 @@ class Kernel:
         self.parameter_names = ir.free_symbols
         self.parameter_dtypes = ir.parameter_dtypes
         self.lanes = ir.max_conn_size
-        self.fingerprint = ir.static_fingerprint()
+        self.identity = identity
+        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
         self.ir = ir
         self._branch_tensors = branch_tensors
         self._texts: dict[tuple[int, str], str] = {}
@@ -66,7 +68,7 @@ class Kernel:
 
     def __reduce__(self):
         # What has been specialised is cheap to make again
-        return (Kernel, (self.ir, self._branch_tensors.clone()))
+        return (Kernel, (self.ir, self._branch_tensors.clone(), self.identity))
 
     def __repr__(self) -> str:
         return f"Kernel({self.name!r}, {self.fingerprint[:12]})"

@@ -95,6 +95,10 @@ class CompiledOperator:
             self._kernel, {**self._parameters, **parameters}, self._hilbert
         )
 
+    def for_hilbert(self, hilbert: Any) -> CompiledOperator:
+        """Return the operator on another object that stands for an equal space."""
+        return CompiledOperator(self._kernel, self._parameters, hilbert)
+
     def __repr__(self) -> str:
         return (
             f"CompiledOperator({self.name!r}, dtype={self.dtype}, "

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import io
+import json
 import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -26,7 +28,10 @@ from symir.tools.samples import (
     read_samples,
     state_name,
 )
-from symir.tools.show import elided_constants
+from symir.tools.show import Style, elided_constants
+
+if TYPE_CHECKING:
+    from symir.runtime.operator import CompiledOperator
 
 __all__ = ["main"]
 
@@ -52,6 +57,7 @@ examples:
   symir emit examples/tfim_chain.py --level stablehlo --batch 1024 --state i8
   symir run examples/tfim_chain.py --random 4 --seed 0
   symir run examples/tfim_chain.py:tfim --input configs.npy --output out.npz
+  symir explain examples/tfim_chain.py
 """
 
 _EMIT_EXAMPLES = """\
@@ -75,6 +81,12 @@ examples:
   symir run examples/tfim_chain.py --random 4 --seed 0
   symir run examples/tfim_chain.py --input configs.npy --output out.npz
   symir run examples/tfim_chain.py --input configs.csv --param h=0.7 --samples 1
+"""
+
+_EXPLAIN_EXAMPLES = """\
+examples:
+  symir explain examples/tfim_chain.py
+  symir explain examples/tfim_chain.py --json > manifest.json
 """
 
 
@@ -171,7 +183,9 @@ def _run(options: argparse.Namespace) -> None:
         with progress.stage(f"reading {options.input}"):
             samples = read_samples(options.input, space, options.dtype)
     artifact = run.compile_artifact(operator, progress)
-    compiled = run.bind_parameters(operator, artifact.compiled_operator, given)
+    # It is compiled with the default options: for JAX.
+    own = cast("CompiledOperator", artifact.compiled_operator)
+    compiled = run.bind_parameters(operator, own, given)
     layout = artifact.branch_layout()
     outcome = run.run(
         compiled,
@@ -185,6 +199,18 @@ def _run(options: argparse.Namespace) -> None:
     run.show_outcome(outcome, operator, layout, sys.stdout, lanes=options.lanes)
     if options.output is not None:
         print(f"written to {options.output}: x, xp, mels; term, row, emission, tag")
+
+
+def _explain(options: argparse.Namespace) -> None:
+    from symir.tools.explain import artifact_of, explanation
+
+    _prefer_double_precision()
+    progress = Progress(sys.stderr, quiet=options.quiet)
+    manifest = artifact_of(options.file, progress).manifest()
+    if options.json:
+        print(json.dumps(manifest, indent=2))
+        return
+    print("\n".join(explanation(manifest, Style.of(sys.stdout))))
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -215,6 +241,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_emit(commands)
     _add_run(commands)
+    _add_explain(commands)
     demo = commands.add_parser(
         "demo",
         help="show one operator at every level, and its connected states",
@@ -321,6 +348,28 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     run.add_argument("--quiet", action="store_true", help="show no progress")
     run.set_defaults(command=_run)
+
+
+def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
+    explain = commands.add_parser(
+        "explain",
+        help="tell what the compilation of an operator did",
+        description="Compile an operator and tell what that did: the passes with their "
+        "times and numbers of ops, the lanes of each term and what was fused, the "
+        "arrays of the kernel, the cache key and the versions.",
+        epilog=_EXPLAIN_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    explain.add_argument(
+        "file",
+        metavar="FILE[:NAME]",
+        help="where the operator is defined, or an artifact that was saved",
+    )
+    explain.add_argument(
+        "--json", action="store_true", help="print the manifest of the artifact"
+    )
+    explain.add_argument("--quiet", action="store_true", help="show no progress")
+    explain.set_defaults(command=_explain)
 
 
 def _positive(text: str) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import shutil
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO, cast
 
 from dialects.text import print_module
 from symir.compiler import lower_to_bt, lower_to_stablehlo
@@ -18,6 +18,9 @@ from symir.tools.show import (
     elided_middle,
     shortened_lines,
 )
+
+if TYPE_CHECKING:
+    from symir.runtime.operator import CompiledOperator
 
 __all__ = ["run_demo", "tfim_chain"]
 
@@ -130,7 +133,7 @@ def _show_states(
     artifact = run.compile_artifact(operator, progress)
     layout = artifact.branch_layout()
     outcome = run.run(
-        artifact.compiled_operator,
+        cast("CompiledOperator", artifact.compiled_operator),
         Samples(states, states.dtype),
         layout,
         block=_BATCH,

@@ -143,7 +143,7 @@ def compile_artifact(
 
     Raises:
         InputError: where JAX cannot be imported (T020).
-        CompilationError: when the operator cannot be compiled.
+        SymbolicCompilerError: when the operator cannot be compiled.
     """
     with progress.stage("starting JAX"):
         try:

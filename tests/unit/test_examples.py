@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+import symir as sym
 from dialects.interpreters.sym import connections, dense_matrix
 from symir.operator import SymbolicOperator
 from symir.tools.cli import main
@@ -241,6 +242,93 @@ def test_shapes_and_dtypes(model: Example, dtype: str, x64: bool) -> None:
         for batch in (x, x[0], x[:0], x.reshape(2, 3, -1)):
             check_branches(operator, batch, tolerance)
             check_dtypes(operator, batch)
+
+
+# ---- extensions ----
+
+EXTENSIONS = sorted((EXAMPLES / "extensions").glob("*.py"))
+EXTENDED = {
+    "gaussian_coupling": "gaussian_chain",
+    "next_nearest": "frustrated_chain",
+    "ring_exchange": "ring_exchange",
+}
+
+
+def gaussian_chain(n: int) -> Any:
+    sites, matrices = nk.hilbert.Spin(0.5, n), operators.spin
+    operator = operators.LocalOperator(sites)
+    for j in range(n):
+        operator -= matrices.sigmax(sites, j)
+        for i in range(j):
+            zz = matrices.sigmaz(sites, i) @ matrices.sigmaz(sites, j)
+            operator += np.exp(-((j - i) ** 2) / 4) * zz
+    return operator
+
+
+def frustrated_chain(n: int) -> Any:
+    sites, matrices = nk.hilbert.Spin(0.5, n), operators.spin
+    operator = operators.LocalOperator(sites)
+    for i in range(n):
+        operator -= matrices.sigmax(sites, i)
+        for distance, coupling in ((1, 1.0), (2, 0.5)):
+            j = (i + distance) % n
+            zz = matrices.sigmaz(sites, i) @ matrices.sigmaz(sites, j)
+            operator += coupling * zz
+    return operator
+
+
+def test_every_example_of_an_extension_is_tested() -> None:
+    assert [path.stem for path in EXTENSIONS] == sorted(EXTENDED)
+
+
+@pytest.mark.parametrize("path", EXTENSIONS, ids=lambda path: path.stem)
+def test_extensions_run_as_scripts(
+    path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with sym.extensions():
+        runpy.run_path(str(path), run_name="__main__")
+    printed = capsys.readouterr().out
+    assert printed.count("the compiled kernel") == 5
+    _, shown = printed.split("a reference that was spoiled is seen")
+    assert EXTENDED[path.stem].removesuffix("_chain") in shown
+
+
+@pytest.mark.parametrize("reference", [gaussian_chain, frustrated_chain])
+def test_extended_models_are_netkets(reference: Callable[[int], Any]) -> None:
+    (file,) = (key for key, name in EXTENDED.items() if name == reference.__name__)
+    with sym.extensions():
+        namespace = runpy.run_path(str(EXAMPLES / "extensions" / f"{file}.py"))
+        operator = namespace[reference.__name__](n=5)
+    netket = reference(5)
+    states = np.asarray(netket.hilbert.all_states())
+    number = {tuple(state): k for k, state in enumerate(states.tolist())}
+    order = [number[tuple(state)] for state in operator.space.all_states().tolist()]
+    expected = netket.to_dense()[np.ix_(order, order)]
+    interpreted = dense_matrix(operator.to_ir().module)
+    np.testing.assert_allclose(interpreted, expected, atol=1e-12)
+
+
+def test_ring_exchange_turns_every_plaquette_both_ways() -> None:
+    path = EXAMPLES / "extensions" / "ring_exchange.py"
+    with sym.extensions():
+        operator = runpy.run_path(str(path))["ring_exchange"]()
+    x = operator.space.random_states(8, 3)
+    xp, mels = connections(operator.to_ir().module, x)
+    steps = ((0, 0), (0, 1), (1, 1), (1, 0))
+    corners = [
+        [3 * ((a + da) % 3) + (b + db) % 3 for da, db in steps]
+        for a in range(3)
+        for b in range(3)
+    ]
+    assert (mels == 1).all()
+    for state, targets in zip(x, xp, strict=True):
+        expected: list[tuple[int, ...]] = []
+        for plaquette in corners:
+            for turn in (1, -1):
+                turned = state.copy()
+                turned[plaquette] = np.roll(state[plaquette], turn)
+                expected.append(tuple(turned.tolist()))
+        assert sorted(map(tuple, targets.tolist())) == sorted(expected)
 
 
 # ---- the tools accept them ----

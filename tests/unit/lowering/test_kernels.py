@@ -31,7 +31,7 @@ from dialects.interpreters import sym as reference
 from dialects.stablehlo import constant_of, dense
 from dialects.text import parse_module, print_module
 from lowering.bt_specialize import STATE_TYPES
-from symir.compiler.pipeline import (
+from symir.compiler.lowering import (
     KERNEL_PIPELINE,
     OPERATOR_PIPELINE,
     lower_to_bt,
@@ -56,7 +56,7 @@ few = settings(max_examples=30)
 def compile_and_run(module: ModuleOp, x: Array) -> tuple[Array, Array]:
     """Lower an operator, compile it and run it on a batch."""
     operator = SymbolicOperatorIR(module)
-    kernel = Kernel(operator, lower_to_bt(module))
+    kernel = Kernel(operator, lower_to_bt(module), operator.static_fingerprint())
     with jax.enable_x64(True):
         parameters = tuple(
             jnp.asarray(operator.defaults[name], dtype)

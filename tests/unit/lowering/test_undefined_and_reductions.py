@@ -29,7 +29,7 @@ from dialects.interpreters.sym import (
 from dialects.stablehlo import dtype_of
 from dialects.text import parse_module, print_module
 from lowering.sites import normal_form_error
-from symir.compiler.pipeline import lower_to_bt, lower_to_stablehlo
+from symir.compiler.lowering import lower_to_bt, lower_to_stablehlo
 from tests.unit.lowering.programs import Program
 from tests.unit.lowering.test_kernels import (
     accept,

@@ -53,5 +53,5 @@ def test_branch_layout_names_the_origin_of_each_lane() -> None:
 
 def test_an_unknown_level_is_named() -> None:
     artifact = sym.SymbolicCompiler().compile(CONSTRUCTS["iterator: globally"](2))
-    with pytest.raises(sym.CompilationError, match="C003"):
+    with pytest.raises(sym.SymbolicCompilerError, match="C003"):
         artifact.ir("llvm")

@@ -60,9 +60,17 @@ ELSEWHERE = {
     Mistake.NOT_AN_OPERATOR,
     Mistake.BAD_PLACE,
     Mistake.BAD_SUMMAND,
+    Mistake.BAD_EXTENSION,
+    Mistake.EXTENSION_TAKEN,
+    Mistake.UNKNOWN_EXTENSION,
+    Mistake.BAD_CALL,
+    Mistake.NEEDS_JAX,
+    Mistake.NOT_TRACED,
+    Mistake.NOT_SCALAR,
+    Mistake.WRONG_RESULT,
 }
 """Other tests are about these: test_ir.py, test_operator.py, test_constraints.py,
-test_fanout.py and test_operators.py."""
+test_fanout.py, test_operators.py and test_extensions.py."""
 
 
 def case(

@@ -1,0 +1,79 @@
+"""How errors of a stage say where they came up.
+
+Whatever goes wrong in a compilation is a `SymbolicCompilerError` that names the stage,
+the pass if there was one, and the operator, keeps what raised it as its cause, and has
+the reports of the passes so far.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
+
+from symir.compiler.context import SymbolicPassReport
+from symir.errors import SymbolicCompilerError, SymirError
+
+__all__ = ["blamed_on", "summary"]
+
+_HINTS = {
+    "extraction": "look at how the operator is built: op.to_ir() fails as well",
+    "pre-cache": "check the scope of labels and the parameters of updates: "
+    "print(op.to_ir()) shows what the operator says",
+    "post-cache": "check fanouts, and what fusion assumes: "
+    "SymbolicCompilerOptions(enable_fusion=False) compiles without it",
+    "lowering": "look at what the backend can do, and at the IR in front of the pass: "
+    "print(op.to_ir())",
+}
+
+
+def summary(error: Exception) -> str:
+    """Return an error in one line: its code or type, and what it says."""
+    if isinstance(error, SymirError):
+        return f"[{error.code}] {error.message}"
+    return f"{type(error).__name__}: {error}"
+
+
+@contextmanager
+def blamed_on(
+    operator: str,
+    stage: str,
+    pass_name: str | None = None,
+    reports: Sequence[SymbolicPassReport] = (),
+) -> Generator[None]:
+    """Complete the errors of a stage, or of a pass in it.
+
+    Raises:
+        SymbolicCompilerError: for every exception: the compiler's own as they are, with
+            what they do not know yet; others as the failure of a pass (C010) or stage
+            (C014), with what a `SymirError` knows kept.
+    """
+    try:
+        yield
+    except SymbolicCompilerError as error:
+        error.blame(stage=stage, pass_name=pass_name, operator=operator)
+        error.hint = error.hint or _HINTS[stage]
+        error.pass_reports = tuple(reports)
+        raise
+    except Exception as error:
+        failure = _failure(error, operator, stage, pass_name)
+        failure.pass_reports = tuple(reports)
+        raise failure from error
+
+
+def _failure(
+    error: Exception, operator: str, stage: str, pass_name: str | None
+) -> SymbolicCompilerError:
+    ours = error if isinstance(error, SymirError) else None
+    return SymbolicCompilerError(
+        "C010" if pass_name else "C014",
+        f"the pass '{pass_name}' failed" if pass_name else f"the {stage} stage failed",
+        stage=stage,
+        pass_name=pass_name,
+        operator=operator,
+        term=ours and ours.term,
+        emission=ours and ours.emission,
+        location=ours and ours.location,
+        expected=ours and ours.expected,
+        found=summary(error),
+        hint=(ours and ours.hint) or _HINTS[stage],
+    )

@@ -1,0 +1,221 @@
+"""Lowerers: from an analysed operator to an artifact, for one backend each."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Any, ClassVar
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.utils.exceptions import PassFailedException
+
+from lowering.sym_fuse_terms import mark_groups
+from symir.compiler.artifact import SymbolicCompiledArtifact
+from symir.compiler.context import SymbolicCompilationContext
+from symir.compiler.precision import runtime_of
+from symir.compiler.reference import ReferenceOperator
+from symir.compiler.signature import extension_token
+from symir.errors import SymbolicCompilerError
+
+__all__ = [
+    "AbstractSymbolicLowerer",
+    "JAXSymbolicLowerer",
+    "ReferenceSymbolicLowerer",
+    "SymbolicLowererRegistry",
+    "default_symbolic_lowerer_registry",
+]
+
+_ANALYSES_KEPT = ("term_fanouts", "total_fanout", "fusion_groups")
+
+
+class AbstractSymbolicLowerer(ABC):
+    """A backend: it makes an artifact of what the passes have found out."""
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def supports(self, context: SymbolicCompilationContext) -> bool:
+        """Whether this lowerer is for such a compilation.
+
+        It is asked when all passes have run, and may look at their analyses.
+        """
+
+    @abstractmethod
+    def lower(self, context: SymbolicCompilationContext) -> SymbolicCompiledArtifact:
+        """Return the artifact.
+
+        The compiler adds the cache key and the reports. What it holds as
+        `compiled_operator` has `get_conn_padded`, `hilbert` and `for_hilbert`.
+        """
+
+    def signature(self) -> str:
+        """Return a text that is part of the cache key; see that of passes."""
+        return extension_token(self)
+
+
+class JAXSymbolicLowerer(AbstractSymbolicLowerer):
+    """Kernels for JAX, through branch tensors and StableHLO."""
+
+    name = "jax_symbolic_v1"
+
+    def supports(self, context: SymbolicCompilationContext) -> bool:
+        return context.selected_backend == "jax"
+
+    def lower(self, context: SymbolicCompilationContext) -> SymbolicCompiledArtifact:
+        runtime_of(context.operator)
+        from symir.runtime.kernel import Kernel
+        from symir.runtime.operator import CompiledOperator
+
+        branch_tensors = context.lowering.run(
+            self._planned(context),
+            verify=context.options.verify_passes,
+            report=context.pass_reports.append,
+        )
+        _check_lowered(branch_tensors)
+        kernel = Kernel(context.ir, branch_tensors, _identity(context))
+        hilbert = context.operator.hilbert
+        compiled = CompiledOperator(kernel, context.ir.defaults, hilbert)
+        return _artifact(context, branch_tensors, compiled)
+
+    def _planned(self, context: SymbolicCompilationContext) -> ModuleOp:
+        """Return the `sym` level with the fusion plan marked in it."""
+        module = context.ir.module
+        try:
+            mark_groups(module, context.analysis("fusion_groups", ()))
+        except PassFailedException as error:
+            raise SymbolicCompilerError(
+                "C023",
+                "the fusion plan cannot be carried out",
+                operator=context.operator.name,
+                expected="groups of neighbouring terms of one structure and without "
+                "fanout, each term in one group at most",
+                found=str(error),
+                hint="correct the pass that writes the analysis 'fusion_groups', or "
+                "compile with enable_fusion=False and without that pass",
+            ) from error
+        return module
+
+
+class ReferenceSymbolicLowerer(AbstractSymbolicLowerer):
+    """The interpreter of the `sym` level, over NumPy: slow, and needs no JAX."""
+
+    name = "reference_v1"
+
+    def supports(self, context: SymbolicCompilationContext) -> bool:
+        return context.selected_backend == "reference"
+
+    def lower(self, context: SymbolicCompilationContext) -> SymbolicCompiledArtifact:
+        ir = context.ir
+        compiled = ReferenceOperator(ir, ir.defaults, context.operator.hilbert)
+        return _artifact(context, None, compiled)
+
+
+def _check_lowered(module: ModuleOp) -> None:
+    left = next((op.name for op in module.walk() if op.name.startswith("sym.")), None)
+    if left is None:
+        return
+    raise SymbolicCompilerError(
+        "C009",
+        "the lowering stops before branch tensors",
+        expected="a lowering with convert-sym-to-bt",
+        found=f"'{left}'",
+    )
+
+
+def _artifact(
+    context: SymbolicCompilationContext, branch_tensors: ModuleOp | None, compiled: Any
+) -> SymbolicCompiledArtifact:
+    kept = {
+        key: context.analyses[key] for key in _ANALYSES_KEPT if key in context.analyses
+    }
+    return SymbolicCompiledArtifact(
+        context.ir,
+        branch_tensors,
+        compiled,
+        context.selected_backend or "",
+        context.selected_lowerer or "",
+        metadata={**kept, **context.metadata},
+        options=context.options,
+        lowering=None if branch_tensors is None else str(context.lowering),
+    )
+
+
+def _identity(context: SymbolicCompilationContext) -> str:
+    """Return what two kernels share that may be used for one another."""
+    groups = context.analysis("fusion_groups", ())
+    passes = context.lowering.signature()
+    return f"{context.ir.static_fingerprint()}|{passes}|{groups}"
+
+
+class SymbolicLowererRegistry:
+    """The lowerers of a compiler, in order: the first that fits is used."""
+
+    def __init__(self, lowerers: Iterable[AbstractSymbolicLowerer] = ()):
+        self._lowerers: list[AbstractSymbolicLowerer] = []
+        for lowerer in lowerers:
+            self.register(lowerer)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the lowerers, in order."""
+        return tuple(lowerer.name for lowerer in self._lowerers)
+
+    def signature(self) -> str:
+        """Return a text that differs where the lowerers do: a part of cache keys."""
+        return "|".join(lowerer.signature() for lowerer in self._lowerers)
+
+    def register(self, lowerer: AbstractSymbolicLowerer) -> None:
+        """Add a lowerer behind the others.
+
+        Raises:
+            SymbolicCompilerError: for what is no lowerer, or a name that is taken
+                (C012).
+        """
+        self._check(lowerer)
+        self._lowerers.append(lowerer)
+
+    def register_first(self, lowerer: AbstractSymbolicLowerer) -> None:
+        """Add a lowerer in front of the others.
+
+        Raises:
+            SymbolicCompilerError: as `register`.
+        """
+        self._check(lowerer)
+        self._lowerers.insert(0, lowerer)
+
+    def resolve(self, context: SymbolicCompilationContext) -> AbstractSymbolicLowerer:
+        """Return the first lowerer that supports a compilation.
+
+        Raises:
+            SymbolicCompilerError: where none does (C013).
+        """
+        for lowerer in self._lowerers:
+            if lowerer.supports(context):
+                return lowerer
+        raise SymbolicCompilerError(
+            "C013",
+            "no lowerer supports this compilation",
+            operator=context.operator.name,
+            expected="a lowerer for the backend "
+            f"'{context.selected_backend or context.options.backend_preference}'",
+            found=", ".join(self.names) or "no lowerer",
+        )
+
+    def _check(self, lowerer: object) -> None:
+        is_one = isinstance(lowerer, AbstractSymbolicLowerer)
+        if is_one and lowerer.name not in self.names:
+            return
+        raise SymbolicCompilerError(
+            "C012",
+            f"a lowerer named '{lowerer.name}' is registered already"
+            if is_one
+            else "this is no lowerer",
+            expected="an instance of a subclass of AbstractSymbolicLowerer, with a "
+            "name of its own",
+            found=repr(lowerer),
+        )
+
+
+def default_symbolic_lowerer_registry() -> SymbolicLowererRegistry:
+    """Return a new registry with the lowerers that symir comes with."""
+    return SymbolicLowererRegistry([JAXSymbolicLowerer(), ReferenceSymbolicLowerer()])

@@ -1,0 +1,206 @@
+"""Pipelines of xDSL passes: `sym` to `bt` per operator, `bt` to a kernel per shape.
+
+A pipeline is written as xDSL's pass-pipeline string: `symir-opt -p` takes the same
+text. Nothing here needs JAX.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass, PassPipeline
+from xdsl.transforms import get_all_passes as get_all_xdsl_passes
+from xdsl.utils.exceptions import (
+    ArgSpecParseError,
+    ParseError,
+    PassFailedException,
+    VerifyException,
+)
+
+from dialects.text import context
+from lowering.registry import get_all_passes
+from symir.compiler.context import SymbolicPassReport
+from symir.compiler.signature import extension_token
+from symir.errors import SymbolicCompilerError
+
+__all__ = [
+    "KERNEL_PIPELINE",
+    "OPERATOR_PIPELINE",
+    "LoweringPipeline",
+    "lower_to_bt",
+    "lower_to_stablehlo",
+    "run_passes",
+]
+
+OPERATOR_PIPELINE = (
+    "sym-fuse-terms,sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,"
+    "sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse"
+)
+"""From a `sym.operator` to a function on branch tensors."""
+
+KERNEL_PIPELINE = (
+    "bt-specialize{{batch={batch} state={state}}},convert-bt-to-stablehlo,"
+    "stablehlo-fold-constants,cse,dce"
+)
+"""From branch tensors to a kernel for one batch size and state type."""
+
+Reporter = Callable[[SymbolicPassReport], None]
+
+
+class LoweringPipeline:
+    """Passes over IR, in order; immutable, and printed as a pass-pipeline string."""
+
+    def __init__(self, passes: Iterable[ModulePass]):
+        self._passes = tuple(passes)
+
+    @classmethod
+    def parse(cls, text: str) -> LoweringPipeline:
+        """Return the pipeline of a pass-pipeline string.
+
+        Raises:
+            SymbolicCompilerError: for a text that is none, or an unknown pass (C008).
+        """
+        known = {**get_all_xdsl_passes(), **get_all_passes()}
+        try:
+            return cls(PassPipeline.parse_spec(known, text).passes)
+        except (Exception, ArgSpecParseError) as error:
+            # xDSL derives ArgSpecParseError from BaseException.
+            raise SymbolicCompilerError(
+                "C008",
+                "this is no pass pipeline",
+                expected="pass names of symir-opt -h, separated by commas",
+                found=f"{text!r}: {str(error).strip().splitlines()[-1].strip()}",
+            ) from error
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the passes, in order; some may come twice."""
+        return tuple(one.name for one in self._passes)
+
+    def __iter__(self) -> Iterator[ModulePass]:
+        return iter(self._passes)
+
+    def __len__(self) -> int:
+        return len(self._passes)
+
+    def __str__(self) -> str:
+        return ",".join(str(one.pipeline_pass_spec()) for one in self._passes)
+
+    def __repr__(self) -> str:
+        return f"LoweringPipeline.parse({str(self)!r})"
+
+    def inserted(self, new: ModulePass, position: int) -> LoweringPipeline:
+        """Return the pipeline with one more pass, in front of that at a position."""
+        return LoweringPipeline(
+            (*self._passes[:position], new, *self._passes[position:])
+        )
+
+    def signature(self) -> str:
+        """Return a text that differs where the pipeline does: a part of cache keys."""
+        return "|".join([str(self), *map(extension_token, self._passes)])
+
+    def run(
+        self,
+        module: ModuleOp,
+        *,
+        verify: bool = True,
+        report: Reporter | None = None,
+    ) -> ModuleOp:
+        """Apply the passes to a copy of a module, verifying after each.
+
+        Raises:
+            SymbolicCompilerError: where a pass leaves invalid IR (C001) or fails
+                (C002).
+        """
+        result = module.clone()
+        if verify:
+            _verify(result, "the operator is invalid IR")
+        before = _op_count(result) if report else None
+        ctx = context()
+        for one in self._passes:
+            start = time.perf_counter()
+            error: SymbolicCompilerError | None = None
+            try:
+                one.apply(ctx, result)
+            except Exception as exception:
+                error = _failed(one, exception)
+            elapsed = 1000 * (time.perf_counter() - start)
+            if verify and error is None:
+                message = f"the pass '{one.name}' left invalid IR"
+                error = _verify_error(result, message, one.name)
+            if report:
+                after = _op_count(result)
+                message = None if error is None else error.found
+                report(
+                    SymbolicPassReport(
+                        one.name, "lowering", elapsed, before, after, error=message
+                    )
+                )
+                before = after
+            if error is not None:
+                raise error from error.__cause__
+        return result
+
+
+def _failed(one: ModulePass, exception: Exception) -> SymbolicCompilerError:
+    expected = isinstance(exception, PassFailedException)
+    found = str(exception) if expected else _plain(exception)
+    error = SymbolicCompilerError(
+        "C002", f"the pass '{one.name}' failed", found=found, pass_name=one.name
+    )
+    error.__cause__ = exception
+    return error
+
+
+def _verify(module: ModuleOp, message: str) -> None:
+    error = _verify_error(module, message, None)
+    if error is not None:
+        raise error from error.__cause__
+
+
+def _verify_error(
+    module: ModuleOp, message: str, pass_name: str | None
+) -> SymbolicCompilerError | None:
+    try:
+        module.verify()
+    except Exception as exception:
+        # Mostly a VerifyException; broken IR can be odder than a verifier expects.
+        expected = isinstance(exception, VerifyException)
+        found = str(exception).strip() if expected else _plain(exception)
+        error = SymbolicCompilerError("C001", message, found=found, pass_name=pass_name)
+        error.__cause__ = exception
+        return error
+    return None
+
+
+def _plain(error: Exception) -> str:
+    message = error.msg if isinstance(error, ParseError) else str(error)
+    return f"{type(error).__name__}: {message.strip()}"
+
+
+def _op_count(module: ModuleOp) -> int:
+    return sum(1 for _ in module.walk()) - 1
+
+
+def run_passes(module: ModuleOp, pipeline: str) -> ModuleOp:
+    """Apply a pass pipeline to a copy of a module, verifying after every pass.
+
+    Raises:
+        SymbolicCompilerError: where a pass leaves invalid IR (C001) or fails (C002).
+    """
+    return LoweringPipeline.parse(pipeline).run(module)
+
+
+def lower_to_bt(module: ModuleOp) -> ModuleOp:
+    """Lower the operators of a module to branch tensors."""
+    return run_passes(module, OPERATOR_PIPELINE)
+
+
+def lower_to_stablehlo(
+    module: ModuleOp, batch: int, state: str, *, verify: bool = True
+) -> ModuleOp:
+    """Lower branch tensors to a kernel for one batch size and state type (`i8`, ..)."""
+    text = KERNEL_PIPELINE.format(batch=batch, state=state)
+    return LoweringPipeline.parse(text).run(module, verify=verify)

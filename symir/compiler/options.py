@@ -1,0 +1,103 @@
+"""What a user can ask of the compiler."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any
+
+from symir.errors import SymbolicCompilerError
+
+__all__ = ["SymbolicCompilerOptions"]
+
+BACKENDS = ("auto", "jax", "reference")
+
+_NOT_IN_THE_SIGNATURE = ("cache_enabled", "cache_namespace")
+"""Whether and where an artifact is kept does not change it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SymbolicCompilerOptions:
+    """Options of a compilation: immutable, hashable, checked when they are made.
+
+    Attributes:
+        backend_preference: "jax" for kernels, "reference" for the NumPy interpreter of
+            the `sym` level; "auto" is "jax".
+        cache_enabled: whether artifacts are looked up and stored.
+        cache_namespace: a part of every cache key, to keep experiments apart.
+        enable_fusion: whether terms of the same structure become one part of the
+            kernel.
+        strict_validation: whether a mistake stops the compilation; otherwise it is
+            noted in the analysis `validation_summary`.
+        verify_passes: whether the IR is verified after every pass.
+        lowering: a pass pipeline from `sym` to `bt` in xDSL's notation, in place of the
+            pipeline's own.
+
+    Raises:
+        SymbolicCompilerError: for a value of the wrong kind (C006), and a `lowering`
+            that is no pass pipeline (C008).
+    """
+
+    backend_preference: str = "auto"
+    cache_enabled: bool = True
+    cache_namespace: str = "symir"
+    enable_fusion: bool = True
+    strict_validation: bool = True
+    verify_passes: bool = True
+    lowering: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.backend_preference not in BACKENDS:
+            expected = " or ".join(map(repr, BACKENDS))
+            raise _bad("backend_preference", expected, self.backend_preference)
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if field.type == "bool" and not isinstance(value, bool):
+                raise _bad(field.name, "True or False", value)
+        if not isinstance(self.cache_namespace, str) or not self.cache_namespace:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _bad("cache_namespace", "a non-empty string", self.cache_namespace)
+        if not isinstance(self.lowering, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _bad("lowering", "a pass pipeline, or None", self.lowering)
+        if self.lowering is not None:
+            from symir.compiler.lowering import LoweringPipeline
+
+            LoweringPipeline.parse(self.lowering)
+
+    @classmethod
+    def from_mapping(cls, options: Mapping[str, Any]) -> SymbolicCompilerOptions:
+        """Return the options that a mapping names, the others by default.
+
+        Raises:
+            SymbolicCompilerError: for an unknown name or a bad value (C006, C008).
+        """
+        known = [field.name for field in fields(cls)]
+        unknown = sorted(set(options) - set(known))
+        if unknown:
+            raise SymbolicCompilerError(
+                "C006",
+                f"there is no option {unknown[0]!r}",
+                expected=", ".join(known),
+                found=", ".join(map(repr, unknown)),
+            )
+        return cls(**options)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the options by name: plain data."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def static_signature(self) -> str:
+        """Return a text that differs where the compiled artifact may differ."""
+        own = self.as_dict()
+        for name in _NOT_IN_THE_SIGNATURE:
+            del own[name]
+        return json.dumps(own, sort_keys=True)
+
+
+def _bad(name: str, expected: str, found: object) -> SymbolicCompilerError:
+    return SymbolicCompilerError(
+        "C006",
+        f"the option {name} cannot have this value",
+        expected=expected,
+        found=repr(found),
+    )

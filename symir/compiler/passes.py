@@ -1,0 +1,154 @@
+"""Symbolic passes: what is found out about an operator before it is lowered.
+
+A symbolic pass looks at the IR and writes analyses into the context. It comes before
+the cache, and runs on every compilation, or after it, and runs on misses only. Passes
+that rewrite IR are xDSL's, in `lowering/`.
+"""
+
+from __future__ import annotations
+
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from symir.compiler.context import SymbolicCompilationContext, SymbolicPassReport
+from symir.compiler.failures import summary
+from symir.compiler.precision import in_single_precision, in_supported_precision
+from symir.compiler.signature import extension_token
+from symir.errors import SymirError
+
+__all__ = [
+    "AbstractSymbolicPass",
+    "SymbolicFanoutAnalysisPass",
+    "SymbolicFusionPlanningPass",
+    "SymbolicNormalizationPass",
+    "SymbolicValidationPass",
+]
+
+
+class AbstractSymbolicPass(ABC):
+    """A pass over a compilation context.
+
+    Subclasses have a `name` and a `run`, which writes analyses, by
+    `context.set_analysis` or by returning them.
+    """
+
+    name: ClassVar[str]
+
+    @abstractmethod
+    def run(self, context: SymbolicCompilationContext) -> Mapping[str, Any] | None:
+        """Look at the context; return analyses to be written into it, by key."""
+
+    def signature(self) -> str:
+        """Return a text that is part of the cache key.
+
+        It has to differ where the pass may lead to another artifact. By default it does
+        with the source files of its class and of the classes that it derives from, and
+        with the fields of a frozen dataclass. Of what other modules hold and of other
+        attributes it knows nothing: a pass that depends on them adds that here.
+        """
+        return extension_token(self)
+
+    def execute(self, context: SymbolicCompilationContext, stage: str) -> None:
+        """Run the pass, time it, and leave a report; errors are reported, too."""
+        start = time.perf_counter()
+        written: Mapping[str, Any] = {}
+        error: str | None = None
+        try:
+            written = self.run(context) or {}
+            context.analyses.update(written)
+        except Exception as exception:
+            error = summary(exception)
+            raise
+        finally:
+            elapsed = 1000 * (time.perf_counter() - start)
+            context.pass_reports.append(
+                SymbolicPassReport(
+                    self.name, stage, elapsed, metadata=dict(written), error=error
+                )
+            )
+
+
+class SymbolicValidationPass(AbstractSymbolicPass):
+    """Whether the operator can be compiled as things stand.
+
+    Writes `validation_summary`: how many terms, emissions and free symbols there are,
+    and the errors, none under strict validation. Without it an operator of 64 bits is
+    compiled with 32 where JAX is set to them.
+    """
+
+    name = "symbolic_validation"
+
+    def run(self, context: SymbolicCompilationContext) -> Mapping[str, Any]:
+        errors: list[str] = []
+        try:
+            context.ir = in_supported_precision(context)
+        except SymirError as error:
+            if context.options.strict_validation:
+                raise
+            errors.append(summary(error))
+            if error.code == "C004":
+                context.ir = in_single_precision(context.ir)
+        ir = context.ir
+        found = {
+            "is_valid": not errors,
+            "errors": tuple(errors),
+            "term_count": ir.term_count,
+            "emission_count": sum(len(term.tags) for term in ir.terms),
+            "free_symbols": ir.free_symbols,
+            "unbound_symbols": tuple(
+                name for name in ir.free_symbols if name not in ir.defaults
+            ),
+        }
+        return {"validation_summary": found}
+
+
+class SymbolicNormalizationPass(AbstractSymbolicPass):
+    """What identifies the operator, and what it is compiled for.
+
+    Writes `ir_fingerprint`, `resolved_backend` and `term_order`, the names of the terms
+    in the order of their lanes.
+    """
+
+    name = "symbolic_normalization"
+
+    def run(self, context: SymbolicCompilationContext) -> Mapping[str, Any]:
+        preference = context.options.backend_preference
+        backend = "jax" if preference == "auto" else preference
+        context.selected_backend = backend
+        return {
+            "ir_fingerprint": context.ir.static_fingerprint(),
+            "resolved_backend": backend,
+            "term_order": tuple(term.name for term in context.ir.terms),
+        }
+
+
+class SymbolicFanoutAnalysisPass(AbstractSymbolicPass):
+    """How many lanes there are.
+
+    Writes `term_fanouts`, by the name of the term, and `total_fanout`.
+    """
+
+    name = "symbolic_fanout_analysis"
+
+    def run(self, context: SymbolicCompilationContext) -> Mapping[str, Any]:
+        fanouts = {term.name: term.size for term in context.ir.terms}
+        return {"term_fanouts": fanouts, "total_fanout": sum(fanouts.values())}
+
+
+class SymbolicFusionPlanningPass(AbstractSymbolicPass):
+    """Which terms become one part of the kernel.
+
+    Writes `fusion_groups`: tuples of names of neighbouring terms, each of which is
+    lowered as a whole. With `enable_fusion` off every term is a group of its own.
+    """
+
+    name = "symbolic_fusion_planning"
+
+    def run(self, context: SymbolicCompilationContext) -> Mapping[str, Any]:
+        from lowering.sym_fuse_terms import fusible_groups
+
+        if context.options.enable_fusion:
+            return {"fusion_groups": fusible_groups(context.ir.module)}
+        return {"fusion_groups": tuple((term.name,) for term in context.ir.terms)}

@@ -1,0 +1,77 @@
+"""Which precision an operator is compiled in, given how JAX is set up."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from symir.compiler.lowering import run_passes
+from symir.errors import SymbolicCompilerError
+from symir.ir import SymbolicOperatorIR
+
+if TYPE_CHECKING:
+    from symir.compiler.context import SymbolicCompilationContext
+    from symir.operator import SymbolicOperator
+
+__all__ = ["in_single_precision", "in_supported_precision", "runtime_of"]
+
+_ITEMSIZE = {"f": 4, "c": 8}
+"""The bytes of a real and a complex number where JAX is set to 32 bits."""
+
+
+def runtime_of(operator: SymbolicOperator) -> ModuleType:
+    """Import what runs kernels; it needs JAX."""
+    try:
+        return import_module("symir.runtime")
+    except ModuleNotFoundError as error:
+        raise SymbolicCompilerError(
+            "C005",
+            "compiling and running an operator needs JAX",
+            operator=operator.name,
+            found=str(error),
+            hint="pip install jax; defining, printing, lowering and interpreting "
+            "operators works without it",
+        ) from error
+
+
+def in_supported_precision(context: SymbolicCompilationContext) -> SymbolicOperatorIR:
+    """Return the IR of an operator in a precision that its backend is set up for.
+
+    With 64-bit types switched off in JAX, an operator whose dtype was not stated
+    becomes a 32-bit one, as every array of JAX does; one that asks for 64 bits is an
+    error.
+    """
+    ir, operator = context.ir, context.operator
+    if context.options.backend_preference == "reference":
+        return ir
+    x64_enabled = runtime_of(operator).x64_enabled
+    if x64_enabled() or operator.dtype.itemsize == _ITEMSIZE[operator.dtype.kind]:
+        return ir
+    if not operator.dtype_is_default:
+        raise SymbolicCompilerError(
+            "C004",
+            "the operator computes with 64 bits, but JAX is set to 32",
+            operator=operator.name,
+            expected="dtype float32 or complex64",
+            found=str(operator.dtype),
+            hint='set jax.config.update("jax_enable_x64", True) before anything else, '
+            'or define the operator with dtype="float32"',
+        )
+    return in_single_precision(ir)
+
+
+_CONVERTED: WeakKeyDictionary[SymbolicOperatorIR, SymbolicOperatorIR] = (
+    WeakKeyDictionary()
+)
+"""What was converted before: compiling an operator again must not do it again."""
+
+
+def in_single_precision(ir: SymbolicOperatorIR) -> SymbolicOperatorIR:
+    """Return the IR of an operator with numbers of 32 bits, complex ones of 64."""
+    converted = _CONVERTED.get(ir)
+    if converted is None:
+        module = run_passes(ir.module, "sym-convert-element{to=f32}")
+        converted = _CONVERTED[ir] = SymbolicOperatorIR(module)
+    return converted

@@ -1,0 +1,93 @@
+"""Operators run by the reference interpreter: one sample at a time, without JAX."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from dialects.interpreters.sym import connections
+from symir.errors import InputError
+from symir.ir import SymbolicOperatorIR
+
+__all__ = ["ReferenceOperator"]
+
+
+class ReferenceOperator:
+    """What `backend_preference="reference"` compiles to: slow, exact, over NumPy."""
+
+    def __init__(
+        self, ir: SymbolicOperatorIR, parameters: Mapping[str, complex], hilbert: Any
+    ):
+        self.ir = ir
+        self.parameters = dict(parameters)
+        self.hilbert = hilbert
+
+    @property
+    def name(self) -> str:
+        """The operator's name."""
+        return self.ir.operator_name
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the matrix elements."""
+        return np.dtype(self.ir.dtype_str)
+
+    @property
+    def max_conn_size(self) -> int:
+        """The number of branches K of every configuration, padding included."""
+        return self.ir.max_conn_size
+
+    @property
+    def is_hermitian(self) -> bool:
+        """Whether the operator was declared Hermitian."""
+        return self.ir.is_hermitian
+
+    def replace(self, /, **parameters: complex) -> ReferenceOperator:
+        """Return the operator with other values of parameters.
+
+        Raises:
+            InputError: for a parameter that it does not have (R003).
+        """
+        unknown = sorted(set(parameters) - set(self.ir.free_symbols))
+        if unknown:
+            raise InputError(
+                "R003",
+                "the operator has no such parameter",
+                operator=self.name,
+                expected=", ".join(self.ir.free_symbols) or "no parameter",
+                found=", ".join(unknown),
+            )
+        return ReferenceOperator(
+            self.ir, {**self.parameters, **parameters}, self.hilbert
+        )
+
+    def for_hilbert(self, hilbert: object) -> ReferenceOperator:
+        """Return the operator on an equal space."""
+        return ReferenceOperator(self.ir, self.parameters, hilbert)
+
+    def get_conn_padded(
+        self, x: npt.ArrayLike
+    ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
+        """Return the connected configurations and matrix elements <x|O|x'>.
+
+        Shapes and dtypes are those of `CompiledOperator.get_conn_padded`.
+
+        Raises:
+            InputError: for an x of another shape or dtype, or where a parameter has no
+                value (R001).
+        """
+        try:
+            return connections(self.ir.module, x, self.parameters)
+        except ValueError as error:
+            raise InputError(
+                "R001",
+                "the reference interpreter cannot take this",
+                operator=self.name,
+                found=str(error),
+            ) from error
+
+    def __repr__(self) -> str:
+        return f"ReferenceOperator({self.name!r}, max_conn_size={self.max_conn_size})"

@@ -1,0 +1,147 @@
+"""What a compilation depends on, and the key of its artifact in a store."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import json
+import sys
+import uuid
+from dataclasses import asdict, dataclass, is_dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from symir.compiler.context import SymbolicCompilationContext
+
+__all__ = [
+    "SymbolicCacheKey",
+    "SymbolicCompilationSignature",
+    "extension_token",
+    "toolchain",
+]
+
+_OURS = ("symir.", "lowering.", "dialects.", "xdsl.", "xdsl_jax.")
+"""Packages whose classes are what the versions in `toolchain` say."""
+
+
+@dataclass(frozen=True)
+class SymbolicCacheKey:
+    """The key of an artifact: a namespace and the SHA-256, in hex, of all the rest."""
+
+    namespace: str
+    token: str
+
+
+@dataclass(frozen=True)
+class SymbolicCompilationSignature:
+    """Everything that a compiled artifact depends on.
+
+    Attributes:
+        ir_fingerprint: all that the operator says.
+        backend_target: what it is compiled for.
+        hilbert_size: the number of sites.
+        dtype_str: the dtype of the matrix elements.
+        options_signature: the compiler's options.
+        extensions_signature: the passes and the lowerers.
+    """
+
+    ir_fingerprint: str
+    backend_target: str
+    hilbert_size: int
+    dtype_str: str
+    options_signature: str
+    extensions_signature: str
+
+    @classmethod
+    def from_context(
+        cls, context: SymbolicCompilationContext, extensions: str = ""
+    ) -> SymbolicCompilationSignature:
+        """Return the signature of a context whose passes before the cache have run."""
+        return cls(
+            context.require_analysis("ir_fingerprint"),
+            context.require_analysis("resolved_backend"),
+            context.ir.hilbert_size,
+            context.ir.dtype_str,
+            context.options.static_signature(),
+            extensions,
+        )
+
+    def build_cache_key(self, *, namespace: str) -> SymbolicCacheKey:
+        """Return the key; equal signatures in one namespace share it, anywhere."""
+        payload = json.dumps({"namespace": namespace, **asdict(self)}, sort_keys=True)
+        return SymbolicCacheKey(namespace, hashlib.sha256(payload.encode()).hexdigest())
+
+
+def extension_token(extension: object) -> str:
+    """Return what tells a pass or a lowerer from others: its class and its settings.
+
+    Settings are the fields of a frozen dataclass, by their `repr`. Other attributes
+    may be notes that change from run to run, and do not count.
+    """
+    kind = type(extension)
+    token = f"{kind.__module__}.{kind.__qualname__}:{_source_token(kind)}"
+    settings = getattr(kind, "__dataclass_params__", None)
+    if is_dataclass(extension) and settings is not None and settings.frozen:
+        return f"{token}:{extension!r}"
+    return token
+
+
+@cache
+def _source_token(kind: type) -> str:
+    """Return a hash of the source files of a class and of those that it derives from.
+
+    What other classes than those of a module do is not known, such as those that a
+    function or a notebook defines: each is equal to itself only.
+    """
+    digest = hashlib.sha256()
+    for one in kind.__mro__:
+        name = f"{one.__module__}.{one.__qualname__}"
+        digest.update(name.encode())
+        if name in ("abc.ABC", "builtins.object") or name.startswith(_OURS):
+            continue
+        file = _source_file(one)
+        if file is None:
+            return uuid.uuid4().hex
+        digest.update(Path(file).read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _source_file(kind: type) -> str | None:
+    # To find the class in its file would take `ast`, which fails now and then when two
+    # threads use it (CPython 3.11).
+    found: Any = sys.modules.get(kind.__module__)
+    for part in kind.__qualname__.split("."):
+        found = getattr(found, part, None)
+    if found is not kind:
+        return None
+    try:
+        return inspect.getsourcefile(kind)
+    except TypeError:
+        return None
+
+
+@cache
+def toolchain() -> dict[str, str]:
+    """Return the versions that made an artifact, and a hash of symir's own sources.
+
+    Artifacts on disk of other sources are not used: the compiler may have changed.
+    """
+    versions = {
+        name: _version(name) for name in ("symir", "xdsl", "xdsl-jax", "jax", "numpy")
+    }
+    digest = hashlib.sha256()
+    root = Path(__file__).parent.parent.parent
+    for package in ("dialects", "lowering", "symir"):
+        for file in sorted((root / package).rglob("*.py")):
+            digest.update(file.relative_to(root).as_posix().encode())
+            digest.update(file.read_bytes())
+    return {**versions, "sources": digest.hexdigest()}
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "absent"

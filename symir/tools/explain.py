@@ -1,0 +1,197 @@
+"""`symir explain`: what a compilation did, from the manifest of its artifact."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from symir.compiler import (
+    SymbolicCompiledArtifact,
+    SymbolicCompilerOptions,
+    load_artifact,
+)
+from symir.tools.codes import Fault
+from symir.tools.load import load_operator, split_reference
+from symir.tools.progress import Progress
+from symir.tools.run import compile_artifact
+from symir.tools.show import Style, table
+
+__all__ = ["artifact_of", "explanation"]
+
+Manifest = Mapping[str, Any]
+
+
+def artifact_of(reference: str, progress: Progress) -> SymbolicCompiledArtifact:
+    """Return the artifact that `FILE[:NAME]` leads to.
+
+    FILE defines an operator, which is compiled, or is an artifact that was saved.
+
+    Raises:
+        SymirError: where there is no such operator, it does not compile, or the file of
+            an artifact cannot be used.
+        UserCodeError: where the file is Python that raises.
+    """
+    path, name = split_reference(reference)
+    is_artifact = path.suffix not in (".py", ".mlir") and zipfile.is_zipfile(path)
+    if not is_artifact:
+        with progress.stage(f"reading {reference}"):
+            operator = load_operator(reference)
+        return compile_artifact(operator, progress)
+    with progress.stage(f"reading {reference}"):
+        artifact = load_artifact(path)
+    if name in (None, artifact.operator_name):
+        return artifact
+    raise Fault.UNKNOWN_OPERATOR.error(
+        f"'{path}' has no operator '{name}'",
+        expected=f"{path}:{artifact.operator_name}",
+        found=f"'{name}'",
+    )
+
+
+def explanation(manifest: Manifest, style: Style | None = None) -> list[str]:
+    """Return the lines that tell what a manifest says."""
+    parts = [
+        _summary(manifest),
+        _passes(manifest, style or Style()),
+        _terms(manifest, style or Style()),
+        _layout(manifest, style or Style()),
+        [f"versions: {_pairs(_versions(manifest))}"],
+    ]
+    lines: list[str] = []
+    for part in parts:
+        lines += [*part, ""]
+    return lines[:-1]
+
+
+# region Parts
+
+
+def _summary(manifest: Manifest) -> list[str]:
+    facts = manifest["metadata"]
+    claim = ", hermitian" if facts["is_hermitian"] else ""
+    return [
+        f"{manifest['operator']}: {facts['hilbert_size']} sites, "
+        f"{facts['dtype_str']}{claim}",
+        f"  fingerprint: {manifest['fingerprint']}",
+        f"  cache key:   {_key(manifest['cache_key'])}",
+        f"  options:     {_options(manifest['options'])}",
+        f"  backend:     {manifest['backend']}, by {manifest['lowerer']}",
+        f"  levels:      {_levels(manifest)}",
+    ]
+
+
+def _key(key: Mapping[str, str] | None) -> str:
+    return "none" if key is None else f"{key['namespace']}/{key['token']}"
+
+
+def _options(options: Mapping[str, Any] | None) -> str:
+    """Return the options that are not the default ones."""
+    if options is None:
+        return "unknown"
+    defaults = SymbolicCompilerOptions().as_dict()
+    changed = {
+        name: value
+        for name, value in options.items()
+        if name not in defaults or defaults[name] != value
+    }
+    return _pairs(changed) or "the default ones"
+
+
+def _levels(manifest: Manifest) -> str:
+    lowered = [one for one in manifest["passes"] if one["ops_before"] is not None]
+    if not lowered:
+        return "sym, interpreted" if manifest["backend"] == "reference" else "unknown"
+    first, last = lowered[0]["ops_before"], lowered[-1]["ops_after"]
+    return f"sym ({first} ops) -> bt ({last} ops) -> one kernel per batch and dtype"
+
+
+def _passes(manifest: Manifest, style: Style) -> list[str]:
+    rows = [
+        (
+            one["pass_name"],
+            one["stage"],
+            f"{one['duration_ms']:.2f}",
+            _or_dash(one["ops_before"]),
+            _or_dash(one["ops_after"]),
+        )
+        for one in manifest["passes"]
+    ]
+    header = ("pass", "stage", "ms", "ops before", "after")
+    total = sum(one["duration_ms"] for one in manifest["passes"])
+    lines = table(header, rows, right=frozenset({2, 3, 4}), style=style)
+    return [*lines, f"{len(rows)} passes, {total:.2f} ms"]
+
+
+def _terms(manifest: Manifest, style: Style) -> list[str]:
+    group_of = _groups(manifest["metadata"].get("fusion_groups", ()))
+    rows = [
+        (
+            term["name"],
+            str(term["rows"]),
+            str(term["emissions"]),
+            _or_dash(term["fanout"]),
+            str(term["lanes"]),
+            group_of.get(term["name"], "-"),
+        )
+        for term in manifest["terms"]
+    ]
+    header = ("term", "rows", "emissions", "fanout", "lanes", "fused into group")
+    lines = table(header, rows, right=frozenset({1, 2, 3, 4, 5}), style=style)
+    return [*lines, f"{len(rows)} terms, {manifest['total_padded_size']} lanes"]
+
+
+def _groups(groups: Sequence[Sequence[str]]) -> dict[str, str]:
+    """Return the number of the group of each term that is fused with others."""
+    return {
+        name: str(number)
+        for number, group in enumerate(groups)
+        if len(group) > 1
+        for name in group
+    }
+
+
+def _layout(manifest: Manifest, style: Style) -> list[str]:
+    defaults = {one["name"]: one["default"] for one in manifest["parameters"]}
+    rows = [
+        (
+            kind,
+            one["name"],
+            f"({', '.join(map(str, one['shape']))})",
+            one["dtype"],
+            str(one["bytes_per_sample"]),
+            _default(defaults[one["name"]])
+            if kind == "in" and not one["shape"]
+            else "",
+        )
+        for kind, arrays in (("in", manifest["inputs"]), ("out", manifest["outputs"]))
+        for one in arrays
+    ]
+    header = ("", "array", "shape", "dtype", "bytes per sample", "default")
+    return table(header, rows, right=frozenset({4}), style=style)
+
+
+def _default(value: Any) -> str:
+    match value:
+        case None:
+            return "none"
+        case {"real": real, "imag": imag}:
+            return f"{real}{'' if str(imag).startswith('-') else '+'}{imag}j"
+        case _:
+            return str(value)
+
+
+def _versions(manifest: Manifest) -> dict[str, str]:
+    found = dict(manifest["toolchain"])
+    return {name: text[:12] for name, text in found.items()}
+
+
+def _pairs(facts: Mapping[str, Any]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in facts.items())
+
+
+def _or_dash(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+# endregion

@@ -1,0 +1,90 @@
+"""Options: defaults, checks, and what they add to a signature."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import FrozenInstanceError
+from typing import Any
+
+import pytest
+
+import symir as sym
+
+DEFAULTS: dict[str, Any] = {
+    "backend_preference": "auto",
+    "cache_enabled": True,
+    "cache_namespace": "symir",
+    "enable_fusion": True,
+    "strict_validation": True,
+    "verify_passes": True,
+    "lowering": None,
+}
+
+OTHERS: dict[str, Any] = {
+    "backend_preference": "reference",
+    "cache_enabled": False,
+    "cache_namespace": "mine",
+    "enable_fusion": False,
+    "strict_validation": False,
+    "verify_passes": False,
+    "lowering": "cse",
+}
+
+
+def test_defaults() -> None:
+    options = sym.SymbolicCompilerOptions()
+    assert options.as_dict() == DEFAULTS
+    assert sym.SymbolicCompilerOptions.from_mapping({}) == options
+    assert json.loads(json.dumps(options.as_dict())) == DEFAULTS
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_an_option_by_name(name: str) -> None:
+    options = sym.SymbolicCompilerOptions.from_mapping({name: OTHERS[name]})
+    assert options.as_dict() == {**DEFAULTS, name: OTHERS[name]}
+    assert options != sym.SymbolicCompilerOptions()
+    assert hash(options) == hash(sym.SymbolicCompilerOptions(**{name: OTHERS[name]}))
+
+
+def test_the_signature_has_all_that_decides_about_the_artifact() -> None:
+    plain = sym.SymbolicCompilerOptions().static_signature()
+    for name, value in OTHERS.items():
+        other = sym.SymbolicCompilerOptions(**{name: value}).static_signature()
+        assert (other == plain) is (name in ("cache_enabled", "cache_namespace"))
+
+
+def test_options_do_not_change() -> None:
+    options: Any = sym.SymbolicCompilerOptions()
+    with pytest.raises(FrozenInstanceError):
+        options.enable_fusion = False
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code"),
+    [
+        ("backend_preference", "cuda", "C006"),
+        ("backend_preference", None, "C006"),
+        ("cache_enabled", 1, "C006"),
+        ("enable_fusion", "yes", "C006"),
+        ("strict_validation", None, "C006"),
+        ("verify_passes", 0, "C006"),
+        ("cache_namespace", "", "C006"),
+        ("cache_namespace", 3, "C006"),
+        ("lowering", ["cse"], "C006"),
+        ("lowering", "no-such-pass", "C008"),
+        ("lowering", "cse{", "C008"),
+    ],
+)
+def test_a_bad_value(name: str, value: Any, code: str) -> None:
+    with pytest.raises(sym.SymbolicCompilerError) as error:
+        sym.SymbolicCompilerOptions(**{name: value})
+    assert error.value.code == code
+    assert repr(value) in str(error.value.found)
+    assert error.value.expected
+
+
+def test_an_unknown_name() -> None:
+    with pytest.raises(sym.SymbolicCompilerError, match="'fusion'") as error:
+        sym.SymbolicCompilerOptions.from_mapping({"fusion": True})
+    assert error.value.code == "C006"
+    assert "enable_fusion" in str(error.value.expected)

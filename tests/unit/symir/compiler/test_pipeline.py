@@ -1,0 +1,173 @@
+"""Pipelines: their order, where passes can be put, and lowerings as texts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+import symir as sym
+from symir.compiler import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
+from tests.unit.symir.compiler.doubles import Early, Late, Noting, field
+
+
+@dataclass(frozen=True)
+class MyPass(ModulePass):
+    """Does nothing."""
+
+    name = "mine"
+    width: int = 3
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        """Do nothing."""
+
+
+class Nameless(sym.AbstractSymbolicPass):
+    """Has no name."""
+
+    def run(self, context: sym.SymbolicCompilationContext) -> None:
+        """Do nothing."""
+
+
+PRE = ("symbolic_validation", "symbolic_normalization")
+POST = ("symbolic_fanout_analysis", "symbolic_fusion_planning")
+
+
+@pytest.mark.parametrize(
+    ("where", "expected"),
+    [
+        ({"before": PRE[0]}, ("early", *PRE, *POST)),
+        ({"after": PRE[0]}, (PRE[0], "early", PRE[1], *POST)),
+        ({"after": PRE[1]}, (*PRE, "early", *POST)),
+        ({"before": POST[0]}, (*PRE, "early", *POST)),
+        ({"after": POST[1]}, (*PRE, *POST, "early")),
+    ],
+)
+def test_a_symbolic_pass_is_inserted(where: Any, expected: tuple[str, ...]) -> None:
+    pipeline = sym.default_symbolic_pass_pipeline()
+    assert pipeline.insert(Early([]), **where) is pipeline
+    assert pipeline.pass_names == expected
+    is_early = next(iter(where.values())) in PRE
+    assert ("early" in pipeline.pre_cache_names) is is_early
+    assert ("early" in pipeline.post_cache_names) is not is_early
+
+
+def test_pipelines_are_made_anew() -> None:
+    sym.default_symbolic_pass_pipeline().insert(Early([]), after=PRE[0])
+    assert sym.default_symbolic_pass_pipeline().pass_names == (*PRE, *POST)
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "expected"),
+    [
+        ("cse,dce", {"after": "cse"}, "cse,mine{width=3},dce"),
+        ("cse,dce", {"before": "cse"}, "mine{width=3},cse,dce"),
+        ("cse,dce,cse", {"after": "cse"}, "cse,dce,cse,mine{width=3}"),
+        ("dce,cse,dce,cse", {"before": "cse"}, "dce,mine{width=3},cse,dce,cse"),
+    ],
+)
+def test_a_pass_over_ir_is_inserted(text: str, where: Any, expected: str) -> None:
+    pipeline = sym.default_symbolic_pass_pipeline(text)
+    assert pipeline.insert(MyPass(), **where) is pipeline
+    assert ",".join(pipeline.lowering.names) == expected.replace("{width=3}", "")
+    assert len(pipeline.lowering) == text.count(",") + 2
+    assert [one for one in pipeline.lowering if isinstance(one, MyPass)] == [MyPass()]
+    assert "mine" in str(pipeline.lowering)
+
+
+@pytest.mark.parametrize(
+    ("new", "where"),
+    [
+        (Early([]), {}),
+        (Early([]), {"after": PRE[0], "before": PRE[1]}),
+        (Early([]), {"after": "cse"}),
+        (Early([]), {"after": "nothing"}),
+        (MyPass(), {"after": PRE[0]}),
+        (MyPass(), {"before": "nothing"}),
+        (Nameless(), {"after": PRE[0]}),
+        ("cse", {"after": "cse"}),
+        (Early, {"after": PRE[0]}),
+    ],
+)
+def test_what_cannot_be_inserted(new: Any, where: Any) -> None:
+    pipeline = sym.default_symbolic_pass_pipeline()
+    before = repr(pipeline)
+    with pytest.raises(sym.SymbolicCompilerError) as error:
+        pipeline.insert(new, **where)
+    assert error.value.code == "C009"
+    assert repr(pipeline) == before
+
+
+def test_a_name_comes_once() -> None:
+    pipeline = sym.default_symbolic_pass_pipeline().insert(Early([]), after=PRE[0])
+    with pytest.raises(sym.SymbolicCompilerError, match="'early'") as error:
+        pipeline.insert(Early([]), after=POST[0])
+    assert error.value.code == "C009"
+    assert pipeline.pass_names.count("early") == 1
+    with pytest.raises(sym.SymbolicCompilerError, match="C009"):
+        sym.SymbolicPassPipeline([Early([])], [Early([])])
+
+
+def test_a_pipeline_needs_a_pass_before_the_cache() -> None:
+    with pytest.raises(sym.SymbolicCompilerError, match="C009"):
+        sym.SymbolicPassPipeline([], [Late([])])
+
+
+def test_passes_run_in_their_stage() -> None:
+    log: list[str] = []
+    pipeline = sym.SymbolicPassPipeline([Early(log), Noting(log)], [Late(log)])
+    operator = field()
+    context = sym.SymbolicCompilationContext(
+        operator,
+        operator.to_ir(),
+        sym.SymbolicCompilerOptions(),
+        pipeline.lowering,
+    )
+    pipeline.run_pre_cache(context)
+    assert log == ["early", "noting"]
+    pipeline.run_post_cache(context)
+    assert log == ["early", "noting", "late"]
+    stages = [(r.pass_name, r.stage) for r in context.pass_reports]
+    assert stages == [
+        ("early", "pre-cache"),
+        ("noting", "pre-cache"),
+        ("late", "post-cache"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "text", [OPERATOR_PIPELINE, KERNEL_PIPELINE.format(batch=8, state="f64"), "cse", ""]
+)
+def test_a_lowering_prints_as_its_text(text: str) -> None:
+    lowering = LoweringPipeline.parse(text)
+    printed = str(lowering).replace('"', "")
+    assert printed.replace(" ", "") == text.replace(" ", "")
+    assert str(LoweringPipeline.parse(str(lowering))) == str(lowering)
+    assert repr(lowering) == f"LoweringPipeline.parse({str(lowering)!r})"
+
+
+@pytest.mark.parametrize("text", ["cse dce", "nothing", "bt-specialize{batch=}", ",,"])
+def test_a_text_that_is_no_lowering(text: str) -> None:
+    with pytest.raises(sym.SymbolicCompilerError) as error:
+        LoweringPipeline.parse(text)
+    assert error.value.code == "C008"
+    assert repr(text) in str(error.value.found)
+
+
+def test_a_lowering_leaves_its_input_alone() -> None:
+    module = field().to_ir().module
+    before = str(module)
+    LoweringPipeline.parse(OPERATOR_PIPELINE).run(module)
+    assert str(module) == before
+
+
+def test_a_broken_input_is_not_blamed_on_a_pass() -> None:
+    module = field().to_ir().module
+    next(op for op in module.walk() if op.name == "sym.read").detach()
+    with pytest.raises(sym.SymbolicCompilerError, match="C001") as error:
+        LoweringPipeline.parse("cse").run(module)
+    assert error.value.pass_name is None
