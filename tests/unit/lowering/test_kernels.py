@@ -339,7 +339,8 @@ def test_a_value_near_an_allowed_one_is_not_allowed(
 
 
 def test_the_pipelines_are_those_that_are_tested_pass_by_pass() -> None:
-    before = ",".join([*BEFORE_GUARD, "sym-guard-space", "convert-sym-to-bt"])
+    passes = ["sym-fuse-terms", *BEFORE_GUARD, "sym-guard-space", "convert-sym-to-bt"]
+    before = ",".join(passes)
     assert OPERATOR_PIPELINE.startswith(before)
     lit = Path(__file__).parents[2] / "lit" / "lowering" / "pipeline.mlir"
     kernel = KERNEL_PIPELINE.format(batch=5, state="i8")

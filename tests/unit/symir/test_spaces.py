@@ -875,7 +875,7 @@ class EvenSum(nk.hilbert.constraint.DiscreteHilbertConstraint):
         nk.hilbert.Qubit(1) * nk.hilbert.Fock(2, 2, constraint=EvenSum()),
         SimpleNamespace(size=3, local_states=[0, 1], constrained=True),
     ],
-    ids=str,
+    ids=["bosons", "fermions", "a product", "another library"],
 )
 def test_other_constraints_of_netket_are_refused(hilbert: Any) -> None:
     with pytest.raises(DefinitionError, match="no sum of local values") as raised:

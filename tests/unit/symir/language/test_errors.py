@@ -412,7 +412,7 @@ def test_emitted_is_seen_where_the_target_is_not_there_yet(place: str) -> None:
     assert error.expected == "emitted(..) in amplitudes and in project(..) only"
 
 
-@pytest.mark.parametrize("place", set(PLACES) - set(BEFORE_THE_TARGET))
+@pytest.mark.parametrize("place", sorted(set(PLACES) - set(BEFORE_THE_TARGET)))
 def test_emitted_is_in_scope_elsewhere(place: str) -> None:
     PLACES[place][1](sym.emitted("i").value, term()).build()
 
