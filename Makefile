@@ -23,7 +23,7 @@ demo: $(VENV)/.core
 # The unit tests come last, so that the last line says how many there were.
 test: lint
 	@$(BIN)/lit -sv --no-progress-bar tests/lit
-	@$(BIN)/python -m pytest tests/unit
+	@$(BIN)/python -m pytest -n logical tests/unit
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check

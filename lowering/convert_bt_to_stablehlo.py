@@ -15,7 +15,7 @@ from typing import cast
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, TensorType, i1, i32
+from xdsl.dialects.builtin import IntegerType, ModuleOp, TensorType, i1, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
@@ -35,6 +35,7 @@ from dialects.stablehlo import (
     AndOp,
     MultiplyOp,
     OrOp,
+    SubtractOp,
     XorOp,
     broadcast_in_dim,
     compare,
@@ -63,6 +64,20 @@ _Join = Callable[[Sequence[SSAValue]], SSAValue]
 
 def _element(value: SSAValue) -> Attribute:
     return cast(TensorType[Attribute], value.type).element_type
+
+
+def _follows_batch(value: SSAValue) -> bool:
+    """Whether a value is computed from something that each sample has its own of."""
+    seen, pending = {value}, [value]
+    while pending:
+        current = pending.pop()
+        if isinstance(current.owner, Operation):
+            fresh = [v for v in current.owner.operands if v not in seen]
+            seen.update(fresh)
+            pending.extend(fresh)
+        elif len(shape_of(current)) > 1:
+            return True
+    return False
 
 
 def _lane_count(branches: SSAValue) -> int:
@@ -182,7 +197,29 @@ class _ConnectionsLowering:
     def run(self) -> tuple[SSAValue, SSAValue]:
         """Return x' and the matrix elements."""
         lanes = self._lanes(self.op.branches)
-        return self._connected(lanes), lanes.matrix_elements
+        return self._connected(lanes), self._of_batch(lanes.matrix_elements)
+
+    def _of_batch(self, elements: SSAValue) -> SSAValue:
+        """Let matrix elements that are the same for every x depend on x nevertheless.
+
+        Where the batch is spread over devices they would be on all of them otherwise.
+        """
+        if not shape_of(elements)[1] or _follows_batch(elements):
+            return elements
+        shape = shape_of(elements)
+        first = self.at.add(slice_columns(self.op.config, 0, 1))
+        column = self.at.add(reshape(first, shape[:1]))
+        if isinstance(self.state, IntegerType):
+            itself = self.at.add(compare("EQ", column, column))
+            always = self.at.add(broadcast_in_dim(itself, shape, [0]))
+            zeros = self._zeros(_element(elements), shape)
+            return self.at.add(select(always, elements, zeros))
+        # NaN in, NaN out
+        nothing = self.at.add(SubtractOp(column, column))
+        if _element(nothing) != _element(elements):
+            nothing = self.at.add(convert(nothing, _element(elements)))
+        wide = self.at.add(broadcast_in_dim(nothing, shape, [0]))
+        return self.at.add(AddOp(elements, wide))
 
     def _zeros(self, element: Attribute, shape: Sequence[int]) -> SSAValue:
         return self._full(0, element, shape)

@@ -47,10 +47,15 @@ from symir.compiler import (  # noqa: E402
 from symir.errors import (  # noqa: E402
     DefinitionError,
     InputError,
+    NotDifferentiable,
     SymbolicCompilerError,
     SymirError,
 )
 from symir.extension_check import ExtensionReport, check_extension  # noqa: E402
+from symir.interop.fcidump import from_fcidump  # noqa: E402
+from symir.interop.fermions import from_fermions  # noqa: E402
+from symir.interop.from_netket import from_netket  # noqa: E402
+from symir.interop.pauli import from_pauli_strings  # noqa: E402
 from symir.ir import SymbolicOperatorIR  # noqa: E402
 from symir.language import (  # noqa: E402
     AbstractEmissionClause,
@@ -177,6 +182,7 @@ __all__ = [
     "InputError",
     "LatticeSum",
     "LayeredSymbolicArtifactStore",
+    "NotDifferentiable",
     "OperatorExpr",
     "Predicate",
     "Sm",
@@ -241,6 +247,10 @@ __all__ = [
     "flip",
     "flip_set",
     "fock",
+    "from_fcidump",
+    "from_fermions",
+    "from_netket",
+    "from_pauli_strings",
     "function",
     "here",
     "hop",

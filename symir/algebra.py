@@ -1,5 +1,7 @@
 """Sums and multiples of operators: linear combinations, joined at the `sym` level.
 
+Products are in `symir.products`, adjoints in `symir.adjoints`.
+
 Nothing is merged or dropped: the terms of the operands follow each other, and a
 coefficient multiplies the amplitude of every emission. The IR is joined once, when it
 is asked for, so that a sum of many operators costs what its operands cost.
@@ -53,15 +55,23 @@ if TYPE_CHECKING:
 __all__ = [
     "Combination",
     "Summand",
+    "add_terms",
+    "as_base",
     "as_factor",
     "check_factor",
+    "common_symbols",
+    "convert_amplitudes",
     "dtype_with",
     "factor_text",
     "identity_definition",
     "in_parentheses",
+    "in_precision",
     "joined",
+    "operator_in",
     "reciprocal",
     "shortened_name",
+    "taken",
+    "without_terms",
 ]
 
 _SCALAR = (Constant, Symbol, Apply, Where, Compare, Logical, Truth)
@@ -195,6 +205,12 @@ def in_parentheses(name: str) -> str:
     return f"({name})" if " " in name else name
 
 
+def as_base(name: str) -> str:
+    """Return a name as it stands before `**`, `.H` and `.T`."""
+    is_plain = name.replace("_", "").replace(".", "").isalnum()
+    return name if is_plain or name.startswith("[") else f"({name})"
+
+
 def shortened_name(name: str) -> str:
     """Return the name of a combination, cut where it is long."""
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME - 3]}..."
@@ -270,22 +286,40 @@ class Combination:
             self.location,
             is_projected=self.is_projected,
         )
-        module = translate(definition)
-        owner = cast(sym.OperatorOp, module.body.block.first_op)
-        arguments = owner.body.block.args
-        parameters = {
-            symbol.name: argument
-            for symbol, argument in zip(self.symbols, arguments, strict=True)
-        }
+        module, parameters = without_terms(definition)
         terms = [
             term
             for summand in self.summands
             for term in _terms_of(summand, operator.dtype, parameters)
         ]
-        for term, summary in zip(terms, operator.terms, strict=True):
-            term.sym_name = StringAttr(summary.name)
-            owner.body.block.add_op(term)
+        add_terms(module, terms)
         return module
+
+
+def without_terms(
+    definition: OperatorDefinition,
+) -> tuple[ModuleOp, dict[str, SSAValue]]:
+    """Return the module of a definition without terms, and its parameters by name."""
+    module = translate(definition)
+    arguments = operator_in(module).body.block.args
+    parameters: dict[str, SSAValue] = {
+        symbol.name: argument
+        for symbol, argument in zip(definition.symbols, arguments, strict=True)
+    }
+    return module, parameters
+
+
+def operator_in(module: ModuleOp) -> sym.OperatorOp:
+    """Return the operator that a module holds."""
+    return cast(sym.OperatorOp, module.body.block.first_op)
+
+
+def add_terms(module: ModuleOp, terms: list[sym.TermOp]) -> None:
+    """Add terms to the operator of a module, in order and under names of their own."""
+    names = names_of([term.sym_name.data for term in terms])
+    for term, name in zip(terms, names, strict=True):
+        term.sym_name = StringAttr(name)
+        operator_in(module).body.block.add_op(term)
 
 
 def joined(first: SymbolicOperator, second: SymbolicOperator) -> Combination:
@@ -295,26 +329,37 @@ def joined(first: SymbolicOperator, second: SymbolicOperator) -> Combination:
         DefinitionError: when they act on different spaces (D031), declare a symbol in
             two ways (D026), or one of them is projected (D052).
     """
-    location = user_location()
+    symbols = common_symbols(first, second, "sum")
+    summands = (*first.combination.summands, *second.combination.summands)
+    return Combination(summands, symbols, user_location(), first.is_projected)
+
+
+def common_symbols(
+    first: SymbolicOperator, second: SymbolicOperator, what: str
+) -> tuple[Symbol, ...]:
+    """Return the symbols of two operators that have a sum, or a product: `what`.
+
+    Raises:
+        DefinitionError: when they act on different spaces (D031), declare a symbol in
+            two ways (D026), or one of them is projected (D052).
+    """
     if first.space != second.space:
         raise Mistake.SPACE_MISMATCH.error(
-            "operators on different spaces have no sum",
+            f"operators on different spaces have no {what}",
             operator=first.name,
             expected=repr(first.space),
             found=f"{second.space!r}, of operator '{second.name}'",
         )
     if first.is_projected != second.is_projected:
         raise _projected_in_part(first, second)
-    with blamed_on(second.name, location=location):
-        symbols = _united(first.symbols, first.dtype, second.symbols, second.dtype)
-    summands = (*first.combination.summands, *second.combination.summands)
-    return Combination(summands, symbols, location, first.is_projected)
+    with blamed_on(second.name, location=user_location()):
+        return _united(first.symbols, first.dtype, second.symbols, second.dtype)
 
 
 def _projected_in_part(
     first: SymbolicOperator, second: SymbolicOperator
 ) -> DefinitionError:
-    """Return the error for a sum whose terms mean different things off the space."""
+    """Return the error for operands that mean different things off the space."""
     projected, other = (first, second) if first.is_projected else (second, first)
     return Mistake.PROJECTED_IN_PART.error(
         "one operand drops branches that leave the space; in the other they are "
@@ -367,26 +412,29 @@ def _terms_of(
 ) -> list[sym.TermOp]:
     """Return the terms of a summand, for an operator of a dtype to be added to."""
     element = element_type(dtype)
-    terms = _taken(summand.operator.to_ir().module, element, parameters)
+    module = in_precision(summand.operator.to_ir().module, element)
+    terms = taken(module, parameters)
     if not _is_one(summand.coefficient):
         _scale(terms, summand, element, parameters)
     for term in terms:
-        _convert_amplitudes(term, element)
+        convert_amplitudes(term, element)
     return terms
 
 
-def _taken(
-    module: ModuleOp, element: Attribute, parameters: Mapping[str, SSAValue]
-) -> list[sym.TermOp]:
-    """Return the terms of a module in the precision of an element type.
-
-    They are taken out of it, and read the parameters of the operator to be.
-    """
-    operator = cast(sym.OperatorOp, module.body.block.first_op)
-    precision = sym.real_type(element)
-    if sym.real_type(operator.element) != precision:
+def in_precision(module: ModuleOp, element: Attribute) -> ModuleOp:
+    """Return a module that computes in the precision of an element type: this one."""
+    if sym.real_type(operator_in(module).element) != sym.real_type(element):
         # Of the precisions of all operands the finest is chosen: nothing is rounded.
         SymConvertElementPass(to="f64").apply(Context(), module)
+    return module
+
+
+def taken(module: ModuleOp, parameters: Mapping[str, SSAValue]) -> list[sym.TermOp]:
+    """Return the terms of a module, for another operator with these parameters.
+
+    They are taken out of it.
+    """
+    operator = operator_in(module)
     for name, argument in zip(
         operator.parameter_names, operator.body.block.args, strict=True
     ):
@@ -413,9 +461,9 @@ def _scale(
         stablehlo.dtype_of(element),
         summand.location,
     )
-    (factor,) = _taken(translate(definition), element, parameters)
+    (factor,) = taken(in_precision(translate(definition), element), parameters)
     for term in terms:
-        _convert_amplitudes(term, element)
+        convert_amplitudes(term, element)
         by = _inserted(factor, term)
         for emission in term.emissions:
             before = Inserter.before(emission)
@@ -433,7 +481,7 @@ def _inserted(factor: sym.TermOp, term: sym.TermOp) -> SSAValue:
     return copies.get(amplitude, amplitude)
 
 
-def _convert_amplitudes(term: sym.TermOp, element: Attribute) -> None:
+def convert_amplitudes(term: sym.TermOp, element: Attribute) -> None:
     """Give the amplitudes of a term an element type: complex, where they are real."""
     kind = stablehlo.tensor(element)
     for emission in term.emissions:

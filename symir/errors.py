@@ -16,6 +16,7 @@ from typing import Any
 __all__ = [
     "DefinitionError",
     "InputError",
+    "NotDifferentiable",
     "SourceLocation",
     "SymbolicCompilerError",
     "SymirError",
@@ -156,6 +157,10 @@ class SymbolicCompilerError(SymirError, ValueError):
         self.stage = self.stage or stage
         self.pass_name = self.pass_name or pass_name
         self.operator = self.operator or operator
+
+
+class NotDifferentiable(SymirError, TypeError):
+    """A derivative is asked for that does not exist: never a silent zero."""
 
 
 class InputError(SymirError, ValueError):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Never, Self, TypeAlias, cast
+from typing import Any, Self, TypeAlias, cast
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 from dialects import sym
-from symir import algebra
+from symir import adjoints, algebra, products
 from symir.errors import user_location
 from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
@@ -32,7 +32,8 @@ class SymbolicOperator:
     Made by `DOperator.build` or `from_ir`, and from others by `+ - * /`: with other
     operators on the space; with numbers and expressions of numbers and symbols, which
     scale an operator, or are added as multiples of the identity. Terms follow each
-    other, those of the left operand first, and none are merged.
+    other, those of the left operand first, and none are merged. Products are `A @ B`
+    and `A ** n`, adjoints `A.H`.
 
     The dtype of a combination is the common one of its operands; it is complex where a
     factor is, and the precision of factors does not count. It is Hermitian if all
@@ -224,10 +225,99 @@ class SymbolicOperator:
     def __pos__(self) -> Self:
         return self
 
-    def __matmul__(self, other: object) -> Never:
-        raise _no_product()
+    def __matmul__(self, other: object) -> SymbolicOperator:
+        """Return the product: <x|A B|x'> = sum_y <x|A|y> <y|B|x'>.
 
-    __rmatmul__ = __matmul__
+        See `symir.products.product` for its terms and for what is refused.
+        """
+        if not isinstance(other, SymbolicOperator):
+            return NotImplemented
+        name = f"{self._in_product} @ {other._in_product}"
+        is_square = self is other and self.is_hermitian
+        return self._product(other, name, is_hermitian=is_square)
+
+    def __pow__(self, exponent: int) -> SymbolicOperator:
+        """Return a power; the 0th is the identity.
+
+        Raises:
+            DefinitionError: for anything but a small integer (D081), and as `@`.
+        """
+        times = products.checked_power(exponent, self.name)
+        name = f"{algebra.as_base(self.name)}**{times}"
+        if not times:
+            return _identity(self).named(name)
+        power: SymbolicOperator = self
+        for _ in range(times - 1):
+            power = power._product(self, name, is_hermitian=self.is_hermitian)
+        return power
+
+    def commutator(self, other: SymbolicOperator) -> SymbolicOperator:
+        """Return A B - B A."""
+        return (self @ other - other @ self).named(_bracket("[{}, {}]", self, other))
+
+    def anticommutator(self, other: SymbolicOperator) -> SymbolicOperator:
+        """Return A B + B A, which is Hermitian where both operators are."""
+        total = (self @ other + other @ self).named(_bracket("{{{}, {}}}", self, other))
+        return replace(total, is_hermitian=self.is_hermitian and other.is_hermitian)
+
+    @property
+    def H(self) -> SymbolicOperator:
+        """The adjoint: the operator itself where it is claimed to be Hermitian.
+
+        Raises:
+            DefinitionError: where an update has too many inverse images (D082).
+        """
+        if self.is_hermitian:
+            return self
+        return self._rewritten(
+            adjoints.adjoint(self, f"{algebra.as_base(self.name)}.H")
+        )
+
+    def adjoint(self) -> SymbolicOperator:
+        """Return the adjoint: `H`."""
+        return self.H
+
+    def conjugate(self) -> SymbolicOperator:
+        """Return the operator whose matrix elements are the complex conjugates."""
+        if self.dtype.kind != "c":
+            return self
+        return self._rewritten(adjoints.conjugate(self, f"conj({self.name})"))
+
+    def transpose(self) -> SymbolicOperator:
+        """Return the operator with <x|B|x'> = <x'|A|x>.
+
+        Raises:
+            DefinitionError: as for `H`.
+        """
+        if self.is_hermitian:
+            return self.conjugate()
+        name = f"{algebra.as_base(self.name)}.T"
+        return self._rewritten(adjoints.transpose(self, name))
+
+    @property
+    def T(self) -> SymbolicOperator:
+        """The transpose."""
+        return self.transpose()
+
+    def _rewritten(self, ir: SymbolicOperatorIR) -> SymbolicOperator:
+        """Return another operator on the same space."""
+        return SymbolicOperator(
+            self.hilbert,
+            self.space,
+            ir.operator_name,
+            np.dtype(ir.dtype_str),
+            self.dtype_is_default,
+            ir.is_hermitian,
+            ir,
+        )
+
+    def _product(
+        self, other: SymbolicOperator, name: str, *, is_hermitian: bool
+    ) -> SymbolicOperator:
+        name = algebra.shortened_name(name)
+        ir = products.product(self, other, name, is_hermitian=is_hermitian)
+        is_default = self.dtype_is_default and other.dtype_is_default
+        return replace(self._rewritten(ir), dtype_is_default=is_default)
 
     @property
     def _in_product(self) -> str:
@@ -290,10 +380,11 @@ def _as_factor(value: object, operator: SymbolicOperator) -> Expr | None:
 
 
 def _no_product() -> TypeError:
-    return TypeError(
-        "operators have sums and multiples, but no products: a product of operators is "
-        "one to define with DOperator"
-    )
+    return TypeError("the product of operators is written A @ B, with scalars 2 * A")
+
+
+def _bracket(form: str, a: SymbolicOperator, b: SymbolicOperator) -> str:
+    return algebra.shortened_name(form.format(a.name, b.name))
 
 
 def _sum(lhs: object, sign: str, rhs: object) -> SymbolicOperator:
@@ -333,14 +424,18 @@ def _as_operator(value: object, like: SymbolicOperator) -> SymbolicOperator | No
     factor = _as_factor(value, like)
     if factor is None:
         return None
+    return (_identity(like) * factor).named(algebra.factor_text(factor))
+
+
+def _identity(like: SymbolicOperator) -> SymbolicOperator:
+    """Return the identity on the space of another operator, of its dtype."""
     definition = algebra.identity_definition(
         Constant(1), like.space, like.dtype, user_location()
     )
     definition = replace(definition, is_projected=like.is_projected)
-    identity = SymbolicOperator.from_definition(
+    return SymbolicOperator.from_definition(
         definition, like.hilbert, dtype_is_default=like.dtype_is_default
     )
-    return (identity * factor).named(algebra.factor_text(factor))
 
 
 def _defined(term: TermDefinition) -> Term:

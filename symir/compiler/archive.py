@@ -227,13 +227,10 @@ class ArtifactFile:
             )
         )
         from symir.runtime.kernel import Kernel
-        from symir.runtime.operator import CompiledOperator
+        from symir.runtime.operator import compiled_operator
 
-        # The identity is made of what was read: two kernels of one identity are taken
-        # for one another, so nothing that a file only claims may be a part of it.
-        identity = f"{ir.static_fingerprint()}|{_digest(self.bt or '')}"
-        kernel = Kernel(ir, branch_tensors, identity)
-        return CompiledOperator(kernel, ir.defaults, operator.hilbert)
+        kernel = Kernel(ir, branch_tensors)
+        return compiled_operator(kernel, ir.defaults, operator.hilbert)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -367,9 +364,11 @@ def _is_of_jax(artifact: SymbolicCompiledArtifact) -> bool:
 
     compiled = artifact.compiled_operator
     return (
-        type(compiled) is CompiledOperator
+        isinstance(compiled, CompiledOperator)
+        and type(compiled).__module__.startswith("symir.")
         and type(compiled.kernel) is Kernel
-        and compiled.kernel.ir == artifact.operator_ir
+        and compiled.kernel.fingerprint
+        == Kernel(artifact.operator_ir, artifact.branch_tensors).fingerprint
         and _values(compiled) == artifact.operator_ir.defaults
     )
 

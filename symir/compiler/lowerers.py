@@ -64,7 +64,7 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
     def lower(self, context: SymbolicCompilationContext) -> SymbolicCompiledArtifact:
         runtime_of(context.operator)
         from symir.runtime.kernel import Kernel
-        from symir.runtime.operator import CompiledOperator
+        from symir.runtime.operator import compiled_operator
 
         branch_tensors = context.lowering.run(
             self._planned(context),
@@ -72,9 +72,9 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
             report=context.pass_reports.append,
         )
         _check_lowered(branch_tensors)
-        kernel = Kernel(context.ir, branch_tensors, _identity(context))
+        kernel = Kernel(context.ir, branch_tensors)
         hilbert = context.operator.hilbert
-        compiled = CompiledOperator(kernel, context.ir.defaults, hilbert)
+        compiled = compiled_operator(kernel, context.ir.defaults, hilbert)
         return _artifact(context, branch_tensors, compiled)
 
     def _planned(self, context: SymbolicCompilationContext) -> ModuleOp:
@@ -134,17 +134,10 @@ def _artifact(
         compiled,
         context.selected_backend or "",
         context.selected_lowerer or "",
-        metadata={**kept, **context.metadata},
+        metadata={**context.metadata, **kept},
         options=context.options,
         lowering=None if branch_tensors is None else str(context.lowering),
     )
-
-
-def _identity(context: SymbolicCompilationContext) -> str:
-    """Return what two kernels share that may be used for one another."""
-    groups = context.analysis("fusion_groups", ())
-    passes = context.lowering.signature()
-    return f"{context.ir.static_fingerprint()}|{passes}|{groups}"
 
 
 class SymbolicLowererRegistry:

@@ -86,7 +86,7 @@ class LoweringPipeline:
         return len(self._passes)
 
     def __str__(self) -> str:
-        return ",".join(str(one.pipeline_pass_spec()) for one in self._passes)
+        return ",".join(map(_spec_of, self._passes))
 
     def __repr__(self) -> str:
         return f"LoweringPipeline.parse({str(self)!r})"
@@ -99,7 +99,7 @@ class LoweringPipeline:
 
     def signature(self) -> str:
         """Return a text that differs where the pipeline does: a part of cache keys."""
-        return "|".join([str(self), *map(extension_token, self._passes)])
+        return "|".join([str(self), *map(_signature_of, self._passes)])
 
     def run(
         self,
@@ -142,6 +142,19 @@ class LoweringPipeline:
             if error is not None:
                 raise error from error.__cause__
         return result
+
+
+def _spec_of(one: ModulePass) -> str:
+    try:
+        return str(one.pipeline_pass_spec())
+    except Exception:
+        # A setting that a pass pipeline cannot say, such as a function
+        return one.name
+
+
+def _signature_of(one: ModulePass) -> str:
+    own = getattr(one, "signature", None)
+    return str(own()) if callable(own) else extension_token(one)
 
 
 def _failed(one: ModulePass, exception: Exception) -> SymbolicCompilerError:

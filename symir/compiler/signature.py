@@ -7,11 +7,17 @@ import inspect
 import json
 import sys
 import uuid
-from dataclasses import asdict, dataclass, is_dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from functools import cache
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.ir import Attribute
+from xdsl.passes import ModulePass
 
 from symir.compiler.context import SymbolicCompilationContext
 
@@ -77,14 +83,54 @@ class SymbolicCompilationSignature:
 def extension_token(extension: object) -> str:
     """Return what tells a pass or a lowerer from others: its class and its settings.
 
-    Settings are the fields of a frozen dataclass, by their `repr`. Other attributes
-    may be notes that change from run to run, and do not count.
+    Settings are the fields of a frozen dataclass: numbers, texts, arrays and
+    collections of them by their values, anything else by the very object. Other
+    attributes may be notes that change from run to run, and do not count, but in a pass
+    over IR, which has none.
     """
     kind = type(extension)
     token = f"{kind.__module__}.{kind.__qualname__}:{_source_token(kind)}"
     settings = getattr(kind, "__dataclass_params__", None)
-    if is_dataclass(extension) and settings is not None and settings.frozen:
-        return f"{token}:{extension!r}"
+    if not is_dataclass(extension) or settings is None or not settings.frozen:
+        return token
+    named = {field.name: getattr(extension, field.name) for field in fields(extension)}
+    if isinstance(extension, ModulePass) and vars(extension).keys() - named.keys():
+        return f"{token}:{_own_token(extension)}"
+    return f"{token}:{_encoded(named)}"
+
+
+def _encoded(value: Any) -> str:
+    """Return a text that two values share only where they are equal."""
+    match value:
+        case None | bool() | int() | float() | complex() | str() | bytes():
+            return repr(value)
+        case np.ndarray():
+            array = np.ascontiguousarray(cast(npt.NDArray[Any], value))
+            digest = hashlib.sha256(array.tobytes()).hexdigest()
+            return f"array({array.dtype}, {array.shape}, {digest})"
+        case Attribute():
+            return str(value)
+        case Mapping():
+            items = cast(Mapping[Any, Any], value).items()
+            pairs = sorted((_encoded(k), _encoded(v)) for k, v in items)
+            return "{" + ", ".join(f"{k}: {v}" for k, v in pairs) + "}"
+        case tuple() | list():
+            parts = cast(Sequence[Any], value)
+            return f"{type(parts).__name__}({', '.join(map(_encoded, parts))})"
+        case set() | frozenset():
+            members = cast(Iterable[Any], value)
+            return f"set({', '.join(sorted(map(_encoded, members)))})"
+        case _:
+            return _own_token(value)
+
+
+_TOKENS: dict[int, tuple[object, str]] = {}
+"""Objects that are equal to themselves only, kept alive with a token for each."""
+
+
+def _own_token(value: object) -> str:
+    # An address alone could be another object's later on.
+    _, token = _TOKENS.setdefault(id(value), (value, uuid.uuid4().hex))
     return token
 
 

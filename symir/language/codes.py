@@ -67,7 +67,7 @@ class Mistake(Enum):
     BAD_FANOUT = ("D049", "a fanout is no positive number of branches")
     NOT_A_FACTOR = ("D050", "an operator is scaled or shifted by what is no scalar")
     DIVIDED_BY_ZERO = ("D051", "an operator is divided by zero")
-    PROJECTED_IN_PART = ("D052", "only one operand of a sum is projected")
+    PROJECTED_IN_PART = ("D052", "only one operand of a sum or product is projected")
     WRONG_KIND = ("D055", "an operator acts on a site of a kind that it is not for")
     BAD_SPIN = ("D056", "a fermion is given a spin that its sites do not have")
     LOCAL_COEFFICIENT = ("D057", "a coefficient of an operator reads local values")
@@ -83,6 +83,10 @@ class Mistake(Enum):
     NOT_TRACED = ("D075", "JAX cannot trace a registered function")
     NOT_SCALAR = ("D076", "a registered function is not elementwise on scalars")
     WRONG_RESULT = ("D077", "a registered function returns another kind of number")
+    TOO_MANY_BRANCHES = ("D080", "a product of operators has too many branches")
+    BAD_POWER = ("D081", "an operator is raised to something that is no small integer")
+    NO_ADJOINT = ("D082", "the adjoint of a branch is not known")
+    TWO_VALUES = ("D083", "a parameter has different values in two operators")
 
     @property
     def code(self) -> str:

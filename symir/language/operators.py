@@ -320,14 +320,19 @@ def dagger(operator: Any) -> Any:
     )
 
 
-def commutator(a: OperatorExpr, b: OperatorExpr) -> OperatorExpr:
-    """Return [A, B] = A B - B A."""
-    return a * b - b * a
+def commutator(a: Any, b: Any) -> Any:
+    """Return [A, B] = A B - B A, of operator expressions or of operators."""
+    return a * b - b * a if _is_on_paper(a) else a.commutator(b)
 
 
-def anticommutator(a: OperatorExpr, b: OperatorExpr) -> OperatorExpr:
-    """Return {A, B} = A B + B A."""
-    return a * b + b * a
+def anticommutator(a: Any, b: Any) -> Any:
+    """Return {A, B} = A B + B A, of operator expressions or of operators."""
+    return a * b + b * a if _is_on_paper(a) else a.anticommutator(b)
+
+
+def _is_on_paper(operator: object) -> bool:
+    """Whether it is no operator on a space, which multiplies by `@`."""
+    return not hasattr(operator, "commutator")
 
 
 # endregion

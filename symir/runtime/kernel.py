@@ -15,6 +15,7 @@ from xdsl.dialects.func import FuncOp
 from dialects.text import print_module
 from symir.compiler.lowering import lower_to_stablehlo
 from symir.ir import SymbolicOperatorIR
+from symir.runtime.traceable import TraceableKernel
 
 _STATE_TYPES = {
     np.dtype(np.bool_): "i1",
@@ -38,14 +39,20 @@ def state_type(dtype: np.dtype) -> str | None:
     return _STATE_TYPES.get(np.dtype(dtype))
 
 
+def _fingerprint(ir: SymbolicOperatorIR, branch_tensors: ModuleOp) -> str:
+    digest = hashlib.sha256(ir.static_fingerprint().encode())
+    digest.update(print_module(branch_tensors).encode())
+    return digest.hexdigest()
+
+
 class Kernel:
     """What runs a compiled operator, whatever the values of its parameters.
 
-    Kernels are compared by what they were made of and how, their `identity`, so that
-    two equal compilations share traces and executables.
+    Kernels are compared by what they compute, the operator and its branch tensors, so
+    that two equal compilations share traces and executables, and no others do.
     """
 
-    def __init__(self, ir: SymbolicOperatorIR, branch_tensors: ModuleOp, identity: str):
+    def __init__(self, ir: SymbolicOperatorIR, branch_tensors: ModuleOp):
         self.name = ir.operator_name
         self.space = ir.space
         self.dtype = np.dtype(ir.dtype_str)
@@ -53,11 +60,12 @@ class Kernel:
         self.parameter_names = ir.free_symbols
         self.parameter_dtypes = ir.parameter_dtypes
         self.lanes = ir.max_conn_size
-        self.identity = identity
-        self.fingerprint = hashlib.sha256(identity.encode()).hexdigest()
         self.ir = ir
-        self._branch_tensors = branch_tensors
+        # A copy: whoever holds the module may rewrite it
+        self._branch_tensors = branch_tensors.clone()
+        self.fingerprint = _fingerprint(ir, self._branch_tensors)
         self._texts: dict[tuple[int, str], str] = {}
+        self._traceables: dict[tuple[int, str], TraceableKernel] = {}
         self._lock = threading.Lock()
 
     def __eq__(self, other: object) -> bool:
@@ -68,10 +76,15 @@ class Kernel:
 
     def __reduce__(self):
         # What has been specialised is cheap to make again
-        return (Kernel, (self.ir, self._branch_tensors.clone(), self.identity))
+        return (Kernel, (self.ir, self.branch_tensors))
 
     def __repr__(self) -> str:
         return f"Kernel({self.name!r}, {self.fingerprint[:12]})"
+
+    @property
+    def branch_tensors(self) -> ModuleOp:
+        """A copy of the `bt` level that it is specialised from."""
+        return self._branch_tensors.clone()
 
     def stablehlo(self, batch: int, dtype: np.dtype) -> str:
         """Return the text of the kernel for a batch size and dtype, as `@main`."""
@@ -80,6 +93,15 @@ class Kernel:
             if key not in self._texts:
                 self._texts[key] = self._specialise(*key)
             return self._texts[key]
+
+    def traceable(self, batch: int, dtype: np.dtype) -> TraceableKernel:
+        """Return the kernel for a batch size and dtype as a function of JAX."""
+        key = (batch, _STATE_TYPES[np.dtype(dtype)])
+        with self._lock:
+            if key not in self._traceables:
+                module = lower_to_stablehlo(self._branch_tensors, *key)
+                self._traceables[key] = TraceableKernel(module, self.name)
+            return self._traceables[key]
 
     def _specialise(self, batch: int, state: str) -> str:
         module = lower_to_stablehlo(self._branch_tensors, batch, state)

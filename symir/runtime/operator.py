@@ -11,8 +11,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.core import Tracer
+from xdsl.dialects.builtin import ArrayAttr, UnitAttr
 
+from symir.algebra import operator_in
 from symir.errors import InputError
+from symir.ir import SymbolicOperatorIR
+from symir.language.codes import Mistake
+from symir.language.expressions import Expr
+from symir.language.scalars import as_number
+from symir.operator import SymbolicOperator
 from symir.runtime.checks import check_elements, check_states
 from symir.runtime.kernel import Kernel, state_type
 from symir.runtime.primitive import connections
@@ -91,13 +98,13 @@ class CompiledOperator:
                 expected=", ".join(self._kernel.parameter_names) or "no parameter",
                 found=", ".join(unknown),
             )
-        return CompiledOperator(
+        return type(self)(
             self._kernel, {**self._parameters, **parameters}, self._hilbert
         )
 
     def for_hilbert(self, hilbert: Any) -> CompiledOperator:
         """Return the operator on another object that stands for an equal space."""
-        return CompiledOperator(self._kernel, self._parameters, hilbert)
+        return compiled_operator(self._kernel, self._parameters, hilbert)
 
     def __repr__(self) -> str:
         return (
@@ -223,6 +230,115 @@ class CompiledOperator:
         return f"{number} is not the same number in it and in the operator's {real}"
 
     # endregion
+    # region Algebra
+
+    # That of symbolic operators, compiled again, with the values that the parameters
+    # have here. What is none of ours is left to NetKet, if the operator is one of its.
+    __array_ufunc__ = None
+
+    def __add__(self, other: Any) -> Any:
+        return self._combined("__add__", other)
+
+    def __radd__(self, other: Any) -> Any:
+        return self._combined("__radd__", other)
+
+    def __sub__(self, other: Any) -> Any:
+        return self._combined("__sub__", other)
+
+    def __rsub__(self, other: Any) -> Any:
+        return self._combined("__rsub__", other)
+
+    def __mul__(self, other: Any) -> Any:
+        return self._combined("__mul__", other)
+
+    def __rmul__(self, other: Any) -> Any:
+        return self._combined("__rmul__", other)
+
+    def __truediv__(self, other: Any) -> Any:
+        return self._combined("__truediv__", other)
+
+    def __matmul__(self, other: Any) -> Any:
+        return self._combined("__matmul__", other)
+
+    def __neg__(self) -> CompiledOperator:
+        return self._compiled(-self._symbolic())
+
+    def __pos__(self) -> CompiledOperator:
+        return self
+
+    def __pow__(self, exponent: int) -> CompiledOperator:
+        return self._compiled(self._symbolic() ** exponent)
+
+    def commutator(self, other: CompiledOperator) -> CompiledOperator:
+        """Return A B - B A."""
+        return self._combined("commutator", other)
+
+    def anticommutator(self, other: CompiledOperator) -> CompiledOperator:
+        """Return A B + B A."""
+        return self._combined("anticommutator", other)
+
+    @property
+    def H(self) -> CompiledOperator:
+        """The adjoint, as that of a `SymbolicOperator`."""
+        return self if self.is_hermitian else self._compiled(self._symbolic().H)
+
+    def adjoint(self) -> CompiledOperator:
+        """Return the adjoint: `H`."""
+        return self.H
+
+    def conjugate(self, *, concrete: bool = True) -> CompiledOperator:
+        """Return the operator of the conjugate matrix elements; never a wrapper."""
+        return self._compiled(self._symbolic().conjugate())
+
+    def transpose(self, *, concrete: bool = True) -> CompiledOperator:
+        """Return the transpose, as that of a `SymbolicOperator`; never a wrapper."""
+        return self._compiled(self._symbolic().transpose())
+
+    @property
+    def T(self) -> CompiledOperator:
+        """The transpose."""
+        return self.transpose()
+
+    def _combined(self, operation: str, other: Any) -> Any:
+        """Return the result of a method of symbolic operators, compiled."""
+        if isinstance(other, CompiledOperator):
+            operand = other._symbolic()
+        elif _is_factor(other):
+            operand = other
+        else:
+            inherited = getattr(super(), operation, None)
+            return NotImplemented if inherited is None else inherited(other)
+        result = getattr(self._symbolic(), operation)(operand)
+        if result is NotImplemented:
+            return NotImplemented
+        return self._compiled(result, other)
+
+    def _symbolic(self) -> SymbolicOperator:
+        """Return the operator without defaults: values of parameters take their place.
+
+        It goes by the values: a default that was replaced is nobody's concern.
+        """
+        module = self._kernel.ir.module
+        operator = operator_in(module)
+        operator.defaults = ArrayAttr([UnitAttr()] * len(operator.defaults))
+        return SymbolicOperator.from_ir(SymbolicOperatorIR(module), self._hilbert)
+
+    def _compiled(self, result: SymbolicOperator, other: Any = None) -> Any:
+        """Compile an operator made of this one, with its parameters and of another."""
+        values = self._parameters
+        if isinstance(other, CompiledOperator):
+            values = {**other._parameters, **values}
+            for name in self._parameters.keys() & other._parameters.keys():
+                _check_same(name, self, other)
+        compiled = result.compile()
+        kept = {
+            name: value
+            for name, value in values.items()
+            if name in compiled.kernel.parameter_names
+        }
+        return compiled.replace(**kept)
+
+    # endregion
     # region Pytree
 
     def tree_flatten(self):
@@ -241,6 +357,47 @@ class CompiledOperator:
         return self
 
     # endregion
+
+
+def compiled_operator(
+    kernel: Kernel, parameters: Mapping[str, Any], hilbert: Any
+) -> CompiledOperator:
+    """Return the operator of a kernel: NetKet's kind on a Hilbert space of NetKet."""
+    packages = {base.__module__.partition(".")[0] for base in type(hilbert).__mro__}
+    if "netket" not in packages:
+        return CompiledOperator(kernel, parameters, hilbert)
+    from symir.interop.netket import NetKetOperator
+
+    return NetKetOperator(kernel, parameters, hilbert)
+
+
+def _is_factor(value: Any) -> bool:
+    """Whether something scales an operator: a number, or an expression.
+
+    A traced number is none: the kernel has to know it. Make it a parameter.
+    """
+    if isinstance(value, Tracer):
+        return False
+    return isinstance(value, Expr) or as_number(value) is not None
+
+
+def _check_same(name: str, first: CompiledOperator, second: CompiledOperator) -> None:
+    """Raise where a parameter has two values in operators that are combined (D083)."""
+    values = [operator._parameters[name] for operator in (first, second)]
+    if values[0] is values[1]:
+        return
+    is_traced = any(isinstance(value, Tracer) for value in values)
+    # Of the same number in two precisions, both are right in the coarser one
+    coarser = min((value.dtype for value in values), key=lambda d: jnp.finfo(d).bits)
+    if not is_traced and len({value.astype(coarser).item() for value in values}) == 1:
+        return
+    raise Mistake.TWO_VALUES.error(
+        f"parameter '{name}' has different values in two operators",
+        operator=first.name,
+        expected=f"that of '{first.name}': {values[0]}",
+        found=f"{values[1]}, in '{second.name}'",
+        hint=f"give one of them another name, or both one value: replace({name}=..)",
+    )
 
 
 def _wrapped(x: Any, array: jax.Array) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, cast
 import jax
 import jax.numpy as jnp
 from jax.extend.core import Primitive
-from jax.interpreters import batching, mlir
+from jax.interpreters import ad, batching, mlir
 from jax.interpreters.mlir import ir
 from jaxlib.mlir.dialects import func
 
@@ -46,7 +46,9 @@ def connections(x: jax.Array, parameters: tuple, kernel: Kernel):
 
 @connections_p.def_impl
 def _impl(x, *parameters, kernel: Kernel):
-    return list(connections(x, parameters, kernel))
+    # Without jit it would come back here for ever
+    with jax.disable_jit(False):
+        return list(connections(x, parameters, kernel))
 
 
 @connections_p.def_abstract_eval
@@ -80,34 +82,64 @@ mlir.register_lowering(connections_p, _lowering)
 
 
 def _batching(arguments, axes, *, kernel: Kernel):
-    """Fold a mapped axis of x into the batch; map over parameters one by one.
+    """Fold a mapped axis of x into the batch; vectorise over mapped parameters.
 
     An axis is None where an argument is not mapped.
     """
     x, *parameters = arguments
     x_axis, *parameter_axes = axes
-    size = next(
-        a.shape[axis]
-        for a, axis in zip(arguments, axes, strict=True)
-        if axis is not None
-    )
-    if x_axis is None:
-        x = jnp.broadcast_to(x, (size, *x.shape))
-    else:
-        x = jnp.moveaxis(x, x_axis, 0)
-    mapped = [axis is not None for axis in parameter_axes]
-    if any(mapped):
-        moved = [
-            jnp.moveaxis(p, axis, 0) if is_mapped else jnp.broadcast_to(p, (size,))
-            for p, axis, is_mapped in zip(
-                parameters, parameter_axes, mapped, strict=True
-            )
-        ]
-        results = jax.lax.map(
-            lambda item: connections(item[0], tuple(item[1:]), kernel), (x, *moved)
-        )
-        return list(results), [0, 0]
+    if any(axis is not None for axis in parameter_axes):
+        return _over_parameters(arguments, axes, kernel)
+    x = jnp.moveaxis(x, x_axis, 0)
     return list(connections(x, tuple(parameters), kernel)), [0, 0]
 
 
+def _over_parameters(arguments, axes, kernel: Kernel):
+    """Let JAX vectorise the ops of the kernel."""
+    shape = list(arguments[0].shape)
+    if axes[0] is not None:
+        del shape[axes[0]]
+    function = kernel.traceable(shape[0], arguments[0].dtype)
+    return list(jax.vmap(function, axes)(*arguments)), [0, 0]
+
+
 batching.primitive_batchers[connections_p] = _batching
+
+
+def _jvp(primals, tangents, *, kernel: Kernel):
+    """Push tangents through the ops of the kernel, where it has derivatives."""
+    active = [_is_active(tangent) for tangent in tangents]
+    results = connections_p.bind(*primals, kernel=kernel)
+    x = primals[0]
+    function = kernel.traceable(x.shape[0], x.dtype)
+    function.check_differentiable(active)
+
+    def of_active(*chosen):
+        given = iter(chosen)
+        merged = [
+            next(given) if is_active else primal
+            for primal, is_active in zip(primals, active, strict=True)
+        ]
+        # Integers have no tangents
+        return [y for y in function(*merged) if jnp.issubdtype(y.dtype, jnp.inexact)]
+
+    chosen = [p for p, is_active in zip(primals, active, strict=True) if is_active]
+    pushed = [t for t, is_active in zip(tangents, active, strict=True) if is_active]
+    found = iter(jax.jvp(of_active, chosen, pushed)[1]) if chosen else iter(())
+    return results, [
+        next(found)
+        if chosen and jnp.issubdtype(result.dtype, jnp.inexact)
+        else _no_tangent(result)
+        for result in results
+    ]
+
+
+def _no_tangent(result):
+    return ad.Zero(jax.typeof(result).to_tangent_aval())
+
+
+def _is_active(tangent) -> bool:
+    return not isinstance(tangent, ad.Zero) and tangent.dtype != jax.dtypes.float0
+
+
+ad.primitive_jvps[connections_p] = _jvp

@@ -64,8 +64,16 @@ func.func @diagonal(%x : tensor<2x3xi8>, %a : tensor<f64>) -> (tensor<2x4x3xi8>,
 }
 
 // CHECK-LABEL: func.func @diagonal(%x: tensor<2x3xi8>, %a: tensor<f64>) -> (tensor<2x4x3xi8>, tensor<2x4xf64>) {
-// CHECK-NEXT:    %mels = stablehlo.broadcast_in_dim %a, dims = [] : (tensor<f64>) -> tensor<2x4xf64>
+// CHECK-NEXT:    %[[SAME:.*]] = stablehlo.broadcast_in_dim %a, dims = [] : (tensor<f64>) -> tensor<2x4xf64>
 // CHECK-NEXT:    %xp = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xi8>) -> tensor<2x4x3xi8>
+// The matrix elements follow the batch, wherever its samples are.
+// CHECK-NEXT:    %[[SLICE:.*]] = stablehlo.slice %x [0:2, 0:1] : (tensor<2x3xi8>) -> tensor<2x1xi8>
+// CHECK-NEXT:    %[[FIRST:.*]] = stablehlo.reshape %[[SLICE]] : (tensor<2x1xi8>) -> tensor<2xi8>
+// CHECK-NEXT:    %[[ITSELF:.*]] = stablehlo.compare EQ, %[[FIRST]], %[[FIRST]]
+// CHECK-NEXT:    %[[ALWAYS:.*]] = stablehlo.broadcast_in_dim %[[ITSELF]], dims = [0] : (tensor<2xi1>) -> tensor<2x4xi1>
+// CHECK-NEXT:    %[[ZERO:.*]] = stablehlo.constant dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:    %[[ZEROS:.*]] = stablehlo.broadcast_in_dim %[[ZERO]], dims = []
+// CHECK-NEXT:    %mels = stablehlo.select %[[ALWAYS]], %[[SAME]], %[[ZEROS]] : tensor<2x4xi1>, tensor<2x4xf64>
 // CHECK-NEXT:    func.return %xp, %mels : tensor<2x4x3xi8>, tensor<2x4xf64>
 // CHECK-NEXT:  }
 
@@ -80,12 +88,13 @@ func.func @one_write(%x : tensor<2x3xi8>, %v : tensor<2xf64>, %a : tensor<2xf64>
 // CHECK-LABEL: func.func @one_write(%x: tensor<2x3xi8>, %v: tensor<2xf64>, %a: tensor<2xf64>) -> (tensor<2x2x3xi8>, tensor<2x2xf64>) {
 // CHECK-NEXT:    %0 = stablehlo.convert %v : (tensor<2xf64>) -> tensor<2xi8>
 // CHECK-NEXT:    %1 = stablehlo.broadcast_in_dim %0, dims = [1] : (tensor<2xi8>) -> tensor<2x2xi8>
-// CHECK-NEXT:    %mels = stablehlo.broadcast_in_dim %a, dims = [1] : (tensor<2xf64>) -> tensor<2x2xf64>
-// CHECK-NEXT:    %2 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xi8>) -> tensor<2x2x3xi8>
-// CHECK-NEXT{LITERAL}:   %3 = stablehlo.constant dense<[[false, false, true], [true, false, false]]> : tensor<2x3xi1>
-// CHECK-NEXT:    %4 = stablehlo.broadcast_in_dim %3, dims = [1, 2] : (tensor<2x3xi1>) -> tensor<2x2x3xi1>
-// CHECK-NEXT:    %5 = stablehlo.broadcast_in_dim %1, dims = [0, 1] : (tensor<2x2xi8>) -> tensor<2x2x3xi8>
-// CHECK-NEXT:    %xp = stablehlo.select %4, %5, %2 : tensor<2x2x3xi1>, tensor<2x2x3xi8>
+// CHECK-NEXT:    %2 = stablehlo.broadcast_in_dim %a, dims = [1] : (tensor<2xf64>) -> tensor<2x2xf64>
+// CHECK-NEXT:    %3 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xi8>) -> tensor<2x2x3xi8>
+// CHECK-NEXT{LITERAL}:   %4 = stablehlo.constant dense<[[false, false, true], [true, false, false]]> : tensor<2x3xi1>
+// CHECK-NEXT:    %5 = stablehlo.broadcast_in_dim %4, dims = [1, 2] : (tensor<2x3xi1>) -> tensor<2x2x3xi1>
+// CHECK-NEXT:    %6 = stablehlo.broadcast_in_dim %1, dims = [0, 1] : (tensor<2x2xi8>) -> tensor<2x2x3xi8>
+// CHECK-NEXT:    %xp = stablehlo.select %5, %6, %3 : tensor<2x2x3xi1>, tensor<2x2x3xi8>
+// CHECK:         %mels = stablehlo.select %{{.*}}, %2, %{{.*}} : tensor<2x2xi1>, tensor<2x2xf64>
 // CHECK-NEXT:    func.return %xp, %mels : tensor<2x2x3xi8>, tensor<2x2xf64>
 // CHECK-NEXT:  }
 
@@ -167,16 +176,17 @@ func.func @mixed(%x : tensor<2x3xf64>, %p : tensor<i1>, %q : tensor<1xi1>) -> (t
 // CHECK-NEXT:    %23 = stablehlo.broadcast_in_dim %22, dims = [] : (tensor<f64>) -> tensor<2x2xf64>
 // CHECK-NEXT:    %24 = stablehlo.concatenate %21, %4, %12, dim = 1 : (tensor<2x1xf64>, tensor<2x2xf64>, tensor<2x1xf64>) -> tensor<2x4xf64>
 // CHECK-NEXT:    %25 = stablehlo.concatenate %21, %23, %15, dim = 1 : (tensor<2x1xf64>, tensor<2x2xf64>, tensor<2x1xf64>) -> tensor<2x4xf64>
-// CHECK-NEXT:    %mels = stablehlo.concatenate %0, %8, %19, dim = 1 : (tensor<2x1xf64>, tensor<2x2xf64>, tensor<2x1xf64>) -> tensor<2x4xf64>
-// CHECK-NEXT:    %26 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xf64>) -> tensor<2x4x3xf64>
-// CHECK-NEXT{LITERAL}:   %27 = stablehlo.constant dense<[[false, false, false], [false, false, true], [true, false, false], [false, true, false]]> : tensor<4x3xi1>
-// CHECK-NEXT:    %28 = stablehlo.broadcast_in_dim %27, dims = [1, 2] : (tensor<4x3xi1>) -> tensor<2x4x3xi1>
-// CHECK-NEXT:    %29 = stablehlo.broadcast_in_dim %24, dims = [0, 1] : (tensor<2x4xf64>) -> tensor<2x4x3xf64>
-// CHECK-NEXT:    %30 = stablehlo.select %28, %29, %26 : tensor<2x4x3xi1>, tensor<2x4x3xf64>
-// CHECK-NEXT{LITERAL}:   %31 = stablehlo.constant dense<[[false, false, false], [false, false, false], [false, false, false], [false, false, true]]> : tensor<4x3xi1>
-// CHECK-NEXT:    %32 = stablehlo.broadcast_in_dim %31, dims = [1, 2] : (tensor<4x3xi1>) -> tensor<2x4x3xi1>
-// CHECK-NEXT:    %33 = stablehlo.broadcast_in_dim %25, dims = [0, 1] : (tensor<2x4xf64>) -> tensor<2x4x3xf64>
-// CHECK-NEXT:    %xp = stablehlo.select %32, %33, %30 : tensor<2x4x3xi1>, tensor<2x4x3xf64>
+// CHECK-NEXT:    %26 = stablehlo.concatenate %0, %8, %19, dim = 1 : (tensor<2x1xf64>, tensor<2x2xf64>, tensor<2x1xf64>) -> tensor<2x4xf64>
+// CHECK-NEXT:    %27 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xf64>) -> tensor<2x4x3xf64>
+// CHECK-NEXT{LITERAL}:   %28 = stablehlo.constant dense<[[false, false, false], [false, false, true], [true, false, false], [false, true, false]]> : tensor<4x3xi1>
+// CHECK-NEXT:    %29 = stablehlo.broadcast_in_dim %28, dims = [1, 2] : (tensor<4x3xi1>) -> tensor<2x4x3xi1>
+// CHECK-NEXT:    %30 = stablehlo.broadcast_in_dim %24, dims = [0, 1] : (tensor<2x4xf64>) -> tensor<2x4x3xf64>
+// CHECK-NEXT:    %31 = stablehlo.select %29, %30, %27 : tensor<2x4x3xi1>, tensor<2x4x3xf64>
+// CHECK-NEXT{LITERAL}:   %32 = stablehlo.constant dense<[[false, false, false], [false, false, false], [false, false, false], [false, false, true]]> : tensor<4x3xi1>
+// CHECK-NEXT:    %33 = stablehlo.broadcast_in_dim %32, dims = [1, 2] : (tensor<4x3xi1>) -> tensor<2x4x3xi1>
+// CHECK-NEXT:    %34 = stablehlo.broadcast_in_dim %25, dims = [0, 1] : (tensor<2x4xf64>) -> tensor<2x4x3xf64>
+// CHECK-NEXT:    %xp = stablehlo.select %33, %34, %31 : tensor<2x4x3xi1>, tensor<2x4x3xf64>
+// CHECK:         %mels = stablehlo.add %26, %{{.*}} : tensor<2x4xf64>
 // CHECK-NEXT:    func.return %xp, %mels : tensor<2x4x3xf64>, tensor<2x4xf64>
 // CHECK-NEXT:  }
 

@@ -56,7 +56,7 @@ few = settings(max_examples=30)
 def compile_and_run(module: ModuleOp, x: Array) -> tuple[Array, Array]:
     """Lower an operator, compile it and run it on a batch."""
     operator = SymbolicOperatorIR(module)
-    kernel = Kernel(operator, lower_to_bt(module), operator.static_fingerprint())
+    kernel = Kernel(operator, lower_to_bt(module))
     with jax.enable_x64(True):
         parameters = tuple(
             jnp.asarray(operator.defaults[name], dtype)

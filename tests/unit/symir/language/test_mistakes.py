@@ -68,6 +68,10 @@ ELSEWHERE = {
     Mistake.NOT_TRACED,
     Mistake.NOT_SCALAR,
     Mistake.WRONG_RESULT,
+    Mistake.TOO_MANY_BRANCHES,
+    Mistake.BAD_POWER,
+    Mistake.NO_ADJOINT,
+    Mistake.TWO_VALUES,
 }
 """Other tests are about these: test_ir.py, test_operator.py, test_constraints.py,
 test_fanout.py, test_operators.py and test_extensions.py."""

@@ -1,0 +1,376 @@
+"""A kernel as a function of JAX: for derivatives, and for many parameters at once.
+
+The primitive runs a kernel as one piece of StableHLO. Where JAX has to look into it,
+its ops are evaluated one by one by those of `jax.lax`, which know their derivatives.
+
+A branch that is not valid, and the side of a choice that is not chosen, must not spoil
+a derivative: 0 times infinity is NaN. So each op with a singularity computes with 1
+wherever its value is not asked for ("demand"), which changes no result.
+"""
+
+# pyright: basic, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Operation, SSAValue
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects.stablehlo import dtype_of, shape_of, to_numpy
+from symir.errors import NotDifferentiable
+
+_UNARY: dict[type[Operation], Callable[..., Any]] = {
+    hlo.AbsOp: lax.abs,
+    hlo.CeilOp: lax.ceil,
+    hlo.CosineOp: lax.cos,
+    hlo.ExponentialOp: lax.exp,
+    hlo.ExponentialMinusOneOp: lax.expm1,
+    hlo.FloorOp: lax.floor,
+    hlo.ImagOp: lax.imag,
+    hlo.LogOp: lax.log,
+    hlo.LogPlusOneOp: lax.log1p,
+    hlo.LogisticOp: lax.logistic,
+    hlo.NegateOp: lax.neg,
+    hlo.NotOp: lax.bitwise_not,
+    hlo.RealOp: lax.real,
+    hlo.RsqrtOp: lax.rsqrt,
+    hlo.SignOp: lax.sign,
+    hlo.SineOp: lax.sin,
+    hlo.SqrtOp: lax.sqrt,
+    hlo.CbrtOp: lax.cbrt,
+    hlo.TanOp: lax.tan,
+    hlo.TanhOp: lax.tanh,
+}
+_BINARY: dict[type[Operation], Callable[..., Any]] = {
+    hlo.AddOp: lax.add,
+    hlo.AndOp: lax.bitwise_and,
+    hlo.Atan2Op: lax.atan2,
+    hlo.ComplexOp: lax.complex,
+    hlo.DivideOp: lax.div,
+    hlo.MaximumOp: lax.max,
+    hlo.MinimumOp: lax.min,
+    hlo.MultiplyOp: lax.mul,
+    hlo.OrOp: lax.bitwise_or,
+    hlo.PowerOp: lax.pow,
+    hlo.RemainderOp: lax.rem,
+    hlo.SubtractOp: lax.sub,
+    hlo.XorOp: lax.bitwise_xor,
+}
+_COMPARE: dict[str, Callable[..., Any]] = {
+    "EQ": lax.eq,
+    "NE": lax.ne,
+    "LT": lax.lt,
+    "LE": lax.le,
+    "GT": lax.gt,
+    "GE": lax.ge,
+}
+_SINGULAR = (
+    hlo.AbsOp,
+    hlo.Atan2Op,
+    hlo.CbrtOp,
+    hlo.DivideOp,
+    hlo.ExponentialMinusOneOp,
+    hlo.ExponentialOp,
+    hlo.LogOp,
+    hlo.LogPlusOneOp,
+    hlo.PowerOp,
+    hlo.RsqrtOp,
+    hlo.SqrtOp,
+    hlo.TanOp,
+)
+"""Ops whose value or derivative is infinite somewhere; all are finite at 1."""
+
+_NOT_DIFFERENTIABLE = (
+    hlo.CeilOp,
+    hlo.FloorOp,
+    hlo.RemainderOp,
+    hlo.RoundNearestAfzOp,
+    hlo.RoundNearestEvenOp,
+    hlo.SignOp,
+)
+"""Ops with steps: their derivative is 0 where there is one, which helps nobody."""
+
+_Demand = tuple[SSAValue, bool]
+"""A predicate, and whether it has to hold or not."""
+
+_Ways = frozenset[frozenset[_Demand]]
+"""Some sets of predicates, of which one has to hold."""
+
+MAX_WAYS = 8
+"""A value that is asked for in more ways than that counts as always asked for."""
+
+
+class TraceableKernel:
+    """The only function of a StableHLO module, evaluated op by op."""
+
+    def __init__(self, module: ModuleOp, name: str):
+        (function,) = (op for op in module.ops if isinstance(op, FuncOp))
+        self._name = name
+        self._block = function.body.block
+        self._demands = _demands(list(self._block.ops))
+
+    def __call__(self, *arguments: Any) -> tuple[Any, ...]:
+        """Return the results; the arguments may be traced in any way."""
+        plain = self._evaluate(arguments, None)
+        return self._returned(self._evaluate(arguments, plain))
+
+    def check_differentiable(self, active: Sequence[bool]) -> None:
+        """Raise where a result depends on an active argument in steps.
+
+        Raises:
+            NotDifferentiable: naming the op (R011).
+        """
+        reached = _reaching_results(self._block.ops)
+        perturbed: set[SSAValue] = {
+            argument
+            for argument, flag in zip(self._block.args, active, strict=True)
+            if flag and _is_inexact(argument)
+        }
+        for op in self._block.ops:
+            if not op.results or perturbed.isdisjoint(op.operands):
+                continue
+            if isinstance(op, hlo.CompareOp):
+                continue
+            steps = isinstance(op, _NOT_DIFFERENTIABLE)
+            if steps and op.results[0] in reached:
+                raise NotDifferentiable(
+                    "R011",
+                    f"the operator has no derivative through '{op.name}'",
+                    operator=self._name,
+                    expected="an amplitude that is smooth in what it is "
+                    "differentiated by",
+                    found=f"'{op.name}' at {op.location}",
+                    hint="jax.lax.stop_gradient on the input, if the steps are meant",
+                )
+            perturbed |= {result for result in op.results if _is_inexact(result)}
+
+    # region Evaluation
+
+    def _evaluate(
+        self, arguments: Sequence[Any], plain: dict[SSAValue, Any] | None
+    ) -> dict[SSAValue, Any]:
+        """Return all values; with the plain ones at hand singularities are avoided."""
+        values: dict[SSAValue, Any] = {}
+        values.update(zip(self._block.args, arguments, strict=True))
+        for op in self._block.ops:
+            if isinstance(op, ReturnOp):
+                continue
+            operands = [values[operand] for operand in op.operands]
+            if plain is not None and isinstance(op, _SINGULAR):
+                operands = self._kept_apart(op, operands, plain)
+            values[op.results[0]] = _apply(op, operands)
+        return values
+
+    def _kept_apart(
+        self, op: Operation, operands: list[Any], plain: dict[SSAValue, Any]
+    ) -> list[Any]:
+        """Replace operands by 1 where the result is not asked for."""
+        ways = self._demands.get(op.results[0])
+        if ways is None:
+            return operands
+        wanted: Any = None
+        for way in ways:
+            mask: Any = None
+            for predicate, holds in way:
+                test = plain[predicate] if holds else ~plain[predicate]
+                mask = test if mask is None else mask & test
+            wanted = mask if wanted is None else wanted | mask
+        if wanted is None:
+            return operands
+        return [jnp.where(wanted, value, jnp.ones_like(value)) for value in operands]
+
+    def _returned(self, values: dict[SSAValue, Any]) -> tuple[Any, ...]:
+        last = self._block.last_op
+        assert isinstance(last, ReturnOp)
+        return tuple(values[value] for value in last.operands)
+
+    # endregion
+
+
+def _is_inexact(value: SSAValue) -> bool:
+    return dtype_of(value.type.element_type).kind in "fc"  # pyright: ignore
+
+
+def _reaching_results(ops: Any) -> set[SSAValue]:
+    """Return the values that a result depends on by other ways than comparisons."""
+    reached: set[SSAValue] = set()
+    for op in reversed(list(ops)):
+        if isinstance(op, ReturnOp):
+            reached |= {v for v in op.operands if _is_inexact(v)}
+        elif not reached.isdisjoint(op.results):
+            reached |= {v for v in op.operands if _is_inexact(v)}
+    return reached
+
+
+# region Demand
+
+
+def _demands(ops: Sequence[Operation]) -> dict[SSAValue, _Ways]:
+    """Return when each value is asked for: one of some sets of predicates holds.
+
+    A value that is missing is always asked for, as far as is known.
+    """
+    always: set[SSAValue] = set()
+    asked: dict[SSAValue, _Ways] = {}
+
+    def ask(value: SSAValue, ways: _Ways | None) -> None:
+        if value in always:
+            return
+        if ways is None or len(asked.get(value, frozenset()) | ways) > MAX_WAYS:
+            always.add(value)
+            asked.pop(value, None)
+            return
+        asked[value] = asked.get(value, frozenset()) | ways
+
+    for op in reversed(ops):
+        if isinstance(op, ReturnOp):
+            for operand in op.operands:
+                ask(operand, None)
+            continue
+        result = op.results[0]
+        if result in always or result in asked:
+            for operand, ways in _asked_by(op, asked.get(result)):
+                ask(operand, ways)
+    return asked
+
+
+def _asked_by(op: Operation, ways: _Ways | None) -> Iterator[tuple[SSAValue, Any]]:
+    """Yield what an op asks for, where its result is asked for in some ways."""
+    result = op.results[0]
+    if isinstance(op, hlo.SelectOp) and shape_of(op.pred) == shape_of(result):
+        yield op.pred, None
+        for side, holds in ((op.on_true, True), (op.on_false, False)):
+            chosen = (op.pred, holds)
+            yield side, frozenset(way | {chosen} for way in ways or [frozenset()])
+        return
+    elementwise = type(op) in _UNARY or type(op) in _BINARY
+    elementwise |= isinstance(op, hlo.ConvertOp | hlo.SelectOp)
+    for operand in op.operands:
+        keeps_lanes = shape_of(operand) == shape_of(result)
+        yield operand, ways if keeps_lanes and elementwise else None
+
+
+# endregion
+# region Ops
+
+
+def _apply(op: Operation, operands: Sequence[Any]) -> Any:
+    kind = type(op)
+    function = _UNARY.get(kind) or _BINARY.get(kind)
+    if function is not None:
+        return function(*operands)
+    if kind in _SHAPED:
+        return _SHAPED[kind](op, *operands)
+    raise NotImplementedError(f"'{op.name}' has no counterpart in JAX")
+
+
+def _constant(op: hlo.ConstantOp) -> Any:
+    return jnp.asarray(to_numpy(op.value))
+
+
+def _compare(op: hlo.CompareOp, lhs: Any, rhs: Any) -> Any:
+    return _COMPARE[op.comparison_direction.data.value](lhs, rhs)
+
+
+def _select(op: hlo.SelectOp, predicate: Any, on_true: Any, on_false: Any) -> Any:
+    return lax.select(jnp.broadcast_to(predicate, on_true.shape), on_true, on_false)
+
+
+def _convert(op: hlo.ConvertOp, value: Any) -> Any:
+    dtype = _dtype(op)
+    if jnp.iscomplexobj(value) and not jnp.issubdtype(dtype, jnp.complexfloating):
+        value = lax.real(value)
+    return lax.convert_element_type(value, dtype)
+
+
+def _broadcast(op: hlo.BroadcastInDimOp, value: Any) -> Any:
+    dims = op.broadcast_dimensions.get_values()
+    return lax.broadcast_in_dim(value, shape_of(op.result), dims)
+
+
+def _reshape(op: hlo.ReshapeOp, value: Any) -> Any:
+    return lax.reshape(value, shape_of(op.result))
+
+
+def _concatenate(op: hlo.ConcatenateOp, *values: Any) -> Any:
+    return lax.concatenate(values, op.dimension.value.data)
+
+
+def _iota(op: hlo.IotaOp) -> Any:
+    axis = op.iota_dimension.value.data
+    return lax.broadcasted_iota(_dtype(op), shape_of(op.output), axis)
+
+
+def _slice(op: hlo.SliceOp, value: Any) -> Any:
+    bounds = (op.start_indices, op.limit_indices, op.strides)
+    return lax.slice(value, *(list(bound.get_values()) for bound in bounds))
+
+
+def _dtype(op: Operation) -> np.dtype:
+    return dtype_of(op.results[0].type.element_type)  # pyright: ignore
+
+
+def _values(dims: Any) -> tuple[int, ...]:
+    return tuple(dim.value.data for dim in dims)
+
+
+def _gather(op: hlo.GatherOp, operand: Any, starts: Any) -> Any:
+    numbers = op.dimension_numbers
+    axis = numbers.index_vector_dim.value.data
+    if axis == starts.ndim:
+        starts = starts[..., None]
+    else:
+        starts = jnp.moveaxis(starts, axis, -1)
+    dims = lax.GatherDimensionNumbers(
+        offset_dims=_values(numbers.offset_dims),
+        collapsed_slice_dims=_values(numbers.collapsed_slice_dims),
+        start_index_map=_values(numbers.start_index_map),
+        operand_batching_dims=_values(numbers.operand_batching_dims),
+        start_indices_batching_dims=_values(numbers.start_indices_batching_dims),
+    )
+    sizes = tuple(op.slice_sizes.get_values())
+    return lax.gather(operand, starts, dims, sizes, mode="clip")
+
+
+def _reduce(op: hlo.ReduceOp, operand: Any, initial: Any) -> Any:
+    axes = tuple(op.dimensions.get_values())
+    combine = op.body.block.first_op
+    match combine:
+        case hlo.AddOp():
+            return jnp.sum(operand, axis=axes, dtype=operand.dtype)
+        case hlo.MultiplyOp():
+            return jnp.prod(operand, axis=axes, dtype=operand.dtype)
+        case hlo.OrOp():
+            return jnp.any(operand, axis=axes)
+        case hlo.AndOp():
+            return jnp.all(operand, axis=axes)
+        case hlo.XorOp():
+            odd = jnp.sum(operand, axis=axes, dtype=jnp.int32) & 1
+            return odd.astype(jnp.bool_)
+        case _:
+            raise NotImplementedError("a reduction with an unknown op")
+
+
+_SHAPED: dict[type[Operation], Callable[..., Any]] = {
+    hlo.BroadcastInDimOp: _broadcast,
+    hlo.CompareOp: _compare,
+    hlo.ConcatenateOp: _concatenate,
+    hlo.ConstantOp: _constant,
+    hlo.ConvertOp: _convert,
+    hlo.GatherOp: _gather,
+    hlo.IotaOp: _iota,
+    hlo.ReduceOp: _reduce,
+    hlo.ReshapeOp: _reshape,
+    hlo.SelectOp: _select,
+    hlo.SliceOp: _slice,
+}
+"""Ops that do more than to combine elements, or need their attributes."""
+
+# endregion

@@ -1,0 +1,141 @@
+"""Run by test_sharding.py on several devices, in one process or in several.
+
+    python sharded_worker.py DEVICES                       one process
+    python sharded_worker.py DEVICES ADDRESS COUNT NUMBER  one of several
+
+Prints "agrees" where everything holds.
+"""
+
+# pyright: basic
+
+from __future__ import annotations
+
+import sys
+
+import jax
+
+DEVICES = int(sys.argv[1])
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", DEVICES)
+if len(sys.argv) > 2:
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    jax.distributed.initialize(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+
+import jax.numpy as jnp  # noqa: E402
+import numpy as np  # noqa: E402
+from jax.sharding import AxisType, NamedSharding  # noqa: E402
+from jax.sharding import PartitionSpec as P  # noqa: E402
+
+import symir as sym  # noqa: E402
+
+COLLECTIVES = (
+    "all-gather",
+    "all-reduce",
+    "all-to-all",
+    "collective-permute",
+    "reduce-scatter",
+)
+i, j = sym.site("i"), sym.site("j")
+h = sym.symbol("h", default=0.7)
+BOSONS, SPINS = sym.fock(3, 4), sym.spin(0.5, 4)
+
+
+def hops() -> sym.DOperator:
+    return (
+        sym.DOperator(BOSONS, "op")
+        .for_each_distinct_pair("i", "j")
+        .where((i > 0) & (j < 3))
+        .emit(sym.hop("i", "j"), amplitude=h * sym.sqrt(i * (j + 1)))
+    )
+
+
+OPERATORS = {
+    "branches": hops().build(),
+    "fanout": hops().fanout(12).build(),
+    "the same for every x": (
+        sym.DOperator(SPINS, "op").for_each_site("i").emit(sym.flip("i"), amplitude=-1)
+    ).build(),
+    "reductions": (
+        sym.DOperator(BOSONS, "op")
+        .for_each_site("i")
+        .emit(amplitude=h * sym.sum_(sym.here.value, over=sym.between("i", 3)))
+        .build()
+    ),
+    "computed sites": (
+        sym.DOperator(BOSONS, "op")
+        .for_each_site("i")
+        .emit(sym.swap("i", (i.index + i.value) % 4), amplitude=h + i)
+        .build()
+    ),
+}
+
+
+def spread(x: np.ndarray, mesh: jax.sharding.Mesh) -> jax.Array:
+    """Return an array that is spread over the devices of all processes."""
+    sharding = NamedSharding(mesh, P("S"))
+    return jax.make_array_from_callback(x.shape, sharding, lambda index: x[index])
+
+
+def agrees(found: jax.Array, expected: np.ndarray) -> bool:
+    """Compare the parts that this process has."""
+    return all(
+        np.array_equal(np.asarray(part.data), expected[part.index])
+        for part in found.addressable_shards
+    )
+
+
+def check(name: str, x: np.ndarray, kind: AxisType) -> None:
+    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(kind,))
+    compiled = OPERATORS[name].compile()
+    with jax.default_device(jax.local_devices()[0]):
+        expected = [np.asarray(part) for part in compiled.get_conn_padded(x)]
+    with jax.set_mesh(mesh):
+        xs = spread(x, mesh)
+        run = jax.jit(lambda op, x: op.get_conn_padded(x))
+        found = run(compiled, xs)
+        text = run.lower(compiled, xs).compile().as_text() or ""
+        assert not [one for one in COLLECTIVES if one in text], (name, kind)
+        inside = jax.jit(
+            jax.shard_map(
+                lambda op, x: op.get_conn_padded(x),
+                in_specs=(P(), P("S")),
+                out_specs=P("S"),
+                mesh=mesh,
+            )
+        )
+        mapped = inside(compiled, xs)
+    for results in (found, mapped):
+        for ours, theirs in zip(results, expected, strict=True):
+            assert ours.sharding.spec[0] == "S", (name, kind, ours.sharding)
+            assert agrees(ours, theirs), (name, kind)
+
+
+def check_gradient(x: np.ndarray) -> None:
+    """The energy of all samples, differentiated by a coupling, on every device."""
+    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(AxisType.Auto,))
+    compiled = OPERATORS["branches"].compile()
+
+    def energy(op, x) -> jax.Array:
+        return op.get_conn_padded(x)[1].sum()
+
+    with jax.default_device(jax.local_devices()[0]):
+        expected = np.asarray(jax.grad(energy)(compiled, x).parameters["h"])
+    with jax.set_mesh(mesh):
+        found = jax.jit(jax.grad(energy))(compiled, spread(x, mesh)).parameters["h"]
+    np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-12)
+
+
+def main() -> None:
+    for name, operator in OPERATORS.items():
+        for dtype in (np.int8, np.float64):
+            x = operator.space.random_states(
+                8 * jax.device_count(), seed=3, dtype=dtype
+            )
+            for kind in (AxisType.Auto, AxisType.Explicit):
+                check(name, x, kind)
+    check_gradient(BOSONS.random_states(8 * jax.device_count(), seed=4))
+    print("agrees", jax.device_count(), jnp.zeros(()).dtype)
+
+
+main()

@@ -1,0 +1,43 @@
+"""Batches spread over devices and processes: outputs stay where the samples are."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+WORKER = Path(__file__).with_name("sharded_worker.py")
+ROOT = Path(__file__).parents[4]
+
+
+def start(*arguments: object) -> subprocess.Popen[str]:
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    return subprocess.Popen(
+        [sys.executable, str(WORKER), *map(str, arguments)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finish(process: subprocess.Popen[str]) -> str:
+    output, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors[-3000:]
+    return output
+
+
+def test_eight_devices():
+    assert "agrees 8 float64" in finish(start(8))
+
+
+def test_two_processes_of_two_devices():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    processes = [start(2, address, 2, number) for number in range(2)]
+    for process in processes:
+        assert "agrees 4 float64" in finish(process)

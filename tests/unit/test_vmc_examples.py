@@ -1,0 +1,46 @@
+"""The examples that optimise: each of them arrives."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "vmc"
+
+
+def output_of(name: str) -> str:
+    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
+    run = subprocess.run(
+        [sys.executable, str(EXAMPLES / f"{name}.py")],
+        capture_output=True,
+        text=True,
+        timeout=600,
+        env=environment,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr[-3000:]
+    return run.stdout
+
+
+def test_the_heisenberg_ring():
+    error = re.search(r"relative error (\S+)", output_of("heisenberg"))
+    assert error is not None
+    assert float(error[1]) < 1e-3
+
+
+def test_the_ising_chain_on_eight_devices():
+    output = output_of("ising_on_devices")
+    assert "8 devices" in output
+    errors = [float(found) for found in re.findall(r"error (\S+)", output)]
+    assert len(errors) == 3
+    assert max(errors) < 1e-3
+
+
+def test_couplings_are_learnt():
+    output = output_of("learn_couplings")
+    found = dict(re.findall(r"(J|h) = (\S+?)(?:,|\n)", output))
+    assert abs(float(found["J"]) - 1.3) < 1e-3
+    assert abs(float(found["h"]) - 0.4) < 1e-3
