@@ -20,6 +20,8 @@ import symir as sym
 from dialects.text import print_module
 from symir.compiler import OPERATOR_PIPELINE, JAXSymbolicLowerer, signature
 from symir.compiler.archive import ArtifactFile, load_artifact
+from symir.runtime.kernel import Kernel
+from symir.runtime.operator import CompiledOperator
 from tests.unit.symir.compiler.doubles import NotingLowerer, field
 from tests.unit.symir.constructs import CONSTRUCTS
 from tests.unit.symir.test_without_jax import BLOCKED, run
@@ -420,9 +422,25 @@ def test_branch_tensors_that_do_not_parse_back_are_not_saved(tmp_path: Path) -> 
     artifact = compiled(field())
     module = artifact.branch_tensors.clone()
     module.body.block.add_op(TestOp())
+    kernel = Kernel(artifact.operator_ir, module)
+    defaults, hilbert = artifact.operator_ir.defaults, artifact.operator_ir.space
+    executable = CompiledOperator(kernel, defaults, hilbert)
+    odd = replace(artifact, branch_tensors=module, compiled_operator=executable)
     with pytest.raises(sym.SymbolicCompilerError, match="as text") as caught:
-        replace(artifact, branch_tensors=module).save(tmp_path / "artifact")
+        odd.save(tmp_path / "artifact")
     assert caught.value.code == "C017"
+
+
+def test_an_executable_of_other_branch_tensors_is_not_saved(tmp_path: Path) -> None:
+    artifact = compiled(field())
+    passes = (
+        "sym-fuse-terms,sym-guard-undefined,sym-expand-updates,sym-forward-reads,"
+        "sym-guard-space,convert-sym-to-bt"
+    )
+    other = sym.SymbolicCompiler().compile(field(), {"lowering": passes})
+    odd = replace(artifact, branch_tensors=other.branch_tensors)
+    with pytest.raises(sym.SymbolicCompilerError, match="how to run it"):
+        odd.save(tmp_path / "artifact")
 
 
 def test_branch_tensors_that_parse_back_as_others_are_not_saved(
