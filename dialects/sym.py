@@ -701,6 +701,16 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
         """The site sets, possibly none."""
         return self.sets.data if self.sets is not None else ()
 
+    def data_of(self, argument: SSAValue) -> DenseIntOrFPElementsAttr | None:
+        """Return the data, one number per row, that a block argument stands for."""
+        first = 1 + self.rows.data.labels
+        for own, column in zip(
+            self.body.block.args[first:], self.data_columns, strict=False
+        ):
+            if own is argument:
+                return column.values
+        return None
+
     def set_of(self, argument: SSAValue) -> SiteSets | None:
         """Return the sets that a block argument stands for, or None."""
         first = 1 + self.rows.data.labels + len(self.data_columns)

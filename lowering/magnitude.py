@@ -12,13 +12,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import DenseIntOrFPElementsAttr
 from xdsl.ir import Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
 from dialects.stablehlo import constant_of, to_numpy
 from dialects.tables import LocalSpace
+from lowering.order import operands_first
 
 __all__ = ["is_whole", "largest"]
 
@@ -44,7 +44,7 @@ def largest(term: sym.TermOp, value: SSAValue) -> float | None:
     """Return a bound on the absolute value of a number, which then is not NaN."""
     space = sym.operator_of(term).space.data
     known: dict[SSAValue, float | None] = {}
-    for pending in _postorder(value):
+    for pending in operands_first(value):
         known[pending] = _bound(term, space, pending, known)
     return known[value]
 
@@ -52,26 +52,9 @@ def largest(term: sym.TermOp, value: SSAValue) -> float | None:
 def is_whole(term: sym.TermOp, value: SSAValue) -> bool:
     """Whether a number is an integer, whatever x is."""
     known: dict[SSAValue, bool] = {}
-    for pending in _postorder(value):
+    for pending in operands_first(value):
         known[pending] = _is_whole(term, pending, known)
     return known[value]
-
-
-def _postorder(root: SSAValue) -> list[SSAValue]:
-    """Return what a value is computed from, operands first, and the value itself."""
-    order: dict[SSAValue, None] = {}
-    stack = [(root, False)]
-    while stack:
-        value, expanded = stack.pop()
-        if value in order:
-            continue
-        if expanded:
-            order[value] = None
-            continue
-        stack.append((value, True))
-        if isinstance(value.owner, Operation):
-            stack.extend((operand, False) for operand in value.owner.operands)
-    return list(order)
 
 
 def _bound(
@@ -133,19 +116,10 @@ def _is_whole(
 
 def _known_numbers(term: sym.TermOp, value: SSAValue) -> npt.NDArray[Any] | None:
     """Return the values of a constant or of a data column, else None."""
-    data = _data_of(term, value)
+    data = term.data_of(value)
     return constant_of(value) if data is None else to_numpy(data)
 
 
 def _holds_integers(term: sym.TermOp) -> bool:
     space: LocalSpace = sym.operator_of(term).space.data
     return all(value.is_integer() for states in space.kinds[0] for value in states)
-
-
-def _data_of(term: sym.TermOp, value: SSAValue) -> DenseIntOrFPElementsAttr | None:
-    first = 1 + len(term.sites)
-    columns = term.body.block.args[first : first + len(term.data_columns)]
-    for argument, column in zip(columns, term.data_columns, strict=True):
-        if argument is value:
-            return column.values
-    return None

@@ -168,11 +168,7 @@ def judge(
     value = points.evaluate(write.value)
     if value is None:
         return Verdict.UNKNOWN
-    exempt = ~points.reachable
-    for guard in guards:
-        holds = points.evaluate(guard)
-        if holds is not None:
-            exempt = exempt | ~holds
+    exempt = _exempt(points, guards)
     for site in shadowing:
         exempt = exempt | (points.columns[site] == points.columns[write.site])
     allowed = _is_allowed(term, write.site, value, points)
@@ -196,12 +192,17 @@ def always_holds(
     holds = None if points is None else points.evaluate(claim)
     if points is None or holds is None:
         return False
+    return bool(np.all(holds | _exempt(points, guards)))
+
+
+def _exempt(points: _Points, guards: Iterable[SSAValue]) -> Array:
+    """Return the points that do not count: no x is there, or a guard excludes them."""
     exempt = ~points.reachable
     for guard in guards:
-        excluded = points.evaluate(guard)
-        if excluded is not None:
-            exempt = exempt | ~excluded
-    return bool(np.all(holds | exempt))
+        holds = points.evaluate(guard)
+        if holds is not None:
+            exempt = exempt | ~holds
+    return exempt
 
 
 def _is_allowed(
@@ -231,7 +232,8 @@ def _enumerate(
     space = sym.operator_of(term).space.data
     kinds, number = space.kinds
 
-    data = {value: _data(term, value) for value in needed.columns}
+    given = {value: term.data_of(value) for value in needed.columns}
+    data = {value: to_numpy(own) for value, own in given.items() if own is not None}
     rows = _row_kinds(
         [columns[site] for site in labels],
         [number[columns[site]] for site in labels],
@@ -262,16 +264,6 @@ def _enumerate(
             same = per_row[site] == per_row[other]
             reachable &= ~same | (local[site] == local[other])
     return _Points(term, per_row, local, reachable)
-
-
-def _data(term: sym.TermOp, value: SSAValue) -> Array:
-    first = 1 + term.rows.data.labels
-    for argument, column in zip(
-        term.body.block.args[first:], term.data_columns, strict=True
-    ):
-        if argument is value:
-            return to_numpy(column.values)
-    raise ValueError(f"{value} is no data column of term @{term.sym_name.data}")
 
 
 def _row_kinds(

@@ -41,6 +41,7 @@ from dialects.stablehlo import (
 )
 from dialects.tables import NO_SITE, largest_place
 from lowering.magnitude import is_whole, largest
+from lowering.order import operands_first
 from lowering.rewriting import Inserter
 
 Condition = SSAValue | None
@@ -59,7 +60,7 @@ class _Definedness:
 
     def of(self, value: SSAValue) -> Condition:
         """Return when a value is defined."""
-        for pending in _postorder(value, self.known):
+        for pending in operands_first(value, _needs, self.known):
             self.known[pending] = self._compute(pending)
         return self.known[value]
 
@@ -231,23 +232,6 @@ class _Definedness:
             return first
         skipped = lhs if decides else self.at.add(NotOp(lhs))
         return self.both(first, self.at.add(OrOp(skipped, second)))
-
-
-def _postorder(root: SSAValue, known: dict[SSAValue, Condition]) -> list[SSAValue]:
-    """Return what a value is computed from, operands first, without the known ones."""
-    order: list[SSAValue] = []
-    seen = set(known)
-    stack = [(root, False)]
-    while stack:
-        value, expanded = stack.pop()
-        if expanded:
-            order.append(value)
-        elif value not in seen:
-            seen.add(value)
-            stack.append((value, True))
-            if isinstance(value.owner, Operation):
-                stack.extend((operand, False) for operand in _needs(value.owner))
-    return order
 
 
 def _needs(op: Operation) -> list[SSAValue]:

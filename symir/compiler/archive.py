@@ -47,7 +47,13 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
     from symir.runtime.operator import CompiledOperator
 
-__all__ = ["ArtifactFile", "load_artifact", "save_artifact", "write_atomically"]
+__all__ = [
+    "ArtifactFile",
+    "load_artifact",
+    "save_artifact",
+    "write_atomically",
+    "write_file",
+]
 
 FORMAT = 1
 """Counts the changes after which older files cannot be read."""
@@ -258,14 +264,22 @@ def save_artifact(artifact: SymbolicCompiledArtifact, path: StrPath) -> None:
         SymbolicCompilerError: where the file cannot be written (C015), or could not
             give the artifact back (C017).
     """
-    data = ArtifactFile.of(artifact).to_bytes()
+    write_file(path, ArtifactFile.of(artifact).to_bytes(), artifact.operator_name)
+
+
+def write_file(path: StrPath, data: bytes, operator: str) -> None:
+    """Write a file for a user, as a whole or not at all.
+
+    Raises:
+        SymbolicCompilerError: where it cannot be written (C015).
+    """
     try:
         write_atomically(Path(path), data)
     except OSError as error:
         raise SymbolicCompilerError(
             "C015",
             f"'{path}' cannot be written",
-            operator=artifact.operator_name,
+            operator=operator,
             expected="a folder that exists, is writable and has enough space",
             found=error.strerror or str(error),
         ) from error

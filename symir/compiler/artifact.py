@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
@@ -152,7 +151,7 @@ class SymbolicCompiledArtifact:
             InputError: for a dtype that cannot hold the local values (R002).
             SymbolicCompilerError: for an artifact without a kernel, or where the
                 package flatbuffers is missing (C024); for an argument that cannot be
-                (C025); where the file cannot be written (C026).
+                (C025); where the file cannot be written (C015).
         """
         if self.backend != "jax":
             raise SymbolicCompilerError(
@@ -171,16 +170,9 @@ class SymbolicCompiledArtifact:
             chunk=chunk,
             platforms=platforms,
         )
-        try:
-            Path(path).write_bytes(data)
-        except OSError as error:
-            raise SymbolicCompilerError(
-                "C026",
-                f"'{path}' cannot be written",
-                operator=self.operator_name,
-                expected="a folder that exists and is writable",
-                found=error.strerror or str(error),
-            ) from error
+        from symir.compiler.archive import write_file
+
+        write_file(path, bytes(data), self.operator_name)
 
     def _state_dtype(self, dtype: npt.DTypeLike | None) -> np.dtype[Any]:
         if dtype is None:

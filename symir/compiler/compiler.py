@@ -71,6 +71,12 @@ class SymbolicCompiler:
         artifact_store: AbstractSymbolicArtifactStore | None = None,
         options: SymbolicCompilerOptions | None = None,
     ) -> None:
+        _check_kinds(
+            pipeline=(pipeline, SymbolicPassPipeline),
+            lowerer_registry=(lowerer_registry, SymbolicLowererRegistry),
+            artifact_store=(artifact_store, AbstractSymbolicArtifactStore),
+            options=(options, SymbolicCompilerOptions),
+        )
         self.pipeline = pipeline or default_symbolic_pass_pipeline()
         self.lowerer_registry = lowerer_registry or default_symbolic_lowerer_registry()
         # An empty store is false.
@@ -158,6 +164,7 @@ class SymbolicCompiler:
         if isinstance(options, Mapping):
             options = {**self.options.as_dict(), **options}
             options = SymbolicCompilerOptions.from_mapping(options)
+        _check_kinds(options=(options, SymbolicCompilerOptions))
         effective, lowering = options or self.options, self.pipeline.lowering
         if effective.lowering is not None:
             lowering = LoweringPipeline.parse(effective.lowering)
@@ -235,6 +242,19 @@ def _is_same(hilbert: object, other: object) -> bool:
     if hilbert is other:
         return True
     return isinstance(hilbert, Space) and isinstance(other, Space) and hilbert == other
+
+
+def _check_kinds(**arguments: tuple[object, type]) -> None:
+    """Raise for an argument that is neither None nor of its kind (C006)."""
+    for name, (value, kind) in arguments.items():
+        if value is None or isinstance(value, kind):
+            continue
+        raise SymbolicCompilerError(
+            "C006",
+            f"{name} is not what a compiler can use",
+            expected=f"an instance of {kind.__name__}, or None",
+            found=repr(value),
+        )
 
 
 _DEFAULT = SymbolicCompiler(artifact_store=default_symbolic_artifact_store())

@@ -361,9 +361,11 @@ def _transpose(op: Any) -> SymbolicOperator:
 
 def _collected(op: Any) -> SymbolicOperator:
     try:
-        return _taken(op.collect())
+        collected = op.collect()
     except (NotImplementedError, AttributeError, TypeError) as error:
+        # Not every wrapper of NetKet can be carried out, nor has the method.
         raise _not_carried_out(op) from error
+    return _taken(collected)
 
 
 def _not_carried_out(op: Any) -> DefinitionError:

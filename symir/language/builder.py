@@ -489,7 +489,8 @@ class DOperator:
             .add(-t * sum_over(edges, lambda i, j: cdag(i) * c(j) + cdag(j) * c(i)))
 
         Each part of the sum is a term of its own; several, where sites coincide in some
-        of its rows and not in others. Parts that are zero are left out.
+        of its rows and not in others. Parts that are zero are left out. Its terms are
+        closed: `where`, `project`, `fanout` and `named` wait for the next iterator.
 
         Args:
             operator: what `sum_over` returns, an operator expression, or a scalar,
@@ -501,7 +502,7 @@ class DOperator:
         """
         location = user_location()
         self._check_sealed()
-        before = list(self._terms), self._symbols, self._chain
+        before = list(self._terms), self._symbols, self._chain, self._is_closed
         try:
             with blamed_on(self._name, self._default_name(), location=location):
                 parts = as_lattice_sum(operator).parts
@@ -510,7 +511,7 @@ class DOperator:
             if len(self._terms) == len(before[0]):
                 self.globally()._emit("add", (), OperatorExpr(), 1, tag)
         except DefinitionError:
-            self._terms, self._symbols, self._chain = before
+            self._terms, self._symbols, self._chain, self._is_closed = before
             raise
         self._is_closed = True
         return self

@@ -20,6 +20,7 @@ from symir.language.codes import Mistake
 from symir.language.expressions import Expr
 from symir.language.scalars import as_number
 from symir.operator import SymbolicOperator
+from symir.runtime import x64_enabled
 from symir.runtime.checks import check_elements, check_states
 from symir.runtime.kernel import Kernel, state_type
 from symir.runtime.primitive import connections
@@ -129,8 +130,10 @@ class CompiledOperator:
         host, and does not work while JAX is tracing.
 
         Raises `InputError` for an x of another shape or dtype (R001, R002), where a
-        parameter has no value (R004), and where a check fails (R006 to R010).
+        parameter has no value (R004), where JAX is set to fewer bits than when it was
+        compiled (R012), and where a check fails (R006 to R010).
         """
+        self._check_precision()
         array, parameters = self._checked(x), self._bound()
         if not checked:
             return connections(array, parameters, self._kernel)
@@ -163,6 +166,19 @@ class CompiledOperator:
         return tuple(
             _as_parameter(self.name, name, self._parameters[name], dtype)
             for name, dtype in zip(names, self._kernel.parameter_dtypes, strict=True)
+        )
+
+    def _check_precision(self) -> None:
+        single = self.dtype in (np.float32, np.complex64)
+        if single or x64_enabled():
+            return
+        raise InputError(
+            "R012",
+            "the operator was compiled for 64 bits, and JAX is set to 32 now",
+            operator=self.name,
+            expected="JAX set as when it was compiled",
+            found=f"dtype {self.dtype}",
+            hint='jax.config.update("jax_enable_x64", True), or compile it again',
         )
 
     def _checked(self, x: Any) -> jax.Array:

@@ -138,8 +138,7 @@ class TraceableKernel:
                 continue
             if isinstance(op, hlo.CompareOp):
                 continue
-            steps = isinstance(op, _NOT_DIFFERENTIABLE)
-            if steps and op.results[0] in reached:
+            if _has_steps(op) and op.results[0] in reached:
                 raise NotDifferentiable(
                     "R011",
                     f"the operator has no derivative through '{op.name}'",
@@ -198,14 +197,20 @@ def _is_inexact(value: SSAValue) -> bool:
     return dtype_of(value.type.element_type).kind in "fc"  # pyright: ignore
 
 
+def _has_steps(op: Operation) -> bool:
+    # Rounded to an integer, such as the number of a site
+    is_rounded = isinstance(op, hlo.ConvertOp) and not _is_inexact(op.result)
+    return is_rounded or isinstance(op, _NOT_DIFFERENTIABLE)
+
+
 def _reaching_results(ops: Any) -> set[SSAValue]:
-    """Return the values that a result depends on by other ways than comparisons."""
+    """Return what results with tangents depend on other than by comparisons."""
     reached: set[SSAValue] = set()
     for op in reversed(list(ops)):
         if isinstance(op, ReturnOp):
             reached |= {v for v in op.operands if _is_inexact(v)}
-        elif not reached.isdisjoint(op.results):
-            reached |= {v for v in op.operands if _is_inexact(v)}
+        elif not isinstance(op, hlo.CompareOp) and not reached.isdisjoint(op.results):
+            reached |= set(op.operands)
     return reached
 
 

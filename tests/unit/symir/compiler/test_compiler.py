@@ -125,3 +125,25 @@ def test_the_backends_agree() -> None:
     for result in results[1:]:
         found = [np.asarray(part) for part in result.get_conn_padded(x)]
         assert all((a == b).all() for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"options": {"enable_fusion": False}},
+        {"pipeline": ["cse"]},
+        {"artifact_store": "folder"},
+        {"lowerer_registry": []},
+    ],
+)
+def test_a_compiler_is_made_of_what_it_can_use(arguments: dict[str, Any]) -> None:
+    with pytest.raises(sym.SymbolicCompilerError) as caught:
+        sym.SymbolicCompiler(**arguments)
+    assert caught.value.code == "C006"
+    assert next(iter(arguments)) in caught.value.message
+
+
+def test_options_of_a_compilation_are_options() -> None:
+    builder = sym.DOperator(sym.qubit(2), "op").for_each_site("i")
+    with pytest.raises(sym.SymbolicCompilerError, match="C006"):
+        sym.SymbolicCompiler().compile(builder.emit().build(), "jax")  # pyright: ignore[reportArgumentType]

@@ -196,7 +196,7 @@ def test_a_dtype_that_cannot_hold_the_values(tmp_path: Path) -> None:
 
 
 def test_a_folder_that_does_not_exist(tmp_path: Path) -> None:
-    assert code_of(tmp_path / "none" / "kernel") == "C026"
+    assert code_of(tmp_path / "none" / "kernel") == "C015"
 
 
 def test_the_reference_backend_has_no_kernel(tmp_path: Path) -> None:

@@ -56,6 +56,14 @@ def test_nothing_joins_the_terms_that_add_made(call: str):
     builder.for_each_site("i").emit(amplitude=1.0).build()
 
 
+def test_a_sum_that_fails_leaves_the_builder_closed():
+    builder = sym.DOperator(sym.qubit(2), "op").add(Z(0))
+    with pytest.raises(sym.DefinitionError):
+        builder.add("no operator")
+    with pytest.raises(sym.DefinitionError, match="D007"):
+        builder.where(i == 1)
+
+
 def test_numbers_that_cancel_leave_no_branch():
     """0.1 * 3 - 0.3 is not 0 in floating point; this is the AKLT term of spin 3/2."""
 

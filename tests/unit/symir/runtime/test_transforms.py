@@ -211,6 +211,20 @@ def test_steps_have_no_derivative(amplitude: sym.Expr):
     assert "steps/term0/emit0" in str(caught.value)
 
 
+def test_rounding_to_a_site_has_no_derivative():
+    """Which site is read changes in steps: 0 would hide that."""
+    operator = sym.DOperator(SPACE, "op").globally()
+    chosen = operator.emit(amplitude=h * sym.site(2 * h).value).build().compile()
+    with pytest.raises(NotDifferentiable, match="convert"):
+        jax.grad(lambda v: chosen.replace(h=v).get_conn_padded(X)[1].sum())(0.5)
+
+
+def test_sixty_four_bits_are_not_run_in_thirty_two():
+    operator = compiled()
+    with jax.enable_x64(False), pytest.raises(sym.InputError, match="R012"):
+        operator.get_conn_padded(X)
+
+
 def test_steps_that_decide_are_no_obstacle():
     """A predicate has no derivative, and needs none."""
     operator = (
