@@ -3,18 +3,20 @@
 #   make demo    install what symir needs and show an operator at every level
 #   make test    install the tools of developers too; lint, lit and unit tests
 #   make lint    ruff and basedpyright only
-#   make bench   compare with NetKet's own operators, and time the compiler
+#   make bench   compare with NetKet's own operators and imports, and time the compiler
+#   make fuzz    compare N random operators (N=1000) at every level
 #   make docs    check the documentation
 #   make clean   delete the environment, caches and builds
 #
 # PYTHON=/path/to/python chooses the interpreter (3.11 or newer).
 
 VENV := .venv
+N := 1000
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11 python3
 
-.PHONY: demo test lint bench docs clean
+.PHONY: demo test lint bench fuzz docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.core
@@ -33,6 +35,10 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.get_conn
 	@$(BIN)/python -m benchmarks.compile_time
+	@$(BIN)/python -m benchmarks.imports
+
+fuzz: $(VENV)/.dev
+	@$(BIN)/python -m tests.fuzz $(N)
 
 docs: $(VENV)/.dev
 	@$(BIN)/python -m pytest tests/unit/test_docs.py

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import jax
@@ -22,7 +22,13 @@ import netket as nk
 import numpy as np
 
 import symir as sym
-from benchmarks.harness import environment, interleave, milliseconds, ratio
+from benchmarks.harness import (
+    environment,
+    in_fresh_process,
+    interleave,
+    milliseconds,
+    ratio,
+)
 
 BATCH = 1024
 
@@ -207,18 +213,7 @@ def first_result(model: str, length: int, repeats: int = 3) -> float:
     Imports are excluded, caches are cold; the median of a few processes.
     """
     program = _FIRST_RESULT.format(model=model, length=length, batch=BATCH)
-    times = [
-        float(
-            subprocess.run(
-                [sys.executable, "-c", program],
-                check=True,
-                capture_output=True,
-                text=True,
-            ).stdout
-        )
-        for _ in range(repeats)
-    ]
-    return sorted(times)[len(times) // 2]
+    return median(float(in_fresh_process(program)) for _ in range(repeats))
 
 
 # endregion

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from statistics import median
 from typing import Any
@@ -27,18 +29,31 @@ def interleave(
     In each round every function is called `inner` times in a row; the functions take
     turns, in rotating order so that none always follows the same one.
     """
-    names = list(functions)
     for function in functions.values():
         jax.block_until_ready(function())
-    seconds: dict[str, list[float]] = {name: [] for name in names}
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for name in turns(list(functions), rounds):
+        start = time.perf_counter()
+        for _ in range(inner):
+            jax.block_until_ready(functions[name]())
+        seconds[name].append((time.perf_counter() - start) / inner)
+    return seconds
+
+
+def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
+    """Yield all names once in each round, in rotating order."""
     for turn in range(rounds):
         shift = turn % len(names)
-        for name in names[shift:] + names[:shift]:
-            start = time.perf_counter()
-            for _ in range(inner):
-                jax.block_until_ready(functions[name]())
-            seconds[name].append((time.perf_counter() - start) / inner)
-    return seconds
+        yield from names[shift:]
+        yield from names[:shift]
+
+
+def in_fresh_process(program: str) -> str:
+    """Return what a Python program prints in a process of its own."""
+    run = subprocess.run(
+        [sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True
+    )
+    return run.stdout
 
 
 def ratio(seconds: Mapping[str, list[float]], slow: str, fast: str) -> float:

@@ -10,11 +10,12 @@ at this level.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import cast
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
+    ComplexType,
     DenseArrayBase,
     IntAttr,
     TensorType,
@@ -307,9 +308,9 @@ class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
 
     In each lane x'[site_k] = value_k, in order, so that a later write wins. Invariant:
     a write that a later one in its lane shadows carries the *source* value x[site_k],
-    so that the sum of the deltas value_k - x[site_k] is right as well. A site of -1 is
-    no site: that write does nothing. A lane that is not valid has x' = x and amplitude
-    0.
+    so that the sum of the deltas value_k - x[site_k] is right as well. A site off the
+    lattice, such as -1, is no site: that write does nothing. A lane that is not valid
+    has x' = x and amplitude 0.
 
     ```mlir
     %b = bt.branches [%i, %j] = [%v, %w] amplitude %a valid %p
@@ -364,6 +365,11 @@ class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
         for what, values in (("a site", self.sites), ("a value", self.values)):
             for value in values:
                 _verify_lanes(self, what, value, lanes)
+        for value in self.values:
+            if isinstance(_tensor(value).element_type, ComplexType):
+                raise VerifyException(
+                    f"'bt.branches' writes real local values, got {value.type}"
+                )
         _verify_lanes(self, "the amplitude", self.amplitude, lanes)
         if self.valid is not None:
             _verify_lanes(self, "the validity", self.valid, lanes)
@@ -532,6 +538,36 @@ class ConnectionsOp(BranchTensorOp):
                 f"'bt.connections' of {self.config.type} and {self.branches.type} "
                 f"cannot have types {connected}, {elements}"
             )
+        for leaf in leaves_of(self.branches):
+            self._verify_leaf(leaf, batch, elements.element_type)
+
+    def _verify_leaf(self, leaf: BranchesOp, batch: int, element: Attribute) -> None:
+        if _tensor(leaf.amplitude).element_type != element:
+            raise VerifyException(
+                f"'bt.connections' has matrix elements of {element}, but amplitudes "
+                f"are {leaf.amplitude.type}"
+            )
+        for value in leaf.operands:
+            shape = _tensor(value).get_shape()
+            if len(shape) == 2 and shape[0] != batch:
+                raise VerifyException(
+                    f"'bt.connections' of {self.config.type} cannot have branches of "
+                    f"another batch, got {value.type}"
+                )
+
+
+def leaves_of(branches: SSAValue) -> Iterator[BranchesOp]:
+    """Yield the `bt.branches` that some branches are joined of."""
+    match branches.owner:
+        case BranchesOp() as op:
+            yield op
+        case ConcatOp() | InterleaveOp() as op:
+            for part in op.parts:
+                yield from leaves_of(part)
+        case CompactOp() as op:
+            yield from leaves_of(op.operand)
+        case _:
+            return
 
 
 # endregion

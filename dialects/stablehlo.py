@@ -7,6 +7,7 @@ constructors for the ops that have none. Written so that it could go upstream.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -63,6 +64,7 @@ from xdsl_jax.dialects.stablehlo.attributes import ComparisonDirection
 StableHLO = _upstream.StableHLO
 
 __all__ = [
+    "ELEMENTWISE",
     "AbsOp",
     "AddOp",
     "AndOp",
@@ -103,7 +105,23 @@ __all__ = [
     "slice_columns",
     "tensor",
     "to_numpy",
+    "type_error",
 ]
+
+ELEMENTWISE = frozenset(
+    f"stablehlo.{name}"
+    for name in (
+        *("abs", "add", "and", "atan2", "cbrt", "ceil", "clamp", "compare", "complex"),
+        *("constant", "convert", "cosine", "divide", "exponential"),
+        *("exponential_minus_one", "floor", "imag", "is_finite", "log", "log_plus_one"),
+        *("logistic", "maximum", "minimum", "multiply", "negate", "not", "or", "power"),
+        *("real", "remainder", "round_nearest_afz", "round_nearest_even", "rsqrt"),
+        *("select", "shift_left", "shift_right_arithmetic", "shift_right_logical"),
+        *("sign", "sine", "sqrt", "subtract", "tan", "tanh", "xor"),
+    )
+)
+"""What a term may compute. Ops on the bits of floats are not among them: their result
+depends on the precision, which the compiler may change."""
 
 # region Types and NumPy
 
@@ -314,5 +332,172 @@ def gather_columns(value: SSAValue, columns: SSAValue) -> GatherOp:
 def _dims(values: Sequence[int]) -> Any:
     return ArrayAttr([IntegerAttr(value, i64) for value in values])
 
+
+# endregion
+# region What xdsl-jax does not verify
+
+
+def type_error(op: Operation) -> str | None:
+    """Say what is wrong with the types of an op that xdsl-jax verifies, or None.
+
+    It leaves out that element types agree, and the shapes that joining, slicing and
+    gathering give. Ops that are not known here are right.
+    """
+    check = _CHECKS.get(type(op))
+    return None if check is None else check(op)
+
+
+def _kind(value: SSAValue) -> TensorType[Attribute]:
+    return cast(TensorType[Attribute], value.type)
+
+
+def _mixed(op: Operation) -> str:
+    return f"'{op.name}' mixes {', '.join(str(value.type) for value in op.operands)}"
+
+
+def _not_of_type(op: Operation, expected: object) -> str:
+    return f"'{op.name}' has type {expected}, declared {op.results[0].type}"
+
+
+def _one_type_error(op: Operation) -> str | None:
+    first = op.operands[0].type
+    if any(operand.type != first for operand in op.operands):
+        return _mixed(op)
+    return None if op.results[0].type == first else _not_of_type(op, first)
+
+
+def _compare_error(op: CompareOp) -> str | None:
+    return None if op.lhs.type == op.rhs.type else _mixed(op)
+
+
+def _real_error(op: Operation) -> str | None:
+    """Check what has the real type of its operand, complex or not."""
+    real = _kind(op.operands[0]).element_type
+    if isinstance(real, ComplexType):
+        real = cast(Attribute, real.element_type)
+    expected = tensor(real, shape_of(op.operands[0]))
+    return None if op.results[0].type == expected else _not_of_type(op, expected)
+
+
+def _clamp_error(op: Operation) -> str | None:
+    element = _kind(op.operands[1]).element_type
+    if any(_kind(operand).element_type != element for operand in op.operands):
+        return _mixed(op)
+    expected = op.operands[1].type
+    return None if op.results[0].type == expected else _not_of_type(op, expected)
+
+
+def _constant_error(op: ConstantOp) -> str | None:
+    if op.output.type != op.value.type:
+        return _not_of_type(op, op.value.type)
+    size = op.value.get_element_type().compile_time_size
+    found = len(op.value.data.data)
+    if found == size * prod(op.value.get_shape()):
+        return None
+    return f"'{op.name}' of {op.value.type} holds {found} bytes"
+
+
+def _shape_error(op: Operation, expected: tuple[int, ...]) -> str | None:
+    found = shape_of(op.results[0])
+    if found == expected:
+        return None
+    return f"'{op.name}' has shape {list(expected)}, declared {list(found)}"
+
+
+def _concatenate_error(op: ConcatenateOp) -> str | None:
+    axis, shapes = op.dimension.value.data, [shape_of(value) for value in op.inputs]
+    if not shapes or axis >= len(shapes[0]):
+        return f"'{op.name}' of {len(shapes)} operands cannot join their axis {axis}"
+    rests = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
+    if len(rests) > 1 or len({len(shape) for shape in shapes}) > 1:
+        return f"{_mixed(op)}: they differ in more than axis {axis}"
+    joined = sum(shape[axis] for shape in shapes)
+    return _shape_error(op, (*shapes[0][:axis], joined, *shapes[0][axis + 1 :]))
+
+
+def _slice_error(op: SliceOp) -> str | None:
+    shape = shape_of(op.operand)
+    starts, stops = op.start_indices.get_values(), op.limit_indices.get_values()
+    strides = op.strides.get_values()
+    if not len(shape) == len(starts) == len(stops) == len(strides):
+        return f"'{op.name}' of {op.operand.type} has {len(starts)} ranges"
+    ranges = list(zip(starts, stops, strides, shape, strict=True))
+    if not all(0 <= a <= b <= size and step > 0 for a, b, step, size in ranges):
+        shown = ", ".join(f"{a}:{b}:{step}" for a, b, step, _ in ranges)
+        return f"'{op.name}' of {op.operand.type} cannot be [{shown}]"
+    return _shape_error(op, tuple(-((a - b) // step) for a, b, step, _ in ranges))
+
+
+def _gather_error(op: GatherOp) -> str | None:
+    """Check the rules of the specification that are about shapes."""
+    numbers = op.dimension_numbers
+    shape, starts = shape_of(op.operand), list(shape_of(op.start_indices))
+    sizes = list(op.slice_sizes.get_values())
+    offsets, collapsed, batching, starts_batching, index_map = (
+        [dim.value.data for dim in dims]
+        for dims in (
+            numbers.offset_dims,
+            numbers.collapsed_slice_dims,
+            numbers.operand_batching_dims,
+            numbers.start_indices_batching_dims,
+            numbers.start_index_map,
+        )
+    )
+    vector = numbers.index_vector_dim.value.data
+    dropped = [*collapsed, *batching]
+    if (
+        len(sizes) != len(shape)
+        or not 0 <= vector <= len(starts)
+        or not _are_axes([*index_map, *batching], len(shape))
+        or not _are_axes(dropped, len(shape))
+        or not _are_axes([*starts_batching, vector], len(starts) + 1)
+        or len(starts_batching) != len(batching)
+        or len(index_map)
+        != ([*starts, 1][vector] if vector == len(starts) else starts[vector])
+        or any(not 0 <= size <= n for size, n in zip(sizes, shape, strict=True))
+        or any(sizes[axis] > 1 for axis in dropped)
+    ):
+        return f"'{op.name}' cannot gather from {op.operand.type} by {numbers}"
+    paired = zip(batching, starts_batching, strict=True)
+    if any(shape[own] != starts[other] for own, other in paired):
+        return f"{_mixed(op)}: their batches differ"
+    rows = [n for axis, n in enumerate(starts) if axis != vector]
+    slices = [n for axis, n in enumerate(sizes) if axis not in dropped]
+    rank = len(rows) + len(slices)
+    if len(offsets) != len(slices) or not _are_axes(offsets, rank):
+        return f"'{op.name}' cannot gather from {op.operand.type} by {numbers}"
+    expected = [
+        slices.pop(0) if axis in offsets else rows.pop(0) for axis in range(rank)
+    ]
+    return _shape_error(op, tuple(expected))
+
+
+def _are_axes(axes: Sequence[int], rank: int) -> bool:
+    return len(set(axes)) == len(axes) and all(0 <= axis < rank for axis in axes)
+
+
+_OF_OTHER_TYPES: dict[str, Callable[[Any], str | None] | None] = {
+    "stablehlo.abs": _real_error,
+    "stablehlo.clamp": _clamp_error,
+    "stablehlo.compare": _compare_error,
+    "stablehlo.concatenate": _concatenate_error,
+    "stablehlo.constant": _constant_error,
+    "stablehlo.gather": _gather_error,
+    "stablehlo.imag": _real_error,
+    "stablehlo.real": _real_error,
+    "stablehlo.slice": _slice_error,
+    # xdsl-jax verifies these
+    "stablehlo.complex": None,
+    "stablehlo.convert": None,
+    "stablehlo.is_finite": None,
+    "stablehlo.select": None,
+}
+"""What is not elementwise on operands and a result of one type."""
+
+_CHECKS: dict[type[Operation], Callable[[Any], str | None] | None] = {
+    kind: _OF_OTHER_TYPES.get(kind.name, _one_type_error)
+    for kind in StableHLO.operations
+    if kind.name in ELEMENTWISE or kind.name in _OF_OTHER_TYPES
+}
 
 # endregion

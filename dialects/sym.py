@@ -10,6 +10,7 @@ Scalar mathematics is StableHLO on 0-d tensors.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import cache
 from itertools import pairwise
 from typing import ClassVar, cast
 
@@ -78,7 +79,7 @@ from xdsl.traits import (
 from xdsl.utils.exceptions import VerifyException
 
 from dialects.reductions import Reduction
-from dialects.stablehlo import dtype_of
+from dialects.stablehlo import ELEMENTWISE, dtype_of
 from dialects.tables import (
     NO_SITE,
     BoolArray,
@@ -388,6 +389,12 @@ def real_type(element: Attribute) -> Attribute:
     return cast(Attribute, element.element_type)
 
 
+@cache
+def _scalar(element: Attribute) -> TensorType[Attribute]:
+    # verifiers ask so often that building it would cost a tenth of their time
+    return TensorType(cast(TypeAttribute, element), [])
+
+
 def operator_of(op: Operation) -> OperatorOp:
     """Return the operator around an op."""
     parent = op.parent_op()
@@ -578,8 +585,7 @@ class OperatorOp(IRDLOperation):
         for name, argument, default in zip(
             names, arguments, self.defaults, strict=True
         ):
-            allowed = [TensorType(cast(TypeAttribute, t), []) for t in scalars]
-            if argument.type not in allowed:
+            if argument.type not in list(map(_scalar, scalars)):
                 raise VerifyException(
                     f'parameter "{name}" must be a scalar of the element type '
                     f"{self.element}, got {argument.type}"
@@ -758,6 +764,9 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
     def _verify_arguments(self) -> None:
         name, rows = self.sym_name.data, self.rows.data
         expected: list[Attribute] = [ConfigType(), *[SiteType()] * rows.labels]
+        labels = [column.label.data for column in self.data_columns]
+        if len(set(labels)) < len(labels):
+            raise VerifyException(f"two data of term @{name} share a name: {labels}")
         for column in self.data_columns:
             shape = column.values.get_shape()
             if shape != (rows.rows,):
@@ -765,8 +774,7 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
                     f'data "{column.label.data}" of term @{name} has shape '
                     f"{list(shape)}, expected one value for each of {rows.rows} rows"
                 )
-            kind = cast(TypeAttribute, column.values.get_element_type())
-            expected.append(TensorType(kind, []))
+            expected.append(_scalar(column.values.get_element_type()))
         for k, sets in enumerate(self.site_sets):
             if sets.data.rows != rows.rows:
                 raise VerifyException(
@@ -803,7 +811,7 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
 
     def _verify_scalars(self, element: Attribute) -> None:
         types = (i1, i32, real_type(element), element)
-        allowed = {TensorType(cast(TypeAttribute, kind), []) for kind in types}
+        allowed = set(map(_scalar, types))
         first = 1 + len(self.sites)
         arguments = self.body.block.args[first : first + len(self.data_columns)]
         for column, argument in zip(self.data_columns, arguments, strict=True):
@@ -813,6 +821,11 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
                     f"{argument.type} in an operator with element type {element}"
                 )
         for op in self.body.block.walk():
+            if not _is_of_terms(type(op)):
+                raise VerifyException(
+                    f"term @{self.sym_name.data} holds '{op.name}': a term holds sym "
+                    "and elementwise StableHLO"
+                )
             for value in (*op.operands, *op.results):
                 kind = value.type
                 if not isinstance(kind, TensorType) or kind in allowed:
@@ -822,6 +835,14 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
                     f"in an operator with element type {element}: a term computes with "
                     f"scalars of {', '.join(map(str, dict.fromkeys(types)))}"
                 )
+
+
+@cache
+def _is_of_terms(kind: type[Operation]) -> bool:
+    """Whether a term may hold an op."""
+    if kind.name in ELEMENTWISE:
+        return True
+    return issubclass(kind, SymPureOp | EmitOp | YieldOp)
 
 
 @irdl_op_definition
@@ -961,7 +982,7 @@ class AllowedOp(SymPureOp):
 
 def _verify_local_value(op: Operation, kind: Attribute) -> None:
     real = real_type(operator_of(op).element)
-    if kind != TensorType(cast(TypeAttribute, real), []):
+    if kind != _scalar(real):
         raise VerifyException(
             f"'{op.name}' takes local values as tensor<{real}>, got {kind}"
         )
@@ -1375,13 +1396,13 @@ class LookupOp(SymPureOp):
             raise VerifyException(
                 f"a table is a list of at least one entry, got shape {list(shape)}"
             )
-        kind = cast(TypeAttribute, self.table.get_element_type())
-        if self.result.type != TensorType(kind, []):
+        kind = self.table.get_element_type()
+        if self.result.type != _scalar(kind):
             raise VerifyException(
                 f"a table of {kind} has no entry of type {self.result.type}"
             )
-        real = cast(TypeAttribute, real_type(operator_of(self).element))
-        if self.index.type not in (INDEX, TensorType(real, [])):
+        real = real_type(operator_of(self).element)
+        if self.index.type not in (INDEX, _scalar(real)):
             raise VerifyException(
                 f"the index of a table is i32 or {real}, got {self.index.type}"
             )

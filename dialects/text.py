@@ -220,8 +220,15 @@ def parse_module(text: str, file: str = "<string>") -> ModuleOp:
     return module
 
 
-def print_module(op: Operation, *, elide_rows_over: int | None = None) -> str:
-    """Print an op, eliding tables longer than `elide_rows_over` if it is given."""
+def print_module(
+    op: Operation, *, elide_rows_over: int | None = None, locations: bool = False
+) -> str:
+    """Print an op, eliding tables longer than `elide_rows_over` if it is given.
+
+    With `locations` each op says where it comes from.
+    """
     stream = StringIO()
-    Printer(stream, elide_rows_over=elide_rows_over).print_op(op)
+    Printer(
+        stream, elide_rows_over=elide_rows_over, print_debuginfo=locations
+    ).print_op(op)
     return stream.getvalue()

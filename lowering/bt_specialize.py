@@ -6,7 +6,7 @@ Everything before this pass runs once per operator, everything after it once per
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
@@ -28,6 +28,7 @@ from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
 from dialects.stablehlo import tensor
+from lowering.relations import Relation
 
 STATE_TYPES: dict[str, Attribute] = {
     "i1": IntegerType(1),
@@ -49,6 +50,7 @@ class BtSpecializePass(ModulePass):
     """Replace the dynamic batch dimension and `!bt.state` by concrete ones."""
 
     name = "bt-specialize"
+    relation: ClassVar[Relation] = Relation.EQUAL
 
     batch: int
     state: str = "i8"

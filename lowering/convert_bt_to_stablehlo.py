@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from xdsl.context import Context
@@ -29,6 +29,7 @@ from xdsl.utils.exceptions import PassFailedException
 from xdsl_jax.dialects.stablehlo import MinimumOp
 
 from dialects import bt
+from dialects.provenance import in_place_of
 from dialects.reductions import Reduction
 from dialects.stablehlo import (
     AddOp,
@@ -51,6 +52,7 @@ from dialects.stablehlo import (
     shape_of,
     slice_columns,
 )
+from lowering.relations import Relation
 from lowering.rewriting import Inserter
 
 MAX_MASK_ELEMENTS = 64 * 1024
@@ -142,7 +144,7 @@ class LowerBroadcast(RewritePattern):
     def match_and_rewrite(self, op: bt.BroadcastOp, rewriter: PatternRewriter) -> None:
         shape = shape_of(op.result)
         dims = op.dims.get_values()
-        rewriter.replace(op, broadcast_in_dim(op.operand, shape, dims))
+        rewriter.replace(op, in_place_of(op, broadcast_in_dim(op.operand, shape, dims)))
 
 
 class LowerReduce(RewritePattern):
@@ -154,7 +156,8 @@ class LowerReduce(RewritePattern):
         combine, neutral = _COMBINE[op.kind.data]
         initial = at.add(constant(np.array(neutral), _element(op.operand)))
         axis = len(shape_of(op.result))
-        rewriter.replace(op, reduce(op.operand, initial, axis, combine))
+        combined = reduce(op.operand, initial, axis, combine)
+        rewriter.replace(op, in_place_of(op, combined))
 
 
 _COMBINE: dict[Reduction, tuple[Callable[[SSAValue, SSAValue], Operation], float]] = {
@@ -514,6 +517,7 @@ class ConvertBtToStablehloPass(ModulePass):
     """Leave only `func` and StableHLO. Expects `bt-specialize`."""
 
     name = "convert-bt-to-stablehlo"
+    relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for value in _values(op):

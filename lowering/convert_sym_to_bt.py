@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -43,6 +43,7 @@ from dialects.stablehlo import (
     to_numpy,
 )
 from dialects.tables import NO_SITE, SiteSets
+from lowering.relations import Relation
 from lowering.rewriting import Inserter
 from lowering.sites import Alias, alias, normal_form_error, writes_of
 
@@ -585,6 +586,7 @@ class ConvertSymToBtPass(ModulePass):
     """Vectorise every operator."""
 
     name = "convert-sym-to-bt"
+    relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for operator in list(op.walk()):

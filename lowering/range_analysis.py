@@ -11,7 +11,7 @@ elsewhere, the answer is "cannot prove it".
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
@@ -72,6 +72,7 @@ def _backward_slice(term: sym.TermOp, values: Iterable[SSAValue]) -> _Slice:
         elif not isinstance(owner, Operation):
             result.known = False
         elif isinstance(owner, sym.ReadOp):
+            result.known &= owner.config is term.source
             result.reads.append(owner.site)
         elif isinstance(owner, sym.IndexOp):
             result.indices.append(owner.site)
@@ -98,8 +99,11 @@ def _compares_indices(op: Operation) -> bool:
 
 
 @dataclass
-class _Points:
-    """Where the values of a term are evaluated: (row kinds, joint local values)."""
+class Points:
+    """Where the values of a term are evaluated: (row kinds, joint local values).
+
+    With `exact`, what a backend may round differently counts as unknown.
+    """
 
     term: sym.TermOp
     columns: dict[SSAValue, Array]
@@ -110,6 +114,11 @@ class _Points:
     values: dict[SSAValue, Array | None] = field(
         default_factory=dict[SSAValue, "Array | None"]
     )
+    exact: bool = True
+
+    def rounded(self) -> Points:
+        """Return the same points for values that may be rounded."""
+        return replace(self, exact=False, values={})
 
     def evaluate(self, value: SSAValue) -> Array | None:
         """Return a value at every point, or None where it cannot be computed."""
@@ -122,17 +131,19 @@ class _Points:
         if value in self.columns:
             return self.columns[value]
         if isinstance(owner, sym.ReadOp):
-            return self.local_values[owner.site]
+            is_source = owner.config is self.term.source
+            return self.local_values.get(owner.site) if is_source else None
         if isinstance(owner, sym.IndexOp):
-            return self.columns[owner.site]
+            return self.columns.get(owner.site)
         if (array := constant_of(value)) is not None:
             return array
-        assert isinstance(owner, Operation)
+        if not isinstance(owner, Operation):
+            return None
         operands = [self.evaluate(operand) for operand in owner.operands]
         known = [operand for operand in operands if operand is not None]
         if len(known) < len(operands):
             return None
-        return evaluate(owner, known, exact=True)
+        return evaluate(owner, known, exact=self.exact)
 
 
 class Verdict(Enum):
@@ -162,7 +173,7 @@ def judge(
     if column is None or not wanted.known:
         return Verdict.UNKNOWN
     guards = [p for p in conjuncts(predicate) if _backward_slice(term, [p]).known]
-    points = _enumerate(term, [write.value, *guards], [write.site, *shadowing])
+    points = enumerate_points(term, [write.value, *guards], [write.site, *shadowing])
     if points is None:
         return Verdict.UNKNOWN
     value = points.evaluate(write.value)
@@ -171,7 +182,7 @@ def judge(
     exempt = _exempt(points, guards)
     for site in shadowing:
         exempt = exempt | (points.columns[site] == points.columns[write.site])
-    allowed = _is_allowed(term, write.site, value, points)
+    allowed = is_allowed(term, write.site, value, points)
     return Verdict.ALLOWED if np.all(allowed | exempt) else Verdict.EXACT
 
 
@@ -188,14 +199,14 @@ def always_holds(
     if not sites or not _backward_slice(term, [claim]).known:
         return False
     guards = [p for p in conjuncts(predicate) if _backward_slice(term, [p]).known]
-    points = _enumerate(term, [claim, *guards], sites)
+    points = enumerate_points(term, [claim, *guards], sites)
     holds = None if points is None else points.evaluate(claim)
     if points is None or holds is None:
         return False
     return bool(np.all(holds | _exempt(points, guards)))
 
 
-def _exempt(points: _Points, guards: Iterable[SSAValue]) -> Array:
+def _exempt(points: Points, guards: Iterable[SSAValue]) -> Array:
     """Return the points that do not count: no x is there, or a guard excludes them."""
     exempt = ~points.reachable
     for guard in guards:
@@ -205,9 +216,8 @@ def _exempt(points: _Points, guards: Iterable[SSAValue]) -> Array:
     return exempt
 
 
-def _is_allowed(
-    term: sym.TermOp, site: SSAValue, value: Array, points: _Points
-) -> Array:
+def is_allowed(term: sym.TermOp, site: SSAValue, value: Array, points: Points) -> Array:
+    """Return whether a value is allowed at a site, at every point."""
     space = sym.operator_of(term).space.data
     kinds, number = space.kinds
     of_row = number[points.columns[site]]
@@ -218,10 +228,16 @@ def _is_allowed(
     return result
 
 
-def _enumerate(
-    term: sym.TermOp, values: Sequence[SSAValue], sites: Sequence[SSAValue]
-) -> _Points | None:
-    """Build the points, or None where there are too many."""
+def enumerate_points(
+    term: sym.TermOp,
+    values: Sequence[SSAValue],
+    sites: Sequence[SSAValue],
+    limit: int | None = None,
+) -> Points | None:
+    """Build the points that values depend on, or None where there are too many.
+
+    The rows are told apart by which of the `sites`, labels of the term, alias, too.
+    """
     needed = _backward_slice(term, values)
     labels = list(dict.fromkeys([*needed.reads, *needed.compared, *sites]))
     exact = list(dict.fromkeys(needed.indices))
@@ -242,7 +258,7 @@ def _enumerate(
     )
     reads = list(dict.fromkeys(needed.reads))
     width = max(len(states) for states in kinds)
-    if len(rows) * width ** len(reads) > MAX_POINTS:
+    if len(rows) * width ** len(reads) > (limit or MAX_POINTS):
         return None
 
     per_row: dict[SSAValue, Array] = {
@@ -263,7 +279,7 @@ def _enumerate(
         for other in reads[:k]:
             same = per_row[site] == per_row[other]
             reachable &= ~same | (local[site] == local[other])
-    return _Points(term, per_row, local, reachable)
+    return Points(term, per_row, local, reachable)
 
 
 def _row_kinds(

@@ -9,6 +9,8 @@ from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 
+from dialects.provenance import located
+
 
 @dataclass
 class Inserter:
@@ -29,5 +31,4 @@ class Inserter:
 
     def add_op(self, op: Operation) -> None:
         """Insert an op."""
-        op.location = self.location
-        self.builder.insert(op)
+        self.builder.insert(located(op, self.location))

@@ -7,7 +7,7 @@ aliasing labels and predicates on indices fold away. Every value keeps its bits.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from xdsl.context import Context
@@ -26,6 +26,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import bt
 from dialects.stablehlo import constant, constant_of
 from lowering.evaluate import evaluate
+from lowering.relations import Relation
 
 
 def _replace_by_constant(
@@ -158,6 +159,7 @@ class StablehloFoldConstantsPass(ModulePass):
     """Evaluate constant StableHLO and simplify logic, selects and broadcasts."""
 
     name = "stablehlo-fold-constants"
+    relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         patterns = GreedyRewritePatternApplier(

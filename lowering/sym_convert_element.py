@@ -7,7 +7,7 @@ Constants, data and parameter defaults are rounded to the new type.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import ClassVar, Literal, cast
 
 import numpy as np
 from xdsl.context import Context
@@ -28,6 +28,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
 from dialects.stablehlo import dense, dtype_of, tensor, to_numpy
+from lowering.relations import Relation
 
 _REAL = {"f32": Float32Type(), "f64": Float64Type()}
 
@@ -37,6 +38,7 @@ class SymConvertElementPass(ModulePass):
     """Change the precision of the arithmetic of every operator."""
 
     name = "sym-convert-element"
+    relation: ClassVar[Relation] = Relation.EQUAL
 
     to: Literal["f32", "f64"] = "f32"
 

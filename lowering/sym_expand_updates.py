@@ -7,6 +7,7 @@ update sees the earlier ones.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType
@@ -22,6 +23,7 @@ from xdsl.pattern_rewriter import (
 
 from dialects import sym
 from dialects.stablehlo import AddOp, MultiplyOp, tensor
+from lowering.relations import Relation
 from lowering.rewriting import Inserter
 
 
@@ -107,6 +109,7 @@ class SymExpandUpdatesPass(ModulePass):
     """Express every update by writes and selects."""
 
     name = "sym-expand-updates"
+    relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         patterns = GreedyRewritePatternApplier(

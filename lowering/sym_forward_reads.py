@@ -13,7 +13,7 @@ all rows, for none, or per row by comparing their indices.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from xdsl.context import Context
@@ -26,6 +26,7 @@ from xdsl.utils.exceptions import PassFailedException
 from dialects import sym
 from dialects.stablehlo import compare, constant, select, tensor
 from dialects.tables import NO_SITE
+from lowering.relations import Relation
 from lowering.rewriting import Inserter
 from lowering.sites import Alias, alias
 
@@ -160,6 +161,7 @@ class SymForwardReadsPass(ModulePass):
     """Bring every term into the normal form that `convert-sym-to-bt` takes."""
 
     name = "sym-forward-reads"
+    relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for operator in op.walk():

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, groupby, pairwise
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from xdsl.context import Context
@@ -39,6 +39,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import sym
 from dialects.stablehlo import dense, to_numpy
 from dialects.tables import NO_SITE, RowTable, SiteSets
+from lowering.relations import Relation
 
 GROUP = "fusion_group"
 """The attribute of a term that says which group it belongs to."""
@@ -357,6 +358,7 @@ class SymFuseTermsPass(ModulePass):
     """Fuse neighbouring terms that are marked as one group."""
 
     name = "sym-fuse-terms"
+    relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for operator in operators_of(op):

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from xdsl.context import Context
@@ -23,6 +23,7 @@ from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
+from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
 from dialects.stablehlo import (
@@ -37,6 +38,7 @@ from dialects.stablehlo import (
     select,
 )
 from lowering.range_analysis import Verdict, always_holds, judge
+from lowering.relations import Relation
 from lowering.rewriting import Inserter
 from lowering.sites import Alias, alias, column_of, normal_form_error, writes_of
 
@@ -77,6 +79,26 @@ def _guard(term: sym.TermOp, emission: sym.EmitOp) -> None:
         emission.erase()
 
 
+def keeps_sum(
+    term: sym.TermOp,
+    emission: sym.EmitOp,
+    weights: tuple[float, ...],
+    modulus: float | None = None,
+) -> bool:
+    """Return whether a branch is known to keep a weighted sum of the local values.
+
+    With a `modulus`, to change it by a multiple of that. The term is in normal form;
+    the computation of the change is added to it.
+
+    Raises `PassFailedException` where it cannot be told without rounding.
+    """
+    writes = writes_of(emission.config)
+    at = Inserter.before(emission)
+    check = _Conservation(term, at, weights, modulus).check(writes)
+    sites = [write.site for write in writes]
+    return check is None or always_holds(term, check, emission.predicate, sites)
+
+
 @dataclass
 class _Conservation:
     """Builds the check that a chain of writes keeps a weighted sum."""
@@ -84,6 +106,8 @@ class _Conservation:
     term: sym.TermOp
     at: Inserter
     weights: tuple[float, ...]
+    modulus: float | None = None
+    """A sum counts as kept where it changes by a multiple of this."""
 
     def check(self, writes: Sequence[sym.WriteOp]) -> SSAValue | None:
         """Return whether the sum stays what it is; None if that is plain.
@@ -98,6 +122,9 @@ class _Conservation:
                 total = change if total is None else self.at.add(AddOp(total, change))
         if total is None:
             return None
+        if self.modulus is not None:
+            modulus = _constant_like(total, self.modulus, self.at)
+            total = self.at.add(hlo.RemainderOp(total, modulus))
         return self.at.add(compare("EQ", total, _constant_like(total, 0, self.at)))
 
     def _check_exact(self, writes: Sequence[sym.WriteOp]) -> None:
@@ -191,6 +218,7 @@ class SymGuardSpacePass(ModulePass):
     """Make every branch that would leave the space invalid."""
 
     name = "sym-guard-space"
+    relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for term in list(op.walk()):

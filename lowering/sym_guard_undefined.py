@@ -19,7 +19,7 @@ runs first: others drop what is computed for nothing, and with it what is undefi
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 from xdsl.context import Context
@@ -42,6 +42,7 @@ from dialects.stablehlo import (
 from dialects.tables import NO_SITE, largest_place
 from lowering.magnitude import is_whole, largest
 from lowering.order import operands_first
+from lowering.relations import Relation
 from lowering.rewriting import Inserter
 
 Condition = SSAValue | None
@@ -286,6 +287,7 @@ class SymGuardUndefinedPass(ModulePass):
     """Make every branch that needs an undefined value invalid."""
 
     name = "sym-guard-undefined"
+    relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for term in list(op.walk()):

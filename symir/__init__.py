@@ -56,6 +56,7 @@ from symir.interop.fcidump import from_fcidump  # noqa: E402
 from symir.interop.fermions import from_fermions  # noqa: E402
 from symir.interop.from_netket import from_netket  # noqa: E402
 from symir.interop.pauli import from_pauli_strings  # noqa: E402
+from symir.interop.to_netket import to_netket  # noqa: E402
 from symir.ir import SymbolicOperatorIR  # noqa: E402
 from symir.language import (  # noqa: E402
     AbstractEmissionClause,
@@ -165,6 +166,7 @@ from symir.spaces import (  # noqa: E402
     space,
     spin,
 )
+from symir.validation import ValidationReport, ValueTable, check, denote  # noqa: E402
 
 __all__ = [
     "AbstractEmissionClause",
@@ -206,6 +208,8 @@ __all__ = [
     "SymirError",
     "Sz",
     "Update",
+    "ValidationReport",
+    "ValueTable",
     "X",
     "Y",
     "Z",
@@ -228,6 +232,7 @@ __all__ = [
     "between",
     "c",
     "cdag",
+    "check",
     "check_extension",
     "clauses",
     "commutator",
@@ -239,6 +244,7 @@ __all__ = [
     "default_symbolic_artifact_store",
     "default_symbolic_lowerer_registry",
     "default_symbolic_pass_pipeline",
+    "denote",
     "emitted",
     "exp",
     "extensions",
@@ -296,6 +302,7 @@ __all__ = [
     "symbol",
     "table",
     "target_index",
+    "to_netket",
     "true",
     "update",
     "where",

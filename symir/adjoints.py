@@ -22,9 +22,7 @@ import numpy as np
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import (
     ComplexType,
-    FileLineColLoc,
     ModuleOp,
-    NameLoc,
     StringAttr,
     TensorType,
     UnitAttr,
@@ -39,7 +37,7 @@ from lowering.rewriting import Inserter
 from lowering.sites import Alias, alias, column_of
 from symir import algebra
 from symir.compiler.lowering import run_passes
-from symir.errors import DefinitionError, SourceLocation
+from symir.errors import DefinitionError
 from symir.ir import SymbolicOperatorIR
 from symir.language import rows
 from symir.language.codes import Mistake
@@ -54,6 +52,7 @@ from symir.language.scope import emission_label
 from symir.language.translate import translate
 from symir.language.updates import Update
 from symir.products import Copies, copy_body, defined
+from symir.provenance import place_of
 
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
@@ -544,21 +543,12 @@ def _no_adjoint(
         operator=operator,
         term=term.sym_name.data,
         emission=emission_label(position, tag),
-        location=_source_location(emission),
+        location=place_of(emission),
         expected=expected,
         found=found,
         hint="use shift, swap, permute, or a write of -x or 1 - x, that do not depend "
         "on the sites that they change; or define the adjoint with DOperator",
     )
-
-
-def _source_location(op: Operation) -> SourceLocation | None:
-    place = op.location
-    if isinstance(place, NameLoc):
-        place = place.location
-    if not isinstance(place, FileLineColLoc):
-        return None
-    return SourceLocation(place.filename.data, place.line.data)
 
 
 def _element(value: SSAValue) -> Attribute:

@@ -153,7 +153,7 @@ class PartialSums:
     edges: tuple[npt.NDArray[np.int32], ...]
 
     @cached_property
-    def _completions(self) -> list[npt.NDArray[Any]]:
+    def completions(self) -> list[npt.NDArray[Any]]:
         """For each layer, in how many ways each node is completed; then a 0."""
         # The 0 is that of "no node", whose number is -1.
         layers = [np.array([1, 0], object)]
@@ -168,7 +168,7 @@ class PartialSums:
     @property
     def count(self) -> int:
         """The number of configurations, exact however large."""
-        return int(self._completions[0][0])
+        return int(self.completions[0][0])
 
     def local_indices(self, ranks: npt.NDArray[Any]) -> IntArray:
         """Return the configurations of some places in lexicographic order.
@@ -181,7 +181,7 @@ class PartialSums:
         node = np.zeros(len(ranks), np.int32)
         chosen = np.empty((len(ranks), len(self.edges)), np.int64)
         every = np.arange(len(ranks))
-        following = self._completions[1:]
+        following = self.completions[1:]
         for site, (edges, ways) in enumerate(zip(self.edges, following, strict=True)):
             # Up to each local state, itself included, so many configurations come.
             upto = np.cumsum(ways[edges[node]], axis=1)

@@ -25,13 +25,15 @@ from xdsl.utils.exceptions import ParseError
 from xdsl.utils.lexer import Location
 
 from dialects import stablehlo, sym, text
+from dialects.verification import fault_in
 from symir.description import as_plain, describe
 from symir.errors import DefinitionError, SourceLocation
 from symir.language.codes import Mistake
+from symir.provenance import place_of, whereabouts
 from symir.spaces import Space
 from symir.terms import Term, term_of
 
-__all__ = ["SymbolicOperatorIR"]
+__all__ = ["SymbolicOperatorIR", "fingerprint"]
 
 _ROWS_SHOWN = 16
 _LINE_SHOWN = 100
@@ -217,10 +219,7 @@ class SymbolicOperatorIR:
 
     @cached_property
     def _fingerprint(self) -> str:
-        nameless = self._operator.clone(clone_name_hints=False)
-        stream = StringIO()
-        _HashingPrinter(stream).print_op(nameless)
-        return hashlib.sha256(stream.getvalue().encode()).hexdigest()
+        return fingerprint(self._operator)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SymbolicOperatorIR):
@@ -234,6 +233,16 @@ class SymbolicOperatorIR:
         return (SymbolicOperatorIR.from_text, (self.text(),))
 
     # endregion
+
+
+def fingerprint(op: Operation) -> str:
+    """Return the SHA-256, in hex, of all that an op says, at any level.
+
+    Names of SSA values and places in the user's code do not count.
+    """
+    stream = StringIO()
+    _HashingPrinter(stream).print_op(op.clone(clone_name_hints=False))
+    return hashlib.sha256(stream.getvalue().encode()).hexdigest()
 
 
 class _HashingPrinter(text.Printer):
@@ -306,46 +315,12 @@ def _version() -> str:
 
 
 def _verify(module: ModuleOp) -> None:
-    try:
-        module.verify()
-    except Exception as error:
-        # Mostly a VerifyException; parsed IR can be odder than a verifier expects.
-        raise _invalid(module, error) from error
-
-
-def _invalid(module: ModuleOp, error: Exception) -> DefinitionError:
-    """Return the error for a module that does not verify, at the op to blame."""
-    # A verifier looks inside first.
-    ops = module.walk(region_first=True)
-    culprit = next((op for op in ops if not _is_valid(op)), module)
-    names: dict[type[Operation], str] = {}
-    parent: Operation | None = culprit
-    while parent is not None:
-        if isinstance(parent, sym.OperatorOp | sym.TermOp):
-            names[type(parent)] = parent.sym_name.data
-        parent = parent.parent_op()
-    return Mistake.INVALID_IR.error(
-        str(error),
-        operator=names.get(sym.OperatorOp),
-        term=names.get(sym.TermOp),
-        location=_source_location(culprit),
-        found=f"'{culprit.name}'",
-    )
-
-
-def _source_location(op: Operation) -> SourceLocation | None:
-    place = op.location
-    if not isinstance(place, FileLineColLoc):
-        return None
-    return SourceLocation(place.filename.data, place.line.data)
-
-
-def _is_valid(op: Operation) -> bool:
-    try:
-        op.verify(verify_nested_ops=False)
-    except Exception:
-        return False
-    return True
+    fault = fault_in(module)
+    if fault is None:
+        return
+    raise Mistake.INVALID_IR.error(
+        str(fault.error), found=f"'{fault.op.name}'", **whereabouts(fault.op)
+    ) from fault.error
 
 
 def _only_operator(module: ModuleOp) -> sym.OperatorOp:
@@ -356,7 +331,7 @@ def _only_operator(module: ModuleOp) -> sym.OperatorOp:
     blamed = (*others, *ops[1:], module)[0]
     raise Mistake.NOT_ONE_OPERATOR.error(
         "an operator is one sym.operator and nothing beside it",
-        location=_source_location(blamed),
+        location=place_of(blamed),
         expected="one sym.operator",
         found=", ".join(op.name for op in ops[:8]) or "an empty module",
     )

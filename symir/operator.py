@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, StringAttr
@@ -21,6 +22,10 @@ from symir.language.scope import blamed_on
 from symir.language.translate import translate
 from symir.spaces import Space, as_space
 from symir.terms import Term
+
+if TYPE_CHECKING:
+    from symir.compiler.diagnostics import Diagnostic
+    from symir.facts import OperatorFacts
 
 __all__ = ["OperatorLike", "SymbolicOperator", "SymbolicOperatorSum", "Term"]
 
@@ -159,6 +164,40 @@ class SymbolicOperator:
         from symir.compiler import compile_operator
 
         return compile_operator(self, **options)
+
+    def to_netket(self, **options: Any) -> Any:
+        """Compile the operator to one of NetKet's: see `symir.to_netket`."""
+        from symir.interop.to_netket import to_netket
+
+        return to_netket(self, **options)
+
+    def facts(
+        self,
+        parameters: Mapping[str, complex] | None = None,
+        *,
+        max_states: int = 2**12,
+        samples: int = 16,
+        seed: int = 0,
+    ) -> OperatorFacts:
+        """Return what holds for the operator, and why: Hermitian, real, conserved, ..
+
+        See `symir.facts.facts_of` for the arguments and errors.
+        """
+        from symir.facts import facts_of
+
+        return facts_of(
+            self, parameters, max_states=max_states, samples=samples, seed=seed
+        )
+
+    def diagnostics(self, *, thorough: bool = False) -> tuple[Diagnostic, ...]:
+        """Return what is questionable about the operator, without compiling it.
+
+        Errors come first, then warnings and notes; all of them compile. `thorough`
+        also evaluates branches of configurations, which takes longer.
+        """
+        from symir.compiler.diagnostics import diagnose
+
+        return diagnose(self, thorough=thorough)
 
     def named(self, name: str) -> Self:
         """Return the same operator under another name.

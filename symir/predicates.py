@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
     from symir.spaces import Space
 
-__all__ = ["PredicateTest", "checked_predicate", "fingerprint"]
+__all__ = ["PredicateTest", "checked_predicate", "fingerprint", "indicator"]
 
 BATCH = 2**14
 """So many configurations are tested at once, at most."""
@@ -39,7 +39,7 @@ def checked_predicate(space: Space, predicate: PredicateLike) -> Predicate:
             (D001, D014, D023, ..), or depends on a parameter (S017).
     """
     checked = as_predicate(predicate)
-    symbols = _operator(space, [checked]).to_ir().free_symbols
+    symbols = indicator(space, [checked]).to_ir().free_symbols
     if not symbols:
         return checked
     raise DefinitionError(
@@ -53,10 +53,11 @@ def checked_predicate(space: Space, predicate: PredicateLike) -> Predicate:
 
 def fingerprint(space: Space, predicate: Predicate) -> str:
     """Return what two predicates of one space share where they are the same."""
-    return _operator(space, [predicate]).to_ir().static_fingerprint()
+    return indicator(space, [predicate]).to_ir().static_fingerprint()
 
 
-def _operator(space: Space, predicates: Sequence[Predicate]) -> SymbolicOperator:
+def indicator(space: Space, predicates: Sequence[Predicate]) -> SymbolicOperator:
+    """Return the operator that is 1 where all predicates hold, on the diagonal."""
     # On all configurations: the space itself would ask for its predicates again.
     builder = DOperator(space.unconstrained, "predicate").globally()
     for predicate in predicates:
@@ -69,7 +70,7 @@ class PredicateTest:
 
     def __init__(self, space: Space, predicates: Sequence[Predicate]):
         self._size = space.size
-        self._operator = _operator(space, predicates)
+        self._operator = indicator(space, predicates)
         self._kernels: dict[int, ModuleOp] = {}
 
     @cached_property

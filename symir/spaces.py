@@ -783,6 +783,9 @@ def as_space(hilbert: object) -> Space:
     """
     if isinstance(hilbert, Space):
         return hilbert
+    known = _own_space(hilbert)
+    if known is not None:
+        return known
     factors = _factors(hilbert)
     if factors:
         product = functools.reduce(operator.mul, map(as_space, factors))
@@ -798,6 +801,19 @@ def as_space(hilbert: object) -> Space:
         (_foreign_subsystem(hilbert, sites),),
         tuple(_foreign_sums(hilbert, sites)),
     )
+
+
+def _own_space(hilbert: object) -> Space | None:
+    """Return the space that a Hilbert space was made of by `to_netket`, if any."""
+    found: Any = getattr(hilbert, "space", None)
+    if isinstance(found, Space):
+        return found
+    found = getattr(getattr(hilbert, "constraint", None), "space", None)
+    if not isinstance(found, Space) or found.size != getattr(hilbert, "size", None):
+        return None
+    # The constraint may have been given to a Hilbert space of other local states
+    local = Space(found.size, _foreign_local_states(hilbert, found.size))
+    return found if local.local_states == found.local_states else None
 
 
 def _factors(hilbert: object) -> tuple[object, ...]:

@@ -7,6 +7,7 @@ from xdsl.pattern_rewriter import (
 )
 
 from dialects import bt
+from dialects.provenance import in_place_of
 from dialects.stablehlo import constant_of
 
 
@@ -29,7 +30,8 @@ class ComposeBroadcasts(RewritePattern):
             return
         outer = op.dims.get_values()
         dims = [outer[axis] for axis in inner.dims.get_values()]
-        rewriter.replace(op, bt.BroadcastOp(inner.operand, dims, op.result.type))
+        composed = bt.BroadcastOp(inner.operand, dims, op.result.type)
+        rewriter.replace(op, in_place_of(op, composed))
 
 
 class DropAlwaysValid(RewritePattern):
@@ -43,9 +45,8 @@ class DropAlwaysValid(RewritePattern):
         if valid is None or not valid.all():
             return
         lanes = op.result.type.lanes.data
-        rewriter.replace(
-            op, bt.BranchesOp(op.sites, op.values, op.amplitude, None, lanes)
-        )
+        unguarded = bt.BranchesOp(op.sites, op.values, op.amplitude, None, lanes)
+        rewriter.replace(op, in_place_of(op, unguarded))
 
 
 class UnwrapSingle(RewritePattern):
@@ -71,4 +72,4 @@ class FlattenConcat(RewritePattern):
                 part.owner.parts if isinstance(part.owner, bt.ConcatOp) else [part]
             )
         ]
-        rewriter.replace(op, bt.ConcatOp(parts))
+        rewriter.replace(op, in_place_of(op, bt.ConcatOp(parts)))

@@ -8,6 +8,7 @@ from xdsl.pattern_rewriter import (
 )
 
 from dialects import sym
+from dialects.provenance import in_place_of
 from dialects.stablehlo import constant_of
 
 
@@ -45,7 +46,8 @@ class DropOverwrittenWrite(RewritePattern):
         inner = op.config.owner
         if not isinstance(inner, sym.WriteOp) or inner.site is not op.site:
             return
-        rewriter.replace(op, sym.WriteOp(inner.config, op.site, op.value))
+        write = sym.WriteOp(inner.config, op.site, op.value)
+        rewriter.replace(op, in_place_of(op, write))
 
 
 class FoldSelect(RewritePattern):
@@ -79,8 +81,7 @@ class DropTruePredicate(RewritePattern):
             return
         tag = None if op.tag is None else op.tag.data
         emission = sym.EmitOp(op.config, op.amplitude, tag=tag)
-        emission.location = op.location
-        rewriter.replace(op, emission)
+        rewriter.replace(op, in_place_of(op, emission))
 
 
 class DropEmptyTerm(RewritePattern):

@@ -26,7 +26,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.stablehlo import shape_of
 
-__all__ = ["KernelFunctions", "run_kernel"]
+__all__ = ["KernelFunctions", "functions_of", "run_kernel"]
 
 Array = npt.NDArray[Any]
 
@@ -114,10 +114,24 @@ def _values(dims: Any) -> list[int]:
     return [dim.value.data for dim in dims]
 
 
-def run_kernel(module: ModuleOp, arguments: Sequence[Array]) -> tuple[Array, ...]:
-    """Run the only function of a module of StableHLO; return its results."""
+def functions_of() -> list[InterpreterFunctions]:
+    """Return what an interpreter needs to run a kernel."""
+    return [FuncFunctions(), StableHLOFunctions(), KernelFunctions()]
+
+
+def run_kernel(
+    module: ModuleOp,
+    arguments: Sequence[Array],
+    *,
+    interpreter: Interpreter | None = None,
+) -> tuple[Array, ...]:
+    """Run the only function of a module of StableHLO; return its results.
+
+    An interpreter that is given has its implementations already: see `functions_of`.
+    """
     (function,) = (op for op in module.ops if isinstance(op, FuncOp))
-    interpreter = Interpreter(module)
-    for functions in (FuncFunctions(), StableHLOFunctions(), KernelFunctions()):
-        interpreter.register_implementations(functions)
+    if interpreter is None:
+        interpreter = Interpreter(module)
+        for functions in functions_of():
+            interpreter.register_implementations(functions)
     return interpreter.call_op(function.sym_name.data, tuple(arguments))

@@ -242,7 +242,7 @@ def _clamp(lower: Array, value: Array, upper: Array) -> Array:
     return _minimum(np.asarray(_maximum(value, lower)), upper)
 
 
-def _convert(value: Array, dtype: np.dtype[Any]) -> Array:
+def converted(value: Array, dtype: np.dtype[Any]) -> Array:
     """Convert as XLA does: truncate, saturate, wrap; NaN becomes the integer 0."""
     if value.dtype.kind == "c" and dtype.kind != "c":
         value = np.real(value)
@@ -420,7 +420,7 @@ class StableHLOFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: hlo.ConvertOp, args: PythonValues
     ) -> PythonValues:
         with np.errstate(all="ignore"):
-            return (np.asarray(_convert(args[0], dtype_of(_element_type(op.result)))),)
+            return (np.asarray(converted(args[0], dtype_of(_element_type(op.result)))),)
 
     @impl(hlo.BitcastConvertOp)
     def run_bitcast_convert(

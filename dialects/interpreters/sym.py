@@ -1,18 +1,23 @@
-"""The `sym` level, read literally: one sample, one row, one emission at a time.
+"""The `sym` level, read literally: one op at a time, at every point.
 
-This is the oracle of all tests. It loops where the compiler vectorises, and leaves the
-scalar mathematics to the StableHLO interpreter; nothing of it is used by a pass.
+This is the oracle of all tests. A point is one sample with one row of a term: where the
+compiler gathers, concatenates and folds, each op here says what it does to the points,
+and the scalar mathematics is left to the StableHLO interpreter. Nothing of it is used
+by a pass.
 
-A configuration is a read-only array of the real type of the operator's element type, a
-site is a Python int, every scalar is a 0-d array.
+A configuration is a read-only (points, N) array of the real type of the operator's
+element type, a site an array of integers, a set of sites an integer array of shape
+(points, largest size) with `NO_SITE` after its last element. A scalar is an array with
+one number per point, or a 0-d one that is the same at all of them.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Flag
 from fractions import Fraction
 from typing import Any, NamedTuple, cast
 
@@ -40,7 +45,10 @@ from dialects.tables import NO_SITE, LocalSpace, SiteSum, largest_place
 
 __all__ = [
     "Branch",
+    "Guards",
+    "Numbers",
     "Parameters",
+    "Partial",
     "SymFunctions",
     "branches",
     "connections",
@@ -50,6 +58,9 @@ __all__ = [
 
 MAX_DENSE_STATES = 2**13
 """`dense_matrix` refuses spaces of more configurations than this."""
+
+MAX_NUMBERS = 2**20
+"""So many local values are looked at together: points times sites."""
 
 Array = npt.NDArray[Any]
 Parameters = Mapping[str, complex]
@@ -77,78 +88,165 @@ class Branch(NamedTuple):
     valid: bool
 
 
+@dataclass(frozen=True)
+class Partial:
+    """A value that is not defined at every point: a branch that needs it is not valid.
+
+    Attributes:
+        values: as those of a value that is; anything at points where it is not defined.
+        defined: one bool per point.
+    """
+
+    values: Array
+    defined: Array
+
+
+def _limited(values: Array, defined: Array) -> Array | Partial:
+    return values if np.all(defined) else Partial(values, np.asarray(defined))
+
+
+def _defined(value: Array | Partial) -> Array | bool:
+    return value.defined if isinstance(value, Partial) else True
+
+
+def _values(value: Array | Partial) -> Array:
+    return value.values if isinstance(value, Partial) else value
+
+
+class Numbers:
+    """What arrays of numbers are made of: NumPy's own, of the dtype that a type says.
+
+    Another kind of numbers is a subclass, set as the data `numbers` of `SymFunctions`
+    on an interpreter whose StableHLO computes with them.
+    """
+
+    refused = "cOSUMm"
+    """The kinds of dtypes that configurations cannot have."""
+
+    def dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        """Return the dtype of arrays that hold numbers of a dtype."""
+        return dtype
+
+    def taken(self, values: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
+        """Return values as numbers of a dtype, in an array that holds them."""
+        with np.errstate(all="ignore"):
+            return np.asarray(values).astype(dtype)
+
+
 # region Implementations
+
+
+class Guards(Flag):
+    """What makes a branch invalid that its predicate allows.
+
+    The passes `sym-guard-undefined` and `sym-guard-space` say so in predicates. Behind
+    them the guards can be left out, to see whether nothing has been forgotten: then an
+    undefined value is anything, and x' may be anywhere.
+    """
+
+    NONE = 0
+    UNDEFINED = 1
+    SPACE = 2
+    ALL = UNDEFINED | SPACE
+
+
+class _Lanes(NamedTuple):
+    """The branches of some samples, with axes (samples, lanes, ..).
+
+    Attributes:
+        config: x', (samples, lanes, N).
+        amplitude: the matrix elements.
+        valid: whether a lane is valid.
+        row: the number of its row.
+        emission: the number of its emission.
+    """
+
+    config: Array
+    amplitude: Array
+    valid: Array
+    row: Array
+    emission: Array
 
 
 @dataclass
 class _Run:
-    """One evaluation of an operator at one sample: what goes in and what comes out."""
+    """One evaluation of an operator at some samples: what goes in and what comes out.
+
+    Attributes:
+        real: the dtype that local values are read in.
+        samples: the configurations, (samples, N).
+        source: that of each point of the rows that are looked at now.
+        emitted: the emissions of these points: x', amplitudes and validity.
+        terms: the lanes of each term so far.
+        guards: what makes a branch invalid beside its predicate.
+    """
 
     space: LocalSpace
+    real: np.dtype[Any]
+    numbers: Numbers
     is_projected: bool
-    source: Array
+    samples: Array
     parameters: tuple[Array, ...]
-    branches: list[Branch] = field(default_factory=list[Branch])
-    term: str = ""
-    row: int = 0
-    emission: int = 0
+    source: Array = field(default_factory=lambda: np.empty((0, 0)))
+    emitted: list[tuple[Array, Array, Array]] = field(
+        default_factory=list[tuple[Array, Array, Array]]
+    )
+    terms: list[_Lanes] = field(default_factory=list[_Lanes])
+    guards: Guards = Guards.ALL
 
-    def emit(self, config: Array, amplitude: Array, predicate: bool) -> None:
-        valid = predicate and self._stays_in_space(config)
-        if valid and not self._conserves(config):
+    def emit(self, config: Array, amplitude: Array, predicate: Array) -> None:
+        points = len(self.source)
+        amplitude = np.broadcast_to(amplitude, (points,))
+        valid = np.broadcast_to(predicate, (points,))
+        if Guards.SPACE in self.guards:
+            valid = valid & self._stays_in_space(config)
+            leaves = valid & ~self._conserves(config, valid)
             # A mistake in the operator, unless it is to be projected.
-            valid = not self.is_projected and amplitude != 0
-            amplitude = np.full_like(amplitude, np.nan)
-        if not valid:
-            config, amplitude = self.source, np.zeros_like(amplitude)
-        branch = Branch(
-            config, amplitude, self.term, self.row, self.emission, bool(valid)
-        )
-        self.branches.append(branch)
-        self.emission += 1
+            valid = valid & ~(leaves & (self.is_projected | (amplitude == 0)))
+            amplitude = np.where(leaves, np.asarray(np.nan, amplitude.dtype), amplitude)
+        amplitude = np.where(valid, amplitude, np.zeros((), amplitude.dtype))
+        config = np.where(valid[:, None], config, self.source)
+        self.emitted.append((config, amplitude, valid))
 
-    def compact(self, term: sym.TermOp, first: int) -> None:
-        """Keep the valid branches of a term, in as many lanes as it promises.
-
-        `first` is the number of its first branch. Where there are more valid ones the
-        matrix elements of the term are NaN.
-        """
-        if term.lanes == term.branches:
-            return
-        found = [branch for branch in self.branches[first:] if branch.valid]
-        kept = found[: term.lanes]
-        zero = np.zeros((), dtype_of(_element(term)))
-        if len(found) > term.lanes:
-            broken = np.full_like(zero, np.nan)
-            kept = [branch._replace(amplitude=broken) for branch in kept]
-        padding = Branch(self.source, zero, self.term, -1, -1, False)
-        missing = term.lanes - len(kept)
-        self.branches[first:] = [*kept, *[padding] * missing]
-
-    def _stays_in_space(self, config: Array) -> bool:
+    def _stays_in_space(self, config: Array) -> Array:
         # A site as it was is not this operator's doing, whatever its value.
-        changed = np.flatnonzero(config != self.source)
-        return all(config[site] in self.space.at(site) for site in changed.tolist())
+        inside = config == self.source
+        kinds, number = self.space.kinds
+        for kind, allowed in enumerate(kinds):
+            own = number == kind
+            values = self.numbers.taken(allowed, self.real)
+            inside[:, own] |= np.isin(config[:, own], values)
+        return inside.all(axis=-1)
 
-    def _conserves(self, config: Array) -> bool:
-        """Whether every conserved sum is that of x, without rounding."""
-        changed = np.flatnonzero(config != self.source).tolist()
-        return all(
-            0
-            == sum(
-                Fraction(conserved.weights[site])
-                * (Fraction(float(config[site])) - Fraction(float(self.source[site])))
-                for site in changed
-            )
-            for conserved in self.space.sums
-        )
+    def _conserves(self, config: Array, asked: Array) -> Array:
+        """Whether every conserved sum is that of x, without rounding, where asked."""
+        result = np.ones(len(config), bool)
+        if not self.space.sums:
+            return result
+        points, sites = np.nonzero((config != self.source) & asked[:, None])
+        changed = config[points, sites], self.source[points, sites]
+        values, places = np.unique(np.concatenate(changed), return_inverse=True)
+        new, old = np.split(_in_units(values)[places], 2)
+        for conserved in self.space.sums:
+            weights = _in_units(np.asarray(conserved.weights))
+            total = np.zeros(len(config), object)
+            np.add.at(total, points, weights[sites] * (new - old))
+            result &= total == 0
+        return result
+
+
+def _in_units(numbers: Array) -> Array:
+    """Return numbers as integers of any size, in units of one fraction of 1."""
+    exact = [Fraction(number) for number in numbers.tolist()]
+    unit = math.lcm(*(number.denominator for number in exact))
+    return np.array([int(number * unit) for number in exact], object)
 
 
 @register_impls
 class SymFunctions(InterpreterFunctions):
-    """What the ops of `sym` do to one sample.
+    """What the ops of `sym` do to every point.
 
-    `sym.operator` and `sym.term` have no operands: the sample is kept in the data of
+    `sym.operator` and `sym.term` have no operands: the samples are kept in the data of
     the interpreter (see `branches`). To override the meaning of an op, subclass, and
     register an instance on the interpreter with `override=True`.
     """
@@ -170,27 +268,29 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.TermOp, args: PythonValues
     ) -> PythonValues:
         run = _run_of(interpreter)
-        run.term, first = op.sym_name.data, len(run.branches)
-        columns = [to_numpy(column.values) for column in op.data_columns]
-        for row, sites in enumerate(op.rows.data):
-            run.row, run.emission = row, 0
-            data = [np.asarray(column[row]) for column in columns]
-            sets = [tuple(table.data.row(row)) for table in op.site_sets]
-            arguments = (run.source, *sites, *data, *sets)
-            interpreter.run_ssacfg_region(op.body, arguments, run.term)
-        run.compact(op, first)
+        samples, sites = run.samples.shape
+        parts = [_no_lanes(op, run)]
+        for rows in _chunks(op.rows.data.rows if samples else 0, samples * sites):
+            run.source = np.repeat(run.samples, len(rows), axis=0)
+            run.emitted = []
+            name = op.sym_name.data
+            arguments = (run.source, *_arguments(op, rows, samples, run.numbers))
+            interpreter.run_ssacfg_region(op.body, arguments, name)
+            parts.append(_lanes(run, rows))
+        found = _Lanes(*(np.concatenate(part, axis=1) for part in zip(*parts)))
+        run.terms.append(_compacted(op, found, run.samples))
         return ()
 
     @impl(sym.EmitOp)
     def run_emit(
         self, interpreter: Interpreter, op: sym.EmitOp, args: PythonValues
     ) -> PythonValues:
-        config, amplitude, *predicate = args
+        config, amplitude, *predicate = map(_values, args)
         run = _run_of(interpreter)
-        if any(value is UNDEFINED for value in args):
-            run.emit(run.source, np.zeros((), dtype_of(_element(op))), False)
-        else:
-            run.emit(config, amplitude, all(predicate))
+        valid = _joint(args) if Guards.UNDEFINED in run.guards else True
+        for value in predicate:
+            valid = valid & value
+        run.emit(config, amplitude, np.asarray(valid))
         return ()
 
     @impl(sym.ReadOp)
@@ -212,25 +312,23 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.AllowedOp, args: PythonValues
     ) -> PythonValues:
         value, site = args
-        space = sym.operator_of(op).space.data
-        return (np.asarray(site == NO_SITE or value[()] in space.at(site)),)
+        _, found = _place(_run_of(interpreter), value, site)
+        return (found | (site == NO_SITE),)
 
     @impl(sym.WriteOp)
     def run_write(
         self, interpreter: Interpreter, op: sym.WriteOp, args: PythonValues
     ) -> PythonValues:
         config, site, value = args
-        return (_with_values(config, {site: value}),)
+        return (_with_value(config, site, value),)
 
     @impl(sym.ShiftOp)
     def run_shift(
         self, interpreter: Interpreter, op: sym.ShiftOp, args: PythonValues
     ) -> PythonValues:
         config, site, amount = args
-        if site == NO_SITE:
-            return (config,)
         with np.errstate(all="ignore"):
-            return (_with_values(config, {site: config[site] + amount}),)
+            return (_with_value(config, site, _value(config, site) + amount),)
 
     @impl(sym.SwapOp)
     def run_swap(
@@ -238,14 +336,15 @@ class SymFunctions(InterpreterFunctions):
     ) -> PythonValues:
         config, i, j = args
         first, second = _value(config, i), _value(config, j)
-        return (_with_values(config, {i: second, j: first}),)
+        return (_with_value(_with_value(config, i, second), j, first),)
 
     @impl(sym.SelectOp)
     def run_select(
         self, interpreter: Interpreter, op: sym.SelectOp, args: PythonValues
     ) -> PythonValues:
-        predicate, on_true, on_false = args
-        return (on_true if predicate else on_false,)
+        predicate, on_true, on_false = cast(tuple[Array, Array, Array], args)
+        chosen = np.where(predicate[..., None], on_true, on_false)
+        return (_read_only(chosen),)
 
     # region Values that may be undefined
 
@@ -255,9 +354,7 @@ class SymFunctions(InterpreterFunctions):
     ) -> PythonValues:
         (number,) = args
         sites = sym.operator_of(op).space.data.sites
-        if number in range(sites):
-            return (int(number),)
-        return (UNDEFINED,)
+        return (_limited(*_entry(number, sites)),)
 
     @impl(sym.ElementOp)
     def run_element(
@@ -265,44 +362,47 @@ class SymFunctions(InterpreterFunctions):
     ) -> PythonValues:
         (sites,) = args
         position = op.position.value.data
-        return (sites[position] if position < len(sites) else NO_SITE,)
+        if position < sites.shape[-1]:
+            return (sites[:, position],)
+        return (np.full(len(sites), NO_SITE),)
 
     @impl(sym.InvalidOp)
     def run_invalid(
         self, interpreter: Interpreter, op: sym.InvalidOp, args: PythonValues
     ) -> PythonValues:
-        return (UNDEFINED,)
+        source = _run_of(interpreter).source
+        return (Partial(source, np.zeros(len(source), bool)),)
 
     @impl(sym.LocalIndexOp)
     def run_local_index(
         self, interpreter: Interpreter, op: sym.LocalIndexOp, args: PythonValues
     ) -> PythonValues:
         value, site = args
-        if site == NO_SITE:
-            return (np.zeros_like(value),)
-        place = _place(op, value, site)
-        return (UNDEFINED if place is None else np.asarray(place, value.dtype),)
+        place, found = _place(_run_of(interpreter), value, site)
+        nowhere = site == NO_SITE
+        places = np.where(nowhere, 0, place).astype(value.dtype)
+        return (_limited(places, found | nowhere),)
 
     @impl(sym.LocalValueOp)
     def run_local_value(
         self, interpreter: Interpreter, op: sym.LocalValueOp, args: PythonValues
     ) -> PythonValues:
         place, site = args
-        if site == NO_SITE:
-            return (np.zeros_like(place),)
-        if not _is_countable(place):
-            return (UNDEFINED,)
-        return (_value_at(op, place, site),)
+        nowhere = site == NO_SITE
+        run = _run_of(interpreter)
+        value = np.where(nowhere, 0, _value_at(run, place, site)).astype(place.dtype)
+        return (_limited(value, _is_countable(run, place) | nowhere),)
 
     @impl(sym.LookupOp)
     def run_lookup(
         self, interpreter: Interpreter, op: sym.LookupOp, args: PythonValues
     ) -> PythonValues:
         (index,) = args
-        table = to_numpy(op.table)
-        if index in range(len(table)):
-            return (np.asarray(table[int(index)]),)
-        return (UNDEFINED,)
+        values = to_numpy(op.table)
+        table = _run_of(interpreter).numbers.taken(values, values.dtype)
+        number, found = _entry(index, len(table))
+        padded = np.append(table, np.zeros((), table.dtype))
+        return (_limited(padded[number], found),)
 
     @impl(sym.DefinedOp)
     def run_defined(
@@ -315,12 +415,12 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.ShiftModOp, args: PythonValues
     ) -> PythonValues:
         config, site, amount = args
-        if site == NO_SITE:
-            return (config,)
-        place = _place(op, config[site], site)
-        if place is None or not _is_countable(amount) or amount != np.floor(amount):
-            return (UNDEFINED,)
-        return (_with_values(config, {site: _value_at(op, place + amount, site)}),)
+        run = _run_of(interpreter)
+        place, found = _place(run, _value(config, site), site)
+        whole = _is_countable(run, amount) & (amount == np.floor(amount))
+        shifted = _value_at(run, place + np.where(whole, amount, 0), site)
+        defined = (found & whole) | (site == NO_SITE)
+        return (_limited(_with_value(config, site, shifted), defined),)
 
     # endregion
 
@@ -329,10 +429,9 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.AffineOp, args: PythonValues
     ) -> PythonValues:
         config, site, scale, bias = args
-        if site == NO_SITE:
-            return (config,)
         with np.errstate(all="ignore"):
-            return (_with_values(config, {site: scale * config[site] + bias}),)
+            value = scale * _value(config, site) + bias
+            return (_with_value(config, site, value),)
 
     @impl(sym.PermuteOp)
     def run_permute(
@@ -342,21 +441,26 @@ class SymFunctions(InterpreterFunctions):
         following = [*sites[1:], sites[0]]
         result = config
         for site, source in zip(sites, following, strict=True):
-            result = _with_values(result, {site: _value(config, source)})
+            result = _with_value(result, site, _value(config, source))
         return (result,)
 
     @impl(sym.ReduceOp)
     def run_reduce(
         self, interpreter: Interpreter, op: sym.ReduceOp, args: PythonValues
     ) -> PythonValues:
-        values = [
-            interpreter.run_ssacfg_region(op.body, (site,), "reduce")[0]
-            for site in _sites_of(op, args)
-        ]
-        if any(value is UNDEFINED for value in values):
-            return (UNDEFINED,)
-        kind = dtype_of(op.result.type.element_type)
-        return (_REDUCTIONS[op.kind.data](values, kind),)
+        run = _run_of(interpreter)
+        points = len(run.source)
+        kind = run.numbers.dtype(dtype_of(op.result.type.element_type))
+        start, combine = _REDUCTIONS[op.kind.data]
+        total = np.full(points, start, kind)
+        defined = np.ones(points, bool)
+        for site, counts in _sites_of(op, args):
+            (value,) = interpreter.run_ssacfg_region(op.body, (site,), "reduce")
+            defined &= ~counts | _defined(value)
+            with np.errstate(all="ignore"):
+                combined = np.asarray(combine(total, _values(value)), kind)
+            total = np.where(counts, combined, total)
+        return (_limited(total, defined),)
 
     @impl_terminator(sym.YieldOp)
     def run_yield(
@@ -365,82 +469,169 @@ class SymFunctions(InterpreterFunctions):
         return ReturnedValues(args), ()
 
 
-def _sites_of(op: sym.ReduceOp, args: PythonValues) -> Iterable[int]:
+def _chunks(rows: int, numbers: int) -> Iterator[Array]:
+    """Split rows, by their numbers; each of them has so many local values."""
+    size = max(1, MAX_NUMBERS // max(1, numbers))
+    for start in range(0, rows, size):
+        yield np.arange(start, min(rows, start + size))
+
+
+def _arguments(
+    op: sym.TermOp, rows: Array, samples: int, numbers: Numbers
+) -> Iterator[Array]:
+    """Yield what stands after x: sites, data and sets, at the points of some rows."""
+    for label in range(op.rows.data.labels):
+        yield np.tile(op.rows.data.array[rows, label], samples)
+    for column in op.data_columns:
+        values = to_numpy(column.values)[rows]
+        yield np.tile(numbers.taken(values, values.dtype), samples)
+    for table in op.site_sets:
+        yield np.tile(table.data.array[rows], (samples, 1))
+
+
+def _no_lanes(op: sym.TermOp, run: _Run) -> _Lanes:
+    samples, sites = run.samples.shape
+    lanes = op.branches if not samples else 0
+    none = np.zeros((samples, lanes), int)
+    return _Lanes(
+        np.zeros((samples, lanes, sites), run.samples.dtype),
+        none.astype(run.numbers.dtype(dtype_of(sym.operator_of(op).element))),
+        none.astype(bool),
+        none,
+        none,
+    )
+
+
+def _lanes(run: _Run, rows: Array) -> _Lanes:
+    """Return the emissions of some rows as lanes: rows major, emissions minor."""
+    samples, sites = run.samples.shape
+    emissions = np.arange(len(run.emitted))
+    count = len(rows) * len(emissions)
+    config, amplitude, valid = (np.stack(part, 1) for part in zip(*run.emitted))
+    shape = (samples, count)
+    return _Lanes(
+        config.reshape(samples, count, sites),
+        amplitude.reshape(shape),
+        valid.reshape(shape),
+        np.broadcast_to(np.repeat(rows, len(emissions)), shape),
+        np.broadcast_to(np.tile(emissions, len(rows)), shape),
+    )
+
+
+def _compacted(op: sym.TermOp, found: _Lanes, samples: Array) -> _Lanes:
+    """Keep the valid branches of a term, in as many lanes as it promises.
+
+    Where there are more valid ones its matrix elements are NaN.
+    """
+    if op.lanes == op.branches:
+        return found
+    order = np.argsort(~found.valid, axis=1, kind="stable")[:, : op.lanes]
+    each = np.arange(len(order))[:, None]
+    kept = _Lanes(*(part[each, order] for part in found))
+    broken = (found.valid.sum(axis=1) > op.lanes)[:, None]
+    nan = np.asarray(np.nan, kept.amplitude.dtype)
+    return _Lanes(
+        np.where(kept.valid[..., None], kept.config, samples[:, None]),
+        np.where(broken, nan, kept.amplitude),
+        kept.valid,
+        np.where(kept.valid, kept.row, -1),
+        np.where(kept.valid, kept.emission, -1),
+    )
+
+
+def _sites_of(op: sym.ReduceOp, args: PythonValues) -> Iterator[tuple[Array, Array]]:
+    """Yield each site, and at which points it is one of those combined."""
     if op.sites is not None:
-        return args[0]
+        for site in np.moveaxis(args[0], -1, 0):
+            yield site, site != NO_SITE
+        return
     lattice = range(sym.operator_of(op).space.data.sites)
-    if op.start is not None:
-        start, stop = args
-        return [site for site in lattice if start <= site < stop]
-    return lattice
+    start, stop = args if op.start is not None else (0, len(lattice))
+    for site in lattice:
+        inside = (np.asarray(start) <= site) & (site < np.asarray(stop))
+        yield np.asarray(site), inside
 
 
-def _sum(values: Sequence[Array], kind: np.dtype[Any]) -> Array:
-    total = np.zeros((), kind)
-    with np.errstate(all="ignore"):
-        for value in values:
-            total = total + value
-    return np.asarray(total, kind)
-
-
-def _prod(values: Sequence[Array], kind: np.dtype[Any]) -> Array:
-    total = np.ones((), kind)
-    with np.errstate(all="ignore"):
-        for value in values:
-            total = total * value
-    return np.asarray(total, kind)
-
-
-_REDUCTIONS: dict[sym.Reduction, Callable[[Sequence[Array], np.dtype[Any]], Array]] = {
-    sym.Reduction.SUM: _sum,
-    sym.Reduction.PROD: _prod,
-    sym.Reduction.ANY: lambda values, _: np.asarray(any(values)),
-    sym.Reduction.ALL: lambda values, _: np.asarray(all(values)),
-    sym.Reduction.PARITY: lambda values, _: np.asarray(sum(map(bool, values)) % 2 == 1),
+_REDUCTIONS: dict[sym.Reduction, tuple[float, Callable[[Array, Array], Array]]] = {
+    sym.Reduction.SUM: (0, np.add),
+    sym.Reduction.PROD: (1, np.multiply),
+    sym.Reduction.ANY: (False, np.logical_or),
+    sym.Reduction.ALL: (True, np.logical_and),
+    sym.Reduction.PARITY: (False, np.logical_xor),
 }
 
 
-def _element(op: Operation) -> Attribute:
-    return sym.operator_of(op).element
+def _place(run: _Run, value: Array, site: Array) -> tuple[Array, Array]:
+    """Return the place of a value among the allowed ones of a site, and if it has one.
+
+    There is none where there is no site.
+    """
+    value, site = np.broadcast_arrays(value, site)
+    place, found = np.zeros(value.shape, np.int64), np.zeros(value.shape, bool)
+    kinds, number = run.space.kinds
+    for kind, allowed in enumerate(kinds):
+        own = (site != NO_SITE) & (number[site] == kind)
+        equal = value[own][..., None] == run.numbers.taken(allowed, run.real)
+        place[own], found[own] = equal.argmax(axis=-1), equal.any(axis=-1)
+    return place, found
 
 
-def _place(op: Operation, value: Array, site: int) -> int | None:
-    """Return the place of a value among the allowed ones of a site, or None."""
-    allowed = sym.operator_of(op).space.data.at(site)
-    return allowed.index(value) if value in allowed else None
+def _is_countable(run: _Run, place: Array) -> Array:
+    return np.abs(place) <= largest_place(run.real)
 
 
-def _is_countable(place: Array) -> bool:
-    return bool(abs(place) <= largest_place(place.dtype))
+def _entry(number: Array, count: int) -> tuple[Array, Array]:
+    """Return an integer, -1 unless it is one of 0 .. count - 1, and whether it is."""
+    with np.errstate(all="ignore"):
+        whole = np.real(number)
+        found = (number == np.floor(whole)) & (0 <= whole) & (whole < count)
+    return np.where(found, whole, -1).astype(np.int64), found
 
 
-def _value_at(op: Operation, place: Array, site: int) -> Array:
-    """Return the allowed value at a place, which is taken modulo their number."""
-    allowed = sym.operator_of(op).space.data.at(site)
-    real = dtype_of(sym.real_type(_element(op)))
-    return np.asarray(allowed[int(np.floor(place)) % len(allowed)], real)
+def _value_at(run: _Run, place: Array, site: Array) -> Array:
+    """Return the allowed value at a place, which is taken modulo their number.
+
+    Anything where that place is too large to be counted, or there is no site.
+    """
+    place, site = np.broadcast_arrays(place, site)
+    with np.errstate(all="ignore"):
+        below = np.floor(np.where(np.abs(place) < 2.0**62, place, 0)).astype(np.int64)
+    result = np.zeros(place.shape, run.numbers.dtype(run.real))
+    kinds, number = run.space.kinds
+    for kind, allowed in enumerate(kinds):
+        own = (site != NO_SITE) & (number[site] == kind)
+        values = run.numbers.taken(allowed, run.real)
+        result[own] = values[below[own] % len(allowed)]
+    return result
 
 
-def _value(config: Array, site: int) -> Array:
+def _value(config: Array, site: Array) -> Array:
     """Return the local value at a site; 0 where there is none."""
-    return np.asarray(0 if site == NO_SITE else config[site], config.dtype)
+    site = np.broadcast_to(site, len(config))
+    value = config[np.arange(len(config)), site]
+    return np.where(site == NO_SITE, np.zeros((), config.dtype), value)
 
 
-def _with_values(config: Array, values: Mapping[int, Any]) -> Array:
+def _with_value(config: Array, site: Array, value: Array) -> Array:
+    """Return configurations with another value at a site, if there is one."""
+    site = np.broadcast_to(site, len(config))
+    points = np.flatnonzero(site != NO_SITE)
     changed = config.copy()
-    for site, value in values.items():
-        if site != NO_SITE:
-            changed[site] = value
-    changed.flags.writeable = False
-    return changed
+    changed[points, site[points]] = np.broadcast_to(value, len(config))[points]
+    return _read_only(changed)
 
 
-class Undefined:
-    """The type of `UNDEFINED`."""
+def _read_only(values: Array) -> Array:
+    values.flags.writeable = False
+    return values
 
 
-UNDEFINED = Undefined()
-"""What a value is that does not exist: a branch that needs one is not valid."""
+def _joint(args: PythonValues) -> Any:
+    """Return the points at which all of some values are defined."""
+    joint: Any = True
+    for value in args:
+        joint = joint & _defined(value)
+    return joint
 
 
 class SymInterpreter(Interpreter):
@@ -452,34 +643,51 @@ class SymInterpreter(Interpreter):
     """
 
     def _run_op(self, op: Operation, inputs: PythonValues) -> OpImplResult:
-        takes_all = isinstance(op, sym.EmitOp | sym.YieldOp)
-        if takes_all or not any(v is UNDEFINED for v in inputs):
+        if isinstance(op, sym.EmitOp | sym.YieldOp):
             return super()._run_op(op, inputs)
-        return OpImplResult((self._undefined(op, inputs),) * len(op.results), None)
+        plain = tuple(map(_values, inputs))
+        if op.dialect_name() == "stablehlo" and len(plain) > 1:
+            plain = tuple(np.broadcast_arrays(*plain))
+        if not any(isinstance(value, Partial) for value in inputs):
+            return super()._run_op(op, plain)
+        for listener in self.listeners:
+            listener.will_interpret_op(op, inputs)
+        result = self._impls.run(self, op, plain)
+        needed = _needed(op, inputs)
+        values = tuple(
+            _limited(_values(value), needed & _defined(value))
+            for value in result.values
+        )
+        if isinstance(op, sym.DefinedOp):
+            values = (_joint(inputs),)
+        for listener in self.listeners:
+            listener.did_interpret_op(op, values)
+        return OpImplResult(values, None)
 
-    def _undefined(self, op: Operation, inputs: PythonValues) -> Any:
-        match op:
-            case hlo.SelectOp() | sym.SelectOp() if inputs[0] is not UNDEFINED:
-                return inputs[1] if inputs[0] else inputs[2]
-            case sym.DefinedOp():
-                return np.asarray(False)
-            case hlo.AndOp() if _decides(op, inputs[0], False):
-                return inputs[0]
-            case hlo.OrOp() if _decides(op, inputs[0], True):
-                return inputs[0]
-            case _:
-                return UNDEFINED
 
-
-def _decides(op: Operation, first: Any, decisive: bool) -> bool:
-    """Whether the first of two predicates makes the second unneeded."""
-    if first is UNDEFINED or op.results[0].type != sym.PREDICATE:
-        return False
-    return bool(first) is decisive
+def _needed(op: Operation, inputs: PythonValues) -> Any:
+    """Return the points at which all operands that an op needs there are defined."""
+    match op:
+        case hlo.SelectOp() | sym.SelectOp():
+            predicate, on_true, on_false = inputs
+            chosen = np.where(_values(predicate), _defined(on_true), _defined(on_false))
+            return _defined(predicate) & chosen
+        case hlo.AndOp() if op.results[0].type == sym.PREDICATE:
+            first, second = inputs
+            return _defined(first) & (_defined(second) | ~_values(first))
+        case hlo.OrOp() if op.results[0].type == sym.PREDICATE:
+            first, second = inputs
+            return _defined(first) & (_defined(second) | _values(first))
+        case _:
+            return _joint(inputs)
 
 
 def _run_of(interpreter: Interpreter) -> _Run:
     return interpreter.get_data(SymFunctions, "run", _no_run)
+
+
+def _numbers_of(interpreter: Interpreter) -> Numbers:
+    return interpreter.get_data(SymFunctions, "numbers", Numbers)
 
 
 def _no_run() -> _Run:
@@ -524,12 +732,24 @@ def branches(
             parameters, and for values that do not fit their type.
     """
     operator = _the_operator(operator)
-    config = _as_configurations(operator, x)
+    chosen = interpreter or interpreter_of(operator)
+    numbers = _numbers_of(chosen)
+    config = _as_configurations(operator, x, numbers)
     if config.ndim != 1:
         raise _bad_shape(operator, config.shape, f"({operator.space.data.sites},)")
-    bound = _bind_parameters(operator, parameters or {})
-    chosen = interpreter or interpreter_of(operator)
-    return _branches(operator, config, bound, chosen)
+    bound = _bind_parameters(operator, parameters or {}, numbers)
+    names = [term.sym_name.data for term in operator.terms]
+    return [
+        Branch(_read_only(x), np.asarray(amplitude), name, row, emission, valid)
+        for name, lanes in zip(names, _terms(operator, config[None], bound, chosen))
+        for x, amplitude, valid, row, emission in zip(
+            lanes.config[0],
+            lanes.amplitude[0],
+            lanes.valid[0].tolist(),
+            lanes.row[0].tolist(),
+            lanes.emission[0].tolist(),
+        )
+    ]
 
 
 def connections(
@@ -538,32 +758,41 @@ def connections(
     parameters: Parameters | None = None,
     *,
     interpreter: Interpreter | None = None,
+    guards: Guards = Guards.ALL,
 ) -> tuple[Array, Array]:
     """Return the connected configurations and matrix elements of a batch.
 
     `x` has shape (..., N); the answer is `xp` of shape (..., K, N) with the dtype of x,
     and `mels` of shape (..., K) with the operator's dtype, K being the number of lanes.
-    An invalid lane has x and 0.
+    An invalid lane has x and 0. `guards` says what makes a lane invalid beside its
+    predicate.
 
     Raises:
         ValueError: as `branches` does.
     """
     operator = _the_operator(operator)
     given = np.asarray(x)
-    batch = _as_configurations(operator, given)
-    bound = _bind_parameters(operator, parameters or {})
     chosen = interpreter or interpreter_of(operator)
+    numbers = _numbers_of(chosen)
+    batch = _as_configurations(operator, given, numbers)
+    bound = _bind_parameters(operator, parameters or {}, numbers)
     lanes = sum(term.lanes for term in operator.terms)
-    xp = np.repeat(given[..., None, :], lanes, axis=-2)
-    mels = np.zeros((*given.shape[:-1], lanes), dtype_of(operator.element))
-    for index in np.ndindex(given.shape[:-1]):
-        for lane, branch in enumerate(_branches(operator, batch[index], bound, chosen)):
+    shape = given.shape[:-1]
+    count, sites = math.prod(shape), given.shape[-1]
+    xp = np.repeat(given.reshape(count, 1, sites), lanes, axis=1)
+    mels = np.zeros((count, lanes), numbers.dtype(dtype_of(operator.element)))
+    flat = batch.reshape(count, sites)
+    for samples in _samples(operator, flat):
+        first = 0
+        for found in _terms(operator, flat[samples], bound, chosen, guards):
+            here = slice(first, first := first + found.valid.shape[1])
             # Sites that did not change keep the value of x in its own dtype.
-            changed = branch.config != batch[index]
+            changed = found.config != flat[samples, None]
             with np.errstate(all="ignore"):
-                xp[*index, lane, changed] = branch.config[changed]
-            mels[*index, lane] = branch.amplitude
-    return xp, mels
+                converted = found.config.astype(xp.dtype)
+            xp[samples, here] = np.where(changed, converted, xp[samples, here])
+            mels[samples, here] = found.amplitude
+    return xp.reshape(*shape, lanes, sites), mels.reshape(*shape, lanes)
 
 
 def dense_matrix(
@@ -590,26 +819,33 @@ def dense_matrix(
             f"operator @{operator.sym_name.data} has {size} configurations; a dense "
             f"matrix may have at most {MAX_DENSE_STATES}"
         )
-    bound = _bind_parameters(operator, parameters or {})
     chosen = interpreter or interpreter_of(operator)
+    numbers = _numbers_of(chosen)
+    bound = _bind_parameters(operator, parameters or {}, numbers)
     local_values = [space.at(site) for site in range(space.sites)]
     listed = [
         state
         for state in itertools.product(*local_values)
         if all(_sum_of(conserved, state) == conserved.total for conserved in space.sums)
     ]
-    states = _as_configurations(operator, np.array(listed).reshape(-1, space.sites))
+    given = np.array(listed).reshape(-1, space.sites)
+    states = _as_configurations(operator, given, numbers)
     number = {tuple(state): n for n, state in enumerate(states.tolist())}
-    matrix = np.zeros((len(states), len(states)), dtype_of(operator.element))
-    for row, state in enumerate(states):
-        for branch in _branches(operator, state, bound, chosen):
-            connected = tuple(branch.config.tolist())
-            if connected not in number:
-                raise ValueError(
-                    f"term @{branch.term} of operator @{operator.sym_name.data} "
-                    f"leaves the space: from {state.tolist()} to {list(connected)}"
-                )
-            matrix[row, number[connected]] += branch.amplitude
+    dtype = numbers.dtype(dtype_of(operator.element))
+    matrix = np.zeros((len(states), len(states)), dtype)
+    for samples in _samples(operator, states):
+        terms = _terms(operator, states[samples], bound, chosen)
+        for term, found in zip(operator.terms, terms):
+            for row, lane in np.ndindex(found.valid.shape):
+                connected = found.config[row, lane].tolist()
+                column = number.get(tuple(connected))
+                if column is None:
+                    raise ValueError(
+                        f"term @{term.sym_name.data} of operator "
+                        f"@{operator.sym_name.data} leaves the space: from "
+                        f"{states[samples][row].tolist()} to {connected}"
+                    )
+                matrix[samples.start + row, column] += found.amplitude[row, lane]
     return matrix
 
 
@@ -618,17 +854,28 @@ def _sum_of(conserved: SiteSum, state: Sequence[float]) -> Fraction:
     return sum((Fraction(w) * Fraction(value) for w, value in terms), Fraction(0))
 
 
-def _branches(
+def _samples(operator: sym.OperatorOp, x: Array) -> Iterator[slice]:
+    """Split a batch, so that the rows of every term fit at once, if possible."""
+    rows = max((term.rows.data.rows for term in operator.terms), default=1)
+    size = max(1, MAX_NUMBERS // max(1, rows * x.shape[-1]))
+    for start in range(0, len(x), size):
+        yield slice(start, min(len(x), start + size))
+
+
+def _terms(
     operator: sym.OperatorOp,
-    source: Array,
+    samples: Array,
     parameters: tuple[Array, ...],
     interpreter: Interpreter,
-) -> list[Branch]:
+    guards: Guards = Guards.ALL,
+) -> list[_Lanes]:
     is_projected = operator.projected is not None
-    run = _Run(operator.space.data, is_projected, source, parameters)
+    space = operator.space.data
+    real, numbers = _real(operator), _numbers_of(interpreter)
+    run = _Run(space, real, numbers, is_projected, samples, parameters, guards=guards)
     interpreter.set_data(SymFunctions, "run", run)
     interpreter.run_op(operator)
-    return run.branches
+    return run.terms
 
 
 # endregion
@@ -645,19 +892,24 @@ def _the_operator(op: sym.OperatorOp | ModuleOp) -> sym.OperatorOp:
     raise ValueError(f"expected a module with one sym.operator, found {names}")
 
 
-def _as_configurations(operator: sym.OperatorOp, x: npt.ArrayLike) -> Array:
+def _real(operator: sym.OperatorOp) -> np.dtype[Any]:
+    return dtype_of(sym.real_type(operator.element))
+
+
+def _as_configurations(
+    operator: sym.OperatorOp, x: npt.ArrayLike, numbers: Numbers
+) -> Array:
     """Return samples as read-only real values of the operator's type."""
     given = np.asarray(x)
     sites = operator.space.data.sites
     if given.ndim == 0 or given.shape[-1] != sites:
         raise _bad_shape(operator, given.shape, f"(..., {sites})")
-    if given.dtype.kind in "cOSUMm":
+    if given.dtype.kind in numbers.refused:
         raise ValueError(
             f"operator @{operator.sym_name.data} acts on configurations of real "
             f"numbers, got dtype {given.dtype}"
         )
-    with np.errstate(all="ignore"):
-        values = given.astype(dtype_of(sym.real_type(operator.element)))
+    values = numbers.taken(given, _real(operator))
     values.flags.writeable = False
     return values
 
@@ -671,7 +923,9 @@ def _bad_shape(
     )
 
 
-def _bind_parameters(operator: sym.OperatorOp, given: Parameters) -> tuple[Array, ...]:
+def _bind_parameters(
+    operator: sym.OperatorOp, given: Parameters, numbers: Numbers
+) -> tuple[Array, ...]:
     """Return the value of each parameter, in the order of the block arguments."""
     names = [name.data for name in operator.parameter_names]
     defaults = {
@@ -688,10 +942,11 @@ def _bind_parameters(operator: sym.OperatorOp, given: Parameters) -> tuple[Array
             + ", ".join(f"{what} {found}" for what, found in faults if found)
             + f"; it has {names}"
         )
-    return tuple(
+    bound = [
         _as_scalar(name, given[name], argument) if name in given else defaults[name]
         for name, argument in zip(names, operator.body.block.args, strict=True)
-    )
+    ]
+    return tuple(numbers.taken(value, value.dtype) for value in bound)
 
 
 def _as_scalar(name: str, value: complex, argument: SSAValue) -> Array:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from symir.compiler.reference import ReferenceOperator
     from symir.runtime.operator import CompiledOperator
 
-__all__ = ["BranchOrigin", "SymbolicCompiledArtifact"]
+__all__ = ["BranchOrigin", "SymbolicCompiledArtifact", "lane_origins"]
 
 
 class BranchOrigin(NamedTuple):
@@ -229,10 +229,11 @@ class SymbolicCompiledArtifact:
 
     def branch_layout(self) -> list[BranchOrigin]:
         """Return the term, row and emission that each branch lane comes from."""
-        return list(_lanes(self.operator_ir.module))
+        return list(lane_origins(self.operator_ir.module))
 
 
-def _lanes(module: ModuleOp) -> Iterator[BranchOrigin]:
+def lane_origins(module: ModuleOp) -> Iterator[BranchOrigin]:
+    """Yield where each branch lane of the operator in a module comes from, in order."""
     operator = cast(sym.OperatorOp, module.body.block.first_op)
     for term in operator.terms:
         if term.lanes < term.branches:

@@ -241,7 +241,10 @@ def _is_same(hilbert: object, other: object) -> bool:
     """Whether two spaces are interchangeable; `==` of foreign ones may be anything."""
     if hilbert is other:
         return True
-    return isinstance(hilbert, Space) and isinstance(other, Space) and hilbert == other
+    if not (isinstance(hilbert, Space) and isinstance(other, Space)):
+        return False
+    # Equal spaces hold the same configurations, maybe of sites of another kind
+    return hilbert == other and hilbert.subsystems == other.subsystems
 
 
 def _check_kinds(**arguments: tuple[object, type]) -> None:

@@ -6,9 +6,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import FunctionType, ModuleOp
+from xdsl.dialects.func import FuncOp
 from xdsl.utils.exceptions import PassFailedException
 
+from dialects import bt, sym
+from dialects.stablehlo import tensor
 from lowering.sym_fuse_terms import mark_groups
 from symir.compiler.artifact import SymbolicCompiledArtifact
 from symir.compiler.context import SymbolicCompilationContext
@@ -66,12 +69,15 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
         from symir.runtime.kernel import Kernel
         from symir.runtime.operator import compiled_operator
 
+        planned = self._planned(context)
+        _validate(context, planned)
         branch_tensors = context.lowering.run(
-            self._planned(context),
+            planned,
             verify=context.options.verify_passes,
             report=context.pass_reports.append,
         )
         _check_lowered(branch_tensors)
+        _check_kernel(branch_tensors, planned)
         kernel = Kernel(context.ir, branch_tensors)
         hilbert = context.operator.hilbert
         compiled = compiled_operator(kernel, context.ir.defaults, hilbert)
@@ -110,6 +116,17 @@ class ReferenceSymbolicLowerer(AbstractSymbolicLowerer):
         return _artifact(context, None, compiled)
 
 
+def _validate(context: SymbolicCompilationContext, module: ModuleOp) -> None:
+    """Raise where a pass does not keep its word (V010), if that is to be looked at."""
+    if context.options.validate == "off":
+        return
+    from symir.validation.check import check_lowering
+
+    report = check_lowering(context, module)
+    report.raise_if_wrong()
+    context.metadata = {**context.metadata, "validation": report.summary()}
+
+
 def _check_lowered(module: ModuleOp) -> None:
     left = next((op.name for op in module.walk() if op.name.startswith("sym.")), None)
     if left is None:
@@ -119,6 +136,32 @@ def _check_lowered(module: ModuleOp) -> None:
         "the lowering stops before branch tensors",
         expected="a lowering with convert-sym-to-bt",
         found=f"'{left}'",
+    )
+
+
+def _check_kernel(module: ModuleOp, planned: ModuleOp) -> None:
+    """Raise unless a lowering left one function, from x to all lanes of the operator.
+
+    With other lanes or other types it would be valid IR, and another operator.
+    """
+    (operator,) = (op for op in planned.ops if isinstance(op, sym.OperatorOp))
+    functions = [op.function_type for op in module.ops if isinstance(op, FuncOp)]
+    sites, lanes = operator.space.data.sites, sum(t.lanes for t in operator.terms)
+    state, parameters = bt.StateType(), operator.body.block.arg_types
+    expected = FunctionType.from_lists(
+        [tensor(state, [bt.BATCH, sites]), *parameters],
+        [
+            tensor(state, [bt.BATCH, lanes, sites]),
+            tensor(operator.element, [bt.BATCH, lanes]),
+        ],
+    )
+    if functions == [expected]:
+        return
+    raise SymbolicCompilerError(
+        "C001",
+        "the lowering left no kernel of the operator",
+        expected=f"one function of type {expected}",
+        found=", ".join(map(str, functions)) or "no function",
     )
 
 

@@ -20,10 +20,12 @@ from xdsl.utils.exceptions import (
 )
 
 from dialects.text import context
+from dialects.verification import fault_in
 from lowering.registry import get_all_passes
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.signature import extension_token
 from symir.errors import SymbolicCompilerError
+from symir.provenance import whereabouts
 
 __all__ = [
     "KERNEL_PIPELINE",
@@ -47,6 +49,7 @@ KERNEL_PIPELINE = (
 """From branch tensors to a kernel for one batch size and state type."""
 
 Reporter = Callable[[SymbolicPassReport], None]
+Observer = Callable[[ModulePass, ModuleOp], None]
 
 
 class LoweringPipeline:
@@ -107,8 +110,12 @@ class LoweringPipeline:
         *,
         verify: bool = True,
         report: Reporter | None = None,
+        observe: Observer | None = None,
     ) -> ModuleOp:
         """Apply the passes to a copy of a module, verifying after each.
+
+        `report` gets a report on each pass, `observe` each pass with the module that it
+        left, to be looked at and not to be changed.
 
         Raises:
             SymbolicCompilerError: where a pass leaves invalid IR (C001) or fails
@@ -141,6 +148,8 @@ class LoweringPipeline:
                 before = after
             if error is not None:
                 raise error from error.__cause__
+            if observe:
+                observe(one, result)
         return result
 
 
@@ -176,16 +185,21 @@ def _verify(module: ModuleOp, message: str) -> None:
 def _verify_error(
     module: ModuleOp, message: str, pass_name: str | None
 ) -> SymbolicCompilerError | None:
-    try:
-        module.verify()
-    except Exception as exception:
-        # Mostly a VerifyException; broken IR can be odder than a verifier expects.
-        expected = isinstance(exception, VerifyException)
-        found = str(exception).strip() if expected else _plain(exception)
-        error = SymbolicCompilerError("C001", message, found=found, pass_name=pass_name)
-        error.__cause__ = exception
-        return error
-    return None
+    fault = fault_in(module)
+    if fault is None:
+        return None
+    expected = isinstance(fault.error, VerifyException)
+    found = str(fault.error).strip() if expected else _plain(fault.error)
+    op = f"'{fault.op.name}'"
+    error = SymbolicCompilerError(
+        "C001",
+        message,
+        found=found if op in found else f"{op}: {found}",
+        pass_name=pass_name,
+        **whereabouts(fault.op),
+    )
+    error.__cause__ = fault.error
+    return error
 
 
 def _plain(error: Exception) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
+from symir.compiler.diagnostics.diagnostic import Diagnostic
 from symir.compiler.signature import toolchain
 from symir.ir import SymbolicOperatorIR
 
@@ -102,6 +103,8 @@ def as_json(value: object) -> Any:
             return value if math.isfinite(value) else str(value)
         case complex():
             return {"real": as_json(value.real), "imag": as_json(value.imag)}
+        case Diagnostic():
+            return as_json(value.as_dict())
         case Mapping():
             items = cast(Mapping[object, object], value).items()
             return {str(key): as_json(one) for key, one in items}

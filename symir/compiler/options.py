@@ -13,8 +13,12 @@ __all__ = ["SymbolicCompilerOptions"]
 
 BACKENDS = ("auto", "jax", "reference")
 
-_NOT_IN_THE_SIGNATURE = ("cache_enabled", "cache_namespace")
-"""Whether and where an artifact is kept does not change it."""
+DIAGNOSTICS = ("off", "cheap", "thorough")
+
+VALIDATIONS = ("off", "sampled", "exhaustive")
+
+_NOT_IN_THE_SIGNATURE = ("cache_enabled", "cache_namespace", "diagnostics")
+"""Whether and where an artifact is kept does not change it, nor do diagnostics."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +37,11 @@ class SymbolicCompilerOptions:
         verify_passes: whether the IR is verified after every pass.
         lowering: a pass pipeline from `sym` to `bt` in xDSL's notation, in place of the
             pipeline's own.
+        diagnostics: what is looked at for the analysis `diagnostics`: nothing for
+            "off", the IR for "cheap", branches of configurations as well for
+            "thorough".
+        validate: whether what every pass does is compared with what it declares, as by
+            `symir.check`, at some configurations or at all.
 
     Raises:
         SymbolicCompilerError: for a value of the wrong kind (C006), and a `lowering`
@@ -46,11 +55,19 @@ class SymbolicCompilerOptions:
     strict_validation: bool = True
     verify_passes: bool = True
     lowering: str | None = None
+    diagnostics: str = "cheap"
+    validate: str = "off"
 
     def __post_init__(self) -> None:
         if self.backend_preference not in BACKENDS:
             expected = " or ".join(map(repr, BACKENDS))
             raise _bad("backend_preference", expected, self.backend_preference)
+        if self.validate not in VALIDATIONS:
+            expected = " or ".join(map(repr, VALIDATIONS))
+            raise _bad("validate", expected, self.validate)
+        if self.diagnostics not in DIAGNOSTICS:
+            expected = " or ".join(map(repr, DIAGNOSTICS))
+            raise _bad("diagnostics", expected, self.diagnostics)
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type == "bool" and not isinstance(value, bool):

@@ -20,6 +20,7 @@ from symir.errors import SymirError
 
 __all__ = [
     "AbstractSymbolicPass",
+    "SymbolicDiagnosticsPass",
     "SymbolicFanoutAnalysisPass",
     "SymbolicFusionPlanningPass",
     "SymbolicNormalizationPass",
@@ -122,6 +123,28 @@ class SymbolicNormalizationPass(AbstractSymbolicPass):
             "resolved_backend": backend,
             "term_order": tuple(term.name for term in context.ir.terms),
         }
+
+
+class SymbolicDiagnosticsPass(AbstractSymbolicPass):
+    """What is questionable about the operator, and compiles all the same.
+
+    Writes `diagnostics`, a tuple of `Diagnostic`; with the option `diagnostics` "off"
+    an empty one. They are looked for once for each operator object.
+    """
+
+    name = "symbolic_diagnostics"
+
+    def run(self, context: SymbolicCompilationContext) -> Mapping[str, Any]:
+        level = context.options.diagnostics
+        if level == "off":
+            return {"diagnostics": ()}
+        from symir.compiler.diagnostics import diagnose
+
+        operator = context.operator
+        # The precision of JAX may have made another one, without the user's lines
+        ir = context.ir if context.ir.dtype_str == operator.dtype.name else None
+        found = diagnose(operator, thorough=level == "thorough", ir=ir)
+        return {"diagnostics": found}
 
 
 class SymbolicFanoutAnalysisPass(AbstractSymbolicPass):

@@ -11,6 +11,7 @@ from symir.compiler.failures import blamed_on
 from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline
 from symir.compiler.passes import (
     AbstractSymbolicPass,
+    SymbolicDiagnosticsPass,
     SymbolicFanoutAnalysisPass,
     SymbolicFusionPlanningPass,
     SymbolicNormalizationPass,
@@ -205,7 +206,11 @@ def _position(
 
 _Factory = Callable[[], AbstractSymbolicPass]
 
-_PRE_CACHE: tuple[_Factory, ...] = (SymbolicValidationPass, SymbolicNormalizationPass)
+_PRE_CACHE: tuple[_Factory, ...] = (
+    SymbolicValidationPass,
+    SymbolicNormalizationPass,
+    SymbolicDiagnosticsPass,
+)
 _POST_CACHE: tuple[_Factory, ...] = (
     SymbolicFanoutAnalysisPass,
     SymbolicFusionPlanningPass,

@@ -11,14 +11,14 @@ import functools
 import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from symir.errors import DefinitionError
-from symir.interop.fermions import from_fermions
+from symir.interop.fermions import Products, from_fermions, operator_of
 from symir.interop.pauli import from_pauli_strings
 from symir.language.builder import DOperator
 from symir.language.expressions import Expr, as_expr, emitted, row, site, sqrt
@@ -35,17 +35,19 @@ def from_netket(op: object, name: str | None = None) -> SymbolicOperator:
     """Return an operator of NetKet as a symbolic one on the same Hilbert space.
 
     Taken are `Ising`, `BoseHubbard`, `LocalOperator` (which `Heisenberg` and what
-    `nk.operator.spin` and `.boson` make are), `PauliStrings`, `FermionOperator2nd` and
-    what converts to it, in Jax and in Numba, and sums, multiples and products of these,
-    and transposes and adjoints as far as NetKet can carry them out. NetKet's cutoffs
-    hold: it takes no notice of smaller matrix elements.
+    `nk.operator.spin` and `.boson` make are), `PauliStrings`, `FermionOperator2nd`,
+    those of fermions that conserve their number (`FermiHubbardJax` is one), in Jax and
+    in Numba, and sums, multiples and products of these, and transposes and adjoints as
+    far as NetKet can carry them out. NetKet's cutoffs hold: it takes no notice of
+    smaller matrix elements.
 
     `name` is the name of the operator, by default that of its class.
 
     Raises:
         DefinitionError: for what is no operator of NetKet, or one of another kind
             (N011); for a transpose or adjoint that NetKet cannot carry out (N012); for
-            a Hilbert space that symir cannot take over (S012, S016).
+            products that NetKet needs in another order (N016); for a Hilbert space that
+            symir cannot take over (S012, S016).
     """
     taken = _taken(op)
     return taken if name is None else taken.named(name)
@@ -60,7 +62,7 @@ def _taken(op: Any) -> SymbolicOperator:
         "N011",
         f"{type(op).__name__} is no operator of NetKet that symir knows",
         expected="Ising, BoseHubbard, LocalOperator, PauliStrings, "
-        "FermionOperator2nd, or a sum of these",
+        "FermionOperator2nd, FermiHubbardJax, or a sum of these",
         found=f"a value of type {type(op).__module__}.{type(op).__qualname__}",
         hint="DOperator defines operators of every kind",
     )
@@ -86,6 +88,10 @@ def _kinds(nk: Any) -> tuple[tuple[Any, Callable[[Any], SymbolicOperator]], ...]
         (PauliStringsBase, _pauli_strings),
         (FermionOperator2ndBase, _fermions),
         (number_conserving.ParticleNumberConservingFermioperator2nd, _conserving),
+        (
+            number_conserving.ParticleNumberAndSpinConservingFermioperator2nd,
+            _spin_conserving,
+        ),
         (SumOperator, _sum),
         (ProductOperator, _product),
         (Squared, _squared),
@@ -94,13 +100,17 @@ def _kinds(nk: Any) -> tuple[tuple[Any, Callable[[Any], SymbolicOperator]], ...]
     )
 
 
-def _builder(op: Any) -> DOperator:
-    """Return a builder for an operator like that of NetKet."""
+def _builder(op: Any, *real: Any) -> DOperator:
+    """Return a builder for an operator like that of NetKet.
+
+    It is Hermitian where NetKet says so and these coefficients are real: of its models
+    NetKet says so whatever they are.
+    """
     return DOperator(
         op.hilbert,
         type(op).__name__,
         dtype=np.dtype(op.dtype),
-        hermitian=bool(op.is_hermitian),
+        hermitian=bool(op.is_hermitian) and not any(np.imag(c) for c in real),
     )
 
 
@@ -114,7 +124,7 @@ def _number(value: Any) -> float | complex:
 
 def _ising(op: Any) -> SymbolicOperator:
     """-h sum_i X_i + J sum_ij Z_i Z_j."""
-    builder = _builder(op)
+    builder = _builder(op, op.h, op.J)
     edges = np.asarray(op.edges)
     if len(edges):
         is_same = site("i") == site("j")
@@ -126,10 +136,10 @@ def _ising(op: Any) -> SymbolicOperator:
 
 def _bose_hubbard(op: Any) -> SymbolicOperator:
     """-J sum_ij (b_i^+ b_j + h.c.) + sum_i (U / 2 n (n - 1) - mu n) + V sum_ij n n."""
-    builder = _builder(op)
+    U, V, J, mu = map(_number, (op.U, op.V, op.J, op.mu))
+    builder = _builder(op, U, V, J, mu)
     i, j = site("i").value, site("j").value
     edges = np.asarray(op._edges)
-    U, V, J, mu = map(_number, (op.U, op.V, op.J, op.mu))
     builder.for_each_site("i").named("sites")
     builder.emit(amplitude=U / 2 * i * (i - 1) - mu * i)
     if len(edges):
@@ -172,8 +182,129 @@ def _fermions(op: Any) -> SymbolicOperator:
     )
 
 
+# endregion
+# region Fermions that conserve their number
+#
+# These keep arrays by the number of operators in a product, (index, create, weight). Of
+# a product c^+_a1 .. c^+_am c_b1 .. c_bm the sites a stand where the index is not 0,
+# and the b and the weight in the rows of that number; a1 > a2 > .. and b1 > b2 > ...
+# Diagonal products, b = a, have no index: their weights stand at a.
+
+
 def _conserving(op: Any) -> SymbolicOperator:
-    return _fermions(op.to_fermionoperator2nd()).named(type(op).__name__)
+    data = op._operator_data
+    products = [
+        _products(op, arrays)
+        for part in ("diag", "offdiag")
+        for arrays in data[part].values()
+    ]
+    return _of_products(op, products)
+
+
+def _spin_conserving(op: Any) -> SymbolicOperator:
+    """The same for the sites of one spin state, and for products over two of them.
+
+    The latter are c^+_a1 c_b1 of the first times c^+_a2 c_b2 of the second.
+    """
+    data, n = op._operator_data, op.hilbert.n_orbitals
+    products: list[Products] = []
+    for part in ("diag", "offdiag"):
+        for (length, states), arrays in data[part].items():
+            alike = _products(op, arrays)
+            # The identity has no spin state
+            shifts = [s * n for s in states] if length else [0]
+            products += [replace(alike, sites=alike.sites + s) for s in shifts]
+    for part in ("mixed_diag", "mixed_offdiag"):
+        for (_, pairs), arrays in data[part].items():
+            both = _unpacked(arrays)
+            sites = np.stack([both.created, both.annihilated], axis=-1)
+            creates = np.tile([1, 0, 1, 0], (len(sites), 1))
+            for pair in pairs:
+                shifted = sites + n * np.array(pair)[:, None]
+                shifted = shifted.reshape(len(sites), 4)
+                products.append(Products(shifted, creates, both.weights))
+    return _of_products(op, products)
+
+
+def _of_products(op: Any, products: list[Products]) -> SymbolicOperator:
+    dtypes = [
+        np.asarray(arrays[2].data if hasattr(arrays[2], "coords") else arrays[2]).dtype
+        for part in op._operator_data.values()
+        for arrays in part.values()
+    ]
+    common = np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+    dtype = common if common.kind in "fc" else None
+    return operator_of(products, op.hilbert, type(op).__name__, dtype)
+
+
+@dataclass(frozen=True)
+class _Packed:
+    """Products of arrays of NetKet, of half as many creators as operators.
+
+    Attributes:
+        created: the sites a, of shape (products, m).
+        annihilated: the sites b, in the same shape.
+        weights: complex numbers of shape (products,).
+    """
+
+    created: Array
+    annihilated: Array
+    weights: Array
+
+
+def _products(op: Any, arrays: Sequence[Any]) -> Products:
+    """Return products in the sites of one spin state, or of all."""
+    packed = _unpacked(arrays)
+    # NetKet looks up what descends, and nothing else
+    is_found = (np.diff(packed.created, axis=1) < 0).all(axis=1)
+    created, annihilated = packed.created[is_found], packed.annihilated[is_found]
+    if (np.diff(annihilated, axis=1) >= 0).any():
+        raise _not_in_order(op)
+    sites = np.concatenate([created, annihilated], axis=1)
+    creates = np.zeros(sites.shape, np.int64)
+    creates[:, : created.shape[1]] = 1
+    return Products(sites, creates, packed.weights[is_found])
+
+
+def _unpacked(arrays: Sequence[Any]) -> _Packed:
+    """Return the products with a weight that is not 0."""
+    index, create, weight = arrays
+    if index is None:
+        created, weights = _entries(weight)
+        return _Packed(created, created, weights.astype(np.complex128))
+    weight = np.asarray(weight)
+    if not index.ndim:
+        nothing = np.zeros((weight.size, 0), np.int64)
+        return _Packed(nothing, nothing, weight.reshape(-1).astype(np.complex128))
+    created, rows = _entries(index)
+    row, column = np.nonzero(weight[rows])
+    numbers = rows[row], column
+    return _Packed(
+        created[row],
+        np.asarray(create)[numbers].astype(np.int64),
+        weight[numbers].astype(np.complex128),
+    )
+
+
+def _entries(array: Any) -> tuple[Array, Array]:
+    """Return the places, (entries, axes), and values of what is not 0 in an array."""
+    if hasattr(array, "coords"):  # NetKet's sparse arrays
+        places, values = np.asarray(array.coords).T, np.asarray(array.data)
+    else:
+        dense = np.asarray(array)
+        places = np.argwhere(dense)
+        values = dense[tuple(places.T)]
+    return places.astype(np.int64), values
+
+
+def _not_in_order(op: Any) -> DefinitionError:
+    return DefinitionError(
+        "N016",
+        f"the products of the {type(op).__name__} are not in normal order",
+        expected="annihilation operators by descending sites, each once",
+        found="others in its arrays, of which NetKet makes wrong matrix elements",
+        hint="make it from a FermionOperator2nd, or from_sparse_arrays(..)",
+    )
 
 
 # endregion

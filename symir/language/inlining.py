@@ -28,21 +28,6 @@ from symir.language.codes import Mistake
 
 __all__ = ["ScalarFunction", "ScalarOp", "inlined"]
 
-_ELEMENTWISE = frozenset(
-    f"stablehlo.{name}"
-    for name in (
-        *("abs", "add", "and", "atan2", "cbrt", "ceil", "clamp", "compare", "complex"),
-        *("constant", "convert", "cosine", "divide", "exponential"),
-        *("exponential_minus_one", "floor", "imag", "is_finite", "log", "log_plus_one"),
-        *("logistic", "maximum", "minimum", "multiply", "negate", "not", "or", "power"),
-        *("real", "remainder", "round_nearest_afz", "round_nearest_even", "rsqrt"),
-        *("select", "shift_left", "shift_right_arithmetic", "shift_right_logical"),
-        *("sign", "sine", "sqrt", "subtract", "tan", "tanh", "xor"),
-    )
-)
-"""What a term may compute. Ops on the bits of floats are not among them: their result
-depends on the precision, which the compiler may change."""
-
 _SAME_SCALAR = frozenset(("stablehlo.broadcast_in_dim", "stablehlo.reshape"))
 """Ops that do nothing to a 0-d tensor."""
 
@@ -113,7 +98,7 @@ def inlined(
         module = parse_module(text)
     except (ParseError, VerifyException) as error:
         ours = (op for op in op_names if op.startswith("stablehlo."))
-        unlikely = next((op for op in ours if op not in _ELEMENTWISE), None)
+        unlikely = next((op for op in ours if op not in stablehlo.ELEMENTWISE), None)
         reason = str(error).strip().splitlines()[-1].strip(" |^~")
         raise _not_scalar(name, unlikely or reason) from error
     interpreter = Interpreter(module)
@@ -231,7 +216,7 @@ class _Inlining:
         return ScalarFunction(arity, tuple(live), renumbered[result], element)
 
     def _check(self, op: ScalarOp) -> None:
-        if op.kind.name not in _ELEMENTWISE:
+        if op.kind.name not in stablehlo.ELEMENTWISE:
             raise _not_scalar(self.name, op.kind.name)
         self._check_type(op.kind.name, op.result)
 

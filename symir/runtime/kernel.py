@@ -108,4 +108,5 @@ class Kernel:
         for function in module.body.block.ops:
             if isinstance(function, FuncOp):
                 function.sym_name = StringAttr("main")
-        return print_module(module)
+        # XLA's metadata and profilers show the term and the user's line.
+        return print_module(module, locations=True)

@@ -107,6 +107,12 @@ class CompiledOperator:
         """Return the operator on another object that stands for an equal space."""
         return compiled_operator(self._kernel, self._parameters, hilbert)
 
+    def to_netket(self) -> Any:
+        """Return the operator as one of NetKet's: see `symir.to_netket`."""
+        from symir.interop.to_netket import to_netket
+
+        return to_netket(self)
+
     def __repr__(self) -> str:
         return (
             f"CompiledOperator({self.name!r}, dtype={self.dtype}, "

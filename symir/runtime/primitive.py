@@ -20,6 +20,7 @@ from jax.interpreters.mlir import ir
 from jaxlib.mlir.dialects import func
 
 from symir.runtime.kernel import Kernel
+from symir.runtime.steps import check_no_steps
 
 connections_p = Primitive("symir_connections")
 """(x, *parameters) -> (x', matrix elements); x is (batch, sites)."""
@@ -112,6 +113,7 @@ def _jvp(primals, tangents, *, kernel: Kernel):
     results = connections_p.bind(*primals, kernel=kernel)
     x = primals[0]
     function = kernel.traceable(x.shape[0], x.dtype)
+    check_no_steps(kernel.ir, active)
     function.check_differentiable(active)
 
     def of_active(*chosen):

@@ -5,15 +5,18 @@ its ops are evaluated one by one by those of `jax.lax`, which know their derivat
 
 A branch that is not valid, and the side of a choice that is not chosen, must not spoil
 a derivative: 0 times infinity is NaN. So each op with a singularity computes with 1
-wherever its value is not asked for ("demand"), which changes no result.
+wherever its value is not asked for ("demand"), and so do constants that are infinite;
+it changes no result. What is asked for follows from the predicates of choices, through
+ops on elements, broadcasts and reductions.
 """
 
 # pyright: basic, reportPrivateImportUsage=false
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import reduce
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -97,11 +100,22 @@ _NOT_DIFFERENTIABLE = (
 )
 """Ops with steps: their derivative is 0 where there is one, which helps nobody."""
 
-_Demand = tuple[SSAValue, bool]
-"""A predicate, and whether it has to hold or not."""
+
+class _Demand(NamedTuple):
+    """A predicate, whether it has to hold or not, and how it lies in a value.
+
+    Its axes that are not of length 1 are those of the value with these numbers.
+    """
+
+    predicate: SSAValue
+    holds: bool
+    axes: tuple[int, ...]
+
 
 _Ways = frozenset[frozenset[_Demand]]
-"""Some sets of predicates, of which one has to hold."""
+"""Some sets of demands, of which one has to be met."""
+
+_ALWAYS: _Ways = frozenset([frozenset()])
 
 MAX_WAYS = 8
 """A value that is asked for in more ways than that counts as always asked for."""
@@ -162,28 +176,28 @@ class TraceableKernel:
             if isinstance(op, ReturnOp):
                 continue
             operands = [values[operand] for operand in op.operands]
-            if plain is not None and isinstance(op, _SINGULAR):
-                operands = self._kept_apart(op, operands, plain)
-            values[op.results[0]] = _apply(op, operands)
+            wanted = None
+            if plain is not None and _is_singular(op):
+                wanted = self._wanted(op.results[0], plain)
+            if wanted is not None:
+                operands = [_one_unless(wanted, operand) for operand in operands]
+            value = _apply(op, operands)
+            if wanted is not None and isinstance(op, hlo.ConstantOp):
+                value = _one_unless(wanted, value)
+            values[op.results[0]] = value
         return values
 
-    def _kept_apart(
-        self, op: Operation, operands: list[Any], plain: dict[SSAValue, Any]
-    ) -> list[Any]:
-        """Replace operands by 1 where the result is not asked for."""
-        ways = self._demands.get(op.results[0])
+    def _wanted(self, value: SSAValue, plain: dict[SSAValue, Any]) -> Any:
+        """Return where a value is asked for, in its shape; None for everywhere."""
+        ways = self._demands.get(value)
         if ways is None:
-            return operands
-        wanted: Any = None
-        for way in ways:
-            mask: Any = None
-            for predicate, holds in way:
-                test = plain[predicate] if holds else ~plain[predicate]
-                mask = test if mask is None else mask & test
-            wanted = mask if wanted is None else wanted | mask
-        if wanted is None:
-            return operands
-        return [jnp.where(wanted, value, jnp.ones_like(value)) for value in operands]
+            return None
+        shape = shape_of(value)
+        masks = (
+            reduce(lax.bitwise_and, (_laid_out(d, shape, plain) for d in way))
+            for way in ways
+        )
+        return reduce(lax.bitwise_or, masks)
 
     def _returned(self, values: dict[SSAValue, Any]) -> tuple[Any, ...]:
         last = self._block.last_op
@@ -191,6 +205,26 @@ class TraceableKernel:
         return tuple(values[value] for value in last.operands)
 
     # endregion
+
+
+def _one_unless(wanted: Any, value: Any) -> Any:
+    return jnp.where(wanted, value, jnp.ones_like(value))
+
+
+def _laid_out(
+    demand: _Demand, shape: tuple[int, ...], plain: dict[SSAValue, Any]
+) -> Any:
+    """Return where a demand is made of a value of a shape."""
+    test = plain[demand.predicate]
+    lengths = [length for length in test.shape if length != 1]
+    test = lax.broadcast_in_dim(lax.reshape(test, lengths), shape, demand.axes)
+    return test if demand.holds else ~test
+
+
+def _is_singular(op: Operation) -> bool:
+    if isinstance(op, hlo.ConstantOp):  # such as a division by 0 that was folded
+        return not np.isfinite(to_numpy(op.value)).all()
+    return isinstance(op, _SINGULAR)
 
 
 def _is_inexact(value: SSAValue) -> bool:
@@ -218,48 +252,106 @@ def _reaching_results(ops: Any) -> set[SSAValue]:
 
 
 def _demands(ops: Sequence[Operation]) -> dict[SSAValue, _Ways]:
-    """Return when each value is asked for: one of some sets of predicates holds.
+    """Return when each value is asked for: one of some sets of demands is met.
 
     A value that is missing is always asked for, as far as is known.
     """
     always: set[SSAValue] = set()
     asked: dict[SSAValue, _Ways] = {}
 
-    def ask(value: SSAValue, ways: _Ways | None) -> None:
+    def ask(value: SSAValue, ways: _Ways) -> None:
         if value in always:
             return
-        if ways is None or len(asked.get(value, frozenset()) | ways) > MAX_WAYS:
+        ways |= asked.get(value, frozenset())
+        if frozenset() in ways or len(ways) > MAX_WAYS:
             always.add(value)
             asked.pop(value, None)
             return
-        asked[value] = asked.get(value, frozenset()) | ways
+        asked[value] = ways
 
     for op in reversed(ops):
         if isinstance(op, ReturnOp):
             for operand in op.operands:
-                ask(operand, None)
+                ask(operand, _ALWAYS)
             continue
         result = op.results[0]
         if result in always or result in asked:
-            for operand, ways in _asked_by(op, asked.get(result)):
+            for operand, ways in _asked_by(op, asked.get(result, _ALWAYS)):
                 ask(operand, ways)
     return asked
 
 
-def _asked_by(op: Operation, ways: _Ways | None) -> Iterator[tuple[SSAValue, Any]]:
+def _asked_by(op: Operation, ways: _Ways) -> Iterator[tuple[SSAValue, _Ways]]:
     """Yield what an op asks for, where its result is asked for in some ways."""
-    result = op.results[0]
-    if isinstance(op, hlo.SelectOp) and shape_of(op.pred) == shape_of(result):
-        yield op.pred, None
+    if isinstance(op, hlo.SelectOp):
+        yield op.pred, _ALWAYS
         for side, holds in ((op.on_true, True), (op.on_false, False)):
-            chosen = (op.pred, holds)
-            yield side, frozenset(way | {chosen} for way in ways or [frozenset()])
+            axes = tuple(range(len(shape_of(op.pred))))
+            chosen = frozenset(_parts(_Demand(op.pred, holds, axes)))
+            yield side, frozenset(way | chosen for way in ways)
         return
-    elementwise = type(op) in _UNARY or type(op) in _BINARY
-    elementwise |= isinstance(op, hlo.ConvertOp | hlo.SelectOp)
-    for operand in op.operands:
-        keeps_lanes = shape_of(operand) == shape_of(result)
-        yield operand, ways if keeps_lanes and elementwise else None
+    axes = _axes_of_operand(op)
+    for operand in op.operands[:1] if isinstance(op, hlo.ReduceOp) else op.operands:
+        yield operand, _ALWAYS if axes is None else _moved(ways, axes)
+    if isinstance(op, hlo.ReduceOp):
+        yield op.operands[1], _ALWAYS
+
+
+def _parts(demand: _Demand) -> Iterator[_Demand]:
+    """Yield the demands that a demand comes down to, each of as few axes as may be."""
+    predicate, holds, axes = demand
+    op = predicate.owner
+    if isinstance(op, hlo.NotOp):
+        yield from _parts(_Demand(op.operand, not holds, axes))
+    elif isinstance(op, hlo.AndOp if holds else hlo.OrOp):
+        for part in (op.lhs, op.rhs):
+            yield from _parts(_Demand(part, holds, axes))
+    elif isinstance(op, hlo.BroadcastInDimOp):
+        dims = op.broadcast_dimensions.get_values()
+        yield from _parts(_Demand(op.operand, holds, tuple(axes[d] for d in dims)))
+    else:
+        lengths = shape_of(predicate)
+        kept = tuple(a for a, length in zip(axes, lengths, strict=True) if length != 1)
+        yield _Demand(predicate, holds, kept)
+
+
+def _moved(ways: _Ways, axes: Mapping[int, int]) -> _Ways:
+    """Return demands of a result as those of an operand.
+
+    One that differs along an axis which the operand does not have is left out: then
+    more is asked for than has to be.
+    """
+    return frozenset(
+        frozenset(
+            demand._replace(axes=tuple(axes[axis] for axis in demand.axes))
+            for demand in way
+            if axes.keys() >= set(demand.axes)
+        )
+        for way in ways
+    )
+
+
+def _axes_of_operand(op: Operation) -> dict[int, int] | None:
+    """Return the axes of the first operand that axes of the result are, or None."""
+    shape = shape_of(op.results[0])
+    if type(op) in _UNARY or type(op) in _BINARY or isinstance(op, hlo.ConvertOp):
+        return {axis: axis for axis in range(len(shape))}
+    if isinstance(op, hlo.ReduceOp):
+        reduced = op.dimensions.get_values()
+        kept = [a for a in range(len(shape) + len(reduced)) if a not in reduced]
+        return dict(enumerate(kept))
+    if isinstance(op, hlo.BroadcastInDimOp):
+        lengths = shape_of(op.operand)
+        dims = op.broadcast_dimensions.get_values()
+        return {d: a for a, d in enumerate(dims) if lengths[a] == shape[d]}
+    if isinstance(op, hlo.ReshapeOp):
+        before, after = (
+            [axis for axis, length in enumerate(lengths) if length != 1]
+            for lengths in (shape_of(op.operand), shape)
+        )
+        if [shape_of(op.operand)[a] for a in before] == [shape[a] for a in after]:
+            return dict(zip(after, before, strict=True))
+    return None
 
 
 # endregion

@@ -23,6 +23,7 @@ from symir.tools.load import UserCodeError, load_operator
 from symir.tools.progress import Progress
 from symir.tools.samples import (
     STATE_DTYPES,
+    Samples,
     as_state_dtype,
     random_samples,
     read_samples,
@@ -83,6 +84,24 @@ examples:
   symir run examples/tfim_chain.py --input configs.csv --param h=0.7 --samples 1
 """
 
+_INTERPRET_EXAMPLES = """\
+A value of the operator is an array over samples and rows, of branch tensors one over
+samples and lanes. Each is shown with its term and with your line that it comes from.
+
+examples:
+  symir interpret examples/tfim_chain.py --random 2 --seed 0
+  symir interpret examples/tfim_chain.py --level bt --input configs.npy --values
+"""
+
+_CHECK_EXAMPLES = """\
+The exit code is 0 where every pass kept its word, and 1 where one did not.
+
+examples:
+  symir check examples/tfim_chain.py
+  symir check examples/tfim_chain.py --validate exhaustive --certificate tfim.json
+  symir check --replay tfim.json
+"""
+
 _EXPLAIN_EXAMPLES = """\
 examples:
   symir explain examples/tfim_chain.py
@@ -93,7 +112,8 @@ examples:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run `symir` and return its exit code.
 
-    0 is success, 1 an exception in the user's own file, 2 bad input.
+    0 is success, 1 an exception in the user's own file or a check that finds something
+    wrong, 2 bad input.
     """
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names may be in any script
@@ -109,6 +129,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report(error)
     except UserCodeError as error:
         print(f"{error}\n{error.text}", file=sys.stderr)
+        return 1
+    except _Failed:
         return 1
     except BrokenPipeError:
         # The reader has seen enough; keep Python from flushing into the pipe at exit
@@ -166,22 +188,9 @@ def _run(options: argparse.Namespace) -> None:
     from symir.tools import run
 
     _prefer_double_precision()
-    if options.seed is not None and options.random is None:
-        raise Fault.MISPLACED_OPTION.error(
-            "--seed is for random configurations",
-            expected="--random N --seed S",
-            found="--seed without --random",
-        )
     given = run.parse_parameters(options.param)
     progress = Progress(sys.stderr, quiet=options.quiet)
-    with progress.stage(f"reading {options.file}"):
-        operator = load_operator(options.file)
-    space = operator.space
-    if options.input is None:
-        samples = random_samples(options.random, options.seed, space, options.dtype)
-    else:
-        with progress.stage(f"reading {options.input}"):
-            samples = read_samples(options.input, space, options.dtype)
+    operator, samples = _operator_and_samples(options, progress)
     artifact = run.compile_artifact(operator, progress)
     # It is compiled with the default options: for JAX.
     own = cast("CompiledOperator", artifact.compiled_operator)
@@ -201,16 +210,102 @@ def _run(options: argparse.Namespace) -> None:
         print(f"written to {options.output}: x, xp, mels; term, row, emission, tag")
 
 
+def _interpret(options: argparse.Namespace) -> None:
+    from symir.tools.interpret import interpret, show
+    from symir.tools.run import parse_parameters
+
+    given = parse_parameters(options.param)
+    progress = Progress(sys.stderr, quiet=options.quiet)
+    operator, samples = _operator_and_samples(options, progress)
+    with progress.stage(f"interpreting {operator.name} at {options.level}"):
+        table = interpret(operator, options.level, samples, given)
+    show(
+        table,
+        operator,
+        sys.stdout,
+        values=options.values,
+        samples=options.samples,
+        lanes=options.lanes,
+    )
+
+
+def _operator_and_samples(
+    options: argparse.Namespace, progress: Progress
+) -> tuple[SymbolicOperator, Samples]:
+    """Read the operator, and read or draw the configurations for it."""
+    if options.seed is not None and options.random is None:
+        raise Fault.MISPLACED_OPTION.error(
+            "--seed is for random configurations",
+            expected="--random N --seed S",
+            found="--seed without --random",
+        )
+    with progress.stage(f"reading {options.file}"):
+        operator = load_operator(options.file)
+    space = operator.space
+    if options.input is None:
+        return operator, random_samples(
+            options.random, options.seed, space, options.dtype
+        )
+    with progress.stage(f"reading {options.input}"):
+        return operator, read_samples(options.input, space, options.dtype)
+
+
+def _check(options: argparse.Namespace) -> None:
+    from symir.tools.check import checked, replayed
+    from symir.tools.run import parse_parameters
+
+    _prefer_double_precision()
+    if (options.file is None) is (options.replay is None):
+        raise Fault.MISPLACED_OPTION.error(
+            "a check is of an operator, or of a certificate that is done again",
+            expected="FILE[:NAME] or --replay CERTIFICATE.json",
+            found="both" if options.file else "neither",
+        )
+    progress = Progress(sys.stderr, quiet=options.quiet)
+    if options.replay is not None:
+        with progress.stage(f"doing {options.replay} again"):
+            text, holds = replayed(options.replay)
+        print(text)
+        if not holds:
+            raise _Failed
+        return
+    given = parse_parameters(options.param)
+    with progress.stage(f"reading {options.file}"):
+        operator = load_operator(options.file)
+    with progress.stage(f"checking {operator.name}"):
+        report = checked(
+            operator,
+            given,
+            inputs=options.input,
+            validate=options.validate,
+            samples=options.samples,
+            seed=options.seed,
+        )
+    print(report)
+    if options.certificate is not None:
+        report.save(options.certificate)
+        print(f"written to {options.certificate}")
+    if not report.ok:
+        raise _Failed
+
+
+class _Failed(Exception):
+    """Something that was to hold does not, and has been said."""
+
+
 def _explain(options: argparse.Namespace) -> None:
-    from symir.tools.explain import artifact_of, explanation
+    from symir.tools.explain import artifact_of, explanation, facts_of_artifact
 
     _prefer_double_precision()
     progress = Progress(sys.stderr, quiet=options.quiet)
-    manifest = artifact_of(options.file, progress).manifest()
+    artifact = artifact_of(options.file, progress)
+    manifest = artifact.manifest()
     if options.json:
         print(json.dumps(manifest, indent=2))
         return
-    print("\n".join(explanation(manifest, Style.of(sys.stdout))))
+    with progress.stage(f"finding facts of {artifact.operator_name}"):
+        facts = facts_of_artifact(artifact)
+    print("\n".join(explanation(manifest, Style.of(sys.stdout), facts)))
 
 
 def _demo(options: argparse.Namespace) -> None:
@@ -241,6 +336,8 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     _add_emit(commands)
     _add_run(commands)
+    _add_interpret(commands)
+    _add_check(commands)
     _add_explain(commands)
     demo = commands.add_parser(
         "demo",
@@ -297,48 +394,9 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         epilog=_RUN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    run.add_argument(
-        "file", metavar="FILE[:NAME]", help="where the operator is defined"
-    )
-    source = run.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--input", type=Path, metavar="CONFIGS", help="a .npy or .csv file"
-    )
-    source.add_argument(
-        "--random", type=_count, metavar="N", help="draw N configurations instead"
-    )
-    run.add_argument("--seed", type=_count, metavar="S", help="of what is drawn")
+    _add_configurations(run)
     run.add_argument(
         "--output", type=Path, metavar="OUT.npz", help="where to write all results"
-    )
-    run.add_argument(
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=NUMBER",
-        help="the value of a parameter of the operator; may be repeated",
-    )
-    run.add_argument(
-        "--dtype",
-        type=_state_dtype,
-        metavar="DTYPE",
-        help="dtype of the configurations, such as int8 or float64 (default: that of a "
-        ".npy file, else the narrowest integer that holds the local values)",
-    )
-    run.add_argument(
-        "--samples",
-        "--rows",
-        type=_count,
-        default=2,
-        metavar="K",
-        help="how many samples to show (default: 2)",
-    )
-    run.add_argument(
-        "--lanes",
-        type=_count,
-        default=_LANES_SHOWN,
-        metavar="L",
-        help=f"how many branches of each to show (default: {_LANES_SHOWN})",
     )
     run.add_argument(
         "--batch",
@@ -346,8 +404,133 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         metavar="B",
         help="samples per call of the kernel (default: what fits into 64 MiB)",
     )
-    run.add_argument("--quiet", action="store_true", help="show no progress")
     run.set_defaults(command=_run)
+
+
+def _add_interpret(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    interpret = commands.add_parser(
+        "interpret",
+        help="compute by a reference interpreter, and show every value",
+        description="Interpret an operator at a level of the compiler on your "
+        "configurations, over NumPy; needs no JAX. Slow, and exact: for looking.",
+        epilog=_INTERPRET_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    interpret.add_argument(
+        "--level",
+        choices=LEVELS,
+        default="sym",
+        help="what is interpreted: the operator as it is defined, its branch tensors "
+        "or its kernel (default: sym)",
+    )
+    interpret.add_argument(
+        "--values",
+        action="store_true",
+        help="show every value too: long arrays lose their middle",
+    )
+    _add_configurations(interpret)
+    interpret.set_defaults(command=_interpret)
+
+
+def _add_configurations(parser: argparse.ArgumentParser) -> None:
+    """Add what to compute on, and how much of it to show."""
+    parser.add_argument(
+        "file", metavar="FILE[:NAME]", help="where the operator is defined"
+    )
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument(
+        "--input", type=Path, metavar="CONFIGS", help="a .npy or .csv file"
+    )
+    source.add_argument(
+        "--random", type=_count, metavar="N", help="draw N configurations instead"
+    )
+    parser.add_argument("--seed", type=_count, metavar="S", help="of what is drawn")
+    parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="the value of a parameter of the operator; may be repeated",
+    )
+    parser.add_argument(
+        "--dtype",
+        type=_state_dtype,
+        metavar="DTYPE",
+        help="dtype of the configurations, such as int8 or float64 (default: that of a "
+        ".npy file, else the narrowest integer that holds the local values)",
+    )
+    parser.add_argument(
+        "--samples",
+        "--rows",
+        type=_count,
+        default=2,
+        metavar="K",
+        help="how many samples to show (default: 2)",
+    )
+    parser.add_argument(
+        "--lanes",
+        type=_count,
+        default=_LANES_SHOWN,
+        metavar="L",
+        help=f"how many branches of each to show (default: {_LANES_SHOWN})",
+    )
+    parser.add_argument("--quiet", action="store_true", help="show no progress")
+
+
+def _add_check(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    check = commands.add_parser(
+        "check",
+        help="compare what an operator computes before and after every pass",
+        description="Execute an operator by the reference interpreter of its level "
+        "after every pass, and compare it with what was before, under the relation "
+        "that the pass declares; at last compare the compiled kernel.",
+        epilog=_CHECK_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    check.add_argument(
+        "file", nargs="?", metavar="FILE[:NAME]", help="where the operator is defined"
+    )
+    check.add_argument(
+        "--validate",
+        choices=("sampled", "exhaustive"),
+        default="sampled",
+        help="look at random configurations, or at all (default: sampled)",
+    )
+    check.add_argument(
+        "--samples",
+        type=_positive,
+        default=64,
+        metavar="N",
+        help="how many random configurations (default: 64)",
+    )
+    check.add_argument(
+        "--seed", type=_count, default=0, metavar="S", help="of what is drawn"
+    )
+    check.add_argument(
+        "--input", type=Path, metavar="CONFIGS", help="a .npy or .csv file instead"
+    )
+    check.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="the value of a parameter (default: its default, and a drawn one)",
+    )
+    check.add_argument(
+        "--certificate",
+        type=Path,
+        metavar="OUT.json",
+        help="where to write what was found, to be checked again",
+    )
+    check.add_argument(
+        "--replay", type=Path, metavar="CERTIFICATE", help="do a certificate again"
+    )
+    check.add_argument("--quiet", action="store_true", help="show no progress")
+    check.set_defaults(command=_check)
 
 
 def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
@@ -356,7 +539,8 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="tell what the compilation of an operator did",
         description="Compile an operator and tell what that did: the passes with their "
         "times and numbers of ops, the lanes of each term and what was fused, the "
-        "arrays of the kernel, the cache key and the versions.",
+        "arrays of the kernel, the cache key and the versions; and which facts hold "
+        "for the operator.",
         epilog=_EXPLAIN_EXAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,4 +1,4 @@
-"""`symir explain`: what a compilation did, from the manifest of its artifact."""
+"""`symir explain`: what a compilation did, from its manifest, and the facts."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from symir.compiler import (
     SymbolicCompilerOptions,
     load_artifact,
 )
+from symir.facts import OperatorFacts
+from symir.operator import SymbolicOperator
 from symir.tools.codes import Fault
 from symir.tools.load import load_operator, split_reference
 from symir.tools.progress import Progress
 from symir.tools.run import compile_artifact
 from symir.tools.show import Style, table
 
-__all__ = ["artifact_of", "explanation"]
+__all__ = ["artifact_of", "explanation", "facts_of_artifact"]
 
 Manifest = Mapping[str, Any]
 
@@ -49,19 +51,34 @@ def artifact_of(reference: str, progress: Progress) -> SymbolicCompiledArtifact:
     )
 
 
-def explanation(manifest: Manifest, style: Style | None = None) -> list[str]:
-    """Return the lines that tell what a manifest says."""
+def explanation(
+    manifest: Manifest, style: Style | None = None, facts: OperatorFacts | None = None
+) -> list[str]:
+    """Return the lines that tell what a manifest says, and the facts if given."""
     parts = [
         _summary(manifest),
         _passes(manifest, style or Style()),
         _terms(manifest, style or Style()),
         _layout(manifest, style or Style()),
+        *_diagnostics(manifest),
         [f"versions: {_pairs(_versions(manifest))}"],
     ]
+    if facts is not None:
+        parts.append(["facts", *str(facts).splitlines()[1:]])
     lines: list[str] = []
     for part in parts:
         lines += [*part, ""]
     return lines[:-1]
+
+
+def facts_of_artifact(artifact: SymbolicCompiledArtifact) -> OperatorFacts:
+    """Return the facts of the operator of an artifact.
+
+    Raises:
+        SymirError: where the operator cannot be lowered.
+    """
+    hilbert: object = artifact.compiled_operator.hilbert
+    return SymbolicOperator.from_ir(artifact.operator_ir, hilbert).facts()
 
 
 # region Parts
@@ -169,6 +186,25 @@ def _layout(manifest: Manifest, style: Style) -> list[str]:
     ]
     header = ("", "array", "shape", "dtype", "bytes per sample", "default")
     return table(header, rows, right=frozenset({4}), style=style)
+
+
+def _diagnostics(manifest: Manifest) -> list[list[str]]:
+    """Return one part that lists the diagnostics, or none where there are none."""
+    found = [
+        diagnostic
+        for one in manifest["passes"]
+        for diagnostic in one["metadata"].get("diagnostics", ())
+    ]
+    return [["diagnostics", *(f"  {_diagnostic(one)}" for one in found)]] * bool(found)
+
+
+def _diagnostic(one: Mapping[str, Any]) -> str:
+    place = one["location"]
+    where = "" if place is None else f"{place[0]}:{place[1]}: "
+    named = "/".join(one[key] for key in ("term", "emission") if one[key])
+    found = f" ({one['found']})" if one["found"] else ""
+    about = f"{named}: " if named else ""
+    return f"{where}{one['severity']} {one['code']}: {about}{one['message']}{found}"
 
 
 def _default(value: Any) -> str:

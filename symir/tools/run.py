@@ -23,7 +23,14 @@ from symir.tools.show import Branches, Style, configuration, is_signs
 if TYPE_CHECKING:
     from symir.runtime.operator import CompiledOperator
 
-__all__ = ["Outcome", "compile_artifact", "parse_parameters", "run", "show_outcome"]
+__all__ = [
+    "Outcome",
+    "compile_artifact",
+    "parameter_values",
+    "parse_parameters",
+    "run",
+    "show_outcome",
+]
 
 Array = npt.NDArray[Any]
 
@@ -100,6 +107,18 @@ def bind_parameters(
     """Return the compiled operator with values for its parameters.
 
     Raises:
+        InputError: as `parameter_values` does.
+    """
+    values = parameter_values(operator, given)
+    return compiled.replace(**values) if values else compiled
+
+
+def parameter_values(
+    operator: SymbolicOperator, given: Mapping[str, complex]
+) -> dict[str, complex | float]:
+    """Return the given values of parameters, real ones as real numbers.
+
+    Raises:
         InputError: for an unknown name (T017), a parameter that is left without a value
             (T018), and a complex value of a real one (T016).
     """
@@ -129,7 +148,7 @@ def bind_parameters(
                 operator=operator.name,
                 hint=f"give it a value: --param {name}=1.0",
             )
-    return compiled.replace(**values) if values else compiled
+    return values
 
 
 # endregion

@@ -11,10 +11,10 @@ from pathlib import Path
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "vmc"
 
 
-def output_of(name: str) -> str:
+def output_of(name: str, *arguments: str) -> str:
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     run = subprocess.run(
-        [sys.executable, str(EXAMPLES / f"{name}.py")],
+        [sys.executable, str(EXAMPLES / f"{name}.py"), *arguments],
         capture_output=True,
         text=True,
         timeout=600,
@@ -37,6 +37,20 @@ def test_the_ising_chain_on_eight_devices():
     errors = [float(found) for found in re.findall(r"error (\S+)", output)]
     assert len(errors) == 3
     assert max(errors) < 1e-3
+
+
+def test_the_coupling_sweep_compiles_for_its_first_field_only():
+    output = output_of("coupling_sweep", "--no-progress")
+    lines = re.findall(r"error (\S+), \|m\| (\S+), exact (\S+), (\d+) programs", output)
+    errors, orders, exact, (first, *later) = zip(
+        *[map(float, line) for line in lines], strict=True
+    )
+    assert first > 0
+    assert later == [0] * 4
+    assert max(errors) < 1e-3
+    for found, expected in zip(orders, exact, strict=True):
+        assert abs(found - expected) < 0.01
+    assert exact[0] < 0.4 < 0.9 < exact[-1]
 
 
 def test_couplings_are_learnt():

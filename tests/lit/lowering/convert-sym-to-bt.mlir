@@ -744,19 +744,6 @@ sym.operator @read_of_a_write() space #sym.space<2 x [0, 1]> element f64 {
 
 // -----
 
-// An op of an unknown dialect cannot be vectorised.
-sym.operator @foreign() space #sym.space<2 x [0, 1]> element f64 {
-  sym.term @t over #sym.rows<[0]> {
-  ^bb0(%x : !sym.config, %i : !sym.site):
-    %v = "test.op"() : () -> tensor<f64>
-    sym.emit %x, %v : tensor<f64>
-  }
-}
-
-// CHECK: convert-sym-to-bt: cannot vectorise 'test.op' in term @t
-
-// -----
-
 // A promise compacts the branches of its term; one that cannot be broken does nothing.
 sym.operator @promises() space #sym.space<3 x [0, 1]> element f64 {
   sym.term @few over #sym.rows<[0], [1], [2]> fanout 2 {

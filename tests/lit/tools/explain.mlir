@@ -29,7 +29,17 @@
 // CHECK-NEXT: out xp (batch, 4, 2) int8 8
 // CHECK-NEXT: out mels (batch, 4) float64 32
 // CHECK-EMPTY:
+// CHECK-NEXT: diagnostics
+// CHECK-NEXT: {{.*}}explain.mlir:{{[0-9]+}}: error W018: both: the fanout promises fewer branches than are valid for every x (fanout 1, 2 branches that are always valid)
+// CHECK-NEXT: {{.*}}explain.mlir:{{[0-9]+}}: warning W013: no emission depends on the parameter 'g'
+// CHECK-NEXT: {{.*}}explain.mlir:{{[0-9]+}}: note W010: first: no emission of the term uses the label 'i'
+// CHECK-NEXT: {{.*}}explain.mlir:{{[0-9]+}}: note W010: second: no emission of the term uses the label 'i'
+// CHECK-EMPTY:
 // CHECK-NEXT: versions: symir {{.*}}, jax {{.*}}, sources {{[0-9a-f]+}}
+// CHECK-EMPTY:
+// CHECK-NEXT: facts
+// CHECK-NEXT: finite unknown 'g' has no value
+// CHECK-NEXT: hermitian yes proved: it is real and diagonal by its form
 
 // JSON: "operator": "pin"
 // JSON: "lowering": "sym-fuse-terms,

@@ -14,15 +14,13 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FileLineColLoc, IntAttr, ModuleOp, StringAttr
-from xdsl.interpreter import Interpreter, PythonValues, impl, register_impls
 from xdsl.passes import PassPipeline
 from xdsl.transforms import get_all_passes as get_all_xdsl_passes
 
 from dialects import sym
 from dialects.interpreters.sym import (
-    SymFunctions,
+    Guards,
     connections,
-    interpreter_of,
 )
 from dialects.text import context, parse_module, print_module
 from lowering.registry import get_all_passes
@@ -138,34 +136,9 @@ def test_every_op_keeps_a_place_in_the_source(program: Program) -> None:
 # ---- the guard; x is of floats: an integer hides that a value left the space ----
 
 
-@register_impls
-class UncheckedFunctions(SymFunctions):
-    """`sym` without a look at the space: only the predicate makes a branch valid."""
-
-    @impl(sym.EmitOp)
-    def run_emit(
-        self, interpreter: Interpreter, op: sym.EmitOp, args: PythonValues
-    ) -> PythonValues:
-        config, amplitude, *predicate = args
-        run: Any = interpreter.get_data(SymFunctions, "run", lambda: None)
-        everything = sym.LocalSpace(run.space.sites, (_Anything(),))
-        checked, run.space = run.space, everything
-        run.emit(config, amplitude, all(predicate))
-        run.space = checked
-        return ()
-
-
-class _Anything(tuple[float, ...]):
-    """All local values."""
-
-    def __contains__(self, value: object) -> bool:
-        return True
-
-
 def unchecked_connections(module: ModuleOp, x: Array) -> tuple[Array, Array]:
-    interpreter = interpreter_of(module)
-    interpreter.register_implementations(UncheckedFunctions(), override=True)
-    return connections(module, x, interpreter=interpreter)
+    """`sym` without a look at the space: only the predicate makes a branch valid."""
+    return connections(module, x, guards=Guards.UNDEFINED)
 
 
 @some

@@ -294,6 +294,28 @@ sym.operator @a() space #sym.space<2 x [0, 1]> element complex<f64> {
   }
 }
 
+// -----
+
+// CHECK: term @b holds 'test.op': a term holds sym and elementwise StableHLO
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @b over #sym.rows<[]> {
+  ^bb0(%x : !sym.config):
+    %c = "test.op"() : () -> tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: term @b holds 'stablehlo.custom_call': a term holds sym and elementwise StableHLO
+sym.operator @a(%c "c" : tensor<f64>) space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @b over #sym.rows<[]> {
+  ^bb0(%x : !sym.config):
+    %d = stablehlo.custom_call @f(%c) : (tensor<f64>) -> tensor<f64>
+    sym.emit %x, %d : tensor<f64>
+  }
+}
+
 // endregion
 // region The emission
 

@@ -28,7 +28,11 @@ from symir.compiler import (
 from symir.ir import SymbolicOperatorIR
 from tests.unit.symir.compiler.doubles import Noting, demo, field, i, noting_compiler
 
-PRE_CACHE = ["symbolic_validation", "symbolic_normalization"]
+PRE_CACHE = [
+    "symbolic_validation",
+    "symbolic_normalization",
+    "symbolic_diagnostics",
+]
 POST_CACHE = ["symbolic_fanout_analysis", "symbolic_fusion_planning"]
 LOWERING = [part.partition("{")[0] for part in OPERATOR_PIPELINE.split(",")]
 
@@ -153,6 +157,7 @@ def test_the_context_has_all_that_passes_need(hilbert: Any) -> None:
         "ir_fingerprint": sym_op.to_ir().static_fingerprint(),
         "resolved_backend": "jax",
         "term_order": ("term0",),
+        "diagnostics": (),
         "term_fanouts": {"term0": 3},
         "total_fanout": 3,
         "fusion_groups": (("term0",),),
@@ -172,7 +177,8 @@ def test_analyses_come_stage_by_stage() -> None:
     known = ["validation_summary", "ir_fingerprint", "resolved_backend", "term_order"]
     assert list(early.seen) == [*known, "early"]
     derived = ["late", "term_fanouts", "total_fanout", "fusion_groups"]
-    assert list(late.seen) == [*known, "early", "first", *derived]
+    seen = [*known, "early", "first", "diagnostics", *derived]
+    assert list(late.seen) == seen
     assert late.seen["term_order"] == ("term0", "term1")
     assert late.seen["term_fanouts"] == {"term0": 3, "term1": 4}
     assert late.seen["total_fanout"] == 7
@@ -638,8 +644,8 @@ def test_a_custom_pass_and_a_custom_lowerer() -> None:
     assert compiler.lowerer_names == ("loud", "jax_symbolic_v1", "reference_v1")
     artifact = compiler.compile(field())
     assert artifact.lowerer_name == "loud"
-    assert artifact.pass_reports[3].pass_name == "count_branches"
-    assert artifact.pass_reports[3].metadata == {"branches": 7}
+    assert artifact.pass_reports[4].pass_name == "count_branches"
+    assert artifact.pass_reports[4].metadata == {"branches": 7}
     few = sym.DOperator(sym.qubit(3), "few").for_each_site("i").where(i > 0)
     few = few.emit(sym.flip("i")).fanout(2).build()
     assert compiler.compile(few).lowerer_name == "jax_symbolic_v1"

@@ -18,6 +18,8 @@ DEFAULTS: dict[str, Any] = {
     "strict_validation": True,
     "verify_passes": True,
     "lowering": None,
+    "diagnostics": "cheap",
+    "validate": "off",
 }
 
 OTHERS: dict[str, Any] = {
@@ -28,6 +30,8 @@ OTHERS: dict[str, Any] = {
     "strict_validation": False,
     "verify_passes": False,
     "lowering": "cse",
+    "diagnostics": "off",
+    "validate": "sampled",
 }
 
 
@@ -50,7 +54,8 @@ def test_the_signature_has_all_that_decides_about_the_artifact() -> None:
     plain = sym.SymbolicCompilerOptions().static_signature()
     for name, value in OTHERS.items():
         other = sym.SymbolicCompilerOptions(**{name: value}).static_signature()
-        assert (other == plain) is (name in ("cache_enabled", "cache_namespace"))
+        changes_nothing = ("cache_enabled", "cache_namespace", "diagnostics")
+        assert (other == plain) is (name in changes_nothing)
 
 
 def test_options_do_not_change() -> None:
@@ -70,6 +75,10 @@ def test_options_do_not_change() -> None:
         ("verify_passes", 0, "C006"),
         ("cache_namespace", "", "C006"),
         ("cache_namespace", 3, "C006"),
+        ("diagnostics", "all", "C006"),
+        ("diagnostics", None, "C006"),
+        ("validate", "all", "C006"),
+        ("validate", True, "C006"),
         ("lowering", ["cse"], "C006"),
         ("lowering", "no-such-pass", "C008"),
         ("lowering", "cse{", "C008"),

@@ -119,7 +119,7 @@ def test_reports_of_passes_over_ir_count_ops() -> None:
     assert reports[-1].ops_after == last
     assert all(r.duration_ms >= 0 and r.error is None for r in artifact.pass_reports)
     stages = [report.stage for report in artifact.pass_reports]
-    order = ["pre-cache"] * 2 + ["post-cache"] * 2
+    order = ["pre-cache"] * 3 + ["post-cache"] * 2
     assert stages == order + ["lowering"] * len(reports)
 
 

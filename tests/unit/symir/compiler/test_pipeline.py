@@ -12,6 +12,7 @@ from xdsl.passes import ModulePass
 
 import symir as sym
 from symir.compiler import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
+from symir.compiler.lowering import lower_to_bt
 from tests.unit.symir.compiler.doubles import Early, Late, Noting, field
 
 
@@ -26,6 +27,22 @@ class MyPass(ModulePass):
         """Do nothing."""
 
 
+@dataclass(frozen=True)
+class OtherOperatorPass(ModulePass):
+    """Leaves the branch tensors of another operator, which are valid."""
+
+    name = "other-operator"
+    sites: int = 3
+    dtype: str = "float64"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        other = sym.DOperator(sym.qubit(self.sites), "field", dtype=self.dtype)
+        ir = other.for_each("i", over=[0, 1]).emit(sym.flip("i")).build().to_ir()
+        block = lower_to_bt(ir.module).body.detach_block(0)
+        op.body.detach_block(0)
+        op.body.add_block(block)
+
+
 class Nameless(sym.AbstractSymbolicPass):
     """Has no name."""
 
@@ -33,7 +50,7 @@ class Nameless(sym.AbstractSymbolicPass):
         """Do nothing."""
 
 
-PRE = ("symbolic_validation", "symbolic_normalization")
+PRE = ("symbolic_validation", "symbolic_normalization", "symbolic_diagnostics")
 POST = ("symbolic_fanout_analysis", "symbolic_fusion_planning")
 
 
@@ -41,8 +58,8 @@ POST = ("symbolic_fanout_analysis", "symbolic_fusion_planning")
     ("where", "expected"),
     [
         ({"before": PRE[0]}, ("early", *PRE, *POST)),
-        ({"after": PRE[0]}, (PRE[0], "early", PRE[1], *POST)),
-        ({"after": PRE[1]}, (*PRE, "early", *POST)),
+        ({"after": PRE[0]}, (PRE[0], "early", *PRE[1:], *POST)),
+        ({"after": PRE[2]}, (*PRE, "early", *POST)),
         ({"before": POST[0]}, (*PRE, "early", *POST)),
         ({"after": POST[1]}, (*PRE, *POST, "early")),
     ],
@@ -171,3 +188,16 @@ def test_a_broken_input_is_not_blamed_on_a_pass() -> None:
     with pytest.raises(sym.SymbolicCompilerError, match="C001") as error:
         LoweringPipeline.parse("cse").run(module)
     assert error.value.pass_name is None
+
+
+@pytest.mark.parametrize(
+    "other", [{}, {"sites": 4}, {"sites": 4, "dtype": "float32"}], ids=str
+)
+def test_a_lowering_to_another_operator_is_found(other: dict[str, Any]) -> None:
+    compiler = sym.SymbolicCompiler()
+    compiler.pipeline.insert(OtherOperatorPass(**other), after="convert-sym-to-bt")
+    with pytest.raises(sym.SymbolicCompilerError, match="C001") as error:
+        compiler.compile(field())
+    assert error.value.operator == "field"
+    assert "tensor<?x7x4x!bt.state>" in str(error.value.expected)
+    assert "tensor<?x2x" in str(error.value.found)

@@ -39,11 +39,12 @@ COLLECTIVES = (
 i, j = sym.site("i"), sym.site("j")
 h = sym.symbol("h", default=0.7)
 BOSONS, SPINS = sym.fock(3, 4), sym.spin(0.5, 4)
+CONSERVED = sym.fock(3, 4, n_particles=5)
 
 
-def hops() -> sym.DOperator:
+def hops(space: sym.Space = BOSONS) -> sym.DOperator:
     return (
-        sym.DOperator(BOSONS, "op")
+        sym.DOperator(space, "op")
         .for_each_distinct_pair("i", "j")
         .where((i > 0) & (j < 3))
         .emit(sym.hop("i", "j"), amplitude=h * sym.sqrt(i * (j + 1)))
@@ -53,6 +54,7 @@ def hops() -> sym.DOperator:
 OPERATORS = {
     "branches": hops().build(),
     "fanout": hops().fanout(12).build(),
+    "constraints": hops(CONSERVED).build(),
     "the same for every x": (
         sym.DOperator(SPINS, "op").for_each_site("i").emit(sym.flip("i"), amplitude=-1)
     ).build(),
@@ -104,8 +106,19 @@ def check(name: str, x: np.ndarray, kind: AxisType) -> None:
                 mesh=mesh,
             )
         )
+        text = inside.lower(compiled, xs).compile().as_text() or ""
+        assert not [one for one in COLLECTIVES if one in text], (name, kind)
         mapped = inside(compiled, xs)
-    for results in (found, mapped):
+        unchecked = jax.jit(
+            jax.shard_map(
+                lambda op, x: jax.vmap(op.get_conn_padded)(x),
+                in_specs=(P(), P("S")),
+                out_specs=P("S"),
+                mesh=mesh,
+                check_vma=False,
+            )
+        )(compiled, xs)
+    for results in (found, mapped, unchecked):
         for ours, theirs in zip(results, expected, strict=True):
             assert ours.sharding.spec[0] == "S", (name, kind, ours.sharding)
             assert agrees(ours, theirs), (name, kind)
@@ -126,6 +139,36 @@ def check_gradient(x: np.ndarray) -> None:
     np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-12)
 
 
+def check_tangents(x: np.ndarray) -> None:
+    """Pushed forward by a coupling, and over many couplings: nobody has to talk."""
+    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(AxisType.Auto,))
+    compiled = OPERATORS["fanout"].compile()
+
+    def mels(value, x) -> jax.Array:
+        return compiled.replace(h=value).get_conn_padded(x)[1]
+
+    def pushed(value, x):
+        return jax.jvp(lambda v: mels(v, x), (value,), (jnp.ones_like(value),))
+
+    def swept(value, x):
+        return jax.vmap(mels, (0, None), 1)(jnp.stack([value, 2 * value]), x)
+
+    for function in (pushed, swept):
+        with jax.default_device(jax.local_devices()[0]):
+            expected = jax.tree.map(np.asarray, function(jnp.float64(0.7), x))
+        with jax.set_mesh(mesh):
+            xs, run = spread(x, mesh), jax.jit(function)
+            text = run.lower(jnp.float64(0.7), xs).compile().as_text() or ""
+            assert not [one for one in COLLECTIVES if one in text], function
+            found = run(jnp.float64(0.7), xs)
+        for ours, theirs in zip(
+            jax.tree.leaves(found), jax.tree.leaves(expected), strict=True
+        ):
+            assert ours.sharding.spec[0] == "S", ours.sharding
+            for part in ours.addressable_shards:
+                np.testing.assert_allclose(part.data, theirs[part.index], rtol=1e-12)
+
+
 def main() -> None:
     for name, operator in OPERATORS.items():
         for dtype in (np.int8, np.float64):
@@ -134,7 +177,9 @@ def main() -> None:
             )
             for kind in (AxisType.Auto, AxisType.Explicit):
                 check(name, x, kind)
-    check_gradient(BOSONS.random_states(8 * jax.device_count(), seed=4))
+    x = BOSONS.random_states(8 * jax.device_count(), seed=4)
+    check_gradient(x)
+    check_tangents(x)
     print("agrees", jax.device_count(), jnp.zeros(()).dtype)
 
 

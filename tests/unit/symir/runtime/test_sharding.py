@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 
 WORKER = Path(__file__).with_name("sharded_worker.py")
+NETKET_WORKER = Path(__file__).with_name("sharded_netket_worker.py")
 ROOT = Path(__file__).parents[4]
 
 
-def start(*arguments: object) -> subprocess.Popen[str]:
+def start(*arguments: object, worker: Path = WORKER) -> subprocess.Popen[str]:
     environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     return subprocess.Popen(
-        [sys.executable, str(WORKER), *map(str, arguments)],
+        [sys.executable, str(worker), *map(str, arguments)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -41,3 +42,7 @@ def test_two_processes_of_two_devices():
     processes = [start(2, address, 2, number) for number in range(2)]
     for process in processes:
         assert "agrees 4 float64" in finish(process)
+
+
+def test_variational_states_of_netket():
+    assert "agrees 8" in finish(start(8, worker=NETKET_WORKER))

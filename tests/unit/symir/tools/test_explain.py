@@ -69,6 +69,18 @@ def test_it_tells_what_the_manifest_says(
     assert f"jax {manifest['toolchain']['jax']}" in text
 
 
+def test_it_ends_with_the_facts_of_the_operator(
+    capsys: pytest.CaptureFixture[str], file: Path, tmp_path: Path
+) -> None:
+    text = succeed(capsys, f"{file}:one")
+    words = [line.split() for line in text.partition("\nfacts\n")[2].splitlines()]
+    assert words[1][:2] == ["hermitian", "no"]
+    assert ["parameters", "g", "=", "1-2j"] in words
+    compiled(file).save(tmp_path / "one.symir")
+    saved = succeed(capsys, tmp_path / "one.symir")
+    assert saved.partition("\nfacts\n")[2] == text.partition("\nfacts\n")[2]
+
+
 def test_options_other_than_the_default_ones(file: Path) -> None:
     artifact = compiled(file, enable_fusion=False, cache_enabled=False)
     lines = explanation(artifact.manifest())

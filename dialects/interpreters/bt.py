@@ -1,0 +1,334 @@
+"""The `bt` level over NumPy: branch tensors, literally.
+
+What the ops of `bt` say in their descriptions, in loops over lanes and writes, and
+nothing of the passes. x' is dense nowhere but in the result of `bt.connections`: until
+then branches are a value of their own, `Branches`.
+
+A function has one batch: `?` is the number of samples of the run, and `!bt.state` the
+dtype of x. A function that `bt-specialize` has bound runs as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.func import FuncOp
+from xdsl.interpreter import (
+    Interpreter,
+    InterpreterFunctions,
+    PythonValues,
+    impl,
+    register_impls,
+)
+from xdsl.interpreters.func import FuncFunctions
+from xdsl.ir import Attribute, SSAValue
+
+from dialects import bt
+from dialects.interpreters.stablehlo import StableHLOFunctions, converted
+from dialects.reductions import Reduction
+from dialects.stablehlo import dtype_of, shape_of
+from dialects.tables import NO_SITE
+
+__all__ = ["Branches", "BtFunctions", "functions_of", "run_branches"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Branches:
+    """R lanes of K writes each, for every sample of a batch of B.
+
+    Attributes:
+        sites: int32 (B, R, K), where a lane writes; off the lattice, as -1 is, it
+            writes nothing.
+        values: (B, R, K) of the dtype of x, what it writes there, in order.
+        amplitude: (B, R), the matrix element of a valid lane.
+        valid: bool (B, R).
+    """
+
+    sites: Array
+    values: Array
+    amplitude: Array
+    valid: Array
+
+    @property
+    def lanes(self) -> int:
+        """The number R of lanes."""
+        return self.valid.shape[1]
+
+    @property
+    def writes(self) -> int:
+        """The number K of writes of each lane."""
+        return self.sites.shape[2]
+
+    def padded(self, writes: int) -> Branches:
+        """Return the same branches with more writes, which do nothing."""
+        extra = ((0, 0), (0, 0), (0, writes - self.writes))
+        return Branches(
+            np.pad(self.sites, extra, constant_values=NO_SITE),
+            np.pad(self.values, extra),
+            self.amplitude,
+            self.valid,
+        )
+
+    def taken(self, lanes: Array) -> Branches:
+        """Return the lanes of the given numbers, (B, R'), of each sample."""
+        number = lanes[..., None]
+        return Branches(
+            np.take_along_axis(self.sites, number, axis=1),
+            np.take_along_axis(self.values, number, axis=1),
+            np.take_along_axis(self.amplitude, lanes, axis=1),
+            np.take_along_axis(self.valid, lanes, axis=1),
+        )
+
+
+@register_impls
+class BtFunctions(InterpreterFunctions):
+    """What the ops of `bt` do to a batch.
+
+    `batch` is the number of samples that `?` stands for, `state` the dtype that
+    `!bt.state` does. The ops of StableHLO between them need neither: those that have a
+    `?` in their types take the shapes of their operands.
+    """
+
+    def __init__(self, batch: int, state: npt.DTypeLike):
+        super().__init__()
+        self.batch = batch
+        self.state: np.dtype[Any] = np.dtype(state)
+
+    def shape(self, value: SSAValue) -> tuple[int, ...]:
+        """Return the shape of a value in this run."""
+        return tuple(self.batch if n == bt.BATCH else n for n in shape_of(value))
+
+    def dtype(self, value: SSAValue) -> np.dtype[Any]:
+        """Return the dtype of a value in this run."""
+        element = cast(TensorType[Attribute], value.type).element_type
+        return self.state if isinstance(element, bt.StateType) else dtype_of(element)
+
+    # region Values
+
+    @impl(bt.GatherOp)
+    def run_gather(
+        self, interpreter: Interpreter, op: bt.GatherOp, args: PythonValues
+    ) -> PythonValues:
+        config, sites = args
+        # What is off the lattice is clamped to it, as StableHLO gathers: no site, which
+        # is there where nothing is read, and sites that a predicate excludes.
+        inside = np.clip(sites, 0, config.shape[1] - 1)
+        if op.is_per_sample:
+            flat = inside.reshape(len(config), -1)
+            values = np.take_along_axis(config, flat, axis=1).reshape(inside.shape)
+        else:
+            values = config[:, inside]
+        return (_converted(values, self.dtype(op.result)),)
+
+    @impl(bt.BroadcastOp)
+    def run_broadcast(
+        self, interpreter: Interpreter, op: bt.BroadcastOp, args: PythonValues
+    ) -> PythonValues:
+        shape = self.shape(op.result)
+        aligned = [1] * len(shape)
+        for size, axis in zip(args[0].shape, op.dims.get_values(), strict=True):
+            aligned[axis] = size
+        return (np.broadcast_to(args[0].reshape(aligned), shape),)
+
+    @impl(bt.ReduceOp)
+    def run_reduce(
+        self, interpreter: Interpreter, op: bt.ReduceOp, args: PythonValues
+    ) -> PythonValues:
+        (values,) = args
+        neutral, combine = _REDUCTIONS[op.kind.data]
+        total = np.full(values.shape[:-1], neutral, values.dtype)
+        with np.errstate(all="ignore"):
+            for place in range(values.shape[-1]):
+                total = combine(total, values[..., place])
+        return (np.asarray(total, values.dtype),)
+
+    # endregion
+    # region Branches
+
+    @impl(bt.BranchesOp)
+    def run_branches(
+        self, interpreter: Interpreter, op: bt.BranchesOp, args: PythonValues
+    ) -> PythonValues:
+        shape = (self.batch, op.result.type.lanes.data)
+        writes = len(op.sites)
+        sites, values = args[:writes], args[writes : 2 * writes]
+        amplitude, *valid = args[2 * writes :]
+        stored = [_converted(value, self.state) for value in values]
+        branches = Branches(
+            _stacked(sites, shape, np.dtype(np.int32)),
+            _stacked(stored, shape, self.state),
+            np.broadcast_to(amplitude, shape),
+            np.broadcast_to(valid[0] if valid else np.asarray(True), shape),
+        )
+        return (branches,)
+
+    @impl(bt.ConcatOp)
+    def run_concat(
+        self, interpreter: Interpreter, op: bt.ConcatOp, args: PythonValues
+    ) -> PythonValues:
+        return (self._joined(op, args),)
+
+    @impl(bt.InterleaveOp)
+    def run_interleave(
+        self, interpreter: Interpreter, op: bt.InterleaveOp, args: PythonValues
+    ) -> PythonValues:
+        joined = self._joined(op, args)
+        # Lane `row` of part `emission` comes to row * len(parts) + emission.
+        order = np.arange(joined.lanes).reshape(len(args) or 1, -1).T.reshape(-1)
+        numbers = np.broadcast_to(order, (self.batch, joined.lanes))
+        return (joined.taken(numbers),)
+
+    def _joined(
+        self, op: bt.ConcatOp | bt.InterleaveOp, parts: Sequence[Branches]
+    ) -> Branches:
+        """Return the lanes of all parts, one part after the other."""
+        writes = op.result.type.writes.data
+        # Of no part at all is everything but the dtypes known: there is no lane.
+        nothing = Branches(
+            np.zeros((self.batch, 0, writes), np.int32),
+            np.zeros((self.batch, 0, writes), self.state),
+            np.zeros((self.batch, 0), parts[0].amplitude.dtype if parts else np.bool_),
+            np.zeros((self.batch, 0), np.bool_),
+        )
+        padded = [nothing, *[part.padded(writes) for part in parts]]
+        return Branches(
+            np.concatenate([part.sites for part in padded], axis=1),
+            np.concatenate([part.values for part in padded], axis=1),
+            np.concatenate([part.amplitude for part in padded], axis=1),
+            np.concatenate([part.valid for part in padded], axis=1),
+        )
+
+    @impl(bt.CompactOp)
+    def run_compact(
+        self, interpreter: Interpreter, op: bt.CompactOp, args: PythonValues
+    ) -> PythonValues:
+        (branches,) = args
+        lanes = op.result.type.lanes.data
+        # A stable sort by "not valid" keeps the order of the valid ones.
+        order = np.argsort(~branches.valid, axis=1, kind="stable")
+        kept = branches.taken(order[:, :lanes])
+        broken = branches.valid.sum(axis=1) > lanes
+        amplitude = np.where(broken[:, None], np.nan, kept.amplitude)
+        amplitude = amplitude.astype(kept.amplitude.dtype)
+        return (Branches(kept.sites, kept.values, amplitude, kept.valid),)
+
+    @impl(bt.ConnectionsOp)
+    def run_connections(
+        self, interpreter: Interpreter, op: bt.ConnectionsOp, args: PythonValues
+    ) -> PythonValues:
+        config, branches = args
+        dtype = self.dtype(op.matrix_elements)
+        connected = np.repeat(config[:, None, :], branches.lanes, axis=1)
+        for write in range(branches.writes):
+            sites = branches.sites[:, :, write]
+            inside = (sites >= 0) & (sites < config.shape[1])
+            meant = np.nonzero(branches.valid & inside)
+            connected[(*meant, sites[meant])] = branches.values[:, :, write][meant]
+        elements = np.where(branches.valid, branches.amplitude, 0).astype(dtype)
+        return connected, elements
+
+    # endregion
+
+
+def _converted(values: Array, dtype: np.dtype[Any]) -> Array:
+    with np.errstate(all="ignore"):
+        return values if values.dtype == dtype else converted(values, dtype)
+
+
+def _stacked(
+    columns: Sequence[Array], shape: tuple[int, int], dtype: np.dtype[Any]
+) -> Array:
+    """Return the writes of all lanes as one array (B, R, K)."""
+    result = np.empty((*shape, len(columns)), dtype)
+    for number, column in enumerate(columns):
+        result[:, :, number] = column
+    return result
+
+
+_REDUCTIONS: dict[Reduction, tuple[float, Callable[[Array, Array], Array]]] = {
+    Reduction.SUM: (0, np.add),
+    Reduction.PROD: (1, np.multiply),
+    Reduction.ANY: (False, np.logical_or),
+    Reduction.ALL: (True, np.logical_and),
+    Reduction.PARITY: (False, np.logical_xor),
+}
+"""What a reduction starts from, and how it takes one more value."""
+
+
+# region A whole function
+
+
+def functions_of(batch: int, state: npt.DTypeLike) -> list[InterpreterFunctions]:
+    """Return what an interpreter needs to run a function on branch tensors."""
+    return [FuncFunctions(), StableHLOFunctions(), BtFunctions(batch, state)]
+
+
+def run_branches(
+    module: ModuleOp,
+    x: npt.ArrayLike,
+    parameters: Sequence[npt.ArrayLike] = (),
+    *,
+    interpreter: Interpreter | None = None,
+) -> tuple[Array, Array]:
+    """Run the only function of a module on configurations and parameters.
+
+    `x` has shape (B, N) and any real dtype; where `bt-specialize` has bound the batch
+    and the state type they must be those. `parameters` are the arguments after x, in
+    order. Returns x' of shape (B, K, N) with the dtype of x, and the matrix elements of
+    shape (B, K) with the operator's dtype; a lane that is not valid has x and 0.
+
+    An interpreter that is given has its implementations already: see `functions_of`.
+
+    Raises:
+        ValueError: for a module that does not have one function of configurations, and
+            for arguments that do not have the types of that function's.
+    """
+    function = _the_function(module)
+    config = np.asarray(x)
+    if config.ndim != 2 or config.dtype.kind not in "biuf":
+        raise ValueError(
+            f"function @{function.sym_name.data} takes configurations of shape "
+            f"(batch, sites) and real numbers, got {config.dtype} {config.shape}"
+        )
+    own = BtFunctions(len(config), config.dtype)
+    arguments = function.body.block.args
+    if len(parameters) != len(arguments) - 1:
+        raise ValueError(
+            f"function @{function.sym_name.data} takes {len(arguments) - 1} "
+            f"parameters, got {len(parameters)}"
+        )
+    values = (config, *[np.asarray(value) for value in parameters])
+    for number, (value, argument) in enumerate(zip(values, arguments, strict=True)):
+        shape, dtype = own.shape(argument), own.dtype(argument)
+        if value.shape != shape or value.dtype != dtype:
+            raise ValueError(
+                f"argument {number} of function @{function.sym_name.data} is "
+                f"{dtype} {shape}, got {value.dtype} {value.shape}"
+            )
+    if interpreter is None:
+        interpreter = Interpreter(module)
+        for functions in functions_of(len(config), config.dtype):
+            interpreter.register_implementations(functions)
+    connected, elements = interpreter.call_op(function.sym_name.data, values)
+    return connected, elements
+
+
+def _the_function(module: ModuleOp) -> FuncOp:
+    functions = [op for op in module.ops if isinstance(op, FuncOp)]
+    if len(functions) == 1 and functions[0].body.blocks:
+        (function,) = functions
+        arguments = function.body.block.args
+        if arguments and len(shape_of(arguments[0])) == 2:
+            return function
+    names = ", ".join(f"@{one.sym_name.data}" for one in functions) or "none"
+    raise ValueError(f"expected one function of configurations, found {names}")
+
+
+# endregion

@@ -1,0 +1,752 @@
+"""The `sym` level without rounding: rational numbers instead of floats.
+
+The reference interpreter with other numbers in its arrays: `Fraction` for reals and
+`ExactComplex` for complex numbers. Local values, constants, tables, data and parameters
+are the binary floats that they are, `Fraction(0.1)` for 0.1; integers and predicates
+are NumPy's, as ever. A real has no signed zero, no infinity and no NaN.
+
+Where an op has no exact answer its result is a `NoAnswer`, which spreads to what is
+computed of it, and is an error only where a decision or a valid branch needs it: the
+square root of an excluded configuration does no harm.
+"""
+
+from __future__ import annotations
+
+import math
+import operator as python
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Literal, NoReturn, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import ComplexType, ModuleOp, TensorType
+from xdsl.interpreter import (
+    Interpreter,
+    PythonValues,
+    impl,
+    register_impls,
+)
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects import sym
+from dialects.interpreters.stablehlo import StableHLOFunctions, converted
+from dialects.interpreters.sym import (
+    Numbers,
+    Parameters,
+    Partial,
+    SymFunctions,
+    connections,
+    dense_matrix,
+    interpreter_of,
+)
+from dialects.stablehlo import dtype_of, to_numpy
+
+__all__ = [
+    "ExactComplex",
+    "Inexact",
+    "NoAnswer",
+    "NoExactAnswer",
+    "exact_connections",
+    "exact_dense_matrix",
+]
+
+Array = npt.NDArray[Any]
+
+Inexact: TypeAlias = Literal["error", "float"]
+"""What an op without an exact answer does: an error, or its double precision value."""
+
+Real: TypeAlias = "int | Fraction"
+Number: TypeAlias = "int | Fraction | ExactComplex"
+
+MOST_BITS = 2**16
+"""A power that needs more bits than this has no answer."""
+
+# region Numbers
+
+
+@dataclass(frozen=True)
+class ExactComplex:
+    """A complex number with rational parts."""
+
+    real: Fraction
+    imag: Fraction
+
+    def __add__(self, other: Number | NoAnswer) -> ExactComplex:
+        if isinstance(other, NoAnswer):
+            return NotImplemented
+        other = as_complex(other)
+        return ExactComplex(self.real + other.real, self.imag + other.imag)
+
+    def __neg__(self) -> ExactComplex:
+        return ExactComplex(-self.real, -self.imag)
+
+    def __sub__(self, other: Number) -> ExactComplex:
+        return self + -as_complex(other)
+
+    def __rsub__(self, other: Number) -> ExactComplex:
+        return as_complex(other) - self
+
+    def __mul__(self, other: Number | NoAnswer) -> ExactComplex:
+        if isinstance(other, NoAnswer):
+            return NotImplemented
+        other = as_complex(other)
+        return ExactComplex(
+            self.real * other.real - self.imag * other.imag,
+            self.real * other.imag + self.imag * other.real,
+        )
+
+    __radd__ = __add__
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Number) -> ExactComplex:
+        other = as_complex(other)
+        size = other.norm2()
+        product = self * other.conjugate()
+        return ExactComplex(product.real / size, product.imag / size)
+
+    def __rtruediv__(self, other: Number) -> ExactComplex:
+        return as_complex(other) / self
+
+    def __pow__(self, exponent: int) -> ExactComplex:
+        result, factor = as_complex(1), self
+        for bit in reversed(bin(abs(exponent))[2:]):
+            result = result * factor if bit == "1" else result
+            factor = factor * factor
+        return 1 / result if exponent < 0 else result
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, ExactComplex):
+            return (self.real, self.imag) == (other.real, other.imag)
+        if isinstance(other, complex):
+            return (self.real, self.imag) == (other.real, other.imag)
+        return self.imag == 0 and self.real == other
+
+    def __hash__(self) -> int:
+        return hash(self.real) if self.imag == 0 else hash((self.real, self.imag))
+
+    def __complex__(self) -> complex:
+        return complex(self.real, self.imag)
+
+    def conjugate(self) -> ExactComplex:
+        """Return the complex conjugate."""
+        return ExactComplex(self.real, -self.imag)
+
+    def norm2(self) -> Fraction:
+        """Return |z|^2."""
+        return self.real * self.real + self.imag * self.imag
+
+
+def as_complex(value: Number) -> ExactComplex:
+    """Return a number as a complex one."""
+    if isinstance(value, ExactComplex):
+        return value
+    if isinstance(value, float):
+        raise NoExactAnswer(NoAnswer(None, (value,)))
+    return ExactComplex(Fraction(value), Fraction(0))
+
+
+class NoExactAnswer(ArithmeticError):
+    """A number is needed that cannot be computed exactly.
+
+    Attributes:
+        op: the op that has no exact answer; None where a parameter or x is no number.
+        operands: what it was asked of.
+    """
+
+    def __init__(self, answer: NoAnswer):
+        self.op = answer.op
+        self.operands = answer.operands
+        name = "a value" if self.op is None else self.op.name
+        found = ", ".join(map(str, self.operands))
+        super().__init__(f"{name} has no exact answer for ({found})")
+
+
+@dataclass(frozen=True, eq=False)
+class NoAnswer:
+    """Stands for a number that an op could not compute; so is what is made of it.
+
+    Attributes:
+        op: that op, or None for a parameter or x.
+        operands: the numbers that it was asked of.
+    """
+
+    op: Operation | None
+    operands: tuple[object, ...]
+
+    def _spread(self, *others: object) -> NoAnswer:
+        return self
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _spread
+    __neg__ = __abs__ = __floor__ = _spread
+
+    def _in_no_order(self, other: object) -> bool:
+        return False
+
+    __lt__ = __le__ = __gt__ = __ge__ = _in_no_order
+
+
+def _first_without_answer(values: Array) -> NoAnswer | None:
+    if values.dtype != object:
+        return None
+    found = (value for value in values.ravel() if isinstance(value, NoAnswer))
+    return next(found, None)
+
+
+def _demand(*values: Any) -> None:
+    """Raise NoExactAnswer if a number of some arrays has none."""
+    for value in values:
+        missing = _first_without_answer(np.asarray(value))
+        if missing is not None:
+            raise NoExactAnswer(missing)
+
+
+def _elementwise(function: Callable[..., object], *arrays: Array) -> Array:
+    """Apply a function of scalars; the answer is an array of objects."""
+    result = np.frompyfunc(function, len(arrays), 1)(*arrays)
+    if isinstance(result, np.ndarray):
+        return cast(Array, result)
+    alone = np.empty((), object)
+    alone[()] = result
+    return alone
+
+
+class ExactNumbers(Numbers):
+    """Rational numbers for all floats; the other dtypes stay as they are."""
+
+    refused = "cSUMm"
+
+    def dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return np.dtype(object) if dtype.kind in "fc" else dtype
+
+    def taken(
+        self,
+        values: npt.ArrayLike,
+        dtype: np.dtype[Any],
+        op: Operation | None = None,
+    ) -> Array:
+        if dtype.kind not in "fc":
+            return super().taken(values, dtype)
+        given = np.asarray(values)
+        if given.dtype != object:
+            given = super().taken(given, dtype).astype(object)
+        # A complex number of NumPy is a Python one now, a float a float
+
+        def exactly(value: Any) -> object:
+            if isinstance(value, NoAnswer):
+                return value
+            if dtype.kind == "f":
+                return _finite(op, value.real)
+            real, imag = _finite(op, value.real), _finite(op, value.imag)
+            if isinstance(real, NoAnswer) or isinstance(imag, NoAnswer):
+                return NoAnswer(op, (value,))
+            return ExactComplex(real, imag)
+
+        return _elementwise(exactly, given)
+
+
+EXACT = ExactNumbers()
+
+
+def _finite(op: Operation | None, value: Real | float) -> Fraction | NoAnswer:
+    if isinstance(value, float) and not math.isfinite(value):
+        return NoAnswer(op, (value,))
+    return Fraction(value)
+
+
+# endregion
+# region What ops compute
+
+
+class _Irrational(ArithmeticError):
+    """The answer of an op is no rational number, or none that is known to be."""
+
+
+def _root(value: Real, degree: int) -> Fraction:
+    """Return the real root of a number that is not negative."""
+    if value < 0:
+        raise _Irrational
+    exact = Fraction(value)
+    return Fraction(
+        _integer_root(exact.numerator, degree), _integer_root(exact.denominator, degree)
+    )
+
+
+def _integer_root(value: int, degree: int) -> int:
+    """Return the root of a perfect power, by bisection."""
+    low, high = 0, 1 << (value.bit_length() // degree + 1)
+    while low < high:
+        middle = (low + high) // 2
+        if middle**degree < value:
+            low = middle + 1
+        else:
+            high = middle
+    if low**degree != value:
+        raise _Irrational
+    return low
+
+
+def _sqrt(value: Number) -> Number:
+    """Return the principal square root."""
+    if not isinstance(value, ExactComplex):
+        return _root(value, 2)
+    modulus = _root(value.norm2(), 2)
+    real = _root((modulus + value.real) / 2, 2)
+    imag = _root((modulus - value.real) / 2, 2)
+    return ExactComplex(real, -imag if value.imag < 0 else imag)
+
+
+def _rsqrt(value: Number) -> Number:
+    return _divide(1, _sqrt(value))
+
+
+def _cbrt(value: Number) -> Number:
+    if isinstance(value, ExactComplex):
+        raise _Irrational  # the reference takes another branch than the real root
+    return -_root(-value, 3) if value < 0 else _root(value, 3)
+
+
+def _absolute(value: Number) -> Real:
+    return _root(value.norm2(), 2) if isinstance(value, ExactComplex) else abs(value)
+
+
+def _divide(lhs: Number, rhs: Number) -> Number:
+    if isinstance(lhs, ExactComplex) or isinstance(rhs, ExactComplex):
+        return as_complex(lhs) / rhs
+    return Fraction(lhs) / rhs
+
+
+def _sign(value: Number) -> Number:
+    if isinstance(value, ExactComplex):
+        return value if value == 0 else value / _absolute(value)
+    return Fraction((value > 0) - (value < 0))
+
+
+def _remainder(lhs: Real, rhs: Real) -> Real:
+    """Return the remainder with the sign of the dividend."""
+    return lhs - rhs * math.trunc(Fraction(lhs) / rhs)
+
+
+def _power(base: Number, exponent: Number) -> Number:
+    if isinstance(exponent, ExactComplex):
+        if exponent.imag != 0:
+            raise _Irrational
+        exponent = exponent.real
+    exact = Fraction(exponent)
+    if exact.denominator == 1:
+        return _integer_power(base, exact.numerator)
+    if isinstance(base, ExactComplex):
+        if exact.denominator != 2:
+            raise _Irrational
+        return _integer_power(_sqrt(base), exact.numerator)
+    return _integer_power(_root(base, exact.denominator), exact.numerator)
+
+
+def _integer_power(base: Number, exponent: int) -> Number:
+    parts = (base.real, base.imag) if isinstance(base, ExactComplex) else (base,)
+    bits = max(
+        max(part.numerator.bit_length(), part.denominator.bit_length())
+        for part in parts
+    )
+    if bits > 1 and bits * abs(exponent) > MOST_BITS:
+        raise _Irrational
+    return (
+        base**exponent
+        if isinstance(base, ExactComplex)
+        else Fraction(base) ** (exponent)
+    )
+
+
+def _order(value: Number) -> tuple[Real, ...]:
+    """Return what numbers are ordered by: complex ones lexicographically."""
+    return (value.real, value.imag) if isinstance(value, ExactComplex) else (value,)
+
+
+def _maximum(lhs: Number, rhs: Number) -> Number:
+    return max(lhs, rhs, key=_order)
+
+
+def _minimum(lhs: Number, rhs: Number) -> Number:
+    return min(lhs, rhs, key=_order)
+
+
+def _clamp(lower: Number, value: Number, upper: Number) -> Number:
+    return _minimum(_maximum(value, lower), upper)
+
+
+def _round_half_away(value: Real) -> Fraction:
+    size = math.floor(abs(value) + Fraction(1, 2))
+    return Fraction(-size if value < 0 else size)
+
+
+def _round_half_even(value: Real) -> Fraction:
+    return Fraction(round(value))
+
+
+def _floor(value: Real) -> Fraction:
+    return Fraction(math.floor(value))
+
+
+def _ceil(value: Real) -> Fraction:
+    return Fraction(math.ceil(value))
+
+
+def _real(value: Number) -> Fraction:
+    return Fraction(value.real)
+
+
+def _imag(value: Number) -> Fraction:
+    return Fraction(value.imag)
+
+
+def _complex(real: Real, imag: Real) -> ExactComplex:
+    return ExactComplex(Fraction(real), Fraction(imag))
+
+
+def _only_at(argument: int, answer: Fraction | int) -> Callable[[Number], Number]:
+    """A function that is rational at one rational number only, as far as we know."""
+
+    def at(value: Number) -> Number:
+        if value != argument:
+            raise _Irrational
+        kind = as_complex if isinstance(value, ExactComplex) else Fraction
+        return kind(answer)
+
+    return at
+
+
+def _never(*values: Number) -> NoReturn:
+    raise _Irrational
+
+
+def _atan2(lhs: Number, rhs: Number) -> Number:
+    if isinstance(lhs, ExactComplex) or lhs != 0 or cast(Real, rhs) <= 0:
+        raise _Irrational
+    return Fraction(0)
+
+
+_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "EQ": python.eq,
+    "NE": python.ne,
+    "LT": python.lt,
+    "LE": python.le,
+    "GT": python.gt,
+    "GE": python.ge,
+}
+
+
+def _in_order(
+    compare: Callable[[Any, Any], bool],
+) -> Callable[[Number | NoAnswer, Number | NoAnswer], bool]:
+    """Return a comparison that is of no account where there is no answer."""
+
+    def holds(lhs: Number | NoAnswer, rhs: Number | NoAnswer) -> bool:
+        if isinstance(lhs, NoAnswer) or isinstance(rhs, NoAnswer):
+            return False
+        return compare(_order(lhs), _order(rhs))
+
+    return holds
+
+
+# endregion
+# region Implementations
+
+
+def _type(value: SSAValue) -> Attribute:
+    return cast(TensorType[Attribute], value.type).element_type
+
+
+def _as_float(value: object) -> complex:
+    """Return the nearest double; NaN for what has no answer, or is too large."""
+    try:
+        if isinstance(value, ExactComplex):
+            return complex(value)
+        return math.nan if isinstance(value, NoAnswer) else float(cast(Real, value))
+    except OverflowError:
+        return math.nan
+
+
+def _exactly(op_type: type[Operation], function: Callable[..., Any]) -> Any:
+    """Implement an op on exact numbers; on the others it is the reference's."""
+    reference = dict(StableHLOFunctions._impls())[op_type]  # pyright: ignore[reportPrivateUsage]
+
+    @impl(op_type)
+    def run(
+        functions: ExactFunctions,
+        interpreter: Interpreter,
+        op: Operation,
+        args: PythonValues,
+    ) -> PythonValues:
+        if all(value.dtype != object for value in args):
+            (result,) = reference(functions, interpreter, op, args).values
+            return (EXACT.taken(result, dtype_of(_type(op.results[0])), op),)
+        exact = _elementwise(_answering(op, function), *args)
+        missing = _elementwise(_is_missing(op), exact).astype(bool)
+        if functions.inexact == "error" or not missing.any():
+            return (exact,)
+        floats = tuple(map(_as_floats, args, op.operands))
+        (result,) = reference(functions, interpreter, op, floats).values
+        rounded = EXACT.taken(result, dtype_of(_type(op.results[0])), op)
+        return (np.where(missing, rounded, exact),)
+
+    return run
+
+
+def _answering(op: Operation, function: Callable[..., Any]) -> Callable[..., object]:
+    """Return the function of an op, or that it has no answer."""
+
+    def at(*numbers: Any) -> object:
+        for number in numbers:
+            if isinstance(number, NoAnswer):
+                return number
+        try:
+            return function(*numbers)
+        except (_Irrational, ZeroDivisionError):
+            return NoAnswer(op, numbers)
+
+    return at
+
+
+def _is_missing(op: Operation) -> Callable[[object], bool]:
+    return lambda value: isinstance(value, NoAnswer) and value.op is op
+
+
+def _as_floats(values: Array, operand: SSAValue) -> Array:
+    if values.dtype != object:
+        return values
+    dtype = complex if isinstance(_type(operand), ComplexType) else float
+    return _elementwise(_as_float, values).astype(dtype)
+
+
+@register_impls
+class ExactFunctions(StableHLOFunctions):
+    """StableHLO on rational numbers.
+
+    Attributes:
+        inexact: whether an op without an exact answer has none, or that of the
+            reference in double precision.
+    """
+
+    def __init__(self, inexact: Inexact):
+        super().__init__()
+        self.inexact = inexact
+
+    run_abs = _exactly(hlo.AbsOp, _absolute)
+    run_cbrt = _exactly(hlo.CbrtOp, _cbrt)
+    run_ceil = _exactly(hlo.CeilOp, _ceil)
+    run_cosine = _exactly(hlo.CosineOp, _only_at(0, 1))
+    run_exponential = _exactly(hlo.ExponentialOp, _only_at(0, 1))
+    run_exponential_minus_one = _exactly(hlo.ExponentialMinusOneOp, _only_at(0, 0))
+    run_floor = _exactly(hlo.FloorOp, _floor)
+    run_imag = _exactly(hlo.ImagOp, _imag)
+    run_log = _exactly(hlo.LogOp, _only_at(1, 0))
+    run_log_plus_one = _exactly(hlo.LogPlusOneOp, _only_at(0, 0))
+    run_logistic = _exactly(hlo.LogisticOp, _only_at(0, Fraction(1, 2)))
+    run_negate = _exactly(hlo.NegateOp, python.neg)
+    run_real = _exactly(hlo.RealOp, _real)
+    run_reduce_precision = _exactly(hlo.ReducePrecisionOp, _never)
+    run_round_nearest_afz = _exactly(hlo.RoundNearestAfzOp, _round_half_away)
+    run_round_nearest_even = _exactly(hlo.RoundNearestEvenOp, _round_half_even)
+    run_rsqrt = _exactly(hlo.RsqrtOp, _rsqrt)
+    run_sign = _exactly(hlo.SignOp, _sign)
+    run_sine = _exactly(hlo.SineOp, _only_at(0, 0))
+    run_sqrt = _exactly(hlo.SqrtOp, _sqrt)
+    run_tan = _exactly(hlo.TanOp, _only_at(0, 0))
+    run_tanh = _exactly(hlo.TanhOp, _only_at(0, 0))
+
+    run_add = _exactly(hlo.AddOp, python.add)
+    run_atan2 = _exactly(hlo.Atan2Op, _atan2)
+    run_bitcast_convert = _exactly(hlo.BitcastConvertOp, _never)
+    run_complex = _exactly(hlo.ComplexOp, _complex)
+    run_divide = _exactly(hlo.DivideOp, _divide)
+    run_maximum = _exactly(hlo.MaximumOp, _maximum)
+    run_minimum = _exactly(hlo.MinimumOp, _minimum)
+    run_multiply = _exactly(hlo.MultiplyOp, python.mul)
+    run_power = _exactly(hlo.PowerOp, _power)
+    run_remainder = _exactly(hlo.RemainderOp, _remainder)
+    run_subtract = _exactly(hlo.SubtractOp, python.sub)
+    run_clamp = _exactly(hlo.ClampOp, _clamp)
+
+    @impl(hlo.ConstantOp)
+    def run_constant(
+        self, interpreter: Interpreter, op: hlo.ConstantOp, args: PythonValues
+    ) -> PythonValues:
+        value = to_numpy(op.value)
+        return (EXACT.taken(value, value.dtype, op),)
+
+    @impl(hlo.IsFiniteOp)
+    def run_is_finite(
+        self, interpreter: Interpreter, op: hlo.IsFiniteOp, args: PythonValues
+    ) -> PythonValues:
+        return (np.ones(args[0].shape, bool),)
+
+    @impl(hlo.CompareOp)
+    def run_compare(
+        self, interpreter: Interpreter, op: hlo.CompareOp, args: PythonValues
+    ) -> PythonValues:
+        compare = _COMPARISONS[op.comparison_direction.data]
+        if args[0].dtype == object:
+            return (_elementwise(_in_order(compare), *args).astype(bool),)
+        return (np.asarray(compare(*args)),)
+
+    @impl(hlo.ConvertOp)
+    def run_convert(
+        self, interpreter: Interpreter, op: hlo.ConvertOp, args: PythonValues
+    ) -> PythonValues:
+        (value,), dtype = args, dtype_of(_type(op.result))
+        if dtype.kind in "fc":
+            return (EXACT.taken(value.astype(object), dtype, op),)
+        if value.dtype == object:
+            return (_elementwise(_to_integer(dtype), value).astype(dtype),)
+        return (converted(value, dtype),)
+
+    @impl(hlo.MapOp)
+    def run_map(
+        self, interpreter: Interpreter, op: hlo.MapOp, args: PythonValues
+    ) -> PythonValues:
+        # The ops of a map are elementwise: the arrays can be mapped as wholes.
+        (computation,) = op.computation
+        return interpreter.run_ssacfg_region(computation, args)
+
+
+def _to_integer(dtype: np.dtype[Any]) -> Callable[[Number], int | bool]:
+    """Return how a number becomes an integer: truncated, and saturated."""
+    if dtype.kind == "b":
+        return lambda value: value != 0
+    limits = np.iinfo(dtype)
+
+    def convert(value: Number | NoAnswer) -> int:
+        if isinstance(value, NoAnswer):  # where the value is not defined
+            return 0
+        whole = math.trunc(_real(value))
+        return max(int(limits.min), min(whole, int(limits.max)))
+
+    return convert
+
+
+class _Decisions(Interpreter.Listener):
+    """Sees that what decides has an answer, and x' where a branch may be valid."""
+
+    def will_interpret_op(self, op: Operation, args: PythonValues) -> None:
+        if isinstance(op, sym.EmitOp):
+            config, _, *predicate = args
+            valid = np.ones(len(_values(config)), bool)
+            for holds in (*map(_defined, args), *map(_values, predicate)):
+                valid &= holds
+            _demand(_values(config)[valid])
+        elif isinstance(op, _DECIDING) or _makes_integers(op):
+            for value in args:
+                _demand(_known(value))
+
+
+_DECIDING = (
+    *(hlo.CompareOp, hlo.IsFiniteOp, hlo.BitcastConvertOp),
+    *(sym.AllowedOp, sym.LocalIndexOp, sym.LocalValueOp, sym.ShiftModOp),
+    *(sym.SiteOp, sym.LookupOp),
+)
+"""Ops whose result is a choice, a place or a site: there is none without an answer."""
+
+
+def _makes_integers(op: Operation) -> bool:
+    return isinstance(op, hlo.ConvertOp) and dtype_of(_type(op.result)).kind not in "fc"
+
+
+def _values(value: Array | Partial) -> Array:
+    return value.values if isinstance(value, Partial) else value
+
+
+def _defined(value: Array | Partial) -> Any:
+    return value.defined if isinstance(value, Partial) else True
+
+
+def _known(value: Array | Partial) -> Array:
+    """Return the numbers of a value where it is defined."""
+    if not isinstance(value, Partial):
+        return value
+    return np.broadcast_to(value.values.T, value.defined.shape)[value.defined]
+
+
+# endregion
+# region Evaluation
+
+
+def exact_connections(
+    operator: sym.OperatorOp | ModuleOp,
+    x: npt.ArrayLike,
+    parameters: Parameters | None = None,
+    *,
+    inexact: Inexact = "error",
+) -> tuple[Array, Array]:
+    """Return the connected configurations and matrix elements without rounding.
+
+    As `dialects.interpreters.sym.connections`, but for the numbers: `xp` of shape
+    (..., K, N) has a `Fraction` for each local value, `mels` of shape (..., K) one for
+    each matrix element, or an `ExactComplex` if the operator is complex. `x` may be an
+    array of rational numbers. With `inexact="float"` an op without an exact answer has
+    that of the reference in double precision, taken exactly.
+
+    Raises:
+        NoExactAnswer: where a decision or a valid branch needs a number that is not
+            rational, and for an x or parameter that is not finite.
+        ValueError: as `connections` does.
+    """
+    given = np.asarray(x)
+    if given.dtype.kind in "biuf":
+        given = EXACT.taken(given, np.result_type(given, np.float64))
+    xp, mels = connections(
+        operator, given, parameters, interpreter=_interpreter(operator, inexact)
+    )
+    return _settled(xp, as_real=True), _settled(mels, as_real=not _is_complex(operator))
+
+
+def exact_dense_matrix(
+    operator: sym.OperatorOp | ModuleOp,
+    parameters: Parameters | None = None,
+    *,
+    inexact: Inexact = "error",
+) -> Array:
+    """Return the matrix <x|O|x'> without rounding, an array of exact numbers.
+
+    Configurations are in the order of `dialects.interpreters.sym.dense_matrix`.
+
+    Raises:
+        NoExactAnswer: as `exact_connections` does.
+        ValueError: as `dense_matrix` does.
+    """
+    matrix = dense_matrix(
+        operator, parameters, interpreter=_interpreter(operator, inexact)
+    )
+    return _settled(matrix, as_real=not _is_complex(operator))
+
+
+def _interpreter(operator: sym.OperatorOp | ModuleOp, inexact: Inexact) -> Interpreter:
+    interpreter = interpreter_of(operator, _Decisions())
+    interpreter.register_implementations(ExactFunctions(inexact), override=True)
+    interpreter.set_data(SymFunctions, "numbers", EXACT)
+    return interpreter
+
+
+def _is_complex(operator: sym.OperatorOp | ModuleOp) -> bool:
+    return any(
+        isinstance(op.element, ComplexType)
+        for op in operator.walk()
+        if isinstance(op, sym.OperatorOp)
+    )
+
+
+def _settled(values: Array, *, as_real: bool) -> Array:
+    """Return numbers of one type, all of which have an answer."""
+
+    def settle(value: Any) -> object:
+        if isinstance(value, float):  # NaN: more branches than promised, a broken sum
+            value = NoAnswer(None, (value,))
+        if isinstance(value, NoAnswer):
+            raise NoExactAnswer(value)
+        return Fraction(value) if as_real else as_complex(value)
+
+    return _elementwise(settle, values)
+
+
+# endregion

@@ -1,0 +1,124 @@
+"""What a diagnostic says, and how it is made for an op of the IR."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+
+from xdsl.dialects.builtin import (
+    LocationAttr,
+)
+from xdsl.ir import Operation, SSAValue
+
+from dialects import sym
+from symir.errors import SourceLocation
+from symir.language.scope import emission_label
+from symir.provenance import origins_in
+
+__all__ = ["Diagnostic", "Severity", "diagnostic_of", "label_of"]
+
+Severity: TypeAlias = Literal["error", "warning", "note"]
+
+
+@dataclass(frozen=True)
+class Diagnostic:
+    """Something questionable about an operator.
+
+    Attributes:
+        code: what it is, "W001" for example.
+        severity: "error", "warning" or "note".
+        message: one sentence.
+        operator: the name of the operator.
+        term: the name of the term, None where it is about no single one.
+        emission: what messages call the emission, None likewise.
+        location: the user's file and line, as far as they are known.
+        found: what shows it, such as local values or a matrix element.
+        hint: what to do about it.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    operator: str
+    term: str | None = None
+    emission: str | None = None
+    location: SourceLocation | None = None
+    found: str | None = None
+    hint: str | None = None
+
+    def __str__(self) -> str:
+        lines = [f"[{self.code}] {self.severity}: {self.message}"]
+        parts = (
+            ("operator", self.operator),
+            ("term", self.term),
+            ("emission", self.emission),
+        )
+        named = ", ".join(f"{key} '{value}'" for key, value in parts if value)
+        lines.append(f"  in:       {named}")
+        details = (("at", self.location), ("found", self.found), ("hint", self.hint))
+        lines += [f"  {key + ':':<9} {value}" for key, value in details if value]
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the diagnostic as plain data; `location` is [file, line] or None."""
+        place = self.location
+        return {
+            "code": self.code,
+            "severity": self.severity,
+            "message": self.message,
+            "operator": self.operator,
+            "term": self.term,
+            "emission": self.emission,
+            "location": None if place is None else [place.file, place.line],
+            "found": self.found,
+            "hint": self.hint,
+        }
+
+
+def diagnostic_of(
+    op: Operation,
+    code: str,
+    severity: Severity,
+    message: str,
+    *,
+    at: LocationAttr | None = None,
+    found: str | None = None,
+    hint: str | None = None,
+) -> Diagnostic:
+    """Return a diagnostic about an op: an operator, a term or an emission of one.
+
+    `at` is where to point, by default to the op.
+    """
+    term = op if isinstance(op, sym.TermOp) else op.parent_op()
+    emission = None
+    if isinstance(op, sym.EmitOp):
+        assert isinstance(term, sym.TermOp)
+        tag = None if op.tag is None else op.tag.data
+        emission = emission_label(term.emissions.index(op), tag)
+    return Diagnostic(
+        code,
+        severity,
+        message,
+        _operator_of(op).sym_name.data,
+        term.sym_name.data if isinstance(term, sym.TermOp) else None,
+        emission,
+        _place(at or op.location) or _place(op.location),
+        found,
+        hint,
+    )
+
+
+def _operator_of(op: Operation) -> sym.OperatorOp:
+    return op if isinstance(op, sym.OperatorOp) else sym.operator_of(op)
+
+
+def _place(location: LocationAttr) -> SourceLocation | None:
+    places = (origin.location for origin in origins_in(location))
+    return next((place for place in places if place is not None), None)
+
+
+def label_of(term: sym.TermOp, argument: SSAValue) -> str:
+    """Return what the user calls an argument of a term."""
+    arguments: Sequence[SSAValue] = term.body.block.args
+    return argument.name_hint or f"argument {arguments.index(argument)}"

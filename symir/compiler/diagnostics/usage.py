@@ -1,0 +1,163 @@
+"""Diagnostics that need no numbers: what is not used, and what is there twice."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Sequence
+
+from xdsl.ir import Block, Operation, SSAValue
+
+from dialects import sym
+from symir.compiler.diagnostics.diagnostic import Diagnostic, diagnostic_of, label_of
+
+__all__ = ["usage_diagnostics"]
+
+
+def usage_diagnostics(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
+    """Find what no emission needs, and branches and terms that are there twice."""
+    used = set[SSAValue]()
+    for term in operator.terms:
+        needed = _needed(term)
+        used |= needed
+        yield from _unused(term, needed)
+        yield from _repeated_emissions(term)
+        yield from _idle_fanout(term)
+    yield from _unused_parameters(operator, used)
+    yield from _repeated_terms(operator)
+
+
+# region What is not used
+
+
+def _needed(term: sym.TermOp) -> set[SSAValue]:
+    """Return the values that the emissions of a term need."""
+    needed = set[SSAValue]()
+    for op in reversed(list(term.body.block.ops)):
+        if isinstance(op, sym.EmitOp) or not needed.isdisjoint(op.results):
+            needed.update(*(inner.operands for inner in op.walk()))
+    return needed
+
+
+def _unused(term: sym.TermOp, needed: set[SSAValue]) -> Iterator[Diagnostic]:
+    labels, columns = len(term.sites), len(term.data_columns)
+    for place, argument in enumerate(term.body.block.args[1:]):
+        if argument in needed:
+            continue
+        name = label_of(term, argument)
+        if place < labels:
+            yield diagnostic_of(
+                term,
+                "W010",
+                "note",
+                f"no emission of the term uses the label '{name}'",
+                hint="the same branches are emitted for each of its sites",
+            )
+        elif place < labels + columns:
+            column = term.data_columns[place - labels].label.data
+            yield diagnostic_of(
+                term,
+                "W011",
+                "warning",
+                f"no emission of the term uses the data '{column}'",
+                hint=f"read it as row('{column}'), or leave it out",
+            )
+        else:
+            yield diagnostic_of(
+                term,
+                "W012",
+                "warning",
+                f"no emission of the term uses the site set '{name}'",
+                hint="use it in a reduction or in flip_set, or leave it out",
+            )
+
+
+def _unused_parameters(
+    operator: sym.OperatorOp, used: set[SSAValue]
+) -> Iterator[Diagnostic]:
+    names = (name.data for name in operator.parameter_names)
+    for name, argument in zip(names, operator.body.block.args, strict=True):
+        if argument not in used:
+            yield diagnostic_of(
+                operator,
+                "W013",
+                "warning",
+                f"no emission depends on the parameter '{name}'",
+                hint="its value changes nothing: leave it out, or use it",
+            )
+
+
+def _idle_fanout(term: sym.TermOp) -> Iterator[Diagnostic]:
+    if term.fanout is None or term.fanout.value.data < term.branches:
+        return
+    yield diagnostic_of(
+        term,
+        "W019",
+        "note",
+        "the fanout promises no less than the term has branches",
+        found=f"fanout {term.fanout.value.data} of {term.branches} branches",
+        hint="it saves nothing, and keeps the term from being fused: leave it out",
+    )
+
+
+# endregion
+# region What is there twice
+
+
+def _repeated_emissions(term: sym.TermOp) -> Iterator[Diagnostic]:
+    # Equal parts of a term are one SSA value
+    first_of: dict[Hashable, sym.EmitOp] = {}
+    for second in term.emissions:
+        first = first_of.setdefault((second.config, second.predicate), second)
+        if first is second:
+            continue
+        is_same = first.amplitude is second.amplitude
+        other = diagnostic_of(first, "", "note", "").emission
+        yield diagnostic_of(
+            second,
+            "W014",
+            "warning" if is_same else "note",
+            f"the emission makes the same branch as '{other}'"
+            + (", with the same amplitude" if is_same else ""),
+            hint="both count: was this meant to be another branch?"
+            if is_same
+            else "one emission with the sum of the amplitudes is half the lanes",
+        )
+
+
+def _repeated_terms(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
+    first_of: dict[Hashable, sym.TermOp] = {}
+    for term in operator.terms:
+        key = (term.rows, term.columns, term.sets, term.fanout, _body_key(term))
+        first = first_of.setdefault(key, term)
+        if first is not term:
+            yield diagnostic_of(
+                term,
+                "W015",
+                "note",
+                f"the term is the same as '{first.sym_name.data}'",
+                hint="both count: multiply the amplitude by 2 if that is meant",
+            )
+
+
+def _body_key(term: sym.TermOp) -> Hashable:
+    """Return what two terms share where they compute the same in the same way."""
+    numbers: dict[SSAValue, int] = {}
+    return _block_key(term.body.block, numbers)
+
+
+def _block_key(block: Block, numbers: dict[SSAValue, int]) -> Hashable:
+    for argument in block.args:
+        numbers[argument] = len(numbers)
+    return tuple(_op_key(op, numbers) for op in block.ops)
+
+
+def _op_key(op: Operation, numbers: dict[SSAValue, int]) -> Hashable:
+    # A parameter of the operator is the same value in all of its terms
+    operands: Sequence[Hashable] = [numbers.get(one, one) for one in op.operands]
+    blocks = [_block_key(one.block, numbers) for one in op.regions]
+    for result in op.results:
+        numbers[result] = len(numbers)
+    properties = tuple(sorted(op.properties.items(), key=lambda item: item[0]))
+    return (op.name, *operands, properties, *op.result_types, *blocks)
+
+
+# endregion

@@ -1,0 +1,169 @@
+"""Where ops come from: the operator, its term and emission, and the user's line.
+
+The translation to the `sym` level names every op `operator/term/..` at the place of the
+user's code, and every pass hands that on, to the ops that stand for an op or were made
+of it; fused ops have the origins of all terms that they are for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    FileLineColLoc,
+    FusedLoc,
+    ModuleOp,
+    NameLoc,
+)
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Operation
+
+from dialects import sym
+from symir.errors import SourceLocation
+
+__all__ = [
+    "Coverage",
+    "Origin",
+    "coverage",
+    "origins",
+    "origins_in",
+    "place_of",
+    "whereabouts",
+]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where an op comes from.
+
+    Attributes:
+        path: "operator/term/..", as in the messages of errors; None where only a place
+            is known, as in IR that was read from a file.
+        location: the user's file and line, or None.
+    """
+
+    path: str | None
+    location: SourceLocation | None
+
+    @property
+    def operator(self) -> str | None:
+        """The name of the operator."""
+        return self._part(0)
+
+    @property
+    def term(self) -> str | None:
+        """The name of the term, if it is of one."""
+        return self._part(1)
+
+    @property
+    def clause(self) -> str | None:
+        """The emission, guard or projection of the term, if it is of one."""
+        return self._part(2)
+
+    def _part(self, number: int) -> str | None:
+        parts = (self.path or "").split("/")
+        return parts[number] if len(parts) > number and parts[number] else None
+
+    def __str__(self) -> str:
+        place = "" if self.location is None else f" at {self.location}"
+        return f"{self.path or 'IR'}{place}"
+
+
+def origins(op: Operation) -> tuple[Origin, ...]:
+    """Return all origins of an op, in order; none where nothing is known."""
+    return origins_in(op.location)
+
+
+def origins_in(location: Attribute) -> tuple[Origin, ...]:
+    """Return all origins that the location of an op, or of a value, tells of."""
+    return tuple(dict.fromkeys(_origins(location)))
+
+
+def place_of(op: Operation) -> SourceLocation | None:
+    """Return the first line of the user's code that an op comes from, if any."""
+    return _first(origin.location for origin in origins(op))
+
+
+def whereabouts(op: Operation) -> dict[str, Any]:
+    """Return where an op is, as the details that a SymirError takes.
+
+    What the op itself does not know, the ops around it and its operands tell.
+    """
+    around: list[Operation] = [op]
+    while (parent := around[-1].parent_op()) is not None:
+        around.append(parent)
+    owners = [operand.owner for operand in op.operands]
+    makers = [owner for owner in owners if isinstance(owner, Operation)]
+    known = [origin for one in (op, *makers, *around[1:]) for origin in origins(one)]
+    names = {
+        kind: one.sym_name.data
+        for kind in (sym.OperatorOp, sym.TermOp, FuncOp)
+        for one in around
+        if isinstance(one, kind)
+    }
+    own_operator = names.get(sym.OperatorOp) or names.get(FuncOp)
+    own_term = names.get(sym.TermOp)
+    return {
+        "operator": own_operator or _first(origin.operator for origin in known),
+        "term": own_term or _first(origin.term for origin in known),
+        "location": _first(origin.location for origin in known),
+    }
+
+
+_T = TypeVar("_T")
+
+
+def _first(found: Iterable[_T | None]) -> _T | None:
+    return next((one for one in found if one is not None), None)
+
+
+def _origins(location: Attribute) -> Iterator[Origin]:
+    match location:
+        case NameLoc():
+            inner = next(_origins(location.location), None)
+            yield Origin(location.desc.data, inner.location if inner else None)
+        case FileLineColLoc():
+            place = SourceLocation(location.filename.data, location.line.data)
+            yield Origin(None, place)
+        case FusedLoc():
+            for part in cast(ArrayAttr[Attribute], location.locations):
+                yield from _origins(part)
+        case _:
+            return
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many ops of a module know where they come from.
+
+    Attributes:
+        traced: the number of ops with an origin that has a place in the user's code.
+        total: the number of ops, but for the module and its function.
+        missing: the names of the others, each as often as it occurs.
+    """
+
+    traced: int
+    total: int
+    missing: tuple[str, ...]
+
+    @property
+    def fraction(self) -> float:
+        """What part of the ops is traced, from 0 to 1."""
+        return self.traced / self.total if self.total else 1.0
+
+    def __str__(self) -> str:
+        shown = f"{self.traced} of {self.total} ops ({100 * self.fraction:g} %)"
+        missing = ", ".join(sorted(set(self.missing)))
+        return f"{shown}; not {missing}" if missing else shown
+
+
+def coverage(module: ModuleOp) -> Coverage:
+    """Return how many ops of a module at any level trace back to the user's code."""
+    counted = [
+        op for op in module.walk() if not isinstance(op, ModuleOp | FuncOp | ReturnOp)
+    ]
+    missing = [op.name for op in counted if place_of(op) is None]
+    return Coverage(len(counted) - len(missing), len(counted), tuple(missing))

@@ -1,0 +1,90 @@
+"""Whether an operator depends on an input in steps that its kernel does not show.
+
+An entry of a table, and the place of a local value, become comparisons and choices: of
+these alone nobody can tell whether the steps are meant, as in a predicate, or not.
+"""
+
+# pyright: basic
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from xdsl.ir import Operation, SSAValue
+
+from dialects import sym
+from symir.algebra import operator_in
+from symir.errors import NotDifferentiable
+from symir.ir import SymbolicOperatorIR
+from symir.provenance import place_of
+
+__all__ = ["check_no_steps"]
+
+_STEPS = (sym.LookupOp, sym.LocalIndexOp, sym.LocalValueOp, sym.ShiftModOp)
+
+
+def check_no_steps(ir: SymbolicOperatorIR, active: Sequence[bool]) -> None:
+    """Raise where an amplitude or x' depends on an active input in steps.
+
+    `active` has a flag for x, and one for each parameter.
+
+    Raises:
+        NotDifferentiable: naming the op and the user's line (R011).
+    """
+    by_x, *by_parameter = active
+    operator = operator_in(ir.module)
+    arguments = zip(operator.body.block.args, by_parameter, strict=True)
+    perturbed: set[SSAValue] = {argument for argument, flag in arguments if flag}
+    for term in operator.terms:
+        reached = _reaching_branches(term)
+        inputs = {*perturbed, term.source} if by_x else set(perturbed)
+        for op in term.body.walk():
+            if inputs.isdisjoint(_needed(op)):
+                continue
+            if isinstance(op, _STEPS) and op.results[0] in reached:
+                raise _stepwise(ir, term, op)
+            inputs.update(result for result in op.results if _is_smooth(result))
+
+
+def _needed(op: Operation) -> set[SSAValue]:
+    """Return the operands of an op, and what its regions end with."""
+    needed = set(op.operands)
+    for region in op.regions:
+        last = region.block.last_op
+        if last is not None:
+            needed.update(last.operands)
+    return needed
+
+
+def _is_smooth(value: SSAValue) -> bool:
+    """Whether a value may have a derivative: predicates and sites have none."""
+    return value.type not in (sym.PREDICATE, sym.SiteType())
+
+
+def _reaching_branches(term: sym.TermOp) -> set[SSAValue]:
+    """Return what amplitudes and x' are made of, other than by predicates."""
+    reached: set[SSAValue] = set()
+    pending = [v for emit in term.emissions for v in (emit.amplitude, emit.config)]
+    while pending:
+        value = pending.pop()
+        if value in reached or not _is_smooth(value):
+            continue
+        reached.add(value)
+        if isinstance(value.owner, Operation):
+            pending.extend(_needed(value.owner))
+    return reached
+
+
+def _stepwise(
+    ir: SymbolicOperatorIR, term: sym.TermOp, op: Operation
+) -> NotDifferentiable:
+    return NotDifferentiable(
+        "R011",
+        f"the operator has no derivative through '{op.name}'",
+        operator=ir.operator_name,
+        term=term.sym_name.data,
+        location=place_of(op),
+        expected="an amplitude that is smooth in what it is differentiated by",
+        found=f"'{op.name}' is constant between its steps",
+        hint="jax.lax.stop_gradient on the input, if the steps are meant",
+    )

@@ -1,0 +1,616 @@
+"""Translation validation: what every pass does is compared with what it declares.
+
+After each pass the module is executed by the reference interpreter of its level, on all
+configurations of a small space or on some of a large one, and the lanes are compared
+with those before it, under the relation that the pass declares. At the end the compiled
+kernel is compared with the interpreted one. This is evidence, not proof: see
+`docs/semantics.md` for what is checked and what is trusted.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
+
+from dialects.interpreters.bt import run_branches
+from dialects.interpreters.kernel import run_kernel
+from dialects.interpreters.sym import Guards, connections
+from lowering.bt_specialize import STATE_TYPES
+from lowering.relations import Relation, relation_of
+from symir.compiler.artifact import BranchOrigin, lane_origins
+from symir.compiler.lowering import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
+from symir.errors import InputError, SourceLocation, SymbolicCompilerError
+from symir.ir import SymbolicOperatorIR, fingerprint
+from symir.provenance import place_of
+from symir.spaces import Space, as_space
+from symir.validation.comparison import Comparison, LaneDifference, Lanes, compare
+
+if TYPE_CHECKING:
+    from symir.compiler.context import SymbolicCompilationContext
+    from symir.operator import SymbolicOperator
+    from symir.runtime.operator import CompiledOperator
+
+__all__ = ["EXECUTABLE", "MODES", "StageReport", "ValidationReport", "check"]
+
+MODES = ("sampled", "exhaustive")
+
+SAMPLES = 64
+"""So many random configurations are looked at by default."""
+
+MAX_STATES = 2**16
+"""Spaces of more configurations than this are sampled only."""
+
+MAX_NUMBERS = 2**23
+"""So many local values of connected configurations are looked at together."""
+
+EXECUTABLE = "executable"
+"""The name of the last stage: the kernel as JAX compiles it."""
+
+Array = npt.NDArray[Any]
+Parameters = Mapping[str, complex]
+
+
+# region Reports
+
+
+@dataclass(frozen=True)
+class StageReport:
+    """What became of the meaning of an operator in one pass.
+
+    Attributes:
+        name: the name of the pass, or "executable".
+        spec: the pass with its settings, as in a pass pipeline.
+        level: the level after it: "sym", "bt" or "stablehlo".
+        relation: what it declares to preserve.
+        before: the fingerprint of the module that it was given.
+        after: that of the module that it left; None for the executable.
+        worst_error: the largest error of a matrix element, relative to the largest
+            element of its batch, or to 1.
+        difference: the first place where the relation does not hold, or None.
+        x: the configuration of that place.
+        parameters: the values of the parameters there.
+        origin: the term, row and emission of the lane, where there is one.
+        location: the user's line of that emission.
+        skipped: why it was not looked at, or None.
+    """
+
+    name: str
+    spec: str
+    level: str
+    relation: Relation
+    before: str
+    after: str | None
+    worst_error: float = 0.0
+    difference: LaneDifference | None = None
+    x: tuple[float, ...] | None = None
+    parameters: Parameters | None = None
+    origin: BranchOrigin | None = None
+    location: SourceLocation | None = None
+    skipped: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Whether the relation held wherever it was looked at."""
+        return self.difference is None
+
+    def blame(self) -> str:
+        """Return what is wrong, where, and which line of the user it comes from."""
+        lines = [f"{self.name} ({self.relation}): {self.difference}"]
+        if self.x is not None:
+            lines.append(f"  x = {[*self.x]}")
+        if self.parameters:
+            lines.append(f"  parameters = {dict(self.parameters)}")
+        if self.origin is not None:
+            tag = f" ({self.origin.tag})" if self.origin.tag else ""
+            lines.append(
+                f"  term '{self.origin.term}', row {self.origin.row}, emission "
+                f"{self.origin.emission}{tag}"
+            )
+        if self.location is not None:
+            lines.append(f"  at {self.location}")
+        return "\n".join(lines)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return {
+            "name": self.name,
+            "spec": self.spec,
+            "level": self.level,
+            "relation": str(self.relation),
+            "before": self.before,
+            "after": self.after,
+            "worst_error": self.worst_error,
+            "ok": self.ok,
+            "skipped": self.skipped,
+            "blame": None if self.ok else self.blame(),
+        }
+
+
+@dataclass(frozen=True)
+class ValidationReport:
+    """What `check` found out.
+
+    Attributes:
+        operator: the name of the operator.
+        mode: "sampled", "exhaustive" or "given".
+        samples: the number of configurations.
+        n_states: the number of configurations of the space.
+        x: the configurations.
+        parameters: each set of values of the parameters that was tried.
+        stages: a report for each pass, in order, and one for the executable.
+        text: the operator as text.
+        lowering: the passes from `sym` to `bt`.
+    """
+
+    operator: str
+    mode: str
+    samples: int
+    n_states: int
+    x: Array
+    parameters: tuple[Parameters, ...]
+    stages: tuple[StageReport, ...]
+    text: str
+    lowering: str
+
+    @property
+    def ok(self) -> bool:
+        """Whether every pass kept its word."""
+        return all(stage.ok for stage in self.stages)
+
+    @property
+    def worst_error(self) -> float:
+        """The largest error of a matrix element at any stage; see `StageReport`."""
+        return max((stage.worst_error for stage in self.stages), default=0.0)
+
+    @property
+    def blamed(self) -> StageReport | None:
+        """The first stage that did not keep its word, or None."""
+        return next((stage for stage in self.stages if not stage.ok), None)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what is kept with an artifact."""
+        return {
+            "ok": self.ok,
+            "mode": self.mode,
+            "samples": self.samples,
+            "n_states": self.n_states,
+            "worst_error": self.worst_error,
+            "relations": {stage.name: str(stage.relation) for stage in self.stages},
+        }
+
+    def raise_if_wrong(self) -> None:
+        """Raise for the first pass that did not keep its word.
+
+        Raises:
+            SymbolicCompilerError: with the pass, the lane and the values (V010).
+        """
+        stage = self.blamed
+        if stage is None:
+            return
+        origin = stage.origin
+        raise SymbolicCompilerError(
+            "V010",
+            f"'{stage.name}' changed what the operator computes",
+            operator=self.operator,
+            pass_name=stage.name,
+            term=None if origin is None else origin.term,
+            emission=None if origin is None else f"emit{origin.emission}",
+            location=stage.location,
+            expected=f"the relation '{stage.relation}' to what was before it",
+            found=stage.blame(),
+            hint="leave the pass out, or report it together with the certificate",
+        )
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a certificate, which `symir check --replay` does again.
+
+        Raises:
+            SymbolicCompilerError: where the file cannot be written (C015).
+        """
+        from symir.validation.certificate import save_certificate
+
+        save_certificate(self, path)
+
+    def __str__(self) -> str:
+        coverage = f"{self.samples} of {self.n_states} configurations"
+        head = f"{self.operator}: {'valid' if self.ok else 'WRONG'}, {self.mode}, "
+        head += f"{coverage}, {len(self.parameters)} set(s) of parameters"
+        lines = [head]
+        width = max((len(stage.name) for stage in self.stages), default=0)
+        for stage in self.stages:
+            verdict = f"error {stage.worst_error:.1e}"
+            if stage.skipped is not None:
+                verdict = f"skipped: {stage.skipped}"
+            elif not stage.ok:
+                verdict = f"WRONG: {stage.difference}"
+            lines.append(
+                f"  {stage.name:<{width}}  {stage.level:<9}  {stage.relation:<14}  "
+                f"{verdict}"
+            )
+        if self.blamed is not None:
+            lines.append(self.blamed.blame())
+        return "\n".join(lines)
+
+
+# endregion
+# region The check
+
+
+def check(
+    op: SymbolicOperator | CompiledOperator | SymbolicOperatorIR,
+    x: npt.ArrayLike | None = None,
+    validate: str = "sampled",
+    *,
+    parameters: Parameters | Sequence[Parameters] | None = None,
+    samples: int = SAMPLES,
+    seed: int = 0,
+    lowering: str | LoweringPipeline = OPERATOR_PIPELINE,
+    executable: bool = True,
+) -> ValidationReport:
+    """Compile an operator and compare, after every pass, what it computes.
+
+    Args:
+        op: the operator; of a compiled one, its IR.
+        x: configurations (.., N) to look at, of any real dtype that a kernel can have.
+        validate: without x, "exhaustive" takes all configurations of the space, which
+            has at most 2^16, and "sampled" takes `samples` random ones, or all where
+            there are no more.
+        parameters: values of parameters, or several sets of them. Without them there
+            are two sets: the defaults (1 where there is none), and drawn values, so
+            that a pass cannot take a default for a constant.
+        samples: the number of random configurations.
+        seed: what they and the drawn parameters follow from.
+        lowering: the passes from `sym` to `bt`.
+        executable: whether the kernel is compiled by JAX and compared, too.
+
+    Raises:
+        InputError: for a space that is too large (V011), and for a bad `validate`, x or
+            parameter (V012).
+        SymbolicCompilerError: where a pass fails, as in a compilation.
+    """
+    ir, space = _operator(op)
+    if validate not in MODES:
+        raise _bad(ir, "validate", " or ".join(map(repr, MODES)), repr(validate))
+    states, mode = _configurations(ir, space, x, validate, samples, seed)
+    values = _parameter_sets(ir, parameters, seed)
+    if isinstance(lowering, str):
+        lowering = LoweringPipeline.parse(lowering)
+    inputs = _Inputs(states, mode, space.n_states, values)
+    return _report(ir, ir.module, lowering, inputs, executable=executable)
+
+
+def check_lowering(
+    context: SymbolicCompilationContext, module: ModuleOp
+) -> ValidationReport:
+    """Check what a compilation is about to do, as its option `validate` asks for.
+
+    Raises:
+        InputError: for a space that is too large (V011).
+        SymbolicCompilerError: where a pass fails.
+    """
+    ir, space = context.ir, as_space(context.operator.hilbert)
+    found = _configurations(ir, space, None, context.options.validate, SAMPLES, 0)
+    inputs = _Inputs(*found, space.n_states, _parameter_sets(ir, None, 0))
+    return _report(ir, module, context.lowering, inputs, executable=True)
+
+
+@dataclass(frozen=True)
+class _Inputs:
+    """What an operator is looked at with."""
+
+    states: Array
+    mode: str
+    n_states: int
+    parameters: list[Parameters]
+
+
+def _report(
+    ir: SymbolicOperatorIR,
+    module: ModuleOp,
+    lowering: LoweringPipeline,
+    inputs: _Inputs,
+    *,
+    executable: bool,
+) -> ValidationReport:
+    states, values = inputs.states, inputs.parameters
+    batch = _batch_size(ir, len(states))
+    stages = list(_stages(module, lowering, batch, _state(states)))
+    reports = _compared(ir, stages, states, values, batch)
+    if executable:
+        reports = [*reports, _executed(ir, stages, states, values, batch)]
+    return ValidationReport(
+        operator=ir.operator_name,
+        mode=inputs.mode,
+        samples=len(states),
+        n_states=inputs.n_states,
+        x=states,
+        parameters=tuple(values),
+        stages=tuple(reports),
+        text=ir.text(),
+        lowering=str(lowering),
+    )
+
+
+def _operator(op: Any) -> tuple[SymbolicOperatorIR, Space]:
+    from symir.operator import SymbolicOperator
+
+    if isinstance(op, SymbolicOperatorIR):
+        return op, op.space
+    if isinstance(op, SymbolicOperator):
+        return op.to_ir(), as_space(op.hilbert)
+    ir = getattr(getattr(op, "kernel", op), "ir", None)
+    if isinstance(ir, SymbolicOperatorIR):
+        return ir, as_space(op.hilbert)
+    raise InputError(
+        "V012",
+        "this cannot be checked",
+        expected="an operator, a compiled operator, or its IR",
+        found=repr(op),
+    )
+
+
+def _bad(
+    ir: SymbolicOperatorIR, what: str, expected: str, found: str, code: str = "V012"
+) -> InputError:
+    return InputError(
+        code,
+        f"the check cannot be made with this {what}",
+        operator=ir.operator_name,
+        expected=expected,
+        found=found,
+    )
+
+
+def _configurations(
+    ir: SymbolicOperatorIR,
+    space: Space,
+    x: npt.ArrayLike | None,
+    validate: str,
+    samples: int,
+    seed: int,
+) -> tuple[Array, str]:
+    if x is not None:
+        given = np.asarray(x)
+        if given.ndim == 0 or given.shape[-1] != ir.hilbert_size:
+            raise _bad(ir, "x", f"shape (.., {ir.hilbert_size})", str(given.shape))
+        given = given.reshape(-1, ir.hilbert_size)
+        if _state(given) not in STATE_TYPES:
+            raise _bad(ir, "x", "a real dtype", str(given.dtype))
+        return given, "given"
+    if validate == "exhaustive":
+        if space.n_states > MAX_STATES:
+            raise _bad(
+                ir,
+                "space",
+                f"at most {MAX_STATES} configurations",
+                str(space.n_states),
+                "V011",
+            )
+        return space.all_states(), "exhaustive"
+    if space.n_states <= samples:
+        return space.all_states(), "exhaustive"
+    return space.random_states(samples, seed=seed), "sampled"
+
+
+def _state(x: Array) -> str:
+    """Return the name that `bt-specialize` has for a dtype."""
+    kinds = {"b": "i1", "i": f"i{8 * x.itemsize}", "u": f"ui{8 * x.itemsize}"}
+    return kinds.get(x.dtype.kind, f"{x.dtype.kind}{8 * x.itemsize}")
+
+
+def _parameter_sets(
+    ir: SymbolicOperatorIR,
+    given: Parameters | Sequence[Parameters] | None,
+    seed: int,
+) -> list[Parameters]:
+    names = ir.free_symbols
+    sets = [given] if isinstance(given, Mapping) else list(given or [])
+    unknown = sorted({name for one in sets for name in one} - set(names))
+    if unknown:
+        expected = ", ".join(names) or "no parameter"
+        raise _bad(ir, "parameter", expected, ", ".join(unknown))
+    defaults = {**dict.fromkeys(names, 1.0), **ir.defaults}
+    if given is not None or not names:
+        return [{**defaults, **one} for one in sets] or [defaults]
+    rng = np.random.default_rng(seed)
+    drawn: dict[str, complex] = {}
+    for name, dtype in zip(names, ir.parameter_dtypes, strict=True):
+        real, imaginary = rng.uniform(0.5, 1.5, 2).tolist()
+        drawn[name] = complex(real, imaginary) if dtype.kind == "c" else real
+    return [defaults, drawn]
+
+
+def _batch_size(ir: SymbolicOperatorIR, samples: int) -> int:
+    numbers = max(1, ir.max_conn_size * ir.hilbert_size)
+    return max(1, min(samples, MAX_NUMBERS // numbers))
+
+
+@dataclass(frozen=True)
+class _Stage:
+    """A module, and the pass that left it; None for the operator itself.
+
+    `guards` is what the `sym` level does not yet say in predicates.
+    """
+
+    module: ModuleOp
+    made_by: ModulePass | None
+    guards: Guards = Guards.ALL
+
+    @property
+    def level(self) -> str:
+        names = {op.name.partition(".")[0] for op in self.module.walk()}
+        return next((level for level in ("sym", "bt") if level in names), "stablehlo")
+
+    def run(self, ir: SymbolicOperatorIR, x: Array, parameters: Parameters) -> Lanes:
+        if self.level == "sym":
+            found = connections(self.module, x, parameters, guards=self.guards)
+            return Lanes(*found)
+        values = [
+            np.asarray(parameters[name], dtype)
+            for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
+        ]
+        if self.level == "bt":
+            return Lanes(*run_branches(self.module, x, values))
+        connected, elements = run_kernel(self.module, [x, *values])
+        return Lanes(connected, elements)
+
+
+def _stages(
+    module: ModuleOp,
+    lowering: LoweringPipeline,
+    batch: int,
+    state: str,
+) -> Iterator[_Stage]:
+    """Yield the module of an operator and what each pass makes of it."""
+    stages = [_Stage(module, None)]
+    kernel = LoweringPipeline.parse(KERNEL_PIPELINE.format(batch=batch, state=state))
+    for pipeline in (lowering, kernel):
+        pipeline.run(
+            stages[-1].module,
+            observe=lambda one, left: stages.append(_after(stages[-1], one, left)),
+        )
+    yield from stages
+
+
+_GUARDS = {"sym-guard-undefined": Guards.UNDEFINED, "sym-guard-space": Guards.SPACE}
+"""What these passes put into predicates."""
+
+
+def _after(stage: _Stage, one: ModulePass, left: ModuleOp) -> _Stage:
+    guards = stage.guards & ~_GUARDS.get(one.name, Guards.NONE)
+    return _Stage(left.clone(), one, guards)
+
+
+def _batches(x: Array, size: int) -> Iterator[Array]:
+    """Yield batches of one size; the last wraps around."""
+    for first in range(0, len(x), size):
+        numbers = np.arange(first, first + size) % len(x)
+        yield x[numbers]
+
+
+def _compared(
+    ir: SymbolicOperatorIR,
+    stages: list[_Stage],
+    states: Array,
+    values: list[Parameters],
+    batch: int,
+) -> list[StageReport]:
+    marks = [fingerprint(stage.module) for stage in stages]
+    reports: list[StageReport] = []
+    for (_, stage), (before, after) in zip(
+        pairwise(stages), pairwise(marks), strict=True
+    ):
+        one = cast(ModulePass, stage.made_by)
+        reports.append(
+            StageReport(
+                name=one.name,
+                spec=str(one.pipeline_pass_spec()),
+                level=stage.level,
+                relation=relation_of(one),
+                before=before,
+                after=after,
+            )
+        )
+    for parameters in values:
+        for x in _batches(states, batch):
+            earlier = stages[0].run(ir, x, parameters)
+            for number, stage in enumerate(stages[1:]):
+                unchanged = marks[number] == marks[number + 1]
+                later = earlier if unchanged else stage.run(ir, x, parameters)
+                reports[number] = _judged(
+                    reports[number], ir, parameters, x, earlier, later
+                )
+                earlier = later
+    return reports
+
+
+def _executed(
+    ir: SymbolicOperatorIR,
+    stages: list[_Stage],
+    states: Array,
+    values: list[Parameters],
+    batch: int,
+) -> StageReport:
+    mark = fingerprint(stages[-1].module)
+    report = StageReport(
+        EXECUTABLE, EXECUTABLE, "stablehlo", Relation.EQUAL, mark, None
+    )
+    problem = _not_executable(ir)
+    if problem is not None:
+        return replace(report, skipped=problem)
+    from symir.runtime.kernel import Kernel
+    from symir.runtime.operator import CompiledOperator
+
+    tensors = [stage.module for stage in stages if stage.level == "bt"]
+    # The last module that is not specialised to a batch
+    kernel = Kernel(ir, _unspecialised(stages) if tensors else stages[0].module)
+    for parameters in values:
+        compiled = CompiledOperator(kernel, parameters, ir.space)
+        for x in _batches(states, batch):
+            found = compiled.get_conn_padded(x)
+            later = Lanes(*map(np.asarray, found))
+            earlier = stages[-1].run(ir, x, parameters)
+            report = _judged(report, ir, parameters, x, earlier, later)
+    return report
+
+
+def _unspecialised(stages: list[_Stage]) -> ModuleOp:
+    names = [stage.made_by.name if stage.made_by else "" for stage in stages]
+    return stages[names.index("bt-specialize") - 1].module
+
+
+def _not_executable(ir: SymbolicOperatorIR) -> str | None:
+    try:
+        from symir.runtime import x64_enabled
+    except ImportError:
+        return "JAX is not installed"
+    if np.finfo(ir.dtype_str).bits == 64 and not x64_enabled():
+        return "JAX is set to 32 bits"
+    return None
+
+
+def _judged(
+    report: StageReport,
+    ir: SymbolicOperatorIR,
+    parameters: Parameters,
+    x: Array,
+    before: Lanes,
+    after: Lanes,
+) -> StageReport:
+    """Return a report with what a batch adds to it; the first difference stays."""
+    found: Comparison = compare(report.relation, x, before, after)
+    worst = max(report.worst_error, found.worst_error)
+    report = replace(report, worst_error=worst)
+    if found.difference is None or report.difference is not None:
+        return report
+    sample, lane = found.difference.sample, found.difference.lane
+    origin = None if lane is None else list(lane_origins(ir.module))[lane]
+    return replace(
+        report,
+        difference=found.difference,
+        x=None if sample is None else tuple(map(float, x[sample].tolist())),
+        parameters=parameters,
+        origin=origin,
+        location=None if origin is None else _line(ir, origin),
+    )
+
+
+def _line(ir: SymbolicOperatorIR, origin: BranchOrigin) -> SourceLocation | None:
+    """Return the user's line of the emission that a lane comes from."""
+    from dialects import sym
+
+    operator = cast(sym.OperatorOp, ir.module.body.block.first_op)
+    (term,) = (t for t in operator.terms if t.sym_name.data == origin.term)
+    place = term if origin.emission is None else term.emissions[origin.emission]
+    return place_of(place)
+
+
+# endregion

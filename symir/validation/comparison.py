@@ -1,0 +1,220 @@
+"""Whether two results are related as a pass declares, and where they are not first."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from lowering.relations import Relation
+
+__all__ = ["Comparison", "LaneDifference", "Lanes", "compare"]
+
+Array = npt.NDArray[Any]
+
+
+class Lanes(NamedTuple):
+    """What a module computes for a batch: x' (batch, K, N) and elements (batch, K)."""
+
+    connected: Array
+    elements: Array
+
+
+@dataclass(frozen=True)
+class LaneDifference:
+    """The first place where two results are not related as they should be.
+
+    Attributes:
+        what: "lanes" where their numbers differ, "x'" or "matrix element".
+        sample: the number of the sample; None where all of them differ.
+        lane: the number of the lane; None where no single lane is to blame.
+        target: the x' that the matrix element belongs to, as a list, if any.
+        expected: what was there before.
+        found: what is there after.
+    """
+
+    what: str
+    sample: int | None
+    lane: int | None
+    target: tuple[float, ...] | None
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        place = [
+            f"{name} {value}"
+            for name, value in (("sample", self.sample), ("lane", self.lane))
+            if value is not None
+        ]
+        where = f" at {', '.join(place)}" if place else ""
+        return f"{self.what}{where}: expected {self.expected}, found {self.found}"
+
+
+class Comparison(NamedTuple):
+    """The first difference, or None, and the largest error of a matrix element.
+
+    Errors are relative to the largest matrix element of the batch, or to 1.
+    """
+
+    difference: LaneDifference | None
+    worst_error: float
+
+
+def compare(relation: Relation, x: Array, before: Lanes, after: Lanes) -> Comparison:
+    """Compare what a batch x (batch, N) is connected to before and after a pass.
+
+    Configurations have to be equal as numbers, matrix elements up to rounding: 1e-12,
+    or 1e-5 in 32 bits, relative to the largest one of the batch or to 1. NaN equals NaN
+    alone.
+    """
+    return _COMPARISONS[relation](x, before, after)
+
+
+def _tolerance(before: Lanes, after: Lanes) -> float:
+    bits = min(np.finfo(one.elements.dtype).bits for one in (before, after))
+    return 1e-12 if bits == 64 else 1e-5
+
+
+def _scale(elements: Array) -> float:
+    finite = np.abs(elements[np.isfinite(elements)])
+    return max(1.0, float(finite.max(initial=0.0)))
+
+
+def _errors(expected: Array, found: Array, scale: float) -> Array:
+    """Return relative errors; infinite where only one is NaN, or they are infinite."""
+    with np.errstate(all="ignore"):
+        errors = np.abs(found - expected) / scale
+    same = (expected == found) | (np.isnan(expected) & np.isnan(found))
+    return np.where(same, 0.0, np.where(np.isnan(errors), np.inf, errors))
+
+
+def _equal(x: Array, before: Lanes, after: Lanes) -> Comparison:
+    counts = before.elements.shape[1], after.elements.shape[1]
+    if counts[0] != counts[1]:
+        lanes = LaneDifference("lanes", None, None, None, *map(str, counts))
+        return Comparison(lanes, np.inf)
+    moved = (before.connected != after.connected).any(axis=-1)
+    errors = _errors(before.elements, after.elements, _scale(before.elements))
+    worst = float(errors.max(initial=0.0))
+    wrong = errors > _tolerance(before, after)
+    if not (moved | wrong).any():
+        return Comparison(None, worst)
+    sample, lane = np.argwhere(moved | wrong)[0].tolist()
+    if moved[sample, lane]:
+        pair = [_listed(one.connected[sample, lane]) for one in (before, after)]
+        return Comparison(LaneDifference("x'", sample, lane, None, *pair), worst)
+    pair = [_number(one.elements[sample, lane]) for one in (before, after)]
+    target = _tuple(after.connected[sample, lane])
+    element = LaneDifference("matrix element", sample, lane, target, *pair)
+    return Comparison(element, worst)
+
+
+def _multiset(x: Array, before: Lanes, after: Lanes) -> Comparison:
+    scale, worst = _scale(before.elements), 0.0
+    for sample in range(len(x)):
+        pair = [_without_padding(x[sample], one, sample) for one in (before, after)]
+        expected, found = (_sorted(*lanes) for lanes in pair)
+        if len(expected[1]) != len(found[1]):
+            counts = [f"{len(one[1])} branches" for one in (expected, found)]
+            return Comparison(
+                LaneDifference("lanes", sample, None, None, *counts), np.inf
+            )
+        moved = (expected[0] != found[0]).any(axis=-1)
+        if moved.any():
+            first = int(moved.argmax())
+            shown = [_listed(one[0][first]) for one in (expected, found)]
+            return Comparison(LaneDifference("x'", sample, None, None, *shown), np.inf)
+        errors = _errors(expected[1], found[1], scale)
+        worst = max(worst, float(errors.max(initial=0.0)))
+        if worst > _tolerance(before, after):
+            first = int(errors.argmax())
+            shown = [_number(one[1][first]) for one in (expected, found)]
+            target = _tuple(found[0][first])
+            element = LaneDifference("matrix element", sample, None, target, *shown)
+            return Comparison(element, worst)
+    return Comparison(None, worst)
+
+
+def _without_padding(x: Array, lanes: Lanes, sample: int) -> tuple[Array, Array]:
+    connected, elements = lanes.connected[sample], lanes.elements[sample]
+    kept = (elements != 0) | (connected != x).any(axis=-1)
+    return connected[kept], elements[kept]
+
+
+def _sorted(connected: Array, elements: Array) -> tuple[Array, Array]:
+    """Sort lanes by x', then by matrix element up to rounding."""
+    rounded = np.round(elements, 9)
+    keys = (np.imag(rounded), np.real(rounded), *np.moveaxis(connected, -1, 0)[::-1])
+    order = np.lexsort(keys)
+    return connected[order], elements[order]
+
+
+def _sum_per_target(x: Array, before: Lanes, after: Lanes) -> Comparison:
+    scale, worst = _scale(before.elements), 0.0
+    for sample in range(len(x)):
+        sums = [_sums(one, sample) for one in (before, after)]
+        for target in dict.fromkeys([*sums[0], *sums[1]]):
+            zero = np.zeros((), before.elements.dtype)
+            expected, found = (np.asarray(one.get(target, zero)) for one in sums)
+            worst = max(worst, float(_errors(expected, found, scale)))
+            if worst > _tolerance(before, after):
+                shown = [_number(one) for one in (expected, found)]
+                place = _tuple(np.frombuffer(target, np.float64))
+                element = LaneDifference("matrix element", sample, None, place, *shown)
+                return Comparison(element, worst)
+    return Comparison(None, worst)
+
+
+def _sums(lanes: Lanes, sample: int) -> dict[bytes, Array]:
+    sums: dict[bytes, Array] = {}
+    connected = lanes.connected[sample].astype(np.float64) + 0.0  # -0 is 0
+    for target, element in zip(connected, lanes.elements[sample], strict=True):
+        key = target.tobytes()
+        sums[key] = sums.get(key, np.zeros((), element.dtype)) + element
+    return sums
+
+
+def _expectation(x: Array, before: Lanes, after: Lanes) -> Comparison:
+    expected, found = (_weighted(one) for one in (before, after))
+    errors = _errors(expected, found, _scale(before.elements))
+    worst = float(errors.max(initial=0.0))
+    if worst <= _tolerance(before, after):
+        return Comparison(None, worst)
+    sample = int(np.argwhere(errors > _tolerance(before, after))[0, 0])
+    pair = [_number(one[sample]) for one in (expected, found)]
+    return Comparison(LaneDifference("expectation", sample, None, None, *pair), worst)
+
+
+def _weighted(lanes: Lanes) -> Array:
+    """Return sum_k mel_k psi(x'_k), with a psi between -1 and 1 by the hash of x'."""
+    totals = np.zeros(len(lanes.elements), lanes.elements.dtype)
+    for sample in range(len(totals)):
+        for target, total in _sums(lanes, sample).items():
+            digest = hashlib.sha256(target).digest()
+            totals[sample] += total * (int.from_bytes(digest[:4]) / 2**31 - 1)
+    return totals
+
+
+_COMPARISONS: dict[Relation, Callable[[Array, Lanes, Lanes], Comparison]] = {
+    Relation.EQUAL: _equal,
+    Relation.MULTISET: _multiset,
+    Relation.SUM_PER_TARGET: _sum_per_target,
+    Relation.EXPECTATION: _expectation,
+}
+
+
+def _tuple(config: Array) -> tuple[float, ...]:
+    return tuple(float(value) for value in config.tolist())
+
+
+def _listed(config: Array) -> str:
+    values = [f"{value:g}" for value in config.tolist()]
+    return f"[{', '.join(values[:64])}{', ..' if len(values) > 64 else ''}]"
+
+
+def _number(value: Any) -> str:
+    return f"{np.asarray(value).item()!r}"

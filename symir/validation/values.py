@@ -1,0 +1,498 @@
+"""`denote`: what every value of an operator is on some samples, at any level."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import StringIO
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import (
+    ModuleOp,
+    TensorType,
+    UnknownLoc,
+)
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.utils.exceptions import InterpretationError
+
+from dialects import bt, sym, text
+from dialects.interpreters import bt as branch_tensors
+from dialects.interpreters import kernel
+from dialects.interpreters.stablehlo import StableHLOFunctions
+from dialects.interpreters.sym import Partial, SymFunctions, connections
+from dialects.stablehlo import dtype_of, shape_of
+from symir.compiler.artifact import lane_origins
+from symir.errors import InputError
+from symir.ir import SymbolicOperatorIR
+from symir.operator import SymbolicOperator
+from symir.provenance import origins_in, place_of
+from symir.validation.recording import RecordingInterpreter, RecordingSymInterpreter
+from symir.validation.table import Value, ValueTable
+
+__all__ = ["denote"]
+
+Array = npt.NDArray[Any]
+Parameters: TypeAlias = Mapping[str, complex] | Sequence[complex]
+
+# region Where values come from
+
+
+def _printed_names(module: ModuleOp) -> dict[SSAValue, str]:
+    """Return the name of each value in the text of a module, without the `%`."""
+    printer = _NamingPrinter(StringIO())
+    printer.print_op(module)
+    return printer.names
+
+
+class _NamingPrinter(text.Printer):
+    """A printer that notes the names of values, and leaves out attributes."""
+
+    def __init__(self, stream: StringIO):
+        super().__init__(stream)
+        self.names: dict[SSAValue, str] = {}
+
+    def print_ssa_value(self, value: SSAValue) -> str:
+        name = super().print_ssa_value(value)
+        self.names.setdefault(value, name)
+        return name
+
+    def print_attribute(self, attribute: Attribute) -> None:
+        """Print nothing: only names are of interest, and tables are long."""
+
+
+def _location_of(value: SSAValue) -> Attribute:
+    if isinstance(value.owner, Operation):
+        return value.owner.location
+    parent = value.owner.parent_op()
+    return UnknownLoc() if parent is None else parent.location
+
+
+@dataclass
+class _Naming:
+    """Gives each value its entry in the table, but for the array."""
+
+    module: ModuleOp
+    operator: str
+
+    def __post_init__(self) -> None:
+        self.printed = _printed_names(self.module)
+
+    def entry(
+        self, value: SSAValue, axes: tuple[str, ...], array: Array, part: str = ""
+    ) -> Value:
+        found = origins_in(_location_of(value))
+        places = [one.location for one in found if one.location is not None]
+        own = _term_around(value)
+        terms = [own] if own is not None else [self._term(one.path) for one in found]
+        named = dict.fromkeys(term for term in terms if term)
+        owner = value.owner
+        return Value(
+            f"%{self.printed[value]}{part}",
+            owner.name if isinstance(owner, Operation) else "argument",
+            "+".join(named) or None,
+            tuple(dict.fromkeys(places)),
+            axes,
+            array,
+        )
+
+    def _term(self, path: str | None) -> str | None:
+        """Return the term in the path "operator/term/.." of an op."""
+        if path is None:
+            return None
+        own = path.removeprefix(f"{self.operator}/")
+        if own == path:  # a function that has been renamed, or the operator itself
+            own = path.partition("/")[2]
+        return own.partition("/")[0] or None
+
+
+def _term_around(value: SSAValue) -> str | None:
+    op = _parent(value)
+    while op is not None and not isinstance(op, sym.TermOp):
+        op = op.parent_op()
+    return None if op is None else op.sym_name.data
+
+
+def _parent(value: SSAValue) -> Operation | None:
+    """Return the op in whose region a value is."""
+    owner = value.owner
+    return owner.parent_op()
+
+
+def _values_in(op: Operation) -> Iterator[SSAValue]:
+    """Yield all values inside of an op, in the order of the text."""
+    for region in op.regions:
+        for block in region.blocks:
+            yield from block.args
+            for inner in block.ops:
+                yield from inner.results
+                yield from _values_in(inner)
+
+
+# endregion
+# region Arrays at `sym`
+
+
+def _sym_values(
+    operator: sym.OperatorOp, recorder: RecordingSymInterpreter, samples: int
+) -> Iterator[tuple[SSAValue, tuple[str, ...], Array]]:
+    """Yield each value with its axes and numbers."""
+    for value in _values_in(operator):
+        entries = recorder.entries.get(value, [])
+        axes, rows = _loops_around(value)
+        turns = [max(turn) + 1 for turn in zip(*(entry.places for entry in entries))]
+        turns += [0] * (len(axes) - 2 - len(turns))
+        own, shape, dtype = _kind(value, operator)
+        sizes = (samples, rows, *turns)[: len(axes)]
+        array = np.zeros((*sizes, *shape), dtype)
+        defined = np.zeros(sizes, np.bool_)
+        for entry in entries:
+            at = (entry.sample, entry.rows, *entry.places)[: len(axes)]
+            result, known = entry.result, True
+            if isinstance(result, Partial):
+                result, known = result.values, result.defined
+            array[at], defined[at] = result, known
+        if not defined.all():
+            missing = ~defined.reshape(*sizes, *[1] * len(shape))
+            array = np.ma.MaskedArray(array, np.broadcast_to(missing, array.shape))
+        yield value, (*axes, *own), array
+
+
+def _loops_around(value: SSAValue) -> tuple[tuple[str, ...], int]:
+    """Return what is gone through around a value, and how many rows that are."""
+    axes, rows = (), 0
+    op = _parent(value)
+    while op is not None and not isinstance(op, sym.OperatorOp):
+        if isinstance(op, sym.TermOp):
+            rows = op.rows.data.rows
+            axes = ("row", *axes)
+        else:
+            axes = ("place", *axes)
+        op = op.parent_op()
+    return ("sample", *axes), rows
+
+
+def _kind(
+    value: SSAValue, operator: sym.OperatorOp
+) -> tuple[tuple[str, ...], tuple[int, ...], np.dtype[Any]]:
+    """Return the axes, shape and dtype of what a value is in one row."""
+    match value.type:
+        case sym.ConfigType():
+            real = dtype_of(sym.real_type(operator.element))
+            return ("site",), (operator.space.data.sites,), real
+        case sym.SiteType():
+            return (), (), np.dtype(np.int32)
+        case sym.SitesType():
+            width = _set_width(value)
+            return ("member",), (width,), np.dtype(np.int32)
+        case _:
+            kind = cast(TensorType[Attribute], value.type)
+            return (), (), dtype_of(kind.element_type)
+
+
+def _set_width(value: SSAValue) -> int:
+    """Return how many sites the largest set has; the others end in -1."""
+    term = cast(sym.TermOp, _parent(value))
+    table = term.set_of(value)
+    return 0 if table is None else table.width
+
+
+# endregion
+# region Arrays of a function
+
+
+def _function_values(
+    function: FuncOp, recorder: RecordingInterpreter, samples: int, level: str
+) -> Iterator[tuple[SSAValue, tuple[str, ...], Array, str]]:
+    """Yield each value with its axes and numbers; branches as their parts."""
+    of_x = _depends_on_x(function)
+    for value in _values_in(function):
+        entries = recorder.entries.get(value, [])
+        if not entries:  # in the body of a loop that never ran
+            continue
+        if entries[0].places:
+            array = np.stack([np.asarray(entry.result) for entry in entries])
+            inner = tuple(f"axis{k}" for k in range(1, array.ndim))
+            yield value, ("place", *inner), array, ""
+            continue
+        (entry,) = entries
+        if isinstance(value.type, bt.BranchesType):
+            branches = cast(branch_tensors.Branches, entry.result)
+            lanes = ("sample", "lane")
+            yield value, (*lanes, "write"), branches.sites, ".sites"
+            yield value, (*lanes, "write"), branches.values, ".values"
+            yield value, lanes, branches.amplitude, ".amplitude"
+            yield value, lanes, branches.valid, ".valid"
+            continue
+        array = np.asarray(entry.result)
+        has_samples = array.ndim > 0 and (
+            shape_of(value)[0] == bt.BATCH
+            or (value in of_x and array.shape[0] == samples)
+        )
+        yield value, _axes(value, array.ndim, has_samples, level), array, ""
+
+
+def _depends_on_x(function: FuncOp) -> set[SSAValue]:
+    """Return the values that are computed from the configurations."""
+    found: set[SSAValue] = {function.body.block.args[0]}
+    for op in function.body.block.ops:
+        if any(operand in found for operand in op.operands):
+            found.update(op.results)
+    return found
+
+
+def _axes(value: SSAValue, rank: int, has_samples: bool, level: str) -> tuple[str, ...]:
+    head = ("sample",) if has_samples else ()
+    rest = rank - len(head)
+    if isinstance(value.owner, Block) and head and rest == 1:
+        return (*head, "site")
+    if isinstance(value.owner, bt.ConnectionsOp):
+        return (*head, *("lane", "site")[:rest])
+    if level == "bt" and rest <= 2:
+        return (*head, *("lane", "place")[:rest])
+    return (*head, *[f"axis{k}" for k in range(len(head), rank)])
+
+
+# endregion
+# region Running
+
+
+def denote(
+    operator: SymbolicOperator | SymbolicOperatorIR | ModuleOp,
+    x: npt.ArrayLike,
+    parameters: Parameters | None = None,
+) -> ValueTable:
+    """Interpret an operator on some samples, and return what every value is.
+
+    An operator is interpreted at `sym`; a module at the level that it is at: a
+    `sym.operator`, a function on branch tensors, or a kernel of StableHLO. `x` has
+    shape (.., N) and any real dtype; a kernel, and what `bt-specialize` has bound,
+    takes its own batch size and dtype only. `parameters` are values by name, or all
+    values in order; at `sym` those that are left out have their defaults.
+
+    Raises:
+        InputError: for something else than one operator (V001), for an x (V002) or
+            parameters (V003) that do not fit, and for an op that the interpreters of
+            the level do not know (V004).
+    """
+    module = module_of(operator)
+    (only,) = _denotable(module)
+    given = np.asarray(x)
+    if isinstance(only, sym.OperatorOp):
+        return _denote_operator(module, only, given, parameters)
+    return _denote_function(module, only, given, parameters)
+
+
+def module_of(operator: object) -> ModuleOp:
+    if isinstance(operator, SymbolicOperator):
+        operator = operator.to_ir()
+    if isinstance(operator, SymbolicOperatorIR):
+        return operator.module
+    if isinstance(operator, ModuleOp):
+        return operator
+    raise InputError(
+        "V001",
+        "only operators have values",
+        expected="an operator, its IR, or a module at any level",
+        found=type(operator).__name__,
+        hint="end its definition with .build()" if hasattr(operator, "build") else None,
+    )
+
+
+def _denotable(module: ModuleOp) -> list[sym.OperatorOp | FuncOp]:
+    found = [op for op in module.ops if isinstance(op, sym.OperatorOp | FuncOp)]
+    is_one = len(found) == 1 and (
+        isinstance(found[0], sym.OperatorOp) or _takes_configurations(found[0])
+    )
+    if is_one:
+        return found
+    names = [f"{op.name} @{op.sym_name.data}" for op in found]
+    raise InputError(
+        "V001",
+        "a module is not one operator",
+        expected="one sym.operator, or one function of configurations and parameters "
+        "that returns x' and the matrix elements",
+        found=", ".join(names) or "an empty module",
+    )
+
+
+def _takes_configurations(function: FuncOp) -> bool:
+    kind = function.function_type
+    ranks = [
+        len(cast(TensorType[Attribute], one).get_shape())
+        if isinstance(one, TensorType)
+        else None
+        for one in (*list(kind.inputs)[:1], *kind.outputs)
+    ]
+    return ranks == [2, 3, 2] and bool(function.body.blocks)
+
+
+def _denote_operator(
+    module: ModuleOp,
+    operator: sym.OperatorOp,
+    x: Array,
+    parameters: Parameters | None,
+) -> ValueTable:
+    name = operator.sym_name.data
+    flat = _flattened(x, operator.space.data.sites, name)
+    names = [one.data for one in operator.parameter_names]
+    bound = _by_name(parameters, names, name)
+    recorder = RecordingSymInterpreter(module, [StableHLOFunctions(), SymFunctions()])
+    try:
+        results = connections(operator, x, bound)
+        for recorder.sample, sample in enumerate(flat):
+            connections(operator, sample, bound, interpreter=recorder)
+    except InterpretationError as error:
+        raise _unknown_op(error, name, "sym") from error
+    except ValueError as error:
+        raise bad_parameters(str(error), name) from error
+    naming = _Naming(module, name)
+    values = [
+        naming.entry(value, axes, array)
+        for value, axes, array in _sym_values(operator, recorder, len(flat))
+    ]
+    emitted_at = {
+        (term.sym_name.data, number): place_of(emit)
+        for term in operator.terms
+        for number, emit in enumerate(term.emissions)
+    }
+    lanes = tuple(lane_origins(module))
+    return ValueTable("sym", name, flat, tuple(values), results, lanes, emitted_at)
+
+
+def _denote_function(
+    module: ModuleOp, function: FuncOp, x: Array, parameters: Parameters | None
+) -> ValueTable:
+    name = function.sym_name.data
+    config, *others = function.body.block.args
+    batch, sites = shape_of(config)
+    flat = _flattened(x, sites, name)
+    element = cast(TensorType[Attribute], config.type).element_type
+    own_dtype = flat.dtype if isinstance(element, bt.StateType) else dtype_of(element)
+    if flat.dtype != own_dtype or batch not in (bt.BATCH, len(flat)):
+        raise InputError(
+            "V002",
+            "x does not have the batch size and dtype that the function is bound to",
+            operator=name,
+            expected=f"{own_dtype} ({batch}, {sites})".replace("-1", ".."),
+            found=f"{x.dtype} {x.shape}",
+        )
+    values = _in_order(parameters, others, name)
+    is_bt = any(op.name.startswith("bt.") for op in function.walk())
+    level = "bt" if is_bt else "stablehlo"
+    functions = (
+        branch_tensors.functions_of(len(flat), flat.dtype)
+        if is_bt
+        else kernel.functions_of()
+    )
+    recorder = RecordingInterpreter(module, functions)
+    try:
+        if is_bt:
+            results = branch_tensors.run_branches(
+                module, flat, values, interpreter=recorder
+            )
+        else:
+            results = kernel.run_kernel(module, [flat, *values], interpreter=recorder)
+    except InterpretationError as error:
+        raise _unknown_op(error, name, level) from error
+    naming = _Naming(module, name)
+    entries = [
+        naming.entry(value, axes, array, part)
+        for value, axes, array, part in _function_values(
+            function, recorder, len(flat), level
+        )
+    ]
+    connected, elements = results
+    shaped = (
+        connected.reshape(*x.shape[:-1], *connected.shape[1:]),
+        elements.reshape(*x.shape[:-1], *elements.shape[1:]),
+    )
+    return ValueTable(level, name, flat, tuple(entries), shaped)
+
+
+def _flattened(x: Array, sites: int, operator: str) -> Array:
+    """Return samples as (B, N).
+
+    Raises:
+        InputError: for what is no array of real numbers of shape (.., N) (V002).
+    """
+    if x.dtype.kind in "biuf" and x.ndim and x.shape[-1] == sites:
+        return x.reshape(-1, sites)
+    raise InputError(
+        "V002",
+        "x is no array of configurations",
+        operator=operator,
+        expected=f"real numbers of shape (.., {sites})",
+        found=f"{x.dtype} {x.shape}",
+    )
+
+
+def _by_name(
+    parameters: Parameters | None, names: Sequence[str], operator: str
+) -> Mapping[str, complex]:
+    if parameters is None:
+        return {}
+    if isinstance(parameters, Mapping):
+        return parameters
+    if len(parameters) != len(names):
+        raise bad_parameters(f"{len(parameters)} values", operator, names)
+    return dict(zip(names, parameters, strict=True))
+
+
+def _in_order(
+    parameters: Parameters | None, arguments: Sequence[SSAValue], operator: str
+) -> list[Array]:
+    """Return the arguments after x; a name is that of the argument in the IR."""
+    names = [value.name_hint or str(k) for k, value in enumerate(arguments, start=1)]
+    given = () if parameters is None else parameters
+    if isinstance(given, Mapping):
+        if set(given) != set(names):
+            raise bad_parameters(", ".join(given) or "none", operator, names)
+        given = [given[name] for name in names]
+    if len(given) != len(names):
+        raise bad_parameters(f"{len(given)} values", operator, names)
+    return [
+        _as_argument(value, argument, operator)
+        for value, argument in zip(given, arguments, strict=True)
+    ]
+
+
+def _as_argument(value: complex, argument: SSAValue, operator: str) -> Array:
+    kind = cast(TensorType[Attribute], argument.type)
+    dtype = dtype_of(kind.element_type)
+    scalar = np.asarray(value)
+    if scalar.dtype.kind in "biuf" + dtype.kind and scalar.shape == kind.get_shape():
+        with np.errstate(all="ignore"):
+            converted = scalar.astype(dtype)
+        if np.isfinite(converted).all() or not np.isfinite(scalar).all():
+            return converted
+    raise bad_parameters(
+        f"{value!r} for %{argument.name_hint} : {argument.type}", operator
+    )
+
+
+def bad_parameters(
+    found: str, operator: str, names: Sequence[str] | None = None
+) -> InputError:
+    return InputError(
+        "V003",
+        "the parameters do not fit",
+        operator=operator,
+        expected=None if names is None else f"values for {', '.join(names) or 'none'}",
+        found=found,
+    )
+
+
+def _unknown_op(error: Exception, operator: str, level: str) -> InputError:
+    return InputError(
+        "V004",
+        f"the interpreters of level {level} cannot run this",
+        operator=operator,
+        found=str(error).partition("\n")[0],
+        hint="lower it to a level whose ops are known: sym, bt or stablehlo",
+    )
+
+
+# endregion

@@ -1,0 +1,90 @@
+"""Run by test_sharding.py: a variational state of NetKet on several devices.
+
+    python sharded_netket_worker.py DEVICES
+
+Prints "agrees" where everything holds.
+"""
+
+# pyright: basic
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import jax
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+
+import netket as nk  # noqa: E402
+import numpy as np  # noqa: E402
+
+import symir as sym  # noqa: E402
+
+i, j = sym.site("i"), sym.site("j")
+
+
+def spins() -> tuple[sym.SymbolicOperator, Any, Any]:
+    """Matrix elements that are the same for every x beside those that are not."""
+    hilbert, graph = nk.hilbert.Spin(0.5, 6), nk.graph.Chain(6)
+    ising: Any = nk.operator.IsingJax
+    ours = (
+        sym.DOperator(hilbert, "ising", hermitian=True)
+        .for_each_edge(graph)
+        .emit(amplitude=i * j)
+        .for_each_site("i")
+        .emit(sym.flip("i"), amplitude=-sym.symbol("h", default=0.8))
+        .build()
+    )
+    rule = nk.sampler.rules.LocalRule()
+    return ours, ising(hilbert, graph, h=0.8, J=1.0), rule
+
+
+def bosons() -> tuple[sym.SymbolicOperator, Any, Any]:
+    """On a constrained space, with a fanout."""
+    hilbert, graph = nk.hilbert.Fock(3, 4, n_particles=4), nk.graph.Chain(4)
+    bose_hubbard: Any = nk.operator.BoseHubbardJax
+    ours = (
+        sym.DOperator(hilbert, "bosons", hermitian=True)
+        .for_each_distinct_pair("i", "j")
+        .where((i > 0) & (j < 3) & ((i.index - j.index) % 2 == 1))
+        .emit(sym.hop("i", "j"), amplitude=-sym.sqrt(i * (j + 1)))
+        .fanout(8)
+        .for_each_site("i")
+        .emit(amplitude=1.0 * i * (i - 1))
+        .build()
+    )
+    rule = nk.sampler.rules.ExchangeRule(graph=graph)
+    return ours, bose_hubbard(hilbert, graph, U=2.0, J=1.0), rule
+
+
+def close(ours, theirs) -> None:
+    for a, b in zip(jax.tree.leaves(ours), jax.tree.leaves(theirs), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
+
+
+def check(ours, theirs, rule) -> None:
+    compiled, hilbert = ours.compile(), ours.hilbert
+    sampler = nk.sampler.MetropolisSampler(hilbert, rule, n_chains=16, sweep_size=4)
+    model = nk.models.RBM(alpha=1, param_dtype=float)
+    state = nk.vqs.MCState(
+        sampler, model, n_samples=64, n_discard_per_chain=1, seed=1, sampler_seed=2
+    )
+    assert len(state.samples.sharding.device_set) == jax.device_count()
+    x = state.samples.reshape(-1, hilbert.size)
+    for found in jax.jit(lambda op, x: op.get_conn_padded(x))(compiled, x):
+        assert len(found.sharding.device_set) == jax.device_count()
+        assert found.sharding.spec[0] == "S", found.sharding
+    for chunk_size in (None, 4):
+        state.chunk_size = chunk_size
+        energy, gradient = state.expect_and_grad(compiled)
+        expected, slope = state.expect_and_grad(theirs)
+        close((energy.mean, gradient), (expected.mean, slope))
+        close(state.expect(compiled).variance, state.expect(theirs).variance)
+
+
+for make in (spins, bosons):
+    check(*make())
+print("agrees", jax.device_count())

@@ -1,0 +1,308 @@
+"""`symir.check`: the models, certificates, and validation in a compilation."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pytest
+
+import symir as sym
+from dialects.text import parse_module
+from lowering.registry import get_all_passes
+from lowering.relations import Relation, relation_of
+from symir import models
+from symir.errors import InputError, SymbolicCompilerError
+from symir.provenance import coverage, origins
+from symir.validation.certificate import replay
+from symir.validation.check import ValidationReport, check
+from symir.validation.comparison import Lanes, compare
+
+RING = [(k, (k + 1) % 8) for k in range(8)]
+LADDER = [(k, k + 2) for k in range(6)] + [(k, k + 1) for k in range(0, 8, 2)]
+
+LARGE = {
+    "transverse_field_ising": lambda: models.transverse_field_ising(
+        10, [(k, (k + 1) % 10) for k in range(10)], h=sym.symbol("h", default=0.7)
+    ),
+    "heisenberg": lambda: models.heisenberg(10, [(k, (k + 1) % 10) for k in range(10)]),
+    "bose_hubbard": lambda: models.bose_hubbard(5, 3, RING[:4], U=2.0),
+    "fermi_hubbard": lambda: models.fermi_hubbard(5, RING[:4], U=2.0),
+    "t_j": lambda: models.t_j(6, RING[:5]),
+    "pxp": lambda: models.pxp(10, [(k, k + 1) for k in range(9)]),
+    "potts": lambda: models.potts(6, 3, RING[:5]),
+    "toric_code": lambda: models.toric_code((2, 2)),
+}
+"""The models that are looked at everywhere, on spaces of 243 to 1024 configurations."""
+
+
+def assert_valid(report: ValidationReport) -> None:
+    assert report.ok, str(report)
+    assert report.worst_error <= 1e-12
+    names = [stage.name for stage in report.stages]
+    assert names[0] == "sym-fuse-terms"
+    assert names[-1] == "executable"
+    assert not [stage.skipped for stage in report.stages if stage.skipped]
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_models_on_all_configurations(name: str) -> None:
+    operator = LARGE[name]()
+    report = check(operator, validate="exhaustive")
+    assert_valid(report)
+    assert report.mode == "exhaustive"
+    assert report.samples == report.n_states == operator.space.n_states
+
+
+def test_a_space_of_the_largest_size() -> None:
+    chain = [(k, k + 1) for k in range(15)]
+    operator = models.pxp(16, chain)
+    assert operator.space.n_states <= 2**16
+    report = check(operator, validate="exhaustive", executable=False)
+    assert report.ok
+    assert report.samples == operator.space.n_states
+
+
+def test_large_spaces_are_sampled() -> None:
+    operator = models.heisenberg(64, [(k, (k + 1) % 64) for k in range(64)])
+    report = check(operator, samples=8)
+    assert_valid(report)
+    assert (report.mode, report.samples) == ("sampled", 8)
+    with pytest.raises(InputError) as caught:
+        check(operator, validate="exhaustive")
+    assert caught.value.code == "V011"
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int64, np.float32, np.float64])
+def test_configurations_of_ones_own(dtype: Any) -> None:
+    operator = models.heisenberg(8, RING)
+    x = operator.space.random_states(6, seed=3).reshape(2, 3, 8).astype(dtype)
+    report = check(operator, x)
+    assert_valid(report)
+    assert (report.mode, report.samples) == ("given", 6)
+
+
+def test_compiled_operators_and_ir_are_taken() -> None:
+    operator = models.heisenberg(4, RING[:3])
+    assert check(operator.compile(), executable=False).ok
+    assert check(operator.to_ir(), executable=False).ok
+
+
+@pytest.mark.parametrize("dtype", ["float32", "complex64", "complex128"])
+def test_dtypes(dtype: str) -> None:
+    i = sym.site("i")
+    operator = (
+        sym.DOperator(sym.fock(2, 3), "op", dtype=dtype)
+        .for_each_site("i")
+        .where(i > 0)
+        .emit(sym.shift("i", -1), amplitude=sym.sqrt(i) * sym.symbol("g", default=0.3))
+        .build()
+    )
+    report = check(operator)
+    assert report.ok, str(report)
+    assert len(report.parameters) == 2
+    assert report.parameters[0] == pytest.approx({"g": 0.3})
+
+
+def test_constraints_fanouts_and_projections() -> None:
+    i, j = sym.site("i"), sym.site("j")
+    space = sym.fock(2, 4, n_particles=3)
+    pairs = [(a, b) for a in range(4) for b in range(4) if a != b]
+    hop = (
+        sym.DOperator(space, "hop")
+        .for_each(("i", "j"), over=pairs)
+        .where((i > 0) & (j < 2))
+        .emit(sym.hop("i", "j"), amplitude=sym.sqrt(i * (j + 1)))
+        .fanout(5)
+        .build()
+    )
+    pair = sym.DOperator(space, "pair", projected=True).for_each_site("i")
+    pair = pair.emit(sym.shift("i", 1), amplitude=2.0).build()
+    for operator in (hop, pair):
+        assert_valid(check(operator, validate="exhaustive"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ({"validate": "all"}, "V012"),
+        ({"x": np.zeros(3)}, "V012"),
+        ({"x": np.zeros((2, 8), complex)}, "V012"),
+        ({"parameters": {"g": 1.0}}, "V012"),
+    ],
+)
+def test_what_cannot_be_checked(arguments: dict[str, Any], code: str) -> None:
+    operator = models.heisenberg(8, RING)
+    with pytest.raises(InputError) as caught:
+        check(operator, **arguments)
+    assert caught.value.code == code
+
+
+def test_an_operator_is_needed() -> None:
+    something: Any = 3
+    with pytest.raises(InputError, match="cannot be checked"):
+        check(something)
+
+
+# region Relations
+
+
+def lanes(*branches: tuple[list[int], float]) -> Lanes:
+    states = np.array([[state for state, _ in branches]])
+    return Lanes(states, np.array([[element for _, element in branches]]))
+
+
+X = np.array([[0, 0]])
+BEFORE = lanes(([0, 0], 1.0), ([0, 1], 2.0), ([0, 1], 3.0), ([0, 0], 0.0))
+
+
+@pytest.mark.parametrize(
+    ("after", "strongest"),
+    [
+        (BEFORE, "equal"),
+        (lanes(([0, 1], 3.0), ([0, 0], 1.0), ([0, 1], 2.0)), "multiset"),
+        (lanes(([0, 0], 1.0), ([0, 1], 5.0)), "sum_per_target"),
+        (lanes(([0, 1], 5.0), ([0, 0], 2.0)), None),
+        (lanes(([0, 0], 1.0), ([0, 1], 2.0)), None),
+        (lanes(([0, 0], 1.0), ([0, 1], 5.0 + 1e-9)), None),
+        (lanes(([0, 0], 1.0), ([1, 0], 5.0)), None),
+        (lanes(([0, 0], 1.0), ([0, 1], np.nan)), None),
+    ],
+)
+def test_relations_imply_the_weaker_ones(after: Lanes, strongest: str | None) -> None:
+    found = [
+        relation
+        for relation in Relation
+        if compare(relation, X, BEFORE, after)[0] is None
+    ]
+    every = list(Relation)
+    expected = [] if strongest is None else every[every.index(Relation(strongest)) :]
+    assert found == expected
+
+
+def test_nan_is_equal_to_nan_only() -> None:
+    one, other = lanes(([0, 1], np.nan)), lanes(([0, 1], 0.0))
+    for relation in Relation:
+        assert compare(relation, X, one, one).difference is None
+        assert compare(relation, X, one, other).difference is not None
+
+
+def test_every_pass_declares_what_it_preserves() -> None:
+    for load in get_all_passes().values():
+        assert "relation" in vars(load())
+        assert relation_of(load()) in Relation  # pyright: ignore[reportArgumentType]
+
+
+# endregion
+# region In a compilation, and certificates
+
+
+def test_a_compilation_can_validate() -> None:
+    operator = models.heisenberg(4, RING[:3])
+    artifact = sym.SymbolicCompiler().compile(operator, {"validate": "exhaustive"})
+    found = artifact.metadata["validation"]
+    assert found["ok"]
+    assert found["samples"] == 16
+    with pytest.raises(SymbolicCompilerError) as caught:
+        sym.SymbolicCompilerOptions(validate="perhaps")
+    assert caught.value.code == "C006"
+
+
+def test_certificates_are_done_again(tmp_path: Path) -> None:
+    path = tmp_path / "tfim.json"
+    report = check(LARGE["transverse_field_ising"](), samples=16)
+    report.save(path)
+    data = json.loads(path.read_text())
+    assert data["coverage"] == {"samples": 16, "n_states": 1024}
+    assert {"symir", "xdsl", "jax", "numpy"} <= data["versions"].keys()
+    assert all(stage["relation"] == "equal" for stage in data["stages"])
+    again = replay(path)
+    assert again.ok
+    assert again.report.stages == report.stages
+
+
+def test_a_certificate_of_other_modules_does_not_hold(tmp_path: Path) -> None:
+    path = tmp_path / "op.json"
+    check(models.heisenberg(4, RING[:3]), executable=False).save(path)
+    data = json.loads(path.read_text())
+    data["stages"][8]["after"] = "0" * 64
+    path.write_text(json.dumps(data))
+    again = replay(path)
+    assert again.report.ok
+    assert not again.ok
+    assert "convert-sym-to-bt" in str(again)
+
+
+@pytest.mark.parametrize("change", ["format", "text", "x", "stages", "truncated"])
+def test_files_that_are_no_certificates(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "op.json"
+    check(models.heisenberg(4, RING[:3]), executable=False).save(path)
+    data = json.loads(path.read_text())
+    data[change] = {"format": 0, "text": "nonsense", "x": {}, "stages": []}.get(change)
+    text = json.dumps(data)
+    path.write_text(text[:99] if change == "truncated" else text)
+    with pytest.raises(InputError) as caught:
+        replay(path)
+    assert caught.value.code == "V013"
+
+
+# endregion
+# region Provenance
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_every_op_of_every_level_is_traced_to_the_user(name: str) -> None:
+    operator = LARGE[name]()
+    module = operator.to_ir().module
+    levels = [module, sym_to_bt(module), kernel(module)]
+    for level in levels:
+        found = coverage(level)
+        assert found.fraction == 1.0, str(found)
+
+
+def sym_to_bt(module: Any) -> Any:
+    from symir.compiler import lower_to_bt
+
+    return lower_to_bt(module)
+
+
+def kernel(module: Any) -> Any:
+    from symir.compiler import lower_to_stablehlo
+
+    return lower_to_stablehlo(sym_to_bt(module), 4, "i8")
+
+
+def test_fused_lanes_have_all_their_origins() -> None:
+    i = sym.site("i")
+    builder = sym.DOperator(sym.spin(0.5, 4), "op")
+    for number in range(3):
+        builder = builder.for_each("i", over=[number]).named(f"t{number}")
+        builder = builder.emit(sym.flip("i"), amplitude=(0.5 + number) * i)
+    module = sym.SymbolicCompiler().compile(builder.build()).branch_tensors
+    assert module is not None
+    (branches,) = (op for op in module.walk() if op.name == "bt.branches")
+    assert [origin.term for origin in origins(branches)] == ["t0", "t1", "t2"]
+    lines = [origin.location.line for origin in origins(branches) if origin.location]
+    assert len(set(lines)) == 1
+
+
+def test_ops_without_a_place_are_named() -> None:
+    module = parse_module("%0 = stablehlo.constant dense<1.0> : tensor<f64>")
+    found = coverage(module)
+    assert (found.traced, found.total) == (0, 1)
+    assert str(found).endswith("not stablehlo.constant")
+
+
+def test_profiles_show_terms() -> None:
+    operator = LARGE["pxp"]()
+    compiled, x = operator.compile(), operator.space.random_states(4, seed=0)
+    text = str(jax.jit(compiled.get_conn_padded).lower(x).compile().as_text())
+    names = [term.name for term in operator.to_ir().terms]
+    assert names
+    assert all(f"{operator.name}/{name}" in text for name in names)
+
+
+# endregion

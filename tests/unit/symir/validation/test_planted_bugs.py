@@ -1,0 +1,510 @@
+"""Bugs that are planted in passes: each is blamed on its pass, with lane and values.
+
+A planted pass does what the pass of its name does, and then one thing more that a
+mistake in it could have done.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar, cast
+
+import numpy as np
+import pytest
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.transforms import get_all_passes as get_all_xdsl_passes
+from xdsl_jax.dialects import stablehlo as hlo
+
+import symir as sym
+from dialects import bt
+from dialects import sym as sym_ir
+from dialects.stablehlo import constant, dense, to_numpy
+from dialects.tables import RowTable
+from lowering.registry import get_all_passes
+from lowering.relations import Relation
+from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline
+from symir.errors import SymbolicCompilerError
+from symir.validation.check import StageReport, check
+
+Op = TypeVar("Op", bound=Operation)
+Plant = Callable[[ModuleOp], None]
+
+i, j = sym.site("i"), sym.site("j")
+
+
+# region Operators
+
+
+def hopping() -> sym.SymbolicOperator:
+    """Bosons with a parameter, guards, two emissions and a diagonal term."""
+    return (
+        sym.DOperator(sym.fock(2, 4), "hopping")
+        .for_each(("i", "j"), over=[(0, 1), (1, 2), (2, 3), (3, 0)])
+        .named("bonds")
+        .emit_if(i > 0, sym.hop("i", "j"), amplitude=-sym.sqrt(i) * 0.75)
+        .emit(amplitude=sym.symbol("V", default=1.0) * i * j, tag="density")
+        .for_each_site("i")
+        .named("sites")
+        .emit(amplitude=0.1 * i + 0.2)
+        .build()
+    )
+
+
+def looking_up() -> sym.SymbolicOperator:
+    """Undefined values: a table that some x has no entry in."""
+    return (
+        sym.DOperator(sym.fock(2, 3), "looking_up")
+        .for_each_site("i")
+        .named("table")
+        .emit(sym.write("i", 0), amplitude=sym.table([0.5, 1.5])[i])
+        .build()
+    )
+
+
+def alike() -> sym.SymbolicOperator:
+    """Terms that become one, and reads of what was written."""
+    builder = sym.DOperator(sym.fock(2, 4), "alike")
+    for number in range(3):
+        builder = (
+            builder.for_each(("i", "j"), over=[(number, number + 1)])
+            .named(f"t{number}")
+            .emit(sym.swap("i", "j"), amplitude=(1.5 + number) * sym.emitted("i"))
+        )
+    return builder.build()
+
+
+def choosy() -> sym.SymbolicOperator:
+    """A predicate that nothing else implies, and sites in no order."""
+    return (
+        sym.DOperator(sym.fock(2, 4), "choosy")
+        .for_each(("i", "j"), over=[(1, 2), (2, 0), (0, 3)])
+        .named("pairs")
+        .emit_if(i > j, sym.swap("i", "j"), amplitude=2.0 + i)
+        .build()
+    )
+
+
+def counted() -> sym.SymbolicOperator:
+    """A fanout, and a sum over the lattice."""
+    everywhere = sym.sum_(sym.here)
+    return (
+        sym.DOperator(sym.spin(0.5, 4), "counted")
+        .for_each(("i", "j"), over=[(0, 1), (1, 2), (2, 3), (3, 0)])
+        .named("pairs")
+        .where(i != j)
+        .emit(sym.swap("i", "j"), amplitude=2.0 + everywhere)
+        .fanout(2)
+        .build()
+    )
+
+
+# endregion
+# region What goes wrong
+
+
+def of(module: ModuleOp, kind: type[Op]) -> list[Op]:
+    return [op for op in module.walk() if isinstance(op, kind)]
+
+
+def first(module: ModuleOp, kind: type[Op]) -> Op:
+    return of(module, kind)[0]
+
+
+def replaced(op: Operation, operand: int, value: SSAValue) -> None:
+    op.operands[operand] = value
+
+
+def inserted(before: Operation, op: Operation) -> SSAValue:
+    block = before.parent_block()
+    assert block is not None
+    block.insert_op_before(op, before)
+    return op.results[0]
+
+
+def scale_amplitude(module: ModuleOp, factor: float = 1.5, which: int = 0) -> None:
+    """Multiply the amplitude of an emission or of lanes."""
+    emits = [*of(module, sym_ir.EmitOp), *of(module, bt.BranchesOp)]
+    op = emits[which]
+    amplitude = op.amplitude
+    number = inserted(
+        op, constant(np.array(factor), cast(Any, amplitude.type).element_type)
+    )
+    if isinstance(op, bt.BranchesOp):
+        shape = cast(Any, amplitude.type).get_shape()
+        if shape:
+            number = inserted(op, bt.BroadcastOp(number, [], amplitude.type))
+    product = inserted(op, hlo.MultiplyOp(amplitude, number))
+    op.operands[list(op.operands).index(amplitude)] = product
+
+
+def drop_predicate(module: ModuleOp) -> None:
+    op = next(e for e in of(module, sym_ir.EmitOp) if e.predicate is not None)
+    assert op.predicate is not None
+    always = inserted(op, hlo.ConstantOp(dense(np.array(True), sym_ir.i1)))
+    op.operands[list(op.operands).index(op.predicate)] = always
+
+
+def shift_the_other_way(module: ModuleOp) -> None:
+    """Write the old value where the new one should be."""
+    write = first(module, sym_ir.WriteOp)
+    read = inserted(write, sym_ir.ReadOp(write.config, write.site, write.value.type))
+    write.operands[2] = read
+
+
+def read_the_source(module: ModuleOp) -> None:
+    """Take the value of another site."""
+    read = first(module, sym_ir.ReadOp)
+    block = read.parent_block()
+    assert block is not None
+    sites = [a for a in block.args if isinstance(a.type, sym_ir.SiteType)]
+    other = next(site for site in sites if site is not read.site)
+    read.operands[1] = other
+
+
+def change_constant(module: ModuleOp, by: float = 1e-6, which: int = 0) -> None:
+    floats = [
+        op
+        for op in of(module, hlo.ConstantOp)
+        if to_numpy(op.value).dtype == np.float64
+    ]
+    op = floats[which]
+    values = to_numpy(op.value)
+    kind = cast(TensorType[Any], op.output.type).element_type
+    op.properties["value"] = dense(values + by, kind)
+
+
+def rotate_table(module: ModuleOp) -> None:
+    """Turn the first table of sites by one row."""
+    for op in of(module, hlo.ConstantOp):
+        values = to_numpy(op.value)
+        if values.dtype == np.int32 and values.ndim == 1 and len(set(values)) > 1:
+            kind = cast(TensorType[Any], op.output.type).element_type
+            op.properties["value"] = dense(np.roll(values, 1), kind)
+            return
+    raise AssertionError("no table")
+
+
+def default_for_parameter(module: ModuleOp) -> None:
+    """Take the default of a parameter for a constant."""
+    argument = _parameter(module)
+    block = argument.owner
+    assert isinstance(block, Block)
+    one = constant(np.array(1.0), cast(Any, argument.type).element_type)
+    head = block.first_op
+    assert head is not None
+    if isinstance(head, sym_ir.TermOp):
+        for term in of(module, sym_ir.TermOp):
+            inner = term.body.block.first_op
+            assert inner is not None
+            value = inserted(inner, one.clone())
+            for use in list(argument.uses):
+                if use.operation.parent_op() is term:
+                    use.operation.operands[use.index] = value
+        return
+    block.insert_op_before(one, head)
+    argument.replace_all_uses_with(one.results[0])
+
+
+def _parameter(module: ModuleOp) -> SSAValue:
+    operators = of(module, sym_ir.OperatorOp)
+    if operators:
+        return operators[0].body.block.args[0]
+    return first(module, FuncOp).body.block.args[1]
+
+
+def swap_rows(module: ModuleOp) -> None:
+    term = first(module, sym_ir.TermOp)
+    rows = term.rows.data.array[::-1]
+    term.properties["rows"] = sym_ir.RowsAttr(RowTable.from_rows(rows))
+
+
+def merge_reads(module: ModuleOp) -> None:
+    """Take two reads of different sites for one."""
+    for term in of(module, sym_ir.TermOp):
+        reads = [op for op in term.body.block.ops if isinstance(op, sym_ir.ReadOp)]
+        if len(reads) > 1:
+            reads[1].result.replace_all_uses_with(reads[0].result)
+            return
+    raise AssertionError("no two reads")
+
+
+def merge_gathers(module: ModuleOp) -> None:
+    gathers = [*of(module, bt.GatherOp), *of(module, hlo.GatherOp)]
+    a, b = next(
+        (a, b)
+        for n, a in enumerate(gathers)
+        for b in gathers[n + 1 :]
+        if a.results[0].type == b.results[0].type
+    )
+    b.results[0].replace_all_uses_with(a.results[0])
+
+
+def drop_validity(module: ModuleOp) -> None:
+    op = next(b for b in of(module, bt.BranchesOp) if b.valid is not None)
+    new = bt.BranchesOp(
+        op.sites, op.values, op.amplitude, None, op.result.type.lanes.data
+    )
+    inserted(op, new)
+    op.result.replace_all_uses_with(new.result)
+    op.detach()
+    op.erase()
+
+
+def concatenate_emissions(module: ModuleOp) -> None:
+    """Put the emissions one after the other, instead of row by row."""
+    op = first(module, bt.InterleaveOp)
+    new = bt.ConcatOp(op.parts)
+    inserted(op, new)
+    op.result.replace_all_uses_with(new.result)
+    op.detach()
+    op.erase()
+
+
+def write_elsewhere(module: ModuleOp) -> None:
+    """Swap the sites of two writes."""
+    op = next(b for b in of(module, bt.BranchesOp) if len(b.sites) == 2)
+    op.operands[0], op.operands[1] = op.operands[1], op.operands[0]
+
+
+def swap_select(module: ModuleOp) -> None:
+    op = of(module, hlo.SelectOp)[-1]
+    op.operands[1], op.operands[2] = op.operands[2], op.operands[1]
+
+
+def halve_last_elements(module: ModuleOp) -> None:
+    """Multiply the matrix elements that a kernel returns."""
+    op = first(module, ReturnOp)
+    elements = op.operands[1]
+    op.operands[1] = inserted(op, hlo.AddOp(elements, elements))
+
+
+def return_x(module: ModuleOp) -> None:
+    """Return x' = x in all lanes."""
+    op = first(module, ReturnOp)
+    kind = cast(TensorType[Any], op.operands[0].type)
+    x = first(module, FuncOp).body.block.args[0]
+    from dialects.stablehlo import broadcast_in_dim
+
+    op.operands[0] = inserted(op, broadcast_in_dim(x, kind.get_shape(), [0, 2]))
+
+
+def promise_less(module: ModuleOp) -> None:
+    """Compact into one lane, and pad it."""
+    op = first(module, bt.CompactOp)
+    less = bt.CompactOp(op.operand, 1)
+    inserted(op, less)
+    again = bt.ConcatOp([less.result, less.result])
+    inserted(op, again)
+    op.result.replace_all_uses_with(again.result)
+    op.detach()
+    op.erase()
+
+
+class Bug(NamedTuple):
+    """What is planted behind a pass; `occurrence` counts passes of the same name."""
+
+    pass_name: str
+    plant: Plant
+    operator: Callable[[], sym.SymbolicOperator]
+    what: str = "matrix element"
+    occurrence: int = 0
+
+
+def amplitudes_of(which: int) -> Plant:
+    return lambda module: scale_amplitude(module, which=which)
+
+
+def constants_of(which: int, by: float = 1e-6) -> Plant:
+    return lambda module: change_constant(module, by, which)
+
+
+BUGS = {
+    "fusion scales the amplitudes": Bug("sym-fuse-terms", amplitudes_of(0), alike),
+    "fusion loses the order of rows": Bug("sym-fuse-terms", swap_rows, hopping, "x'"),
+    "undefined values are not guarded": Bug(
+        "sym-guard-undefined", drop_predicate, looking_up, "x'"
+    ),
+    "a guard replaces the predicate": Bug(
+        "sym-guard-undefined", drop_predicate, choosy
+    ),
+    "an update is left out": Bug(
+        "sym-expand-updates", shift_the_other_way, hopping, "x'"
+    ),
+    "an update reads another site": Bug(
+        "sym-expand-updates", read_the_source, alike, "x'"
+    ),
+    "a read is forwarded from another site": Bug(
+        "sym-forward-reads", merge_reads, alike, "x'"
+    ),
+    "a folded constant is off": Bug(
+        "stablehlo-fold-constants", constants_of(1), hopping, "x'"
+    ),
+    "a default is folded": Bug(
+        "stablehlo-fold-constants", default_for_parameter, hopping
+    ),
+    "a predicate is dropped": Bug("canonicalize", drop_predicate, choosy),
+    "different reads are merged": Bug("cse", merge_reads, hopping, "x'"),
+    "the guard of the space is forgotten": Bug(
+        "sym-guard-space", drop_predicate, hopping, "x'"
+    ),
+    "a table of sites is off by one": Bug(
+        "convert-sym-to-bt", rotate_table, hopping, "x'"
+    ),
+    "validity is lost": Bug("convert-sym-to-bt", drop_validity, hopping, "x'"),
+    "lanes are in another order": Bug(
+        "convert-sym-to-bt", concatenate_emissions, hopping, "x'"
+    ),
+    "a lane is compacted away": Bug("convert-sym-to-bt", promise_less, counted),
+    "writes go to each other's sites": Bug(
+        "convert-sym-to-bt", write_elsewhere, alike, "x'"
+    ),
+    "a table is folded wrongly": Bug(
+        "stablehlo-fold-constants", rotate_table, hopping, "x'", 1
+    ),
+    "branches lose their validity": Bug(
+        "canonicalize", drop_validity, hopping, "x'", 1
+    ),
+    "different gathers are merged": Bug("cse", merge_gathers, alike, "x'", 1),
+    "specialisation fixes a parameter": Bug(
+        "bt-specialize", default_for_parameter, hopping
+    ),
+    "specialisation scales": Bug("bt-specialize", amplitudes_of(1), hopping),
+    "the sides of a choice are swapped": Bug(
+        "convert-bt-to-stablehlo", swap_select, hopping, "x'"
+    ),
+    "elements are counted twice": Bug(
+        "convert-bt-to-stablehlo", halve_last_elements, hopping
+    ),
+    "a constant of the kernel is rounded": Bug(
+        "stablehlo-fold-constants", constants_of(-1), hopping, "matrix element", 2
+    ),
+    "gathers of the kernel are merged": Bug("cse", merge_gathers, choosy, "x'", 2),
+    "what is needed is taken for dead": Bug("dce", return_x, hopping, "x'"),
+}
+
+
+# endregion
+
+
+@dataclass(frozen=True)
+class Planted(ModulePass):
+    """A pass with a bug."""
+
+    inner: ModulePass
+    plant: Plant
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", self.inner.name)
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        self.inner.apply(ctx, op)
+        self.plant(op)
+
+
+@pytest.fixture(autouse=True)
+def _specs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        Planted, "pipeline_pass_spec", lambda self, **_: self.inner.pipeline_pass_spec()
+    )
+
+
+def planted(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return the report of a check in which the bug is planted."""
+    parse = LoweringPipeline.parse
+    left = [bug.occurrence]
+
+    def with_bug(text: str) -> LoweringPipeline:
+        passes = list(parse(text))
+        for number, one in enumerate(passes):
+            if one.name != bug.pass_name:
+                continue
+            if left[0] == 0:
+                passes[number] = Planted(one, bug.plant)
+            left[0] -= 1
+        return LoweringPipeline(passes)
+
+    monkeypatch.setattr(LoweringPipeline, "parse", with_bug)
+    lowering = LoweringPipeline.parse(OPERATOR_PIPELINE)
+    return check(bug.operator(), validate="exhaustive", lowering=lowering)
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_bugs_are_blamed_on_their_pass(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bug = BUGS[name]
+    report = planted(bug, monkeypatch)
+    wrong = [stage for stage in report.stages if not stage.ok]
+    stage: StageReport = wrong[0]
+    names = [one.name for one in report.stages]
+    nth = [n for n, one in enumerate(names) if one == bug.pass_name][bug.occurrence]
+    assert [report.stages.index(one) for one in wrong][:1] == [nth], str(report)
+    assert report.blamed is stage
+    difference = stage.difference
+    assert difference is not None
+    assert difference.what == bug.what
+    assert difference.sample is not None
+    assert difference.lane is not None
+    assert difference.expected != difference.found
+    assert stage.origin is not None
+    assert stage.location is not None
+    assert stage.location.file == __file__
+    assert stage.x is not None
+    assert repr(stage.name)[1:-1] in str(report)
+    with pytest.raises(SymbolicCompilerError) as caught:
+        report.raise_if_wrong()
+    assert caught.value.code == "V010"
+    assert caught.value.pass_name == bug.pass_name
+    assert caught.value.term == stage.origin.term
+
+
+def test_nothing_is_blamed_without_a_bug() -> None:
+    for operator in (hopping, looking_up, alike, choosy, counted):
+        assert check(operator(), validate="exhaustive").ok
+
+
+def test_there_are_bugs_in_every_pass_of_the_pipeline() -> None:
+    default = {*OPERATOR_PIPELINE.split(",")}
+    assert default <= {bug.pass_name for bug in BUGS.values()}
+    assert len(BUGS) >= 20
+    assert default <= {*get_all_passes(), *get_all_xdsl_passes()}
+
+
+# region Weaker relations
+
+
+@dataclass(frozen=True)
+class Reversed(ModulePass):
+    """The rows of all terms in the opposite order, as a declared multiset."""
+
+    name = "test-reversed"
+    relation = Relation.MULTISET
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for term in of(op, sym_ir.TermOp):
+            rows = RowTable.from_rows(term.rows.data.array[::-1])
+            term.properties["rows"] = sym_ir.RowsAttr(rows)
+
+
+@dataclass(frozen=True)
+class Undeclared(Reversed):
+    """The same, held to equality."""
+
+    name = "test-undeclared"
+    relation = Relation.EQUAL
+
+
+def test_a_pass_is_held_to_what_it_declares() -> None:
+    start = LoweringPipeline.parse(OPERATOR_PIPELINE)
+    assert check(hopping(), lowering=start.inserted(Reversed(), 0)).ok
+    report = check(hopping(), lowering=start.inserted(Undeclared(), 0))
+    assert report.blamed is not None
+    assert report.blamed.name == "test-undeclared"
+
+
+# endregion
