@@ -595,7 +595,9 @@ def _value_at(run: _Run, place: Array, site: Array) -> Array:
     """
     place, site = np.broadcast_arrays(place, site)
     with np.errstate(all="ignore"):
-        below = np.floor(np.where(np.abs(place) < 2.0**62, place, 0)).astype(np.int64)
+        countable = np.where(np.abs(place) < 2.0**62, place, 0)
+        # The floor of a single fraction is an int, no array
+        below = np.asarray(np.floor(countable)).astype(np.int64)
     result = np.zeros(place.shape, run.numbers.dtype(run.real))
     kinds, number = run.space.kinds
     for kind, allowed in enumerate(kinds):

@@ -76,7 +76,7 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
             verify=context.options.verify_passes,
             report=context.pass_reports.append,
         )
-        _check_lowered(branch_tensors)
+        check_lowered(branch_tensors)
         _check_kernel(branch_tensors, planned)
         kernel = Kernel(context.ir, branch_tensors)
         hilbert = context.operator.hilbert
@@ -127,7 +127,8 @@ def _validate(context: SymbolicCompilationContext, module: ModuleOp) -> None:
     context.metadata = {**context.metadata, "validation": report.summary()}
 
 
-def _check_lowered(module: ModuleOp) -> None:
+def check_lowered(module: ModuleOp) -> None:
+    """Raise where a lowering leaves something of the `sym` level (C009)."""
     left = next((op.name for op in module.walk() if op.name.startswith("sym.")), None)
     if left is None:
         return

@@ -41,7 +41,8 @@ class SymbolicCompilerOptions:
             "off", the IR for "cheap", branches of configurations as well for
             "thorough".
         validate: whether what every pass does is compared with what it declares, as by
-            `symir.check`, at some configurations or at all.
+            `symir.check`, at some configurations or at all; the reference backend has
+            no such passes.
 
     Raises:
         SymbolicCompilerError: for a value of the wrong kind (C006), and a `lowering`

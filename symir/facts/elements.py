@@ -117,7 +117,9 @@ class Elements:
             distance = np.abs(self.value - other)
         tolerance = self.tolerance + self.eps * ROUNDING * scale
         same = (self.value == other) | (np.isnan(self.value) & np.isnan(other))
-        return ~(same | (distance <= tolerance))
+        # An infinite element has no tolerance: infinities of two signs differ.
+        near = np.isfinite(distance) & (distance <= tolerance)
+        return ~(same | near)
 
     def reversed(self, distinct: Array) -> tuple[Array, Array]:
         """Return <x'|O|x> for each element, and its scale, where x' is a sample too.

@@ -24,6 +24,9 @@ __all__ = ["Replay", "as_certificate", "replay", "save_certificate"]
 FORMAT = 1
 """Counts the changes after which older certificates cannot be read."""
 
+ROUNDING = 1e-13
+"""By so much errors may differ from one machine to another."""
+
 StrPath = str | os.PathLike[str]
 
 
@@ -34,7 +37,12 @@ def as_certificate(report: ValidationReport) -> dict[str, Any]:
         "operator": report.operator,
         "ok": report.ok,
         "mode": report.mode,
-        "coverage": {"samples": report.samples, "n_states": report.n_states},
+        "coverage": {
+            "samples": report.samples,
+            "n_states": report.n_states,
+            # The text of an operator has the sums of its space, and no predicates.
+            "predicates": _n_states(report.text) != report.n_states,
+        },
         "worst_error": _plain(report.worst_error),
         "parameters": [
             {name: _pair(value) for name, value in values.items()}
@@ -95,52 +103,88 @@ def replay(path: StrPath) -> Replay:
         if found["format"] != FORMAT:
             raise _no_certificate(path, f"format {found['format']}")
         ir = SymbolicOperatorIR.from_text(found["text"], str(path))
-        x = _unpacked(found["x"])
-        parameters = [
-            {name: _unpaired(value) for name, value in values.items()}
-            for values in found["parameters"]
-        ]
-        stages, lowering = found["stages"], str(found["lowering"])
-        is_executed = stages[-1]["name"] == EXECUTABLE
-        before = [_identity(stage) for stage in stages]
-        versions = dict(found["versions"])
+        report = check(
+            ir,
+            _unpacked(found["x"]),
+            parameters=[
+                {name: _unpaired(value) for name, value in values.items()}
+                for values in found["parameters"]
+            ],
+            lowering=str(found["lowering"]),
+            executable=found["stages"][-1]["name"] == EXECUTABLE,
+        )
+        differences = tuple(_differences(found, report, ir))
     except OSError as error:
         raise _no_certificate(path, error.strerror or str(error)) from error
     except SymirError as error:
         raise error if error.code == "V013" else _no_certificate(path, str(error))
-    except (ValueError, KeyError, TypeError, IndexError, zlib.error) as error:
+    except (
+        *(ValueError, KeyError, TypeError, IndexError, AttributeError, zlib.error),
+    ) as error:
         problem = f"{type(error).__name__}: {error}"
         raise _no_certificate(path, problem) from error
-    report = check(
-        ir, x, parameters=parameters, lowering=lowering, executable=is_executed
-    )
-    now = [_identity(stage.as_dict()) for stage in report.stages]
-    return Replay(report, tuple(_differences(before, now, versions)))
-
-
-def _identity(stage: dict[str, Any]) -> tuple[str, ...]:
-    return tuple(str(stage[key]) for key in ("spec", "relation", "before", "after"))
+    return Replay(report, differences)
 
 
 def _differences(
-    before: list[tuple[str, ...]], now: list[tuple[str, ...]], versions: dict[str, str]
+    found: dict[str, Any], report: ValidationReport, ir: SymbolicOperatorIR
 ) -> list[str]:
-    specs = [stage[0] for stage in before], [stage[0] for stage in now]
-    if specs[0] != specs[1]:
-        return [f"the passes are {', '.join(specs[1])}"]
-    found = [
-        f"'{new[0]}' leaves another module than it did"
-        for old, new in zip(before, now, strict=True)
-        if old[2] == new[2] and old != new
+    """Return what a certificate says and does not hold, in words."""
+    now = as_certificate(report)
+    names = ("operator", "ok", "parameters", "lowering")
+    differences = [
+        f"{name} is {now[name]}, and {found[name]} is certified"
+        for name in names
+        if found[name] != now[name]
     ]
-    if found:
-        current = toolchain()
-        found += [
-            f"{name} is {current.get(name, 'absent')}, and was {version}"
-            for name, version in versions.items()
-            if current.get(name) != version
+    stages = [_identity(stage) for stage in found["stages"]]
+    if [one["spec"] for one in stages] != [one["spec"] for one in now["stages"]]:
+        return [*differences, "the passes are others"]
+    for stage, one in zip(now["stages"], stages, strict=True):
+        differences += [
+            f"'{stage['name']}': {key} is {stage[key]}, and {value} is certified"
+            for key, value in one.items()
+            if stage[key] != value
         ]
-    return found
+    if any("is certified" in one for one in differences):
+        differences += _other_versions(found["versions"])
+    if float(found["worst_error"]) + ROUNDING < report.worst_error:
+        differences.append(
+            f"the largest error is {report.worst_error:.1e}, and "
+            f"{found['worst_error']} is certified"
+        )
+    return [*differences, *_coverage(found, report, ir)]
+
+
+def _coverage(
+    found: dict[str, Any], report: ValidationReport, ir: SymbolicOperatorIR
+) -> list[str]:
+    """Return what is not true of the configurations that were looked at."""
+    samples, n_states = (found["coverage"][key] for key in ("samples", "n_states"))
+    differences: list[str] = []
+    if samples != report.samples:
+        differences.append(f"{report.samples} configurations are there, not {samples}")
+    has_predicates = found["coverage"]["predicates"]
+    if n_states != ir.space.n_states and not has_predicates:
+        differences.append(f"the space has {ir.space.n_states} configurations")
+    distinct = len(np.unique(report.x, axis=0))
+    if found["mode"] == "exhaustive" and distinct != n_states:
+        differences.append(f"{distinct} different configurations are not exhaustive")
+    return differences
+
+
+def _identity(stage: dict[str, Any]) -> dict[str, Any]:
+    keys = ("name", "spec", "level", "relation", "before", "after", "ok", "skipped")
+    return {key: stage[key] for key in keys}
+
+
+def _other_versions(versions: dict[str, str]) -> list[str]:
+    current = toolchain()
+    return [
+        f"{name} is {current.get(name, 'absent')}, and was {version}"
+        for name, version in versions.items()
+        if current.get(name) != version
+    ]
 
 
 def _no_certificate(path: StrPath, problem: str) -> InputError:
@@ -162,13 +206,17 @@ def _unpacked(packed: dict[str, Any]) -> npt.NDArray[Any]:
     return np.frombuffer(data, packed["dtype"]).reshape(packed["shape"])
 
 
-def _pair(value: complex) -> list[float]:
+def _n_states(text: str) -> int:
+    return SymbolicOperatorIR.from_text(text).space.n_states
+
+
+def _pair(value: complex) -> list[float | str]:
     number = complex(value)
-    return [number.real, number.imag]
+    return [_plain(number.real), _plain(number.imag)]
 
 
-def _unpaired(pair: list[float]) -> complex:
-    real, imaginary = pair
+def _unpaired(pair: list[float | str]) -> complex:
+    real, imaginary = map(float, pair)
     return complex(real, imaginary) if imaginary else real
 
 

@@ -26,9 +26,16 @@ from dialects.interpreters.sym import Guards, connections
 from lowering.bt_specialize import STATE_TYPES
 from lowering.relations import Relation, relation_of
 from symir.compiler.artifact import BranchOrigin, lane_origins
+from symir.compiler.lowerers import check_lowered
 from symir.compiler.lowering import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
-from symir.errors import InputError, SourceLocation, SymbolicCompilerError
+from symir.errors import (
+    DefinitionError,
+    InputError,
+    SourceLocation,
+    SymbolicCompilerError,
+)
 from symir.ir import SymbolicOperatorIR, fingerprint
+from symir.language.scalars import as_number, is_bool, items_of, shortened
 from symir.provenance import place_of
 from symir.spaces import Space, as_space
 from symir.validation.comparison import Comparison, LaneDifference, Lanes, compare
@@ -41,6 +48,9 @@ if TYPE_CHECKING:
 __all__ = ["EXECUTABLE", "MODES", "StageReport", "ValidationReport", "check"]
 
 MODES = ("sampled", "exhaustive")
+
+PIPELINE = f"sym-plan-fusion,{OPERATOR_PIPELINE}"
+"""What a compilation does: the plan of the fusion is one of its analyses."""
 
 SAMPLES = 64
 """So many random configurations are looked at by default."""
@@ -252,14 +262,15 @@ def check(
     parameters: Parameters | Sequence[Parameters] | None = None,
     samples: int = SAMPLES,
     seed: int = 0,
-    lowering: str | LoweringPipeline = OPERATOR_PIPELINE,
+    lowering: str | LoweringPipeline = PIPELINE,
     executable: bool = True,
 ) -> ValidationReport:
     """Compile an operator and compare, after every pass, what it computes.
 
     Args:
-        op: the operator; of a compiled one, its IR.
-        x: configurations (.., N) to look at, of any real dtype that a kernel can have.
+        op: the operator; of a compiled one, its IR and the values of its parameters.
+        x: configurations (.., N) of the space to look at, of any real dtype that a
+            kernel can have.
         validate: without x, "exhaustive" takes all configurations of the space, which
             has at most 2^16, and "sampled" takes `samples` random ones, or all where
             there are no more.
@@ -272,17 +283,22 @@ def check(
         executable: whether the kernel is compiled by JAX and compared, too.
 
     Raises:
-        InputError: for a space that is too large (V011), and for a bad `validate`, x or
-            parameter (V012).
+        InputError: for a space that is too large (V011), and for an argument that is of
+            no use (V012).
         SymbolicCompilerError: where a pass fails, as in a compilation.
     """
-    ir, space = _operator(op)
+    ir, space, own = _operator(op)
     if validate not in MODES:
         raise _bad(ir, "validate", " or ".join(map(repr, MODES)), repr(validate))
+    for name, number, least in (("samples", samples, 1), ("seed", seed, 0)):
+        if not _is_whole(number, least):
+            raise _bad(ir, name, f"an integer >= {least}", shortened(number))
     states, mode = _configurations(ir, space, x, validate, samples, seed)
-    values = _parameter_sets(ir, parameters, seed)
+    values = _parameter_sets(ir, own, parameters, seed)
     if isinstance(lowering, str):
         lowering = LoweringPipeline.parse(lowering)
+    if not isinstance(lowering, LoweringPipeline):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise _bad(ir, "lowering", "a pass pipeline", shortened(lowering))
     inputs = _Inputs(states, mode, space.n_states, values)
     return _report(ir, ir.module, lowering, inputs, executable=executable)
 
@@ -293,12 +309,21 @@ def check_lowering(
     """Check what a compilation is about to do, as its option `validate` asks for.
 
     Raises:
-        InputError: for a space that is too large (V011).
-        SymbolicCompilerError: where a pass fails.
+        SymbolicCompilerError: for a space that is too large (V011), and where a pass
+            fails.
     """
     ir, space = context.ir, as_space(context.operator.hilbert)
-    found = _configurations(ir, space, None, context.options.validate, SAMPLES, 0)
-    inputs = _Inputs(*found, space.n_states, _parameter_sets(ir, None, 0))
+    try:
+        found = _configurations(ir, space, None, context.options.validate, SAMPLES, 0)
+    except InputError as error:
+        raise SymbolicCompilerError(
+            error.code,
+            error.message,
+            operator=error.operator,
+            expected=error.expected,
+            found=error.found,
+        ) from error
+    inputs = _Inputs(*found, space.n_states, _parameter_sets(ir, {}, None, 0))
     return _report(ir, module, context.lowering, inputs, executable=True)
 
 
@@ -339,16 +364,24 @@ def _report(
     )
 
 
-def _operator(op: Any) -> tuple[SymbolicOperatorIR, Space]:
+def _is_whole(number: object, least: int) -> bool:
+    if is_bool(number) or not isinstance(number, int | np.integer):
+        return False
+    return int(cast(int, number)) >= least
+
+
+def _operator(op: Any) -> tuple[SymbolicOperatorIR, Space, Parameters]:
+    """Return what is to be checked, and values of parameters that it comes with."""
     from symir.operator import SymbolicOperator
 
     if isinstance(op, SymbolicOperatorIR):
-        return op, op.space
+        return op, op.space, {}
     if isinstance(op, SymbolicOperator):
-        return op.to_ir(), as_space(op.hilbert)
+        return op.to_ir(), as_space(op.hilbert), {}
     ir = getattr(getattr(op, "kernel", op), "ir", None)
     if isinstance(ir, SymbolicOperatorIR):
-        return ir, as_space(op.hilbert)
+        own = {name: np.asarray(v).item() for name, v in op.parameters.items()}
+        return ir, as_space(op.hilbert), own
     raise InputError(
         "V012",
         "this cannot be checked",
@@ -378,12 +411,21 @@ def _configurations(
     seed: int,
 ) -> tuple[Array, str]:
     if x is not None:
-        given = np.asarray(x)
+        try:
+            given = np.asarray(x)
+        except ValueError as error:
+            raise _bad(ir, "x", "an array of real numbers", str(error)) from error
         if given.ndim == 0 or given.shape[-1] != ir.hilbert_size:
             raise _bad(ir, "x", f"shape (.., {ir.hilbert_size})", str(given.shape))
         given = given.reshape(-1, ir.hilbert_size)
         if _state(given) not in STATE_TYPES:
             raise _bad(ir, "x", "a real dtype", str(given.dtype))
+        if not len(given):
+            raise _bad(ir, "x", "at least one configuration", "none")
+        inside = space.contains(given)
+        if not inside.all():
+            outside = given[int(np.argmin(inside))].tolist()
+            raise _bad(ir, "x", f"configurations of {space!r}", shortened(outside))
         return given, "given"
     if validate == "exhaustive":
         if space.n_states > MAX_STATES:
@@ -408,24 +450,51 @@ def _state(x: Array) -> str:
 
 def _parameter_sets(
     ir: SymbolicOperatorIR,
+    own: Parameters,
     given: Parameters | Sequence[Parameters] | None,
     seed: int,
 ) -> list[Parameters]:
     names = ir.free_symbols
-    sets = [given] if isinstance(given, Mapping) else list(given or [])
-    unknown = sorted({name for one in sets for name in one} - set(names))
-    if unknown:
-        expected = ", ".join(names) or "no parameter"
-        raise _bad(ir, "parameter", expected, ", ".join(unknown))
-    defaults = {**dict.fromkeys(names, 1.0), **ir.defaults}
-    if given is not None or not names:
-        return [{**defaults, **one} for one in sets] or [defaults]
+    dtypes = dict(zip(names, ir.parameter_dtypes, strict=True))
+    defaults = {**dict.fromkeys(names, 1.0), **ir.defaults, **own}
+    sets = items_of([given] if isinstance(given, Mapping) else given)
+    if given is not None:
+        sets = [
+            _numbers(ir, one, dtypes) for one in ([given] if sets is None else sets)
+        ]
+        if not sets:
+            raise _bad(ir, "parameters", "at least one set of values", "none")
+        return [{**defaults, **one} for one in sets]
+    if not names:
+        return [{}]
     rng = np.random.default_rng(seed)
     drawn: dict[str, complex] = {}
-    for name, dtype in zip(names, ir.parameter_dtypes, strict=True):
+    for name, dtype in dtypes.items():
         real, imaginary = rng.uniform(0.5, 1.5, 2).tolist()
         drawn[name] = complex(real, imaginary) if dtype.kind == "c" else real
     return [defaults, drawn]
+
+
+def _numbers(
+    ir: SymbolicOperatorIR, given: object, dtypes: Mapping[str, np.dtype[Any]]
+) -> Parameters:
+    """Return values of parameters, if they are numbers that these can have."""
+    if not isinstance(given, Mapping):
+        raise _bad(ir, "parameters", "values by name", shortened(given))
+    values: dict[str, complex] = {}
+    for name, value in cast(Mapping[Any, Any], given).items():
+        if name not in dtypes:
+            expected = ", ".join(dtypes) or "no parameter"
+            raise _bad(ir, "parameter", expected, shortened(name))
+        try:
+            number = as_number(value)
+        except DefinitionError:  # it is not finite
+            number = None
+        is_complex = isinstance(number, complex) and number.imag != 0
+        if number is None or (is_complex and dtypes[name].kind != "c"):
+            raise _bad(ir, f"value of '{name}'", str(dtypes[name]), shortened(value))
+        values[name] = complex(number) if is_complex else float(complex(number).real)
+    return values
 
 
 def _batch_size(ir: SymbolicOperatorIR, samples: int) -> int:
@@ -473,6 +542,8 @@ def _stages(
     stages = [_Stage(module, None)]
     kernel = LoweringPipeline.parse(KERNEL_PIPELINE.format(batch=batch, state=state))
     for pipeline in (lowering, kernel):
+        if pipeline is kernel:
+            check_lowered(stages[-1].module)
         pipeline.run(
             stages[-1].module,
             observe=lambda one, left: stages.append(_after(stages[-1], one, left)),
@@ -523,7 +594,9 @@ def _compared(
         for x in _batches(states, batch):
             earlier = stages[0].run(ir, x, parameters)
             for number, stage in enumerate(stages[1:]):
+                # A pass that does nothing may have promised a guard.
                 unchanged = marks[number] == marks[number + 1]
+                unchanged &= stages[number].guards == stage.guards
                 later = earlier if unchanged else stage.run(ir, x, parameters)
                 reports[number] = _judged(
                     reports[number], ir, parameters, x, earlier, later

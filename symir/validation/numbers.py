@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from numbers import Real
 from typing import Any, NoReturn, get_args
 
-import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import ModuleOp
 
@@ -18,7 +17,7 @@ from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR
 from symir.operator import SymbolicOperator
 from symir.provenance import whereabouts
-from symir.validation.values import bad_parameters, module_of
+from symir.validation.values import bad_parameters, module_of, samples_of
 
 __all__ = ["amplitude_bounds", "exact_connections"]
 
@@ -48,7 +47,8 @@ def exact_connections(
             value (V007), and for another `inexact` (V009).
     """
     found = _operator_of(operator, inexact)
-    _check_samples(np.asarray(x), found)
+    _check_samples(samples_of(x), found)
+    _check_by_name(parameters, found)
     try:
         return exact.exact_connections(found, x, parameters, inexact=inexact)
     except NoExactAnswer as error:
@@ -74,6 +74,7 @@ def amplitude_bounds(
             that do not fit (V003), and for complex numbers (V008).
     """
     found = _operator_of(operator)
+    _check_by_name(parameters, found)
     try:
         return intervals.amplitude_bounds(found, parameters)
     except ComplexNumbers as error:
@@ -85,7 +86,7 @@ def amplitude_bounds(
             found=f"'{error.op.name}' with complex numbers",
             hint="take an operator of a real dtype, such as float64",
         ) from error
-    except ValueError as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise bad_parameters(str(error), found.sym_name.data) from error
 
 
@@ -108,6 +109,12 @@ def _operator_of(operator: AnyOperator, inexact: object = "error") -> sym.Operat
             found=repr(inexact),
         )
     return found[0]
+
+
+def _check_by_name(parameters: object, operator: sym.OperatorOp) -> None:
+    if parameters is None or isinstance(parameters, Mapping):
+        return
+    raise bad_parameters(f"they are {parameters!r}", operator.sym_name.data)
 
 
 def _no_answer(error: NoExactAnswer, operator: sym.OperatorOp) -> NoReturn:

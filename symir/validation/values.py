@@ -27,6 +27,7 @@ from dialects.stablehlo import dtype_of, shape_of
 from symir.compiler.artifact import lane_origins
 from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR
+from symir.language.scalars import items_of, shortened
 from symir.operator import SymbolicOperator
 from symir.provenance import origins_in, place_of
 from symir.validation.recording import RecordingInterpreter, RecordingSymInterpreter
@@ -279,10 +280,31 @@ def denote(
     """
     module = module_of(operator)
     (only,) = _denotable(module)
-    given = np.asarray(x)
+    given = samples_of(x)
+    is_by_name = parameters is None or isinstance(parameters, Mapping)
+    if not is_by_name and items_of(parameters) is None:
+        name = "" if not isinstance(only, sym.OperatorOp) else only.sym_name.data
+        raise bad_parameters(f"they are {shortened(parameters)}", name)
     if isinstance(only, sym.OperatorOp):
         return _denote_operator(module, only, given, parameters)
     return _denote_function(module, only, given, parameters)
+
+
+def samples_of(x: npt.ArrayLike) -> Array:
+    """Return configurations as an array.
+
+    Raises:
+        InputError: where they are none, such as lists of different lengths (V002).
+    """
+    try:
+        return np.asarray(x)
+    except ValueError as error:
+        raise InputError(
+            "V002",
+            "x is no array of configurations",
+            expected="an array of real numbers",
+            found=str(error),
+        ) from error
 
 
 def module_of(operator: object) -> ModuleOp:

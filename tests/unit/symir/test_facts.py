@@ -321,3 +321,10 @@ assert operator.facts().hermitian.value
     root = Path(__file__).parents[3]
     command = [sys.executable, "-W", "error", "-c", program]
     subprocess.run(command, check=True, cwd=root)
+
+
+def test_infinities_of_two_signs_differ() -> None:
+    builder = sym.DOperator(sym.spin(0.5, 2), "inf").for_each_site("i")
+    huge = sym.site("i").value * 1e308 * 10
+    operator = builder.emit(sym.flip("i"), amplitude=huge).build()
+    assert operator.facts().hermitian.value is False

@@ -43,7 +43,7 @@ def assert_valid(report: ValidationReport) -> None:
     assert report.ok, str(report)
     assert report.worst_error <= 1e-12
     names = [stage.name for stage in report.stages]
-    assert names[0] == "sym-fuse-terms"
+    assert names[:2] == ["sym-plan-fusion", "sym-fuse-terms"]
     assert names[-1] == "executable"
     assert not [stage.skipped for stage in report.stages if stage.skipped]
 
@@ -60,10 +60,10 @@ def test_models_on_all_configurations(name: str) -> None:
 def test_a_space_of_the_largest_size() -> None:
     chain = [(k, k + 1) for k in range(15)]
     operator = models.pxp(16, chain)
-    assert operator.space.n_states <= 2**16
-    report = check(operator, validate="exhaustive", executable=False)
-    assert report.ok
-    assert report.samples == operator.space.n_states
+    assert operator.space.n_states == 2**16
+    report = check(operator, validate="exhaustive")
+    assert_valid(report)
+    assert report.samples == 2**16
 
 
 def test_large_spaces_are_sampled() -> None:
@@ -86,9 +86,22 @@ def test_configurations_of_ones_own(dtype: Any) -> None:
 
 
 def test_compiled_operators_and_ir_are_taken() -> None:
-    operator = models.heisenberg(4, RING[:3])
-    assert check(operator.compile(), executable=False).ok
+    operator = models.transverse_field_ising(4, RING[:3], h=sym.symbol("h"))
     assert check(operator.to_ir(), executable=False).ok
+    report = check(operator.compile().replace(h=0.25), executable=False)
+    assert report.ok
+    assert report.parameters[0] == {"h": 0.25}
+
+
+def test_terms_are_fused_as_in_a_compilation() -> None:
+    i = sym.site("i")
+    builder = sym.DOperator(sym.fock(2, 4), "pairs")
+    for pair, factor in {(0, 1): 0.5, (1, 2): 2.0}.items():
+        builder = builder.for_each(("i", "j"), over=[pair]).emit(amplitude=factor * i)
+    report = check(builder.build(), validate="exhaustive")
+    assert_valid(report)
+    fusion = report.stages[1]
+    assert fusion.before != fusion.after
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex64", "complex128"])
@@ -131,14 +144,34 @@ def test_constraints_fanouts_and_projections() -> None:
         ({"validate": "all"}, "V012"),
         ({"x": np.zeros(3)}, "V012"),
         ({"x": np.zeros((2, 8), complex)}, "V012"),
+        ({"x": np.zeros((0, 8))}, "V012"),
+        ({"x": np.full((1, 8), 3)}, "V012"),
+        ({"x": np.full((1, 8), np.nan)}, "V012"),
+        ({"x": [[1.0], [1.0, 1.0]]}, "V012"),
         ({"parameters": {"g": 1.0}}, "V012"),
+        ({"parameters": {"h": "a"}}, "V012"),
+        ({"parameters": {"h": 1j}}, "V012"),
+        ({"parameters": {"h": 10**400}}, "V012"),
+        ({"parameters": 3}, "V012"),
+        ({"parameters": [3]}, "V012"),
+        ({"samples": 0}, "V012"),
+        ({"samples": "a"}, "V012"),
+        ({"seed": -1}, "V012"),
+        ({"lowering": 3}, "V012"),
     ],
 )
 def test_what_cannot_be_checked(arguments: dict[str, Any], code: str) -> None:
-    operator = models.heisenberg(8, RING)
+    operator = models.transverse_field_ising(8, RING, h=sym.symbol("h"))
     with pytest.raises(InputError) as caught:
         check(operator, **arguments)
     assert caught.value.code == code
+
+
+@pytest.mark.parametrize("lowering", ["", "canonicalize", "sym-expand-updates"])
+def test_a_lowering_goes_down_to_branch_tensors(lowering: str) -> None:
+    with pytest.raises(SymbolicCompilerError) as caught:
+        check(models.heisenberg(4, RING[:3]), lowering=lowering)
+    assert caught.value.code == "C009"
 
 
 def test_an_operator_is_needed() -> None:
@@ -209,6 +242,10 @@ def test_a_compilation_can_validate() -> None:
     with pytest.raises(SymbolicCompilerError) as caught:
         sym.SymbolicCompilerOptions(validate="perhaps")
     assert caught.value.code == "C006"
+    large = models.heisenberg(64, [(k, k + 1) for k in range(63)])
+    with pytest.raises(SymbolicCompilerError) as caught:
+        sym.SymbolicCompiler().compile(large, {"validate": "exhaustive"})
+    assert caught.value.code == "V011"
 
 
 def test_certificates_are_done_again(tmp_path: Path) -> None:
@@ -216,7 +253,8 @@ def test_certificates_are_done_again(tmp_path: Path) -> None:
     report = check(LARGE["transverse_field_ising"](), samples=16)
     report.save(path)
     data = json.loads(path.read_text())
-    assert data["coverage"] == {"samples": 16, "n_states": 1024}
+    coverage = {"samples": 16, "n_states": 1024, "predicates": False}
+    assert data["coverage"] == coverage
     assert {"symir", "xdsl", "jax", "numpy"} <= data["versions"].keys()
     assert all(stage["relation"] == "equal" for stage in data["stages"])
     again = replay(path)
@@ -224,11 +262,39 @@ def test_certificates_are_done_again(tmp_path: Path) -> None:
     assert again.report.stages == report.stages
 
 
+FORGERIES: dict[str, Any] = {
+    "ok": lambda data: data.update(ok=False),
+    "operator": lambda data: data.update(operator="another"),
+    "text": lambda data: data.update(text=data["text"].replace("1.0", "3.0")),
+    "before": lambda data: [one.update(before="0") for one in data["stages"]],
+    "stage": lambda data: data["stages"][3].update(ok=False),
+    "level": lambda data: data["stages"][3].update(level="bt"),
+    "samples": lambda data: data["coverage"].update(samples=1024),
+    "n_states": lambda data: data["coverage"].update(n_states=16),
+    "mode": lambda data: data.update(mode="exhaustive"),
+    "worst_error": lambda data: data.update(worst_error=-1.0),
+}
+
+
+@pytest.mark.parametrize("forgery", FORGERIES)
+def test_forged_certificates_do_not_hold(forgery: str, tmp_path: Path) -> None:
+    path = tmp_path / "tfim.json"
+    check(LARGE["transverse_field_ising"](), samples=8, executable=False).save(path)
+    assert replay(path).ok
+    data = json.loads(path.read_text())
+    FORGERIES[forgery](data)
+    path.write_text(json.dumps(data))
+    again = replay(path)
+    assert again.report.ok
+    assert not again.ok
+    assert "not as certified" in str(again)
+
+
 def test_a_certificate_of_other_modules_does_not_hold(tmp_path: Path) -> None:
     path = tmp_path / "op.json"
     check(models.heisenberg(4, RING[:3]), executable=False).save(path)
     data = json.loads(path.read_text())
-    data["stages"][8]["after"] = "0" * 64
+    data["stages"][9]["after"] = "0" * 64
     path.write_text(json.dumps(data))
     again = replay(path)
     assert again.report.ok
