@@ -33,6 +33,7 @@ from xdsl.dialects.builtin import ModuleOp
 from dialects.text import parse_module, print_module
 from symir.compiler.artifact import SymbolicCompiledArtifact
 from symir.compiler.context import SymbolicCompilationContext, SymbolicPassReport
+from symir.compiler.diagnostics.diagnostic import Diagnostic
 from symir.compiler.failures import summary
 from symir.compiler.lowerers import default_symbolic_lowerer_registry
 from symir.compiler.lowering import LoweringPipeline
@@ -212,9 +213,7 @@ class ArtifactFile:
             "backend": backend,
             "lowerer_name": manifest["lowerer"],
             "cache_key": self.cache_key,
-            "pass_reports": tuple(
-                SymbolicPassReport(**_frozen(one)) for one in manifest["passes"]
-            ),
+            "pass_reports": tuple(_report(_frozen(one)) for one in manifest["passes"]),
             "metadata": self.metadata,
             "options": self.options,
             "lowering": manifest["lowering"],
@@ -255,6 +254,14 @@ class ArtifactFile:
 
 
 # region Files
+
+
+def _report(plain: dict[str, Any]) -> SymbolicPassReport:
+    report = SymbolicPassReport(**plain)
+    if "diagnostics" not in report.metadata:
+        return report
+    found = tuple(map(Diagnostic.from_dict, report.metadata["diagnostics"]))
+    return replace(report, metadata={**report.metadata, "diagnostics": found})
 
 
 def save_artifact(artifact: SymbolicCompiledArtifact, path: StrPath) -> None:
