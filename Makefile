@@ -35,6 +35,7 @@ lint: $(VENV)/.dev
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.get_conn
 	@$(BIN)/python -m benchmarks.compile_time
+	@$(BIN)/python -m benchmarks.scaling
 	@$(BIN)/python -m benchmarks.imports
 
 fuzz: $(VENV)/.dev

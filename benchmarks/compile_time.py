@@ -5,6 +5,8 @@ Times are medians of repeated runs in one process, but for the first results, ea
 which is that of a fresh process.
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 import argparse
@@ -19,9 +21,13 @@ import jax
 import numpy as np
 
 import symir as sym
-from benchmarks.get_conn import BATCH, first_result, tfim
-from benchmarks.harness import environment
+from benchmarks.get_conn import first_result
+from benchmarks.harness import described, environment
+from benchmarks.models import MODELS
 from symir.tools.show import table
+
+MODEL = "tfim_16x16"
+BATCH = 1024
 
 TERMS = 100
 
@@ -139,34 +145,33 @@ def _passes_table(passes: list[dict[str, Any]]) -> str:
 def main() -> None:
     """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--length", type=int, default=16, help="side of the lattice")
     parser.add_argument("--repeats", type=int, default=11)
     parser.add_argument("--json", type=Path, help="write all figures to a file")
     arguments = parser.parse_args()
     jax.config.update("jax_enable_x64", True)
-    length, repeats = arguments.length, arguments.repeats
+    repeats = arguments.repeats
 
     setting = environment()
-    print(", ".join(f"{key} {value}" for key, value in setting.items()))
-    operator, size = tfim(length), f"TFIM {length}x{length}"
+    print(described(setting))
+    operator = MODELS[MODEL]().define()
     text = to_stablehlo(operator)
     whole = {
         "IR to StableHLO text": seconds(lambda: to_stablehlo(operator), repeats),
         **results(operator),
     }
-    print(f"\n{size}, {BATCH} int8 samples, {len(text)} characters of StableHLO")
+    print(f"\n{MODEL}, {BATCH} int8 samples, {len(text)} characters of StableHLO")
     print(_in_milliseconds(whole))
 
     passes = pass_times(operator, repeats)
-    print(f"\n{size}, each pass, median of {repeats}")
+    print(f"\n{MODEL}, each pass, median of {repeats}")
     print(_passes_table(passes))
 
     cache = cache_times(many_terms(TERMS), repeats)
     print(f"\nan operator of {TERMS} terms of two structures in turns")
     print(_in_milliseconds(cache))
 
-    first = first_result("tfim", length)
-    print(f"\n{size}, definition to first result, imports excluded, caches cold")
+    first = first_result(MODEL)
+    print(f"\n{MODEL}, definition to first result, imports excluded, caches cold")
     print(_in_milliseconds({"fresh process": first}))
     if arguments.json:
         figures = {

@@ -1,3 +1,4 @@
+# pyright: basic
 """Measuring side by side: interleaved rounds, medians, and ratios of medians.
 
 Machines are noisy and drift: a time alone means little, the ratio of two functions that
@@ -11,33 +12,67 @@ import platform
 import subprocess
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from statistics import median
 from typing import Any
 
 import jax
+import numpy as np
 
-PACKAGES = ("symir", "jax", "jaxlib", "netket", "numpy", "xdsl", "xdsl-jax")
+PACKAGES = ("symir", "jax", "jaxlib", "netket", "nkdsl", "numpy", "xdsl", "xdsl-jax")
+
+DOCS = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 
 def interleave(
-    functions: Mapping[str, Callable[[], Any]], *, rounds: int, inner: int
+    functions: Mapping[str, Callable[[], Any]], *, rounds: int, turn: float
 ) -> dict[str, list[float]]:
     """Return the seconds per call of each function, one entry per round.
 
-    In each round every function is called `inner` times in a row; the functions take
-    turns, in rotating order so that none always follows the same one.
+    In each round every function is called for about `turn` seconds, at least once; the
+    functions take turns, in rotating order so that none always follows the same one.
     """
-    for function in functions.values():
+    inner: dict[str, int] = {}
+    for name, function in functions.items():
+        jax.block_until_ready(function())  # compiles
+        start = time.perf_counter()
         jax.block_until_ready(function())
+        inner[name] = max(1, int(turn / (time.perf_counter() - start)))
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for name in turns(list(functions), rounds):
         start = time.perf_counter()
-        for _ in range(inner):
+        for _ in range(inner[name]):
             jax.block_until_ready(functions[name]())
-        seconds[name].append((time.perf_counter() - start) / inner)
+        seconds[name].append((time.perf_counter() - start) / inner[name])
     return seconds
+
+
+# region Comparing
+
+
+def branch_sums(xp: Any, mels: Any) -> dict[bytes, complex]:
+    """Add up the matrix elements of one sample that lead to the same x'."""
+    sums: dict[bytes, complex] = defaultdict(complex)
+    for config, element in zip(np.asarray(xp), np.asarray(mels), strict=True):
+        sums[config.tobytes()] += complex(element)
+    return {config: total for config, total in sums.items() if abs(total) > 1e-12}
+
+
+def check_equal(name: str, ours: Any, theirs: Any, samples: int = 32) -> None:
+    """Raise where the outputs of two operators are not the same operator's."""
+    for k in range(min(samples, len(ours[0]))):
+        a = branch_sums(ours[0][k], ours[1][k])
+        b = branch_sums(theirs[0][k], theirs[1][k])
+        if a.keys() != b.keys() or any(
+            abs(a[config] - b[config]) > 1e-10 * max(1, abs(b[config])) for config in a
+        ):
+            raise SystemExit(f"{name}: the outputs differ at sample {k}")
+
+
+# endregion
 
 
 def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
@@ -48,10 +83,18 @@ def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
         yield from names[:shift]
 
 
-def in_fresh_process(program: str) -> str:
-    """Return what a Python program prints in a process of its own."""
+def in_fresh_process(program: str, limit: float | None = None) -> str:
+    """Return what a Python program prints in a process of its own.
+
+    Raises:
+        subprocess.TimeoutExpired: where it takes longer than a number of seconds.
+    """
     run = subprocess.run(
-        [sys.executable, "-c", program], check=True, stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", program],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        timeout=limit,
     )
     return run.stdout
 
@@ -79,10 +122,43 @@ def environment() -> dict[str, str]:
         "python": platform.python_version(),
         "cpus": str(os.cpu_count()),
         "threads": str(_threads()),
+        "load": load(),
         "device": str(jax.devices()[0]),
         "x64": str(jax.config.read("jax_enable_x64")),
         **found,
     }
+
+
+def load() -> str:
+    """Return how many processes wanted to run in the last 1, 5 and 15 minutes."""
+    if not hasattr(os, "getloadavg"):
+        return "unknown"
+    return "/".join(f"{value:.1f}" for value in os.getloadavg())
+
+
+def described(setting: Mapping[str, str]) -> str:
+    """Return the text of an environment."""
+    return ", ".join(f"{key} {value}" for key, value in setting.items())
+
+
+def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """Return a table in Markdown."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
+
+
+def write_docs(name: str, text: str, page: Path = DOCS) -> None:
+    """Replace what is between the markers of a name in a page.
+
+    Raises:
+        ValueError: where the page has no such markers.
+    """
+    begin, end = f"<!-- begin {name} -->", f"<!-- end {name} -->"
+    before, found, rest = page.read_text().partition(begin)
+    _, closed, after = rest.partition(end)
+    if not found or not closed:
+        raise ValueError(f"{page} has no {begin} .. {end}")
+    page.write_text(f"{before}{begin}\n\n{text}\n\n{end}{after}")
 
 
 def _threads() -> int:

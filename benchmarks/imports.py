@@ -10,6 +10,8 @@ What a contender takes is in memory before the time starts, but for the molecule
 symir reads from a file.
 """
 
+# pyright: basic
+
 from __future__ import annotations
 
 import argparse
@@ -31,8 +33,13 @@ import numpy as np
 import sparse
 
 import symir as sym
-from benchmarks.get_conn import check_equal
-from benchmarks.harness import environment, in_fresh_process, milliseconds, turns
+from benchmarks.harness import (
+    check_equal,
+    environment,
+    in_fresh_process,
+    milliseconds,
+    turns,
+)
 
 BATCH = 64
 STRINGS, QUBITS = 1000, 20
@@ -45,6 +52,10 @@ Define = Callable[[], Any]
 
 # NetKet advises another implementation: that is measured, too.
 warnings.filterwarnings("ignore", r"\s*WARNING: Initializing", UserWarning)
+
+# What NetKet's classes take is hidden by their metaclass
+operators: Any = nk.operator
+experimental: Any = nkx.operator
 
 
 # region Pauli strings
@@ -63,10 +74,10 @@ def pauli_strings() -> dict[str, Define]:
         "symir from_pauli_strings": lambda: sym.from_pauli_strings(
             strings, weights
         ).compile(),
-        "netket PauliStringsJax": lambda: nk.operator.PauliStringsJax(
+        "netket PauliStringsJax": lambda: operators.PauliStringsJax(
             qubits, strings, weights
         ),
-        "netket PauliStringsNumba": lambda: nk.operator.PauliStringsNumba(
+        "netket PauliStringsNumba": lambda: operators.PauliStringsNumba(
             qubits, strings, weights
         ),
     }
@@ -77,36 +88,51 @@ def pauli_strings() -> dict[str, Define]:
 
 
 def molecule(folder: Path) -> dict[str, Define]:
-    """Return a dense two-body Hamiltonian of random integrals, as in chemistry.
-
-    The first peer is made as `nkx.operator.from_pyscf_molecule` makes its default
-    implementation, from where it has the integrals.
-    """
+    """Return a dense two-body Hamiltonian of random integrals, as in chemistry."""
     core, one, two = integrals()
     path = folder / "FCIDUMP"
     path.write_text(fcidump(core, one, two))
-    # The weight of c^+_i c^+_k c_l c_j is (ij|kl) / 2
-    ordered = two.transpose(0, 2, 3, 1) / 2
+    core, one, ordered = ordered_integrals()
     terms = products(one, ordered)
-    orbitals = nk.hilbert.SpinOrbitalFermions(
-        ORBITALS, s=1 / 2, n_fermions_per_spin=ELECTRONS
-    )
-    conserving = nkx.operator.ParticleNumberAndSpinConservingFermioperator2nd
+    peers = netket_molecules(core, one, ordered, terms)
     return {
         "symir from_fcidump": lambda: sym.from_fcidump(path).compile(),
         "symir from_fermions": lambda: sym.from_fermions(
             terms, n_orbitals=2 * ORBITALS, constant=core
         ).compile(),
-        "netket ParticleNumberAndSpinConserving..": lambda: (
+        **{f"netket {name}": define for name, define in peers.items()},
+    }
+
+
+def netket_molecules(
+    core: float, one: Any, ordered: Any, terms: dict[Any, float]
+) -> dict[str, Define]:
+    """Return NetKet's operators of a molecule.
+
+    The first is made as `from_pyscf_molecule` of NetKet makes its default, from where
+    it has the integrals.
+    """
+    orbitals = nk.hilbert.SpinOrbitalFermions(
+        ORBITALS, s=1 / 2, n_fermions_per_spin=ELECTRONS
+    )
+    conserving = experimental.ParticleNumberAndSpinConservingFermioperator2nd
+    return {
+        "ParticleNumberAndSpinConserving..": lambda: (
             conserving._from_sparse_arrays_normal_order_all_sectors(
                 orbitals,
                 [core, sparse.COO.from_numpy(one), sparse.COO.from_numpy(ordered)],
             )
         ),
-        "netket FermionOperator2ndJax": lambda: nk.operator.FermionOperator2ndJax(
+        "FermionOperator2ndJax": lambda: operators.FermionOperator2ndJax(
             orbitals, list(terms), list(terms.values()), core
         ),
     }
+
+
+def ordered_integrals() -> tuple[float, Any, Any]:
+    """Return a core energy, h_ij and the weights of c^+_i c^+_k c_l c_j."""
+    core, one, two = integrals()
+    return core, one, two.transpose(0, 2, 3, 1) / 2
 
 
 def integrals() -> tuple[float, Any, Any]:
@@ -178,7 +204,7 @@ def connected(operator: Any, x: jax.Array) -> Any:
 
     What JAX can trace is an argument of a jitted function, as in NetKet.
     """
-    if isinstance(operator, nk.operator.PauliStringsNumba):
+    if isinstance(operator, operators.PauliStringsNumba):
         return operator.get_conn_padded(np.asarray(x))
     return _traced(operator, x)
 

@@ -42,6 +42,7 @@ from xdsl.irdl import (
     irdl_op_definition,
     operand_def,
     opt_operand_def,
+    opt_prop_def,
     param_def,
     prop_def,
     result_def,
@@ -496,10 +497,14 @@ class CompactOp(BranchTensorOp):
 class ConnectionsOp(BranchTensorOp):
     """The dense connected configurations x' and matrix elements of all lanes.
 
+    Where lanes have been summed or left out, `lane_of` says for each lane of the
+    operator, in the order of its terms, rows and emissions, which one it is a part of
+    now: -1 for none. Without it every lane is where the operator has it.
+
     ```mlir
-    %xp, %mels = bt.connections %x, %b
-      : (tensor<?x8x!bt.state>, !bt.branches<15 x 2>)
-      -> (tensor<?x15x8x!bt.state>, tensor<?x15xf64>)
+    %xp, %mels = bt.connections %x, %b lane_of [0, 0, 0, 1, 2]
+      : (tensor<?x8x!bt.state>, !bt.branches<3 x 1>)
+      -> (tensor<?x3x8x!bt.state>, tensor<?x3xf64>)
     ```
     """
 
@@ -507,19 +512,32 @@ class ConnectionsOp(BranchTensorOp):
 
     config = operand_def(TENSOR)
     branches = operand_def(BranchesType)
+    lane_of = opt_prop_def(DenseArrayBase.constr(i32))
     connected = result_def(TENSOR)
     matrix_elements = result_def(TENSOR)
 
     assembly_format = (
-        "$config `,` $branches attr-dict `:` functional-type(operands, results)"
+        "$config `,` $branches (`lane_of` $lane_of^)? attr-dict `:` "
+        "functional-type(operands, results)"
     )
 
-    def __init__(self, config: SSAValue, branches: SSAValue, element: Attribute):
+    def __init__(
+        self,
+        config: SSAValue,
+        branches: SSAValue,
+        element: Attribute,
+        lane_of: Sequence[int] | None = None,
+    ):
         batch, sites = _tensor(config).get_shape()
         lanes = _branches(branches).lanes.data
         state = cast(TypeAttribute, _tensor(config).element_type)
         super().__init__(
             operands=[config, branches],
+            properties={
+                "lane_of": None
+                if lane_of is None
+                else DenseArrayBase.from_list(i32, lane_of)
+            },
             result_types=[
                 TensorType(state, [batch, lanes, sites]),
                 TensorType(cast(TypeAttribute, element), [batch, lanes]),
@@ -540,6 +558,18 @@ class ConnectionsOp(BranchTensorOp):
             )
         for leaf in leaves_of(self.branches):
             self._verify_leaf(leaf, batch, elements.element_type)
+        self._verify_lane_of(lanes)
+
+    def _verify_lane_of(self, lanes: int) -> None:
+        if self.lane_of is None:
+            return
+        known = range(-1, lanes)
+        unknown = [n for n in self.lane_of.get_values() if n not in known]
+        if unknown:
+            raise VerifyException(
+                f"'bt.connections' has {lanes} lanes, and no lane {unknown[0]} that "
+                "lane_of could mean"
+            )
 
     def _verify_leaf(self, leaf: BranchesOp, batch: int, element: Attribute) -> None:
         if _tensor(leaf.amplitude).element_type != element:
@@ -574,6 +604,10 @@ def leaves_of(branches: SSAValue) -> Iterator[BranchesOp]:
 
 BATCH = DYNAMIC_INDEX
 """The batch dimension before `bt-specialize`."""
+
+BOUNDS = "bt.bounds"
+"""An attribute of a function: `array<i64: low, high>` says that x holds integers only,
+and none below or above."""
 
 Bt = Dialect(
     "bt",

@@ -538,6 +538,8 @@ class ConvertBtToStablehloPass(ModulePass):
             PatternRewriteWalker(
                 pattern, walk_reverse=isinstance(pattern, EraseBranches)
             ).rewrite_module(op)
+        for function in op.walk():
+            function.attributes.pop(bt.BOUNDS, None)
         left = sorted({inner.name for inner in op.walk() if inner.name[:3] == "bt."})
         if left:
             raise PassFailedException(f"{self.name}: cannot lower {', '.join(left)}")

@@ -17,7 +17,14 @@ import numpy as np
 import numpy.typing as npt
 from xdsl.builder import Builder
 from xdsl.context import Context
-from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType, i32
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    FunctionType,
+    ModuleOp,
+    TensorType,
+    i32,
+    i64,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
@@ -581,12 +588,25 @@ def _lower_operator(operator: sym.OperatorOp) -> FuncOp:
     return function
 
 
+def _bounds(operator: sym.OperatorOp) -> DenseArrayBase | None:
+    """Return the least and the greatest local value, if all are integers."""
+    values = [v for states in operator.space.data.kinds[0] for v in states]
+    if not all(value.is_integer() for value in values):
+        return None
+    return DenseArrayBase.from_list(i64, [int(min(values)), int(max(values))])
+
+
 @dataclass(frozen=True)
 class ConvertSymToBtPass(ModulePass):
-    """Vectorise every operator."""
+    """Vectorise every operator.
+
+    With `bounds` functions say how small the integers in x are, for `bt-narrow`.
+    """
 
     name = "convert-sym-to-bt"
     relation: ClassVar[Relation] = Relation.EQUAL
+
+    bounds: bool = False
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for operator in list(op.walk()):
@@ -598,4 +618,7 @@ class ConvertSymToBtPass(ModulePass):
                         f"{self.name}: {error}; run sym-expand-updates and "
                         "sym-forward-reads first"
                     )
-            Rewriter.replace_op(operator, _lower_operator(operator), [])
+            function = _lower_operator(operator)
+            if self.bounds and (bounds := _bounds(operator)) is not None:
+                function.attributes[bt.BOUNDS] = bounds
+            Rewriter.replace_op(operator, function, [])

@@ -9,6 +9,8 @@ from importlib import import_module
 from xdsl.passes import ModulePass
 
 _PASSES = {
+    "bt-coalesce-diagonal": "BtCoalesceDiagonalPass",
+    "bt-narrow": "BtNarrowPass",
     "bt-specialize": "BtSpecializePass",
     "convert-bt-to-stablehlo": "ConvertBtToStablehloPass",
     "convert-sym-to-bt": "ConvertSymToBtPass",

@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from dialects import sym
 from dialects.text import print_module
+from lowering.lanes import connections_in, lanes_of_function
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.lowering import lower_to_bt, lower_to_stablehlo
 from symir.compiler.manifest import manifest_of
@@ -25,14 +26,21 @@ if TYPE_CHECKING:
     from symir.compiler.reference import ReferenceOperator
     from symir.runtime.operator import CompiledOperator
 
-__all__ = ["BranchOrigin", "SymbolicCompiledArtifact", "lane_origins"]
+__all__ = [
+    "BranchOrigin",
+    "SymbolicCompiledArtifact",
+    "in_common",
+    "lane_origins",
+    "lane_sources",
+]
 
 
 class BranchOrigin(NamedTuple):
     """Where a branch lane comes from.
 
     `row` and `emission` are None for a term with a fanout: which of its branches a lane
-    holds differs from x to x.
+    holds differs from x to x. So they are for a sum of several lanes: `term` are then
+    the names of their terms, joined by "+", and `tag` is the one that they share.
     """
 
     term: str
@@ -102,7 +110,7 @@ class SymbolicCompiledArtifact:
             "hilbert_size": ir.hilbert_size,
             "dtype_str": ir.dtype_str,
             "term_count": ir.term_count,
-            "total_padded_size": ir.max_conn_size,
+            "total_padded_size": self.lanes,
             "is_hermitian": ir.is_hermitian,
             **self.metadata,
         }
@@ -227,9 +235,50 @@ class SymbolicCompiledArtifact:
             return print_module(branch_tensors)
         return print_module(lower_to_stablehlo(branch_tensors, batch, state))
 
+    @property
+    def lanes(self) -> int:
+        """The number of lanes K, those that are never valid included."""
+        return self.compiled_operator.max_conn_size
+
     def branch_layout(self) -> list[BranchOrigin]:
         """Return the term, row and emission that each branch lane comes from."""
-        return list(lane_origins(self.operator_ir.module))
+        return [in_common(one) for one in self.lane_sources()]
+
+    def lane_sources(self) -> list[tuple[BranchOrigin, ...]]:
+        """Return all origins of each branch lane: of a sum of lanes more than one."""
+        return lane_sources(self.operator_ir.module, self.branch_tensors)
+
+
+def lane_sources(
+    module: ModuleOp, branch_tensors: ModuleOp | None
+) -> list[tuple[BranchOrigin, ...]]:
+    """Return all origins of each lane of the branch tensors of an operator.
+
+    They follow from `lane_of` of `bt.connections`. Where the number of lanes is another
+    one, and nothing says why, a lane may come from any.
+    """
+    origins = list(lane_origins(module))
+    lanes = None if branch_tensors is None else lanes_of_function(branch_tensors)
+    found = [] if branch_tensors is None else connections_in(branch_tensors)
+    lane_of = found[0].lane_of if found else None
+    if lanes is None or (lane_of is None and lanes == len(origins)):
+        return [(origin,) for origin in origins]
+    if lane_of is None or len(lane_of.get_values()) != len(origins):
+        return [tuple(origins)] * lanes
+    sources: list[list[BranchOrigin]] = [[] for _ in range(lanes)]
+    for origin, lane in zip(origins, lane_of.get_values(), strict=True):
+        if lane >= 0:
+            sources[lane].append(origin)
+    return [tuple(one) for one in sources]
+
+
+def in_common(origins: Sequence[BranchOrigin]) -> BranchOrigin:
+    """Return what the origins of a lane have in common; `BranchOrigin` says what."""
+    if len(origins) == 1:
+        return origins[0]
+    terms = "+".join(dict.fromkeys(origin.term for origin in origins))
+    tags = {origin.tag for origin in origins}
+    return BranchOrigin(terms, None, None, tags.pop() if len(tags) == 1 else None)
 
 
 def lane_origins(module: ModuleOp) -> Iterator[BranchOrigin]:

@@ -27,7 +27,7 @@ from symir.compiler.lowerers import (
     SymbolicLowererRegistry,
     default_symbolic_lowerer_registry,
 )
-from symir.compiler.lowering import LoweringPipeline
+from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline
 from symir.compiler.options import SymbolicCompilerOptions
 from symir.compiler.pipeline import (
     SymbolicPassPipeline,
@@ -165,12 +165,37 @@ class SymbolicCompiler:
             options = {**self.options.as_dict(), **options}
             options = SymbolicCompilerOptions.from_mapping(options)
         _check_kinds(options=(options, SymbolicCompilerOptions))
-        effective, lowering = options or self.options, self.pipeline.lowering
-        if effective.lowering is not None:
-            lowering = LoweringPipeline.parse(effective.lowering)
+        effective = options or self.options
+        lowering = self._lowering(_name(operator), effective)
         with blamed_on(_name(operator), "extraction"):
             ir = operator.to_ir()
         return SymbolicCompilationContext(operator, ir, effective, lowering, metadata)
+
+    def _lowering(
+        self, operator: str, options: SymbolicCompilerOptions
+    ) -> LoweringPipeline:
+        """Return the passes from `sym` to `bt`.
+
+        Raises:
+            SymbolicCompilerError: for options that ask for others, where the pipeline
+                has passes of its own (C027).
+        """
+        asked = options.operator_pipeline()
+        if options.lowering is not None:
+            return LoweringPipeline.parse(asked)
+        if asked == OPERATOR_PIPELINE:
+            return self.pipeline.lowering
+        if self.pipeline.has_own_lowering:
+            raise SymbolicCompilerError(
+                "C027",
+                "the pipeline of the compiler has a lowering of its own",
+                operator=operator,
+                expected="the options coalesce and opt_level as they are by default",
+                found=f"coalesce={options.coalesce!r}, opt_level={options.opt_level}",
+                hint="put the passes into the pipeline's lowering, or into the option "
+                "lowering",
+            )
+        return LoweringPipeline.parse(asked)
 
     def _key(self, context: SymbolicCompilationContext) -> SymbolicCacheKey:
         parts = (self.pipeline, context.lowering, self.lowerer_registry)

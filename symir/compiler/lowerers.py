@@ -12,6 +12,7 @@ from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt, sym
 from dialects.stablehlo import tensor
+from lowering.lanes import connections_in, lanes_of_function
 from lowering.sym_fuse_terms import mark_groups
 from symir.compiler.artifact import SymbolicCompiledArtifact
 from symir.compiler.context import SymbolicCompilationContext
@@ -143,11 +144,15 @@ def check_lowered(module: ModuleOp) -> None:
 def _check_kernel(module: ModuleOp, planned: ModuleOp) -> None:
     """Raise unless a lowering left one function, from x to all lanes of the operator.
 
-    With other lanes or other types it would be valid IR, and another operator.
+    With other lanes or other types it would be valid IR, and another operator, unless
+    `lane_of` says which lanes each one was summed into.
     """
     (operator,) = (op for op in planned.ops if isinstance(op, sym.OperatorOp))
     functions = [op.function_type for op in module.ops if isinstance(op, FuncOp)]
     sites, lanes = operator.space.data.sites, sum(t.lanes for t in operator.terms)
+    summed = [op.lane_of for op in connections_in(module) if op.lane_of is not None]
+    if [len(lane_of.get_values()) for lane_of in summed] == [lanes]:
+        lanes = lanes_of_function(module) or 0
     state, parameters = bt.StateType(), operator.body.block.arg_types
     expected = FunctionType.from_lists(
         [tensor(state, [bt.BATCH, sites]), *parameters],

@@ -33,17 +33,42 @@ __all__ = [
     "LoweringPipeline",
     "lower_to_bt",
     "lower_to_stablehlo",
+    "operator_pipeline",
     "run_passes",
 ]
 
-OPERATOR_PIPELINE = (
-    "sym-fuse-terms,sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,"
-    "sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse"
-)
-"""From a `sym.operator` to a function on branch tensors."""
+_SIMPLIFY = "stablehlo-fold-constants,canonicalize,cse"
+
+
+def operator_pipeline(coalesce: str = "none", opt_level: int = 2) -> str:
+    """Return the passes from a `sym.operator` to a function on branch tensors.
+
+    Args:
+        coalesce: "none" or "diagonal": see `SymbolicCompilerOptions`.
+        opt_level: 0 to 3, likewise.
+    """
+    narrow = coalesce != "none" or opt_level > 2
+    tidy = [_SIMPLIFY] if opt_level else []
+    passes = [
+        *(["sym-fuse-terms"] if opt_level > 1 else []),
+        "sym-guard-undefined",
+        "sym-expand-updates",
+        "sym-forward-reads",
+        *tidy,
+        "sym-guard-space",
+        "convert-sym-to-bt{bounds=true}" if narrow else "convert-sym-to-bt",
+        *tidy,
+    ]
+    if coalesce != "none":
+        passes += ["bt-coalesce-diagonal", *tidy]
+    return ",".join(passes)
+
+
+OPERATOR_PIPELINE = operator_pipeline()
+"""What `operator_pipeline` is by default: every branch has a lane of its own."""
 
 KERNEL_PIPELINE = (
-    "bt-specialize{{batch={batch} state={state}}},convert-bt-to-stablehlo,"
+    "bt-specialize{{batch={batch} state={state}}},bt-narrow,convert-bt-to-stablehlo,"
     "stablehlo-fold-constants,cse,dce"
 )
 """From branch tensors to a kernel for one batch size and state type."""

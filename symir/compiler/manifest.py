@@ -35,7 +35,7 @@ def manifest_of(artifact: SymbolicCompiledArtifact) -> dict[str, Any]:
             "lowering": artifact.lowering,
             "backend": artifact.backend,
             "lowerer": artifact.lowerer_name,
-            "total_padded_size": ir.max_conn_size,
+            "total_padded_size": artifact.lanes,
             "terms": [
                 {
                     "name": term.name,
@@ -48,7 +48,7 @@ def manifest_of(artifact: SymbolicCompiledArtifact) -> dict[str, Any]:
             ],
             "parameters": _parameters(ir),
             "inputs": _inputs(ir),
-            "outputs": _outputs(ir),
+            "outputs": _outputs(ir, artifact.lanes),
             "metadata": artifact.metadata_map(),
             "toolchain": toolchain(),
         }
@@ -71,8 +71,7 @@ def _inputs(ir: SymbolicOperatorIR) -> list[dict[str, Any]]:
     return [_array("x", (ir.hilbert_size,), ir.space.default_dtype()), *parameters]
 
 
-def _outputs(ir: SymbolicOperatorIR) -> list[dict[str, Any]]:
-    lanes = ir.max_conn_size
+def _outputs(ir: SymbolicOperatorIR, lanes: int) -> list[dict[str, Any]]:
     return [
         _array("xp", (lanes, ir.hilbert_size), ir.space.default_dtype()),
         _array("mels", (lanes,), np.dtype(ir.dtype_str)),

@@ -13,9 +13,21 @@ __all__ = ["SymbolicCompilerOptions"]
 
 BACKENDS = ("auto", "jax", "reference")
 
+COALESCE = ("none", "diagonal")
+
+OPT_LEVELS = (0, 1, 2, 3)
+
 DIAGNOSTICS = ("off", "cheap", "thorough")
 
 VALIDATIONS = ("off", "sampled", "exhaustive")
+
+_CHOICES: dict[str, tuple[object, ...]] = {
+    "backend_preference": BACKENDS,
+    "validate": VALIDATIONS,
+    "diagnostics": DIAGNOSTICS,
+    "coalesce": COALESCE,
+    "opt_level": OPT_LEVELS,
+}
 
 _NOT_IN_THE_SIGNATURE = ("cache_enabled", "cache_namespace", "diagnostics")
 """Whether and where an artifact is kept does not change it, nor do diagnostics."""
@@ -31,12 +43,18 @@ class SymbolicCompilerOptions:
         cache_enabled: whether artifacts are looked up and stored.
         cache_namespace: a part of every cache key, to keep experiments apart.
         enable_fusion: whether terms of the same structure become one part of the
-            kernel.
+            kernel, at `opt_level` 2 and 3.
+        coalesce: which branches with one x' are summed into one lane: "none", or those
+            with x' = x for "diagonal". The sums for each x' stay what they are. The
+            backend "reference" sums none.
+        opt_level: 0 for the literal translation; 1 computes what is constant at
+            compile time, and equal values once; 2 fuses terms as well; 3 computes small
+            integers in types of few bits, as any `coalesce` does.
         strict_validation: whether a mistake stops the compilation; otherwise it is
             noted in the analysis `validation_summary`.
         verify_passes: whether the IR is verified after every pass.
         lowering: a pass pipeline from `sym` to `bt` in xDSL's notation, in place of the
-            pipeline's own.
+            pipeline's own, of what `coalesce` and of what `opt_level` asks for.
         diagnostics: what is looked at for the analysis `diagnostics`: nothing for
             "off", the IR for "cheap", branches of configurations as well for
             "thorough".
@@ -53,6 +71,8 @@ class SymbolicCompilerOptions:
     cache_enabled: bool = True
     cache_namespace: str = "symir"
     enable_fusion: bool = True
+    coalesce: str = "none"
+    opt_level: int = 2
     strict_validation: bool = True
     verify_passes: bool = True
     lowering: str | None = None
@@ -60,15 +80,11 @@ class SymbolicCompilerOptions:
     validate: str = "off"
 
     def __post_init__(self) -> None:
-        if self.backend_preference not in BACKENDS:
-            expected = " or ".join(map(repr, BACKENDS))
-            raise _bad("backend_preference", expected, self.backend_preference)
-        if self.validate not in VALIDATIONS:
-            expected = " or ".join(map(repr, VALIDATIONS))
-            raise _bad("validate", expected, self.validate)
-        if self.diagnostics not in DIAGNOSTICS:
-            expected = " or ".join(map(repr, DIAGNOSTICS))
-            raise _bad("diagnostics", expected, self.diagnostics)
+        for name, known in _CHOICES.items():
+            value = getattr(self, name)
+            # True is 1, and no level
+            if value not in known or type(value) is not type(known[0]):
+                raise _bad(name, " or ".join(map(repr, known)), value)
         for field in fields(self):
             value = getattr(self, field.name)
             if field.type == "bool" and not isinstance(value, bool):
@@ -103,6 +119,14 @@ class SymbolicCompilerOptions:
     def as_dict(self) -> dict[str, Any]:
         """Return the options by name: plain data."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
+
+    def operator_pipeline(self) -> str:
+        """Return the passes from `sym` to `bt` that the options ask for."""
+        from symir.compiler.lowering import operator_pipeline
+
+        if self.lowering is not None:
+            return self.lowering
+        return operator_pipeline(self.coalesce, self.opt_level)
 
     def static_signature(self) -> str:
         """Return a text that differs where the compiled artifact may differ."""

@@ -164,7 +164,8 @@ class SymbolicFusionPlanningPass(AbstractSymbolicPass):
     """Which terms become one part of the kernel.
 
     Writes `fusion_groups`: tuples of names of neighbouring terms, each of which is
-    lowered as a whole. With `enable_fusion` off every term is a group of its own.
+    lowered as a whole. With `enable_fusion` off, or an `opt_level` below 2, every term
+    is a group of its own.
     """
 
     name = "symbolic_fusion_planning"
@@ -172,6 +173,6 @@ class SymbolicFusionPlanningPass(AbstractSymbolicPass):
     def run(self, context: SymbolicCompilationContext) -> Mapping[str, Any]:
         from lowering.sym_fuse_terms import fusible_groups
 
-        if context.options.enable_fusion:
+        if context.options.enable_fusion and context.options.opt_level > 1:
             return {"fusion_groups": fusible_groups(context.ir.module)}
         return {"fusion_groups": tuple((term.name,) for term in context.ir.terms)}

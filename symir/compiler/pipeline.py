@@ -77,6 +77,12 @@ class SymbolicPassPipeline:
         """The names of the passes that run where the cache has no artifact."""
         return tuple(one.name for one in self._post_cache)
 
+    @property
+    def has_own_lowering(self) -> bool:
+        """Whether the passes from `sym` to `bt` are not those by default."""
+        default = LoweringPipeline.parse(OPERATOR_PIPELINE)
+        return self.lowering.signature() != default.signature()
+
     def insert(
         self,
         new: AnyPass,

@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 
 from dialects.text import print_module
+from lowering.lanes import lanes_of_function
 from symir.compiler.lowering import lower_to_stablehlo
 from symir.ir import SymbolicOperatorIR
 from symir.runtime.traceable import TraceableKernel
@@ -59,7 +60,8 @@ class Kernel:
         self.is_hermitian = ir.is_hermitian
         self.parameter_names = ir.free_symbols
         self.parameter_dtypes = ir.parameter_dtypes
-        self.lanes = ir.max_conn_size
+        lanes = lanes_of_function(branch_tensors)
+        self.lanes = ir.max_conn_size if lanes is None else lanes
         self.ir = ir
         # A copy: whoever holds the module may rewrite it
         self._branch_tensors = branch_tensors.clone()

@@ -25,7 +25,7 @@ from dialects.interpreters.kernel import run_kernel
 from dialects.interpreters.sym import Guards, connections
 from lowering.bt_specialize import STATE_TYPES
 from lowering.relations import Relation, relation_of
-from symir.compiler.artifact import BranchOrigin, lane_origins
+from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
 from symir.compiler.lowerers import check_lowered
 from symir.compiler.lowering import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
 from symir.errors import (
@@ -575,6 +575,7 @@ def _compared(
     batch: int,
 ) -> list[StageReport]:
     marks = [fingerprint(stage.module) for stage in stages]
+    layouts = [_layout(ir, stages[: number + 1]) for number in range(len(stages))]
     reports: list[StageReport] = []
     for (_, stage), (before, after) in zip(
         pairwise(stages), pairwise(marks), strict=True
@@ -599,7 +600,13 @@ def _compared(
                 unchanged &= stages[number].guards == stage.guards
                 later = earlier if unchanged else stage.run(ir, x, parameters)
                 reports[number] = _judged(
-                    reports[number], ir, parameters, x, earlier, later
+                    reports[number],
+                    ir,
+                    parameters,
+                    x,
+                    earlier,
+                    later,
+                    layouts[number + 1],
                 )
                 earlier = later
     return reports
@@ -625,14 +632,23 @@ def _executed(
     tensors = [stage.module for stage in stages if stage.level == "bt"]
     # The last module that is not specialised to a batch
     kernel = Kernel(ir, _unspecialised(stages) if tensors else stages[0].module)
+    layout = _layout(ir, stages)
     for parameters in values:
         compiled = CompiledOperator(kernel, parameters, ir.space)
         for x in _batches(states, batch):
             found = compiled.get_conn_padded(x)
             later = Lanes(*map(np.asarray, found))
             earlier = stages[-1].run(ir, x, parameters)
-            report = _judged(report, ir, parameters, x, earlier, later)
+            report = _judged(report, ir, parameters, x, earlier, later, layout)
     return report
+
+
+def _layout(
+    ir: SymbolicOperatorIR, stages: list[_Stage]
+) -> list[tuple[BranchOrigin, ...]]:
+    """Return the origins of each lane after the last of some stages."""
+    tensors = [stage.module for stage in stages if stage.level == "bt"]
+    return lane_sources(ir.module, tensors[-1] if tensors else None)
 
 
 def _unspecialised(stages: list[_Stage]) -> ModuleOp:
@@ -657,6 +673,7 @@ def _judged(
     x: Array,
     before: Lanes,
     after: Lanes,
+    layout: list[tuple[BranchOrigin, ...]],
 ) -> StageReport:
     """Return a report with what a batch adds to it; the first difference stays."""
     found: Comparison = compare(report.relation, x, before, after)
@@ -665,14 +682,14 @@ def _judged(
     if found.difference is None or report.difference is not None:
         return report
     sample, lane = found.difference.sample, found.difference.lane
-    origin = None if lane is None else list(lane_origins(ir.module))[lane]
+    origins = () if lane is None else layout[lane]
     return replace(
         report,
         difference=found.difference,
         x=None if sample is None else tuple(map(float, x[sample].tolist())),
         parameters=parameters,
-        origin=origin,
-        location=None if origin is None else _line(ir, origin),
+        origin=in_common(origins) if origins else None,
+        location=_line(ir, origins[0]) if origins else None,
     )
 
 

@@ -1,0 +1,417 @@
+"""`bt-narrow`: compute with small integers where all numbers are small integers.
+
+Configurations of integers hold few and small ones, which `bt.bounds` on a function
+says: from there the range of every sum, product and choice follows. What is an integer
+whatever x is, and was exact, is computed in the narrowest of i8, i16 and i32 that holds
+it, and converted once, at the end:
+
+    f64 gather, f64 gather, f64 multiply, f64 reduce
+    i8 gather, i8 gather, i8 multiply, i16 reduce, one conversion
+
+Runs after `bt-specialize`, for configurations of integers only: real ones may be
+differentiated. The sign of zero is lost; where a function could see it, by a division
+for example, nothing that may be -0 is touched.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.context import Context
+from xdsl.dialects.builtin import (
+    AnyFloat,
+    ComplexType,
+    DenseArrayBase,
+    IntegerType,
+    ModuleOp,
+    TensorType,
+    i1,
+)
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, Operation, SSAValue, Use
+from xdsl.passes import ModulePass
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects import bt
+from dialects.reductions import Reduction
+from dialects.stablehlo import (
+    constant,
+    constant_of,
+    convert,
+    dtype_of,
+    shape_of,
+    tensor,
+)
+from lowering.relations import Relation
+from lowering.rewriting import Inserter
+
+WIDTHS = (8, 16, 32)
+
+
+class _Range(NamedTuple):
+    """The integers that a value may be, whatever x is."""
+
+    low: int
+    high: int
+    is_minus_zero: bool = False
+    """Whether floating-point numbers might make it -0."""
+
+    @property
+    def size(self) -> int:
+        return max(abs(self.low), abs(self.high))
+
+    @property
+    def has_zero(self) -> bool:
+        return self.low <= 0 <= self.high
+
+    @property
+    def width(self) -> int | None:
+        """The bits of the narrowest type that holds it, if any does."""
+        for width in WIDTHS:
+            # -128 is left out, so that signs can be turned
+            if self.size < 2 ** (width - 1):
+                return width
+        return None
+
+
+def _hull(*ranges: _Range) -> _Range:
+    return _Range(
+        min(one.low for one in ranges),
+        max(one.high for one in ranges),
+        any(one.is_minus_zero for one in ranges),
+    )
+
+
+def _element(value: SSAValue) -> Attribute:
+    return cast(TensorType[Attribute], value.type).element_type
+
+
+_ARITHMETIC = (
+    hlo.AbsOp,
+    hlo.AddOp,
+    hlo.MaximumOp,
+    hlo.MinimumOp,
+    hlo.MultiplyOp,
+    hlo.NegateOp,
+    hlo.SelectOp,
+    hlo.SubtractOp,
+    bt.ReduceOp,
+)
+"""Ops that are worth it: they compute, and in the narrower type as well."""
+
+_SAME = (hlo.ConvertOp, hlo.FloorOp, hlo.CeilOp, bt.BroadcastOp)
+"""Ops that leave an integer what it is."""
+
+
+@dataclass
+class _Narrowing:
+    """Rewrites one function."""
+
+    function: FuncOp
+    bounds: _Range
+    ranges: dict[SSAValue, _Range] = field(default_factory=dict[SSAValue, _Range])
+    needed: set[SSAValue] = field(default_factory=set[SSAValue])
+    """Values that something computes with that is not narrow."""
+    narrowed: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
+
+    def run(self) -> None:
+        ops = [op for op in self.function.body.block.ops if op.results]
+        for op in ops:
+            found = self._range(op)
+            if found is not None and _is_held(found, _element(op.results[0])):
+                self.ranges[op.results[0]] = found
+        sees_sign = any(map(self._sees_sign_of_zero, ops))
+        for op in reversed(ops):
+            value = op.results[0]
+            if any(self._needs_real(use) for use in value.uses):
+                self.needed.add(value)
+        for op in ops:
+            if isinstance(op, hlo.CompareOp):
+                self._compare(op)
+            elif isinstance(op, bt.BranchesOp):
+                self._narrow_values(op)
+            elif self._is_root(op, sees_sign=sees_sign):
+                self._replace(op)
+
+    # region Ranges
+
+    def _range(self, op: Operation) -> _Range | None:
+        """Return the range of the result of an op, None where it is not known."""
+        value = op.results[0]
+        if not isinstance(value.type, TensorType):
+            return None
+        array = constant_of(value)
+        if array is not None:
+            return _range_of(array)
+        if isinstance(op, bt.GatherOp):
+            return self.bounds if _is_number(_element(value)) else None
+        if isinstance(op, hlo.ConvertOp) and _element(op.operand) == i1:
+            return _Range(0, 1) if _is_number(_element(value)) else None
+        if not isinstance(op, (*_ARITHMETIC, *_SAME)) or not _is_number(
+            _element(value)
+        ):
+            return None
+        numbers = op.operands[1:] if isinstance(op, hlo.SelectOp) else op.operands
+        known = [self.ranges[number] for number in numbers if number in self.ranges]
+        return _combined(op, known) if len(known) == len(numbers) else None
+
+    def _sees_sign_of_zero(self, op: Operation) -> bool:
+        """Whether an op has another result for -0 than for 0, which is not -0 again."""
+        if isinstance(op, hlo.DivideOp):
+            divisor = constant_of(_behind_broadcast(op.rhs))
+            return divisor is None or not divisor.all()
+        if not isinstance(op.results[0].type, TensorType):
+            return False
+        if isinstance(_element(op.results[0]), ComplexType):
+            return isinstance(op, hlo.SqrtOp | hlo.LogOp | hlo.PowerOp)
+        return isinstance(op, hlo.PowerOp | hlo.Atan2Op | hlo.RsqrtOp | hlo.ComplexOp)
+
+    # endregion
+    # region Rewriting
+
+    def _is_root(self, op: Operation, *, sees_sign: bool) -> bool:
+        """Whether a result is best converted here: something else needs it."""
+        value = op.results[0]
+        found = self.ranges.get(value)
+        if found is None or not isinstance(op, _ARITHMETIC) or _is_integer(value):
+            return False
+        if sees_sign and found.is_minus_zero:
+            return False
+        return value in self.needed
+
+    def _needs_real(self, use: Use) -> bool:
+        """Whether a use of a value is not one by narrow arithmetic."""
+        user = use.operation
+        match user:
+            case hlo.CompareOp():
+                return not self._compares_integers(user)
+            case bt.BranchesOp():
+                return use.index not in _places_of_values(user)
+            case _ if not user.results or user.results[0] not in self.ranges:
+                return True
+            case _ if isinstance(user, _ARITHMETIC):
+                return False
+            case _:
+                return user.results[0] in self.needed
+
+    def _compares_integers(self, op: hlo.CompareOp) -> bool:
+        """Whether a comparison is one of integers, not all of which are narrow yet."""
+        if not all(operand in self.ranges for operand in op.operands):
+            return False
+        return not all(map(_is_integer, op.operands))
+
+    def _replace(self, op: Operation) -> None:
+        value = op.results[0]
+        at = Inserter.before(op)
+        new = _as_number(self._narrow(value), _element(value), at)
+        for use in [use for use in value.uses if self._needs_real(use)]:
+            use.operation.operands[use.index] = new
+
+    def _compare(self, op: hlo.CompareOp) -> None:
+        """Compare narrow integers of one type."""
+        if not self._compares_integers(op):
+            return
+        width = cast(int, _hull(*[self.ranges[value] for value in op.operands]).width)
+        at = Inserter.before(op)
+        for place, value in enumerate(op.operands):
+            op.operands[place] = _as_integer(self._narrow(value), width, at)
+
+    def _narrow_values(self, op: bt.BranchesOp) -> None:
+        """Store integers of x' as integers: converting from reals is dear."""
+        for place in _places_of_values(op):
+            value = op.operands[place]
+            if value in self.ranges and not _is_integer(value):
+                op.operands[place] = self._narrow(value)
+
+    def _narrow(self, value: SSAValue) -> SSAValue:
+        """Return an integer as one of the narrowest type."""
+        stack = [value]
+        while stack:
+            current = stack[-1]
+            if current in self.narrowed:
+                stack.pop()
+                continue
+            op = cast(Operation, current.owner)
+            needed = [n for n in _numbers(op) if n not in self.narrowed]
+            if needed:
+                stack.extend(needed)
+                continue
+            self.narrowed[current] = self._rebuilt(op)
+            stack.pop()
+        return self.narrowed[value]
+
+    def _rebuilt(self, op: Operation) -> SSAValue:
+        value = op.results[0]
+        at = Inserter.before(op)
+        width = cast(int, self.ranges[value].width)
+        own = IntegerType(width)
+        array = constant_of(value)
+        if array is not None:
+            return at.add(constant(np.real(array), own))
+        if isinstance(op, bt.GatherOp):
+            gathered = bt.GatherOp(
+                op.config, op.sites, own, per_sample=op.is_per_sample
+            )
+            return at.add(gathered)
+        operands = [self.narrowed[number] for number in _numbers(op)]
+        if isinstance(op, hlo.ConvertOp | hlo.FloorOp | hlo.CeilOp):
+            (operand,) = operands or [op.operands[0]]
+            return _as_integer(operand, width, at)
+        # What it is computed from has to fit in as well
+        widest = max([width, *[_width(operand) for operand in operands]])
+        operands = [_as_integer(operand, widest, at) for operand in operands]
+        if isinstance(op, bt.BroadcastOp):
+            wide = tensor(IntegerType(widest), shape_of(value))
+            result = at.add(bt.BroadcastOp(operands[0], op.dims.get_values(), wide))
+        elif isinstance(op, bt.ReduceOp):
+            result = at.add(bt.ReduceOp(op.kind.data, operands[0]))
+        else:
+            predicate = [op.pred] if isinstance(op, hlo.SelectOp) else []
+            result = at.add(
+                type(op).create(
+                    operands=[*predicate, *operands],
+                    result_types=[tensor(IntegerType(widest), shape_of(value))],
+                    properties=op.properties.copy(),
+                )
+            )
+        return _as_integer(result, width, at)
+
+    # endregion
+
+
+def _places_of_values(op: bt.BranchesOp) -> range:
+    return range(len(op.sites), 2 * len(op.sites))
+
+
+def _numbers(op: Operation) -> list[SSAValue]:
+    """Return the operands of an op that are narrowed with it."""
+    if isinstance(op, bt.GatherOp) or not op.operands:
+        return []
+    if isinstance(op, hlo.ConvertOp) and _element(op.operand) == i1:
+        return []
+    return list(op.operands[1:] if isinstance(op, hlo.SelectOp) else op.operands)
+
+
+def _range_of(array: npt.NDArray[Any]) -> _Range | None:
+    if not array.size or array.dtype == np.bool_:
+        return None
+    if np.iscomplexobj(array):
+        if np.imag(array).any():
+            return None
+        array = np.real(array)
+    if not np.isfinite(array).all() or (array != np.round(array)).any():
+        return None
+    is_minus_zero = bool((np.signbit(array) & (array == 0)).any())
+    return _Range(int(array.min()), int(array.max()), is_minus_zero)
+
+
+def _combined(op: Operation, known: list[_Range]) -> _Range | None:
+    """Return the range of a result, given those of the operands."""
+    one, other = known[0], known[-1]
+    match op:
+        case hlo.AddOp():
+            minus_zero = one.is_minus_zero and other.is_minus_zero
+            return _Range(one.low + other.low, one.high + other.high, minus_zero)
+        case hlo.SubtractOp():
+            low, high = one.low - other.high, one.high - other.low
+            return _Range(low, high, one.is_minus_zero)
+        case hlo.MultiplyOp():
+            return _product(one, other)
+        case hlo.NegateOp():
+            return _Range(-one.high, -one.low, one.has_zero)
+        case hlo.MaximumOp():
+            return _Range(max(one.low, other.low), max(one.high, other.high), True)
+        case hlo.MinimumOp():
+            return _Range(min(one.low, other.low), min(one.high, other.high), True)
+        case hlo.AbsOp():
+            return _Range(0, one.size)
+        case bt.ReduceOp():
+            return _sum(op, one)
+        case _:  # a choice, or a number that stays what it is
+            return _hull(*known)
+
+
+def _product(one: _Range, other: _Range) -> _Range:
+    ends = [a * b for a in one[:2] for b in other[:2]]
+    is_signed = any(k.low < 0 or k.is_minus_zero for k in (one, other))
+    is_minus_zero = is_signed and (one.has_zero or other.has_zero)
+    return _Range(min(ends), max(ends), is_minus_zero)
+
+
+def _sum(op: bt.ReduceOp, one: _Range) -> _Range | None:
+    if op.kind.data is not Reduction.SUM:
+        return None
+    count = shape_of(op.operand)[-1]
+    return _Range(min(0, count * one.low), max(0, count * one.high))
+
+
+def _is_held(found: _Range, element: Attribute) -> bool:
+    """Whether integers of i32 and an element type hold a range, exactly."""
+    if found.width is None:
+        return False
+    dtype = dtype_of(element)
+    if dtype.kind in "iu":
+        info = np.iinfo(dtype)
+        return info.min <= found.low and found.high <= info.max
+    return found.size < 2 ** np.finfo(dtype).nmant
+
+
+def _is_number(element: Attribute) -> bool:
+    return element != i1 and isinstance(element, AnyFloat | ComplexType | IntegerType)
+
+
+def _is_integer(value: SSAValue) -> bool:
+    return isinstance(_element(value), IntegerType)
+
+
+def _width(value: SSAValue) -> int:
+    return cast(IntegerType, _element(value)).width.data
+
+
+def _behind_broadcast(value: SSAValue) -> SSAValue:
+    return value.owner.operand if isinstance(value.owner, bt.BroadcastOp) else value
+
+
+def _as_integer(value: SSAValue, width: int, at: Inserter) -> SSAValue:
+    if _element(value) == IntegerType(width):
+        return value
+    return at.add(convert(value, IntegerType(width)))
+
+
+def _as_number(value: SSAValue, element: Attribute, at: Inserter) -> SSAValue:
+    """Return integers as real or complex numbers."""
+    if isinstance(element, ComplexType):
+        real = cast(ComplexType[AnyFloat], element).element_type
+        value = at.add(convert(value, real))
+    return at.add(convert(value, cast(Attribute, element)))
+
+
+def _bounds_of(function: FuncOp) -> _Range | None:
+    """Return the range of local values, where they are stored as integers."""
+    bounds = function.attributes.get(bt.BOUNDS)
+    arguments = function.body.block.args
+    if not isinstance(bounds, DenseArrayBase) or not arguments:
+        return None
+    if not isinstance(_element(arguments[0]), IntegerType):
+        return None
+    low, high = cast(tuple[int, int], bounds.get_values())
+    return _Range(low, high)
+
+
+@dataclass(frozen=True)
+class BtNarrowPass(ModulePass):
+    """Compute integers as integers of few bits. Expects `bt-specialize`."""
+
+    name = "bt-narrow"
+    relation: ClassVar[Relation] = Relation.EQUAL
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in op.walk():
+            if not isinstance(function, FuncOp) or not function.body.blocks:
+                continue
+            bounds = _bounds_of(function)
+            if bounds is not None and bounds.width is not None:
+                _Narrowing(function, bounds).run()
