@@ -187,11 +187,22 @@ def _same_site(a: SSAValue, b: SSAValue, at: Inserter) -> SSAValue:
 def _check(
     write: sym.WriteOp, allowed: SSAValue, shadowing: list[SSAValue], at: Inserter
 ) -> SSAValue:
-    """Compute whether a write stays in the space, or is overwritten."""
+    """Compute whether a write stays in the space, is overwritten, or is nowhere."""
     check = allowed
     for site in shadowing:
         check = at.add(OrOp(check, _same_site(write.site, site, at)))
+    if isinstance(write.site.owner, sym.SiteOp):
+        # A branch may compute a site that the lattice does not have, in a choice that
+        # it does not take: nothing is written then, and what is read there is anything.
+        check = at.add(OrOp(check, _is_off_lattice(write.site.owner, at)))
     return check
+
+
+def _is_off_lattice(site: sym.SiteOp, at: Inserter) -> SSAValue:
+    sites = sym.operator_of(site).space.data.sites
+    below = at.add(compare("LT", site.number, _constant_like(site.number, 0, at)))
+    last = _constant_like(site.number, sites - 1, at)
+    return at.add(OrOp(below, at.add(compare("GT", site.number, last))))
 
 
 def _snap(write: sym.WriteOp, at: Inserter) -> None:

@@ -147,3 +147,28 @@ def test_data_that_run_out_are_kept():
     np.testing.assert_array_equal(
         dense_matrix(twice.to_ir().module), 2 * dense_matrix(once.to_ir().module)
     )
+
+
+def test_sites_off_the_lattice_in_a_choice_not_taken_drop_no_branch() -> None:
+    """Local spaces differ, so that what is read nowhere may not be allowed anywhere."""
+    i = sym.site("i")
+    chosen = sym.cond(sym.site(0).value == 1, sym.shift(i.index + 1, 1))
+    builder = sym.DOperator(sym.space([[0, 1], [-1, 1]]), "op", dtype="float64")
+    operator = builder.for_each("i", over=[1]).emit(chosen).build()
+    x = operator.space.all_states()
+    xp, mels = operator.compile().get_conn_padded(x)
+    np.testing.assert_array_equal(mels[:, 0], x[:, 0] == 0)
+    np.testing.assert_array_equal(xp[:, 0], x)
+
+
+def test_values_off_the_lattice_in_a_choice_not_taken_drop_no_branch() -> None:
+    i, first = sym.site("i"), sym.site(0).value
+    builder = sym.DOperator(sym.space([[-2, 0, 2], [0, 1]]), "op", dtype="complex128")
+    builder = builder.for_each("i", over=[0])
+    builder = builder.emit_if(sym.site(1).value == 5, sym.write(0, -2))
+    moved = sym.cond(i != 1, sym.write(0, -2), sym.shift(first, 1))
+    operator = builder.emit_else(moved).build()
+    x = operator.space.all_states()
+    found = operator.compile().get_conn_padded(x)
+    for ours, expected in zip(found, connections(operator.to_ir().module, x)):
+        np.testing.assert_array_equal(ours, expected)
