@@ -96,6 +96,7 @@ __all__ = [
     "convert",
     "dense",
     "dtype_of",
+    "element_of",
     "gather_columns",
     "iota",
     "reduce",
@@ -151,6 +152,11 @@ def dtype_of(element: Attribute) -> np.dtype[Any]:
 def tensor(element: Attribute, shape: Sequence[int] = ()) -> TensorType[Attribute]:
     """Return the tensor type of an element type and a shape (0-d by default)."""
     return TensorType(cast(TypeAttribute, element), shape)
+
+
+def element_of(value: SSAValue) -> Attribute:
+    """Return the element type of a tensor."""
+    return cast(TensorType[Attribute], value.type).element_type
 
 
 def shape_of(value: SSAValue) -> tuple[int, ...]:

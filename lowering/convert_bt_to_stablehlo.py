@@ -44,6 +44,7 @@ from dialects.stablehlo import (
     constant,
     constant_of,
     convert,
+    element_of,
     gather_columns,
     iota,
     reduce,
@@ -62,10 +63,6 @@ mask is faster, but its text grows with it."""
 NO_SITE = -1
 
 _Join = Callable[[Sequence[SSAValue]], SSAValue]
-
-
-def _element(value: SSAValue) -> Attribute:
-    return cast(TensorType[Attribute], value.type).element_type
 
 
 def _follows_batch(value: SSAValue) -> bool:
@@ -131,8 +128,8 @@ class LowerGather(RewritePattern):
     def match_and_rewrite(self, op: bt.GatherOp, rewriter: PatternRewriter) -> None:
         at = Inserter.before(op)
         columns = _columns(op.config, op.sites, at, per_sample=op.is_per_sample)
-        element = _element(op.result)
-        if _element(columns) != element:
+        element = element_of(op.result)
+        if element_of(columns) != element:
             columns = at.add(convert(columns, element))
         rewriter.replace(op, (), (columns,))
 
@@ -154,7 +151,7 @@ class LowerReduce(RewritePattern):
     def match_and_rewrite(self, op: bt.ReduceOp, rewriter: PatternRewriter) -> None:
         at = Inserter.before(op)
         combine, neutral = _COMBINE[op.kind.data]
-        initial = at.add(constant(np.array(neutral), _element(op.operand)))
+        initial = at.add(constant(np.array(neutral), element_of(op.operand)))
         axis = len(shape_of(op.result))
         combined = reduce(op.operand, initial, axis, combine)
         rewriter.replace(op, in_place_of(op, combined))
@@ -195,7 +192,7 @@ class _ConnectionsLowering:
 
     @property
     def state(self) -> Attribute:
-        return _element(self.op.config)
+        return element_of(self.op.config)
 
     def run(self) -> tuple[SSAValue, SSAValue]:
         """Return x' and the matrix elements."""
@@ -215,12 +212,12 @@ class _ConnectionsLowering:
         if isinstance(self.state, IntegerType):
             itself = self.at.add(compare("EQ", column, column))
             always = self.at.add(broadcast_in_dim(itself, shape, [0]))
-            zeros = self._zeros(_element(elements), shape)
+            zeros = self._zeros(element_of(elements), shape)
             return self.at.add(select(always, elements, zeros))
         # NaN in, NaN out
         nothing = self.at.add(SubtractOp(column, column))
-        if _element(nothing) != _element(elements):
-            nothing = self.at.add(convert(nothing, _element(elements)))
+        if element_of(nothing) != element_of(elements):
+            nothing = self.at.add(convert(nothing, element_of(elements)))
         wide = self.at.add(broadcast_in_dim(nothing, shape, [0]))
         return self.at.add(AddOp(elements, wide))
 
@@ -257,7 +254,7 @@ class _ConnectionsLowering:
         )
         amplitude = _to_batch(op.amplitude, shape, self.at)
         if valid is not None:
-            zeros = self._zeros(_element(amplitude), shape)
+            zeros = self._zeros(element_of(amplitude), shape)
             amplitude = self.at.add(select(valid, amplitude, zeros))
         return _Lanes(sites, values, amplitude)
 
@@ -268,7 +265,7 @@ class _ConnectionsLowering:
         valid: SSAValue | None,
         shape: tuple[int, int],
     ) -> SSAValue:
-        if _element(value) != self.state:
+        if element_of(value) != self.state:
             value = self.at.add(convert(value, self.state))
         value = _to_batch(value, shape, self.at)
         if valid is None:
@@ -283,7 +280,7 @@ class _ConnectionsLowering:
         kind = op.result.type
         if not parts or not kind.lanes.data:
             elements = self._zeros(
-                _element(self.op.matrix_elements), (self.batch, kind.lanes.data)
+                element_of(self.op.matrix_elements), (self.batch, kind.lanes.data)
             )
             return _Lanes((), (), elements)
         writes = range(kind.writes.data)
@@ -321,7 +318,7 @@ class _ConnectionsLowering:
         known = [table for table in tables if table is not None]
         if len(known) == len(values) and all(table.ndim == 1 for table in known):
             joined = np.concatenate(known)
-            return self.at.add(constant(joined, _element(values[0])))
+            return self.at.add(constant(joined, element_of(values[0])))
         values = self._same_rank(values)
         return self.at.add(concatenate(values, len(shape_of(values[0])) - 1))
 
@@ -331,7 +328,7 @@ class _ConnectionsLowering:
         known = [table for table in tables if table is not None]
         if len(known) == len(values) and all(table.ndim == 1 for table in known):
             joined = np.stack(known, axis=1).reshape(-1)
-            return self.at.add(constant(joined, _element(values[0])))
+            return self.at.add(constant(joined, element_of(values[0])))
         values = self._same_rank(values)
         shape = shape_of(values[0])
         columns = [self.at.add(reshape(value, (*shape, 1))) for value in values]
@@ -359,13 +356,13 @@ class _ConnectionsLowering:
             return self.at.add(gather_columns(value, chosen))
 
         def where_filled(value: SSAValue, otherwise: float) -> SSAValue:
-            rest = self._full(otherwise, _element(value), (self.batch, slots))
+            rest = self._full(otherwise, element_of(value), (self.batch, slots))
             return self.at.add(select(filled, value, rest))
 
         elements = where_filled(taken(part.matrix_elements), 0)
         promised = self._full(slots, i32, (self.batch, slots))
         is_broken = self._compare("GT", total, promised)
-        broken = self._full(np.nan, _element(elements), (self.batch, slots))
+        broken = self._full(np.nan, element_of(elements), (self.batch, slots))
         return _Lanes(
             tuple(where_filled(taken(site), NO_SITE) for site in part.sites),
             tuple(taken(value) for value in part.values),
@@ -523,7 +520,9 @@ class ConvertBtToStablehloPass(ModulePass):
         for value in _values(op):
             if not isinstance(value.type, TensorType):
                 continue
-            if bt.BATCH in shape_of(value) or isinstance(_element(value), bt.StateType):
+            if bt.BATCH in shape_of(value) or isinstance(
+                element_of(value), bt.StateType
+            ):
                 raise PassFailedException(
                     f"{self.name}: the batch size or the state type is not bound; "
                     "run bt-specialize first"

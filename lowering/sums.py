@@ -14,7 +14,7 @@ from itertools import product
 from typing import cast
 
 import numpy as np
-from xdsl.dialects.builtin import ComplexType, TensorType, i32
+from xdsl.dialects.builtin import ComplexType, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects import bt
@@ -30,6 +30,7 @@ from dialects.stablehlo import (
     constant_of,
     convert,
     dtype_of,
+    element_of,
     select,
     shape_of,
     tensor,
@@ -42,10 +43,6 @@ __all__ = ["LaneSums"]
 
 MAX_PRODUCTS = 4
 """An amplitude is taken apart into so many products at most."""
-
-
-def _element(value: SSAValue) -> Attribute:
-    return cast(TensorType[Attribute], value.type).element_type
 
 
 @dataclass(frozen=True)
@@ -104,7 +101,7 @@ class LaneSums:
         """Return a sum as the amplitude of a single lane."""
         if not shape_of(total):
             return total
-        wide = tensor(_element(total), (*shape_of(total), 1))
+        wide = tensor(element_of(total), (*shape_of(total), 1))
         return self.at.add(bt.BroadcastOp(total, [0], wide))
 
     # endregion
@@ -115,7 +112,7 @@ class LaneSums:
         values = one.rest
         if values is None:
             values = self._number(1, self.element)
-        zero = self._number(0, _element(values))
+        zero = self._number(0, element_of(values))
         chosen = self._lifted(self._elementwise(select, valid, values, zero), lanes)
         total = self._total(_Product(one.factors, chosen), lanes)
         if all(map(_is_finite_constant, one.factors)):
@@ -161,13 +158,13 @@ class LaneSums:
             return (_Product((value,), None),)
         array = constant_of(value)
         if array is not None and array.size and (array == array.flat[0]).all():
-            return (_Product((self._number(array.flat[0], _element(value)),), None),)
+            return (_Product((self._number(array.flat[0], element_of(value)),), None),)
         itself = (_Product((), value),)
         match op:
             case bt.BroadcastOp():
                 return self._split_broadcast(op)
             case NegateOp():
-                minus = self._number(-1, _element(value))
+                minus = self._number(-1, element_of(value))
                 return tuple(
                     _Product((*one.factors, minus), one.rest)
                     for one in known[op.operand]
@@ -185,7 +182,7 @@ class LaneSums:
                     return itself
                 if isinstance(op, AddOp):
                     return parts
-                minus = self._number(-1, _element(value))
+                minus = self._number(-1, element_of(value))
                 turned = (_Product((*one.factors, minus), one.rest) for one in rhs)
                 return (*known[op.lhs], *turned)
             case _:
@@ -214,7 +211,7 @@ class LaneSums:
         if one.rest is None:
             total = self._number(lanes, self.element)
         elif (array := constant_of(one.rest)) is not None:
-            total = self._number(array.sum(), _element(one.rest))
+            total = self._number(array.sum(), element_of(one.rest))
         else:
             total = self._reduced(Reduction.SUM, one.rest)
         factors = sorted(one.factors, key=lambda value: len(shape_of(value)))
@@ -223,7 +220,7 @@ class LaneSums:
         return self._converted(total, self.element)
 
     def _multiply(self, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
-        element = max(_element(lhs), _element(rhs), key=_rank)
+        element = max(element_of(lhs), element_of(rhs), key=_rank)
         lhs, rhs = self._converted(lhs, element), self._converted(rhs, element)
         return self._elementwise(MultiplyOp, lhs, rhs)
 
@@ -234,7 +231,7 @@ class LaneSums:
         return self.at.add(constant(np.array(value), element))
 
     def _converted(self, value: SSAValue, element: Attribute) -> SSAValue:
-        if _element(value) == element:
+        if element_of(value) == element:
             return value
         return self.at.add(convert(value, element))
 
@@ -261,7 +258,7 @@ class LaneSums:
         if own == shape:
             return value
         dims = [0] if own == (bt.BATCH,) else list(range(len(shape)))[-len(own) :]
-        wide = tensor(_element(value), shape)
+        wide = tensor(element_of(value), shape)
         return self.at.add(bt.BroadcastOp(value, dims if own else [], wide))
 
     # endregion
@@ -276,7 +273,7 @@ def _needs(op: Operation) -> Sequence[SSAValue]:
 
 def _widens(op: ConvertOp) -> bool:
     """Whether a conversion keeps every number as it is, and computes with such."""
-    old, new = _element(op.operand), _element(op.result)
+    old, new = element_of(op.operand), element_of(op.result)
     return _rank(new) > _rank(old) > 0
 
 

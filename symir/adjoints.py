@@ -24,7 +24,6 @@ from xdsl.dialects.builtin import (
     ComplexType,
     ModuleOp,
     StringAttr,
-    TensorType,
     UnitAttr,
 )
 from xdsl.ir import Attribute, Block, Operation, SSAValue
@@ -32,6 +31,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import stablehlo, sym
+from dialects.stablehlo import element_of
 from dialects.tables import LocalSpace
 from lowering.rewriting import Inserter
 from lowering.sites import Alias, alias, column_of
@@ -100,7 +100,7 @@ def conjugate(operator: SymbolicOperator, name: str) -> SymbolicOperatorIR:
 
 
 def _conjugate(value: SSAValue, at: Inserter) -> SSAValue:
-    element = _element(value)
+    element = element_of(value)
     if not isinstance(element, ComplexType):
         return value
     real = stablehlo.tensor(cast(Attribute, element.element_type))
@@ -549,10 +549,6 @@ def _no_adjoint(
         hint="use shift, swap, permute, or a write of -x or 1 - x, that do not depend "
         "on the sites that they change; or define the adjoint with DOperator",
     )
-
-
-def _element(value: SSAValue) -> Attribute:
-    return cast("TensorType[Attribute]", value.type).element_type
 
 
 # endregion

@@ -21,14 +21,14 @@ from typing import Any, Literal, NoReturn, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import ComplexType, ModuleOp, TensorType
+from xdsl.dialects.builtin import ComplexType, ModuleOp
 from xdsl.interpreter import (
     Interpreter,
     PythonValues,
     impl,
     register_impls,
 )
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
@@ -42,7 +42,7 @@ from dialects.interpreters.sym import (
     dense_matrix,
     interpreter_of,
 )
-from dialects.stablehlo import dtype_of, to_numpy
+from dialects.stablehlo import dtype_of, element_of, to_numpy
 
 __all__ = [
     "ExactComplex",
@@ -454,10 +454,6 @@ def _in_order(
 # region Implementations
 
 
-def _type(value: SSAValue) -> Attribute:
-    return cast(TensorType[Attribute], value.type).element_type
-
-
 def _as_float(value: object) -> complex:
     """Return the nearest double; NaN for what has no answer, or is too large."""
     try:
@@ -481,14 +477,14 @@ def _exactly(op_type: type[Operation], function: Callable[..., Any]) -> Any:
     ) -> PythonValues:
         if all(value.dtype != object for value in args):
             (result,) = reference(functions, interpreter, op, args).values
-            return (EXACT.taken(result, dtype_of(_type(op.results[0])), op),)
+            return (EXACT.taken(result, dtype_of(element_of(op.results[0])), op),)
         exact = _elementwise(_answering(op, function), *args)
         missing = _elementwise(_is_missing(op), exact).astype(bool)
         if functions.inexact == "error" or not missing.any():
             return (exact,)
         floats = tuple(map(_as_floats, args, op.operands))
         (result,) = reference(functions, interpreter, op, floats).values
-        rounded = EXACT.taken(result, dtype_of(_type(op.results[0])), op)
+        rounded = EXACT.taken(result, dtype_of(element_of(op.results[0])), op)
         return (np.where(missing, rounded, exact),)
 
     return run
@@ -516,7 +512,7 @@ def _is_missing(op: Operation) -> Callable[[object], bool]:
 def _as_floats(values: Array, operand: SSAValue) -> Array:
     if values.dtype != object:
         return values
-    dtype = complex if isinstance(_type(operand), ComplexType) else float
+    dtype = complex if isinstance(element_of(operand), ComplexType) else float
     return _elementwise(_as_float, values).astype(dtype)
 
 
@@ -595,7 +591,7 @@ class ExactFunctions(StableHLOFunctions):
     def run_convert(
         self, interpreter: Interpreter, op: hlo.ConvertOp, args: PythonValues
     ) -> PythonValues:
-        (value,), dtype = args, dtype_of(_type(op.result))
+        (value,), dtype = args, dtype_of(element_of(op.result))
         if dtype.kind in "fc":
             return (EXACT.taken(value.astype(object), dtype, op),)
         if value.dtype == object:
@@ -650,7 +646,10 @@ _DECIDING = (
 
 
 def _makes_integers(op: Operation) -> bool:
-    return isinstance(op, hlo.ConvertOp) and dtype_of(_type(op.result)).kind not in "fc"
+    return (
+        isinstance(op, hlo.ConvertOp)
+        and dtype_of(element_of(op.result)).kind not in "fc"
+    )
 
 
 def _values(value: Array | Partial) -> Array:

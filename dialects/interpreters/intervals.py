@@ -15,16 +15,16 @@ import functools
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import ComplexType, ModuleOp, TensorType, UnitAttr
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
-from dialects.stablehlo import dtype_of, to_numpy
+from dialects.stablehlo import dtype_of, element_of, to_numpy
 from dialects.tables import NO_SITE, LocalSpace, largest_place
 
 __all__ = ["Bounds", "ComplexNumbers", "Ranges", "amplitude_bounds"]
@@ -287,7 +287,7 @@ class _Kind(NamedTuple):
 
     @classmethod
     def of(cls, op: Operation) -> _Kind:
-        result, *others = (dtype_of(_type(v)) for v in (*op.results, *op.operands))
+        result, *others = (dtype_of(element_of(v)) for v in (*op.results, *op.operands))
         operands = list(op.operands)
         together = len(operands) == 2 and operands[0] is operands[1]
         return cls(result, others[0] if others else result, together)
@@ -295,7 +295,7 @@ class _Kind(NamedTuple):
     @classmethod
     def from_type(cls, value: SSAValue) -> _Kind:
         """Return that of an op on numbers with the type of a value."""
-        dtype = dtype_of(_type(value))
+        dtype = dtype_of(element_of(value))
         return cls(dtype, dtype)
 
 
@@ -319,10 +319,6 @@ def _pairs(kind: _Kind, lhs: Range, rhs: Range) -> _Operands:
     right = [np.broadcast_to(ends[:, None, :], shape) for ends in (rhs.low, rhs.high)]
     a, b, c, d = (ends.reshape(shape[0], -1) for ends in (*left, *right))
     return _Operands(a, b, c, d, nan, unsure)
-
-
-def _type(value: SSAValue) -> Attribute:
-    return cast(TensorType[Attribute], value.type).element_type
 
 
 def _finished(
@@ -1161,7 +1157,9 @@ def _refuse_complex(operator: sym.OperatorOp) -> None:
     for op in operator.walk():
         for value in (*op.operands, *op.results):
             kind = value.type
-            if isinstance(kind, TensorType) and isinstance(_type(value), ComplexType):
+            if isinstance(kind, TensorType) and isinstance(
+                element_of(value), ComplexType
+            ):
                 raise ComplexNumbers(op)
 
 
@@ -1174,9 +1172,11 @@ def _bind(operator: sym.OperatorOp, given: Ranges) -> dict[SSAValue, Any]:
     arguments = zip(operator.body.block.args, operator.defaults, strict=True)
     for name, (argument, default) in zip(names, arguments, strict=True):
         if name in given:
-            bound[argument] = _parameter(name, given[name], dtype_of(_type(argument)))
+            bound[argument] = _parameter(
+                name, given[name], dtype_of(element_of(argument))
+            )
         elif isinstance(default, UnitAttr):
-            bound[argument] = _anything(dtype_of(_type(argument)))
+            bound[argument] = _anything(dtype_of(element_of(argument)))
         else:
             bound[argument] = _known(to_numpy(default).reshape(1))
     return bound

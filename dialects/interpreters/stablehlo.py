@@ -8,11 +8,10 @@ array of any shape with the dtype of its type, also where a dimension is dynamic
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import TensorType
 from xdsl.interpreter import (
     Interpreter,
     InterpreterFunctions,
@@ -23,10 +22,10 @@ from xdsl.interpreter import (
     impl_terminator,
     register_impls,
 )
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Operation
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects.stablehlo import dtype_of, shape_of, to_numpy
+from dialects.stablehlo import dtype_of, element_of, shape_of, to_numpy
 
 __all__ = ["StableHLOFunctions"]
 
@@ -313,10 +312,6 @@ def _iota(shape: Sequence[int], axis: int, dtype: np.dtype[Any]) -> Array:
 # region Implementations
 
 
-def _element_type(value: SSAValue) -> Attribute:
-    return cast(TensorType[Attribute], value.type).element_type
-
-
 def _elementwise(op_type: type[Operation], function: Callable[..., Any]) -> Any:
     """Implement an op whose result has the dtype of its operands."""
 
@@ -420,13 +415,13 @@ class StableHLOFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: hlo.ConvertOp, args: PythonValues
     ) -> PythonValues:
         with np.errstate(all="ignore"):
-            return (np.asarray(converted(args[0], dtype_of(_element_type(op.result)))),)
+            return (np.asarray(converted(args[0], dtype_of(element_of(op.result)))),)
 
     @impl(hlo.BitcastConvertOp)
     def run_bitcast_convert(
         self, interpreter: Interpreter, op: hlo.BitcastConvertOp, args: PythonValues
     ) -> PythonValues:
-        return (_bitcast_convert(args[0], dtype_of(_element_type(op.result))),)
+        return (_bitcast_convert(args[0], dtype_of(element_of(op.result))),)
 
     @impl(hlo.CompareOp)
     def run_compare(
@@ -451,7 +446,7 @@ class StableHLOFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: hlo.MapOp, args: PythonValues
     ) -> PythonValues:
         (computation,) = op.computation
-        result = np.empty(args[0].shape, dtype_of(_element_type(op.result)))
+        result = np.empty(args[0].shape, dtype_of(element_of(op.result)))
         for index in np.ndindex(result.shape):
             scalars = tuple(np.asarray(value[index]) for value in args)
             (result[index],) = interpreter.run_ssacfg_region(computation, scalars)
@@ -474,7 +469,7 @@ class StableHLOFunctions(InterpreterFunctions):
     def run_iota(
         self, interpreter: Interpreter, op: hlo.IotaOp, args: PythonValues
     ) -> PythonValues:
-        dtype = dtype_of(_element_type(op.output))
+        dtype = dtype_of(element_of(op.output))
         return (_iota(shape_of(op.output), op.iota_dimension.value.data, dtype),)
 
     @impl(hlo.BroadcastInDimOp)

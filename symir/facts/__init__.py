@@ -2,7 +2,8 @@
 
 `op.facts()` looks in this order: at the form of the terms; at all groups of rows on
 the same few sites (`symir.facts.local`); at all configurations of a small space; at a
-sample of a large one. A compilation never does any of it, and no JAX is needed.
+sample of a large one. A compilation does none of it unless its option `diagnostics` is
+"thorough", and no JAX is needed.
 """
 
 from __future__ import annotations

@@ -26,7 +26,6 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     NameLoc,
     StringAttr,
-    TensorType,
     UnknownLoc,
     i1,
     i32,
@@ -35,6 +34,7 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue, TypeAttribute
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import stablehlo, sym
+from dialects.stablehlo import element_of
 from dialects.tables import LocalSpace
 from symir.errors import SourceLocation
 from symir.language.definitions import (
@@ -504,7 +504,7 @@ class _TermTranslation:
         if bounds is None or bounds[1] > sites:
             end = Apply("minimum", (end, Constant(sites)))
         value = self._whole(end, emitted)
-        if _element(value) == i32:
+        if element_of(value) == i32:
             return value
         # NaN is no end of a range: there is no site -1, so the branch is not valid.
         is_number = self._value(stablehlo.compare, "EQ", value, value)
@@ -570,7 +570,7 @@ class _TermTranslation:
         return found[function.result]
 
     def _complex_part(self, function: str, value: SSAValue) -> SSAValue:
-        if not isinstance(_element(value), ComplexType):
+        if not isinstance(element_of(value), ComplexType):
             match function:
                 case "imag":
                     return self._constant(0, self.real)
@@ -593,7 +593,7 @@ class _TermTranslation:
 
     def _modulo(self, a: SSAValue, b: SSAValue, *, is_positive: bool) -> SSAValue:
         """Return the remainder with the divisor's sign, as Python does."""
-        zero = self._constant(0, _element(a))
+        zero = self._constant(0, element_of(a))
         rest = self._value(hlo.RemainderOp, a, b)
         wrong = self._value(stablehlo.compare, "LT", rest, zero)
         if not is_positive:
@@ -609,7 +609,7 @@ class _TermTranslation:
         rest = self._modulo(a, b, is_positive=is_positive)
         whole = self._value(stablehlo.SubtractOp, a, rest)
         quotient = self._value(stablehlo.DivideOp, whole, b)
-        kind = _element(a)
+        kind = element_of(a)
         if kind == i32:
             return quotient
         # The division may be rounded to just below the integer that is meant.
@@ -697,7 +697,7 @@ class _TermTranslation:
         is_complex = any(
             isinstance(node.value, complex)
             if isinstance(node, Constant)
-            else isinstance(_element(values[id(node)]), ComplexType)
+            else isinstance(element_of(values[id(node)]), ComplexType)
             for node in nodes
         )
         return self.element if is_complex else self.real
@@ -709,9 +709,9 @@ class _TermTranslation:
         if isinstance(node, Constant):
             return self._constant(node.value, kind)
         value = values[id(node)]
-        if _element(value) == i32 and kind not in (i32, self.real):
+        if element_of(value) == i32 and kind not in (i32, self.real):
             value = self._value(stablehlo.convert, value, self.real)
-        if _element(value) == kind:
+        if element_of(value) == kind:
             return value
         return self._value(stablehlo.convert, value, kind)
 
@@ -747,10 +747,6 @@ class _TermTranslation:
         return op
 
     # endregion
-
-
-def _element(value: SSAValue) -> Attribute:
-    return cast(TensorType[Attribute], value.type).element_type
 
 
 def _is_positive(node: Expr) -> bool:

@@ -28,6 +28,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import dtype_of, shape_of, to_numpy
 from symir.errors import NotDifferentiable
+from symir.provenance import place_of
 
 _UNARY: dict[type[Operation], Callable[..., Any]] = {
     hlo.AbsOp: lax.abs,
@@ -358,6 +359,17 @@ def _axes_of_operand(op: Operation) -> dict[int, int] | None:
 # region Ops
 
 
+def _unknown(op: Operation) -> NotDifferentiable:
+    """Return the error for an op that only a lowering of the user's own leaves."""
+    return NotDifferentiable(
+        "R011",
+        f"the kernel cannot be followed through '{op.name}'",
+        location=place_of(op),
+        expected="ops that the lowerings of symir leave",
+        hint="derivatives and vmap over parameters evaluate a kernel op by op",
+    )
+
+
 def _apply(op: Operation, operands: Sequence[Any]) -> Any:
     kind = type(op)
     function = _UNARY.get(kind) or _BINARY.get(kind)
@@ -365,7 +377,7 @@ def _apply(op: Operation, operands: Sequence[Any]) -> Any:
         return function(*operands)
     if kind in _SHAPED:
         return _SHAPED[kind](op, *operands)
-    raise NotImplementedError(f"'{op.name}' has no counterpart in JAX")
+    raise _unknown(op)
 
 
 def _constant(op: hlo.ConstantOp) -> Any:
@@ -452,7 +464,7 @@ def _reduce(op: hlo.ReduceOp, operand: Any, initial: Any) -> Any:
             odd = jnp.sum(operand, axis=axes, dtype=jnp.int32) & 1
             return odd.astype(jnp.bool_)
         case _:
-            raise NotImplementedError("a reduction with an unknown op")
+            raise _unknown(op)
 
 
 _SHAPED: dict[type[Operation], Callable[..., Any]] = {

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
     from symir.runtime.operator import CompiledOperator
 
-__all__ = ["EXECUTABLE", "MODES", "StageReport", "ValidationReport", "check"]
+__all__ = ["EXECUTABLE", "GUARDS", "MODES", "StageReport", "ValidationReport", "check"]
 
 MODES = ("sampled", "exhaustive")
 
@@ -551,12 +551,12 @@ def _stages(
     yield from stages
 
 
-_GUARDS = {"sym-guard-undefined": Guards.UNDEFINED, "sym-guard-space": Guards.SPACE}
+GUARDS = {"sym-guard-undefined": Guards.UNDEFINED, "sym-guard-space": Guards.SPACE}
 """What these passes put into predicates."""
 
 
 def _after(stage: _Stage, one: ModulePass, left: ModuleOp) -> _Stage:
-    guards = stage.guards & ~_GUARDS.get(one.name, Guards.NONE)
+    guards = stage.guards & ~GUARDS.get(one.name, Guards.NONE)
     return _Stage(left.clone(), one, guards)
 
 
@@ -629,9 +629,7 @@ def _executed(
     from symir.runtime.kernel import Kernel
     from symir.runtime.operator import CompiledOperator
 
-    tensors = [stage.module for stage in stages if stage.level == "bt"]
-    # The last module that is not specialised to a batch
-    kernel = Kernel(ir, _unspecialised(stages) if tensors else stages[0].module)
+    kernel = Kernel(ir, _unspecialised(stages))
     layout = _layout(ir, stages)
     for parameters in values:
         compiled = CompiledOperator(kernel, parameters, ir.space)
@@ -652,6 +650,7 @@ def _layout(
 
 
 def _unspecialised(stages: list[_Stage]) -> ModuleOp:
+    """Return the branch tensors for every batch size, which a kernel is made of."""
     names = [stage.made_by.name if stage.made_by else "" for stage in stages]
     return stages[names.index("bt-specialize") - 1].module
 

@@ -22,6 +22,7 @@ from symir.compiler.lowering import (
 from symir.ir import SymbolicOperatorIR
 from symir.operator import SymbolicOperator
 from symir.runtime.kernel import state_type
+from symir.validation.check import GUARDS
 from tests.fuzz.programs import Program
 
 __all__ = ["Mismatch", "check"]
@@ -30,9 +31,6 @@ Array = npt.NDArray[Any]
 Connections = tuple[Array, Array]
 
 PASSES = LoweringPipeline.parse(f"sym-plan-fusion,{OPERATOR_PIPELINE}")
-
-GUARDS = {"sym-guard-undefined": Guards.UNDEFINED, "sym-guard-space": Guards.SPACE}
-"""What these passes put into predicates."""
 
 MOST_STATES, RANDOM_STATES = 64, 32
 
