@@ -230,6 +230,16 @@ def test_numbers_of_connections(name: str):
 
 
 @every_model
+def test_numbers_of_connections_with_a_summed_diagonal(name: str):
+    """They are NetKet's; of fermions it counts a diagonal element that is 0, too."""
+    ours, theirs = MODELS[name]()
+    x = ours.hilbert.all_states()
+    found = np.asarray(ours.compile(coalesce="diagonal").n_conn(x))
+    counted = (np.diag(matrix(name)) == 0) & (name == "fermi_hubbard")
+    np.testing.assert_array_equal(found + counted, theirs.n_conn(x))
+
+
+@every_model
 @pytest.mark.parametrize(
     ("dtype", "chunk_size"), [(jnp.int8, None), (jnp.float32, 8), (jnp.float64, 512)]
 )
