@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lowering.remarks import Remark
 from symir.compiler.options import SymbolicCompilerOptions
 from symir.errors import SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR
@@ -29,6 +30,7 @@ class SymbolicPassReport:
         ops_after: the number of ops after it.
         metadata: what it reports: for a symbolic pass the analyses that it wrote.
         error: what went wrong, None where nothing did.
+        remarks: what a pass over IR did, and what it did not do and why.
     """
 
     pass_name: str
@@ -38,6 +40,7 @@ class SymbolicPassReport:
     ops_after: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     error: str | None = None
+    remarks: tuple[Remark, ...] = ()
 
     def as_dict(self) -> dict[str, Any]:
         """Return the report as plain data."""
@@ -49,6 +52,7 @@ class SymbolicPassReport:
             "ops_after": self.ops_after,
             "metadata": dict(self.metadata),
             "error": self.error,
+            "remarks": [one.as_dict() for one in self.remarks],
         }
 
 

@@ -22,6 +22,7 @@ from xdsl.utils.exceptions import (
 from dialects.text import context
 from dialects.verification import fault_in
 from lowering.registry import get_all_passes
+from lowering.remarks import collected
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.signature import extension_token
 from symir.errors import SymbolicCompilerError
@@ -154,10 +155,11 @@ class LoweringPipeline:
         for one in self._passes:
             start = time.perf_counter()
             error: SymbolicCompilerError | None = None
-            try:
-                one.apply(ctx, result)
-            except Exception as exception:
-                error = _failed(one, exception)
+            with collected() as remarks:
+                try:
+                    one.apply(ctx, result)
+                except Exception as exception:
+                    error = _failed(one, exception)
             elapsed = 1000 * (time.perf_counter() - start)
             if verify and error is None:
                 message = f"the pass '{one.name}' left invalid IR"
@@ -167,7 +169,13 @@ class LoweringPipeline:
                 message = None if error is None else error.found
                 report(
                     SymbolicPassReport(
-                        one.name, "lowering", elapsed, before, after, error=message
+                        one.name,
+                        "lowering",
+                        elapsed,
+                        before,
+                        after,
+                        error=message,
+                        remarks=tuple(remarks),
                     )
                 )
                 before = after
