@@ -33,7 +33,7 @@ TERMS = 100
 
 
 def many_terms(terms: int) -> sym.SymbolicOperator:
-    """Return a sum of flips whose structures take turns, so that none are fused."""
+    """Return a sum of flips of two structures that take turns."""
     builder = sym.DOperator(sym.qubit(16), "many_terms")
     for k in range(terms):
         builder = builder.for_each("i", over=[k % 16, (3 * k + 1) % 16])

@@ -2,7 +2,7 @@
 """Connected states: symir against its peers, hand-written kernels and the memory.
 
 `python -m benchmarks.get_conn` prints a table; `--models tfim_8x8,syk_12` chooses,
-`--quick` is a glance, `--json FILE` writes all figures, `--write-docs` puts the table
+`--quick` is a glance, `--json FILE` writes all figures, `--write-docs` puts the tables
 into docs/benchmarks.md; `--report FILE ..` shows what was measured before. Before
 anything is timed, the outputs are compared: for each sample the matrix elements that
 lead to one x' are added up, and the sums must agree.
@@ -16,7 +16,7 @@ import argparse
 import json
 import re
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -42,7 +42,7 @@ from benchmarks.models import MODELS, Model, Peer
 
 QUICK = ("tfim_8x8", "heisenberg_8x8", "bose_hubbard_32")
 
-OURS, ROOFLINE = "symir", "write only"
+OURS, ROOFLINE, LOCAL = "symir", "write only", "LocalOperatorJax"
 
 MIB = 2**20
 LARGE = 32 * MIB
@@ -52,22 +52,29 @@ OPTIONS: tuple[dict[str, Any], ...] = (
     {},
     {"coalesce": "diagonal"},
     {"coalesce": "diagonal", "opt_level": 3},
+    {"coalesce": "static"},
     *({"opt_level": level} for level in (0, 1, 3)),
 )
 """What symir is measured with: its own options, and others that change the kernel."""
+
+OWN = {
+    " ".join([OURS, *(f"{name}={value}" for name, value in options.items())]): options
+    for options in OPTIONS
+}
+"""The options by the name of the contender."""
 
 
 # region Contenders
 
 
+def compiled(model: Model, **options: Any) -> Peer:
+    """Return what compiles symir's operator with some options."""
+    return Peer(lambda: model.define().compile(**options))
+
+
 def contenders(model: Model) -> dict[str, Peer]:
     """Return all that is measured of a model, symir's own kernel first."""
-    ours = {
-        " ".join([OURS, *(f"{name}={value}" for name, value in options.items())]): Peer(
-            lambda options=options: model.define().compile(**options)
-        )
-        for options in OPTIONS
-    }
+    ours = {name: compiled(model, **options) for name, options in OWN.items()}
     peers = {
         name: peer if isinstance(peer, Peer) else Peer(peer)
         for name, peer in model.peers.items()
@@ -75,7 +82,7 @@ def contenders(model: Model) -> dict[str, Peer]:
     return ours | peers
 
 
-def write_only(lanes: int, dtype: Any) -> Callable[[Any], Any]:
+def write_only(lanes: int, state: Any, dtype: Any) -> Callable[[Any], Any]:
     """Return a function that fills outputs of a kernel's shape and does no more.
 
     Each x' is x plus the number of its lane, lest XLA should share their memory.
@@ -83,7 +90,7 @@ def write_only(lanes: int, dtype: Any) -> Callable[[Any], Any]:
     numbers = np.arange(lanes)
 
     def get_conn_padded(x: Any) -> Any:
-        xp = x[:, None, :] + numbers.astype(x.dtype)[:, None]
+        xp = x.astype(state)[:, None, :] + numbers.astype(state)[:, None]
         mels = x[:, :1].astype(dtype) + numbers.astype(dtype)
         return xp, mels
 
@@ -101,11 +108,13 @@ class Ready:
 
     Attributes:
         call: returns x' and matrix elements.
+        x: the configurations that it is called with.
         text: its StableHLO.
         temp: how many bytes XLA takes besides inputs and outputs.
     """
 
     call: Callable[[], Any]
+    x: Any
     text: str
     temp: int
 
@@ -119,7 +128,7 @@ def ready(operator: Any, x: Any) -> Ready:
     lowered = function.lower(*arguments)
     memory = lowered.compile().memory_analysis()
     temp = 0 if memory is None else memory.temp_size_in_bytes
-    return Ready(lambda: function(*arguments), lowered.as_text(), temp)
+    return Ready(lambda: function(*arguments), x, lowered.as_text(), temp)
 
 
 # endregion
@@ -139,18 +148,20 @@ def checked(name: str, peer: Peer, operator: Any, x: Any, ours: Any) -> Any:
     return theirs
 
 
-def measure(
-    name: str, model: Model, skipped: Collection[str], rounds: int, turn: float
-) -> list[dict[str, Any]]:
-    """Compare one model with each of its peers, but for those that are skipped."""
+def prepare(
+    name: str, model: Model, peers: Mapping[str, Peer]
+) -> tuple[dict[str, Ready], dict[str, dict[str, Any]]]:
+    """Compare the outputs of contenders with those of the first.
+
+    Returns those to be timed, and what is known of all: of several with one StableHLO
+    the first is timed.
+    """
     x = jnp.asarray(model.samples(model.batch))
     ours: Any = None
     found: dict[str, Ready] = {}
     rows: dict[str, dict[str, Any]] = {}
-    for contender, peer in contenders(model).items():
-        if contender in skipped:
-            continue
-        _say(f"  {contender}")
+    for contender, peer in peers.items():
+        say(f"  {contender}")
         operator = peer.make()
         if ours is None:
             ours = _traced(operator, x)
@@ -163,21 +174,57 @@ def measure(
             row["same_as"] = same
             continue
         found[contender] = one
-    kernel = write_only(ours[0].shape[1], ours[1].dtype)
-    found[ROOFLINE] = ready(kernel, x)
-    rows[ROOFLINE] = _row(name, ROOFLINE, found[ROOFLINE])
+    return found, rows
 
+
+def time_together(
+    found: Mapping[str, Ready],
+    rows: Mapping[str, dict[str, Any]],
+    rounds: int,
+    turn: float,
+) -> None:
+    """Let functions take turns, and add their times to their rows.
+
+    Ratios are those to the first of them.
+    """
     calls = {contender: one.call for contender, one in found.items()}
     seconds = interleave(calls, rounds=rounds, turn=turn)
+    first = next(iter(found))
     for contender, times in seconds.items():
-        ms = milliseconds(times)
-        rows[contender] |= {
+        row, ms = rows[contender], milliseconds(times)
+        row |= {
             "ms": ms,
-            "samples_per_second": model.batch / ms * 1e3,
-            "times_symir": ratio(seconds, contender, OURS),
+            "samples_per_second": row["samples"] / ms * 1e3,
+            "times_first": ratio(seconds, contender, first),
             "all_ms": [1e3 * time for time in times],
         }
+    for row in rows.values():
+        if "same_as" in row:
+            timed = rows[row["same_as"]]
+            row |= {key: timed[key] for key in timed.keys() - row.keys()}
+
+
+def measure(
+    name: str, model: Model, peers: Mapping[str, Peer], rounds: int, turn: float
+) -> list[dict[str, Any]]:
+    """Compare contenders with each other and with the writing of their outputs."""
+    found, rows = prepare(name, model, peers)
+    for row in list(rows.values()):
+        roofline = row["roofline"] = _roofline_of(row)
+        if roofline not in found:
+            kernel = write_only(row["lanes"], row["state_dtype"], row["dtype"])
+            found[roofline] = ready(kernel, found[row["operator"]].x)
+            rows[roofline] = _row(name, roofline, found[roofline])
+    time_together(found, rows, rounds, turn)
+    for row in rows.values():
+        if "roofline" in row:
+            row["times_roofline"] = times(row, rows[row["roofline"]])
     return list(rows.values())
+
+
+def times(slow: Mapping[str, Any], fast: Mapping[str, Any]) -> float:
+    """Return how many times longer one row takes than another: see `ratio`."""
+    return ratio({"slow": slow["all_ms"], "fast": fast["all_ms"]}, "slow", "fast")
 
 
 def _row(model: str, contender: str, one: Ready) -> dict[str, Any]:
@@ -188,12 +235,19 @@ def _row(model: str, contender: str, one: Ready) -> dict[str, Any]:
         "samples": xp.shape[0],
         "sites": xp.shape[-1],
         "lanes": xp.shape[1],
+        "state_dtype": str(xp.dtype),
         "dtype": str(mels.dtype),
         "output_bytes": xp.nbytes + mels.nbytes,
         "large_output": max(xp.nbytes, mels.nbytes) >= LARGE,
         "temp_bytes": one.temp,
         "stablehlo_ops": len(re.findall(r'= "?(?:stablehlo|chlo)\.', one.text)),
     }
+
+
+def _roofline_of(row: Mapping[str, Any]) -> str:
+    """Return the name of what writes outputs of the shape and types of a row's."""
+    states = f"{row['state_dtype']}[{row['lanes']},{row['sites']}]"
+    return f"{ROOFLINE} {states} {row['dtype']}[{row['lanes']}]"
 
 
 _FIRST_RESULT = """
@@ -235,6 +289,7 @@ HEADER = (
     "ms",
     "samples/s",
     "time / symir's",
+    "roofline",
     "temp MiB",
     "first result s",
     "StableHLO ops",
@@ -256,7 +311,7 @@ def report(figures: Mapping[str, Any]) -> str:
 
 def _of_model(name: str, measured: Mapping[str, Any]) -> str:
     rows = measured["rows"]
-    dtypes = {row["dtype"] for row in rows if row["operator"] != ROOFLINE}
+    dtypes = {row["dtype"] for row in rows}
     lines = [
         f"**{name}**: {rows[0]['samples']} samples of {rows[0]['sites']} sites, "
         f"matrix elements {' or '.join(sorted(dtypes))}, load {measured['load']}",
@@ -275,9 +330,67 @@ def _cells(row: dict[str, Any]) -> list[str]:
     cost += [f"{row['first_result']:.2f}" if "first_result" in row else "-"]
     cost += [str(row["stablehlo_ops"])]
     if "same_as" in row:
-        return [*shape, f"as {row['same_as']}", "", "", *cost]
-    times = [f"{row['ms']:.3g}", f"{row['samples_per_second']:.3g}"]
-    return [*shape, *times, f"{row['times_symir']:.2f}", *cost]
+        return [*shape, f"as {row['same_as']}", "", "", "", *cost]
+    time = [f"{row['ms']:.3g}", f"{row['samples_per_second']:.3g}"]
+    ratios = [f"{row['times_first']:.2f}", _of_roofline(row)]
+    return [*shape, *time, *ratios, *cost]
+
+
+def _of_roofline(row: Mapping[str, Any]) -> str:
+    # What writes, and does no more, is the roofline itself
+    return f"{1 / row['times_roofline']:.2f}" if "roofline" in row else ""
+
+
+SUMMARY = (
+    "model",
+    "fastest options",
+    "K",
+    "roofline",
+    "NetKet's fastest",
+    LOCAL,
+    "nkDSL",
+    "hand-written",
+)
+
+
+def summary(models: Iterable[tuple[str, Mapping[str, Any]]]) -> str:
+    """Return how many times longer the peers take than symir at its best."""
+    lines = [_summary_of(name, measured["rows"]) for name, measured in models]
+    filled = [k for k in range(len(SUMMARY)) if any(line[k] for line in lines)]
+    return markdown(
+        [SUMMARY[k] for k in filled], [[line[k] for k in filled] for line in lines]
+    )
+
+
+def _summary_of(name: str, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    best = min((row for row in rows if row["operator"] in OWN), key=_ms)
+    options = best["operator"].removeprefix(OURS).strip() or "its own"
+    netket = [row for row in rows if row["operator"].startswith("netket ")]
+    peers = [
+        [row for row in netket if row["operator"].endswith(LOCAL)],
+        [row for row in rows if row["operator"].startswith("nkDSL")],
+        [row for row in rows if row["operator"] == "hand-written"],
+    ]
+    return [
+        *(name, options, str(best["lanes"]), _of_roofline(best)),
+        _against(netket, best, named=True),
+        *(_against(some, best) for some in peers),
+    ]
+
+
+def _against(
+    peers: Sequence[Mapping[str, Any]], ours: Mapping[str, Any], named: bool = False
+) -> str:
+    if not peers:
+        return ""
+    peer = min(peers, key=_ms)
+    about = [peer["operator"].removeprefix("netket ")] if named else []
+    about += [f"K {peer['lanes']}"]
+    return f"{times(peer, ours):.2f} ({', '.join(about)})"
+
+
+def _ms(row: Mapping[str, Any]) -> float:
+    return row["ms"]
 
 
 def plot(rows: list[dict[str, Any]], path: Path) -> None:
@@ -286,24 +399,25 @@ def plot(rows: list[dict[str, Any]], path: Path) -> None:
         from matplotlib import pyplot  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise SystemExit("--plot needs matplotlib") from None
-    shown = [row for row in rows if "ms" in row and row["operator"] != OURS]
+    shown = [row for row in rows if "same_as" not in row and row["operator"] != OURS]
     labels = [f"{row['model']}: {row['operator']}" for row in shown]
     figure, axes = pyplot.subplots(figsize=(9, 0.22 * len(shown) + 1))
-    axes.barh(labels, [row["times_symir"] for row in shown])
+    axes.barh(labels, [row["times_first"] for row in shown])
     axes.axvline(1.0, color="black")
     axes.set(xscale="log", xlabel="time / symir's time")
     axes.invert_yaxis()
     figure.savefig(path, bbox_inches="tight")
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
+    """Tell whoever waits how far a run is."""
     print(text, file=sys.stderr, flush=True)
 
 
 def run(chosen: list[str], arguments: argparse.Namespace) -> dict[str, Any]:
     """Measure some models, and return all figures."""
     skipped = arguments.without.split(",") if arguments.without else []
-    rounds = min(arguments.rounds, 3) if arguments.quick else arguments.rounds
+    rounds = rounds_of(arguments)
     repeats = 0 if arguments.quick else arguments.first_repeats
     figures: dict[str, Any] = {
         "environment": environment(),
@@ -314,53 +428,80 @@ def run(chosen: list[str], arguments: argparse.Namespace) -> dict[str, Any]:
     }
     for name in chosen:
         before = load()
-        _say(f"{name}, load {before}")
+        say(f"{name}, load {before}")
         model = MODELS[name]()
-        rows = measure(name, model, skipped, rounds, arguments.turn)
+        peers = {k: v for k, v in contenders(model).items() if k not in skipped}
+        rows = measure(name, model, peers, rounds, arguments.turn)
         for row in rows if repeats else ():
             if row["operator"] == OURS or row["operator"] in model.peers:
-                _say(f"  first result of {row['operator']}")
+                say(f"  first result of {row['operator']}")
                 seconds = first_result(name, row["operator"], repeats)
                 row["first_result"] = seconds
         measured = {"rows": rows, "absent": model.absent, "load": before}
         figures["models"][name] = measured
-        _say(_of_model(name, measured))
+        say(_of_model(name, measured))
         if arguments.json:
             arguments.json.write_text(json.dumps(figures, indent=2) + "\n")
     return figures
 
 
-def main() -> None:
-    """Run the benchmark and print its tables."""
-    parser = argparse.ArgumentParser(description=__doc__)
+def parser_of_runs(description: str | None) -> argparse.ArgumentParser:
+    """Return the arguments of every benchmark that measures models."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--models", help=f"some of {','.join(MODELS)}")
-    parser.add_argument("--without", help="contenders to skip: 'nkDSL,nkDSL raw'")
     parser.add_argument("--quick", action="store_true", help="few models, few rounds")
     parser.add_argument("--rounds", type=int, default=21)
     parser.add_argument("--turn", type=float, default=0.05, help="seconds of a turn")
-    parser.add_argument("--first-repeats", type=int, default=3, help="0 for none")
     parser.add_argument("--report", type=Path, nargs="+", help="figures to show again")
     parser.add_argument("--json", type=Path, help="write all figures to a file")
-    parser.add_argument("--plot", type=Path, help="draw the ratios (matplotlib)")
     parser.add_argument("--write-docs", action="store_true")
-    arguments = parser.parse_args()
+    return parser
+
+
+def models_of(
+    parser: argparse.ArgumentParser, arguments: argparse.Namespace
+) -> list[str]:
+    """Return the names of the models that are asked for."""
     chosen = list(QUICK if arguments.quick else MODELS)
     if arguments.models:
         chosen = arguments.models.split(",")
     if unknown := [name for name in chosen if name not in MODELS]:
         parser.error(f"there is no model {unknown[0]!r}, only {', '.join(MODELS)}")
-    jax.config.update("jax_enable_x64", True)
+    return chosen
 
+
+def rounds_of(arguments: argparse.Namespace) -> int:
+    """Return the number of rounds that is asked for."""
+    return min(arguments.rounds, 3) if arguments.quick else arguments.rounds
+
+
+def figures_of(
+    arguments: argparse.Namespace,
+    chosen: list[str],
+    run: Callable[[list[str], argparse.Namespace], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return the figures of former runs, or those of a new one."""
     if arguments.report:
-        runs = [json.loads(path.read_text()) for path in arguments.report]
-    else:
-        runs = [run(chosen, arguments)]
-    text = "\n\n".join(map(report, runs))
-    print(text)
+        return [json.loads(path.read_text()) for path in arguments.report]
+    jax.config.update("jax_enable_x64", True)
+    return [run(chosen, arguments)]
+
+
+def main() -> None:
+    """Run the benchmark and print its tables."""
+    parser = parser_of_runs(__doc__)
+    parser.add_argument("--without", help="contenders to skip: 'nkDSL,nkDSL raw'")
+    parser.add_argument("--first-repeats", type=int, default=3, help="0 for none")
+    parser.add_argument("--plot", type=Path, help="draw the ratios (matplotlib)")
+    arguments = parser.parse_args()
+    runs = figures_of(arguments, models_of(parser, arguments), run)
+    models = [one for figures in runs for one in figures["models"].items()]
+    short, text = summary(models), "\n\n".join(map(report, runs))
+    print(f"{short}\n\n{text}")
     if arguments.plot:
-        models = [one for figures in runs for one in figures["models"].values()]
-        plot([row for one in models for row in one["rows"]], arguments.plot)
+        plot([row for _, one in models for row in one["rows"]], arguments.plot)
     if arguments.write_docs:
+        write_docs("summary", short)
         write_docs("get_conn", text)
 
 

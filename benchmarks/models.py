@@ -573,7 +573,7 @@ def molecule() -> Model:
     orbitals, electrons = imports.ORBITALS, imports.ELECTRONS
     space = sym.fermions(orbitals, spin=0.5, n_fermions_per_spin=electrons)
     return Model(
-        lambda: sym.from_fermions(terms, n_orbitals=2 * orbitals, constant=core),
+        lambda: sym.from_fermions(terms, hilbert=space, constant=core),
         {
             f"netket {name}": make
             for name, make in imports.netket_molecules(
@@ -610,8 +610,8 @@ def syk(n: int) -> Model:
         lambda: catalogue.syk(n, couplings),
         {
             "symir from_fermions": lambda: sym.from_fermions(
-                terms, n_orbitals=n
-            ).compile(),
+                terms, hilbert=sym.fermions(n, n_fermions=n // 2)
+            ).compile(coalesce="static"),
             "netket FermionOperator2ndJax": second_quantised,
             "netket ParticleNumberConserving..": conserving,
         },

@@ -11,7 +11,7 @@ at this level.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import cast
+from typing import TypeAlias, cast
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
@@ -299,6 +299,49 @@ class ReduceOp(BranchTensorOp):
             )
 
 
+@irdl_op_definition
+class DotOp(BranchTensorOp):
+    """Products with the columns of a matrix: result[b, m] = sum_n v[b, n] matrix[n, m].
+
+    ```mlir
+    %y = bt.dot %v, %j : (tensor<?x8xf64>, tensor<8x8xf64>) -> tensor<?x8xf64>
+    ```
+    """
+
+    name = "bt.dot"
+
+    operand = operand_def(TENSOR)
+    matrix = operand_def(TENSOR)
+    result = result_def(TENSOR)
+
+    assembly_format = (
+        "$operand `,` $matrix attr-dict `:` functional-type(operands, results)"
+    )
+
+    def __init__(self, operand: SSAValue, matrix: SSAValue):
+        batch, columns = _tensor(operand).get_shape()[0], _tensor(matrix).get_shape()[1]
+        element = cast(TypeAttribute, _tensor(operand).element_type)
+        super().__init__(
+            operands=[operand, matrix],
+            result_types=[TensorType(element, [batch, columns])],
+        )
+
+    def verify_(self) -> None:
+        values = (self.operand, self.matrix, self.result)
+        shapes = [_tensor(value).get_shape() for value in values]
+        elements = {_tensor(value).element_type for value in values}
+        fits = (
+            [len(shape) for shape in shapes] == [2, 2, 2]
+            and shapes[0][1] == shapes[1][0]
+            and shapes[2] == (shapes[0][0], shapes[1][1])
+        )
+        if not fits or len(elements) != 1 or elements == {i1}:
+            raise VerifyException(
+                f"'bt.dot' of {self.operand.type} and {self.matrix.type} cannot be "
+                f"{self.result.type}"
+            )
+
+
 # endregion
 # region Branches
 
@@ -380,6 +423,86 @@ class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
                 "'bt.branches' takes operands of one batch, got "
                 + ", ".join(str(value.type) for value in self.operands)
             )
+
+
+@irdl_op_definition
+class ImagesOp(BranchTensorOp):
+    """R lanes whose x' is put together from images: functions of x at each site.
+
+    x'[n] is image[n] where the lane's mask of that image has site n, else x[n]: a lane
+    has N writes at most, and of two masks with one site the later wins. Images are
+    (batch, sites), or the same everywhere. A lane that is not valid has x' = x and
+    amplitude 0.
+
+    ```mlir
+    %b = bt.images [%mask] = [%flipped] amplitude %a valid %p
+      : [tensor<7x8xi1>] [tensor<?x8xf64>]
+        tensor<f64>, tensor<?x7xi1> -> !bt.branches<7 x 8>
+    ```
+    """
+
+    name = "bt.images"
+
+    masks = var_operand_def(TensorType.constr(element_type=i1))
+    images = var_operand_def(TENSOR)
+    amplitude = operand_def(TENSOR)
+    valid = opt_operand_def(TensorType.constr(element_type=i1))
+    result = result_def(BranchesType)
+
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    assembly_format = (
+        "`[` $masks `]` `=` `[` $images `]` `amplitude` $amplitude "
+        "(`valid` $valid^)? attr-dict `:` `[` type($masks) `]` `[` type($images) `]` "
+        "type($amplitude) (`,` type($valid)^)? `->` type($result)"
+    )
+
+    def __init__(
+        self,
+        masks: Sequence[SSAValue],
+        images: Sequence[SSAValue],
+        amplitude: SSAValue,
+        valid: SSAValue | None,
+        result: BranchesType,
+    ):
+        super().__init__(
+            operands=[masks, images, amplitude, valid], result_types=[result]
+        )
+
+    def verify_(self) -> None:
+        lanes = _branches(self.result).lanes.data
+        sites = _branches(self.result).writes.data
+        if len(self.masks) != len(self.images):
+            raise VerifyException(
+                f"'bt.images' has {len(self.masks)} masks and {len(self.images)} images"
+            )
+        for mask in self.masks:
+            if _tensor(mask).get_shape() != (lanes, sites):
+                raise VerifyException(
+                    f"'bt.images' of type {self.result.type} has masks of shape "
+                    f"({lanes}, {sites}), got {mask.type}"
+                )
+        for image in self.images:
+            shape, element = _tensor(image).get_shape(), _tensor(image).element_type
+            if len(shape) not in (0, 2) or shape[1:] not in ((), (sites,)):
+                raise VerifyException(
+                    f"'bt.images' has images of shape (batch, {sites}) or scalars, got "
+                    f"{image.type}"
+                )
+            if isinstance(element, ComplexType):
+                raise VerifyException(
+                    f"'bt.images' writes real local values, got {image.type}"
+                )
+        _verify_lanes(self, "the amplitude", self.amplitude, lanes)
+        if self.valid is not None:
+            _verify_lanes(self, "the validity", self.valid, lanes)
+
+    def samples(self) -> Iterator[SSAValue]:
+        """Yield the operands that may differ from sample to sample."""
+        yield from self.images
+        yield self.amplitude
+        if self.valid is not None:
+            yield self.valid
 
 
 @irdl_op_definition
@@ -499,7 +622,9 @@ class ConnectionsOp(BranchTensorOp):
 
     Where lanes have been summed or left out, `lane_of` says for each lane of the
     operator, in the order of its terms, rows and emissions, which one it is a part of
-    now: -1 for none. Without it every lane is where the operator has it.
+    now: -1 for none. Lanes that were compacted are all part of the first one of theirs,
+    and the next ones, which no lane is a part of, stand for the same. Without `lane_of`
+    every lane is where the operator has it.
 
     ```mlir
     %xp, %mels = bt.connections %x, %b lane_of [0, 0, 0, 1, 2]
@@ -558,6 +683,8 @@ class ConnectionsOp(BranchTensorOp):
             )
         for leaf in leaves_of(self.branches):
             self._verify_leaf(leaf, batch, elements.element_type)
+            if isinstance(leaf, ImagesOp):
+                self._verify_sites(leaf, sites)
         self._verify_lane_of(lanes)
 
     def _verify_lane_of(self, lanes: int) -> None:
@@ -571,13 +698,21 @@ class ConnectionsOp(BranchTensorOp):
                 "lane_of could mean"
             )
 
-    def _verify_leaf(self, leaf: BranchesOp, batch: int, element: Attribute) -> None:
+    def _verify_sites(self, leaf: ImagesOp, sites: int) -> None:
+        if leaf.result.type.writes.data != sites:
+            raise VerifyException(
+                f"'bt.connections' of {self.config.type} cannot have images of other "
+                f"sites, got {leaf.result.type}"
+            )
+
+    def _verify_leaf(self, leaf: LeafOp, batch: int, element: Attribute) -> None:
         if _tensor(leaf.amplitude).element_type != element:
             raise VerifyException(
                 f"'bt.connections' has matrix elements of {element}, but amplitudes "
                 f"are {leaf.amplitude.type}"
             )
-        for value in leaf.operands:
+        values = leaf.samples() if isinstance(leaf, ImagesOp) else leaf.operands
+        for value in values:
             shape = _tensor(value).get_shape()
             if len(shape) == 2 and shape[0] != batch:
                 raise VerifyException(
@@ -586,10 +721,14 @@ class ConnectionsOp(BranchTensorOp):
                 )
 
 
-def leaves_of(branches: SSAValue) -> Iterator[BranchesOp]:
-    """Yield the `bt.branches` that some branches are joined of."""
+LeafOp: TypeAlias = BranchesOp | ImagesOp
+"""What makes branches of tensors."""
+
+
+def leaves_of(branches: SSAValue) -> Iterator[LeafOp]:
+    """Yield the `bt.branches` and `bt.images` that some branches are joined of."""
     match branches.owner:
-        case BranchesOp() as op:
+        case BranchesOp() | ImagesOp() as op:
             yield op
         case ConcatOp() | InterleaveOp() as op:
             for part in op.parts:
@@ -609,13 +748,19 @@ BOUNDS = "bt.bounds"
 """An attribute of a function: `array<i64: low, high>` says that x holds integers only,
 and none below or above."""
 
+SUMS = "bt.sums"
+"""An attribute of a function: for each conserved quantity of x an `array<f64: ..>` of
+a weight for each site, and the total at the end."""
+
 Bt = Dialect(
     "bt",
     [
         GatherOp,
         BroadcastOp,
         ReduceOp,
+        DotOp,
         BranchesOp,
+        ImagesOp,
         ConcatOp,
         InterleaveOp,
         CompactOp,

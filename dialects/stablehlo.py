@@ -13,6 +13,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import (
+    I64,
     ArrayAttr,
     BFloat16Type,
     BytesAttr,
@@ -42,6 +43,7 @@ from xdsl_jax.dialects.stablehlo import (
     ConstantOp,
     ConvertOp,
     DivideOp,
+    DotGeneralOp,
     GatherDimensionNumbers,
     GatherOp,
     IotaOp,
@@ -59,7 +61,12 @@ from xdsl_jax.dialects.stablehlo import (
     SubtractOp,
     XorOp,
 )
-from xdsl_jax.dialects.stablehlo.attributes import ComparisonDirection
+from xdsl_jax.dialects.stablehlo.attributes import (
+    ComparisonDirection,
+    DotAttr,
+    Precision,
+    PrecisionAttr,
+)
 
 StableHLO = _upstream.StableHLO
 
@@ -95,9 +102,11 @@ __all__ = [
     "constant_of",
     "convert",
     "dense",
+    "dot",
     "dtype_of",
     "element_of",
     "gather_columns",
+    "gather_rows",
     "iota",
     "reduce",
     "reshape",
@@ -245,6 +254,27 @@ def broadcast_in_dim(
     )
 
 
+def dot(lhs: SSAValue, rhs: SSAValue) -> Operation:
+    """Return the product of two matrices, in the full precision of their type.
+
+    By default accelerators round the factors of f32 to fewer bits.
+    """
+    full = PrecisionAttr(Precision.HIGHEST)
+
+    def dims(*numbers: int) -> ArrayAttr[IntegerAttr[I64]]:
+        return ArrayAttr([IntegerAttr(number, i64) for number in numbers])
+
+    rows, columns = shape_of(lhs)[0], shape_of(rhs)[1]
+    return DotGeneralOp.create(
+        operands=[lhs, rhs],
+        result_types=[tensor(element_of(lhs), [rows, columns])],
+        properties={
+            "dot_dimension_numbers": DotAttr(dims(), dims(), dims(1), dims(0)),
+            "precision_config": ArrayAttr([full, full]),
+        },
+    )
+
+
 def reshape(value: SSAValue, shape: Sequence[int]) -> ReshapeOp:
     """Build a reshape."""
     element = cast(TensorType[Attribute], value.type).element_type
@@ -331,6 +361,28 @@ def gather_columns(value: SSAValue, columns: SSAValue) -> GatherOp:
             "slice_sizes": DenseArrayBase.from_list(
                 i64, [min(batch, 1) if per_sample else batch, 1]
             ),
+        },
+    )
+
+
+def gather_rows(table: SSAValue, rows: SSAValue) -> GatherOp:
+    """Build `table[rows]`: with the axes of the rows in place of the first."""
+    shape, own = shape_of(table), shape_of(rows)
+    rest = list(range(len(own), len(own) + len(shape) - 1))
+    numbers = GatherDimensionNumbers(
+        _dims(rest),
+        _dims([0]),
+        _dims([]),
+        _dims([]),
+        _dims([0]),
+        IntegerAttr(len(own), i64),
+    )
+    return GatherOp.create(
+        operands=[table, rows],
+        result_types=[tensor(element_of(table), (*own, *shape[1:]))],
+        properties={
+            "dimension_numbers": numbers,
+            "slice_sizes": DenseArrayBase.from_list(i64, [1, *shape[1:]]),
         },
     )
 

@@ -17,9 +17,11 @@ from typing import ClassVar, cast
 import numpy as np
 from xdsl.dialects.builtin import (
     I1,
+    I32,
     I64,
     ArrayAttr,
     ComplexType,
+    DenseArrayBase,
     DenseIntOrFPElementsAttr,
     Float32Type,
     Float64Type,
@@ -373,6 +375,10 @@ REAL_TYPES = (Float32Type(), Float64Type())
 ELEMENT_TYPES = (*REAL_TYPES, *(ComplexType(t) for t in REAL_TYPES))
 PARAMETER_TYPES = tuple(TensorType(t, []) for t in ELEMENT_TYPES)
 
+LANE_OF = "lane_of"
+"""An attribute of an operator whose terms have changed places: `array<i32: ..>` says
+for each lane, in the order that they had at first, which one it is now."""
+
 NO_SHAPE: ArrayAttr = ArrayAttr(())
 SCALAR = MessageConstraint(
     TensorType.constr(element_type=AnyAttr(), shape=eq(NO_SHAPE)),
@@ -482,6 +488,14 @@ class OperatorOp(IRDLOperation):
         """The terms in order."""
         return tuple(cast(TermOp, op) for op in self.body.block.ops)
 
+    @property
+    def lane_of(self) -> tuple[int, ...] | None:
+        """What `LANE_OF` says; None where every lane is where it was at first."""
+        found = self.attributes.get(LANE_OF)
+        if found is None:
+            return None
+        return cast(DenseArrayBase[I32], found).get_values()
+
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
         printer.print_symbol_name(self.sym_name.data)
@@ -556,6 +570,20 @@ class OperatorOp(IRDLOperation):
             if op.sym_name.data in names:
                 raise VerifyException(f"two terms are named @{op.sym_name.data}")
             names.add(op.sym_name.data)
+        self._verify_lane_of()
+
+    def _verify_lane_of(self) -> None:
+        found = self.attributes.get(LANE_OF)
+        if found is None:
+            return
+        if not DenseArrayBase.constr(i32).verifies(found):
+            raise VerifyException(f"'{LANE_OF}' must be an array of i32, got {found}")
+        lanes = sum(term.lanes for term in self.terms)
+        if not np.array_equal(np.sort(self.lane_of or ()), np.arange(lanes)):
+            raise VerifyException(
+                f"'{LANE_OF}' must name each of the {lanes} lanes of "
+                f"@{self.sym_name.data} once"
+            )
 
     def _verify_local_values(self) -> None:
         real = real_type(self.element)
@@ -1328,7 +1356,7 @@ class LocalIndexOp(LocalSpaceOp):
 
 
 @irdl_op_definition
-class LocalValueOp(LocalSpaceOp):
+class LocalValueOp(LocalSpaceOp, HasCanonicalizationPatternsInterface):
     """The k-th allowed value, k rounded down and taken modulo their number.
 
     Undefined where k is NaN, or beyond `dialects.tables.largest_place`.
@@ -1339,6 +1367,12 @@ class LocalValueOp(LocalSpaceOp):
     """
 
     name = "sym.local_value"
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        from dialects.canonicalization.sym import FlipOfTwoStates
+
+        return (FlipOfTwoStates(),)
 
 
 # endregion

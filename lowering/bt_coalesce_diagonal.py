@@ -9,6 +9,7 @@ only where none of its lanes has a write. A broken promise stays NaN.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -31,6 +32,7 @@ from lowering.lanes import (
     write_count,
 )
 from lowering.relations import Relation
+from lowering.remarks import remark
 from lowering.rewriting import Inserter
 from lowering.sums import LaneSums
 
@@ -45,8 +47,12 @@ def _is_diagonal(part: SSAValue) -> bool:
 
 
 def _coalesce(op: bt.ConnectionsOp) -> None:
-    found = [part for part, _ in parts_of(op.branches) if _is_diagonal(part)]
-    if sum(map(lane_count, found)) < 2:
+    parts = [part for part, _ in parts_of(op.branches)]
+    found = [part for part in parts if _is_diagonal(part)]
+    _remark_on_promises(parts)
+    lanes = sum(map(lane_count, found))
+    if lanes < 2:
+        remark("fewer than two lanes are without writes", done=False, at=op)
         return
     at = Inserter.before(op)
     if shape_of(op.config)[0] != bt.BATCH:
@@ -63,8 +69,30 @@ def _coalesce(op: bt.ConnectionsOp) -> None:
     others, moved = rejoined(op.branches, changes, at)
     at.location = op.location
     joined = diagonal if others is None else at.add(bt.ConcatOp([diagonal, others]))
+    remark(f"{lanes} lanes of {_groups(len(found))} are summed into one", at=op)
     # A lane that is none of the others is one of the diagonal
     replace_branches(op, joined, moved + 1)
+
+
+def _groups(number: int) -> str:
+    return f"{number} lane group{'s' if number > 1 else ''}"
+
+
+def _remark_on_promises(parts: Iterable[SSAValue]) -> None:
+    """Name the terms with a fanout that hold lanes without writes, and others."""
+    for part in parts:
+        if not isinstance(part.owner, bt.CompactOp) or not write_count(part):
+            continue
+        inner = [one for one, _ in parts_of(part.owner.operand)]
+        lanes = sum(lane_count(one) for one in inner if not write_count(one))
+        if lanes:
+            remark(
+                f"{lanes} lanes without writes are not summed: they share a fanout "
+                "with lanes that write",
+                done=False,
+                hint="give the emissions without writes a term of their own",
+                at=part.owner,
+            )
 
 
 @dataclass(frozen=True)

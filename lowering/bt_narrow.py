@@ -15,6 +15,7 @@ for example, nothing that may be -0 is touched.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple, cast
 
@@ -46,6 +47,7 @@ from dialects.stablehlo import (
     tensor,
 )
 from lowering.relations import Relation
+from lowering.remarks import remark
 from lowering.rewriting import Inserter
 
 WIDTHS = (8, 16, 32)
@@ -116,6 +118,8 @@ class _Narrowing:
     needed: set[SSAValue] = field(default_factory=set[SSAValue])
     """Values that something computes with that is not narrow."""
     narrowed: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
+    compared: int = 0
+    """The number of comparisons that compare narrow integers now."""
 
     def run(self) -> None:
         ops = [op for op in self.function.body.block.ops if op.results]
@@ -131,10 +135,32 @@ class _Narrowing:
         for op in ops:
             if isinstance(op, hlo.CompareOp):
                 self._compare(op)
-            elif isinstance(op, bt.BranchesOp):
+            elif isinstance(op, bt.BranchesOp | bt.ImagesOp):
                 self._narrow_values(op)
             elif self._is_root(op, sees_sign=sees_sign):
                 self._replace(op)
+        self._remark()
+
+    def _remark(self) -> None:
+        """Say how much is narrow now, and what keeps its type."""
+        widths = Counter(
+            _width(new)
+            for old, new in self.narrowed.items()
+            if isinstance(old.owner, _ARITHMETIC)
+        )
+        kinds = [f"{count} as i{width}" for width, count in sorted(widths.items())]
+        compared = [f"{self.compared} comparisons"] if self.compared else []
+        if kinds or compared:
+            done = ", ".join([*kinds, *compared])
+            remark(f"small integers are computed in narrow types: {done}")
+            return
+        remark(
+            "nothing that is computed is known to be small integers",
+            done=False,
+            hint="only what follows from local values and constants that are integers, "
+            "without parameters, is",
+            at=self.function,
+        )
 
     # region Ranges
 
@@ -188,7 +214,7 @@ class _Narrowing:
         match user:
             case hlo.CompareOp():
                 return not self._compares_integers(user)
-            case bt.BranchesOp():
+            case bt.BranchesOp() | bt.ImagesOp():
                 return use.index not in _places_of_values(user)
             case _ if not user.results or user.results[0] not in self.ranges:
                 return True
@@ -206,7 +232,9 @@ class _Narrowing:
     def _replace(self, op: Operation) -> None:
         value = op.results[0]
         at = Inserter.before(op)
-        new = _as_number(self._narrow(value), _element(value), at)
+        narrow = self._narrow(value)
+        new = _as_number(narrow, _element(value), at)
+        self.narrowed[new] = narrow  # for users that become narrow nevertheless
         for use in [use for use in value.uses if self._needs_real(use)]:
             use.operation.operands[use.index] = new
 
@@ -215,11 +243,12 @@ class _Narrowing:
         if not self._compares_integers(op):
             return
         width = cast(int, _hull(*[self.ranges[value] for value in op.operands]).width)
+        self.compared += 1
         at = Inserter.before(op)
         for place, value in enumerate(op.operands):
             op.operands[place] = _as_integer(self._narrow(value), width, at)
 
-    def _narrow_values(self, op: bt.BranchesOp) -> None:
+    def _narrow_values(self, op: bt.LeafOp) -> None:
         """Store integers of x' as integers: converting from reals is dear."""
         for place in _places_of_values(op):
             value = op.operands[place]
@@ -282,8 +311,9 @@ class _Narrowing:
     # endregion
 
 
-def _places_of_values(op: bt.BranchesOp) -> range:
-    return range(len(op.sites), 2 * len(op.sites))
+def _places_of_values(op: bt.LeafOp) -> range:
+    count = len(op.images) if isinstance(op, bt.ImagesOp) else len(op.values)
+    return range(count, 2 * count)
 
 
 def _numbers(op: Operation) -> list[SSAValue]:
@@ -390,15 +420,32 @@ def _as_number(value: SSAValue, element: Attribute, at: Inserter) -> SSAValue:
 
 
 def _bounds_of(function: FuncOp) -> _Range | None:
-    """Return the range of local values, where they are stored as integers."""
+    """Return the range of local values, where they are stored as small integers."""
     bounds = function.attributes.get(bt.BOUNDS)
     arguments = function.body.block.args
     if not isinstance(bounds, DenseArrayBase) or not arguments:
+        remark(
+            "the bounds of the local values are not known here",
+            done=False,
+            hint="compile with opt_level=3, or any coalesce: it helps where the local "
+            "values are integers",
+            at=function,
+        )
         return None
     if not isinstance(_element(arguments[0]), IntegerType):
+        remark(
+            "x holds real numbers, which may be differentiated",
+            done=False,
+            hint="give x a dtype of integers, such as int8",
+            at=function,
+        )
         return None
     low, high = cast(tuple[int, int], bounds.get_values())
-    return _Range(low, high)
+    found = _Range(low, high)
+    if found.width is None:
+        remark("local values do not fit into 32 bits", done=False, at=function)
+        return None
+    return found
 
 
 @dataclass(frozen=True)
@@ -413,5 +460,5 @@ class BtNarrowPass(ModulePass):
             if not isinstance(function, FuncOp) or not function.body.blocks:
                 continue
             bounds = _bounds_of(function)
-            if bounds is not None and bounds.width is not None:
+            if bounds is not None:
                 _Narrowing(function, bounds).run()

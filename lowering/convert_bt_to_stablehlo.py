@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import ClassVar, cast
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, cast
 
 import numpy as np
+import numpy.typing as npt
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerType, ModuleOp, TensorType, i1, i32
 from xdsl.ir import Attribute, Operation, SSAValue
@@ -26,7 +27,6 @@ from xdsl.pattern_rewriter import (
     op_type_rewrite_pattern,
 )
 from xdsl.utils.exceptions import PassFailedException
-from xdsl_jax.dialects.stablehlo import MinimumOp
 
 from dialects import bt
 from dialects.provenance import in_place_of
@@ -44,6 +44,7 @@ from dialects.stablehlo import (
     constant,
     constant_of,
     convert,
+    dot,
     element_of,
     gather_columns,
     iota,
@@ -53,10 +54,12 @@ from dialects.stablehlo import (
     shape_of,
     slice_columns,
 )
+from lowering.lane_layout import LanePicks, can_be_laid_out
 from lowering.relations import Relation
 from lowering.rewriting import Inserter
+from lowering.valid_lanes import ValidLanes
 
-MAX_MASK_ELEMENTS = 64 * 1024
+MAX_MASK_ELEMENTS = 256 * 1024
 """Above this many lanes x sites a mask is computed, below it is a constant: a constant
 mask is faster, but its text grows with it."""
 
@@ -77,6 +80,11 @@ def _follows_batch(value: SSAValue) -> bool:
         elif len(shape_of(current)) > 1:
             return True
     return False
+
+
+def _axis_of_lanes(value: SSAValue) -> int | None:
+    shape = shape_of(value)
+    return len(shape) - 1 if shape else None
 
 
 def _lane_count(branches: SSAValue) -> int:
@@ -157,6 +165,14 @@ class LowerReduce(RewritePattern):
         rewriter.replace(op, in_place_of(op, combined))
 
 
+class LowerDot(RewritePattern):
+    """`bt.dot` is `stablehlo.dot_general` in full precision."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.DotOp, rewriter: PatternRewriter) -> None:
+        rewriter.replace(op, in_place_of(op, dot(op.operand, op.matrix)))
+
+
 _COMBINE: dict[Reduction, tuple[Callable[[SSAValue, SSAValue], Operation], float]] = {
     Reduction.SUM: (AddOp, 0),
     Reduction.PROD: (MultiplyOp, 1),
@@ -165,6 +181,10 @@ _COMBINE: dict[Reduction, tuple[Callable[[SSAValue, SSAValue], Operation], float
     Reduction.PARITY: (XorOp, False),
 }
 """The op that combines two values, and what it starts from."""
+
+
+_Image = tuple[npt.NDArray[np.bool_], SSAValue]
+"""Where an image is put, (lanes, sites), and the image, (batch, sites) or a scalar."""
 
 
 @dataclass(frozen=True)
@@ -177,6 +197,20 @@ class _Lanes:
     """Each (batch, lanes) of the state type; the source value where not valid."""
     matrix_elements: SSAValue
     """(batch, lanes); 0 where not valid."""
+    images: tuple[_Image, ...] = ()
+    """What x' is before the writes, no two at one site; of the state type."""
+    valid: SSAValue | None = None
+    """Where images are put, (batch, lanes); None for everywhere."""
+
+
+def _filled(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Return a table of sites with that of the next lane where there is none.
+
+    What is read there is not written anywhere; so it may be what others read anyway.
+    """
+    lanes = np.where(table == NO_SITE, len(table), np.arange(len(table)))
+    following = np.minimum.accumulate(lanes[::-1])[::-1]
+    return np.where(following < len(table), np.append(table, 0)[following], 0)
 
 
 @dataclass
@@ -185,6 +219,8 @@ class _ConnectionsLowering:
 
     op: bt.ConnectionsOp
     at: Inserter
+    _stored: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
+    """Images in the state type: what parts share stays one select."""
 
     @property
     def batch(self) -> int:
@@ -230,6 +266,8 @@ class _ConnectionsLowering:
         match branches.owner:
             case bt.BranchesOp() as op:
                 return self._leaf(op)
+            case bt.ImagesOp() as op:
+                return self._images(op)
             case bt.ConcatOp() as op:
                 return self._join(op, self._concatenate)
             case bt.InterleaveOp() as op:
@@ -252,11 +290,39 @@ class _ConnectionsLowering:
             self._written(site, value, valid, shape)
             for site, value in zip(sites, op.values, strict=True)
         )
+        return _Lanes(sites, values, self._elements(op, valid, shape))
+
+    def _elements(
+        self, op: bt.LeafOp, valid: SSAValue | None, shape: tuple[int, int]
+    ) -> SSAValue:
         amplitude = _to_batch(op.amplitude, shape, self.at)
-        if valid is not None:
-            zeros = self._zeros(element_of(amplitude), shape)
-            amplitude = self.at.add(select(valid, amplitude, zeros))
-        return _Lanes(sites, values, amplitude)
+        if valid is None:
+            return amplitude
+        zeros = self._zeros(element_of(amplitude), shape)
+        return self.at.add(select(valid, amplitude, zeros))
+
+    def _images(self, op: bt.ImagesOp) -> _Lanes:
+        self.at.location = op.location
+        shape = (self.batch, op.result.type.lanes.data)
+        valid = None if op.valid is None else _to_batch(op.valid, shape, self.at)
+        images: list[_Image] = []
+        for mask, image in zip(op.masks, op.images, strict=True):
+            table = constant_of(mask)
+            if table is None:
+                raise PassFailedException(
+                    "convert-bt-to-stablehlo: the masks of bt.images are constants"
+                )
+            images = [(earlier & ~table, before) for earlier, before in images]
+            images.append((table, self._image(image)))
+        elements = self._elements(op, valid, shape)
+        return _Lanes((), (), elements, tuple(images), valid)
+
+    def _image(self, image: SSAValue) -> SSAValue:
+        if element_of(image) == self.state:
+            return image
+        if image not in self._stored:
+            self._stored[image] = self.at.add(convert(image, self.state))
+        return self._stored[image]
 
     def _written(
         self,
@@ -271,6 +337,9 @@ class _ConnectionsLowering:
         if valid is None:
             return value
         per_sample = len(shape_of(site)) == 2
+        table = None if per_sample else constant_of(site)
+        if table is not None and (table == NO_SITE).any():
+            site = self.at.add(constant(_filled(table), i32))
         source = _columns(self.op.config, site, self.at, per_sample=per_sample)
         return self.at.add(select(valid, value, source))
 
@@ -283,13 +352,42 @@ class _ConnectionsLowering:
                 element_of(self.op.matrix_elements), (self.batch, kind.lanes.data)
             )
             return _Lanes((), (), elements)
-        writes = range(kind.writes.data)
+        writes = range(max(len(part.sites) for part in parts))
         padded = [self._pad(part, len(writes)) for part in parts]
         return _Lanes(
             tuple(join([part.sites[k] for part in padded]) for k in writes),
             tuple(join([part.values[k] for part in padded]) for k in writes),
             join([part.matrix_elements for part in padded]),
+            self._joined_images(op, parts),
+            self._joined_valid(parts, join),
         )
+
+    def _joined_images(
+        self, op: bt.ConcatOp | bt.InterleaveOp, parts: Sequence[_Lanes]
+    ) -> tuple[_Image, ...]:
+        """Return the images of all parts, each of all lanes."""
+        found: dict[SSAValue, npt.NDArray[np.bool_]] = {}
+        lanes, sites = op.result.type.lanes.data, shape_of(self.op.config)[1]
+        numbers = np.arange(lanes)
+        if isinstance(op, bt.InterleaveOp):
+            places = list(numbers.reshape(-1, len(parts)).T)
+        else:
+            counts = [shape_of(part.matrix_elements)[1] for part in parts]
+            places = np.split(numbers, np.cumsum(counts)[:-1])
+        for own, part in zip(places, parts, strict=True):
+            for mask, image in part.images:
+                found.setdefault(image, np.zeros((lanes, sites), bool))[own] |= mask
+        return tuple((mask, image) for image, mask in found.items())
+
+    def _joined_valid(self, parts: Sequence[_Lanes], join: _Join) -> SSAValue | None:
+        if all(part.valid is None for part in parts):
+            return None
+        return join([self._valid_of(part) for part in parts])
+
+    def _valid_of(self, part: _Lanes) -> SSAValue:
+        if part.valid is not None:
+            return part.valid
+        return self._full(1, i1, shape_of(part.matrix_elements))
 
     def _pad(self, part: _Lanes, writes: int) -> _Lanes:
         """Add writes that do nothing."""
@@ -340,33 +438,73 @@ class _ConnectionsLowering:
     # region Compaction
 
     def _compact(self, op: bt.CompactOp) -> _Lanes:
-        """Gather the valid lanes to the front."""
-        part = self._lanes(op.operand)
-        lanes, slots = _lane_count(op.operand), _lane_count(op.result)
+        """Take the valid lanes, in order; later ones are not there."""
+        slots = _lane_count(op.result)
         valid = self._valid(op.operand)
         self.at.location = op.location
-        before = self._running_count(valid)
-        total = self.at.add(slice_columns(before, lanes - 1, lanes))
-        slot = self.at.add(iota(i32, (self.batch, slots), 1))
-        filled = self._compare("LT", slot, total)
-        chosen = self._lane_of_slot(before, slots)
-
-        def taken(value: SSAValue) -> SSAValue:
-            value = _to_batch(value, (self.batch, lanes), self.at)
-            return self.at.add(gather_columns(value, chosen))
+        chosen, filled, total = ValidLanes(self.at).first(valid, slots)
+        part = self._picked(op, chosen) or self._gathered(op, chosen)
+        self.at.location = op.location
 
         def where_filled(value: SSAValue, otherwise: float) -> SSAValue:
             rest = self._full(otherwise, element_of(value), (self.batch, slots))
             return self.at.add(select(filled, value, rest))
 
-        elements = where_filled(taken(part.matrix_elements), 0)
-        promised = self._full(slots, i32, (self.batch, slots))
-        is_broken = self._compare("GT", total, promised)
-        broken = self._full(np.nan, element_of(elements), (self.batch, slots))
+        elements = where_filled(part.matrix_elements, 0)
+        promised = self._full(slots, i32, (self.batch, 1))
+        is_broken = self.at.add(compare("GT", total, promised))
+        shape = (self.batch, slots)
+        is_broken = self.at.add(broadcast_in_dim(is_broken, shape, [0, 1]))
+        broken = self._full(np.nan, element_of(elements), shape)
         return _Lanes(
-            tuple(where_filled(taken(site), NO_SITE) for site in part.sites),
-            tuple(taken(value) for value in part.values),
+            tuple(where_filled(site, NO_SITE) for site in part.sites),
+            part.values,
             self.at.add(select(is_broken, broken, elements)),
+        )
+
+    def _picked(self, op: bt.CompactOp, chosen: SSAValue) -> _Lanes | None:
+        """Compute what is chosen alone; None where that is not possible."""
+        branches = op.operand.owner
+        if not isinstance(branches, bt.BranchesOp):
+            return None
+        axes = {v: _axis_of_lanes(v) for v in branches.operands}
+        if not all(can_be_laid_out(v, axis) for v, axis in axes.items()):
+            return None
+        picks = LanePicks(self.op.config, chosen, self.at)
+        shape = shape_of(chosen)
+
+        def picked(value: SSAValue, element: Attribute) -> SSAValue:
+            value = picks.of(value, axes[value])
+            self.at.location = branches.location
+            if element_of(value) != element:
+                value = self.at.add(convert(value, element))
+            return _to_batch(value, shape, self.at)
+
+        amplitude = branches.amplitude
+        return _Lanes(
+            tuple(picked(site, i32) for site in branches.sites),
+            tuple(picked(value, self.state) for value in branches.values),
+            picked(amplitude, element_of(amplitude)),
+        )
+
+    def _gathered(self, op: bt.CompactOp, chosen: SSAValue) -> _Lanes:
+        """Compute all lanes, and take what is chosen."""
+        part = self._lanes(op.operand)
+        if part.images:
+            raise PassFailedException(
+                "convert-bt-to-stablehlo: bt.compact takes no bt.images"
+            )
+        self.at.location = op.location
+        lanes = _lane_count(op.operand)
+
+        def taken(value: SSAValue) -> SSAValue:
+            value = _to_batch(value, (self.batch, lanes), self.at)
+            return self.at.add(gather_columns(value, chosen))
+
+        return _Lanes(
+            tuple(taken(site) for site in part.sites),
+            tuple(taken(value) for value in part.values),
+            taken(part.matrix_elements),
         )
 
     def _valid(self, branches: SSAValue) -> SSAValue:
@@ -378,9 +516,9 @@ class _ConnectionsLowering:
                 interleaves = isinstance(op, bt.InterleaveOp)
                 join = self._interleave if interleaves else self._concatenate
                 valid = join([self._valid(part) for part in op.parts])
-            case bt.BranchesOp() if op.valid is not None:
+            case bt.BranchesOp() | bt.ImagesOp() if op.valid is not None:
                 valid = op.valid
-            case bt.BranchesOp():
+            case bt.BranchesOp() | bt.ImagesOp():
                 valid = self.at.add(constant(np.array(True), i1))
             case _:
                 raise PassFailedException(
@@ -389,56 +527,9 @@ class _ConnectionsLowering:
                 )
         return _to_batch(valid, shape, self.at)
 
-    def _running_count(self, valid: SSAValue) -> SSAValue:
-        """Return how many lanes are valid up to each one, itself included."""
-        count = self.at.add(convert(valid, i32))
-        lanes = shape_of(count)[1]
-        distance = 1
-        while distance < lanes:
-            kept = self.at.add(slice_columns(count, 0, lanes - distance))
-            start = self._full(0, i32, (self.batch, distance))
-            moved = self.at.add(concatenate([start, kept], 1))
-            count = self.at.add(AddOp(count, moved))
-            distance *= 2
-        return count
-
-    def _lane_of_slot(self, count: SSAValue, slots: int) -> SSAValue:
-        """Return the lane of the k-th valid one; any lane where there is none.
-
-        It is found by bisection: the running counts of the lanes ascend.
-        """
-        _, lanes = shape_of(count)
-        shape = (self.batch, slots)
-        slot = self.at.add(iota(i32, shape, 1))
-        last = self._full(lanes - 1, i32, shape)
-        found = self._full(0, i32, shape)
-        step = 1 << (lanes - 1).bit_length()
-        while step:
-            # All lanes before `ahead` are too early where the one just before it is.
-            ahead = self.at.add(AddOp(found, self._full(step, i32, shape)))
-            before = self.at.add(AddOp(ahead, self._full(-1, i32, shape)))
-            inside = self.at.add(MinimumOp(before, last))
-            counted = self.at.add(gather_columns(count, inside))
-            exists = self._compare("LE", before, last)
-            early = self.at.add(AndOp(exists, self._compare("LE", counted, slot)))
-            found = self.at.add(select(early, ahead, found))
-            step >>= 1
-        return self.at.add(MinimumOp(found, last))
-
     def _full(self, value: float, element: Attribute, shape: Sequence[int]) -> SSAValue:
         scalar = self.at.add(constant(np.array(value), element))
         return self.at.add(broadcast_in_dim(scalar, shape, []))
-
-    def _compare(self, direction: str, lhs: SSAValue, rhs: SSAValue) -> SSAValue:
-        """Compare tensors, one of which may have a single column."""
-        shape = max(shape_of(lhs), shape_of(rhs))
-        lhs, rhs = (
-            value
-            if shape_of(value) == shape
-            else self.at.add(broadcast_in_dim(value, shape, list(range(len(shape)))))
-            for value in (lhs, rhs)
-        )
-        return self.at.add(compare(direction, lhs, rhs))
 
     # endregion
     # region Dense x'
@@ -446,7 +537,8 @@ class _ConnectionsLowering:
     def _connected(self, lanes: _Lanes) -> SSAValue:
         self.at.location = self.op.location
         shape = shape_of(self.op.connected)
-        dense = self.at.add(broadcast_in_dim(self.op.config, shape, [0, 2]))
+        source = self.at.add(broadcast_in_dim(self.op.config, shape, [0, 2]))
+        dense = self._with_images(source, lanes, shape)
         for site, value in zip(lanes.sites, lanes.values, strict=True):
             mask = self._mask(site, shape)
             if mask is None:
@@ -454,6 +546,22 @@ class _ConnectionsLowering:
             written = self.at.add(broadcast_in_dim(value, shape, [0, 1]))
             dense = self.at.add(select(mask, written, dense))
         return dense
+
+    def _with_images(
+        self, source: SSAValue, lanes: _Lanes, shape: Sequence[int]
+    ) -> SSAValue:
+        """Return x' of valid lanes with their images, else x."""
+        dense = source
+        for table, image in lanes.images:
+            mask = self.at.add(constant(table, i1))
+            mask = self.at.add(broadcast_in_dim(mask, shape, [1, 2]))
+            dims = [0, 2] if shape_of(image) else []
+            wide = self.at.add(broadcast_in_dim(image, shape, dims))
+            dense = self.at.add(select(mask, wide, dense))
+        if lanes.valid is None or dense is source:
+            return dense
+        valid = self.at.add(broadcast_in_dim(lanes.valid, shape, [0, 1]))
+        return self.at.add(select(valid, dense, source))
 
     def _mask(self, site: SSAValue, shape: Sequence[int]) -> SSAValue | None:
         """Return where x' is written, of the shape of x'; None if nowhere."""
@@ -494,7 +602,8 @@ class EraseBranches(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
         if not isinstance(
-            op, bt.BranchesOp | bt.ConcatOp | bt.InterleaveOp | bt.CompactOp
+            op,
+            bt.BranchesOp | bt.ImagesOp | bt.ConcatOp | bt.InterleaveOp | bt.CompactOp,
         ):
             return
         if not op.result.uses:
@@ -530,7 +639,7 @@ class ConvertBtToStablehloPass(ModulePass):
         for pattern in (
             GreedyRewritePatternApplier([LowerConnections()]),
             GreedyRewritePatternApplier(
-                [LowerGather(), LowerBroadcast(), LowerReduce()]
+                [LowerGather(), LowerBroadcast(), LowerReduce(), LowerDot()]
             ),
             EraseBranches(),
         ):
@@ -539,6 +648,7 @@ class ConvertBtToStablehloPass(ModulePass):
             ).rewrite_module(op)
         for function in op.walk():
             function.attributes.pop(bt.BOUNDS, None)
+            function.attributes.pop(bt.SUMS, None)
         left = sorted({inner.name for inner in op.walk() if inner.name[:3] == "bt."})
         if left:
             raise PassFailedException(f"{self.name}: cannot lower {', '.join(left)}")

@@ -18,10 +18,12 @@ import numpy.typing as npt
 from xdsl.builder import Builder
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
+    ArrayAttr,
     DenseArrayBase,
     FunctionType,
     ModuleOp,
     TensorType,
+    f64,
     i32,
     i64,
 )
@@ -576,7 +578,9 @@ def _lower_operator(operator: sym.OperatorOp) -> FuncOp:
     ]
     at.location = operator.location
     branches = at.add(bt.ConcatOp(parts))
-    connections = bt.ConnectionsOp(block.args[0], branches, operator.element)
+    connections = bt.ConnectionsOp(
+        block.args[0], branches, operator.element, operator.lane_of
+    )
     at.add_op(connections)
     at.add_op(ReturnOp(*connections.results))
     kind = FunctionType.from_lists(
@@ -596,11 +600,24 @@ def _bounds(operator: sym.OperatorOp) -> DenseArrayBase | None:
     return DenseArrayBase.from_list(i64, [int(min(values)), int(max(values))])
 
 
+def _promises(operator: sym.OperatorOp) -> dict[str, Attribute]:
+    """Return what is known of every x, as attributes of a function."""
+    known: dict[str, Attribute] = {}
+    if (bounds := _bounds(operator)) is not None:
+        known[bt.BOUNDS] = bounds
+    if sums := operator.space.data.sums:
+        known[bt.SUMS] = ArrayAttr(
+            [DenseArrayBase.from_list(f64, [*one.weights, one.total]) for one in sums]
+        )
+    return known
+
+
 @dataclass(frozen=True)
 class ConvertSymToBtPass(ModulePass):
     """Vectorise every operator.
 
-    With `bounds` functions say how small the integers in x are, for `bt-narrow`.
+    With `bounds` functions say how small the integers in x are, for `bt-narrow`, and
+    which sums over x are conserved, for `bt-compact`.
     """
 
     name = "convert-sym-to-bt"
@@ -619,6 +636,6 @@ class ConvertSymToBtPass(ModulePass):
                         "sym-forward-reads first"
                     )
             function = _lower_operator(operator)
-            if self.bounds and (bounds := _bounds(operator)) is not None:
-                function.attributes[bt.BOUNDS] = bounds
+            if self.bounds:
+                function.attributes |= _promises(operator)
             Rewriter.replace_op(operator, function, [])

@@ -10,7 +10,13 @@ from xdsl.passes import ModulePass
 
 _PASSES = {
     "bt-coalesce-diagonal": "BtCoalesceDiagonalPass",
+    "bt-coalesce-static": "BtCoalesceStaticPass",
+    "bt-compact": "BtCompactPass",
+    "bt-join-diagonal": "BtJoinDiagonalPass",
+    "bt-materialize-strategy": "BtMaterializeStrategyPass",
     "bt-narrow": "BtNarrowPass",
+    "bt-prune": "BtPrunePass",
+    "bt-reduce-strategy": "BtReduceStrategyPass",
     "bt-specialize": "BtSpecializePass",
     "convert-bt-to-stablehlo": "ConvertBtToStablehloPass",
     "convert-sym-to-bt": "ConvertSymToBtPass",
@@ -19,6 +25,7 @@ _PASSES = {
     "sym-expand-updates": "SymExpandUpdatesPass",
     "sym-forward-reads": "SymForwardReadsPass",
     "sym-fuse-terms": "SymFuseTermsPass",
+    "sym-gather-terms": "SymGatherTermsPass",
     "sym-guard-space": "SymGuardSpacePass",
     "sym-guard-undefined": "SymGuardUndefinedPass",
     "sym-plan-fusion": "SymPlanFusionPass",

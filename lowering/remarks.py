@@ -27,13 +27,14 @@ class Remark:
             expect it to.
         message: what it did, or the reason why not, in a few words.
         hint: what the user could do about it.
-        location: where that is in the user's source.
+        location: where that is in the user's source; it is not compared, and remarks
+            from a file have none.
     """
 
     done: bool
     message: str
     hint: str | None = None
-    location: LocationAttr = field(default_factory=UnknownLoc)
+    location: LocationAttr = field(default_factory=UnknownLoc, compare=False)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the remark as plain data, without its place."""

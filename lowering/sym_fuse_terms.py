@@ -7,7 +7,8 @@ constant that is not the same everywhere becomes a column of data, and a tag tha
 is dropped.
 
 Which terms belong together is marked by a `fusion_group` attribute: `sym-plan-fusion`
-sets it to the number of a group, or whoever knows better does.
+sets it to the number of a group, or whoever knows better does. Terms of a group that
+are apart become neighbours by `sym-gather-terms`.
 """
 
 from __future__ import annotations
@@ -40,9 +41,15 @@ from dialects import sym
 from dialects.stablehlo import dense, to_numpy
 from dialects.tables import NO_SITE, RowTable, SiteSets
 from lowering.relations import Relation
+from lowering.remarks import remark
 
 GROUP = "fusion_group"
 """The attribute of a term that says which group it belongs to."""
+
+MAX_GROUPS = 16
+"""Where neighbours make more groups than this, lanes may change places for fewer.
+
+Compiling takes time for each group, and an order that one can follow is worth some."""
 
 _NAMES_SHOWN = 8
 """Longer lists of terms are shortened, in names and in messages."""
@@ -129,24 +136,36 @@ def operators_of(root: Operation) -> list[sym.OperatorOp]:
 
 
 def fusible_groups(root: Operation) -> tuple[tuple[str, ...], ...]:
-    """Return the names of neighbouring terms of the same structure, in order.
+    """Return the names of terms of the same structure that are to be fused, in order.
 
-    A term without such a neighbour is a group of its own. `root` is an operator, or a
-    module with one.
+    They are neighbours, so that all lanes keep their places, unless more than
+    `MAX_GROUPS` groups remain and there are fewer over the whole operator. A term
+    without its like is a group of its own. `root` is an operator, or a module with one.
     """
     return tuple(
         tuple(term.sym_name.data for term in group)
         for operator in operators_of(root)
-        for group in _neighbours(operator)
+        for group in _groups(operator)
     )
 
 
-def _neighbours(operator: sym.OperatorOp) -> list[list[sym.TermOp]]:
+def _groups(operator: sym.OperatorOp) -> list[list[sym.TermOp]]:
+    numbers: dict[Hashable, int] = {}
     keyed = [
-        (structure(term) if _is_fusible(term) else object(), term)
-        for term in operator.terms
+        (numbers.setdefault(_key(term), len(numbers)), term) for term in operator.terms
     ]
-    return [[term for _, term in run] for _, run in groupby(keyed, lambda one: one[0])]
+    runs = [[term for _, term in run] for _, run in groupby(keyed, lambda one: one[0])]
+    if len(runs) <= MAX_GROUPS or len(numbers) == len(runs):
+        return runs
+    alike: dict[int, list[sym.TermOp]] = {}
+    for number, term in keyed:
+        alike.setdefault(number, []).append(term)
+    return list(alike.values())
+
+
+def _key(term: sym.TermOp) -> Hashable:
+    """Return what is equal for terms that can be fused."""
+    return structure(term) if _is_fusible(term) else term
 
 
 def mark_groups(root: Operation, groups: Iterable[Sequence[str]]) -> None:
@@ -164,6 +183,7 @@ def mark_groups(root: Operation, groups: Iterable[Sequence[str]]) -> None:
 
 def _mark(operator: sym.OperatorOp, groups: Iterable[Sequence[str]]) -> None:
     terms = {term.sym_name.data: term for term in operator.terms}
+    place = {term: number for number, term in enumerate(terms.values())}
     for term in terms.values():
         term.attributes.pop(GROUP, None)
     taken = set[str]()
@@ -182,24 +202,32 @@ def _mark(operator: sym.OperatorOp, groups: Iterable[Sequence[str]]) -> None:
         if len(group) < 2:
             continue
         members = [terms[name] for name in group]
-        _check(operator, members)
+        if problem := _unlike(members) or _disorder(members, place):
+            raise _cannot(operator, members, problem)
         for term in members:
             term.attributes[GROUP] = IntegerAttr(number, i64)
 
 
-def _check(operator: sym.OperatorOp, group: Sequence[sym.TermOp]) -> None:
-    """Raise where the terms of a group cannot become one."""
-    if problem := _problem(operator, group):
-        raise PassFailedException(
-            f"the terms {_listed(group)} of @{operator.sym_name.data} cannot be fused: "
-            f"{problem}"
-        )
+def _cannot(
+    operator: sym.OperatorOp, group: Sequence[sym.TermOp], problem: str
+) -> PassFailedException:
+    return PassFailedException(
+        f"the terms {_listed(group)} of @{operator.sym_name.data} cannot be fused: "
+        f"{problem}"
+    )
 
 
-def _problem(operator: sym.OperatorOp, group: Sequence[sym.TermOp]) -> str | None:
-    place = {term: number for number, term in enumerate(operator.terms)}
-    if any(place[b] != place[a] + 1 for a, b in pairwise(group)):
-        return "they are not neighbours, in order, and lanes keep their places"
+def _disorder(
+    group: Sequence[sym.TermOp], place: Mapping[sym.TermOp, int]
+) -> str | None:
+    """Return what is wrong with the order of the terms of a group, if anything."""
+    if all(place[a] < place[b] for a, b in pairwise(group)):
+        return None
+    return "they are not in the order of the operator"
+
+
+def _unlike(group: Sequence[sym.TermOp]) -> str | None:
+    """Return why some terms cannot be one whatever their places are, if so."""
     promise = next((term for term in group if not _is_fusible(term)), None)
     if promise is not None:
         return f"@{promise.sym_name.data} has a fanout"
@@ -226,7 +254,7 @@ class _Fusion:
     """Terms that become one: the first of them is rebuilt."""
 
     terms: Sequence[sym.TermOp]
-    taken: frozenset[str]
+    taken: Collection[str]
     """The names of all terms of the operator."""
 
     def run(self) -> sym.TermOp:
@@ -342,15 +370,60 @@ def _fuse(operator: sym.OperatorOp) -> None:
     for term in operator.terms:
         if GROUP in term.attributes:
             marked.setdefault(term.attributes[GROUP], []).append(term)
+    taken = {term.sym_name.data for term in operator.terms}
     for group in marked.values():
         if len(group) == 1:
             del group[0].attributes[GROUP]
             continue
-        _check(operator, group)
-        taken = frozenset(term.sym_name.data for term in operator.terms)
-        operator.body.block.insert_op_before(_Fusion(group, taken).run(), group[0])
+        if any(a.next_op is not b for a, b in pairwise(group)):
+            problem = "they are not neighbours: run sym-gather-terms first"
+            raise _cannot(operator, group, problem)
+        if problem := _unlike(group):
+            raise _cannot(operator, group, problem)
+        fused = _Fusion(group, taken).run()
+        remark(f"{_listed(group)} become one term", at=fused)
+        operator.body.block.insert_op_before(fused, group[0])
         for term in group:
             Rewriter.erase_op(term)
+        taken -= {term.sym_name.data for term in group}
+        taken.add(fused.sym_name.data)
+    _remark_on_the_rest(operator)
+
+
+def _remark_on_the_rest(operator: sym.OperatorOp) -> None:
+    """Say which terms stay apart that are alike, and why.
+
+    Of terms that are unlike any other one nothing is said: there is nothing to be done.
+    """
+    alike: dict[Hashable, list[sym.TermOp]] = {}
+    for term in operator.terms:
+        alike.setdefault(structure(term), []).append(term)
+    place = {term: number for number, term in enumerate(operator.terms)}
+    for terms in alike.values():
+        if len(terms) < 2:
+            continue
+        reason, hint = _why_apart([place[term] for term in terms], terms)
+        message = f"{_listed(terms)} have one structure and stay apart: {reason}"
+        remark(message, done=False, hint=hint, at=terms[0])
+
+
+def _why_apart(places: Sequence[int], terms: Sequence[sym.TermOp]) -> tuple[str, str]:
+    promise = next((term for term in terms if not _is_fusible(term)), None)
+    if promise is not None:
+        return (
+            f"@{promise.sym_name.data} has a fanout, and what is promised of a term is "
+            "not promised of its rows together with others",
+            "leave the fanout out, unless it saves many lanes",
+        )
+    if all(b > a + 1 for a, b in pairwise(places)):
+        return (
+            "they are not neighbours, and lanes keep their places",
+            "define them one after the other",
+        )
+    return (
+        "they are not marked as a group",
+        "compile with enable_fusion=True and an opt_level of at least 2",
+    )
 
 
 @dataclass(frozen=True)

@@ -39,11 +39,13 @@ from dialects.stablehlo import (
 )
 from lowering.range_analysis import Verdict, always_holds, judge
 from lowering.relations import Relation
+from lowering.remarks import remark
 from lowering.rewriting import Inserter
 from lowering.sites import Alias, alias, column_of, normal_form_error, writes_of
 
 
-def _guard(term: sym.TermOp, emission: sym.EmitOp) -> None:
+def _guard(term: sym.TermOp, emission: sym.EmitOp) -> bool:
+    """Guard an emission; return whether there is anything to be checked."""
     at = Inserter.before(emission)
     predicate = emission.predicate
     writes = writes_of(emission.config)
@@ -77,6 +79,22 @@ def _guard(term: sym.TermOp, emission: sym.EmitOp) -> None:
         at.add_op(sym.EmitOp(emission.config, amplitude, guarded, tag))
         emission.detach()
         emission.erase()
+    return guarded is not predicate
+
+
+def _remark_on_guards(term: sym.TermOp, guarded: int, emissions: int) -> None:
+    if not guarded:
+        return
+    constrained = bool(sym.operator_of(term).space.data.sums)
+    remark(
+        f"{guarded} of {emissions} emissions of @{term.sym_name.data} may lead out of "
+        "the space: that is checked for each x",
+        done=False,
+        hint="a predicate that compares local values, and rules that out, "
+        + ("or updates that keep the conserved sums, make" if constrained else "makes")
+        + " the check needless",
+        at=term,
+    )
 
 
 def keeps_sum(
@@ -240,5 +258,5 @@ class SymGuardSpacePass(ModulePass):
                     f"{self.name}: {error}; run sym-expand-updates and "
                     "sym-forward-reads first"
                 )
-            for emission in term.emissions:
-                _guard(term, emission)
+            guarded = [_guard(term, emission) for emission in term.emissions]
+            _remark_on_guards(term, sum(guarded), len(guarded))

@@ -20,7 +20,7 @@ from xdsl.dialects.builtin import (
     TensorType,
     UnknownLoc,
 )
-from xdsl.ir import Attribute, Operation
+from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.exceptions import ParseError
 from xdsl.utils.lexer import Location
 
@@ -51,9 +51,23 @@ class SymbolicOperatorIR:
     """
 
     def __init__(self, module: ModuleOp):
-        self._module = module.clone()
-        _verify(self._module)
-        self._operator = _only_operator(self._module)
+        self._hold(module.clone())
+
+    def _hold(self, module: ModuleOp) -> None:
+        _verify(module)
+        self._module = module
+        self._operator = _only_operator(module)
+
+    @classmethod
+    def owning(cls, module: ModuleOp) -> SymbolicOperatorIR:
+        """Return the operator in a module that nobody else holds: it is not copied.
+
+        Raises:
+            DefinitionError: as the class itself.
+        """
+        ir = cls.__new__(cls)
+        ir._hold(module)
+        return ir
 
     @classmethod
     def from_text(cls, source: str, file: str = "<string>") -> SymbolicOperatorIR:
@@ -63,7 +77,7 @@ class SymbolicOperatorIR:
             DefinitionError: when it cannot be parsed (D028), does not verify (D029), or
                 is not one `sym.operator` (D030).
         """
-        return cls(_parse(source, file))
+        return cls.owning(_parse(source, file))
 
     # region What it says
 
@@ -71,6 +85,11 @@ class SymbolicOperatorIR:
     def module(self) -> ModuleOp:
         """A copy of the module."""
         return self._module.clone()
+
+    @property
+    def operator(self) -> sym.OperatorOp:
+        """The operator itself: to be looked at, and not to be changed."""
+        return self._operator
 
     @property
     def operator_name(self) -> str:
@@ -241,12 +260,20 @@ def fingerprint(op: Operation) -> str:
     Names of SSA values and places in the user's code do not count.
     """
     stream = StringIO()
-    _HashingPrinter(stream).print_op(op.clone(clone_name_hints=False))
+    _HashingPrinter(stream).print_op(op)
     return hashlib.sha256(stream.getvalue().encode()).hexdigest()
 
 
 class _HashingPrinter(text.Printer):
-    """A printer that shows the hash of a table: to print it would take a second."""
+    """A printer that numbers all values, and shows the hash of a table.
+
+    To print a table would take a second.
+    """
+
+    def print_ssa_value(self, value: SSAValue) -> str:
+        if value not in self._ssa_values:
+            self._ssa_values[value] = self._get_new_valid_name_id()
+        return super().print_ssa_value(value)
 
     def print_attribute(self, attribute: Attribute) -> None:
         match attribute:

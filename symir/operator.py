@@ -149,7 +149,7 @@ class SymbolicOperator:
             return self._source
         cached: SymbolicOperatorIR | None = self.__dict__.get("_ir")
         if cached is None:
-            cached = SymbolicOperatorIR(self._translated())
+            cached = SymbolicOperatorIR.owning(self._translated())
             object.__setattr__(self, "_ir", cached)
         return cached
 

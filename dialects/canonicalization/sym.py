@@ -1,6 +1,7 @@
 """Canonicalization of `sym`: each pattern keeps every branch, its order and value."""
 
-from xdsl.ir import SSAValue
+import numpy as np
+from xdsl.ir import Operation, SSAValue
 from xdsl.pattern_rewriter import (
     PatternRewriter,
     RewritePattern,
@@ -9,7 +10,15 @@ from xdsl.pattern_rewriter import (
 
 from dialects import sym
 from dialects.provenance import in_place_of
-from dialects.stablehlo import constant_of
+from dialects.stablehlo import (
+    AddOp,
+    NegateOp,
+    SubtractOp,
+    constant,
+    constant_of,
+    dtype_of,
+    element_of,
+)
 
 
 class ForwardWriteToRead(RewritePattern):
@@ -67,6 +76,40 @@ def _chosen(op: sym.SelectOp) -> SSAValue | None:
     if predicate is None:
         return None
     return op.on_true if predicate.item() else op.on_false
+
+
+class FlipOfTwoStates(RewritePattern):
+    """The next of two allowed values v, w after one that was read is `v + w - read`."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: sym.LocalValueOp, rewriter: PatternRewriter
+    ) -> None:
+        place = op.value.owner
+        if not isinstance(place, AddOp) or sym.may_be_missing(op.site):
+            return
+        index, amount = place.lhs.owner, constant_of(place.rhs)
+        if not isinstance(index, sym.LocalIndexOp) or index.site is not op.site:
+            return
+        # Only of what is read from x it is known to be one of the two
+        if not isinstance(index.value.owner, sym.ReadOp) or isinstance(
+            index.value.owner.config.owner, Operation
+        ):
+            return
+        kinds, _ = sym.operator_of(op).space.data.kinds
+        if amount is None or amount.item() % 2 != 1 or list(map(len, kinds)) != [2]:
+            return
+        element = element_of(op.result)
+        states = np.array(kinds[0], dtype_of(element))
+        total = states.sum()
+        if ((total - states) != states[::-1]).any():
+            return
+        if total == 0:
+            rewriter.replace(op, in_place_of(op, NegateOp(index.value)))
+            return
+        both = in_place_of(op, constant(total, element))
+        other = SubtractOp(both.results[0], index.value)
+        rewriter.replace(op, [both, in_place_of(op, other)])
 
 
 class DropTruePredicate(RewritePattern):

@@ -149,6 +149,14 @@ class BtFunctions(InterpreterFunctions):
                 total = combine(total, values[..., place])
         return (np.asarray(total, values.dtype),)
 
+    @impl(bt.DotOp)
+    def run_dot(
+        self, interpreter: Interpreter, op: bt.DotOp, args: PythonValues
+    ) -> PythonValues:
+        value, matrix = args
+        with np.errstate(all="ignore"):
+            return (np.asarray(value @ matrix, value.dtype),)
+
     # endregion
     # region Branches
 
@@ -164,6 +172,32 @@ class BtFunctions(InterpreterFunctions):
         branches = Branches(
             _stacked(sites, shape, np.dtype(np.int32)),
             _stacked(stored, shape, self.state),
+            np.broadcast_to(amplitude, shape),
+            np.broadcast_to(valid[0] if valid else np.asarray(True), shape),
+        )
+        return (branches,)
+
+    @impl(bt.ImagesOp)
+    def run_images(
+        self, interpreter: Interpreter, op: bt.ImagesOp, args: PythonValues
+    ) -> PythonValues:
+        kind, count = op.result.type, len(op.masks)
+        shape = (self.batch, kind.lanes.data)
+        masks, images = args[:count], args[count : 2 * count]
+        amplitude, *valid = args[2 * count :]
+        sites = np.full((*shape, kind.writes.data), NO_SITE, np.int32)
+        values = np.zeros(sites.shape, self.state)
+        for mask, image in zip(masks, images, strict=True):
+            meant = np.broadcast_to(mask, sites.shape)
+            wide = _converted(image, self.state)
+            wide = wide[:, None, :] if wide.ndim else wide
+            values[meant] = np.broadcast_to(wide, sites.shape)[meant]
+            sites[meant] = np.broadcast_to(np.arange(sites.shape[2]), sites.shape)[
+                meant
+            ]
+        branches = Branches(
+            sites,
+            values,
             np.broadcast_to(amplitude, shape),
             np.broadcast_to(valid[0] if valid else np.asarray(True), shape),
         )

@@ -21,6 +21,7 @@ from xdsl.interpreter import (
     register_impls,
 )
 from xdsl.interpreters.func import FuncFunctions
+from xdsl.utils.exceptions import InterpretationError
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.interpreters.stablehlo import StableHLOFunctions
@@ -33,7 +34,7 @@ Array = npt.NDArray[Any]
 
 @register_impls
 class KernelFunctions(InterpreterFunctions):
-    """What `stablehlo.gather` and `stablehlo.reduce` compute.
+    """What `stablehlo.gather`, `reduce` and `dot_general` compute.
 
     A reduction combines its elements one after the other, the initial value first; the
     specification leaves the order open.
@@ -62,6 +63,23 @@ class KernelFunctions(InterpreterFunctions):
             elements = (column[..., place] for column in columns)
             combined = interpreter.run_ssacfg_region(op.body, (*combined, *elements))
         return tuple(np.asarray(value) for value in combined)
+
+    @impl(hlo.DotGeneralOp)
+    def run_dot_general(
+        self, interpreter: Interpreter, op: hlo.DotGeneralOp, args: PythonValues
+    ) -> PythonValues:
+        lhs, rhs = args
+        numbers = op.dot_dimension_numbers
+        if _values(numbers.lhs_batching_dimensions):
+            raise InterpretationError(
+                "stablehlo.dot_general with batching dimensions is not implemented"
+            )
+        axes = (
+            _values(numbers.lhs_contracting_dimensions),
+            _values(numbers.rhs_contracting_dimensions),
+        )
+        with np.errstate(all="ignore"):
+            return (np.asarray(np.tensordot(lhs, rhs, axes), lhs.dtype),)
 
 
 def _last_axes_joined(value: Array, axes: Sequence[int]) -> Array:

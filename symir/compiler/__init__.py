@@ -25,6 +25,7 @@ from symir.compiler.lowering import (
     lower_to_bt,
     lower_to_stablehlo,
 )
+from symir.compiler.optimisation import OptimisationReport
 from symir.compiler.options import SymbolicCompilerOptions
 from symir.compiler.passes import AbstractSymbolicPass
 from symir.compiler.pipeline import (
@@ -52,6 +53,7 @@ __all__ = [
     "JAXSymbolicLowerer",
     "LayeredSymbolicArtifactStore",
     "LoweringPipeline",
+    "OptimisationReport",
     "ReferenceSymbolicLowerer",
     "SymbolicCacheKey",
     "SymbolicCompilationContext",

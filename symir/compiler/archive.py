@@ -31,6 +31,7 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
 from dialects.text import parse_module, print_module
+from lowering.remarks import Remark
 from symir.compiler.artifact import SymbolicCompiledArtifact
 from symir.compiler.context import SymbolicCompilationContext, SymbolicPassReport
 from symir.compiler.diagnostics.diagnostic import Diagnostic
@@ -258,6 +259,7 @@ class ArtifactFile:
 
 def _report(plain: dict[str, Any]) -> SymbolicPassReport:
     report = SymbolicPassReport(**plain)
+    report = replace(report, remarks=tuple(Remark(**one) for one in plain["remarks"]))
     if "diagnostics" not in report.metadata:
         return report
     found = tuple(map(Diagnostic.from_dict, report.metadata["diagnostics"]))

@@ -23,6 +23,7 @@ from symir.errors import SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR
 
 if TYPE_CHECKING:
+    from symir.compiler.optimisation import OptimisationReport
     from symir.compiler.reference import ReferenceOperator
     from symir.runtime.operator import CompiledOperator
 
@@ -182,6 +183,40 @@ class SymbolicCompiledArtifact:
 
         write_file(path, bytes(data), self.operator_name)
 
+    def optimisation_report(
+        self, batch: int = 1024, dtype: npt.DTypeLike | None = None
+    ) -> OptimisationReport:
+        """Return what the passes did, what they did not do and why, and the cost.
+
+        It prints as a text, and `as_dict()` gives it as plain data. The passes run
+        again, those of the kernel for this batch size and dtype of x, by default the
+        narrowest one that holds the local values. The cost is predicted from the IR,
+        and compares parts of one operator: it is no time.
+
+        Raises:
+            SymbolicCompilerError: where the passes cannot be run again (C026): of the
+                backend "reference", or with passes that have no name; for a batch size
+                or dtype that cannot be (C025).
+        """
+        if self.backend == "jax":
+            from symir.runtime.kernel import state_type
+
+            own = self._state_dtype(dtype)
+            state = state_type(own)
+        else:
+            own, state = self.operator_ir.space.default_dtype(), ""
+        if state is None or batch < 1:
+            raise SymbolicCompilerError(
+                "C025",
+                "there is no such kernel",
+                operator=self.operator_name,
+                expected="a batch of at least 1, and a real dtype of numbers",
+                found=f"batch {batch}, dtype {own}",
+            )
+        from symir.compiler.optimisation import optimisation_report
+
+        return optimisation_report(self, batch, own, state)
+
     def _state_dtype(self, dtype: npt.DTypeLike | None) -> np.dtype[Any]:
         if dtype is None:
             return self.operator_ir.space.default_dtype()
@@ -190,7 +225,7 @@ class SymbolicCompiledArtifact:
         except TypeError as error:
             raise SymbolicCompilerError(
                 "C025",
-                "the artifact cannot be exported with this dtype",
+                "there is no kernel for this dtype",
                 operator=self.operator_name,
                 expected="a dtype of NumPy, such as int8",
                 found=repr(dtype),
@@ -250,26 +285,47 @@ class SymbolicCompiledArtifact:
 
 
 def lane_sources(
-    module: ModuleOp, branch_tensors: ModuleOp | None
+    module: ModuleOp, lowered: ModuleOp | None
 ) -> list[tuple[BranchOrigin, ...]]:
-    """Return all origins of each lane of the branch tensors of an operator.
+    """Return all origins of each lane of an operator once it has been lowered.
 
-    They follow from `lane_of` of `bt.connections`. Where the number of lanes is another
-    one, and nothing says why, a lane may come from any.
+    They follow from `lane_of`, of `bt.connections`, or of the operator as long as it is
+    one. Where the number of lanes is another one, and nothing says why, a lane may come
+    from any.
     """
     origins = list(lane_origins(module))
-    lanes = None if branch_tensors is None else lanes_of_function(branch_tensors)
-    found = [] if branch_tensors is None else connections_in(branch_tensors)
-    lane_of = found[0].lane_of if found else None
+    before = _operator_in(module)
+    if before is not None and before.lane_of is not None:
+        # They have changed places before
+        origins = [origins[lane] for lane in before.lane_of]
+    lanes, lane_of = (None, None) if lowered is None else _lanes_of(lowered)
     if lanes is None or (lane_of is None and lanes == len(origins)):
         return [(origin,) for origin in origins]
-    if lane_of is None or len(lane_of.get_values()) != len(origins):
+    if lane_of is None or len(lane_of) != len(origins):
         return [tuple(origins)] * lanes
     sources: list[list[BranchOrigin]] = [[] for _ in range(lanes)]
-    for origin, lane in zip(origins, lane_of.get_values(), strict=True):
+    for origin, lane in zip(origins, lane_of, strict=True):
         if lane >= 0:
             sources[lane].append(origin)
+    for lane in range(1, lanes):
+        # Lanes that were compacted are all said to be a part of the first of theirs
+        sources[lane] = sources[lane] or sources[lane - 1]
     return [tuple(one) for one in sources]
+
+
+def _lanes_of(module: ModuleOp) -> tuple[int | None, tuple[int, ...] | None]:
+    """Return how many lanes a lowered operator has, and its `lane_of`, where known."""
+    operator = _operator_in(module)
+    if operator is not None:
+        return sum(term.lanes for term in operator.terms), operator.lane_of
+    found = connections_in(module)
+    lane_of = found[0].lane_of if found else None
+    values = None if lane_of is None else lane_of.get_values()
+    return lanes_of_function(module), values
+
+
+def _operator_in(module: ModuleOp) -> sym.OperatorOp | None:
+    return next((op for op in module.ops if isinstance(op, sym.OperatorOp)), None)
 
 
 def in_common(origins: Sequence[BranchOrigin]) -> BranchOrigin:

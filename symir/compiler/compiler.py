@@ -21,6 +21,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from symir.compiler.artifact import SymbolicCompiledArtifact
+from symir.compiler.collection import collector_paused
 from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.failures import blamed_on
 from symir.compiler.lowerers import (
@@ -127,7 +128,16 @@ class SymbolicCompiler:
             SymbolicCompilerError: where a stage fails; it says which, and names the
                 pass.
         """
-        context = self._context(operator, options, metadata or {})
+        with collector_paused():
+            return self._compiled(operator, options, metadata or {})
+
+    def _compiled(
+        self,
+        operator: SymbolicOperator,
+        options: SymbolicCompilerOptions | Mapping[str, Any] | None,
+        metadata: Mapping[str, Any],
+    ) -> SymbolicCompiledArtifact:
+        context = self._context(operator, options, metadata)
         with _stage(context, "pre-cache"):
             self.pipeline.run_pre_cache(context)
             key = self._key(context)

@@ -45,13 +45,13 @@ def operator_pipeline(coalesce: str = "none", opt_level: int = 2) -> str:
     """Return the passes from a `sym.operator` to a function on branch tensors.
 
     Args:
-        coalesce: "none" or "diagonal": see `SymbolicCompilerOptions`.
+        coalesce: "none", "diagonal" or "static": see `SymbolicCompilerOptions`.
         opt_level: 0 to 3, likewise.
     """
     narrow = coalesce != "none" or opt_level > 2
     tidy = [_SIMPLIFY] if opt_level else []
     passes = [
-        *(["sym-fuse-terms"] if opt_level > 1 else []),
+        *(["sym-gather-terms", "sym-fuse-terms"] if opt_level > 1 else []),
         "sym-guard-undefined",
         "sym-expand-updates",
         "sym-forward-reads",
@@ -60,8 +60,20 @@ def operator_pipeline(coalesce: str = "none", opt_level: int = 2) -> str:
         "convert-sym-to-bt{bounds=true}" if narrow else "convert-sym-to-bt",
         *tidy,
     ]
+    if narrow:
+        passes += ["bt-prune"]
     if coalesce != "none":
         passes += ["bt-coalesce-diagonal", *tidy]
+    if coalesce == "static":
+        passes += ["bt-coalesce-static", *tidy]
+    if narrow:
+        passes += [
+            "bt-compact",
+            "bt-join-diagonal",
+            "bt-reduce-strategy",
+            "bt-materialize-strategy",
+            *tidy,
+        ]
     return ",".join(passes)
 
 
@@ -135,11 +147,13 @@ class LoweringPipeline:
         module: ModuleOp,
         *,
         verify: bool = True,
+        verified: bool = False,
         report: Reporter | None = None,
         observe: Observer | None = None,
     ) -> ModuleOp:
-        """Apply the passes to a copy of a module, verifying after each.
+        """Apply the passes to a copy of a module, verifying before and after each.
 
+        With `verified` the module is known to be valid before the first of them.
         `report` gets a report on each pass, `observe` each pass with the module that it
         left, to be looked at and not to be changed.
 
@@ -148,7 +162,7 @@ class LoweringPipeline:
                 (C002).
         """
         result = module.clone()
-        if verify:
+        if verify and not verified:
             _verify(result, "the operator is invalid IR")
         before = _op_count(result) if report else None
         ctx = context()

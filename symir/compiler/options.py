@@ -13,7 +13,7 @@ __all__ = ["SymbolicCompilerOptions"]
 
 BACKENDS = ("auto", "jax", "reference")
 
-COALESCE = ("none", "diagonal")
+COALESCE = ("none", "diagonal", "static")
 
 OPT_LEVELS = (0, 1, 2, 3)
 
@@ -44,9 +44,10 @@ class SymbolicCompilerOptions:
         cache_namespace: a part of every cache key, to keep experiments apart.
         enable_fusion: whether terms of the same structure become one part of the
             kernel, at `opt_level` 2 and 3.
-        coalesce: which branches with one x' are summed into one lane: "none", or those
-            with x' = x for "diagonal". The sums for each x' stay what they are. The
-            backend "reference" sums none.
+        coalesce: which branches with one x' are summed into one lane: "none"; those
+            with x' = x for "diagonal"; for "static" all that write the same functions
+            of x to the same sites as well. The sums for each x' stay what they are.
+            The backend "reference" sums none.
         opt_level: 0 for the literal translation; 1 computes what is constant at
             compile time, and equal values once; 2 fuses terms as well; 3 computes small
             integers in types of few bits, as any `coalesce` does.

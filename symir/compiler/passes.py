@@ -129,7 +129,8 @@ class SymbolicDiagnosticsPass(AbstractSymbolicPass):
     """What is questionable about the operator, and compiles all the same.
 
     Writes `diagnostics`, a tuple of `Diagnostic`; with the option `diagnostics` "off"
-    an empty one. They are looked for once for each operator object.
+    an empty one. They are looked for once for each operator object; of W020 nothing is
+    said where the compilation sums such lanes, or has no passes that could.
     """
 
     name = "symbolic_diagnostics"
@@ -144,7 +145,16 @@ class SymbolicDiagnosticsPass(AbstractSymbolicPass):
         # The precision of JAX may have made another one, without the user's lines
         ir = context.ir if context.ir.dtype_str == operator.dtype.name else None
         found = diagnose(operator, thorough=level == "thorough", ir=ir)
+        if _coalesces(context):
+            found = tuple(one for one in found if one.code != "W020")
         return {"diagnostics": found}
+
+
+def _coalesces(context: SymbolicCompilationContext) -> bool:
+    """Whether lanes are summed, or cannot be: the reference backend has no passes."""
+    names = context.lowering.names
+    is_reference = context.options.backend_preference == "reference"
+    return is_reference or any(name.startswith("bt-coalesce") for name in names)
 
 
 class SymbolicFanoutAnalysisPass(AbstractSymbolicPass):
@@ -163,9 +173,10 @@ class SymbolicFanoutAnalysisPass(AbstractSymbolicPass):
 class SymbolicFusionPlanningPass(AbstractSymbolicPass):
     """Which terms become one part of the kernel.
 
-    Writes `fusion_groups`: tuples of names of neighbouring terms, each of which is
-    lowered as a whole. With `enable_fusion` off, or an `opt_level` below 2, every term
-    is a group of its own.
+    Writes `fusion_groups`: tuples of names of terms, each of which is lowered as a
+    whole. They are neighbours, unless those make many groups, and terms from all over
+    the operator fewer: then lanes change places. With `enable_fusion` off, or an
+    `opt_level` below 2, every term is a group of its own.
     """
 
     name = "symbolic_fusion_planning"
@@ -174,5 +185,5 @@ class SymbolicFusionPlanningPass(AbstractSymbolicPass):
         from lowering.sym_fuse_terms import fusible_groups
 
         if context.options.enable_fusion and context.options.opt_level > 1:
-            return {"fusion_groups": fusible_groups(context.ir.module)}
+            return {"fusion_groups": fusible_groups(context.ir.operator)}
         return {"fusion_groups": tuple((term.name,) for term in context.ir.terms)}

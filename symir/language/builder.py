@@ -109,6 +109,7 @@ class DOperator:
             self._is_projected = _as_flag(projected, "projected")
         self._terms: list[TermDefinition] = []
         self._named_by_user = set[int]()
+        self._last_place_of: dict[str, int] = {}
         self._symbols: dict[str, Symbol] = {}
         self._chain: _Chain | None = None
         self._is_closed = False
@@ -321,6 +322,7 @@ class DOperator:
                 _NO_DATA if sets is None else sets, table.rows, self._space.size
             )
         self._chain, self._is_closed = None, False
+        self._last_place_of[name] = len(self._terms)
         self._terms.append(
             TermDefinition(
                 name, iterator, bound, table, columns, location, sets=site_sets
@@ -346,11 +348,14 @@ class DOperator:
             self._check_free(checked, position)
         self._chain = None
         self._named_by_user.add(position)
-        # A term that was given this name by default gives it up.
-        for other, taken in enumerate(self._terms[:position]):
-            if taken.name == checked:
-                self._terms[other] = replace(taken, name=self._free(checked))
+        other = self._place_of(checked)
+        if other is not None and other != position:
+            # A term that was given this name by default gives it up.
+            new = self._free(checked)
+            self._terms[other] = replace(self._terms[other], name=new)
+            self._last_place_of[new] = other
         self._terms[position] = replace(term, name=checked)
+        self._last_place_of[checked] = position
         return self
 
     def where(self, predicate: PredicateLike) -> DOperator:
@@ -527,6 +532,7 @@ class DOperator:
             cases = cases_of(part.operator, self._scope(term))
         for kept in cases:
             name = self._default_name()
+            self._last_place_of[name] = len(self._terms)
             self._terms.append(replace(term.of_rows(kept), name=name))
             self._emit("add", (), part.operator, 1, tag)
 
@@ -611,20 +617,28 @@ class DOperator:
 
     def _free(self, name: str) -> str:
         """Return a name that no term has: the one given, or one that starts so."""
-        names = {term.name for term in self._terms}
-        while name in names:
+        while self._place_of(name) is not None:
             name += "_"
         return name
 
+    def _place_of(self, name: str) -> int | None:
+        """Return the number of the term of a name, None where there is none."""
+        place = self._last_place_of.get(name)
+        if place is None or place >= len(self._terms):
+            return None
+        # Terms may have been taken back, or been given another name
+        return place if self._terms[place].name == name else None
+
     def _check_free(self, name: str, position: int) -> None:
-        for other in self._named_by_user - {position}:
-            if self._terms[other].name == name:
-                raise Mistake.DUPLICATE_TERM.error(
-                    f"another term is named '{name}' already",
-                    expected="a name of its own for each term",
-                    found=f"terms {other} and {position} (from 0) named '{name}'",
-                    hint=f"the other one is at {self._terms[other].location}",
-                )
+        other = self._place_of(name)
+        if other is None or other == position or other not in self._named_by_user:
+            return
+        raise Mistake.DUPLICATE_TERM.error(
+            f"another term is named '{name}' already",
+            expected="a name of its own for each term",
+            found=f"terms {other} and {position} (from 0) named '{name}'",
+            hint=f"the other one is at {self._terms[other].location}",
+        )
 
     # endregion
 

@@ -6,11 +6,19 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from typing import cast
 
 import jax.numpy as jnp
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    FusedLoc,
+    LocationAttr,
+    ModuleOp,
+    StringAttr,
+)
 from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute
 
 from dialects.text import print_module
 from lowering.lanes import lanes_of_function
@@ -33,6 +41,9 @@ _STATE_TYPES = {
     np.dtype(np.float32): "f32",
     np.dtype(np.float64): "f64",
 }
+
+_ORIGINS_SHOWN = 8
+"""Profilers show no more places of an op than this; terms that are fused have many."""
 
 
 def state_type(dtype: np.dtype) -> str | None:
@@ -111,4 +122,14 @@ class Kernel:
             if isinstance(function, FuncOp):
                 function.sym_name = StringAttr("main")
         # XLA's metadata and profilers show the term and the user's line.
+        for op in module.walk():
+            op.location = _shortened(op.location)
         return print_module(module, locations=True)
+
+
+def _shortened(location: LocationAttr) -> LocationAttr:
+    """Return a location that names a few origins only: text has one for each op."""
+    if not isinstance(location, FusedLoc):
+        return location
+    places = cast("ArrayAttr[Attribute]", location.locations).data
+    return FusedLoc(places[:_ORIGINS_SHOWN], location.metadata)

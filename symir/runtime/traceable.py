@@ -43,6 +43,7 @@ _UNARY: dict[type[Operation], Callable[..., Any]] = {
     hlo.LogisticOp: lax.logistic,
     hlo.NegateOp: lax.neg,
     hlo.NotOp: lax.bitwise_not,
+    hlo.PopcntOp: lax.population_count,
     hlo.RealOp: lax.real,
     hlo.RsqrtOp: lax.rsqrt,
     hlo.SignOp: lax.sign,
@@ -64,6 +65,9 @@ _BINARY: dict[type[Operation], Callable[..., Any]] = {
     hlo.OrOp: lax.bitwise_or,
     hlo.PowerOp: lax.pow,
     hlo.RemainderOp: lax.rem,
+    hlo.ShiftLeftOp: lax.shift_left,
+    hlo.ShiftRightArithmeticOp: lax.shift_right_arithmetic,
+    hlo.ShiftRightLogicalOp: lax.shift_right_logical,
     hlo.SubtractOp: lax.sub,
     hlo.XorOp: lax.bitwise_xor,
 }
@@ -448,6 +452,21 @@ def _gather(op: hlo.GatherOp, operand: Any, starts: Any) -> Any:
     return lax.gather(operand, starts, dims, sizes, mode="clip")
 
 
+def _dot(op: hlo.DotGeneralOp, lhs: Any, rhs: Any) -> Any:
+    numbers = op.dot_dimension_numbers
+    contracted = (
+        _values(numbers.lhs_contracting_dimensions),
+        _values(numbers.rhs_contracting_dimensions),
+    )
+    batched = (
+        _values(numbers.lhs_batching_dimensions),
+        _values(numbers.rhs_batching_dimensions),
+    )
+    return lax.dot_general(
+        lhs, rhs, (contracted, batched), precision=lax.Precision.HIGHEST
+    )
+
+
 def _reduce(op: hlo.ReduceOp, operand: Any, initial: Any) -> Any:
     axes = tuple(op.dimensions.get_values())
     combine = op.body.block.first_op
@@ -475,6 +494,7 @@ _SHAPED: dict[type[Operation], Callable[..., Any]] = {
     hlo.ConvertOp: _convert,
     hlo.GatherOp: _gather,
     hlo.IotaOp: _iota,
+    hlo.DotGeneralOp: _dot,
     hlo.ReduceOp: _reduce,
     hlo.ReshapeOp: _reshape,
     hlo.SelectOp: _select,

@@ -106,6 +106,7 @@ _EXPLAIN_EXAMPLES = """\
 examples:
   symir explain examples/tfim_chain.py
   symir explain examples/tfim_chain.py --json > manifest.json
+  symir explain examples/tfim_chain.py --cost
 """
 
 
@@ -299,6 +300,11 @@ def _explain(options: argparse.Namespace) -> None:
     _prefer_double_precision()
     progress = Progress(sys.stderr, quiet=options.quiet)
     artifact = artifact_of(options.file, progress)
+    if options.cost:
+        with progress.stage(f"running the passes of {artifact.operator_name} again"):
+            report = artifact.optimisation_report()
+        print(json.dumps(report.as_dict(), indent=2) if options.json else report)
+        return
     manifest = artifact.manifest()
     if options.json:
         print(json.dumps(manifest, indent=2))
@@ -550,7 +556,15 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         help="where the operator is defined, or an artifact that was saved",
     )
     explain.add_argument(
-        "--json", action="store_true", help="print the manifest of the artifact"
+        "--cost",
+        action="store_true",
+        help="print instead what each pass did, or did not do and why, and what each "
+        "term is predicted to cost",
+    )
+    explain.add_argument(
+        "--json",
+        action="store_true",
+        help="print the manifest of the artifact, or with --cost the report, as JSON",
     )
     explain.add_argument("--quiet", action="store_true", help="show no progress")
     explain.set_defaults(command=_explain)

@@ -15,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symir.compiler.artifact import BranchOrigin
+from symir.compiler.costs import columns
 from symir.operator import SymbolicOperator
 from symir.spaces import Space
 
@@ -145,18 +146,8 @@ def table(
     style: Style | None = None,
 ) -> list[str]:
     """Return the lines of a table; columns in `right` are flush right."""
-    style = style or Style()
-    cells = [tuple(row) for row in rows]
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-
-    def line(row: Sequence[str]) -> str:
-        padded = (
-            cell.rjust(width) if n in right else cell.ljust(width)
-            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        return "  ".join(padded).rstrip()
-
-    return [style.strong(line(header)), *map(line, cells)]
+    first, *lines = columns(header, rows, right)
+    return [(style or Style()).strong(first), *lines]
 
 
 class Branches:

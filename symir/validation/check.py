@@ -606,7 +606,7 @@ def _compared(
                     x,
                     earlier,
                     later,
-                    layouts[number + 1],
+                    layouts[number : number + 2],
                 )
                 earlier = later
     return reports
@@ -637,7 +637,7 @@ def _executed(
             found = compiled.get_conn_padded(x)
             later = Lanes(*map(np.asarray, found))
             earlier = stages[-1].run(ir, x, parameters)
-            report = _judged(report, ir, parameters, x, earlier, later, layout)
+            report = _judged(report, ir, parameters, x, earlier, later, [layout] * 2)
     return report
 
 
@@ -645,8 +645,8 @@ def _layout(
     ir: SymbolicOperatorIR, stages: list[_Stage]
 ) -> list[tuple[BranchOrigin, ...]]:
     """Return the origins of each lane after the last of some stages."""
-    tensors = [stage.module for stage in stages if stage.level == "bt"]
-    return lane_sources(ir.module, tensors[-1] if tensors else None)
+    known = [stage.module for stage in stages if stage.level != "stablehlo"]
+    return lane_sources(ir.module, known[-1])
 
 
 def _unspecialised(stages: list[_Stage]) -> ModuleOp:
@@ -672,15 +672,19 @@ def _judged(
     x: Array,
     before: Lanes,
     after: Lanes,
-    layout: list[tuple[BranchOrigin, ...]],
+    layouts: list[list[tuple[BranchOrigin, ...]]],
 ) -> StageReport:
-    """Return a report with what a batch adds to it; the first difference stays."""
+    """Return a report with what a batch adds to it; the first difference stays.
+
+    `layouts` are the origins of each lane before and after.
+    """
     found: Comparison = compare(report.relation, x, before, after)
     worst = max(report.worst_error, found.worst_error)
     report = replace(report, worst_error=worst)
     if found.difference is None or report.difference is not None:
         return report
     sample, lane = found.difference.sample, found.difference.lane
+    layout = layouts[0 if found.difference.before else 1]
     origins = () if lane is None else layout[lane]
     return replace(
         report,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -32,6 +33,8 @@ class LaneDifference:
         what: "lanes" where their numbers differ, "x'" or "matrix element".
         sample: the number of the sample; None where all of them differ.
         lane: the number of the lane; None where no single lane is to blame.
+        before: whether that is a lane from before the pass: its branch is not there
+            any more.
         target: the x' that the matrix element belongs to, as a list, if any.
         expected: what was there before.
         found: what is there after.
@@ -43,6 +46,7 @@ class LaneDifference:
     target: tuple[float, ...] | None
     expected: str
     found: str
+    before: bool = field(default=False, kw_only=True)
 
     def __str__(self) -> str:
         place = [
@@ -116,41 +120,68 @@ def _equal(x: Array, before: Lanes, after: Lanes) -> Comparison:
 def _multiset(x: Array, before: Lanes, after: Lanes) -> Comparison:
     scale, worst = _scale(before.elements), 0.0
     for sample in range(len(x)):
-        pair = [_without_padding(x[sample], one, sample) for one in (before, after)]
-        expected, found = (_sorted(*lanes) for lanes in pair)
-        if len(expected[1]) != len(found[1]):
-            counts = [f"{len(one[1])} branches" for one in (expected, found)]
-            return Comparison(
-                LaneDifference("lanes", sample, None, None, *counts), np.inf
-            )
-        moved = (expected[0] != found[0]).any(axis=-1)
+        expected, found = (_sorted(x[sample], one, sample) for one in (before, after))
+        if len(expected.numbers) != len(found.numbers):
+            counts = [f"{len(one.numbers)} branches" for one in (expected, found)]
+            lane, lost = _without_partner(expected, found)
+            what = LaneDifference("lanes", sample, lane, None, *counts, before=lost)
+            return Comparison(what, np.inf)
+        moved = (expected.connected != found.connected).any(axis=-1)
         if moved.any():
             first = int(moved.argmax())
-            shown = [_listed(one[0][first]) for one in (expected, found)]
-            return Comparison(LaneDifference("x'", sample, None, None, *shown), np.inf)
-        errors = _errors(expected[1], found[1], scale)
+            shown = [_listed(one.connected[first]) for one in (expected, found)]
+            lane, lost = _without_partner(expected, found)
+            what = LaneDifference("x'", sample, lane, None, *shown, before=lost)
+            return Comparison(what, np.inf)
+        errors = _errors(expected.elements, found.elements, scale)
         worst = max(worst, float(errors.max(initial=0.0)))
         if worst > _tolerance(before, after):
             first = int(errors.argmax())
-            shown = [_number(one[1][first]) for one in (expected, found)]
-            target = _tuple(found[0][first])
-            element = LaneDifference("matrix element", sample, None, target, *shown)
+            shown = [_number(one.elements[first]) for one in (expected, found)]
+            target, lane = _tuple(found.connected[first]), int(found.numbers[first])
+            element = LaneDifference("matrix element", sample, lane, target, *shown)
             return Comparison(element, worst)
     return Comparison(None, worst)
 
 
-def _without_padding(x: Array, lanes: Lanes, sample: int) -> tuple[Array, Array]:
-    connected, elements = lanes.connected[sample], lanes.elements[sample]
-    kept = (elements != 0) | (connected != x).any(axis=-1)
-    return connected[kept], elements[kept]
+class _Branches(NamedTuple):
+    """The branches of one sample without padding, and the numbers of their lanes."""
+
+    connected: Array
+    elements: Array
+    numbers: Array
 
 
-def _sorted(connected: Array, elements: Array) -> tuple[Array, Array]:
-    """Sort lanes by x', then by matrix element up to rounding."""
-    rounded = np.round(elements, 9)
-    keys = (np.imag(rounded), np.real(rounded), *np.moveaxis(connected, -1, 0)[::-1])
-    order = np.lexsort(keys)
-    return connected[order], elements[order]
+def _sorted(x: Array, lanes: Lanes, sample: int) -> _Branches:
+    """Return branches by x', then by matrix element up to rounding."""
+    connected: Array = lanes.connected[sample]
+    elements: Array = lanes.elements[sample]
+    kept = np.flatnonzero((elements != 0) | (connected != x).any(axis=-1))
+    rounded = np.round(elements, 9)[kept]
+    columns = np.moveaxis(connected[kept], -1, 0)[::-1]
+    order = kept[np.lexsort((np.imag(rounded), np.real(rounded), *columns))]
+    return _Branches(connected[order], elements[order], order)
+
+
+def _without_partner(expected: _Branches, found: _Branches) -> tuple[int, bool]:
+    """Return the lane of a branch to an x' that the other has fewer branches to.
+
+    And whether it is one of those that are expected.
+    """
+    for one, other in ((expected, found), (found, expected)):
+        more = Counter(map(_tuple, one.connected))
+        more.subtract(map(_tuple, other.connected))
+        spare = Counter(_keys(other))
+        for key, lane in zip(_keys(one), one.numbers.tolist(), strict=True):
+            spare[key] -= 1
+            if more[key[0]] > 0 and spare[key] < 0:
+                return lane, one is expected
+    raise AssertionError("both lead to the same configurations")
+
+
+def _keys(branches: _Branches) -> list[tuple[tuple[float, ...], complex]]:
+    elements: list[complex] = np.round(branches.elements, 9).tolist()
+    return [*zip(map(_tuple, branches.connected), elements, strict=True)]
 
 
 def _sum_per_target(x: Array, before: Lanes, after: Lanes) -> Comparison:

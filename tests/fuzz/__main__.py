@@ -36,7 +36,7 @@ QUIET = (
 
 
 def trial(
-    counts: Counter[str], *, texts: int = 1, jax: int = 1
+    counts: Counter[str], *, texts: int = 1, jax: int = 1, relations: int = 1
 ) -> Callable[[Program], None]:
     """Return what builds a program and checks it, counting how it goes.
 
@@ -44,6 +44,7 @@ def trial(
         counts: "programs" drawn, those "checked", and the codes of those discarded.
         texts: one in so many is printed and parsed at every level.
         jax: one in so many is compiled by JAX; none if 0.
+        relations: of one in so many all passes of the optimiser are checked; none if 0.
     """
 
     def run(program: Program) -> None:
@@ -63,6 +64,7 @@ def trial(
             operator,
             by_text=number % texts == 0,
             by_jax=bool(jax) and number % jax == 0,
+            by_relation=bool(relations) and number % relations == 0,
         )
 
     return run
@@ -79,13 +81,24 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--jax", type=int, default=20, help="one in so many is compiled"
     )
+    parser.add_argument(
+        "--relations",
+        type=int,
+        default=5,
+        help="of one in so many all passes of the optimiser are checked",
+    )
     options = parser.parse_args(arguments)
     warnings.simplefilter("error")
 
     counts, failures, start = Counter[str](), 0, time.perf_counter()
     number: int = options.seed
     while (left := options.programs - counts["programs"]) > 0:
-        run = trial(counts, texts=options.texts, jax=options.jax)
+        run = trial(
+            counts,
+            texts=options.texts,
+            jax=options.jax,
+            relations=options.relations,
+        )
         failures += not _passes(number, min(left, AT_ONCE), run)
         number += 1
         elapsed = time.perf_counter() - start

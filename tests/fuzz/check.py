@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import ModuleOp
 
+import symir
 from dialects import sym
 from dialects.interpreters.bt import run_branches
 from dialects.interpreters.kernel import run_kernel
@@ -18,6 +19,7 @@ from symir.compiler.lowering import (
     OPERATOR_PIPELINE,
     LoweringPipeline,
     lower_to_stablehlo,
+    operator_pipeline,
 )
 from symir.ir import SymbolicOperatorIR
 from symir.operator import SymbolicOperator
@@ -31,6 +33,9 @@ Array = npt.NDArray[Any]
 Connections = tuple[Array, Array]
 
 PASSES = LoweringPipeline.parse(f"sym-plan-fusion,{OPERATOR_PIPELINE}")
+
+OPTIMISED = operator_pipeline("static", 3)
+"""All passes that there are."""
 
 MOST_STATES, RANDOM_STATES = 64, 32
 
@@ -48,11 +53,14 @@ def check(
     *,
     by_text: bool = False,
     by_jax: bool = False,
+    by_relation: bool = False,
 ) -> None:
     """Compare all levels of an operator on its configurations.
 
-    Two checks cost more than all others together, and are asked for: `by_text` prints
-    and parses each level, verifying it, and `by_jax` compiles the operator.
+    Three checks cost more than all others together, and are asked for: `by_text` prints
+    and parses each level, verifying it, `by_jax` compiles the operator, and
+    `by_relation` looks at the passes that sum lanes and choose how to compute, and at
+    what each of them promises.
 
     Raises:
         Mismatch: where x' or a matrix element differs, or where the text of a level is
@@ -90,6 +98,11 @@ def check(
     compare("kernel", (xp, mels))
     if by_jax:
         compare("JAX", run_by_jax(operator, x, values))
+    if by_relation:
+        report = symir.check(
+            operator, samples=RANDOM_STATES, lowering=OPTIMISED, executable=False
+        )
+        report.raise_if_wrong()
 
 
 def _arguments(ir: SymbolicOperatorIR, values: dict[str, complex]) -> list[Array]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from dialects import sym
@@ -59,7 +59,7 @@ def diagnose(
 def _diagnose(
     operator: SymbolicOperator, ir: SymbolicOperatorIR, thorough: bool
 ) -> tuple[Diagnostic, ...]:
-    op = cast(sym.OperatorOp, ir.module.body.block.first_op)
+    op = ir.operator
     is_constrained = operator.space.is_constrained
     if not thorough:
         origin = _origin_of(op)

@@ -23,6 +23,7 @@ def usage_diagnostics(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
         yield from _idle_fanout(term)
     yield from _unused_parameters(operator, used)
     yield from _repeated_terms(operator)
+    yield from _separate_diagonal(operator)
 
 
 # region What is not used
@@ -96,6 +97,32 @@ def _idle_fanout(term: sym.TermOp) -> Iterator[Diagnostic]:
         found=f"fanout {term.fanout.value.data} of {term.branches} branches",
         hint="it saves nothing, and keeps the term from being fused: leave it out",
     )
+
+
+def _separate_diagonal(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
+    """Find lanes that all lead back to x, and could be one."""
+    lanes = sum(term.lanes for term in operator.terms)
+    diagonal = sum(map(_diagonal_lanes, operator.terms))
+    if diagonal < 2 or 5 * (diagonal - 1) < lanes:
+        return
+    yield diagnostic_of(
+        operator,
+        "W020",
+        "note",
+        "a fifth of the lanes or more would be one: their emissions write nothing",
+        found=f"{diagonal} of {lanes} lanes have x' = x: {lanes - diagonal + 1} would "
+        "be left",
+        hint='compile(coalesce="diagonal") sums them, and the matrix stays the same',
+    )
+
+
+def _diagonal_lanes(term: sym.TermOp) -> int:
+    """Return how many lanes of a term are known to hold no write."""
+    found = [emission.config is term.source for emission in term.emissions]
+    if term.lanes < term.branches:
+        # Which branches its lanes hold depends on x
+        return term.lanes if all(found) else 0
+    return sum(found) * term.rows.data.rows
 
 
 # endregion

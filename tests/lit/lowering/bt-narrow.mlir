@@ -96,3 +96,18 @@ func.func @sign_of_zero(%x : tensor<?x3x!bt.state>, %c : tensor<f64>) -> (tensor
 // CHECK-LABEL: func.func @sign_of_zero
 // CHECK:         stablehlo.negate {{.*}} : tensor<4x3xf64>
 // CHECK:         stablehlo.add {{.*}} : tensor<4x3xi8>
+
+// What something real needs and a comparison compares is narrow for the latter all the same.
+func.func @needed_and_compared(%x : tensor<?x3x!bt.state>, %c : tensor<?x3xf64>) -> (tensor<?x3xf64>, tensor<?x3xi1>) attributes {bt.bounds = array<i64: 0, 2>} {
+  %i = stablehlo.constant dense<1> : tensor<3xi32>
+  %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<3xi32>) -> tensor<?x3xf64>
+  %b = stablehlo.add %a, %a : tensor<?x3xf64>
+  %f = stablehlo.floor %b : tensor<?x3xf64>
+  %d = stablehlo.divide %f, %c : tensor<?x3xf64>
+  %p = stablehlo.compare GT, %f, %a : (tensor<?x3xf64>, tensor<?x3xf64>) -> tensor<?x3xi1>
+  func.return %d, %p : tensor<?x3xf64>, tensor<?x3xi1>
+}
+
+// CHECK-LABEL: func.func @needed_and_compared
+// CHECK:         [[B:%\S+]] = stablehlo.add {{.*}} : tensor<4x3xi8>
+// CHECK:         stablehlo.compare GT, {{.*}} : (tensor<4x3xi8>, tensor<4x3xi8>) -> tensor<4x3xi1>

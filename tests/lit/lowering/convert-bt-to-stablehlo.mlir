@@ -258,39 +258,39 @@ func.func @computed_sites(%x : tensor<2x3xf64>, %v : tensor<2x2xf64>, %i : tenso
 // CHECK-NEXT:    func.return %xp0, %v, %xp1, %v, %xp2, %mels2 : tensor<2x2x3xf64>, tensor<2x2xf64>, tensor<2x2x3xf64>, tensor<2x2xf64>, tensor<2x4x3xf64>, tensor<2x4xf64>
 // CHECK-NEXT:  }
 
-// Up to 64 Ki lanes x sites the mask is a constant; one site more, and it is computed.
-func.func @constant_mask(%x : tensor<1x32768xi8>, %v : tensor<f64>) -> tensor<1x2x32768xi8> {
+// Up to 256 Ki lanes x sites the mask is a constant; one site more, and it is computed.
+func.func @constant_mask(%x : tensor<1x131072xi8>, %v : tensor<f64>) -> tensor<1x2x131072xi8> {
   %i = stablehlo.constant dense<[7, 5]> : tensor<2xi32>
   %b = bt.branches [%i] = [%v] amplitude %v : [tensor<2xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 1>
-  %xp, %mels = bt.connections %x, %b : (tensor<1x32768xi8>, !bt.branches<2 x 1>) -> (tensor<1x2x32768xi8>, tensor<1x2xf64>)
-  func.return %xp : tensor<1x2x32768xi8>
+  %xp, %mels = bt.connections %x, %b : (tensor<1x131072xi8>, !bt.branches<2 x 1>) -> (tensor<1x2x131072xi8>, tensor<1x2xf64>)
+  func.return %xp : tensor<1x2x131072xi8>
 }
 
 // CHECK-LABEL: func.func @constant_mask
 // CHECK-NOT:     stablehlo.iota
-// CHECK:         stablehlo.constant dense<{{.*}}> : tensor<2x32768xi1>
+// CHECK:         stablehlo.constant dense<{{.*}}> : tensor<2x131072xi1>
 // CHECK-NOT:     stablehlo.iota
 // CHECK:         func.return
 
-func.func @computed_mask(%x : tensor<1x32769xi8>, %v : tensor<f64>) -> tensor<1x2x32769xi8> {
+func.func @computed_mask(%x : tensor<1x131073xi8>, %v : tensor<f64>) -> tensor<1x2x131073xi8> {
   %i = stablehlo.constant dense<[7, 5]> : tensor<2xi32>
   %b = bt.branches [%i] = [%v] amplitude %v : [tensor<2xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 1>
-  %xp, %mels = bt.connections %x, %b : (tensor<1x32769xi8>, !bt.branches<2 x 1>) -> (tensor<1x2x32769xi8>, tensor<1x2xf64>)
-  func.return %xp : tensor<1x2x32769xi8>
+  %xp, %mels = bt.connections %x, %b : (tensor<1x131073xi8>, !bt.branches<2 x 1>) -> (tensor<1x2x131073xi8>, tensor<1x2xf64>)
+  func.return %xp : tensor<1x2x131073xi8>
 }
 
-// CHECK-LABEL: func.func @computed_mask(%x: tensor<1x32769xi8>, %v: tensor<f64>) -> tensor<1x2x32769xi8> {
+// CHECK-LABEL: func.func @computed_mask(%x: tensor<1x131073xi8>, %v: tensor<f64>) -> tensor<1x2x131073xi8> {
 // CHECK-NEXT:    %i = stablehlo.constant dense<[7, 5]> : tensor<2xi32>
 // CHECK-NEXT:    %0 = stablehlo.convert %v : (tensor<f64>) -> tensor<i8>
 // CHECK-NEXT:    %1 = stablehlo.broadcast_in_dim %0, dims = [] : (tensor<i8>) -> tensor<1x2xi8>
-// CHECK-NEXT:    %2 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<1x32769xi8>) -> tensor<1x2x32769xi8>
-// CHECK-NEXT:    %3 = stablehlo.iota dim = 1 : tensor<2x32769xi32>
-// CHECK-NEXT:    %4 = stablehlo.broadcast_in_dim %i, dims = [0] : (tensor<2xi32>) -> tensor<2x32769xi32>
-// CHECK-NEXT:    %5 = stablehlo.compare EQ, %3, %4 : (tensor<2x32769xi32>, tensor<2x32769xi32>) -> tensor<2x32769xi1>
-// CHECK-NEXT:    %6 = stablehlo.broadcast_in_dim %5, dims = [1, 2] : (tensor<2x32769xi1>) -> tensor<1x2x32769xi1>
-// CHECK-NEXT:    %7 = stablehlo.broadcast_in_dim %1, dims = [0, 1] : (tensor<1x2xi8>) -> tensor<1x2x32769xi8>
-// CHECK-NEXT:    %xp = stablehlo.select %6, %7, %2 : tensor<1x2x32769xi1>, tensor<1x2x32769xi8>
-// CHECK-NEXT:    func.return %xp : tensor<1x2x32769xi8>
+// CHECK-NEXT:    %2 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<1x131073xi8>) -> tensor<1x2x131073xi8>
+// CHECK-NEXT:    %3 = stablehlo.iota dim = 1 : tensor<2x131073xi32>
+// CHECK-NEXT:    %4 = stablehlo.broadcast_in_dim %i, dims = [0] : (tensor<2xi32>) -> tensor<2x131073xi32>
+// CHECK-NEXT:    %5 = stablehlo.compare EQ, %3, %4 : (tensor<2x131073xi32>, tensor<2x131073xi32>) -> tensor<2x131073xi1>
+// CHECK-NEXT:    %6 = stablehlo.broadcast_in_dim %5, dims = [1, 2] : (tensor<2x131073xi1>) -> tensor<1x2x131073xi1>
+// CHECK-NEXT:    %7 = stablehlo.broadcast_in_dim %1, dims = [0, 1] : (tensor<1x2xi8>) -> tensor<1x2x131073xi8>
+// CHECK-NEXT:    %xp = stablehlo.select %6, %7, %2 : tensor<1x2x131073xi1>, tensor<1x2x131073xi8>
+// CHECK-NEXT:    func.return %xp : tensor<1x2x131073xi8>
 // CHECK-NEXT:  }
 
 // A write that is no site in every lane costs nothing.
@@ -421,11 +421,92 @@ func.func @compact(%x : tensor<2x3xi8>, %m : tensor<2x3xf64>, %p : tensor<2x3xi1
 
 // CHECK-LABEL: func.func @compact
 // CHECK-NOT:     bt.
-// CHECK:         stablehlo.convert %p : (tensor<2x3xi1>) -> tensor<2x3xi32>
-// CHECK:         %[[COUNTED:.*]] = "stablehlo.gather"
-// CHECK:         stablehlo.compare LE, %[[COUNTED]]
-// CHECK:         stablehlo.minimum
-// CHECK:         "stablehlo.gather"(%{{.*}}, %{{.*}}) {{.*}} : (tensor<2x3xf64>, tensor<2x2xi32>) -> tensor<2x2xf64>
-// CHECK:         stablehlo.compare GT, %{{.*}} : (tensor<2x2xi32>, tensor<2x2xi32>) -> tensor<2x2xi1>
-// CHECK:         %[[NAN:.*]] = stablehlo.constant dense<0x7ff8000000000000> : tensor<f64>
-// CHECK:         stablehlo.select
+// CHECK:         [[B:%\S+]] = stablehlo.concatenate %p, {{.*}} -> tensor<2x32xi1>
+// CHECK:         stablehlo.shift_left {{.*}} : tensor<2x1x32xi32>
+// CHECK-NEXT:    {{.*}} = stablehlo.constant dense<0> : tensor<i32>
+// CHECK-NEXT:    [[W:%\S+]] = stablehlo.reduce
+// CHECK:         [[COUNT:%\S+]] = stablehlo.popcnt [[W]] : tensor<2x1xi32>
+// CHECK-NEXT:    [[TOTAL:%\S+]] = stablehlo.slice [[COUNT]]
+// CHECK:         [[FILLED:%\S+]] = stablehlo.compare LT, {{.*}} -> tensor<2x2xi1>
+// CHECK:         [[COUNTED:%\S+]] = "stablehlo.gather"([[COUNT]],
+// CHECK:         stablehlo.compare LE, [[COUNTED]]
+// CHECK:         [[WORD:%\S+]] = "stablehlo.gather"([[W]],
+// CHECK-NEXT:    stablehlo.popcnt [[WORD]]
+// CHECK:         stablehlo.shift_right_logical
+// CHECK:         [[LANE:%\S+]] = stablehlo.minimum
+// CHECK:         [[ALL:%\S+]] = stablehlo.select %p, %m, {{.*}} : tensor<2x3xi1>, tensor<2x3xf64>
+// CHECK-NEXT:    [[TAKEN:%\S+]] = "stablehlo.gather"([[ALL]], {{.*}} -> tensor<2x2xf64>
+// CHECK:         [[M:%\S+]] = stablehlo.select [[FILLED]], [[TAKEN]],
+// CHECK:         stablehlo.compare GT, [[TOTAL]], {{.*}} -> tensor<2x1xi1>
+// CHECK:         [[NAN:%\S+]] = stablehlo.constant dense<0x7ff8000000000000> : tensor<f64>
+// CHECK:         stablehlo.select {{.*}}, [[M]] : tensor<2x2xi1>, tensor<2x2xf64>
+
+// -----
+
+// Images are selected by masks before other writes; of two masks at one site the later
+// one counts. What parts share is converted once, and one select. Where a lane is not
+// valid x' is x.
+func.func @images(%x : tensor<2x3xi8>, %v : tensor<2x3xf64>, %w : tensor<f64>, %p : tensor<2x2xi1>) -> (tensor<2x5x3xi8>, tensor<2x5xf64>) {
+  %i = stablehlo.constant dense<2> : tensor<1xi32>
+  %m = stablehlo.constant dense<[[true, true, false], [false, true, true]]> : tensor<2x3xi1>
+  %n = stablehlo.constant dense<[[false, true, false], [true, false, false]]> : tensor<2x3xi1>
+  %a = bt.images [%m, %n] = [%v, %w] amplitude %w valid %p : [tensor<2x3xi1>, tensor<2x3xi1>] [tensor<2x3xf64>, tensor<f64>] tensor<f64>, tensor<2x2xi1> -> !bt.branches<2 x 3>
+  %b = bt.images [%n] = [%v] amplitude %w : [tensor<2x3xi1>] [tensor<2x3xf64>] tensor<f64> -> !bt.branches<2 x 3>
+  %c = bt.branches [%i] = [%w] amplitude %w : [tensor<1xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<1 x 1>
+  %d = bt.interleave %a, %b : !bt.branches<2 x 3>, !bt.branches<2 x 3> -> !bt.branches<4 x 3>
+  %e = bt.concat %c, %d : !bt.branches<1 x 1>, !bt.branches<4 x 3> -> !bt.branches<5 x 3>
+  %xp, %mels = bt.connections %x, %e : (tensor<2x3xi8>, !bt.branches<5 x 3>) -> (tensor<2x5x3xi8>, tensor<2x5xf64>)
+  func.return %xp, %mels : tensor<2x5x3xi8>, tensor<2x5xf64>
+}
+
+// CHECK-LABEL: func.func @images
+// CHECK:         [[V:%\S+]] = stablehlo.convert %v : (tensor<2x3xf64>) -> tensor<2x3xi8>
+// CHECK-NEXT:    [[W:%\S+]] = stablehlo.convert %w : (tensor<f64>) -> tensor<i8>
+// CHECK-NOT:     stablehlo.convert
+// CHECK:         %mels = stablehlo.concatenate
+// CHECK:         [[P:%\S+]] = stablehlo.concatenate {{.*}} : (tensor<2x1xi1>, tensor<2x4xi1>) -> tensor<2x5xi1>
+// CHECK-NEXT:    [[X:%\S+]] = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<2x3xi8>) -> tensor<2x5x3xi8>
+// CHECK-NEXT:    [[A:%\S+]] = stablehlo.constant dense<{{\[\[}}false, false, false], [true, false, false], [false, true, false], [false, true, true], [true, false, false]]> : tensor<5x3xi1>
+// CHECK-NEXT:    [[AS:%\S+]] = stablehlo.broadcast_in_dim [[A]], dims = [1, 2] :
+// CHECK-NEXT:    [[VS:%\S+]] = stablehlo.broadcast_in_dim [[V]], dims = [0, 2] :
+// CHECK-NEXT:    [[XV:%\S+]] = stablehlo.select [[AS]], [[VS]], [[X]] :
+// CHECK-NEXT:    [[B:%\S+]] = stablehlo.constant dense<{{\[\[}}false, false, false], [false, true, false], [false, false, false], [true, false, false], [false, false, false]]> : tensor<5x3xi1>
+// CHECK-NEXT:    [[BS:%\S+]] = stablehlo.broadcast_in_dim [[B]], dims = [1, 2] :
+// CHECK-NEXT:    [[WS:%\S+]] = stablehlo.broadcast_in_dim [[W]], dims = [] : (tensor<i8>) -> tensor<2x5x3xi8>
+// CHECK-NEXT:    [[XW:%\S+]] = stablehlo.select [[BS]], [[WS]], [[XV]] :
+// CHECK-NEXT:    [[PS:%\S+]] = stablehlo.broadcast_in_dim [[P]], dims = [0, 1] :
+// CHECK-NEXT:    [[XP:%\S+]] = stablehlo.select [[PS]], [[XW]], [[X]] :
+// CHECK-NEXT:    stablehlo.constant dense<{{\[\[}}false, false, true], [false, false, false],
+// CHECK:         %xp = stablehlo.select {{.*}}, [[XP]] : tensor<2x5x3xi1>, tensor<2x5x3xi8>
+
+// -----
+
+// Nothing is converted, joined or checked where there is nothing of that.
+func.func @image_alone(%x : tensor<2x3xi8>, %v : tensor<2x3xi8>, %a : tensor<2x2xf64>) -> (tensor<2x2x3xi8>, tensor<2x2xf64>) {
+  %m = stablehlo.constant dense<[[true, true, false], [false, true, true]]> : tensor<2x3xi1>
+  %b = bt.images [%m] = [%v] amplitude %a : [tensor<2x3xi1>] [tensor<2x3xi8>] tensor<2x2xf64> -> !bt.branches<2 x 3>
+  %xp, %mels = bt.connections %x, %b : (tensor<2x3xi8>, !bt.branches<2 x 3>) -> (tensor<2x2x3xi8>, tensor<2x2xf64>)
+  func.return %xp, %mels : tensor<2x2x3xi8>, tensor<2x2xf64>
+}
+
+// CHECK-LABEL: func.func @image_alone
+
+// -----
+
+// CHECK: convert-bt-to-stablehlo: the masks of bt.images are constants
+func.func @computed(%x : tensor<2x3xi8>, %m : tensor<2x3xi1>, %v : tensor<f64>) -> tensor<2x2x3xi8> {
+  %b = bt.images [%m] = [%v] amplitude %v : [tensor<2x3xi1>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 3>
+  %xp, %mels = bt.connections %x, %b : (tensor<2x3xi8>, !bt.branches<2 x 3>) -> (tensor<2x2x3xi8>, tensor<2x2xf64>)
+  func.return %xp : tensor<2x2x3xi8>
+}
+
+// -----
+
+// CHECK: convert-bt-to-stablehlo: bt.compact takes no bt.images
+func.func @compacted_images(%x : tensor<2x3xi8>, %v : tensor<f64>) -> tensor<2x1x3xi8> {
+  %m = stablehlo.constant dense<[[true, true, false], [false, true, true]]> : tensor<2x3xi1>
+  %b = bt.images [%m] = [%v] amplitude %v : [tensor<2x3xi1>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 3>
+  %c = bt.compact %b : !bt.branches<2 x 3> -> !bt.branches<1 x 3>
+  %xp, %mels = bt.connections %x, %c : (tensor<2x3xi8>, !bt.branches<1 x 3>) -> (tensor<2x1x3xi8>, tensor<2x1xf64>)
+  func.return %xp : tensor<2x1x3xi8>
+}

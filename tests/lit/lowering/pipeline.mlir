@@ -3,7 +3,7 @@
 // RUN: symir-opt %s | filecheck %s --check-prefix=SYM
 // RUN: symir-opt %s -p sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space | filecheck %s --check-prefix=NORMAL
 // RUN: symir-opt %s -p sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse | filecheck %s --check-prefix=BT
-// RUN: symir-opt %s -p "sym-fuse-terms,sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse,bt-specialize{batch=5 state=i8},bt-narrow,convert-bt-to-stablehlo,stablehlo-fold-constants,cse,dce" | filecheck %s --check-prefix=HLO
+// RUN: symir-opt %s -p "sym-gather-terms,sym-fuse-terms,sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse,bt-specialize{batch=5 state=i8},bt-narrow,convert-bt-to-stablehlo,stablehlo-fold-constants,cse,dce" | filecheck %s --check-prefix=HLO
 
 sym.operator @bosons(%t "t" : tensor<f64> = dense<1.0>) space #sym.space<3 x [0, 1, 2]> element f64 {
   sym.term @hop over #sym.rows<[0, 1], [1, 1], [1, 2]> {

@@ -120,7 +120,7 @@ sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 {
   }
 }
 
-// CHECK: the terms @a, @c of @apart cannot be fused: they are not neighbours, in order, and lanes keep their places
+// CHECK: the terms @a, @c of @apart cannot be fused: they are not neighbours: run sym-gather-terms first
 
 // -----
 

@@ -13,6 +13,7 @@
 // CHECK-NEXT: pass stage ms ops before after
 // CHECK-NEXT: symbolic_validation pre-cache {{[0-9.]+}} - -
 // CHECK: symbolic_fusion_planning post-cache {{[0-9.]+}} - -
+// CHECK-NEXT: sym-gather-terms lowering {{[0-9.]+}} 8 8
 // CHECK-NEXT: sym-fuse-terms lowering {{[0-9.]+}} 8 6
 // CHECK: passes, {{[0-9.]+}} ms
 // CHECK-EMPTY:
@@ -34,6 +35,7 @@
 // CHECK-NEXT: {{.*}}explain.mlir:{{[0-9]+}}: warning W013: no emission depends on the parameter 'g'
 // CHECK-NEXT: {{.*}}explain.mlir:{{[0-9]+}}: note W010: first: no emission of the term uses the label 'i'
 // CHECK-NEXT: {{.*}}explain.mlir:{{[0-9]+}}: note W010: second: no emission of the term uses the label 'i'
+// CHECK-NEXT: {{.*}}explain.mlir:{{[0-9]+}}: note W020: a fifth of the lanes or more would be one: their emissions write nothing (4 of 4 lanes have x' = x: 1 would be left)
 // CHECK-EMPTY:
 // CHECK-NEXT: versions: symir {{.*}}, jax {{.*}}, sources {{[0-9a-f]+}}
 // CHECK-EMPTY:
@@ -42,7 +44,7 @@
 // CHECK-NEXT: hermitian yes proved: it is real and diagonal by its form
 
 // JSON: "operator": "pin"
-// JSON: "lowering": "sym-fuse-terms,
+// JSON: "lowering": "sym-gather-terms,sym-fuse-terms,
 // JSON: "fusion_groups": [
 // JSON-NEXT: [
 // JSON-NEXT: "first",

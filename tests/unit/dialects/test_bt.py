@@ -139,6 +139,28 @@ def test_branches_without_writes_and_validity() -> None:
     assert op.valid is None
 
 
+def test_dot() -> None:
+    v, matrix = values(tensor(f64, (bt.BATCH, 8)), tensor(f64, (8, 3)))
+    op = bt.DotOp(v, matrix)
+    assert types_of(op) == [tensor(f64, (bt.BATCH, 3))]
+    assert (op.operand, op.matrix) == (v, matrix)
+
+
+def test_images() -> None:
+    mask, image, number, a, p = values(
+        tensor(i1, (LANES, 8)),
+        tensor(f64, (bt.BATCH, 8)),
+        tensor(f64),
+        tensor(f64),
+        tensor(i1, (bt.BATCH, LANES)),
+    )
+    kind = bt.BranchesType.get(LANES, 8)
+    op = bt.ImagesOp([mask, mask], [image, number], a, p, kind)
+    assert types_of(op) == [kind]
+    assert list(op.masks) == [mask, mask]
+    assert list(op.samples()) == [image, number, a, p]
+
+
 def branches(*kinds: tuple[int, int]) -> Sequence[SSAValue]:
     return values(*(bt.BranchesType.get(*kind) for kind in kinds))
 
@@ -216,18 +238,25 @@ def test_a_batch_is_bound_everywhere_or_nowhere() -> None:
 
 def one_of_each(x: SSAValue) -> list[Operation]:
     """Return one of each op; the last is nothing that another one uses."""
-    i, p = values(tensor(i32, (LANES,)), tensor(i1))
+    i, p, matrix, mask = values(
+        tensor(i32, (LANES,)),
+        tensor(i1),
+        tensor(f64, (LANES, 2)),
+        tensor(i1, (LANES, LANES)),
+    )
     ops: list[Operation] = [i.owner] if isinstance(i.owner, Operation) else []
     gather = bt.GatherOp(x, i, f64)
     broadcast = bt.BroadcastOp(p, [], tensor(i1, (bt.BATCH, LANES)))
     lanes = bt.BranchesOp([i], [gather.result], gather.result, broadcast.result, LANES)
     reduction = bt.ReduceOp(sym.Reduction.ANY, broadcast.result)
+    dot = bt.DotOp(gather.result, matrix)
+    images = bt.ImagesOp([mask], [gather.result], p, None, bt.BranchesType.get(7, 7))
     concat = bt.ConcatOp([lanes.result, lanes.result])
     interleave = bt.InterleaveOp([lanes.result, lanes.result])
     compact = bt.CompactOp(interleave.result, 1)
     connections = bt.ConnectionsOp(x, compact.result, f64)
     branch_ops: list[Operation] = [lanes, concat, interleave, compact, connections]
-    return [*ops, gather, broadcast, reduction, *branch_ops]
+    return [*ops, gather, broadcast, reduction, dot, images, *branch_ops]
 
 
 def bt_names(module: ModuleOp) -> list[str]:

@@ -105,6 +105,23 @@ func.func @hop(%x : tensor<?x4x!bt.state>, %t : tensor<f64>)
 }
 """
 
+IMAGES = """
+func.func @hop(%x : tensor<?x4x!bt.state>, %t : tensor<f64>)
+    -> (tensor<?x3x4x!bt.state>, tensor<?x3xf64>) {
+  %s = stablehlo.constant dense<[0, 1, 2, 3]> : tensor<4xi32>
+  %m = stablehlo.constant dense<[[true, false, false, true], [false, true, false, false]]> : tensor<2x4xi1>
+  %J = stablehlo.constant dense<[1.0, 2.0]> : tensor<2xf64>
+  %q = stablehlo.constant dense<[true, false]> : tensor<2xi1>
+  %n = bt.gather %x[%s] : (tensor<?x4x!bt.state>, tensor<4xi32>) -> tensor<?x4xf64>
+  %v = stablehlo.negate %n : tensor<?x4xf64>
+  %b = bt.images[%m, %m] = [%t, %v] amplitude %J valid %q : [tensor<2x4xi1>, tensor<2x4xi1>] [tensor<f64>, tensor<?x4xf64>] tensor<2xf64>, tensor<2xi1> -> !bt.branches<2 x 4>
+  %d = bt.branches[] = [] amplitude %t : [] [] tensor<f64> -> !bt.branches<1 x 0>
+  %k = bt.concat %d, %b : !bt.branches<1 x 0>, !bt.branches<2 x 4> -> !bt.branches<3 x 4>
+  %y, %z = bt.connections %x, %k : (tensor<?x4x!bt.state>, !bt.branches<3 x 4>) -> (tensor<?x3x4x!bt.state>, tensor<?x3xf64>)
+  func.return %y, %z : tensor<?x3x4x!bt.state>, tensor<?x3xf64>
+}
+"""
+
 KERNEL = """
 func.func @hop(%x : tensor<2x4xi8>, %t : tensor<f64>)
     -> (tensor<2x3x4xi8>, tensor<2x3xf64>) {
@@ -138,7 +155,7 @@ func.func @hop(%x : tensor<2x4xi8>, %t : tensor<f64>)
 }
 """
 
-BASES = {"sym": SYM, "bt": BT, "stablehlo": KERNEL}
+BASES = {"sym": SYM, "bt": BT, "images": IMAGES, "stablehlo": KERNEL}
 
 Edit = Callable[[ModuleOp], None]
 
@@ -485,6 +502,19 @@ WRITTEN = [
     Mutation("op with effects", "bt", ("%l = bt", f'%o = {CUSTOM} %l = bt'), BELOW),
     Mutation("call of a function", "bt", ("%l = bt", "%o = func.call @hop(%t) : (tensor<f64>) -> tensor<f64> %l = bt"), "func.call"),
     Mutation("op of the level above", "bt", ("%l = bt", "%o = sym.invalid %l = bt"), BELOW),
+    # Branches that are put together of images
+    Mutation("lanes of images", "images", retype("bt.images", bt.BranchesType.get(3, 4)), "masks of shape (3, 4), got tensor<2x4xi1>"),
+    Mutation("sites of images", "images", retype("bt.images", bt.BranchesType.get(2, 3)), "masks of shape (2, 3), got tensor<2x4xi1>"),
+    Mutation("a mask without an image", "images", ("[%t, %v] amplitude %J valid %q : [tensor<2x4xi1>, tensor<2x4xi1>] [tensor<f64>, tensor<?x4xf64>]", "[%v] amplitude %J valid %q : [tensor<2x4xi1>, tensor<2x4xi1>] [tensor<?x4xf64>]"), "2 masks and 1 images"),
+    Mutation("a mask of other lanes", "images", retype("stablehlo.constant", stablehlo.tensor(i1, [4, 2]), 1), "tensor<4x2xi1>"),
+    Mutation("a mask that is a number", "images", fed("bt.images", 0, "stablehlo.negate"), "i1"),
+    Mutation("an image of other sites", "images", fed("bt.images", 3, "stablehlo.constant", 2), "images of shape (batch, 4) or scalars, got tensor<2xf64>"),
+    Mutation("a complex image", "images", ("%d = bt", "%o = stablehlo.constant dense<(1.0, 0.0)> : tensor<complex<f64>> %p = bt.images[%m] = [%o] amplitude %t : [tensor<2x4xi1>] [tensor<complex<f64>>] tensor<f64> -> !bt.branches<2 x 4> %d = bt"), "writes real local values"),
+    Mutation("amplitude of other lanes than the masks", "images", fed("bt.images", 4, "bt.gather"), "has 2 lanes, but the amplitude is tensor<?x4xf64>"),
+    Mutation("validity of images that is a number", "images", fed("bt.images", 5, "stablehlo.constant", 2), "i1"),
+    Mutation("matrix elements of images of another type", "images", retype("bt.connections", stablehlo.tensor(f32, [bt.BATCH, 3]), result=1), "'bt.connections' has matrix elements of f32"),
+    Mutation("images of another batch", "images", ("%d = bt", "%o = bt.broadcast %t dims = [] : tensor<f64> -> tensor<5x4xf64> %p = bt.images[%m] = [%o] amplitude %t : [tensor<2x4xi1>] [tensor<5x4xf64>] tensor<f64> -> !bt.branches<2 x 4> %u, %w = bt.connections %x, %p : (tensor<?x4x!bt.state>, !bt.branches<2 x 4>) -> (tensor<?x2x4x!bt.state>, tensor<?x2xf64>) %d = bt"), "branches of another batch, got tensor<5x4xf64>"),
+    Mutation("images of another lattice", "images", ("%d = bt", "%o = stablehlo.constant dense<true> : tensor<2x3xi1> %p = bt.images[%o] = [%t] amplitude %t : [tensor<2x3xi1>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 3> %u, %w = bt.connections %x, %p : (tensor<?x4x!bt.state>, !bt.branches<2 x 3>) -> (tensor<?x2x4x!bt.state>, tensor<?x2xf64>) %d = bt"), "images of other sites, got !bt.branches<2 x 3>"),
     # Kernels
     Mutation("use before definition", "stablehlo", late("stablehlo.slice"), NOT_DEFINED),
     Mutation("value of a reduction outside", "stablehlo", fed("stablehlo.broadcast_in_dim", 0, "stablehlo.add", number=1), NOT_DEFINED),

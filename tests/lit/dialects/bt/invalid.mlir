@@ -186,6 +186,79 @@
 %b = "bt.branches"(%v) <{operandSegmentSizes = array<i32: 0, 0, 1, 0>}> : (tensor<7xf64>) -> tensor<7xf64>
 
 // endregion
+// region bt.images
+
+// -----
+
+// CHECK: 'bt.images' has 2 masks and 1 images
+%m, %v = "test.op"() : () -> (tensor<7x8xi1>, tensor<f64>)
+%b = bt.images [%m, %m] = [%v] amplitude %v : [tensor<7x8xi1>, tensor<7x8xi1>] [tensor<f64>] tensor<f64> -> !bt.branches<7 x 8>
+
+// -----
+
+// CHECK: 'bt.images' of type !bt.branches<7 x 8> has masks of shape (7, 8), got tensor<8x7xi1>
+%m, %v = "test.op"() : () -> (tensor<8x7xi1>, tensor<f64>)
+%b = bt.images [%m] = [%v] amplitude %v : [tensor<8x7xi1>] [tensor<f64>] tensor<f64> -> !bt.branches<7 x 8>
+
+// -----
+
+// A lane has a write for each site.
+// CHECK: 'bt.images' of type !bt.branches<7 x 1> has masks of shape (7, 1), got tensor<7x8xi1>
+%m, %v = "test.op"() : () -> (tensor<7x8xi1>, tensor<f64>)
+%b = bt.images [%m] = [%v] amplitude %v : [tensor<7x8xi1>] [tensor<f64>] tensor<f64> -> !bt.branches<7 x 1>
+
+// -----
+
+// Each sample has the same masks.
+// CHECK: 'bt.images' of type !bt.branches<7 x 8> has masks of shape (7, 8), got tensor<?x7x8xi1>
+%m, %v = "test.op"() : () -> (tensor<?x7x8xi1>, tensor<f64>)
+%b = bt.images [%m] = [%v] amplitude %v : [tensor<?x7x8xi1>] [tensor<f64>] tensor<f64> -> !bt.branches<7 x 8>
+
+// -----
+
+// CHECK: 'bt.images' has images of shape (batch, 8) or scalars, got tensor<?x7xf64>
+%m, %v, %a = "test.op"() : () -> (tensor<7x8xi1>, tensor<?x7xf64>, tensor<f64>)
+%b = bt.images [%m] = [%v] amplitude %a : [tensor<7x8xi1>] [tensor<?x7xf64>] tensor<f64> -> !bt.branches<7 x 8>
+
+// -----
+
+// A number for each sample is no image, nor is one for each site without a sample.
+// CHECK: 'bt.images' has images of shape (batch, 8) or scalars, got tensor<?xf64>
+%m, %v, %a = "test.op"() : () -> (tensor<7x8xi1>, tensor<?xf64>, tensor<f64>)
+%b = bt.images [%m] = [%v] amplitude %a : [tensor<7x8xi1>] [tensor<?xf64>] tensor<f64> -> !bt.branches<7 x 8>
+
+// -----
+
+// CHECK: 'bt.images' has images of shape (batch, 8) or scalars, got tensor<8xf64>
+%m, %v, %a = "test.op"() : () -> (tensor<7x8xi1>, tensor<8xf64>, tensor<f64>)
+%b = bt.images [%m] = [%v] amplitude %a : [tensor<7x8xi1>] [tensor<8xf64>] tensor<f64> -> !bt.branches<7 x 8>
+
+// -----
+
+// CHECK: 'bt.images' writes real local values, got tensor<complex<f64>>
+%m, %v = "test.op"() : () -> (tensor<7x8xi1>, tensor<complex<f64>>)
+%b = bt.images [%m] = [%v] amplitude %v : [tensor<7x8xi1>] [tensor<complex<f64>>] tensor<complex<f64>> -> !bt.branches<7 x 8>
+
+// -----
+
+// CHECK: 'bt.images' has 7 lanes, but the amplitude is tensor<?x8xf64>
+%m, %v, %a = "test.op"() : () -> (tensor<7x8xi1>, tensor<f64>, tensor<?x8xf64>)
+%b = bt.images [%m] = [%v] amplitude %a : [tensor<7x8xi1>] [tensor<f64>] tensor<?x8xf64> -> !bt.branches<7 x 8>
+
+// -----
+
+// CHECK: 'bt.images' has 7 lanes, but the validity is tensor<8xi1>
+%m, %v, %p = "test.op"() : () -> (tensor<7x8xi1>, tensor<f64>, tensor<8xi1>)
+%b = bt.images [%m] = [%v] amplitude %v valid %p : [tensor<7x8xi1>] [tensor<f64>] tensor<f64>, tensor<8xi1> -> !bt.branches<7 x 8>
+
+// -----
+
+// CHECK:      operand 'masks' at position 0 does not verify:
+// CHECK-NEXT: Expected attribute i1 but got f64
+%m, %v = "test.op"() : () -> (tensor<7x8xf64>, tensor<f64>)
+%b = "bt.images"(%m, %v, %v) <{operandSegmentSizes = array<i32: 1, 1, 1, 0>}> : (tensor<7x8xf64>, tensor<f64>, tensor<f64>) -> !bt.branches<7 x 8>
+
+// endregion
 // region bt.concat and bt.interleave
 
 // -----
@@ -220,6 +293,43 @@
 %c = bt.interleave %a, %b : !bt.branches<7 x 2>, !bt.branches<7 x 1> -> !bt.branches<7 x 2>
 
 // endregion
+
+// -----
+
+// region bt.dot
+
+// CHECK: 'bt.dot' of tensor<?x7xf64> and tensor<8x3xf64> cannot be tensor<?x3xf64>
+%v, %m = "test.op"() : () -> (tensor<?x7xf64>, tensor<8x3xf64>)
+%r = bt.dot %v, %m : (tensor<?x7xf64>, tensor<8x3xf64>) -> tensor<?x3xf64>
+
+// -----
+
+// CHECK: 'bt.dot' of tensor<?x8xf64> and tensor<8x3xf64> cannot be tensor<?x4xf64>
+%v, %m = "test.op"() : () -> (tensor<?x8xf64>, tensor<8x3xf64>)
+%r = bt.dot %v, %m : (tensor<?x8xf64>, tensor<8x3xf64>) -> tensor<?x4xf64>
+
+// -----
+
+// CHECK: 'bt.dot' of tensor<?x8xf64> and tensor<8x3xf32> cannot be tensor<?x3xf64>
+%v, %m = "test.op"() : () -> (tensor<?x8xf64>, tensor<8x3xf32>)
+%r = bt.dot %v, %m : (tensor<?x8xf64>, tensor<8x3xf32>) -> tensor<?x3xf64>
+
+// -----
+
+// CHECK: 'bt.dot' of tensor<?x8xi1> and tensor<8x3xi1> cannot be tensor<?x3xi1>
+%v, %m = "test.op"() : () -> (tensor<?x8xi1>, tensor<8x3xi1>)
+%r = bt.dot %v, %m : (tensor<?x8xi1>, tensor<8x3xi1>) -> tensor<?x3xi1>
+
+// -----
+
+// CHECK: 'bt.dot' of tensor<8xf64> and tensor<8x3xf64> cannot be tensor<3xf64>
+%v, %m = "test.op"() : () -> (tensor<8xf64>, tensor<8x3xf64>)
+%r = bt.dot %v, %m : (tensor<8xf64>, tensor<8x3xf64>) -> tensor<3xf64>
+
+// endregion
+
+// -----
+
 // region bt.reduce
 
 // -----
@@ -287,6 +397,20 @@
 // CHECK-NEXT: tensor<7xf64> should be of base attribute bt.branches
 %x, %b = "test.op"() : () -> (tensor<?x8xi8>, tensor<7xf64>)
 %y, %m = "bt.connections"(%x, %b) : (tensor<?x8xi8>, tensor<7xf64>) -> (tensor<?x7x8xi8>, tensor<?x7xf64>)
+
+// -----
+
+// CHECK: 'bt.connections' of tensor<?x4xi8> cannot have images of other sites, got !bt.branches<7 x 8>
+%x, %m, %v = "test.op"() : () -> (tensor<?x4xi8>, tensor<7x8xi1>, tensor<f64>)
+%b = bt.images [%m] = [%v] amplitude %v : [tensor<7x8xi1>] [tensor<f64>] tensor<f64> -> !bt.branches<7 x 8>
+%y, %z = bt.connections %x, %b : (tensor<?x4xi8>, !bt.branches<7 x 8>) -> (tensor<?x7x4xi8>, tensor<?x7xf64>)
+
+// -----
+
+// CHECK: 'bt.connections' of tensor<?x8xi8> cannot have branches of another batch, got tensor<4x8xi8>
+%x, %m, %v, %a = "test.op"() : () -> (tensor<?x8xi8>, tensor<7x8xi1>, tensor<4x8xi8>, tensor<f64>)
+%b = bt.images [%m] = [%v] amplitude %a : [tensor<7x8xi1>] [tensor<4x8xi8>] tensor<f64> -> !bt.branches<7 x 8>
+%y, %z = bt.connections %x, %b : (tensor<?x8xi8>, !bt.branches<7 x 8>) -> (tensor<?x7x8xi8>, tensor<?x7xf64>)
 
 // endregion
 // region Types

@@ -72,6 +72,23 @@ func.func @branches(%i : tensor<7xi32>, %s : tensor<?x7xi32>, %c : tensor<i32>, 
   func.return
 }
 
+// CHECK-LABEL: func.func @images(
+// GENERIC:     sym_name = "images"
+func.func @images(%m : tensor<7x8xi1>, %v : tensor<?x8xf64>, %l : tensor<7xf64>, %t : tensor<f64>, %p : tensor<?x7xi1>, %z : tensor<4x8xi8>) {
+  // An image has the axis of the sites, or is the same everywhere.
+  // CHECK:        %{{.*}} = bt.images[%m, %m] = [%v, %t] amplitude %l valid %p : [tensor<7x8xi1>, tensor<7x8xi1>] [tensor<?x8xf64>, tensor<f64>] tensor<7xf64>, tensor<?x7xi1> -> !bt.branches<7 x 8>
+  // CHECK-NEXT:   %{{.*}} = bt.images[%m] = [%z] amplitude %t {note = "bound"} : [tensor<7x8xi1>] [tensor<4x8xi8>] tensor<f64> -> !bt.branches<7 x 8>
+  // CHECK-NEXT:   %{{.*}} = bt.images[] = [] amplitude %t : [] [] tensor<f64> -> !bt.branches<7 x 8>
+  // GENERIC:      %{{.*}} = "bt.images"(%m, %m, %v, %t, %l, %p) <{operandSegmentSizes = array<i32: 2, 2, 1, 1>}> : (tensor<7x8xi1>, tensor<7x8xi1>, tensor<?x8xf64>, tensor<f64>, tensor<7xf64>, tensor<?x7xi1>) -> !bt.branches<7 x 8>
+  // GENERIC-NEXT: %{{.*}} = "bt.images"(%m, %z, %t) <{operandSegmentSizes = array<i32: 1, 1, 1, 0>}> {note = "bound"} : (tensor<7x8xi1>, tensor<4x8xi8>, tensor<f64>) -> !bt.branches<7 x 8>
+  // GENERIC-NEXT: %{{.*}} = "bt.images"(%t) <{operandSegmentSizes = array<i32: 0, 0, 1, 0>}> : (tensor<f64>) -> !bt.branches<7 x 8>
+  %0 = bt.images [%m, %m] = [%v, %t] amplitude %l valid %p
+    : [tensor<7x8xi1>, tensor<7x8xi1>] [tensor<?x8xf64>, tensor<f64>] tensor<7xf64>, tensor<?x7xi1> -> !bt.branches<7 x 8>
+  %1 = bt.images [%m] = [%z] amplitude %t {note = "bound"} : [tensor<7x8xi1>] [tensor<4x8xi8>] tensor<f64> -> !bt.branches<7 x 8>
+  %2 = bt.images [] = [] amplitude %t : [] [] tensor<f64> -> !bt.branches<7 x 8>
+  func.return
+}
+
 // CHECK-LABEL: func.func @lanes(
 // GENERIC:     sym_name = "lanes"
 func.func @lanes(%a : !bt.branches<7 x 2>, %b : !bt.branches<8 x 0>, %c : !bt.branches<7 x 1>) {
@@ -112,6 +129,15 @@ func.func @connections(%x : tensor<?x8x!bt.state>, %b : !bt.branches<15 x 2>, %z
   // GENERIC-NEXT: %{{.*}}, %{{.*}} = "bt.connections"(%z, %b) {note = "bound"} : (tensor<4x8xi8>, !bt.branches<15 x 2>) -> (tensor<4x15x8xi8>, tensor<4x15xcomplex<f32>>)
   %0, %1 = bt.connections %x, %b : (tensor<?x8x!bt.state>, !bt.branches<15 x 2>) -> (tensor<?x15x8x!bt.state>, tensor<?x15xf64>)
   %2, %3 = bt.connections %z, %b {note = "bound"} : (tensor<4x8xi8>, !bt.branches<15 x 2>) -> (tensor<4x15x8xi8>, tensor<4x15xcomplex<f32>>)
+  func.return
+}
+
+// CHECK-LABEL: func.func @dot(
+// GENERIC:     sym_name = "dot"
+func.func @dot(%v : tensor<?x8xf64>, %m : tensor<8x3xf64>) {
+  // CHECK:        %{{.*}} = bt.dot %v, %m {note = "one"} : (tensor<?x8xf64>, tensor<8x3xf64>) -> tensor<?x3xf64>
+  // GENERIC:      %{{.*}} = "bt.dot"(%v, %m) {note = "one"} : (tensor<?x8xf64>, tensor<8x3xf64>) -> tensor<?x3xf64>
+  %0 = bt.dot %v, %m {note = "one"} : (tensor<?x8xf64>, tensor<8x3xf64>) -> tensor<?x3xf64>
   func.return
 }
 

@@ -217,3 +217,63 @@ sym.operator @drop_empty_term(%a "a" : tensor<f64>) space #sym.space<2 x [0, 1]>
     sym.emit %x, %a : tensor<f64>
   }
 }
+
+// CHECK-LABEL: sym.operator @flip_of_two_states
+sym.operator @flip_of_two_states() space #sym.space<2 x [-1, 1]> element f64 {
+  // The other one of two values is a difference; of two steps, or of what was not
+  // read from x, nothing is known.
+  // CHECK:      sym.term @flip
+  // CHECK:        %[[R:.*]] = sym.read %x[%i] : tensor<f64>
+  // CHECK-NEXT:   %[[V:.*]] = stablehlo.negate %[[R]] : tensor<f64>
+  // CHECK-NEXT:   %[[Y:.*]] = sym.write %x[%i], %[[V]] : tensor<f64>
+  sym.term @flip over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %r = sym.read %x[%i] : tensor<f64>
+    %k = sym.local_index %r at %i : tensor<f64>
+    %n = stablehlo.add %k, %one : tensor<f64>
+    %v = sym.local_value %n at %i : tensor<f64>
+    %y = sym.write %x[%i], %v : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+  }
+  // CHECK:      sym.term @two_steps
+  // CHECK:        sym.local_value
+  sym.term @two_steps over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %two = stablehlo.constant dense<2.0> : tensor<f64>
+    %r = sym.read %x[%i] : tensor<f64>
+    %k = sym.local_index %r at %i : tensor<f64>
+    %n = stablehlo.add %k, %two : tensor<f64>
+    %v = sym.local_value %n at %i : tensor<f64>
+    %y = sym.write %x[%i], %v : tensor<f64>
+    sym.emit %y, %two : tensor<f64>
+  }
+  // CHECK:      sym.term @computed
+  // CHECK:        sym.local_value
+  sym.term @computed over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %r = sym.read %x[%i] : tensor<f64>
+    %c = stablehlo.add %r, %one : tensor<f64>
+    %k = sym.local_index %c at %i : tensor<f64>
+    %n = stablehlo.add %k, %one : tensor<f64>
+    %v = sym.local_value %n at %i : tensor<f64>
+    %y = sym.write %x[%i], %v : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @flip_of_three_states
+sym.operator @flip_of_three_states() space #sym.space<2 x [0, 1, 2]> element f64 {
+  // CHECK: sym.local_value
+  sym.term @flip over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %r = sym.read %x[%i] : tensor<f64>
+    %k = sym.local_index %r at %i : tensor<f64>
+    %n = stablehlo.add %k, %one : tensor<f64>
+    %v = sym.local_value %n at %i : tensor<f64>
+    %y = sym.write %x[%i], %v : tensor<f64>
+    sym.emit %y, %one : tensor<f64>
+  }
+}

@@ -940,3 +940,36 @@ sym.operator @o() space #sym.space<2 x [0, 1]> element f64 {
     sym.emit %x, %one : tensor<f64>
   }
 }
+
+// -----
+
+// CHECK: 'lane_of' must be an array of i32, got array<i64: 0, 1>
+sym.operator @o() space #sym.space<2 x [0, 1]> element f64 attributes {lane_of = array<i64: 0, 1>} {
+  sym.term @b over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: 'lane_of' must name each of the 2 lanes of @o once
+sym.operator @o() space #sym.space<2 x [0, 1]> element f64 attributes {lane_of = array<i32: 1, 1>} {
+  sym.term @b over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
+// CHECK: 'lane_of' must name each of the 2 lanes of @o once
+sym.operator @o() space #sym.space<2 x [0, 1]> element f64 attributes {lane_of = array<i32: 0, 1, 2>} {
+  sym.term @b over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %one : tensor<f64>
+  }
+}

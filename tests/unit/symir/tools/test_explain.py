@@ -81,6 +81,38 @@ def test_it_ends_with_the_facts_of_the_operator(
     assert saved.partition("\nfacts\n")[2] == text.partition("\nfacts\n")[2]
 
 
+def test_the_optimisation_report(
+    capsys: pytest.CaptureFixture[str], file: Path, tmp_path: Path
+) -> None:
+    text = succeed(capsys, f"{file}:one", "--cost")
+    plain = json.loads(succeed(capsys, f"{file}:one", "--cost", "--json"))
+    artifact = compiled(file)
+    report = artifact.optimisation_report()
+    assert plain == report.as_dict()
+    words = [line.split() for line in text.splitlines()]
+    for one in plain["passes"]:
+        changed = "yes" if one["changed"] else "no"
+        ops = [str(one["ops_before"]), str(one["ops_after"])]
+        row = [one["name"], one["pipeline"], one["relation"], changed, *ops, "4", "4"]
+        assert row in words
+    assert ["term2", "1", "1", "1", "1", "0"] in [line[:6] for line in words]
+    assert "@term0, @term1 become one term" in text
+    artifact.save(tmp_path / "one.symir")
+    saved = json.loads(succeed(capsys, tmp_path / "one.symir", "--cost", "--json"))
+    assert saved == plain
+
+
+def test_the_reference_backend_has_no_optimisation_report(
+    capsys: pytest.CaptureFixture[str], file: Path, tmp_path: Path
+) -> None:
+    saved = tmp_path / "one.symir"
+    compiled(file, backend_preference="reference").save(saved)
+    assert main(["explain", "--quiet", "--cost", str(saved)]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert "[C026]" in printed.err
+
+
 def test_options_other_than_the_default_ones(file: Path) -> None:
     artifact = compiled(file, enable_fusion=False, cache_enabled=False)
     lines = explanation(artifact.manifest())

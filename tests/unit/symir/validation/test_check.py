@@ -43,7 +43,7 @@ def assert_valid(report: ValidationReport) -> None:
     assert report.ok, str(report)
     assert report.worst_error <= 1e-12
     names = [stage.name for stage in report.stages]
-    assert names[:2] == ["sym-plan-fusion", "sym-fuse-terms"]
+    assert names[:2] == ["sym-plan-fusion", "sym-gather-terms"]
     assert names[-1] == "executable"
     assert not [stage.skipped for stage in report.stages if stage.skipped]
 
@@ -100,7 +100,7 @@ def test_terms_are_fused_as_in_a_compilation() -> None:
         builder = builder.for_each(("i", "j"), over=[pair]).emit(amplitude=factor * i)
     report = check(builder.build(), validate="exhaustive")
     assert_valid(report)
-    fusion = report.stages[1]
+    fusion = report.stages[2]
     assert fusion.before != fusion.after
 
 
@@ -216,6 +216,24 @@ def test_relations_imply_the_weaker_ones(after: Lanes, strongest: str | None) ->
     assert found == expected
 
 
+@pytest.mark.parametrize(
+    ("after", "lane", "before"),
+    [
+        (lanes(([0, 1], 3.0), ([0, 0], 1.0)), 1, True),
+        (lanes(([0, 1], 3.0), ([0, 1], 2.0)), 0, True),
+        (lanes(([0, 0], 0.0), *[([0, 1], 2.0), ([0, 0], 1.0)] * 2), 4, False),
+        (lanes(([0, 1], 3.0), ([1, 1], 2.0), ([0, 0], 1.0)), 1, True),
+        (lanes(([0, 1], 3.0), ([0, 1], 2.5), ([0, 0], 1.0)), 1, False),
+    ],
+)
+def test_a_multiset_names_the_lane_without_a_partner(
+    after: Lanes, lane: int, before: bool
+) -> None:
+    found = compare(Relation.MULTISET, X, BEFORE, after).difference
+    assert found is not None
+    assert (found.lane, found.before) == (lane, before)
+
+
 def test_nan_is_equal_to_nan_only() -> None:
     one, other = lanes(([0, 1], np.nan)), lanes(([0, 1], 0.0))
     for relation in Relation:
@@ -256,7 +274,9 @@ def test_certificates_are_done_again(tmp_path: Path) -> None:
     coverage = {"samples": 16, "n_states": 1024, "predicates": False}
     assert data["coverage"] == coverage
     assert {"symir", "xdsl", "jax", "numpy"} <= data["versions"].keys()
-    assert all(stage["relation"] == "equal" for stage in data["stages"])
+    relations = {stage["name"]: stage["relation"] for stage in data["stages"]}
+    assert relations.pop("sym-gather-terms") == "multiset"
+    assert set(relations.values()) == {"equal"}
     again = replay(path)
     assert again.ok
     assert again.report.stages == report.stages

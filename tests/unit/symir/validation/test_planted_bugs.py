@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -23,11 +24,13 @@ from xdsl_jax.dialects import stablehlo as hlo
 import symir as sym
 from dialects import bt
 from dialects import sym as sym_ir
+from dialects.reductions import Reduction
+from dialects.stablehlo import compare as compare_op
 from dialects.stablehlo import constant, dense, to_numpy
 from dialects.tables import RowTable
 from lowering.registry import get_all_passes
-from lowering.relations import Relation
-from symir.compiler.lowering import LoweringPipeline
+from lowering.relations import Relation, relation_of
+from symir.compiler.lowering import LoweringPipeline, operator_pipeline
 from symir.errors import SymbolicCompilerError
 from symir.validation.check import PIPELINE, StageReport, check
 
@@ -324,6 +327,9 @@ def constants_of(which: int, by: float = 1e-6) -> Plant:
 
 
 BUGS = {
+    "gathering loses the order of rows": Bug(
+        "sym-gather-terms", swap_rows, hopping, "x'"
+    ),
     "fusion scales the amplitudes": Bug("sym-fuse-terms", amplitudes_of(0), alike),
     "fusion loses the order of rows": Bug("sym-fuse-terms", swap_rows, hopping, "x'"),
     "undefined values are not guarded": Bug(
@@ -397,9 +403,13 @@ class Planted(ModulePass):
 
     inner: ModulePass
     plant: Plant
+    is_weak: bool = False
+    """Whether it is held to what the pass declares, and no more; else to equality."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", self.inner.name)
+        if self.is_weak:
+            object.__setattr__(self, "relation", relation_of(self.inner))
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         self.inner.apply(ctx, op)
@@ -413,7 +423,9 @@ def _specs(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def planted(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> Any:
+def planted(
+    bug: Bug, monkeypatch: pytest.MonkeyPatch, lowered_by: str = PIPELINE
+) -> Any:
     """Return the report of a check in which the bug is planted."""
     parse = LoweringPipeline.parse
     left = [bug.occurrence]
@@ -424,12 +436,12 @@ def planted(bug: Bug, monkeypatch: pytest.MonkeyPatch) -> Any:
             if one.name != bug.pass_name:
                 continue
             if left[0] == 0:
-                passes[number] = Planted(one, bug.plant)
+                passes[number] = Planted(one, bug.plant, lowered_by != PIPELINE)
             left[0] -= 1
         return LoweringPipeline(passes)
 
     monkeypatch.setattr(LoweringPipeline, "parse", with_bug)
-    lowering = LoweringPipeline.parse(PIPELINE)
+    lowering = LoweringPipeline.parse(lowered_by)
     return check(bug.operator(), validate="exhaustive", lowering=lowering)
 
 
@@ -475,6 +487,213 @@ def test_there_are_bugs_in_every_pass_of_the_pipeline() -> None:
     assert default <= {*get_all_passes(), *get_all_xdsl_passes()}
 
 
+# region The optimiser
+
+OPTIMISED = f"sym-plan-fusion,{operator_pipeline('static', 3)}"
+
+
+def strings() -> sym.SymbolicOperator:
+    """Lanes of three terms that lead to one x', guards, and strings of signs."""
+    both = sym.flip("i").flip("j")
+    sign = 1 - 2 * sym.parity(sym.here, over=sym.sites_range(0, "i"))
+    return (
+        sym.DOperator(sym.qubit(4), "strings")
+        .for_each(("i", "j"), over=[(0, 1), (1, 2), (2, 3), (3, 0)])
+        .named("pairs")
+        .emit(both, amplitude=2.0 + i, tag="flip")
+        .emit(amplitude=0.5 * i * j)
+        .for_each(
+            ("i", "j"),
+            over=[(1, 0), (1, 0), (3, 2), (3, 2), (2, 0), (1, 3)],
+            data={"w": [0.25, 0.5, -1.0, 3.0, 2.0, 4.0]},
+        )
+        .named("signs")
+        .emit(both, amplitude=sym.row("w") * sign * (1 + j))
+        .for_each(("i", "j"), over=[(2, 3), (3, 2), (2, 3)], data={"least": [0, 0, -1]})
+        .named("guarded")
+        .where(i > sym.row("least"))
+        .emit(sym.write("i", 0).write("j", 1), amplitude=1.5)
+        .build()
+    )
+
+
+def asked() -> sym.SymbolicOperator:
+    """Questions to many sites, without lanes that are summed."""
+    inside = sym.between("i", "j")
+    rows = [(a, b) for a in range(5) for b in range(a + 1, 5)]
+    return (
+        sym.DOperator(sym.qubit(5), "asked")
+        .for_each(("i", "j"), over=rows)
+        .named("strings")
+        .where(sym.all_(sym.here > 0, over=inside))
+        .emit(sym.swap("i", "j"), amplitude=1.5 + i)
+        .for_each(("i", "j"), over=rows)
+        .named("parities")
+        .emit(sym.flip("i"), amplitude=1 + sym.parity(sym.here, over=inside))
+        .build()
+    )
+
+
+def flipping() -> sym.SymbolicOperator:
+    """A diagonal, and two images that writes are made of."""
+    return (
+        sym.DOperator(sym.qubit(4), "flipping")
+        .for_each(("i", "j"), over=[(0, 1), (1, 2), (2, 3)])
+        .named("bonds")
+        .emit(amplitude=0.5 * i * j)
+        .for_each(("i", "j"), over=[(0, 1), (1, 2), (2, 3)])
+        .named("flips")
+        .emit(sym.flip("i").write("j", 1), amplitude=1.5)
+        .build()
+    )
+
+
+def _constants(module: ModuleOp, dtype: str, axes: int) -> list[hlo.ConstantOp]:
+    """Return the constants of a dtype that differ in their elements."""
+    return [
+        op
+        for op in of(module, hlo.ConstantOp)
+        if (array := to_numpy(op.value)).dtype == dtype
+        and array.ndim == axes
+        and (array != array.flat[0]).any()
+    ]
+
+
+def _set(op: hlo.ConstantOp, array: Any) -> None:
+    kind = cast(TensorType[Any], op.output.type).element_type
+    op.properties["value"] = dense(array, kind)
+
+
+def forget(axes: int) -> Plant:
+    """Take one entry out of a table of truths."""
+
+    def plant(module: ModuleOp) -> None:
+        op = _constants(module, "bool", axes)[-1]
+        array = to_numpy(op.value).copy()
+        array[tuple(np.argwhere(array)[-1])] = False
+        _set(op, array)
+
+    return plant
+
+
+def turn(dtype: str, axes: int, axis: int = -1, which: int = -1) -> Plant:
+    """Turn a table by one along an axis."""
+
+    def plant(module: ModuleOp) -> None:
+        op = _constants(module, dtype, axes)[which]
+        _set(op, np.roll(to_numpy(op.value), 1, axis))
+
+    return plant
+
+
+def add_bit(module: ModuleOp) -> None:
+    """Ask one site more, or one less."""
+    masks = [
+        op
+        for op in _constants(module, "int32", 1)
+        if any(isinstance(use.operation, bt.BroadcastOp) for use in op.output.uses)
+    ]
+    array = to_numpy(masks[-1].value).copy()
+    array[0] ^= 2
+    _set(masks[-1], array)
+
+
+def all_for_any(module: ModuleOp) -> None:
+    """Let a sum be valid only where all of its lanes are."""
+    (op,) = (r for r in of(module, bt.ReduceOp) if r.kind.data is Reduction.ANY)
+    op.properties["kind"] = bt.ReductionAttr(Reduction.ALL)
+
+
+def exchange_images(module: ModuleOp) -> None:
+    op = next(one for one in of(module, bt.ImagesOp) if len(one.images) == 2)
+    first, second = op.images
+    op.operands[2], op.operands[3] = second, first
+
+
+def write_anyway(module: ModuleOp) -> None:
+    """Let all lanes be valid."""
+    op = [one for one in of(module, bt.ImagesOp) if one.valid is not None][-1]
+    new = bt.ImagesOp(op.masks, op.images, op.amplitude, None, op.result.type)
+    inserted(op, new)
+    op.result.replace_all_uses_with(new.result)
+    op.detach()
+    op.erase()
+
+
+def turn_comparison(module: ModuleOp) -> None:
+    """Ask whether a bit is set where none should be."""
+    compared = [op for op in of(module, hlo.CompareOp) if "i32" in str(op.lhs.type)]
+    turned = "NE" if "EQ" in str(compared[0].comparison_direction) else "EQ"
+    new = compare_op(turned, compared[0].lhs, compared[0].rhs)
+    inserted(compared[0], new)
+    compared[0].results[0].replace_all_uses_with(new.results[0])
+
+
+OPTIMISER_BUGS = {
+    "the diagonal is counted wrongly": Bug(
+        "bt-coalesce-diagonal", amplitudes_of(-1), flipping
+    ),
+    "a sum forgets a lane": Bug("bt-coalesce-static", forget(2), strings),
+    "a sum is valid where all lanes are": Bug(
+        "bt-coalesce-static", all_for_any, strings
+    ),
+    "a sum adds another lane": Bug(
+        "bt-coalesce-static", turn("float64", 2, 0, 0), strings
+    ),
+    "a sum writes what another does": Bug(
+        "bt-coalesce-static", turn("int32", 1), strings
+    ),
+    "the diagonal is taken for another lane": Bug(
+        "bt-join-diagonal", turn("bool", 1), flipping
+    ),
+    "a mask has one site more": Bug("bt-reduce-strategy", add_bit, asked),
+    "bits are counted the other way round": Bug(
+        "bt-reduce-strategy", turn_comparison, asked
+    ),
+    "a mask has one site less": Bug(
+        "bt-materialize-strategy", forget(2), flipping, "x'"
+    ),
+    "an image is put at the wrong site": Bug(
+        "bt-materialize-strategy", turn("bool", 2), flipping, "x'"
+    ),
+    "images are exchanged": Bug(
+        "bt-materialize-strategy", exchange_images, flipping, "x'"
+    ),
+    "a lane that is not valid is written": Bug(
+        "bt-materialize-strategy", write_anyway, strings, "x'"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OPTIMISER_BUGS)
+def test_bugs_of_the_optimiser_are_blamed_on_their_pass(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bug = OPTIMISER_BUGS[name]
+    stage = planted(bug, monkeypatch, OPTIMISED).blamed
+    assert stage is not None
+    assert (stage.name, stage.level) == (bug.pass_name, "bt")
+    difference = stage.difference
+    assert difference is not None
+    assert difference.expected != difference.found
+    assert difference.sample is not None
+    if stage.relation is Relation.EQUAL:
+        # Sums have no lane that is to blame
+        assert stage.location is not None
+        assert stage.location.file == __file__
+
+
+def test_nothing_of_the_optimiser_is_blamed_without_a_bug() -> None:
+    for operator in (strings, asked, flipping):
+        check(
+            operator(), validate="exhaustive", lowering=OPTIMISED, executable=False
+        ).raise_if_wrong()
+    assert {bug.pass_name for bug in OPTIMISER_BUGS.values()} <= {*OPTIMISED.split(",")}
+
+
+# endregion
+
+
 def does_nothing(self: ModulePass, ctx: Context, op: ModuleOp) -> None:
     """Forget what the pass is for."""
 
@@ -517,6 +736,32 @@ class Undeclared(Reversed):
 
     name = "test-undeclared"
     relation = Relation.EQUAL
+
+
+@dataclass(frozen=True)
+class WithoutLastRow(ModulePass):
+    """All rows but the last of each term, as a declared multiset."""
+
+    name = "test-without-last-row"
+    relation = Relation.MULTISET
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for term in of(op, sym_ir.TermOp):
+            rows = RowTable.from_rows(term.rows.data.array[:-1])
+            term.properties["rows"] = sym_ir.RowsAttr(rows)
+
+
+def test_a_branch_that_is_lost_is_named_by_where_it_comes_from() -> None:
+    start = LoweringPipeline.parse(PIPELINE)
+    report = check(hopping(), lowering=start.inserted(WithoutLastRow(), 0))
+    stage = report.blamed
+    assert stage is not None
+    assert stage.difference is not None
+    assert stage.difference.before
+    assert stage.origin is not None
+    assert (stage.origin.term, stage.origin.row) == ("sites", 3)
+    assert stage.location is not None
+    assert Path(stage.location.file).name == Path(__file__).name
 
 
 def test_a_pass_is_held_to_what_it_declares() -> None:

@@ -1,0 +1,427 @@
+"""`bt-coalesce-static`: sum lanes that provably lead to the same x'.
+
+What a lane writes is often known as a function of x whatever x is: the value read at
+one site, or a function of that. Lanes that write the same functions to the same sites
+lead to one x', and are summed: Pauli strings that flip the same qubits, say, or hops
+with other numbers beside them. They may come from different terms.
+
+The lanes of a sum are put in a row of a table (sums, lanes of each), so that summing is
+a reduction along rows; nothing is gathered for it at run time. The writes of a sum are
+those of its first lane. It is valid where one of its lanes is.
+
+Two lanes whose x' are equal for the allowed local values, and not as functions, are not
+found out, and keep a lane each. Those of a term with a fanout stay as they are: where
+they are differs from x to x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from itertools import pairwise
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, i1
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.utils.exceptions import PassFailedException
+
+from dialects import bt
+from dialects.reductions import Reduction
+from dialects.stablehlo import (
+    AddOp,
+    OrOp,
+    constant,
+    constant_of,
+    element_of,
+    select,
+    shape_of,
+    tensor,
+)
+from dialects.tables import NO_SITE
+from lowering.lane_layout import LaneLayout, can_be_laid_out
+from lowering.lanes import connections_in, lane_count, parts_of, replace_branches
+from lowering.relations import Relation
+from lowering.remarks import remark
+from lowering.rewriting import Inserter
+from lowering.site_wise import SiteWise, SiteWiseAnalysis
+
+Array = npt.NDArray[Any]
+
+_NOTHING = -1
+"""In a key: there is no such write."""
+
+_SOURCE = -2
+"""In a key: what is there already is written."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """Branches whose lanes can be told apart by what they write.
+
+    Attributes:
+        op: the branches.
+        numbers: which lanes of the whole they are.
+        keys: (lanes, writes, 3): the site, the number of the function of x, and the
+            site that it reads, for each write; the same for two lanes whose x' agree.
+    """
+
+    op: bt.BranchesOp
+    numbers: Array
+    keys: Array
+
+    @property
+    def lanes(self) -> int:
+        return len(self.numbers)
+
+
+# region What lanes write
+
+
+class _Functions:
+    """Numbers for functions of x: the same for the same function."""
+
+    def __init__(self) -> None:
+        self._numbers: dict[Hashable, int] = {}
+
+    def number(self, value: SSAValue) -> int:
+        return self._numbers.setdefault(value, len(self._numbers))
+
+
+def _keys(
+    op: bt.BranchesOp, analysis: SiteWiseAnalysis, functions: _Functions
+) -> Array | None:
+    """Return what the lanes write, for `_Part`; None where that is not known."""
+    lanes = lane_count(op.result)
+    columns: list[Array] = []
+    for site, value in zip(op.sites, op.values, strict=True):
+        table = constant_of(site)
+        form = None if table is None else analysis.of(value)
+        if table is None or form is None:
+            return None
+        sites = np.broadcast_to(table, (lanes,)).astype(np.int64)
+        sites = np.where((sites < 0) | (sites >= analysis.sites), _NOTHING, sites)
+        columns.append(_column(sites, form, analysis, functions))
+    if not columns:
+        return np.full((lanes, 0, 3), _NOTHING)
+    writes = _without_shadowed(np.stack(columns, axis=1))
+    # Not before: a write that restores the source shadows earlier ones, too
+    writes[writes[:, :, 1] == _SOURCE] = _NOTHING
+    return _in_order(writes)
+
+
+def _column(
+    sites: Array, form: SiteWise, analysis: SiteWiseAnalysis, functions: _Functions
+) -> Array:
+    """Return one write of all lanes, (lanes, 3)."""
+    lanes = sites.shape
+    read = np.broadcast_to(form.table, lanes)
+    column = np.full((*lanes, 3), _NOTHING)
+    for piece in form.pieces:
+        where = np.broadcast_to(piece.where, lanes) & (sites != _NOTHING)
+        column[where, 0] = sites[where]
+        column[where, 1] = functions.number(piece.value)
+        column[where, 2] = read[where] if piece.is_image else NO_SITE
+        if piece.is_image and analysis.is_source(piece.value):
+            column[where & (read == sites), 1] = _SOURCE
+    return column
+
+
+def _without_shadowed(writes: Array) -> Array:
+    """Leave out each write that a later one to the same site shadows."""
+    kept = writes.copy()
+    for k in range(writes.shape[1]):
+        later = writes[:, k + 1 :, 0]
+        shadowed = (later == writes[:, k, None, 0]).any(axis=1)
+        kept[shadowed, k] = _NOTHING
+    return kept
+
+
+def _in_order(writes: Array) -> Array:
+    """Sort the writes of each lane by their sites: no two are at one."""
+    order = np.argsort(writes[:, :, 0], axis=1, kind="stable")[:, ::-1]
+    return np.take_along_axis(writes, order[:, :, None], axis=1)
+
+
+def _parts(op: bt.ConnectionsOp) -> list[_Part]:
+    analysis = SiteWiseAnalysis(op.config, Inserter.before(op))
+    functions = _Functions()
+    found: list[_Part] = []
+    for branches, numbers in parts_of(op.branches):
+        leaf = branches.owner
+        if not isinstance(leaf, bt.BranchesOp) or not len(numbers):
+            continue
+        amplitude_can = _can_be_laid_out(leaf.amplitude)
+        valid_can = leaf.valid is None or _can_be_laid_out(leaf.valid)
+        values_can = all(map(_can_be_laid_out, leaf.values))
+        keys = _keys(leaf, analysis, functions)
+        if keys is not None and amplitude_can and valid_can and values_can:
+            found.append(_Part(leaf, numbers, keys))
+    return found
+
+
+def _axis(value: SSAValue) -> int | None:
+    """Return the axis of the lanes of an operand of branches."""
+    shape = shape_of(value)
+    return len(shape) - 1 if shape else None
+
+
+def _can_be_laid_out(value: SSAValue) -> bool:
+    return can_be_laid_out(value, _axis(value))
+
+
+# endregion
+# region Sums
+
+
+def _sums_of(parts: Sequence[_Part]) -> Array:
+    """Return the number of the sum that each lane belongs to, in order of the parts."""
+    writes = max(part.keys.shape[1] for part in parts)
+    padded = [
+        np.pad(
+            part.keys,
+            ((0, 0), (0, writes - part.keys.shape[1]), (0, 0)),
+            constant_values=_NOTHING,
+        )
+        for part in parts
+    ]
+    keys = np.concatenate(padded).reshape(sum(part.lanes for part in parts), -1)
+    if not keys.shape[1]:
+        return np.zeros(len(keys), np.int64)
+    _, first, number = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    # The sums come in the order of their first lanes
+    rank = np.empty(len(first), np.int64)
+    rank[np.argsort(first, kind="stable")] = np.arange(len(first))
+    return rank[number.reshape(-1)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Class:
+    """Sums of lanes of the same parts, with about as many of each.
+
+    Attributes:
+        sums: their numbers.
+        members: for each part that has a lane in them, its number, and the table of its
+            lanes (sums, most lanes of one sum), -1 where there are fewer.
+    """
+
+    sums: Array
+    members: list[tuple[int, Array]]
+
+
+def _classes(parts: Sequence[_Part], sum_of: Array) -> list[_Class]:
+    """Return classes of sums, each of which becomes one `bt.branches`."""
+    count = int(sum_of.max()) + 1
+    bounds = np.cumsum([0, *[part.lanes for part in parts]])
+    tables = [
+        _table(sum_of[start:stop], count) for start, stop in pairwise(bounds.tolist())
+    ]
+    # Rows of twice the length are another class, lest most of them be empty
+    lengths = np.stack([(table >= 0).sum(axis=1) for table in tables], axis=1)
+    sizes = np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64) + (lengths > 0)
+    _, first, kind = np.unique(sizes, axis=0, return_index=True, return_inverse=True)
+    kind = kind.reshape(-1)
+    found: list[_Class] = []
+    for number in np.argsort(first, kind="stable"):
+        sums = np.flatnonzero(kind == number)
+        members = [
+            (part, _trimmed(table[sums]))
+            for part, table in enumerate(tables)
+            if lengths[sums[0], part]
+        ]
+        found.append(_Class(sums, members))
+    return found
+
+
+def _table(sum_of: Array, count: int) -> Array:
+    """Return the lanes of each sum, (sums, most lanes), filled up with -1."""
+    order = np.argsort(sum_of, kind="stable")
+    sorted_sums = sum_of[order]
+    start = np.searchsorted(sorted_sums, np.arange(count))
+    place = np.arange(len(order)) - start[sorted_sums]
+    table = np.full((count, int(place.max()) + 1), -1)
+    table[sorted_sums, place] = order
+    return table
+
+
+def _trimmed(table: Array) -> Array:
+    return table[:, : int((table >= 0).sum(axis=1).max())]
+
+
+@dataclass
+class _Summing:
+    """Builds the branches of one class of sums."""
+
+    parts: Sequence[_Part]
+    group: _Class
+    at: Inserter
+
+    @property
+    def sums(self) -> int:
+        return len(self.group.sums)
+
+    def run(self) -> SSAValue:
+        number, table = self.group.members[0]
+        first = self.parts[number].op
+        if self._is_whole(first, table):
+            return first.result
+        layout = LaneLayout(table[:, 0], self.at)
+        sites = [layout.of(site, _axis(site)) for site in first.sites]
+        values = [layout.of(value, _axis(value)) for value in first.values]
+        self.at.location = first.location
+        totals, valids = zip(*map(self._total, self.group.members), strict=True)
+        amplitude = reduce(lambda a, b: self._joined(AddOp, a, b), totals)
+        valid = None
+        if all(one is not None for one in valids):
+            known = [one for one in valids if one is not None]
+            valid = reduce(lambda a, b: self._joined(OrOp, a, b), known)
+        return self.at.add(bt.BranchesOp(sites, values, amplitude, valid, self.sums))
+
+    def _is_whole(self, op: bt.BranchesOp, table: Array) -> bool:
+        """Whether the class is a part as it stands."""
+        if len(self.group.members) > 1 or table.shape[1] > 1:
+            return False
+        return np.array_equal(table[:, 0], np.arange(lane_count(op.result)))
+
+    def _total(self, member: tuple[int, Array]) -> tuple[SSAValue, SSAValue | None]:
+        """Return the sum of the lanes of a part in each sum, and where one is valid.
+
+        The latter is None where that is always so.
+        """
+        number, table = member
+        op = self.parts[number].op
+        if table.shape[1] == 1:
+            return self._single(op, table[:, 0])
+        is_there = table >= 0
+        layout = LaneLayout(np.maximum(table, 0), self.at)
+        amplitude = self._rows(op.amplitude, layout, table.shape)
+        valid = None if op.valid is None else self._rows(op.valid, layout, table.shape)
+        self.at.location = op.location
+        meant = valid
+        if not is_there.all():
+            there = self._lifted(self.at.add(constant(is_there, i1)), table.shape)
+            if valid is not None:
+                no = self._number(False, valid)
+                meant = self._joined(select, there, valid, no)
+            else:
+                meant = there
+        if meant is not None:
+            zero = self._number(0, amplitude)
+            amplitude = self._joined(select, meant, amplitude, zero)
+        total = self.at.add(bt.ReduceOp(Reduction.SUM, amplitude))
+        if valid is None or meant is None:
+            return total, None
+        return total, self.at.add(bt.ReduceOp(Reduction.ANY, meant))
+
+    def _single(
+        self, op: bt.BranchesOp, lanes: Array
+    ) -> tuple[SSAValue, SSAValue | None]:
+        """Return one lane of each sum: 0 where it is not valid."""
+        layout = LaneLayout(lanes, self.at)
+        amplitude = self._rows(op.amplitude, layout, lanes.shape)
+        if op.valid is None:
+            return amplitude, None
+        valid = self._rows(op.valid, layout, lanes.shape)
+        self.at.location = op.location
+        zero = self._number(0, amplitude)
+        return self._joined(select, valid, amplitude, zero), valid
+
+    def _rows(
+        self, value: SSAValue, layout: LaneLayout, shape: tuple[int, ...]
+    ) -> SSAValue:
+        """Return a value of each lane in the table."""
+        found = layout.of(value, _axis(value))
+        self.at.location = layout.at.location
+        return self._lifted(found, shape)
+
+    def _lifted(self, value: SSAValue, shape: tuple[int, ...]) -> SSAValue:
+        """Give a value the axes of a table."""
+        own = shape_of(value)
+        if own[-len(shape) :] == shape:
+            return value
+        wide = tensor(element_of(value), shape)
+        return self.at.add(bt.BroadcastOp(value, [], wide))
+
+    def _number(self, value: float, like: SSAValue) -> SSAValue:
+        return self.at.add(constant(np.array(value), element_of(like)))
+
+    def _joined(self, build: Any, *operands: SSAValue) -> SSAValue:
+        """Insert an elementwise op on values that are repeated to the largest shape."""
+        shape = max((shape_of(operand) for operand in operands), key=len)
+        return self.at.add(build(*[self._repeated(v, shape) for v in operands]))
+
+    def _repeated(self, value: SSAValue, shape: tuple[int, ...]) -> SSAValue:
+        own = shape_of(value)
+        if own == shape:
+            return value
+        dims = list(range(len(shape)))[len(shape) - len(own) :]
+        wide = tensor(element_of(value), shape)
+        return self.at.add(bt.BroadcastOp(value, dims, wide))
+
+
+# endregion
+
+
+def _coalesce(op: bt.ConnectionsOp) -> None:
+    if shape_of(op.config)[0] != bt.BATCH:
+        raise PassFailedException(
+            "bt-coalesce-static: the batch size is bound; run it before bt-specialize"
+        )
+    parts = _parts(op)
+    lanes = sum(part.lanes for part in parts)
+    sum_of = _sums_of(parts) if parts else np.zeros(0, np.int64)
+    count = len(np.unique(sum_of))
+    _remark_on_rest(op, parts)
+    if count == lanes:
+        remark("no two lanes provably lead to the same x'", done=False)
+        return
+    at = Inserter.before(op)
+    classes = _classes(parts, sum_of)
+    summed = [_Summing(parts, group, at).run() for group in classes]
+    ours = {part.op.result for part in parts}
+    rest = [one for one in parts_of(op.branches) if one[0] not in ours]
+    at.location = op.location
+    joined = at.add(bt.ConcatOp([*summed, *[branches for branches, _ in rest]]))
+    moved = np.full(lane_count(op.branches), -1)
+    place = np.empty(count, np.int64)
+    place[np.concatenate([group.sums for group in classes])] = np.arange(count)
+    moved[np.concatenate([part.numbers for part in parts])] = place[sum_of]
+    start = count
+    for _, numbers in rest:
+        moved[numbers] = np.arange(start, start + len(numbers))
+        start += len(numbers)
+    replace_branches(op, joined, moved)
+    remark(f"{lanes} lanes are summed into {count}")
+
+
+def _remark_on_rest(op: bt.ConnectionsOp, parts: Iterable[_Part]) -> None:
+    """Say which lanes cannot be compared with others."""
+    ours = {part.op.result for part in parts}
+    for branches, numbers in parts_of(op.branches):
+        if branches in ours or not len(numbers):
+            continue
+        promised = isinstance(branches.owner, bt.CompactOp)
+        remark(
+            f"{len(numbers)} lanes are not compared with others",
+            done=False,
+            hint="lanes of a term with a fanout are elsewhere for each x: leave it out"
+            if promised
+            else "what they write depends on more than one site of x",
+            at=cast(Operation, branches.owner),
+        )
+
+
+@dataclass(frozen=True)
+class BtCoalesceStaticPass(ModulePass):
+    """Sum the lanes whose writes agree as functions of x. Before `bt-specialize`."""
+
+    name = "bt-coalesce-static"
+    relation: ClassVar[Relation] = Relation.SUM_PER_TARGET
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for connections in connections_in(op):
+            _coalesce(connections)

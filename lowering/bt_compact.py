@@ -1,0 +1,265 @@
+"""`bt-compact`: the valid lanes first, in as few as conserved sums leave room for.
+
+Where the number of particles is conserved, most hops and most excitations are not
+possible from a given x: an electron moves from one of the n occupied orbitals to one
+that is empty. How many lanes can be valid at once is counted, for each kind of lane by
+what its predicate asks of how many sites of which sector,
+
+    n over the sites that have to be occupied, times m over those to be empty,
+
+and the lanes are compacted into so many where that is much less. The bound holds for
+every x that has the sums, as `bt.sums` on the function promises. For another x it might
+not, and then the matrix elements are NaN.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import comb, prod
+from typing import Any, ClassVar, NamedTuple, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.context import Context
+from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl_jax.dialects.stablehlo import AndOp
+
+from dialects import bt
+from dialects.stablehlo import ELEMENTWISE, constant_of, shape_of
+from lowering.evaluate import evaluate
+from lowering.lane_layout import can_be_laid_out
+from lowering.lanes import (
+    Change,
+    connections_in,
+    lane_count,
+    parts_of,
+    rejoined,
+    replace_branches,
+)
+from lowering.order import operands_first
+from lowering.relations import Relation
+from lowering.remarks import remark
+from lowering.rewriting import Inserter
+from lowering.site_wise import SiteWiseAnalysis
+
+MOST_KEPT = 0.7
+"""Compacting costs about as much as this part of the lanes."""
+
+FEWEST_LANES = 64
+"""Fewer lanes are not worth it."""
+
+Array = npt.NDArray[Any]
+
+_ANY, _EMPTY, _FULL, _NEVER = 3, 1, 2, 0
+"""What is asked of a site with the values 0 and 1: bits for the two values."""
+
+
+class _Sectors(NamedTuple):
+    """Sites that hold a fixed number of particles together, none or one each."""
+
+    of_site: Array
+    """The sector of each site, -1 for none."""
+    filling: tuple[int, ...]
+    """How many particles each sector has."""
+
+    def sizes(self) -> tuple[int, ...]:
+        return tuple(int((self.of_site == k).sum()) for k in range(len(self.filling)))
+
+
+def _sectors(function: FuncOp) -> _Sectors | None:
+    """Return the sectors of a lattice of zeros and ones; None where there are none."""
+    bounds, sums = function.attributes.get(bt.BOUNDS), function.attributes.get(bt.SUMS)
+    if not isinstance(bounds, DenseArrayBase) or not isinstance(sums, ArrayAttr):
+        return None
+    if tuple(bounds.get_values()) != (0, 1):
+        return None
+    of_site, filling = None, list[int]()
+    for one in cast(Sequence[Attribute], sums.data):
+        if not isinstance(one, DenseArrayBase):
+            return None
+        *weights, total = cast(Sequence[float], one.get_values())
+        sites = np.array(weights)
+        if of_site is None:
+            of_site = np.full(len(sites), -1)
+        inside = sites == 1
+        if not np.isin(sites, (0, 1)).all() or (of_site[inside] >= 0).any():
+            continue  # not a number of particles, or of some that are counted already
+        of_site[inside] = len(filling)
+        filling.append(int(total))
+    if of_site is None or not filling:
+        return None
+    return _Sectors(of_site, tuple(filling))
+
+
+# region What a predicate asks for
+
+
+def _conjuncts(value: SSAValue) -> Iterator[SSAValue]:
+    stack = [value]
+    while stack:
+        current = stack.pop()
+        if isinstance(current.owner, AndOp):
+            stack += current.owner.operands
+        else:
+            yield current
+
+
+def _truth(image: SSAValue) -> int | None:
+    """Return for which of the values 0 and 1 a predicate on one site holds, as bits."""
+    known: dict[SSAValue, Array] = {}
+    for value in operands_first(image, _read):
+        op = value.owner
+        array = constant_of(value)
+        if array is not None and array.size == 1:
+            known[value] = np.broadcast_to(array.reshape(()), (2,))
+        elif isinstance(op, bt.GatherOp):
+            known[value] = np.array([0, 1])
+        elif isinstance(op, bt.BroadcastOp):
+            known[value] = known[op.operand]
+        elif isinstance(op, Operation) and op.name in ELEMENTWISE:
+            result = evaluate(op, [known[operand] for operand in op.operands])
+            if result is None:
+                return None
+            known[value] = result
+        else:
+            return None
+    holds = known[image].astype(bool)
+    return int(holds[0]) * _EMPTY + int(holds[1]) * _FULL
+
+
+def _read(op: Operation) -> Sequence[SSAValue]:
+    return () if isinstance(op, bt.GatherOp) else op.operands
+
+
+def _asked(op: bt.BranchesOp, analysis: SiteWiseAnalysis) -> Array:
+    """Return what the predicate of each lane asks of each site, (lanes, sites)."""
+    lanes, sites = lane_count(op.result), analysis.sites
+    asked = np.full((lanes, sites), _ANY, np.int8)
+    if op.valid is None:
+        return asked
+    rows = np.arange(lanes)
+    for value in _conjuncts(op.valid):
+        form = analysis.of(value)
+        if form is None:
+            continue
+        table = np.broadcast_to(form.table, (lanes,))
+        for piece in form.pieces:
+            truth = _truth(piece.value) if piece.is_image else None
+            where = np.broadcast_to(piece.where, (lanes,)) & (table >= 0)
+            if truth is not None and (table[where] < sites).all():
+                asked[rows[where], table[where]] &= truth
+    return asked
+
+
+# endregion
+# region Counting
+
+
+def _bound(asked: Array, sectors: _Sectors) -> int:
+    """Return how many lanes can be valid at once, at most."""
+    possible = asked[(asked != _NEVER).all(axis=1)]
+    if not len(possible):
+        return 0
+    count = len(sectors.filling)
+    profile = np.zeros((len(possible), 2 * count), np.int64)
+    for sector in range(count):
+        inside = possible[:, sectors.of_site == sector]
+        profile[:, 2 * sector] = (inside == _FULL).sum(axis=1)
+        profile[:, 2 * sector + 1] = (inside == _EMPTY).sum(axis=1)
+    kinds, number = np.unique(profile, axis=0, return_inverse=True)
+    number = number.reshape(-1)
+    return sum(
+        _bound_of_kind(possible[number == k], kind.tolist(), sectors)
+        for k, kind in enumerate(kinds)
+    )
+
+
+def _bound_of_kind(lanes: Array, kind: Sequence[int], sectors: _Sectors) -> int:
+    """Return the least of some bounds on lanes that ask for as many sites each."""
+    room = [
+        (filling, size - filling)
+        for filling, size in zip(sectors.filling, sectors.sizes(), strict=True)
+    ]
+    choices = prod(
+        comb(full, kind[2 * k]) * comb(empty, kind[2 * k + 1])
+        for k, (full, empty) in enumerate(room)
+    )
+    known = lanes[:, sectors.of_site >= 0]
+    twins = max(Counter(map(bytes, np.ascontiguousarray(known))).values())
+    found = [len(lanes), twins * choices]
+    for k, (full, empty) in enumerate(room):
+        inside = lanes[:, sectors.of_site == k]
+        for what, most, times in (
+            (_FULL, full, kind[2 * k]),
+            (_EMPTY, empty, kind[2 * k + 1]),
+        ):
+            if times:
+                # A lane is counted at each of its sites; only so many have that value
+                per_site = np.sort((inside == what).sum(axis=0))[::-1]
+                found.append(int(per_site[:most].sum()) // times)
+    return min(found)
+
+
+# endregion
+
+
+def _change(
+    op: bt.BranchesOp, analysis: SiteWiseAnalysis, sectors: _Sectors, at: Inserter
+) -> Change | None:
+    lanes = lane_count(op.result)
+    if op.valid is None or lanes < FEWEST_LANES:
+        return None
+    bound = max(1, _bound(_asked(op, analysis), sectors))
+    if bound > MOST_KEPT * lanes:
+        remark(
+            f"{bound} of {lanes} lanes may be valid at once: they keep their places",
+            done=False,
+            at=op,
+        )
+        return None
+    axes = [(v, len(shape_of(v)) - 1 if shape_of(v) else None) for v in op.operands]
+    if not all(can_be_laid_out(*one) for one in axes):
+        return None
+    remark(f"{lanes} lanes are compacted into {bound}", at=op)
+    at.location = op.location
+    compact = at.add(bt.CompactOp(op.result, bound))
+    # Each may come to any of the new lanes: the first stands for all of them
+    return Change(compact, np.zeros(lanes, np.int64))
+
+
+def _compact(op: bt.ConnectionsOp, function: FuncOp) -> None:
+    sectors = _sectors(function)
+    if sectors is None or shape_of(op.config)[0] != bt.BATCH:
+        return
+    at = Inserter.before(op)
+    analysis = SiteWiseAnalysis(op.config, at)
+    changes: dict[SSAValue, Change] = {}
+    for part, _ in parts_of(op.branches):
+        if isinstance(part.owner, bt.BranchesOp) and part not in changes:
+            change = _change(part.owner, analysis, sectors, at)
+            if change is not None:
+                changes[part] = change
+    if not changes:
+        return
+    branches, moved = rejoined(op.branches, changes, at)
+    assert branches is not None
+    replace_branches(op, branches, moved)
+
+
+@dataclass(frozen=True)
+class BtCompactPass(ModulePass):
+    """Compact lanes of which conserved sums allow few. Before `bt-specialize`."""
+
+    name = "bt-compact"
+    relation: ClassVar[Relation] = Relation.MULTISET
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for connections in connections_in(op):
+            function = connections.parent_op()
+            if isinstance(function, FuncOp):
+                _compact(connections, function)

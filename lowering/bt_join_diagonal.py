@@ -1,0 +1,174 @@
+"""`bt-join-diagonal`: one lane without writes becomes a lane of the branches after it.
+
+A concatenation of tensors is a loop with a case per element, which XLA cannot
+vectorise, and it computes both sides within. So the tables of the other lanes get one
+row more, and the matrix element of the first lane is chosen by its number:
+
+    concatenate(diagonal, amplitude)   becomes   select(lane == 0, diagonal, amplitude)
+
+Only for two parts, and where the others have one amplitude: what is concatenated with
+more parts anyway gains nothing, and amplitudes that are computed are better left alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, i1, i32
+from xdsl.ir import SSAValue
+from xdsl.passes import ModulePass
+
+from dialects import bt
+from dialects.stablehlo import (
+    OrOp,
+    constant,
+    constant_of,
+    element_of,
+    select,
+    shape_of,
+    tensor,
+)
+from dialects.tables import NO_SITE
+from lowering.lane_layout import LaneLayout, can_be_laid_out
+from lowering.lanes import connections_in, lane_count, parts_of, replace_branches
+from lowering.relations import Relation
+from lowering.remarks import remark
+from lowering.rewriting import Inserter
+
+
+def _axis(value: SSAValue) -> int | None:
+    shape = shape_of(value)
+    return len(shape) - 1 if shape else None
+
+
+def _two_parts(op: bt.ConnectionsOp) -> tuple[bt.BranchesOp, bt.BranchesOp] | None:
+    """Return a diagonal of one lane and the other lanes, where that is all there is."""
+    leaves = [part.owner for part, _ in parts_of(op.branches)]
+    if len(leaves) != 2:
+        return None
+    diagonal, others = leaves
+    if not isinstance(diagonal, bt.BranchesOp) or not isinstance(others, bt.BranchesOp):
+        return None
+    is_one = lane_count(diagonal.result) == 1 and not diagonal.sites
+    if not is_one or diagonal.valid is not None or lane_count(others.result) < 2:
+        return None
+    return diagonal, others
+
+
+@dataclass
+class _Join:
+    """Puts a lane in front of others."""
+
+    diagonal: bt.BranchesOp
+    others: bt.BranchesOp
+    at: Inserter
+
+    @property
+    def lanes(self) -> int:
+        return 1 + lane_count(self.others.result)
+
+    def run(self) -> SSAValue:
+        op = self.others
+        # What the first lane would compute is that of the second, and not used
+        numbers = np.maximum(np.arange(self.lanes) - 1, 0)
+        layout = LaneLayout(numbers, self.at)
+        sites = [self._site(layout.of(site, _axis(site))) for site in op.sites]
+        values = [layout.of(value, _axis(value)) for value in op.values]
+        amplitude = layout.of(op.amplitude, _axis(op.amplitude))
+        amplitude = self._first(self._single(self.diagonal.amplitude), amplitude)
+        valid = None
+        if op.valid is not None:
+            valid = layout.of(op.valid, _axis(op.valid))
+            shape = self._joint(valid)
+            first = self._repeated(self._is_first(), shape)
+            valid = self.at.add(OrOp(self._repeated(valid, shape), first))
+        self.at.location = op.location
+        return self.at.add(bt.BranchesOp(sites, values, amplitude, valid, self.lanes))
+
+    def _site(self, site: SSAValue) -> SSAValue:
+        """Let the first lane write nothing."""
+        table = constant_of(site)
+        if table is not None:
+            table = np.broadcast_to(table, (self.lanes,)).copy()
+            table[0] = NO_SITE
+            return self.at.add(constant(table, i32))
+        nowhere = self.at.add(constant(np.array(NO_SITE), i32))
+        return self._first(nowhere, site)
+
+    def _single(self, value: SSAValue) -> SSAValue:
+        """Return the value of the only lane for all lanes: of any of its shapes."""
+        if len(shape_of(value)) < 2:
+            return self._widened(value, [0] if shape_of(value) else [], (self.lanes,))
+        # (batch, 1) has no op that drops an axis; it was made of a (batch)
+        inner = value.owner
+        assert isinstance(inner, bt.BroadcastOp)
+        return self._widened(inner.operand, [0], (bt.BATCH, self.lanes))
+
+    def _widened(
+        self, value: SSAValue, dims: list[int], shape: tuple[int, ...]
+    ) -> SSAValue:
+        wide = tensor(element_of(value), shape)
+        return self.at.add(bt.BroadcastOp(value, dims, wide))
+
+    def _first(self, first: SSAValue, others: SSAValue) -> SSAValue:
+        """Choose between the first lane and the others."""
+        shape = max((shape_of(first), self._joint(others)), key=len)
+        chosen = [self._repeated(v, shape) for v in (self._is_first(), first, others)]
+        return self.at.add(select(*chosen))
+
+    def _joint(self, value: SSAValue) -> tuple[int, ...]:
+        return max((shape_of(value), (self.lanes,)), key=len)
+
+    def _is_first(self) -> SSAValue:
+        return self.at.add(constant(np.arange(self.lanes) == 0, i1))
+
+    def _repeated(self, value: SSAValue, shape: tuple[int, ...]) -> SSAValue:
+        own = shape_of(value)
+        if own == shape:
+            return value
+        dims = list(range(len(shape)))[len(shape) - len(own) :]
+        return self._widened(value, dims, shape)
+
+
+def _is_known_single(value: SSAValue) -> bool:
+    """Whether the value of the only lane can be repeated."""
+    if not shape_of(value):
+        return True
+    op = value.owner
+    return (
+        len(shape_of(value)) == 2
+        and isinstance(op, bt.BroadcastOp)
+        and shape_of(op.operand) == (bt.BATCH,)
+    )
+
+
+def _join(op: bt.ConnectionsOp) -> None:
+    found = _two_parts(op)
+    if found is None or shape_of(op.config)[0] != bt.BATCH:
+        return
+    diagonal, others = found
+    if shape_of(others.amplitude):
+        remark("the diagonal is concatenated: others differ", done=False, at=diagonal)
+        return
+    known = all(can_be_laid_out(v, _axis(v)) for v in others.operands)
+    if not known or not _is_known_single(diagonal.amplitude):
+        remark("the diagonal is concatenated", done=False, at=diagonal)
+        return
+    joined = _Join(diagonal, others, Inserter.before(op)).run()
+    replace_branches(op, joined, np.arange(lane_count(joined)))
+    remark("the diagonal is a lane of the other branches", at=diagonal)
+
+
+@dataclass(frozen=True)
+class BtJoinDiagonalPass(ModulePass):
+    """Choose the diagonal's matrix element by lane. Before `bt-specialize`."""
+
+    name = "bt-join-diagonal"
+    relation: ClassVar[Relation] = Relation.EQUAL
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for connections in connections_in(op):
+            _join(connections)

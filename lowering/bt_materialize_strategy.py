@@ -1,0 +1,171 @@
+"""`bt-materialize-strategy`: x' from images instead of from values per lane.
+
+Where what a lane writes at a site is a function of x at that very site, as when a spin
+is flipped or a particle is created, x' is put together of a few images that all lanes
+share, and of masks that are constants:
+
+    x' = select(mask, -x, x)        instead of       gather, negate, select per write
+
+That saves the gathers of the sources, and several writes of one kind are one select.
+Masks of (lanes, sites) are part of the kernel: large ones, whose text would take longer
+to compile than they save, are left to `convert-bt-to-stablehlo`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, i1
+from xdsl.ir import Block, SSAValue
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+
+from dialects import bt
+from dialects.provenance import in_place_of
+from dialects.stablehlo import constant, constant_of, shape_of
+from dialects.tables import NO_SITE
+from lowering.lanes import connections_in, lane_count, parts_of, write_count
+from lowering.relations import Relation
+from lowering.remarks import remark
+from lowering.rewriting import Inserter
+from lowering.site_wise import Piece, SiteWiseAnalysis
+
+MAX_IMAGES = 3
+"""With more of them the selects cost more than what they save."""
+
+MAX_SITES_OF_VALID = 32
+"""Lanes that may not be valid need one more select on all of x', which XLA's CPU back
+end vectorises on short lattices only: beyond, and for one write, values are faster."""
+
+MAX_MASK_ELEMENTS = 512 * 1024
+"""Lanes x sites of a mask that is worth its text: two bytes an element."""
+
+Mask = npt.NDArray[np.bool_]
+
+
+def _pieces(
+    value: SSAValue, table: npt.NDArray[Any], analysis: SiteWiseAnalysis
+) -> tuple[Piece, ...] | None:
+    """Return what is written, as functions of x at the sites that it is written to."""
+    form = analysis.of(value)
+    if form is None:
+        return None
+    lanes = table.shape
+    pieces = tuple(
+        Piece(np.broadcast_to(piece.where, lanes), piece.value) for piece in form.pieces
+    )
+    own = np.broadcast_to(form.table, lanes)
+    for piece in pieces:
+        if len(shape_of(piece.value)) == 1:
+            return None
+        meant = piece.where & (table != NO_SITE)
+        if piece.is_image and (own[meant] != table[meant]).any():
+            return None
+    return pieces
+
+
+def _images(
+    op: bt.BranchesOp, analysis: SiteWiseAnalysis
+) -> dict[SSAValue, Mask] | None:
+    """Return the mask of each image, (lanes, sites); None where there is none."""
+    lanes, sites = lane_count(op.result), analysis.sites
+    masks: dict[SSAValue, Mask] = {}
+    for site, value in zip(op.sites, op.values, strict=True):
+        found = constant_of(site)
+        if found is None:
+            return None
+        table = np.broadcast_to(found, (lanes,))
+        if ((table < 0) & (table != NO_SITE)).any() or (table >= sites).any():
+            return None
+        pieces = _pieces(value, table, analysis)
+        if pieces is None:
+            return None
+        meant = np.flatnonzero(table != NO_SITE)
+        # A later write wins, also where it restores the source
+        for mask in masks.values():
+            mask[meant, table[meant]] = False
+        for piece in pieces:
+            if analysis.is_source(piece.value):
+                continue
+            rows = np.flatnonzero(piece.where & (table != NO_SITE))
+            mask = masks.setdefault(piece.value, np.zeros((lanes, sites), bool))
+            mask[rows, table[rows]] = True
+    return {image: mask for image, mask in masks.items() if mask.any()}
+
+
+def _rewrite(op: bt.BranchesOp, analysis: SiteWiseAnalysis) -> None:
+    lanes, sites = lane_count(op.result), analysis.sites
+    if not op.sites or not lanes:
+        return
+    if lanes * sites > MAX_MASK_ELEMENTS:
+        remark(
+            f"{lanes} lanes on {sites} sites write their values one by one",
+            done=False,
+            hint="their masks would make the kernel's text too long",
+            at=op,
+        )
+        return
+    if op.valid is not None and (len(op.sites) == 1 or sites > MAX_SITES_OF_VALID):
+        remark(f"{lanes} lanes that may not be valid write values", done=False, at=op)
+        return
+    analysis.at = Inserter.before(op)
+    masks = _images(op, analysis)
+    if masks is None or len(masks) > MAX_IMAGES:
+        remark(
+            f"{lanes} lanes write values that are no function of x at the same site",
+            done=False,
+            at=op,
+        )
+        return
+    constants = [analysis.at.add(constant(mask, i1)) for mask in masks.values()]
+    kind = bt.BranchesType.get(lanes, sites)
+    new = bt.ImagesOp(constants, list(masks), op.amplitude, op.valid, kind)
+    Rewriter.replace_op(op, in_place_of(op, new))
+    remark(f"x' of {lanes} lanes is put together of {len(masks)} images", at=new)
+
+
+def _compacted(part: SSAValue) -> Iterable[bt.LeafOp]:
+    """Return the leaves of a part that is compacted."""
+    return bt.leaves_of(part) if isinstance(part.owner, bt.CompactOp) else ()
+
+
+def _retype(joined: bt.ConcatOp | bt.InterleaveOp) -> None:
+    """Give joined branches the type that their parts ask for now."""
+    writes = max((write_count(part) for part in joined.parts), default=0)
+    kind = bt.BranchesType.get(lane_count(joined.result), writes)
+    if kind != joined.result.type:
+        Rewriter.replace_value_with_new_type(joined.result, kind)
+
+
+@dataclass(frozen=True)
+class BtMaterializeStrategyPass(ModulePass):
+    """Put x' together of images where that is possible. Before `bt-specialize`."""
+
+    name = "bt-materialize-strategy"
+    relation: ClassVar[Relation] = Relation.EQUAL
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for connections in connections_in(op):
+            if shape_of(connections.config)[0] != bt.BATCH:
+                continue
+            analysis = SiteWiseAnalysis(
+                connections.config, Inserter.before(connections)
+            )
+            parts = [part for part, _ in parts_of(connections.branches)]
+            # Lanes that are compacted stay as they are, wherever else they are used
+            fixed = {leaf for part in parts for leaf in _compacted(part)}
+            leaves = {part.owner for part in parts} - fixed
+            # In order, so that an image is there before it is used again
+            block = cast(Block, connections.parent)
+            found = [leaf for leaf in block.ops if leaf in leaves]
+            for leaf in found:
+                if isinstance(leaf, bt.BranchesOp):
+                    _rewrite(leaf, analysis)
+            for joined in block.ops:
+                if isinstance(joined, bt.ConcatOp | bt.InterleaveOp):
+                    _retype(joined)

@@ -1,0 +1,196 @@
+"""`bt-prune`: leave out lanes that are nothing for every x.
+
+A lane is left out where its predicate is false whatever x is, in rows whose labels
+coincide, say, or where its matrix element is: it is 0, or 0 times a finite number, as
+in a model one of whose couplings is 0. What is left out was padding for every x. Lanes
+of a term with a fanout stay.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects import bt
+from dialects.stablehlo import constant_of, shape_of
+from lowering.lane_layout import LaneLayout, can_be_laid_out
+from lowering.lanes import (
+    Change,
+    connections_in,
+    lane_count,
+    parts_of,
+    rejoined,
+    replace_branches,
+)
+from lowering.order import operands_first
+from lowering.relations import Relation
+from lowering.remarks import remark
+from lowering.rewriting import Inserter
+
+Mask = npt.NDArray[np.bool_]
+
+_FINITE = (
+    bt.BroadcastOp,
+    bt.GatherOp,
+    hlo.AddOp,
+    hlo.CompareOp,
+    hlo.ConvertOp,
+    hlo.MaximumOp,
+    hlo.MinimumOp,
+    hlo.MultiplyOp,
+    hlo.NegateOp,
+    hlo.SelectOp,
+    hlo.SubtractOp,
+)
+"""Ops whose result is finite where their operands are, but for an overflow."""
+
+
+def _along_lanes(array: npt.NDArray[Any], lanes: int) -> npt.NDArray[Any] | None:
+    """Return a constant of each lane."""
+    return np.broadcast_to(array, (lanes,)) if array.ndim < 2 else None
+
+
+def _repeated(value: SSAValue) -> npt.NDArray[Any] | None:
+    """Return a constant that is the same for all samples; None for another value."""
+    op = value.owner
+    if isinstance(op, bt.BroadcastOp):
+        last = len(shape_of(value)) - 1
+        return constant_of(op.operand) if all(d == last for d in _dims(op)) else None
+    return constant_of(value)
+
+
+def _dims(op: bt.BroadcastOp) -> list[int]:
+    return list(op.dims.get_values())
+
+
+def _never(value: SSAValue, lanes: int) -> Mask:
+    """Return the lanes in which a predicate is false, however x is."""
+    never: dict[SSAValue, Mask] = {}
+    for one in operands_first(value, _conjuncts):
+        array = _repeated(one)
+        known = None if array is None else _along_lanes(array, lanes)
+        if known is not None:
+            never[one] = ~known.astype(bool)
+        elif isinstance(one.owner, hlo.AndOp):
+            never[one] = never[one.owner.lhs] | never[one.owner.rhs]
+        elif isinstance(one.owner, hlo.OrOp):
+            never[one] = never[one.owner.lhs] & never[one.owner.rhs]
+        else:
+            never[one] = np.zeros(lanes, bool)
+    return never[value]
+
+
+def _conjuncts(op: Operation) -> list[SSAValue]:
+    return list(op.operands) if isinstance(op, hlo.AndOp | hlo.OrOp) else []
+
+
+def _zero(value: SSAValue, lanes: int) -> Mask:
+    """Return the lanes in which an amplitude is 0, however x is."""
+    zero: dict[SSAValue, Mask] = {}
+    for one in operands_first(value, _factors):
+        op = one.owner
+        array = _repeated(one)
+        known = None if array is None else _along_lanes(array, lanes)
+        if known is not None:
+            zero[one] = known == 0
+        elif isinstance(op, hlo.MultiplyOp):
+            lhs = zero[op.lhs] & _is_finite(op.rhs)
+            zero[one] = lhs | (zero[op.rhs] & _is_finite(op.lhs))
+        elif isinstance(op, hlo.NegateOp | hlo.ConvertOp):
+            zero[one] = zero[op.operand]
+        else:
+            zero[one] = np.zeros(lanes, bool)
+    return zero[value]
+
+
+def _factors(op: Operation) -> list[SSAValue]:
+    is_one = isinstance(op, hlo.MultiplyOp | hlo.NegateOp | hlo.ConvertOp)
+    return list(op.operands) if is_one else []
+
+
+def _is_finite(value: SSAValue) -> bool:
+    """Whether a value is finite for every x of finite numbers; overflow aside."""
+    for one in operands_first(value):
+        array = constant_of(one)
+        if array is not None:
+            if array.dtype.kind in "fc" and not np.isfinite(array).all():
+                return False
+        elif isinstance(one.owner, Operation):
+            if not isinstance(one.owner, _FINITE):
+                return False
+        elif len(shape_of(one)) != 2:
+            return False  # a parameter may be anything
+    return True
+
+
+def _axis(value: SSAValue) -> int | None:
+    shape = shape_of(value)
+    return len(shape) - 1 if shape else None
+
+
+def _kept(op: bt.BranchesOp) -> Mask:
+    lanes = lane_count(op.result)
+    kept = ~_zero(op.amplitude, lanes)
+    return kept if op.valid is None else kept & ~_never(op.valid, lanes)
+
+
+def _change(op: bt.BranchesOp, at: Inserter) -> Change | None:
+    """Return what branches become; None where all lanes stay."""
+    kept = _kept(op)
+    if kept.all():
+        return None
+    lane_of = np.where(kept, np.cumsum(kept) - 1, -1)
+    if not kept.any():
+        return Change(None, lane_of)
+    if not all(can_be_laid_out(value, _axis(value)) for value in op.operands):
+        return None
+    layout = LaneLayout(np.flatnonzero(kept), at)
+    new = [layout.of(value, _axis(value)) for value in op.operands]
+    count = len(op.sites)
+    valid = None if op.valid is None else new[-1]
+    at.location = op.location
+    branches = bt.BranchesOp(
+        new[:count], new[count : 2 * count], new[2 * count], valid, int(kept.sum())
+    )
+    return Change(at.add(branches), lane_of)
+
+
+def _prune(op: bt.ConnectionsOp) -> None:
+    if shape_of(op.config)[0] != bt.BATCH:
+        return
+    changes: dict[SSAValue, Change] = {}
+    for part, _ in parts_of(op.branches):
+        leaf = part.owner
+        if isinstance(leaf, bt.BranchesOp) and lane_count(part):
+            change = _change(leaf, Inserter.before(leaf))
+            if change is not None:
+                changes[part] = change
+                left_out = int((change.lane_of < 0).sum())
+                remark(f"{left_out} lanes are nothing for every x", at=leaf)
+    if not changes:
+        return
+    at = Inserter.before(op)
+    branches, moved = rejoined(op.branches, changes, at)
+    if branches is None:
+        branches = at.add(bt.ConcatOp([]))
+    replace_branches(op, branches, moved)
+
+
+@dataclass(frozen=True)
+class BtPrunePass(ModulePass):
+    """Leave out lanes that add nothing for any x. Before `bt-specialize`."""
+
+    name = "bt-prune"
+    relation: ClassVar[Relation] = Relation.SUM_PER_TARGET
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for connections in connections_in(op):
+            _prune(connections)

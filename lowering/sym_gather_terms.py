@@ -1,0 +1,60 @@
+"""`sym-gather-terms`: terms that are marked as one group become neighbours.
+
+`sym-fuse-terms` fuses neighbours only. Here the terms of each group move behind the
+first of them, in order; groups, and terms that are in none, keep the order of their
+first terms. The lanes of the operator move with the terms, and where they do, the
+attribute `lane_of` of the operator says for each lane that there was which one it is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import chain
+from typing import ClassVar
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, i32
+from xdsl.ir import Attribute
+from xdsl.passes import ModulePass
+
+from dialects import sym
+from lowering.relations import Relation
+from lowering.sym_fuse_terms import GROUP, operators_of
+
+
+def _gathered(terms: tuple[sym.TermOp, ...]) -> list[sym.TermOp]:
+    """Return the terms in an order in which those of each group are neighbours."""
+    groups: dict[Attribute | sym.TermOp, list[sym.TermOp]] = {}
+    for term in terms:
+        groups.setdefault(term.attributes.get(GROUP, term), []).append(term)
+    return list(chain.from_iterable(groups.values()))
+
+
+def _gather(operator: sym.OperatorOp) -> None:
+    before = operator.terms
+    after = _gathered(before)
+    if after == list(before):
+        return
+    first_lanes = np.cumsum([0, *(term.lanes for term in after[:-1])]).tolist()
+    first_lane = dict(zip(after, first_lanes, strict=True))
+    moved = [first_lane[term] + lane for term in before for lane in range(term.lanes)]
+    lane_of = operator.lane_of
+    lanes = moved if lane_of is None else [moved[lane] for lane in lane_of]
+    block = operator.body.block
+    for term in after:
+        term.detach()
+        block.add_op(term)
+    operator.attributes[sym.LANE_OF] = DenseArrayBase.from_list(i32, lanes)
+
+
+@dataclass(frozen=True)
+class SymGatherTermsPass(ModulePass):
+    """Let the terms of each group follow one another."""
+
+    name = "sym-gather-terms"
+    relation: ClassVar[Relation] = Relation.MULTISET
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for operator in operators_of(op):
+            _gather(operator)

@@ -1,0 +1,322 @@
+"""What the passes of a compilation did, what they did not do, and what is left to pay.
+
+The report runs the passes of an artifact again, with the fusion plan that it was
+compiled with: what it says holds for artifacts from a file or a store as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp, NameLoc, StringAttr
+from xdsl.passes import ModulePass
+from xdsl.utils.exceptions import PassFailedException
+
+from dialects import sym
+from lowering.lanes import lanes_of_function
+from lowering.relations import relation_of
+from lowering.remarks import Remark
+from lowering.sym_fuse_terms import mark_groups
+from symir.compiler.context import SymbolicPassReport
+from symir.compiler.costs import CostTable, columns, cost_table
+from symir.compiler.lowering import KERNEL_PIPELINE, LoweringPipeline
+from symir.compiler.manifest import as_json
+from symir.compiler.options import COALESCE, OPT_LEVELS, SymbolicCompilerOptions
+from symir.errors import SymbolicCompilerError, SymirError
+from symir.ir import fingerprint
+from symir.provenance import origins, origins_in
+
+if TYPE_CHECKING:
+    from symir.compiler.artifact import SymbolicCompiledArtifact
+
+__all__ = ["AbsentPass", "OptimisationReport", "PassOutcome", "optimisation_report"]
+
+_REMARKS_SHOWN = 8
+"""Of more remarks of one pass the others are counted."""
+
+
+@dataclass(frozen=True)
+class PassOutcome:
+    """What a pass over IR did.
+
+    Attributes:
+        name: the name of the pass.
+        pipeline: "operator" for a pass from `sym` to `bt`, "kernel" for one behind it.
+        relation: how the lanes after it are related to those before it.
+        ops_before: the number of ops before it.
+        ops_after: the number of ops after it.
+        lanes_before: the number of lanes before it; None where nothing says it.
+        lanes_after: the number of lanes after it, likewise.
+        changed: whether it changed anything.
+        remarks: what it says that it did, or did not do and why.
+    """
+
+    name: str
+    pipeline: str
+    relation: str
+    ops_before: int
+    ops_after: int
+    lanes_before: int | None
+    lanes_after: int | None
+    changed: bool
+    remarks: tuple[Remark, ...] = ()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the outcome as plain data."""
+        remarks = [one.as_dict() for one in self.remarks]
+        return {**_fields(self), "remarks": remarks}
+
+
+@dataclass(frozen=True)
+class AbsentPass:
+    """A pass that the compiler knows of, and that was not asked for.
+
+    Attributes:
+        name: the name of the pass.
+        reason: why it is not in the pipeline.
+        hint: what puts it there.
+    """
+
+    name: str
+    reason: str
+    hint: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return it as plain data."""
+        return _fields(self)
+
+
+@dataclass(frozen=True)
+class OptimisationReport:
+    """What was done to make a kernel cheap, what was not, and what it costs.
+
+    Attributes:
+        operator: the name of the operator.
+        batch: the number of samples that the kernel is for.
+        dtype: the dtype of its x.
+        passes: the passes that ran, in order.
+        absent: passes that were not in the pipeline.
+        cost: what the branch tensors cost, predicted from the IR.
+    """
+
+    operator: str
+    batch: int
+    dtype: str
+    passes: tuple[PassOutcome, ...]
+    absent: tuple[AbsentPass, ...]
+    cost: CostTable = field(repr=False)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain data, fit for JSON."""
+        return as_json(
+            {
+                **_fields(self),
+                "passes": [one.as_dict() for one in self.passes],
+                "absent": [one.as_dict() for one in self.absent],
+                "cost": self.cost.as_dict(),
+            }
+        )
+
+    def __str__(self) -> str:
+        head = f"optimisation of {self.operator}: batch {self.batch}, x of {self.dtype}"
+        parts = [[head], _pass_lines(self.passes)]
+        if remarks := [line for one in self.passes for line in _remark_lines(one)]:
+            parts.append(["remarks", *remarks])
+        if self.absent:
+            absent = (f"  {one.name}: {one.reason}; {one.hint}" for one in self.absent)
+            parts.append(["not in the pipeline", *absent])
+        parts.append(["predicted cost per sample", str(self.cost)])
+        return "\n\n".join("\n".join(lines) for lines in parts)
+
+
+def optimisation_report(
+    artifact: SymbolicCompiledArtifact, batch: int, dtype: np.dtype[Any], state: str
+) -> OptimisationReport:
+    """Return what was done for the kernel of a batch size and a dtype of x.
+
+    `state` is the state type of the dtype.
+
+    Raises:
+        SymbolicCompilerError: where its passes cannot be run again (C026).
+    """
+    lowering = _lowering_of(artifact)
+    planned = _planned(artifact)
+    passes: list[PassOutcome] = []
+    lowered = _observed(lowering, planned, "operator", passes)
+    if fingerprint(lowered) != fingerprint(_branch_tensors(artifact)):
+        raise _cannot(artifact, "they lead to other branch tensors than they did")
+    kernel = LoweringPipeline.parse(KERNEL_PIPELINE.format(batch=batch, state=state))
+    _observed(kernel, lowered, "kernel", passes)
+    return OptimisationReport(
+        artifact.operator_name,
+        batch,
+        str(dtype),
+        tuple(passes),
+        tuple(_absent(lowering, artifact.options or SymbolicCompilerOptions())),
+        cost_table(artifact.operator_ir.module, lowered, dtype.itemsize),
+    )
+
+
+# region Running the passes again
+
+
+def _lowering_of(artifact: SymbolicCompiledArtifact) -> LoweringPipeline:
+    if artifact.lowering is None or artifact.branch_tensors is None:
+        raise _cannot(artifact, f"the backend '{artifact.backend}', without a lowering")
+    try:
+        return LoweringPipeline.parse(artifact.lowering)
+    except SymirError as error:
+        raise _cannot(artifact, error.found or error.message) from error
+
+
+def _branch_tensors(artifact: SymbolicCompiledArtifact) -> ModuleOp:
+    assert artifact.branch_tensors is not None
+    return artifact.branch_tensors
+
+
+def _planned(artifact: SymbolicCompiledArtifact) -> ModuleOp:
+    """Return the `sym` level as it was lowered, each op with the name of its term."""
+    module = artifact.operator_ir.module
+    try:
+        mark_groups(module, artifact.metadata.get("fusion_groups", ()))
+    except PassFailedException as error:
+        raise _cannot(artifact, str(error)) from error
+    for term in module.walk():
+        if not isinstance(term, sym.TermOp):
+            continue
+        path = f"{artifact.operator_name}/{term.sym_name.data}"
+        for op in term.walk():
+            # IR that was read from a file knows lines only
+            if not any(one.term for one in origins(op)):
+                op.location = NameLoc(StringAttr(path), op.location)
+    return module
+
+
+def _observed(
+    pipeline: LoweringPipeline,
+    module: ModuleOp,
+    name: str,
+    outcomes: list[PassOutcome],
+) -> ModuleOp:
+    """Run passes, add what each did to the outcomes, and return what they leave."""
+    reports: list[SymbolicPassReport] = []
+    before, lanes_before = fingerprint(module), _lanes(module)
+
+    def observe(one: ModulePass, result: ModuleOp) -> None:
+        nonlocal before, lanes_before
+        report, after, lanes = reports[-1], fingerprint(result), _lanes(result)
+        assert report.ops_before is not None
+        assert report.ops_after is not None
+        outcomes.append(
+            PassOutcome(
+                one.name,
+                name,
+                relation_of(one).value,
+                report.ops_before,
+                report.ops_after,
+                lanes_before,
+                lanes,
+                after != before,
+                report.remarks,
+            )
+        )
+        before, lanes_before = after, lanes
+
+    return pipeline.run(module, verify=False, report=reports.append, observe=observe)
+
+
+def _lanes(module: ModuleOp) -> int | None:
+    operators = [op for op in module.ops if isinstance(op, sym.OperatorOp)]
+    if operators:
+        return sum(term.lanes for one in operators for term in one.terms)
+    return lanes_of_function(module)
+
+
+def _cannot(artifact: SymbolicCompiledArtifact, found: str) -> SymbolicCompilerError:
+    return SymbolicCompilerError(
+        "C026",
+        "the passes of the artifact cannot be run again",
+        operator=artifact.operator_name,
+        expected="an artifact of the backend 'jax', with the passes of symir-opt -h",
+        found=found,
+    )
+
+
+# endregion
+# region What was not asked for
+
+
+def _absent(
+    lowering: LoweringPipeline, options: SymbolicCompilerOptions
+) -> Iterator[AbsentPass]:
+    """Yield the passes that another value of one option would have put in."""
+    asked = LoweringPipeline.parse(options.operator_pipeline())
+    is_own = options.lowering is not None or str(asked) != str(lowering)
+    seen = set(lowering.names)
+    for name, values in (("opt_level", OPT_LEVELS), ("coalesce", COALESCE)):
+        for value in values:
+            other = replace(options, lowering=None, **{name: value})
+            names = LoweringPipeline.parse(other.operator_pipeline()).names
+            for missing in dict.fromkeys(names):
+                if missing in seen:
+                    continue
+                seen.add(missing)
+                if is_own:
+                    reason, hint = "the lowering is one of your own", "put it there"
+                else:
+                    reason = f"{name} is {getattr(options, name)!r}"
+                    hint = f"compile with {name}={value!r}"
+                yield AbsentPass(missing, reason, hint)
+
+
+# endregion
+# region Text
+
+
+def _fields(one: Any) -> dict[str, Any]:
+    return {name: getattr(one, name) for name in one.__dataclass_fields__}
+
+
+def _pass_lines(passes: Iterable[PassOutcome]) -> list[str]:
+    header = ("pass", "pipeline", "relation", "changed")
+    header = (*header, "ops before", "after", "lanes before", "after")
+    rows = [
+        (
+            one.name,
+            one.pipeline,
+            one.relation,
+            "yes" if one.changed else "no",
+            str(one.ops_before),
+            str(one.ops_after),
+            _or_dash(one.lanes_before),
+            _or_dash(one.lanes_after),
+        )
+        for one in passes
+    ]
+    return columns(header, rows, right=range(4, len(header)))
+
+
+def _remark_lines(one: PassOutcome) -> list[str]:
+    shown = one.remarks[:_REMARKS_SHOWN]
+    lines = [line for remark in shown for line in _lines_of(one.name, remark)]
+    more = len(one.remarks) - len(shown)
+    return [*lines, *([f"  {one.name}: {more} more remarks"] if more else [])]
+
+
+def _lines_of(name: str, one: Remark) -> Iterator[str]:
+    places = (origin.location for origin in origins_in(one.location))
+    place = next((place for place in places if place is not None), None)
+    at = "" if place is None else f" at {place}"
+    yield f"  {name}: {'done' if one.done else 'not done'}: {one.message}{at}"
+    if one.hint is not None:
+        yield f"    hint: {one.hint}"
+
+
+def _or_dash(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+# endregion

@@ -1,0 +1,144 @@
+// RUN: symir-opt %s -p "bt-coalesce-static,stablehlo-fold-constants,canonicalize,cse" | filecheck %s
+// RUN: symir-opt %s -p "bt-specialize{batch=4 state=i8},bt-coalesce-static" --verify-diagnostics | filecheck %s --check-prefix=BOUND
+
+// BOUND: bt-coalesce-static: the batch size is bound; run it before bt-specialize
+
+// Three lanes flip sites 0 and 1, in either order: a row of a table each. One that writes
+// what is there joins the diagonal; its other row does write.
+func.func @strings(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x7x3x!bt.state>, tensor<?x7xf64>) {
+  %i = stablehlo.constant dense<[0, 1, 1, 1]> : tensor<4xi32>
+  %j = stablehlo.constant dense<[1, 2, 0, 0]> : tensor<4xi32>
+  %w = stablehlo.constant dense<[1.0, 2.0, 3.0, 4.0]> : tensor<4xf64>
+  %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<4xi32>) -> tensor<?x4xf64>
+  %b = bt.gather %x[%j] : (tensor<?x3x!bt.state>, tensor<4xi32>) -> tensor<?x4xf64>
+  %m = stablehlo.negate %a : tensor<?x4xf64>
+  %n = stablehlo.negate %b : tensor<?x4xf64>
+  %ws = bt.broadcast %w dims = [1] : tensor<4xf64> -> tensor<?x4xf64>
+  %e = stablehlo.multiply %ws, %a : tensor<?x4xf64>
+  %pairs = bt.branches [%i, %j] = [%m, %n] amplitude %e : [tensor<4xi32>, tensor<4xi32>] [tensor<?x4xf64>, tensor<?x4xf64>] tensor<?x4xf64> -> !bt.branches<4 x 2>
+  %k = stablehlo.constant dense<[2, 0]> : tensor<2xi32>
+  %l = stablehlo.constant dense<[2, -1]> : tensor<2xi32>
+  %c = bt.gather %x[%k] : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
+  %same = bt.branches [%k, %l] = [%c, %t] amplitude %t : [tensor<2xi32>, tensor<2xi32>] [tensor<?x2xf64>, tensor<f64>] tensor<f64> -> !bt.branches<2 x 2>
+  %diagonal = bt.branches [] = [] amplitude %t : [] [] tensor<f64> -> !bt.branches<1 x 0>
+  %all = bt.concat %diagonal, %pairs, %same : !bt.branches<1 x 0>, !bt.branches<4 x 2>, !bt.branches<2 x 2> -> !bt.branches<7 x 2>
+  %xp, %mels = bt.connections %x, %all : (tensor<?x3x!bt.state>, !bt.branches<7 x 2>) -> (tensor<?x7x3x!bt.state>, tensor<?x7xf64>)
+  func.return %xp, %mels : tensor<?x7x3x!bt.state>, tensor<?x7xf64>
+}
+
+// CHECK-LABEL: func.func @strings({{.*}}) -> (tensor<?x4x3x!bt.state>, tensor<?x4xf64>) {
+// CHECK:         [[T:%\S+]] = bt.broadcast %t dims = [] : tensor<f64> -> tensor<1xf64>
+// CHECK-NEXT:    [[D:%\S+]] = stablehlo.add [[T]], [[T]] : tensor<1xf64>
+// CHECK-NEXT:    [[P:%\S+]] = bt.branches[] = [] amplitude [[D]] : [] [] tensor<1xf64> -> !bt.branches<1 x 0>
+// CHECK:         [[S:%\S+]] = stablehlo.constant dense<{{\[\[}}0, 1, 1]]> : tensor<1x3xi32>
+// CHECK-NEXT:    [[X:%\S+]] = bt.gather %x[[[S]]] : {{.*}} -> tensor<?x1x3xf64>
+// CHECK-NEXT:    [[W:%\S+]] = stablehlo.constant dense<{{\[\[}}1.000000e+00, 3.000000e+00, 4.000000e+00]]> : tensor<1x3xf64>
+// CHECK-NEXT:    [[WS:%\S+]] = bt.broadcast [[W]] dims = [1, 2] :
+// CHECK-NEXT:    [[E:%\S+]] = stablehlo.multiply [[WS]], [[X]] : tensor<?x1x3xf64>
+// CHECK-NEXT:    [[R:%\S+]] = bt.reduce sum [[E]] : tensor<?x1x3xf64> -> tensor<?x1xf64>
+// CHECK-NEXT:    [[A:%\S+]] = bt.branches[{{.*}}] = [{{.*}}] amplitude [[R]] :
+// CHECK:         bt.concat [[P]], [[A]], {{.*}} -> !bt.branches<4 x 2>
+// CHECK-NEXT:    bt.connections %x, {{.*}} lane_of [0, 1, 2, 1, 1, 3, 0] :
+
+// A sum is valid where one of its lanes is. Rows of three and of one lane are of two
+// kinds; where there are fewer lanes than columns, nothing is added.
+func.func @guarded(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x8x3x!bt.state>, tensor<?x8xf64>) {
+  %i = stablehlo.constant dense<[0, 0, 1, 1, 0, 2, 1, 1]> : tensor<8xi32>
+  %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<8xi32>) -> tensor<?x8xf64>
+  %ts = bt.broadcast %t dims = [] : tensor<f64> -> tensor<?x8xf64>
+  %p = stablehlo.compare GT, %a, %ts : (tensor<?x8xf64>, tensor<?x8xf64>) -> tensor<?x8xi1>
+  %b = bt.branches [%i] = [%t] amplitude %a valid %p : [tensor<8xi32>] [tensor<f64>] tensor<?x8xf64>, tensor<?x8xi1> -> !bt.branches<8 x 1>
+  %xp, %mels = bt.connections %x, %b : (tensor<?x3x!bt.state>, !bt.branches<8 x 1>) -> (tensor<?x8x3x!bt.state>, tensor<?x8xf64>)
+  func.return %xp, %mels : tensor<?x8x3x!bt.state>, tensor<?x8xf64>
+}
+
+// CHECK-LABEL: func.func @guarded({{.*}}) -> (tensor<?x3x3x!bt.state>, tensor<?x3xf64>) {
+// CHECK:         stablehlo.constant dense<{{\[\[}}0, 0, 0, 0], [1, 1, 1, 1]]> : tensor<2x4xi32>
+// CHECK:         [[P:%\S+]] = stablehlo.compare GT, {{.*}} -> tensor<?x2x4xi1>
+// CHECK-NEXT:    [[T:%\S+]] = stablehlo.constant dense<{{\[\[}}true, true, true, false], [true, true, true, true]]> : tensor<2x4xi1>
+// CHECK:         [[TS:%\S+]] = bt.broadcast [[T]] dims = [1, 2] :
+// CHECK:         [[Q:%\S+]] = stablehlo.select [[TS]], [[P]], {{.*}} : tensor<?x2x4xi1>, tensor<?x2x4xi1>
+// CHECK:         [[E:%\S+]] = stablehlo.select [[Q]], {{.*}} : tensor<?x2x4xi1>, tensor<?x2x4xf64>
+// CHECK-NEXT:    [[S:%\S+]] = bt.reduce sum [[E]] : tensor<?x2x4xf64> -> tensor<?x2xf64>
+// CHECK-NEXT:    [[V:%\S+]] = bt.reduce any [[Q]] : tensor<?x2x4xi1> -> tensor<?x2xi1>
+// CHECK-NEXT:    bt.branches[{{.*}}] = [%t] amplitude [[S]] valid [[V]] :
+// CHECK:         bt.branches[{{.*}}] = [%t] amplitude {{.*}} valid {{.*}} -> !bt.branches<1 x 1>
+// CHECK:         lane_of [0, 0, 1, 1, 0, 2, 1, 1] :
+
+// Emissions that are interleaved, one of which is always valid: so are the sums.
+func.func @interleaved(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x6x3x!bt.state>, tensor<?x6xf64>) {
+  %i = stablehlo.constant dense<[0, 1, 2]> : tensor<3xi32>
+  %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<3xi32>) -> tensor<?x3xf64>
+  %ts = bt.broadcast %t dims = [] : tensor<f64> -> tensor<?x3xf64>
+  %p = stablehlo.compare GT, %a, %ts : (tensor<?x3xf64>, tensor<?x3xf64>) -> tensor<?x3xi1>
+  %b = bt.branches [%i] = [%t] amplitude %a valid %p : [tensor<3xi32>] [tensor<f64>] tensor<?x3xf64>, tensor<?x3xi1> -> !bt.branches<3 x 1>
+  %c = bt.branches [%i] = [%ts] amplitude %t : [tensor<3xi32>] [tensor<?x3xf64>] tensor<f64> -> !bt.branches<3 x 1>
+  %d = bt.interleave %b, %c : !bt.branches<3 x 1>, !bt.branches<3 x 1> -> !bt.branches<6 x 1>
+  %xp, %mels = bt.connections %x, %d : (tensor<?x3x!bt.state>, !bt.branches<6 x 1>) -> (tensor<?x6x3x!bt.state>, tensor<?x6xf64>)
+  func.return %xp, %mels : tensor<?x6x3x!bt.state>, tensor<?x6xf64>
+}
+
+// CHECK-LABEL: func.func @interleaved({{.*}}) -> (tensor<?x3x3x!bt.state>, tensor<?x3xf64>) {
+// CHECK:         [[E:%\S+]] = stablehlo.select {{.*}} : tensor<?x3xi1>, tensor<?x3xf64>
+// CHECK:         [[S:%\S+]] = stablehlo.add [[E]], {{.*}} : tensor<?x3xf64>
+// CHECK-NEXT:    [[B:%\S+]] = bt.branches[{{.*}}] = [%t] amplitude [[S]] : [tensor<3xi32>] [tensor<f64>] tensor<?x3xf64> -> !bt.branches<3 x 1>
+// CHECK-NEXT:    bt.connections %x, [[B]] lane_of [0, 0, 1, 1, 2, 2] :
+
+// A later write to the same site is the one that counts: lane 0 writes %t twice, lane 1
+// once. Lane 2 writes what is there after all, and lane 3 nothing.
+func.func @shadowed(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x4x3x!bt.state>, tensor<?x4xf64>) {
+  %i = stablehlo.constant dense<[1, -1, 0, -1]> : tensor<4xi32>
+  %j = stablehlo.constant dense<[1, 1, 0, 3]> : tensor<4xi32>
+  %g = bt.gather %x[%j] : (tensor<?x3x!bt.state>, tensor<4xi32>) -> tensor<?x4xf64>
+  %m = stablehlo.constant dense<[true, true, false, true]> : tensor<4xi1>
+  %ms = bt.broadcast %m dims = [1] : tensor<4xi1> -> tensor<?x4xi1>
+  %ts = bt.broadcast %t dims = [] : tensor<f64> -> tensor<?x4xf64>
+  %v = stablehlo.select %ms, %ts, %g : tensor<?x4xi1>, tensor<?x4xf64>
+  %b = bt.branches [%i, %j] = [%g, %v] amplitude %t : [tensor<4xi32>, tensor<4xi32>] [tensor<?x4xf64>, tensor<?x4xf64>] tensor<f64> -> !bt.branches<4 x 2>
+  %xp, %mels = bt.connections %x, %b : (tensor<?x3x!bt.state>, !bt.branches<4 x 2>) -> (tensor<?x4x3x!bt.state>, tensor<?x4xf64>)
+  func.return %xp, %mels : tensor<?x4x3x!bt.state>, tensor<?x4xf64>
+}
+
+// CHECK-LABEL: func.func @shadowed({{.*}}) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>) {
+// CHECK:         lane_of [0, 0, 1, 1] :
+
+// Writes at a site that x decides, values of two sites, and what is compacted.
+func.func @unknown(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x8x3x!bt.state>, tensor<?x8xf64>) {
+  %i = stablehlo.constant dense<[0, 0, 0]> : tensor<3xi32>
+  %j = stablehlo.constant dense<[1, 1, 1]> : tensor<3xi32>
+  %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<3xi32>) -> tensor<?x3xf64>
+  %b = bt.gather %x[%j] : (tensor<?x3x!bt.state>, tensor<3xi32>) -> tensor<?x3xf64>
+  %s = stablehlo.add %a, %b : tensor<?x3xf64>
+  %k = stablehlo.convert %a : (tensor<?x3xf64>) -> tensor<?x3xi32>
+  %there = bt.branches [%k] = [%t] amplitude %t : [tensor<?x3xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<3 x 1>
+  %both = bt.branches [%i] = [%s] amplitude %t : [tensor<3xi32>] [tensor<?x3xf64>] tensor<f64> -> !bt.branches<3 x 1>
+  %known = bt.branches [%i] = [%t] amplitude %t : [tensor<3xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<3 x 1>
+  %few = bt.compact %known : !bt.branches<3 x 1> -> !bt.branches<2 x 1>
+  %all = bt.concat %there, %both, %few : !bt.branches<3 x 1>, !bt.branches<3 x 1>, !bt.branches<2 x 1> -> !bt.branches<8 x 1>
+  %xp, %mels = bt.connections %x, %all : (tensor<?x3x!bt.state>, !bt.branches<8 x 1>) -> (tensor<?x8x3x!bt.state>, tensor<?x8xf64>)
+  func.return %xp, %mels : tensor<?x8x3x!bt.state>, tensor<?x8xf64>
+}
+
+// CHECK-LABEL: func.func @unknown
+// CHECK-NOT:     lane_of
+// CHECK:         %all = bt.concat %there, %both, %few
+// CHECK-NEXT:    %xp, %mels = bt.connections %x, %all : (tensor<?x3x!bt.state>, !bt.branches<8 x 1>)
+
+// Lanes that are known are summed beside those that are not, which come after them.
+func.func @beside(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x5x3x!bt.state>, tensor<?x5xf64>) {
+  %i = stablehlo.constant dense<[0, 0, 0]> : tensor<3xi32>
+  %j = stablehlo.constant dense<[1, 1]> : tensor<2xi32>
+  %a = bt.gather %x[%j] : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
+  %k = stablehlo.convert %a : (tensor<?x2xf64>) -> tensor<?x2xi32>
+  %there = bt.branches [%k] = [%t] amplitude %t : [tensor<?x2xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 1>
+  %known = bt.branches [%i] = [%t] amplitude %t : [tensor<3xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<3 x 1>
+  %all = bt.concat %there, %known : !bt.branches<2 x 1>, !bt.branches<3 x 1> -> !bt.branches<5 x 1>
+  %xp, %mels = bt.connections %x, %all : (tensor<?x3x!bt.state>, !bt.branches<5 x 1>) -> (tensor<?x5x3x!bt.state>, tensor<?x5xf64>)
+  func.return %xp, %mels : tensor<?x5x3x!bt.state>, tensor<?x5xf64>
+}
+
+// CHECK-LABEL: func.func @beside({{.*}}) -> (tensor<?x3x3x!bt.state>, tensor<?x3xf64>) {
+// CHECK:         [[R:%\S+]] = bt.reduce sum {{.*}} : tensor<1x3xf64> -> tensor<1xf64>
+// CHECK-NEXT:    [[B:%\S+]] = bt.branches[{{.*}}] = [%t] amplitude [[R]] :
+// CHECK-NEXT:    bt.concat [[B]], %there : !bt.branches<1 x 1>, !bt.branches<2 x 1> -> !bt.branches<3 x 1>
+// CHECK-NEXT:    bt.connections %x, {{.*}} lane_of [1, 2, 0, 0, 0] :

@@ -1,0 +1,102 @@
+// RUN: symir-opt %s -p sym-gather-terms --split-input-file | filecheck %s
+// RUN: symir-opt %s -p sym-gather-terms,sym-fuse-terms,convert-sym-to-bt --split-input-file | filecheck %s --check-prefix=BT
+
+// The terms of a group follow its first one; what is in no group keeps its place among
+// them. `lane_of` says where each lane has gone; @b has one, by its fanout.
+sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @a over #sym.rows<[0]> attributes {fusion_group = 0 : i64} {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+  sym.term @b over #sym.rows<[0], [1]> fanout 1 {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+  sym.term @c over #sym.rows<[1]> attributes {fusion_group = 1 : i64} {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+  sym.term @d over #sym.rows<[2], [0]> attributes {fusion_group = 0 : i64} {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+  sym.term @e over #sym.rows<[2]> attributes {fusion_group = 1 : i64} {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 attributes {lane_of = array<i32: 0, 3, 4, 5, 1, 2, 6, 7>} {
+// CHECK-NEXT:    sym.term @a over
+// CHECK:         sym.term @d over
+// CHECK:         sym.term @b over
+// CHECK:         sym.term @c over
+// CHECK:         sym.term @e over
+
+// BT-LABEL: func.func @apart
+// BT:         bt.connections %x, {{.*}} lane_of [0, 3, 4, 5, 1, 2, 6, 7] :
+
+// -----
+
+// What was moved before is moved on: lane 0 of once is lane 1 here, and then lane 2.
+sym.operator @again() space #sym.space<3 x [0, 1]> element f64 attributes {lane_of = array<i32: 1, 2, 0>} {
+  sym.term @a over #sym.rows<[0]> attributes {fusion_group = 3 : i64} {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+  sym.term @b over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+  sym.term @c over #sym.rows<[1]> attributes {fusion_group = 3 : i64} {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @again() {{.*}} attributes {lane_of = array<i32: 2, 1, 0>} {
+
+// -----
+
+// Neighbours stay where they are, and so do terms without a mark.
+sym.operator @neighbours() space #sym.space<3 x [0, 1]> element f64 {
+  sym.term @a over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+  sym.term @b over #sym.rows<[0]> attributes {fusion_group = 0 : i64} {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+  sym.term @c over #sym.rows<[1]> attributes {fusion_group = 0 : i64} {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+  sym.term @d over #sym.rows<[1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %c = stablehlo.constant dense<1.0> : tensor<f64>
+    sym.emit %x, %c : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @neighbours() space #sym.space<3 x [0, 1]> element f64 {
+// CHECK-NEXT:    sym.term @a over
+// CHECK:         sym.term @b over
+// CHECK:         sym.term @c over
+// CHECK:         sym.term @d over
+
+// BT-LABEL: func.func @neighbours
+// BT-NOT:     lane_of
