@@ -200,8 +200,9 @@ class SymbolicCompiler:
                 "C027",
                 "the pipeline of the compiler has a lowering of its own",
                 operator=operator,
-                expected="the options coalesce and opt_level as they are by default",
-                found=f"coalesce={options.coalesce!r}, opt_level={options.opt_level}",
+                expected="the options coalesce, opt_level and without by default",
+                found=f"coalesce={options.coalesce!r}, opt_level={options.opt_level}, "
+                f"without={options.without!r}",
                 hint="put the passes into the pipeline's lowering, or into the option "
                 "lowering",
             )

@@ -7,7 +7,7 @@ text. Nothing here needs JAX.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline
@@ -35,21 +35,33 @@ __all__ = [
     "lower_to_bt",
     "lower_to_stablehlo",
     "operator_pipeline",
+    "optional_passes",
     "run_passes",
 ]
 
-_SIMPLIFY = "stablehlo-fold-constants,canonicalize,cse"
+_SIMPLIFY = ["stablehlo-fold-constants", "canonicalize", "cse"]
+
+_STRATEGIES = [
+    "bt-compact",
+    "bt-join-diagonal",
+    "bt-reduce-strategy",
+    "bt-materialize-strategy",
+]
 
 
-def operator_pipeline(coalesce: str = "none", opt_level: int = 2) -> str:
+def operator_pipeline(
+    coalesce: str = "none", opt_level: int = 2, without: Collection[str] = ()
+) -> str:
     """Return the passes from a `sym.operator` to a function on branch tensors.
 
     Args:
         coalesce: "none", "diagonal" or "static": see `SymbolicCompilerOptions`.
         opt_level: 0 to 3, likewise.
+        without: names of passes that are left out, of `optional_passes()`.
     """
-    narrow = coalesce != "none" or opt_level > 2
-    tidy = [_SIMPLIFY] if opt_level else []
+    optimised = coalesce != "none" or opt_level > 2
+    bounded = optimised and "bt-narrow" not in without
+    tidy = _SIMPLIFY if opt_level else []
     passes = [
         *(["sym-gather-terms", "sym-fuse-terms"] if opt_level > 1 else []),
         "sym-guard-undefined",
@@ -57,24 +69,25 @@ def operator_pipeline(coalesce: str = "none", opt_level: int = 2) -> str:
         "sym-forward-reads",
         *tidy,
         "sym-guard-space",
-        "convert-sym-to-bt{bounds=true}" if narrow else "convert-sym-to-bt",
+        "convert-sym-to-bt{bounds=true}" if bounded else "convert-sym-to-bt",
         *tidy,
     ]
-    if narrow:
+    if optimised:
         passes += ["bt-prune"]
     if coalesce != "none":
         passes += ["bt-coalesce-diagonal", *tidy]
     if coalesce == "static":
         passes += ["bt-coalesce-static", *tidy]
-    if narrow:
-        passes += [
-            "bt-compact",
-            "bt-join-diagonal",
-            "bt-reduce-strategy",
-            "bt-materialize-strategy",
-            *tidy,
-        ]
-    return ",".join(passes)
+    if optimised:
+        passes += [*_STRATEGIES, *tidy]
+    return ",".join(name for name in passes if name not in without)
+
+
+def optional_passes() -> frozenset[str]:
+    """Return the names of the passes that a compilation can be without."""
+    every = LoweringPipeline.parse(operator_pipeline("static", 3)).names
+    needed = LoweringPipeline.parse(operator_pipeline("none", 0)).names
+    return frozenset({*every, "bt-narrow"}) - frozenset(needed)
 
 
 OPERATOR_PIPELINE = operator_pipeline()

@@ -256,7 +256,8 @@ def _absent(
     asked = LoweringPipeline.parse(options.operator_pipeline())
     is_own = options.lowering is not None or str(asked) != str(lowering)
     seen = set(lowering.names)
-    for name, values in (("opt_level", OPT_LEVELS), ("coalesce", COALESCE)):
+    switches = (("without", ((),)), ("opt_level", OPT_LEVELS), ("coalesce", COALESCE))
+    for name, values in switches:
         for value in values:
             other = replace(options, lowering=None, **{name: value})
             names = LoweringPipeline.parse(other.operator_pipeline()).names

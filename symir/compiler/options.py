@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 from symir.errors import SymbolicCompilerError
 
@@ -50,12 +50,16 @@ class SymbolicCompilerOptions:
             The backend "reference" sums none.
         opt_level: 0 for the literal translation; 1 computes what is constant at
             compile time, and equal values once; 2 fuses terms as well; 3 computes small
-            integers in types of few bits, as any `coalesce` does.
+            integers in types of few bits, and chooses by cost how parities, sums and x'
+            are computed, as any `coalesce` does.
+        without: names of passes of the optimiser that are left out; "bt-narrow" is one
+            of them, though it runs later. What a pass relies on goes with it:
+            "bt-compact" needs what is known of x for "bt-narrow".
         strict_validation: whether a mistake stops the compilation; otherwise it is
             noted in the analysis `validation_summary`.
         verify_passes: whether the IR is verified after every pass.
         lowering: a pass pipeline from `sym` to `bt` in xDSL's notation, in place of the
-            pipeline's own, of what `coalesce` and of what `opt_level` asks for.
+            pipeline's own, and of what `coalesce`, `opt_level` and `without` ask for.
         diagnostics: what is looked at for the analysis `diagnostics`: nothing for
             "off", the IR for "cheap", branches of configurations as well for
             "thorough".
@@ -74,6 +78,7 @@ class SymbolicCompilerOptions:
     enable_fusion: bool = True
     coalesce: str = "none"
     opt_level: int = 2
+    without: tuple[str, ...] = ()
     strict_validation: bool = True
     verify_passes: bool = True
     lowering: str | None = None
@@ -94,10 +99,25 @@ class SymbolicCompilerOptions:
             raise _bad("cache_namespace", "a non-empty string", self.cache_namespace)
         if not isinstance(self.lowering, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise _bad("lowering", "a pass pipeline, or None", self.lowering)
+        self._check_without()
         if self.lowering is not None:
             from symir.compiler.lowering import LoweringPipeline
 
             LoweringPipeline.parse(self.lowering)
+
+    def _check_without(self) -> None:
+        if not self.without and type(self.without) is tuple:
+            return
+        from symir.compiler.lowering import optional_passes
+
+        known = optional_passes()
+        given = cast("object", self.without)
+        is_list = isinstance(given, list | tuple | set | frozenset)
+        names = tuple(cast("Iterable[str]", given)) if is_list else ("",)
+        if not all(isinstance(name, str) and name in known for name in names):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise _bad("without", f"names of {', '.join(sorted(known))}", self.without)
+        # Any iterable will do; options are hashed
+        object.__setattr__(self, "without", names)
 
     @classmethod
     def from_mapping(cls, options: Mapping[str, Any]) -> SymbolicCompilerOptions:
@@ -119,7 +139,8 @@ class SymbolicCompilerOptions:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the options by name: plain data."""
-        return {field.name: getattr(self, field.name) for field in fields(self)}
+        own = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**own, "without": list(self.without)}
 
     def operator_pipeline(self) -> str:
         """Return the passes from `sym` to `bt` that the options ask for."""
@@ -127,7 +148,7 @@ class SymbolicCompilerOptions:
 
         if self.lowering is not None:
             return self.lowering
-        return operator_pipeline(self.coalesce, self.opt_level)
+        return operator_pipeline(self.coalesce, self.opt_level, self.without)
 
     def static_signature(self) -> str:
         """Return a text that differs where the compiled artifact may differ."""

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import symir as sym
+from symir.compiler.lowering import optional_passes
 
 DEFAULTS: dict[str, Any] = {
     "backend_preference": "auto",
@@ -17,6 +18,7 @@ DEFAULTS: dict[str, Any] = {
     "enable_fusion": True,
     "coalesce": "none",
     "opt_level": 2,
+    "without": [],
     "strict_validation": True,
     "verify_passes": True,
     "lowering": None,
@@ -31,6 +33,7 @@ OTHERS: dict[str, Any] = {
     "enable_fusion": False,
     "coalesce": "diagonal",
     "opt_level": 0,
+    "without": ["bt-narrow"],
     "strict_validation": False,
     "verify_passes": False,
     "lowering": "cse",
@@ -77,6 +80,10 @@ def test_options_do_not_change() -> None:
         ("enable_fusion", "yes", "C006"),
         ("coalesce", "all", "C006"),
         ("coalesce", None, "C006"),
+        ("without", "bt-narrow", "C006"),
+        ("without", ("sym-guard-space",), "C006"),
+        ("without", [3], "C006"),
+        ("without", None, "C006"),
         ("opt_level", 4, "C006"),
         ("opt_level", True, "C006"),
         ("opt_level", "2", "C006"),
@@ -99,6 +106,15 @@ def test_a_bad_value(name: str, value: Any, code: str) -> None:
     assert error.value.code == code
     assert repr(value) in str(error.value.found)
     assert error.value.expected
+
+
+@pytest.mark.parametrize("name", sorted(optional_passes()))
+def test_a_pass_that_is_left_out(name: str) -> None:
+    options = sym.SymbolicCompilerOptions(coalesce="static", without=(name,))
+    assert f"{name}," not in options.operator_pipeline() + ","
+    assert ("bounds=true" in options.operator_pipeline()) is (name != "bt-narrow")
+    again = sym.SymbolicCompilerOptions.from_mapping(options.as_dict())
+    assert again == options
 
 
 def test_an_unknown_name() -> None:
