@@ -162,7 +162,7 @@ class LaneSums:
         itself = (_Product((), value),)
         match op:
             case bt.BroadcastOp():
-                return self._split_broadcast(op)
+                return self._split_broadcast(op, known)
             case NegateOp():
                 minus = self._number(-1, element_of(value))
                 return tuple(
@@ -188,7 +188,11 @@ class LaneSums:
             case _:
                 return itself
 
-    def _split_broadcast(self, op: bt.BroadcastOp) -> _Products:
+    def _split_broadcast(
+        self, op: bt.BroadcastOp, known: dict[SSAValue, _Products]
+    ) -> _Products:
+        if _lanes_of(op):
+            return known[op.operand]
         if shape_of(op.operand) in ((), (bt.BATCH,)):
             return (_Product((op.operand,), None),)
         return (_Product((), op.operand),)
@@ -264,8 +268,18 @@ class LaneSums:
     # endregion
 
 
+def _lanes_of(op: Operation) -> Sequence[SSAValue]:
+    """Return the operand of a broadcast of what is the same for all samples."""
+    if not isinstance(op, bt.BroadcastOp):
+        return ()
+    shape = shape_of(op.operand)
+    return op.operands if len(shape) == 1 and shape[0] != bt.BATCH else ()
+
+
 def _needs(op: Operation) -> Sequence[SSAValue]:
     """Return the operands that products are taken from."""
+    if isinstance(op, bt.BroadcastOp):
+        return _lanes_of(op)
     if isinstance(op, MultiplyOp | NegateOp | AddOp | SubtractOp):
         return op.operands
     return op.operands if isinstance(op, ConvertOp) and _widens(op) else ()
