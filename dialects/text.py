@@ -121,7 +121,7 @@ class Parser(XdslParser):
         start = self.pos
         try:
             attribute = super().parse_dense_int_or_fp_elements_attr(type)
-        except (OverflowError, ValueError) as error:
+        except (NotImplementedError, OverflowError, ValueError) as error:
             self.raise_error(str(error), start, self.pos)
         size = attribute.get_element_type().compile_time_size
         if len(attribute.data.data) != size * prod(attribute.get_shape()):

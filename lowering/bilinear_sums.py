@@ -31,7 +31,7 @@ from dialects.stablehlo import (
     shape_of,
     tensor,
 )
-from lowering.site_wise import SiteWiseAnalysis
+from lowering.site_wise import SiteWiseAnalysis, is_regular
 
 __all__ = ["as_bilinear"]
 
@@ -88,6 +88,8 @@ def _is_factor(value: SSAValue, found: _Factors, analysis: SiteWiseAnalysis) -> 
         return bool(np.isfinite(weights).all())
     form = analysis.of(value)
     if form is None or len(form.pieces) != 1 or not form.pieces[0].is_image:
+        return False
+    if not is_regular(form.pieces[0].value):
         return False
     table = np.broadcast_to(form.table, lanes)
     inside = bool(((table >= 0) & (table < analysis.sites)).all())

@@ -27,10 +27,17 @@ from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
-from xdsl_jax.dialects.stablehlo import AndOp
+from xdsl_jax.dialects.stablehlo import AndOp, OrOp, SelectOp
 
 from dialects import bt
-from dialects.stablehlo import ELEMENTWISE, constant_of, shape_of
+from dialects.reductions import Reduction
+from dialects.stablehlo import (
+    ELEMENTWISE,
+    constant_of,
+    dtype_of,
+    element_of,
+    shape_of,
+)
 from lowering.evaluate import evaluate
 from lowering.lane_layout import can_be_laid_out
 from lowering.lanes import (
@@ -103,10 +110,21 @@ def _conjuncts(value: SSAValue) -> Iterator[SSAValue]:
     stack = [value]
     while stack:
         current = stack.pop()
-        if isinstance(current.owner, AndOp):
-            stack += current.owner.operands
+        op = current.owner
+        if isinstance(op, AndOp):
+            stack += op.operands
+        elif isinstance(op, SelectOp) and _is_false(op.on_false):
+            # Where a row of a sum has a lane; more lanes do no harm to a bound
+            stack.append(op.on_true)
         else:
             yield current
+
+
+def _is_false(value: SSAValue) -> bool:
+    while isinstance(value.owner, bt.BroadcastOp):
+        value = value.owner.operand
+    array = constant_of(value)
+    return array is not None and not array.any()
 
 
 def _truth(image: SSAValue) -> int | None:
@@ -118,11 +136,12 @@ def _truth(image: SSAValue) -> int | None:
         if array is not None and array.size == 1:
             known[value] = np.broadcast_to(array.reshape(()), (2,))
         elif isinstance(op, bt.GatherOp):
-            known[value] = np.array([0, 1])
+            known[value] = np.array([0, 1], dtype_of(element_of(value)))
         elif isinstance(op, bt.BroadcastOp):
             known[value] = known[op.operand]
         elif isinstance(op, Operation) and op.name in ELEMENTWISE:
-            result = evaluate(op, [known[operand] for operand in op.operands])
+            operands = [known[operand] for operand in op.operands]
+            result = evaluate(op, operands, exact=True)
             if result is None:
                 return None
             known[value] = result
@@ -136,21 +155,25 @@ def _read(op: Operation) -> Sequence[SSAValue]:
     return () if isinstance(op, bt.GatherOp) else op.operands
 
 
-def _asked(op: bt.BranchesOp, analysis: SiteWiseAnalysis) -> Array:
-    """Return what the predicate of each lane asks of each site, (lanes, sites)."""
-    lanes, sites = lane_count(op.result), analysis.sites
+def _asked(valid: SSAValue, analysis: SiteWiseAnalysis) -> Array:
+    """Return what a conjunction asks of each site, (lanes, sites).
+
+    Rows of lanes, as in sums, are one after the other.
+    """
+    axes = (
+        shape_of(valid)[1:] if shape_of(valid)[:1] == (bt.BATCH,) else shape_of(valid)
+    )
+    lanes, sites = prod(axes), analysis.sites
     asked = np.full((lanes, sites), _ANY, np.int8)
-    if op.valid is None:
-        return asked
     rows = np.arange(lanes)
-    for value in _conjuncts(op.valid):
+    for value in _conjuncts(valid):
         form = analysis.of(value)
         if form is None:
             continue
-        table = np.broadcast_to(form.table, (lanes,))
+        table = np.broadcast_to(form.table, axes).reshape(-1)
         for piece in form.pieces:
             truth = _truth(piece.value) if piece.is_image else None
-            where = np.broadcast_to(piece.where, (lanes,)) & (table >= 0)
+            where = np.broadcast_to(piece.where, axes).reshape(-1) & (table >= 0)
             if truth is not None and (table[where] < sites).all():
                 asked[rows[where], table[where]] &= truth
     return asked
@@ -160,8 +183,22 @@ def _asked(op: bt.BranchesOp, analysis: SiteWiseAnalysis) -> Array:
 # region Counting
 
 
-def _bound(asked: Array, sectors: _Sectors) -> int:
-    """Return how many lanes can be valid at once, at most."""
+def _bound(valid: SSAValue, analysis: SiteWiseAnalysis, sectors: _Sectors) -> int:
+    """Return how many lanes can be valid at once, at most.
+
+    Of alternatives, as sums of lanes have them, each may be met as often as alone.
+    """
+    op = valid.owner
+    match op:
+        case OrOp():
+            return sum(_bound(side, analysis, sectors) for side in op.operands)
+        case bt.ReduceOp() if op.kind.data is Reduction.ANY:
+            return _bound(op.operand, analysis, sectors)
+        case _:
+            return _bound_of_lanes(_asked(valid, analysis), sectors)
+
+
+def _bound_of_lanes(asked: Array, sectors: _Sectors) -> int:
     possible = asked[(asked != _NEVER).all(axis=1)]
     if not len(possible):
         return 0
@@ -214,7 +251,7 @@ def _change(
     lanes = lane_count(op.result)
     if op.valid is None or lanes < FEWEST_LANES:
         return None
-    bound = max(1, _bound(_asked(op, analysis), sectors))
+    bound = max(1, _bound(op.valid, analysis, sectors))
     if bound > MOST_KEPT * lanes:
         remark(
             f"{bound} of {lanes} lanes may be valid at once: they keep their places",

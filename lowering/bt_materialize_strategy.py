@@ -33,7 +33,7 @@ from lowering.lanes import connections_in, lane_count, parts_of, write_count
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
-from lowering.site_wise import Piece, SiteWiseAnalysis
+from lowering.site_wise import Piece, SiteWiseAnalysis, is_regular
 
 MAX_IMAGES = 3
 """With more of them the selects cost more than what they save."""
@@ -92,6 +92,8 @@ def _images(
         for piece in pieces:
             if analysis.is_source(piece.value):
                 continue
+            if not is_regular(piece.value):
+                return None
             rows = np.flatnonzero(piece.where & (table != NO_SITE))
             mask = masks.setdefault(piece.value, np.zeros((lanes, sites), bool))
             mask[rows, table[rows]] = True

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import i32
-from xdsl.ir import Attribute, Operation, SSAValue
-from xdsl_jax.dialects.stablehlo import SelectOp
+from xdsl.dialects.builtin import ComplexType, i32
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import (
@@ -29,7 +29,7 @@ from dialects.tables import NO_SITE
 from lowering.order import operands_first
 from lowering.rewriting import Inserter
 
-__all__ = ["Piece", "SiteWise", "SiteWiseAnalysis"]
+__all__ = ["Piece", "SiteWise", "SiteWiseAnalysis", "is_regular"]
 
 MAX_PIECES = 6
 """A value that is put together of more is none for this analysis."""
@@ -233,6 +233,62 @@ class SiteWiseAnalysis:
     # endregion
 
 
+_REGULAR = (
+    hlo.AbsOp,
+    hlo.AddOp,
+    hlo.AndOp,
+    hlo.CeilOp,
+    hlo.CompareOp,
+    hlo.ConvertOp,
+    hlo.FloorOp,
+    hlo.MaximumOp,
+    hlo.MinimumOp,
+    hlo.MultiplyOp,
+    hlo.NegateOp,
+    hlo.NotOp,
+    hlo.OrOp,
+    hlo.SelectOp,
+    hlo.SubtractOp,
+    hlo.XorOp,
+    bt.BroadcastOp,
+    bt.GatherOp,
+)
+"""Ops whose value and derivative are finite where their operands are."""
+
+
+def is_regular(image: SSAValue) -> bool:
+    """Whether an image is real, and finite with its derivatives at every site.
+
+    An image is computed at sites that no lane asks for, too. What is infinite there,
+    1 / x say, must not come near a sum, nor the derivative of one: 0 times infinity is
+    NaN. Parameters may be infinite.
+    """
+    if isinstance(element_of(image), ComplexType):
+        return False
+    for value in operands_first(image, _computed_from):
+        array = constant_of(value)
+        if array is not None:
+            if array.dtype.kind in "fc" and not np.isfinite(array).all():
+                return False
+        elif not _is_regular_op(value.owner):
+            return False
+    return True
+
+
+def _computed_from(op: Operation) -> Sequence[SSAValue]:
+    return () if isinstance(op, bt.GatherOp) else op.operands
+
+
+def _is_regular_op(op: Operation | Block) -> bool:
+    if isinstance(op, hlo.DivideOp | hlo.RemainderOp):
+        divisor = op.rhs
+        while isinstance(divisor.owner, bt.BroadcastOp):
+            divisor = divisor.owner.operand
+        array = constant_of(divisor)
+        return array is not None and bool(array.all())
+    return isinstance(op, _REGULAR)
+
+
 def _needs(op: Operation) -> Sequence[SSAValue]:
     """Return the operands that matter to the form of a result."""
     if isinstance(op, bt.BroadcastOp) or op.name in ELEMENTWISE:
@@ -259,7 +315,7 @@ def _overlaps(forms: Sequence[SiteWise]) -> list[tuple[Mask, list[Piece]]]:
 
 def _chosen(op: Operation, parts: Sequence[Piece]) -> Piece | None:
     """Return the part that a choice by a constant takes."""
-    if not isinstance(op, SelectOp):
+    if not isinstance(op, hlo.SelectOp):
         return None
     predicate = constant_of(parts[0].value)
     if predicate is None or predicate.size != 1:

@@ -46,7 +46,7 @@ from lowering.remarks import remark
 GROUP = "fusion_group"
 """The attribute of a term that says which group it belongs to."""
 
-MAX_GROUPS = 16
+MAX_GROUPS = 64
 """Where neighbours make more groups than this, lanes may change places for fewer.
 
 Compiling takes time for each group, and an order that one can follow is worth some."""

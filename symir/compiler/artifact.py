@@ -12,7 +12,7 @@ import numpy.typing as npt
 from xdsl.dialects.builtin import ModuleOp
 
 from dialects import sym
-from dialects.text import print_module
+from dialects.text import parse_module, print_module
 from lowering.lanes import connections_in, lanes_of_function
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.lowering import lower_to_bt, lower_to_stablehlo
@@ -78,6 +78,17 @@ class SymbolicCompiledArtifact:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     options: SymbolicCompilerOptions | None = None
     lowering: str | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        # As text: a module is a list of ops linked to each other, too deep for pickle
+        module = self.branch_tensors
+        text = None if module is None else print_module(module)
+        return {**self.__dict__, "branch_tensors": text}
+
+    def __setstate__(self, state: Mapping[str, Any]) -> None:
+        text = state["branch_tensors"]
+        module = None if text is None else parse_module(text)
+        self.__dict__.update({**state, "branch_tensors": module})
 
     @property
     def operator_name(self) -> str:

@@ -8,8 +8,8 @@ and cost nothing here. Of the others
 - a gather reads an element of x for each element of its result;
 - lanes that may be invalid cost a flop for the matrix element, and for each write a
   flop and an element of x that is read, which takes the place of the written value;
-- a fanout costs lanes * log2(lanes) for the running count of valid lanes, and
-  slots * log2(lanes) for the search of those that are kept, and their writes and matrix
+- a fanout costs two operations per lane to pack what is valid into words, and
+  slots * log2(words) for the search of those that are kept, and their writes and matrix
   elements are read again;
 - x' is made by the same selects for all lanes. So each lane of N sites costs N selects
   for each write of the longest lane, for each image that any lane is put together from
@@ -320,17 +320,37 @@ class _Part:
     ) -> Iterator[tuple[Cost, dict[str, float]]]:
         """Yield what it is computed with, each with the part of each term in it."""
         lanes = Counter(origin.term for origin in self.origins.elements())
+        kept, always = self._kept, self._validity
         for op in self.ops:
-            cost = _cost_of(op, sizes)
+            cost = _cost_of(op, sizes) * (1 if op in always else kept)
             if cost.any():
                 named = {one.term for one in origins(op)}
                 own = {term for term in lanes if term in named}
                 yield cost / shared[op], _parts_of_one(lanes, own or set(lanes))
         yield self._of_lanes(sizes), _parts_of_one(lanes, set(lanes))
 
+    @property
+    def _kept(self) -> float:
+        """The part of the lanes that amplitudes and values are computed for."""
+        op = self.branches.owner
+        if not isinstance(op, bt.CompactOp) or len(self.leaves) != 1:
+            return 1
+        return lane_count(op.result) / lane_count(op.operand)
+
+    @property
+    def _validity(self) -> set[Operation]:
+        """The ops that all lanes need, to find out which ones are valid."""
+        known = dict[SSAValue, None]()
+        for leaf in self.leaves:
+            if leaf.valid is not None:
+                known |= dict.fromkeys(operands_first(leaf.valid, known=known))
+        owners = (value.owner for value in known)
+        return {op for op in owners if isinstance(op, Operation)}
+
     def _of_lanes(self, sizes: _Sizes) -> Cost:
         lanes, op = lane_count(self.branches), self.branches.owner
         cost = sum((_cost_of_leaf(leaf, sizes) for leaf in self.leaves), _cost())
+        cost = cost * self._kept
         if isinstance(op, bt.CompactOp):
             cost = cost + _cost_of_fanout(op, sizes)
         return cost + lanes * _cost(
@@ -455,6 +475,9 @@ def _cost_of(op: Operation, sizes: _Sizes) -> Cost:
             return _cost(read=_elements(op.result) * sizes.state)
         case bt.ReduceOp():
             return _cost(flops=_flops(op.operand))
+        case bt.DotOp():
+            rows, columns = shape_of(op.matrix)
+            return _cost(flops=2 * rows * columns)
         case _ if op.name in ELEMENTWISE:
             return _cost(flops=_flops(op.results[0]))
         case _:
@@ -485,10 +508,13 @@ def _cost_of_leaf(leaf: bt.LeafOp, sizes: _Sizes) -> Cost:
 
 def _cost_of_fanout(op: bt.CompactOp, sizes: _Sizes) -> Cost:
     lanes, slots = lane_count(op.operand), lane_count(op.result)
-    steps = (lanes - 1).bit_length()
+    # `lowering.valid_lanes`: lanes are packed into words, of which each slot finds its
+    # own by bisection, and then its bit
+    words = -(-lanes // 32)
+    steps = words.bit_length() + 5
     # Sites are numbered with four bytes
     kept = sizes.element + write_count(op.result) * (4 + sizes.state)
-    return _cost(flops=(lanes + slots) * steps, read=slots * kept)
+    return _cost(flops=2 * lanes + 6 * slots * steps, read=slots * (kept + 4 * steps))
 
 
 # endregion

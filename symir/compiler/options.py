@@ -47,7 +47,9 @@ class SymbolicCompilerOptions:
         coalesce: which branches with one x' are summed into one lane: "none"; those
             with x' = x for "diagonal"; for "static" all that write the same functions
             of x to the same sites as well. The sums for each x' stay what they are.
-            The backend "reference" sums none.
+            The backend "reference" sums none. With any of them, and at `opt_level` 3, x
+            has to have the conserved sums of its space: for another x lanes may be too
+            few, and matrix elements are NaN then.
         opt_level: 0 for the literal translation; 1 computes what is constant at
             compile time, and equal values once; 2 fuses terms as well; 3 computes small
             integers in types of few bits, and chooses by cost how parities, sums and x'

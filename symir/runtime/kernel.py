@@ -20,7 +20,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 
-from dialects.text import print_module
+from dialects.text import parse_module, print_module
 from lowering.lanes import lanes_of_function
 from symir.compiler.lowering import lower_to_stablehlo
 from symir.ir import SymbolicOperatorIR
@@ -57,6 +57,10 @@ def _fingerprint(ir: SymbolicOperatorIR, branch_tensors: ModuleOp) -> str:
     return digest.hexdigest()
 
 
+def _from_text(ir: SymbolicOperatorIR, branch_tensors: str) -> Kernel:
+    return Kernel(ir, parse_module(branch_tensors))
+
+
 class Kernel:
     """What runs a compiled operator, whatever the values of its parameters.
 
@@ -88,8 +92,9 @@ class Kernel:
         return hash(self.fingerprint)
 
     def __reduce__(self):
-        # What has been specialised is cheap to make again
-        return (Kernel, (self.ir, self.branch_tensors))
+        # What has been specialised is cheap to make again. As text: a module is a list
+        # of ops linked to each other, too deep for pickle
+        return (_from_text, (self.ir, print_module(self._branch_tensors)))
 
     def __repr__(self) -> str:
         return f"Kernel({self.name!r}, {self.fingerprint[:12]})"

@@ -315,3 +315,9 @@ def test_our_printer_is_xdsl_s_but_for_elision() -> None:
     stream = StringIO()
     XdslPrinter(stream).print_op(module)
     assert stream.getvalue() == print_module(module)
+
+
+def test_numbers_of_a_width_that_nothing_stores() -> None:
+    text = '"test.op"() {v = dense<[1, 2]> : tensor<2xi302>} : () -> ()'
+    with pytest.raises(ParseError, match="i302"):
+        parse_module(text)

@@ -106,3 +106,59 @@ def test_derivatives_through_the_product() -> None:
             jax.grad(total, argument)(op, 0.5, x) for op in (compiled, plain)
         )
         np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_complex_functions_of_x_keep_their_imaginary_parts() -> None:
+    pairs = [(a, b) for a in range(4) for b in range(4)]
+    i, j = sym.site("i").value, sym.site("j").value
+    for amplitude in (sym.exp(1j * i) * j, (i + 1j) * (j + 0.5)):
+        operator = (
+            sym.DOperator(sym.spin(0.5, 4), "complex", dtype="complex64")
+            .for_each(("i", "j"), over=pairs)
+            .emit(amplitude=amplitude)
+            .build()
+        )
+        assert "bt.dot" not in names(operator)
+        sym.check(operator, validate="exhaustive", lowering=PASSES).raise_if_wrong()
+
+
+@pytest.mark.parametrize("function", [lambda v: 1 / v, sym.log, sym.sqrt])
+def test_nothing_infinite_comes_from_sites_that_no_pair_has(function: Any) -> None:
+    # Only the sites of the pairs are never 0
+    space = sym.space([[1, 2]] * 3 + [[0, 1]] * 2)
+    pairs = [(a, b) for a in range(3) for b in range(3)] * 3
+    operator = (
+        sym.DOperator(space, "inverse", dtype="float32")
+        .for_each(("i", "j"), over=pairs)
+        .emit(amplitude=function(sym.site("i").value) * sym.site("j").value)
+        .build()
+    )
+    sym.check(operator, validate="exhaustive", lowering=PASSES).raise_if_wrong()
+    x = space.all_states().astype(np.float32)
+    compiled = operator.compile(coalesce="static", opt_level=3)
+    plain = operator.compile(opt_level=0)
+    found, expected = (
+        jax.grad(lambda x, op=op: op.get_conn_padded(x)[1].sum())(x)
+        for op in (compiled, plain)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def test_derivatives_of_writes_stay_finite_at_other_sites() -> None:
+    space = sym.space([[1, 2]] * 3 + [[0, 1]] * 2)
+    operator = (
+        sym.DOperator(space, "swap values", dtype="float32")
+        .for_each("i", over=[0, 1, 2])
+        .emit(sym.write("i", 2 / sym.site("i").value), amplitude=sym.site("i").value)
+        .build()
+    )
+    x = space.all_states().astype(np.float32)
+
+    def total(x: Any, op: Any) -> Any:
+        xp, mels = op.get_conn_padded(x)
+        return (xp.sum(-1) * mels).sum()
+
+    found, expected = (
+        jax.grad(total)(x, operator.compile(opt_level=level)) for level in (3, 0)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

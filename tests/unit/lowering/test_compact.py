@@ -174,3 +174,36 @@ def test_fanouts_around_the_size_of_a_word(lanes: int, kept: int) -> None:
     )
     report = sym.check(operator, validate="exhaustive", executable=lanes == BITS + 1)
     report.raise_if_wrong()
+
+
+def test_predicates_are_evaluated_as_the_numbers_that_they_are() -> None:
+    """n / (n + n + 1) is a third for n = 1, and not the integer 0."""
+    n, m = sym.site("i").value, sym.site("j").value
+    space = sym.fock(1, 5, n_particles=2)
+    for predicate in (n / (n + n + 1) > 0.3, n / (n + 1) > 0.3):
+        operator = (
+            sym.DOperator(space, "hop")
+            .for_each_pair("i", "j")
+            .where(predicate & (m < 1))
+            .emit(sym.shift("i", -1).shift("j", 1), amplitude=1.0)
+            .build()
+        )
+        report = sym.check(
+            operator, validate="exhaustive", lowering=PASSES, executable=False
+        )
+        report.raise_if_wrong()
+
+
+def test_sums_of_lanes_are_counted_as_their_alternatives() -> None:
+    """Hops there and back write the same: a sum of both is valid where one is."""
+    space = sym.fock(1, 8, n_particles=2)
+    pairs = [(a, b) for a in range(8) for b in range(8) if a != b]
+    operator = (
+        sym.DOperator(space, "swap")
+        .for_each(("i", "j"), over=pairs)
+        .where((sym.site("i").value > 0) & (sym.site("j").value < 1))
+        .emit(sym.swap("i", "j"), amplitude=1.0)
+        .build()
+    )
+    assert operator.compile(coalesce="static").max_conn_size == 2 * 6
+    sym.check(operator, validate="exhaustive", lowering=PASSES).raise_if_wrong()

@@ -24,7 +24,7 @@ from dialects.stablehlo import constant
 from lowering import sym_fuse_terms
 from lowering.lanes import connections_in
 from lowering.relations import Relation
-from lowering.sym_fuse_terms import MAX_GROUPS, fusible_groups
+from lowering.sym_fuse_terms import fusible_groups
 from symir.compiler.lowering import LoweringPipeline, lower_to_bt
 from symir.validation.check import PIPELINE, check
 from symir.validation.comparison import Lanes, compare
@@ -47,6 +47,15 @@ Array = npt.NDArray[Any]
 Draw = Any
 
 i, j = sr.site("i").value, sr.site("j").value
+
+
+MAX_GROUPS = 16
+
+
+@pytest.fixture(autouse=True)
+def a_small_threshold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let small operators have many groups."""
+    monkeypatch.setattr(sym_fuse_terms, "MAX_GROUPS", MAX_GROUPS)
 
 
 @contextmanager
@@ -133,14 +142,14 @@ def in_turns(turns: int, *, fanouts: bool = True) -> sr.SymbolicOperator:
             .for_each(("i", "j"), over=pair)
             .named(f"couple{k}")
             .emit(amplitude=(1 + k) * i * j)
-            .emit(sr.swap("i", "j"), amplitude=0.25 * k)
+            .emit(sr.swap("i", "j"), amplitude=0.25 * (k + 1))
         )
         if fanouts and k % 3 == 0:
             builder = (
                 builder.for_each(("i", "j"), over=[(0, 1), (1, 2), (2, 3)])
                 .named(f"promise{k}")
                 .where(i != j)
-                .emit(sr.swap("i", "j"), amplitude=float(k))
+                .emit(sr.swap("i", "j"), amplitude=float(k + 1))
                 .fanout(3)
             )
     return builder.build()

@@ -146,12 +146,13 @@ def test_a_fanout_is_paid_for() -> None:
         *("term0", 4),
         *(2, 2),
     )
-    # A comparison, and two choices by validity, on 4 lanes; two steps of the running
-    # count of 4 lanes and of the search of 2
-    assert group.flops == 4 * 1 + 4 * 2 + 2 * (4 + 2)
+    # A comparison on 4 lanes, and two choices by validity on the 2 that are kept; two
+    # to pack each lane, and a step for the one word and five for its bits for each slot
+    assert group.flops == 4 * 1 + 2 * 2 + 2 * 4 + 6 * 2 * (1 + 5)
     assert group.selects == 2 * 4
-    # x_i, the source values, x for x'; a site, a value and an element of each slot
-    assert group.bytes_read == 4 + 4 + 2 * 4 + 2 * (4 + 1 + 8)
+    # x_i, the source values, x for x'; a site, a value and an element of each slot, and
+    # a word for each step
+    assert group.bytes_read == 4 + 2 + 2 * 4 + 2 * (4 + 1 + 8 + 4 * (1 + 5))
     assert group.work == 4 * work_of(promised())[0]
 
 
@@ -207,7 +208,7 @@ def many_terms() -> sym.SymbolicOperator:
     builder = sym.DOperator(sym.qubit(3), "many")
     for k in range(3):
         builder = builder.for_each("i", over=[k]).emit(amplitude=i.value * (k + 0.5))
-        builder = builder.for_each_site("i").emit(sym.flip("i"), amplitude=float(k))
+        builder = builder.for_each_site("i").emit(sym.flip("i"), amplitude=k + 1.0)
     return builder.build()
 
 
@@ -252,3 +253,14 @@ def test_the_text_of_many_terms_has_the_dear_ones() -> None:
     assert sum(line.startswith("term") for line in lines) == 1 + 1 + 24
     assert any(line.startswith("term29 ") for line in lines)
     assert "6 more, 19 % of the time" in lines
+
+
+def test_a_matrix_product_is_paid_for() -> None:
+    builder = sym.DOperator(sym.spin(0.5, 6), "all pairs")
+    pairs = [(a, b) for a in range(6) for b in range(6)]
+    operator = builder.for_each(("i", "j"), over=pairs, data={"J": range(36)}).emit(
+        amplitude=sym.row("J") * i.value * j.value
+    )
+    (group,) = costs_of(operator.build(), coalesce="diagonal").groups
+    # The product with the matrix, that with x, and the sum over the sites
+    assert group.flops == 2 * 6 * 6 + 6 + 6
