@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import pickle
@@ -482,3 +483,22 @@ def test_a_write_that_fails_leaves_the_old_file(
 
 
 # endregion
+
+
+def test_artifacts_of_many_terms_are_pickled_and_copied() -> None:
+    """Modules are ops linked to each other, which pickle follows out of its stack."""
+    builder = sym.DOperator(sym.spin(0.5, 6), "many", dtype="float32")
+    for k in range(60):
+        builder = builder.for_each("i", over=[k % 6])
+        builder = builder.emit(sym.flip("i"), amplitude=sym.site("i").value * (k + 1))
+        builder = builder.for_each_site("i").emit(amplitude=float(k))
+    operator = builder.build()
+    artifact = sym.SymbolicCompiler().compile(operator, {"coalesce": "static"})
+    x = operator.space.random_states(4, 0)
+    expected = artifact.compiled_operator.get_conn_padded(x)
+    for again in (pickle.loads(pickle.dumps(artifact)), copy.deepcopy(artifact)):
+        assert again.ir("bt") == artifact.ir("bt")
+        assert again.lane_sources() == artifact.lane_sources()
+        found = again.compiled_operator.get_conn_padded(x)
+        for one, other in zip(found, expected, strict=True):
+            np.testing.assert_array_equal(one, other)
