@@ -606,12 +606,11 @@ def syk(n: int) -> Model:
         kind = nkx.operator.ParticleNumberConservingFermioperator2nd
         return kind.from_fermionoperator2nd(second_quantised())
 
+    space = sym.fermions(n, n_fermions=n // 2)
     return Model(
-        lambda: catalogue.syk(n, couplings),
+        lambda: sym.from_fermions(terms, hilbert=space),
         {
-            "symir from_fermions": lambda: sym.from_fermions(
-                terms, hilbert=sym.fermions(n, n_fermions=n // 2)
-            ).compile(coalesce="static"),
+            "symir models.syk": lambda: catalogue.syk(n, couplings).compile(),
             "netket FermionOperator2ndJax": second_quantised,
             "netket ParticleNumberConserving..": conserving,
         },
