@@ -92,7 +92,7 @@ def _images(
         for piece in pieces:
             if analysis.is_source(piece.value):
                 continue
-            if not is_regular(piece.value):
+            if piece.is_image and not is_regular(piece.value):
                 return None
             rows = np.flatnonzero(piece.where & (table != NO_SITE))
             mask = masks.setdefault(piece.value, np.zeros((lanes, sites), bool))
