@@ -40,11 +40,16 @@ from dialects.stablehlo import (
     element_of,
     select,
     shape_of,
-    tensor,
 )
 from dialects.tables import NO_SITE
-from lowering.lane_layout import LaneLayout, can_be_laid_out
-from lowering.lanes import connections_in, lane_count, parts_of, replace_branches
+from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
+from lowering.lanes import (
+    connections_in,
+    lane_count,
+    parts_of,
+    repeated,
+    replace_branches,
+)
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
@@ -164,14 +169,8 @@ def _parts(op: bt.ConnectionsOp) -> list[_Part]:
     return found
 
 
-def _axis(value: SSAValue) -> int | None:
-    """Return the axis of the lanes of an operand of branches."""
-    shape = shape_of(value)
-    return len(shape) - 1 if shape else None
-
-
 def _can_be_laid_out(value: SSAValue) -> bool:
-    return can_be_laid_out(value, _axis(value))
+    return can_be_laid_out(value, lane_axis(value))
 
 
 # endregion
@@ -270,8 +269,8 @@ class _Summing:
         if self._is_whole(first, table):
             return first.result
         layout = LaneLayout(table[:, 0], self.at)
-        sites = [layout.of(site, _axis(site)) for site in first.sites]
-        values = [layout.of(value, _axis(value)) for value in first.values]
+        sites = [layout.of(site, lane_axis(site)) for site in first.sites]
+        values = [layout.of(value, lane_axis(value)) for value in first.values]
         self.at.location = first.location
         totals, valids = zip(*map(self._total, self.group.members), strict=True)
         amplitude = reduce(lambda a, b: self._joined(AddOp, a, b), totals)
@@ -303,7 +302,7 @@ class _Summing:
         self.at.location = op.location
         meant = valid
         if not is_there.all():
-            there = self._lifted(self.at.add(constant(is_there, i1)), table.shape)
+            there = self.at.add(constant(is_there, i1))
             if valid is not None:
                 no = self._number(False, valid)
                 meant = self._joined(select, there, valid, no)
@@ -334,17 +333,9 @@ class _Summing:
         self, value: SSAValue, layout: LaneLayout, shape: tuple[int, ...]
     ) -> SSAValue:
         """Return a value of each lane in the table."""
-        found = layout.of(value, _axis(value))
+        found = layout.of(value, lane_axis(value))
         self.at.location = layout.at.location
-        return self._lifted(found, shape)
-
-    def _lifted(self, value: SSAValue, shape: tuple[int, ...]) -> SSAValue:
-        """Give a value the axes of a table."""
-        own = shape_of(value)
-        if own[-len(shape) :] == shape:
-            return value
-        wide = tensor(element_of(value), shape)
-        return self.at.add(bt.BroadcastOp(value, [], wide))
+        return found if shape_of(found) else repeated(found, shape, self.at)
 
     def _number(self, value: float, like: SSAValue) -> SSAValue:
         return self.at.add(constant(np.array(value), element_of(like)))
@@ -352,15 +343,7 @@ class _Summing:
     def _joined(self, build: Any, *operands: SSAValue) -> SSAValue:
         """Insert an elementwise op on values that are repeated to the largest shape."""
         shape = max((shape_of(operand) for operand in operands), key=len)
-        return self.at.add(build(*[self._repeated(v, shape) for v in operands]))
-
-    def _repeated(self, value: SSAValue, shape: tuple[int, ...]) -> SSAValue:
-        own = shape_of(value)
-        if own == shape:
-            return value
-        dims = list(range(len(shape)))[len(shape) - len(own) :]
-        wide = tensor(element_of(value), shape)
-        return self.at.add(bt.BroadcastOp(value, dims, wide))
+        return self.at.add(build(*[repeated(v, shape, self.at) for v in operands]))
 
 
 # endregion

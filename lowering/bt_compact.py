@@ -27,7 +27,7 @@ from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
-from xdsl_jax.dialects.stablehlo import AndOp, OrOp, SelectOp
+from xdsl_jax.dialects.stablehlo import OrOp, SelectOp
 
 from dialects import bt
 from dialects.reductions import Reduction
@@ -39,7 +39,7 @@ from dialects.stablehlo import (
     shape_of,
 )
 from lowering.evaluate import evaluate
-from lowering.lane_layout import can_be_laid_out
+from lowering.lane_layout import can_be_laid_out, lane_axis
 from lowering.lanes import (
     Change,
     connections_in,
@@ -52,7 +52,7 @@ from lowering.order import operands_first
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
-from lowering.site_wise import SiteWiseAnalysis
+from lowering.site_wise import SiteWiseAnalysis, conjuncts
 
 MOST_KEPT = 0.7
 """Compacting costs about as much as this part of the lanes."""
@@ -106,18 +106,15 @@ def _sectors(function: FuncOp) -> _Sectors | None:
 # region What a predicate asks for
 
 
-def _conjuncts(value: SSAValue) -> Iterator[SSAValue]:
-    stack = [value]
-    while stack:
-        current = stack.pop()
-        op = current.owner
-        if isinstance(op, AndOp):
-            stack += op.operands
-        elif isinstance(op, SelectOp) and _is_false(op.on_false):
+def _asked_conditions(valid: SSAValue) -> Iterator[SSAValue]:
+    """Yield what has to hold where a lane is valid."""
+    for value in conjuncts(valid):
+        op = value.owner
+        if isinstance(op, SelectOp) and _is_false(op.on_false):
             # Where a row of a sum has a lane; more lanes do no harm to a bound
-            stack.append(op.on_true)
+            yield from _asked_conditions(op.on_true)
         else:
-            yield current
+            yield value
 
 
 def _is_false(value: SSAValue) -> bool:
@@ -166,7 +163,7 @@ def _asked(valid: SSAValue, analysis: SiteWiseAnalysis) -> Array:
     lanes, sites = prod(axes), analysis.sites
     asked = np.full((lanes, sites), _ANY, np.int8)
     rows = np.arange(lanes)
-    for value in _conjuncts(valid):
+    for value in _asked_conditions(valid):
         form = analysis.of(value)
         if form is None:
             continue
@@ -259,8 +256,7 @@ def _change(
             at=op,
         )
         return None
-    axes = [(v, len(shape_of(v)) - 1 if shape_of(v) else None) for v in op.operands]
-    if not all(can_be_laid_out(*one) for one in axes):
+    if not all(can_be_laid_out(value, lane_axis(value)) for value in op.operands):
         return None
     remark(f"{lanes} lanes are compacted into {bound}", at=op)
     at.location = op.location

@@ -32,16 +32,17 @@ from dialects.stablehlo import (
     tensor,
 )
 from dialects.tables import NO_SITE
-from lowering.lane_layout import LaneLayout, can_be_laid_out
-from lowering.lanes import connections_in, lane_count, parts_of, replace_branches
+from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
+from lowering.lanes import (
+    connections_in,
+    lane_count,
+    parts_of,
+    repeated,
+    replace_branches,
+)
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
-
-
-def _axis(value: SSAValue) -> int | None:
-    shape = shape_of(value)
-    return len(shape) - 1 if shape else None
 
 
 def _two_parts(op: bt.ConnectionsOp) -> tuple[bt.BranchesOp, bt.BranchesOp] | None:
@@ -75,16 +76,16 @@ class _Join:
         # What the first lane would compute is that of the second, and not used
         numbers = np.maximum(np.arange(self.lanes) - 1, 0)
         layout = LaneLayout(numbers, self.at)
-        sites = [self._site(layout.of(site, _axis(site))) for site in op.sites]
-        values = [layout.of(value, _axis(value)) for value in op.values]
-        amplitude = layout.of(op.amplitude, _axis(op.amplitude))
+        sites = [self._site(layout.of(site, lane_axis(site))) for site in op.sites]
+        values = [layout.of(value, lane_axis(value)) for value in op.values]
+        amplitude = layout.of(op.amplitude, lane_axis(op.amplitude))
         amplitude = self._first(self._single(self.diagonal.amplitude), amplitude)
         valid = None
         if op.valid is not None:
-            valid = layout.of(op.valid, _axis(op.valid))
+            valid = layout.of(op.valid, lane_axis(op.valid))
             shape = self._joint(valid)
-            first = self._repeated(self._is_first(), shape)
-            valid = self.at.add(OrOp(self._repeated(valid, shape), first))
+            first = repeated(self._is_first(), shape, self.at)
+            valid = self.at.add(OrOp(repeated(valid, shape, self.at), first))
         self.at.location = op.location
         return self.at.add(bt.BranchesOp(sites, values, amplitude, valid, self.lanes))
 
@@ -116,7 +117,9 @@ class _Join:
     def _first(self, first: SSAValue, others: SSAValue) -> SSAValue:
         """Choose between the first lane and the others."""
         shape = max((shape_of(first), self._joint(others)), key=len)
-        chosen = [self._repeated(v, shape) for v in (self._is_first(), first, others)]
+        chosen = [
+            repeated(v, shape, self.at) for v in (self._is_first(), first, others)
+        ]
         return self.at.add(select(*chosen))
 
     def _joint(self, value: SSAValue) -> tuple[int, ...]:
@@ -124,13 +127,6 @@ class _Join:
 
     def _is_first(self) -> SSAValue:
         return self.at.add(constant(np.arange(self.lanes) == 0, i1))
-
-    def _repeated(self, value: SSAValue, shape: tuple[int, ...]) -> SSAValue:
-        own = shape_of(value)
-        if own == shape:
-            return value
-        dims = list(range(len(shape)))[len(shape) - len(own) :]
-        return self._widened(value, dims, shape)
 
 
 def _is_known_single(value: SSAValue) -> bool:
@@ -153,7 +149,7 @@ def _join(op: bt.ConnectionsOp) -> None:
     if shape_of(others.amplitude):
         remark("the diagonal is concatenated: others differ", done=False, at=diagonal)
         return
-    known = all(can_be_laid_out(v, _axis(v)) for v in others.operands)
+    known = all(can_be_laid_out(v, lane_axis(v)) for v in others.operands)
     if not known or not _is_known_single(diagonal.amplitude):
         remark("the diagonal is concatenated", done=False, at=diagonal)
         return

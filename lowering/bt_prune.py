@@ -21,7 +21,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import constant_of, shape_of
-from lowering.lane_layout import LaneLayout, can_be_laid_out
+from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
 from lowering.lanes import (
     Change,
     connections_in,
@@ -34,23 +34,9 @@ from lowering.order import operands_first
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
+from lowering.site_wise import is_finite
 
 Mask = npt.NDArray[np.bool_]
-
-_FINITE = (
-    bt.BroadcastOp,
-    bt.GatherOp,
-    hlo.AddOp,
-    hlo.CompareOp,
-    hlo.ConvertOp,
-    hlo.MaximumOp,
-    hlo.MinimumOp,
-    hlo.MultiplyOp,
-    hlo.NegateOp,
-    hlo.SelectOp,
-    hlo.SubtractOp,
-)
-"""Ops whose result is finite where their operands are, but for an overflow."""
 
 
 def _along_lanes(array: npt.NDArray[Any], lanes: int) -> npt.NDArray[Any] | None:
@@ -102,8 +88,8 @@ def _zero(value: SSAValue, lanes: int) -> Mask:
         if known is not None:
             zero[one] = known == 0
         elif isinstance(op, hlo.MultiplyOp):
-            lhs = zero[op.lhs] & _is_finite(op.rhs)
-            zero[one] = lhs | (zero[op.rhs] & _is_finite(op.lhs))
+            lhs = zero[op.lhs] & is_finite(op.rhs)
+            zero[one] = lhs | (zero[op.rhs] & is_finite(op.lhs))
         elif isinstance(op, hlo.NegateOp | hlo.ConvertOp):
             zero[one] = zero[op.operand]
         else:
@@ -114,26 +100,6 @@ def _zero(value: SSAValue, lanes: int) -> Mask:
 def _factors(op: Operation) -> list[SSAValue]:
     is_one = isinstance(op, hlo.MultiplyOp | hlo.NegateOp | hlo.ConvertOp)
     return list(op.operands) if is_one else []
-
-
-def _is_finite(value: SSAValue) -> bool:
-    """Whether a value is finite for every x of finite numbers; overflow aside."""
-    for one in operands_first(value):
-        array = constant_of(one)
-        if array is not None:
-            if array.dtype.kind in "fc" and not np.isfinite(array).all():
-                return False
-        elif isinstance(one.owner, Operation):
-            if not isinstance(one.owner, _FINITE):
-                return False
-        elif len(shape_of(one)) != 2:
-            return False  # a parameter may be anything
-    return True
-
-
-def _axis(value: SSAValue) -> int | None:
-    shape = shape_of(value)
-    return len(shape) - 1 if shape else None
 
 
 def _kept(op: bt.BranchesOp) -> Mask:
@@ -150,10 +116,10 @@ def _change(op: bt.BranchesOp, at: Inserter) -> Change | None:
     lane_of = np.where(kept, np.cumsum(kept) - 1, -1)
     if not kept.any():
         return Change(None, lane_of)
-    if not all(can_be_laid_out(value, _axis(value)) for value in op.operands):
+    if not all(can_be_laid_out(value, lane_axis(value)) for value in op.operands):
         return None
     layout = LaneLayout(np.flatnonzero(kept), at)
-    new = [layout.of(value, _axis(value)) for value in op.operands]
+    new = [layout.of(value, lane_axis(value)) for value in op.operands]
     count = len(op.sites)
     valid = None if op.valid is None else new[-1]
     at.location = op.location

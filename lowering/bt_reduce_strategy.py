@@ -56,7 +56,7 @@ from lowering.bilinear_sums import as_bilinear
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
-from lowering.site_wise import Piece, SiteWise, SiteWiseAnalysis
+from lowering.site_wise import Piece, SiteWise, SiteWiseAnalysis, conjuncts
 
 BITS = 32
 
@@ -223,19 +223,6 @@ def _pack(op: bt.ReduceOp, analysis: SiteWiseAnalysis) -> None:
     )
 
 
-def _conjuncts(value: SSAValue) -> list[SSAValue]:
-    """Return what has to hold for a predicate to hold."""
-    found: list[SSAValue] = []
-    stack = [value]
-    while stack:
-        current = stack.pop()
-        if isinstance(current.owner, AndOp):
-            stack += [current.owner.rhs, current.owner.lhs]
-        else:
-            found.append(current)
-    return list(dict.fromkeys(found))
-
-
 def _asked_of(
     value: SSAValue, analysis: SiteWiseAnalysis
 ) -> tuple[SSAValue, Array] | None:
@@ -259,19 +246,19 @@ def _pack_conditions(op: bt.BranchesOp, analysis: SiteWiseAnalysis) -> None:
     if op.valid is None or shape_of(op.valid)[:1] != (bt.BATCH,):
         return
     analysis.at = Inserter.before(op)
-    conjuncts = _conjuncts(op.valid)
-    if len(conjuncts) < FEWEST_CONDITIONS:
+    conditions = conjuncts(op.valid)
+    if len(conditions) < FEWEST_CONDITIONS:
         return
     others: list[SSAValue] = []
     asked: dict[SSAValue, Array] = {}
-    for value in conjuncts:
+    for value in conditions:
         found = _asked_of(value, analysis)
         if found is None:
             others.append(value)
             continue
         image, where = found
         asked[image] = asked[image] | where if image in asked else where
-    count, shape = len(conjuncts) - len(others), shape_of(op.valid)
+    count, shape = len(conditions) - len(others), shape_of(op.valid)
     words = len(asked) * -(-analysis.sites // BITS)
     if count < FEWEST_CONDITIONS or count < 2 * words:
         return

@@ -54,7 +54,7 @@ from dialects.stablehlo import (
     shape_of,
     slice_columns,
 )
-from lowering.lane_layout import LanePicks, can_be_laid_out
+from lowering.lane_layout import LanePicks, can_be_laid_out, lane_axis
 from lowering.relations import Relation
 from lowering.rewriting import Inserter
 from lowering.valid_lanes import ValidLanes
@@ -80,11 +80,6 @@ def _follows_batch(value: SSAValue) -> bool:
         elif len(shape_of(current)) > 1:
             return True
     return False
-
-
-def _axis_of_lanes(value: SSAValue) -> int | None:
-    shape = shape_of(value)
-    return len(shape) - 1 if shape else None
 
 
 def _lane_count(branches: SSAValue) -> int:
@@ -467,10 +462,10 @@ class _ConnectionsLowering:
         branches = op.operand.owner
         if not isinstance(branches, bt.BranchesOp):
             return None
-        axes = {v: _axis_of_lanes(v) for v in branches.operands}
+        axes = {v: lane_axis(v) for v in branches.operands}
         if not all(can_be_laid_out(v, axis) for v, axis in axes.items()):
             return None
-        picks = LanePicks(self.op.config, chosen, self.at)
+        picks = LanePicks(chosen, self.at)
         shape = shape_of(chosen)
 
         def picked(value: SSAValue, element: Attribute) -> SSAValue:

@@ -7,7 +7,6 @@ repeated or put in rows by picking from these tables, and nothing is moved at ru
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 import numpy as np
@@ -15,7 +14,6 @@ import numpy.typing as npt
 from xdsl.ir import Operation, SSAValue
 
 from dialects import bt
-from dialects.provenance import in_place_of
 from dialects.stablehlo import (
     ELEMENTWISE,
     constant,
@@ -27,10 +25,16 @@ from dialects.stablehlo import (
 )
 from lowering.rewriting import Inserter
 
-__all__ = ["LaneLayout", "LanePicks", "can_be_laid_out"]
+__all__ = ["LaneLayout", "LanePicks", "can_be_laid_out", "lane_axis"]
 
 Axis = int | None
 """Which axis of a value has the lanes; None where all have the same."""
+
+
+def lane_axis(value: SSAValue) -> Axis:
+    """Return the axis of the lanes of an operand of branches."""
+    shape = shape_of(value)
+    return len(shape) - 1 if shape else None
 
 
 def _operands(op: Operation, axis: Axis) -> list[tuple[SSAValue, Axis]]:
@@ -73,129 +77,15 @@ def can_be_laid_out(value: SSAValue, axis: Axis) -> bool:
     return True
 
 
-@dataclass
-class LaneLayout:
-    """Rebuilds values with lanes picked by number.
+class _Rebuilding:
+    """Rebuilds expressions, operands first; there is no recursion."""
 
-    Attributes:
-        lanes: the number of the lane that is picked for each place, of any shape: its
-            axes take the place of the axis of lanes.
-        at: where values are rebuilt.
-    """
-
-    lanes: npt.NDArray[Any]
-    at: Inserter
-    _known: dict[tuple[SSAValue, Axis], SSAValue] = field(
-        default_factory=dict[tuple[SSAValue, Axis], SSAValue]
-    )
+    def __init__(self, at: Inserter):
+        self.at = at
+        self._known: dict[tuple[SSAValue, Axis], SSAValue] = {}
 
     def of(self, value: SSAValue, axis: Axis) -> SSAValue:
-        """Return a value for which `can_be_laid_out` in this layout."""
-        stack = [(value, axis)]
-        while stack:
-            current = stack[-1]
-            if current[1] is None or current in self._known:
-                stack.pop()
-                continue
-            missing = self._missing(*current)
-            if missing:
-                stack.extend(missing)
-                continue
-            self._known[current] = self._rebuilt(*current)
-            stack.pop()
-        return self._get(value, axis)
-
-    def _get(self, value: SSAValue, axis: Axis) -> SSAValue:
-        return value if axis is None else self._known[value, axis]
-
-    def _missing(self, value: SSAValue, axis: Axis) -> list[tuple[SSAValue, Axis]]:
-        op = value.owner
-        if constant_of(value) is not None or not isinstance(op, Operation):
-            return []
-        return [
-            one
-            for one in _operands(op, axis)
-            if one[1] is not None and one not in self._known
-        ]
-
-    def _rebuilt(self, value: SSAValue, axis: Axis) -> SSAValue:
-        op = cast(Operation, value.owner)
-        axis = cast(int, axis)
-        self.at.location = op.location
-        array = constant_of(value)
-        if array is not None:
-            picked = np.take(array, self.lanes, axis=axis)
-            return self.at.add(constant(picked, element_of(value)))
-        operands = [self._get(*one) for one in _operands(op, axis)]
-        shape = self._shape(shape_of(value), axis)
-        return self.at.add(in_place_of(op, self._op(op, axis, operands, shape)))
-
-    def _shape(self, shape: Sequence[int], axis: int) -> tuple[int, ...]:
-        return (*shape[:axis], *self.lanes.shape, *shape[axis + 1 :])
-
-    def _op(
-        self,
-        op: Operation,
-        axis: int,
-        operands: Sequence[SSAValue],
-        shape: tuple[int, ...],
-    ) -> Operation:
-        kind = tensor(element_of(op.results[0]), shape)
-        match op:
-            case bt.BroadcastOp():
-                dims = self._dims(op.dims.get_values(), axis)
-                return bt.BroadcastOp(operands[0], dims, kind)
-            case bt.GatherOp():
-                return bt.GatherOp(
-                    op.config,
-                    operands[0],
-                    element_of(op.result),
-                    per_sample=op.is_per_sample,
-                )
-            case bt.ReduceOp():
-                return bt.ReduceOp(op.kind.data, operands[0])
-            case _:
-                return type(op).create(
-                    operands=operands,
-                    result_types=[kind],
-                    properties=op.properties.copy(),
-                    attributes=op.attributes.copy(),
-                )
-
-    def _dims(self, dims: Sequence[int], axis: int) -> list[int]:
-        """Return where the axes of an operand are in the result."""
-        added = self.lanes.ndim - 1
-        found: list[int] = []
-        for dim in dims:
-            if dim == axis:
-                found += range(axis, axis + 1 + added)
-            else:
-                found.append(dim if dim < axis else dim + added)
-        return found
-
-
-@dataclass
-class LanePicks:
-    """Rebuilds values with lanes picked for each sample, after `bt-specialize`.
-
-    What differs from lane to lane is then looked up in tables, and computed for the
-    lanes that are picked alone.
-
-    Attributes:
-        config: x.
-        lanes: the number of the lane for each place, (batch, places) of i32.
-        at: where values are rebuilt.
-    """
-
-    config: SSAValue
-    lanes: SSAValue
-    at: Inserter
-    _known: dict[tuple[SSAValue, Axis], SSAValue] = field(
-        default_factory=dict[tuple[SSAValue, Axis], SSAValue]
-    )
-
-    def of(self, value: SSAValue, axis: Axis) -> SSAValue:
-        """Return a value for which `can_be_laid_out`, of each sample and place."""
+        """Return a value for which `can_be_laid_out`, with its lanes picked."""
         stack = [(value, axis)]
         while stack:
             current = stack[-1]
@@ -210,42 +100,133 @@ class LanePicks:
                 stack.extend(missing)
                 continue
             self.at.location = op.location
-            self._known[current] = self._rebuilt(current[0], current[1], needed)
+            if is_table:
+                new = self._table(current[0], current[1])
+            else:
+                new = self._value(op, current[1], needed)
+            self._known[current] = new
             stack.pop()
+        return self._get(value, axis)
+
+    def _get(self, value: SSAValue, axis: Axis) -> SSAValue:
         return value if axis is None else self._known[value, axis]
 
-    def _rebuilt(
-        self, value: SSAValue, axis: int, needed: Sequence[tuple[SSAValue, Axis]]
+    def _table(self, value: SSAValue, axis: int) -> SSAValue:
+        """Pick from a constant."""
+        raise NotImplementedError
+
+    def _value(
+        self, op: Operation, axis: int, needed: Sequence[tuple[SSAValue, Axis]]
     ) -> SSAValue:
-        if constant_of(value) is not None:
-            return self.at.add(gather_rows(value, self.lanes))
-        op = cast(Operation, value.owner)
-        operands = [v if a is None else self._known[v, a] for v, a in needed]
-        # What had lanes first has samples before them now
-        added = 1 - axis
-        kind = tensor(
-            element_of(value), (*shape_of(self.lanes), *shape_of(value)[axis + 1 :])
-        )
+        """Rebuild an op whose operands are known."""
+        raise NotImplementedError
+
+
+def _elementwise(
+    op: Operation, operands: Sequence[SSAValue], shape: Sequence[int]
+) -> Operation:
+    return type(op).create(
+        operands=operands,
+        result_types=[tensor(element_of(op.results[0]), shape)],
+        properties=op.properties.copy(),
+        attributes=op.attributes.copy(),
+    )
+
+
+class LaneLayout(_Rebuilding):
+    """Rebuilds values with lanes picked by number, before `bt-specialize`.
+
+    Args:
+        lanes: the number of the lane that is picked for each place, of any shape: its
+            axes take the place of the axis of lanes.
+        at: where values are rebuilt.
+    """
+
+    def __init__(self, lanes: npt.NDArray[Any], at: Inserter):
+        super().__init__(at)
+        self.lanes = lanes
+
+    def _table(self, value: SSAValue, axis: int) -> SSAValue:
+        array = cast("npt.NDArray[Any]", constant_of(value))
+        picked = np.take(array, self.lanes, axis=axis)
+        return self.at.add(constant(picked, element_of(value)))
+
+    def _value(
+        self, op: Operation, axis: int, needed: Sequence[tuple[SSAValue, Axis]]
+    ) -> SSAValue:
+        operands = [self._get(*one) for one in needed]
+        (result,) = op.results
+        old = shape_of(result)
+        shape = (*old[:axis], *self.lanes.shape, *old[axis + 1 :])
         match op:
             case bt.BroadcastOp():
-                dims = [dim + added for dim in op.dims.get_values()]
-                ((_, own),) = needed
-                if own == 0:
-                    dims = [0, *dims]
-                if dims == list(range(len(kind.get_shape()))):
-                    return operands[0]
+                dims = self._dims(op.dims.get_values(), axis)
+                kind = tensor(element_of(result), shape)
                 return self.at.add(bt.BroadcastOp(operands[0], dims, kind))
             case bt.GatherOp():
-                element = element_of(value)
-                new = bt.GatherOp(self.config, operands[0], element, per_sample=True)
+                per_sample = op.is_per_sample
+                element = element_of(result)
+                new = bt.GatherOp(
+                    op.config, operands[0], element, per_sample=per_sample
+                )
                 return self.at.add(new)
             case bt.ReduceOp():
                 return self.at.add(bt.ReduceOp(op.kind.data, operands[0]))
             case _:
-                new = type(op).create(
-                    operands=operands,
-                    result_types=[kind],
-                    properties=op.properties.copy(),
-                    attributes=op.attributes.copy(),
-                )
+                return self.at.add(_elementwise(op, operands, shape))
+
+    def _dims(self, dims: Sequence[int], axis: int) -> list[int]:
+        """Return where the axes of an operand are in the result."""
+        added = self.lanes.ndim - 1
+        found: list[int] = []
+        for dim in dims:
+            if dim == axis:
+                found += range(axis, axis + 1 + added)
+            else:
+                found.append(dim if dim < axis else dim + added)
+        return found
+
+
+class LanePicks(_Rebuilding):
+    """Rebuilds values with lanes picked for each sample, after `bt-specialize`.
+
+    What differs from lane to lane is then looked up in tables, and computed for the
+    lanes that are picked alone.
+
+    Args:
+        lanes: the number of the lane for each place, (batch, places) of i32.
+        at: where values are rebuilt.
+    """
+
+    def __init__(self, lanes: SSAValue, at: Inserter):
+        super().__init__(at)
+        self.lanes = lanes
+
+    def _table(self, value: SSAValue, axis: int) -> SSAValue:
+        return self.at.add(gather_rows(value, self.lanes))
+
+    def _value(
+        self, op: Operation, axis: int, needed: Sequence[tuple[SSAValue, Axis]]
+    ) -> SSAValue:
+        operands = [self._get(*one) for one in needed]
+        (result,) = op.results
+        shape = (*shape_of(self.lanes), *shape_of(result)[axis + 1 :])
+        match op:
+            case bt.BroadcastOp():
+                # What had lanes first has samples before them now
+                dims = [dim + 1 - axis for dim in op.dims.get_values()]
+                ((_, own),) = needed
+                if own == 0:
+                    dims = [0, *dims]
+                if dims == list(range(len(shape))):
+                    return operands[0]
+                kind = tensor(element_of(result), shape)
+                return self.at.add(bt.BroadcastOp(operands[0], dims, kind))
+            case bt.GatherOp():
+                element = element_of(result)
+                new = bt.GatherOp(op.config, operands[0], element, per_sample=True)
                 return self.at.add(new)
+            case bt.ReduceOp():
+                return self.at.add(bt.ReduceOp(op.kind.data, operands[0]))
+            case _:
+                return self.at.add(_elementwise(op, operands, shape))

@@ -15,6 +15,7 @@ from xdsl.rewriter import Rewriter
 
 from dialects import bt
 from dialects.provenance import in_place_of
+from dialects.stablehlo import element_of, shape_of, tensor
 from lowering.rewriting import Inserter
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "lanes_of_function",
     "parts_of",
     "rejoined",
+    "repeated",
     "replace_branches",
     "write_count",
 ]
@@ -39,6 +41,19 @@ def lane_count(branches: SSAValue) -> int:
 def write_count(branches: SSAValue) -> int:
     """Return the number of writes of each lane of a value of `!bt.branches`."""
     return cast(bt.BranchesType, branches.type).writes.data
+
+
+def repeated(value: SSAValue, shape: tuple[int, ...], at: Inserter) -> SSAValue:
+    """Return a value along more axes: lanes are the last ones, the batch is the first.
+
+    Before `bt-specialize`, which tells a value of each sample from one of each lane.
+    """
+    own = shape_of(value)
+    if own == shape:
+        return value
+    last = list(range(len(shape) - len(own), len(shape)))
+    dims = [0] if own == (bt.BATCH,) else last
+    return at.add(bt.BroadcastOp(value, dims, tensor(element_of(value), shape)))
 
 
 def lanes_of_function(module: ModuleOp) -> int | None:

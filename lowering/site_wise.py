@@ -29,7 +29,14 @@ from dialects.tables import NO_SITE
 from lowering.order import operands_first
 from lowering.rewriting import Inserter
 
-__all__ = ["Piece", "SiteWise", "SiteWiseAnalysis", "is_regular"]
+__all__ = [
+    "Piece",
+    "SiteWise",
+    "SiteWiseAnalysis",
+    "conjuncts",
+    "is_finite",
+    "is_regular",
+]
 
 MAX_PIECES = 6
 """A value that is put together of more is none for this analysis."""
@@ -256,21 +263,40 @@ _REGULAR = (
 """Ops whose value and derivative are finite where their operands are."""
 
 
+def conjuncts(predicate: SSAValue) -> list[SSAValue]:
+    """Return what all has to hold for a predicate to hold, each once."""
+    found: dict[SSAValue, None] = {}
+    stack = [predicate]
+    while stack:
+        current = stack.pop()
+        if isinstance(current.owner, hlo.AndOp):
+            stack += [current.owner.rhs, current.owner.lhs]
+        else:
+            found[current] = None
+    return list(found)
+
+
 def is_regular(image: SSAValue) -> bool:
     """Whether an image is real, and finite with its derivatives at every site.
 
     An image is computed at sites that no lane asks for, too. What is infinite there,
     1 / x say, must not come near a sum, nor the derivative of one: 0 times infinity is
-    NaN. Parameters may be infinite.
+    NaN.
     """
-    if isinstance(element_of(image), ComplexType):
-        return False
-    for value in operands_first(image, _computed_from):
-        array = constant_of(value)
+    return not isinstance(element_of(image), ComplexType) and is_finite(image)
+
+
+def is_finite(value: SSAValue) -> bool:
+    """Whether a value and its derivatives are finite for every finite x.
+
+    Overflow aside. Parameters may be infinite.
+    """
+    for one in operands_first(value, _computed_from):
+        array = constant_of(one)
         if array is not None:
             if array.dtype.kind in "fc" and not np.isfinite(array).all():
                 return False
-        elif not _is_regular_op(value.owner):
+        elif not _is_regular_op(one.owner):
             return False
     return True
 

@@ -35,7 +35,7 @@ from dialects.stablehlo import (
     shape_of,
     tensor,
 )
-from lowering.lanes import lane_count, parts_of
+from lowering.lanes import lane_count, parts_of, repeated
 from lowering.order import operands_first
 from lowering.rewriting import Inserter
 
@@ -245,7 +245,7 @@ class LaneSums:
     def _lifted(self, value: SSAValue, lanes: int) -> SSAValue:
         """Give a value its lanes."""
         shape = shape_of(value)
-        return value if shape[-1:] == (lanes,) else self._repeated(value, (lanes,))
+        return value if shape[-1:] == (lanes,) else repeated(value, (lanes,), self.at)
 
     def _elementwise(
         self, build: Callable[..., Operation], *operands: SSAValue
@@ -255,15 +255,7 @@ class LaneSums:
         lanes = next((s[-1:] for s in shapes if s and s[-1] != bt.BATCH), ())
         batch = next((s[:1] for s in shapes if s and s[0] == bt.BATCH), ())
         shape = (*batch, *lanes)
-        return self.at.add(build(*[self._repeated(v, shape) for v in operands]))
-
-    def _repeated(self, value: SSAValue, shape: tuple[int, ...]) -> SSAValue:
-        own = shape_of(value)
-        if own == shape:
-            return value
-        dims = [0] if own == (bt.BATCH,) else list(range(len(shape)))[-len(own) :]
-        wide = tensor(element_of(value), shape)
-        return self.at.add(bt.BroadcastOp(value, dims if own else [], wide))
+        return self.at.add(build(*[repeated(v, shape, self.at) for v in operands]))
 
     # endregion
 
