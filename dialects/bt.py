@@ -15,10 +15,17 @@ from typing import TypeAlias, cast
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
+    ArrayAttr,
     ComplexType,
     DenseArrayBase,
+    DictionaryAttr,
+    FloatAttr,
     IntAttr,
+    NoneAttr,
+    StringAttr,
+    SymbolRefAttr,
     TensorType,
+    f64,
     i1,
     i32,
     i64,
@@ -37,6 +44,7 @@ from xdsl.ir import (
 from xdsl.irdl import (
     AnyAttr,
     AttrSizedOperandSegments,
+    AttrSizedResultSegments,
     IRDLOperation,
     irdl_attr_definition,
     irdl_op_definition,
@@ -48,12 +56,14 @@ from xdsl.irdl import (
     result_def,
     traits_def,
     var_operand_def,
+    var_result_def,
 )
 from xdsl.parser import AttrParser
 from xdsl.pattern_rewriter import RewritePattern
 from xdsl.printer import Printer
-from xdsl.traits import Pure
+from xdsl.traits import Pure, SymbolTable
 from xdsl.utils.exceptions import VerifyException
+from xdsl.utils.str_enum import StrEnum
 
 from dialects.reductions import Reduction
 
@@ -740,6 +750,305 @@ def leaves_of(branches: SSAValue) -> Iterator[LeafOp]:
 
 
 # endregion
+# region Local energies
+
+
+class Rung(StrEnum):
+    """How the ratio of a part of a wavefunction is found; see `PartAttr`."""
+
+    NETWORK = "network"
+    LINEAR = "linear"
+    EXPONENTIAL = "exponential"
+    LIFTED = "lifted"
+    DECLARED = "declared"
+
+
+@irdl_attr_definition
+class PartAttr(ParametrizedAttribute):
+    """A part of log psi, and how its difference between x' and x is found.
+
+    log psi is the sum of its parts; each is c times what its functions say:
+
+    - `network @f`: f(x), one number, evaluated at x' as it is.
+    - `linear @f`: the sum of all elements of f(x), which is a sum of functions of one
+      site each.
+    - `exponential @f as g`: the sum of g over all elements of such an f(x), with g the
+      logarithm of an exponential sum, such as log_cosh.
+    - `lifted @f then @h`: h(f(x)) with such an f; `as tanh` h(tanh(f(x))).
+    - `declared @f`: f(x), whose differences the user has given.
+
+    A function takes the parameters and one x of shape (1, sites); `@h` takes them and
+    what it follows.
+
+    ```mlir
+    #bt.part<exponential @theta as "log_cosh" times (1.0, 0.0)>
+    ```
+    """
+
+    name = "bt.part"
+
+    rung: StringAttr = param_def()
+    function: SymbolRefAttr = param_def()
+    tail: SymbolRefAttr | NoneAttr = param_def()
+    activation: StringAttr | NoneAttr = param_def()
+    real: FloatAttr = param_def()
+    imaginary: FloatAttr = param_def()
+
+    @classmethod
+    def get(
+        cls,
+        rung: Rung,
+        function: str,
+        *,
+        tail: str | None = None,
+        activation: str | None = None,
+        coefficient: complex = 1.0,
+    ) -> PartAttr:
+        """Return a part of functions of these names."""
+        return cls(
+            StringAttr(rung.value),
+            SymbolRefAttr(function),
+            NoneAttr() if tail is None else SymbolRefAttr(tail),
+            NoneAttr() if activation is None else StringAttr(activation),
+            FloatAttr(complex(coefficient).real, f64),
+            FloatAttr(complex(coefficient).imag, f64),
+        )
+
+    @property
+    def kind(self) -> Rung:
+        """How the difference is found."""
+        return Rung(self.rung.data)
+
+    @property
+    def coefficient(self) -> complex:
+        """The factor c."""
+        return complex(self.real.value.data, self.imaginary.value.data)
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """The names of the functions, in the order of their application."""
+        symbols = (self.function, self.tail)
+        return tuple(
+            symbol.string_value()
+            for symbol in symbols
+            if isinstance(symbol, SymbolRefAttr)
+        )
+
+    @property
+    def applied(self) -> str | None:
+        """The name of the activation; None where there is none."""
+        one = self.activation
+        return one.data if isinstance(one, StringAttr) else None
+
+    @classmethod
+    def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:
+        with parser.in_angle_brackets():
+            start = parser.pos
+            rung = parser.parse_identifier()
+            if rung not in list(Rung):
+                parser.raise_error(
+                    f"expected one of {', '.join(Rung)}", start, parser.pos
+                )
+            function = parser.parse_symbol_name().data
+            tail = activation = None
+            if parser.parse_optional_keyword("then"):
+                tail = parser.parse_symbol_name().data
+            if parser.parse_optional_keyword("as"):
+                activation = parser.parse_str_literal()
+            coefficient = 1.0 + 0.0j
+            if parser.parse_optional_keyword("times"):
+                with parser.in_parens():
+                    real = parser.parse_float()
+                    parser.parse_punctuation(",")
+                    coefficient = complex(real, parser.parse_float())
+        part = cls.get(
+            Rung(rung),
+            function,
+            tail=tail,
+            activation=activation,
+            coefficient=coefficient,
+        )
+        return part.parameters
+
+    def print_parameters(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_string(self.rung.data + " ")
+            printer.print_symbol_name(self.functions[0])
+            if len(self.functions) > 1:
+                printer.print_string(" then ")
+                printer.print_symbol_name(self.functions[1])
+            if self.applied is not None:
+                printer.print_string(" as ")
+                printer.print_string_literal(self.applied)
+            if self.coefficient != 1:
+                printer.print_string(" times (")
+                printer.print_float(self.coefficient.real, f64)
+                printer.print_string(", ")
+                printer.print_float(self.coefficient.imag, f64)
+                printer.print_string(")")
+
+
+@irdl_op_definition
+class LanesOp(BranchTensorOp):
+    """Lanes as tensors, x' not dense: sites, values, and matrix elements.
+
+    Write k of lane r is at sites[k][r], with the number values[k][b, r] in the type of
+    x, which is that of x where the lane is not valid; its matrix element is 0 then. The
+    sites are tensor<Rxi32>, or of each sample its own, tensor<?xRxi32>.
+
+    ```mlir
+    %s, %v, %mels = bt.lanes %x, %b : (tensor<?x8x!bt.state>, !bt.branches<3 x 1>)
+      -> ([tensor<3xi32>], [tensor<?x3x!bt.state>], tensor<?x3xf64>)
+    ```
+    """
+
+    name = "bt.lanes"
+
+    config = operand_def(TENSOR)
+    branches = operand_def(BranchesType)
+    sites = var_result_def(TensorType.constr(element_type=i32))
+    values = var_result_def(TENSOR)
+    matrix_elements = result_def(TENSOR)
+
+    irdl_options = (AttrSizedResultSegments(as_property=True),)
+
+    assembly_format = (
+        "$config `,` $branches attr-dict `:` `(` type($config) `,` type($branches) "
+        "`)` `->` `(` `[` type($sites) `]` `,` `[` type($values) `]` `,` "
+        "type($matrix_elements) `)`"
+    )
+
+    def __init__(self, config: SSAValue, branches: SSAValue, element: Attribute):
+        batch = _tensor(config).get_shape()[0]
+        state = cast(TypeAttribute, _tensor(config).element_type)
+        kind = _branches(branches)
+        lanes, writes = kind.lanes.data, kind.writes.data
+        own = sites_of_each_sample(branches)
+        super().__init__(
+            operands=[config, branches],
+            result_types=[
+                [
+                    TensorType(i32, [batch, lanes] if own_sites else [lanes])
+                    for own_sites in own
+                ],
+                [TensorType(state, [batch, lanes])] * writes,
+                TensorType(cast(TypeAttribute, element), [batch, lanes]),
+            ],
+        )
+
+    def verify_(self) -> None:
+        batch, _ = _verify_config(self, self.config)
+        kind = _branches(self.branches)
+        lanes, writes = kind.lanes.data, kind.writes.data
+        state = _tensor(self.config).element_type
+        shapes = [_tensor(value).get_shape() for value in self.sites]
+        fits = (
+            len(self.sites) == len(self.values) == writes
+            and all(shape in ((lanes,), (batch, lanes)) for shape in shapes)
+            and all(
+                _tensor(value) == TensorType(cast(TypeAttribute, state), [batch, lanes])
+                for value in self.values
+            )
+            and _tensor(self.matrix_elements).get_shape() == (batch, lanes)
+        )
+        if not fits:
+            raise VerifyException(
+                f"'bt.lanes' of {self.config.type} and {kind} cannot have types "
+                + ", ".join(str(value.type) for value in self.results)
+            )
+
+
+def sites_of_each_sample(branches: SSAValue) -> list[bool]:
+    """Return for each write whether each sample has sites of its own."""
+    own = [False] * _branches(branches).writes.data
+    if _is_compacted(branches):
+        return [True] * len(own)
+    for leaf in leaves_of(branches):
+        sites = leaf.sites if isinstance(leaf, BranchesOp) else ()
+        for number, site in enumerate(sites):
+            own[number] |= len(_tensor(site).get_shape()) == 2
+    return own
+
+
+def _is_compacted(branches: SSAValue) -> bool:
+    match branches.owner:
+        case CompactOp():
+            return True
+        case ConcatOp() | InterleaveOp() as op:
+            return any(map(_is_compacted, op.parts))
+        case _:
+            return False
+
+
+@irdl_op_definition
+class LocalEnergyOp(BranchTensorOp):
+    """The local energies of configurations and a wavefunction psi.
+
+    The energy of x is the sum over all lanes of the matrix element times
+    psi(x') / psi(x), and of `diagonal`, where it is given. log psi is the sum of
+    `parts`, which are functions of `parameters` and of x. With a `plan` it is said how
+    that is computed.
+
+    ```mlir
+    %e = bt.local_energy %x, %b diagonal %d parameters(%w)
+      through [#bt.part<network @logpsi>]
+      : tensor<?x8x!bt.state>, !bt.branches<3 x 1>, tensor<?xf64>, tensor<8x4xf64>
+      -> tensor<?xf64>
+    ```
+    """
+
+    name = "bt.local_energy"
+
+    config = operand_def(TENSOR)
+    branches = operand_def(BranchesType)
+    diagonal = opt_operand_def(TENSOR)
+    parameters = var_operand_def(TENSOR)
+    parts = prop_def(ArrayAttr[PartAttr])
+    plan = opt_prop_def(DictionaryAttr)
+    result = result_def(TENSOR)
+
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    assembly_format = (
+        "$config `,` $branches (`diagonal` $diagonal^)? `parameters` `(` $parameters "
+        "`)` `through` $parts (`plan` $plan^)? attr-dict `:` type($config) `,` "
+        "type($branches) (`diagonal` type($diagonal)^)? `(` type($parameters) `)` "
+        "`->` type($result)"
+    )
+
+    def __init__(
+        self,
+        config: SSAValue,
+        branches: SSAValue,
+        diagonal: SSAValue | None,
+        parameters: Sequence[SSAValue],
+        parts: Sequence[PartAttr],
+        result: Attribute,
+    ):
+        super().__init__(
+            operands=[config, branches, diagonal, parameters],
+            properties={"parts": ArrayAttr(parts)},
+            result_types=[result],
+        )
+
+    def verify_(self) -> None:
+        batch, _ = _verify_config(self, self.config)
+        values = (
+            [self.result] if self.diagonal is None else [self.result, self.diagonal]
+        )
+        for value in values:
+            if _tensor(value).get_shape() not in ((batch,), ()):
+                raise VerifyException(
+                    f"'bt.local_energy' of {self.config.type} has energies of shape "
+                    f"(batch,), got {value.type}"
+                )
+        for part in self.parts:
+            for name in part.functions:
+                if SymbolTable.lookup_symbol(self, name) is None:
+                    raise VerifyException(f"'bt.local_energy': there is no @{name}")
+
+
+# endregion
 
 BATCH = DYNAMIC_INDEX
 """The batch dimension before `bt-specialize`."""
@@ -765,6 +1074,8 @@ Bt = Dialect(
         InterleaveOp,
         CompactOp,
         ConnectionsOp,
+        LanesOp,
+        LocalEnergyOp,
     ],
-    [StateType, BranchesType, ReductionAttr],
+    [StateType, BranchesType, ReductionAttr, PartAttr],
 )

@@ -210,9 +210,9 @@ def _filled(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 @dataclass
 class _ConnectionsLowering:
-    """Lowers one `bt.connections`."""
+    """Lowers one `bt.connections` or `bt.lanes`."""
 
-    op: bt.ConnectionsOp
+    op: bt.ConnectionsOp | bt.LanesOp
     at: Inserter
     _stored: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     """Images in the state type: what parts share stays one select."""
@@ -229,6 +229,21 @@ class _ConnectionsLowering:
         """Return x' and the matrix elements."""
         lanes = self._lanes(self.op.branches)
         return self._connected(lanes), self._of_batch(lanes.matrix_elements)
+
+    def run_lanes(self) -> list[SSAValue]:
+        """Return sites, values and the matrix elements; of `bt.lanes`."""
+        op = cast(bt.LanesOp, self.op)
+        lanes = self._lanes(op.branches)
+        if lanes.images:
+            raise PassFailedException(
+                "convert-bt-to-stablehlo: bt.lanes of bt.images has no writes; leave "
+                "bt-materialize-strategy out"
+            )
+        sites = [
+            _to_batch(site, shape_of(result), self.at)
+            for site, result in zip(lanes.sites, op.sites, strict=True)
+        ]
+        return [*sites, *lanes.values, self._of_batch(lanes.matrix_elements)]
 
     def _of_batch(self, elements: SSAValue) -> SSAValue:
         """Let matrix elements that are the same for every x depend on x nevertheless.
@@ -531,7 +546,8 @@ class _ConnectionsLowering:
 
     def _connected(self, lanes: _Lanes) -> SSAValue:
         self.at.location = self.op.location
-        shape = shape_of(self.op.connected)
+        batch, sites = shape_of(self.op.config)
+        shape = (batch, shape_of(lanes.matrix_elements)[1], sites)
         source = self.at.add(broadcast_in_dim(self.op.config, shape, [0, 2]))
         dense = self._with_images(source, lanes, shape)
         for site, value in zip(lanes.sites, lanes.values, strict=True):
@@ -592,6 +608,15 @@ class LowerConnections(RewritePattern):
         rewriter.replace(op, (), results)
 
 
+class LowerLanes(RewritePattern):
+    """`bt.lanes` is what `bt.connections` starts from, nothing dense."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.LanesOp, rewriter: PatternRewriter) -> None:
+        results = _ConnectionsLowering(op, Inserter.before(op)).run_lanes()
+        rewriter.replace(op, (), results)
+
+
 class EraseBranches(RewritePattern):
     """Branches are part of the connections that they were used in."""
 
@@ -632,7 +657,7 @@ class ConvertBtToStablehloPass(ModulePass):
                     "run bt-specialize first"
                 )
         for pattern in (
-            GreedyRewritePatternApplier([LowerConnections()]),
+            GreedyRewritePatternApplier([LowerConnections(), LowerLanes()]),
             GreedyRewritePatternApplier(
                 [LowerGather(), LowerBroadcast(), LowerReduce(), LowerDot()]
             ),

@@ -31,12 +31,21 @@ _PASSES = {
     "sym-plan-fusion": "SymPlanFusionPass",
 }
 
+_LOCAL_ENERGY = {
+    "apply-exponential-sums": "ApplyExponentialSumsPass",
+    "bt-local-energy": "BtLocalEnergyPass",
+    "bt-local-energy-coalesce": "BtLocalEnergyCoalescePass",
+    "inline-calls": "InlineCallsPass",
+}
+"""Those on local energies, in a folder of their own."""
+
 
 def _load(name: str) -> type[ModulePass]:
-    module = import_module(f"lowering.{name.replace('-', '_')}")
-    return getattr(module, _PASSES[name])
+    folder = "lowering.local_energy" if name in _LOCAL_ENERGY else "lowering"
+    module = import_module(f"{folder}.{name.replace('-', '_')}")
+    return getattr(module, (_PASSES | _LOCAL_ENERGY)[name])
 
 
 def get_all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
     """Return a loader for each pass that symir defines."""
-    return {name: partial(_load, name) for name in _PASSES}
+    return {name: partial(_load, name) for name in _PASSES | _LOCAL_ENERGY}

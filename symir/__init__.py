@@ -16,9 +16,15 @@ xp, mels = op.compile().get_conn_padded(np.ones((4, 8), np.int8))
 Defining, printing and lowering operators needs no JAX; compiling and running them does.
 """
 
+from typing import TYPE_CHECKING
+
 from symir._shadowing import check_own_packages
 
 check_own_packages()
+
+if TYPE_CHECKING:
+    from symir.runtime.importing import import_function
+    from symir.runtime.local_energy import LocalEnergy, local_energy
 
 # Only now can `dialects` and `lowering` be trusted to be symir's own
 from symir.compiler import (  # noqa: E402
@@ -168,6 +174,22 @@ from symir.spaces import (  # noqa: E402
 )
 from symir.validation import ValidationReport, ValueTable, check, denote  # noqa: E402
 
+_NEED_JAX = {
+    "LocalEnergy": "symir.runtime.local_energy",
+    "import_function": "symir.runtime.importing",
+    "local_energy": "symir.runtime.local_energy",
+}
+"""Names that are imported when they are first used."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _NEED_JAX:
+        raise AttributeError(f"module 'symir' has no attribute {name!r}")
+    from importlib import import_module
+
+    return getattr(import_module(_NEED_JAX[name]), name)
+
+
 __all__ = [
     "AbstractEmissionClause",
     "AbstractIteratorClause",
@@ -184,6 +206,7 @@ __all__ = [
     "InputError",
     "LatticeSum",
     "LayeredSymbolicArtifactStore",
+    "LocalEnergy",
     "NotDifferentiable",
     "OperatorExpr",
     "Predicate",
@@ -262,9 +285,11 @@ __all__ = [
     "hop",
     "identity",
     "imag",
+    "import_function",
     "invalidate",
     "jordan_wigner",
     "load_artifact",
+    "local_energy",
     "log",
     "lower_to_bt",
     "lower_to_stablehlo",

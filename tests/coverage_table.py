@@ -87,7 +87,7 @@ def _imported_from_stablehlo(path: Path) -> set[str]:
 
 def _passes_that_name(dialect: str, kind: type[Operation]) -> Iterator[str]:
     for name in sorted(get_all_passes()):
-        path = ROOT / "lowering" / f"{name.replace('-', '_')}.py"
+        (path,) = (ROOT / "lowering").rglob(f"{name.replace('-', '_')}.py")
         if f"{dialect}.{kind.__name__}" in _attributes_in(path):
             yield name
 

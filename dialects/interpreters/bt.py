@@ -27,6 +27,7 @@ from xdsl.interpreter import (
 )
 from xdsl.interpreters.func import FuncFunctions
 from xdsl.ir import Attribute, SSAValue
+from xdsl.traits import SymbolTable
 
 from dialects import bt
 from dialects.interpreters.stablehlo import StableHLOFunctions, converted
@@ -268,7 +269,101 @@ class BtFunctions(InterpreterFunctions):
         elements = np.where(branches.valid, branches.amplitude, 0).astype(dtype)
         return connected, elements
 
+    @impl(bt.LanesOp)
+    def run_lanes(
+        self, interpreter: Interpreter, op: bt.LanesOp, args: PythonValues
+    ) -> PythonValues:
+        config, branches = args
+        batch = np.arange(len(config))[:, None]
+        results: list[Any] = []
+        for write, result in enumerate(op.sites):
+            sites = branches.sites[:, :, write].astype(np.int32)
+            own = sites if len(shape_of(result)) == 2 else sites[0]
+            results.append(own)
+        for write in range(branches.writes):
+            sites = branches.sites[:, :, write]
+            source = config[batch, np.clip(sites, 0, config.shape[1] - 1)]
+            meant = branches.valid & (sites >= 0) & (sites < config.shape[1])
+            results.append(np.where(meant, branches.values[:, :, write], source))
+        dtype = self.dtype(op.matrix_elements)
+        elements = np.where(branches.valid, branches.amplitude, 0).astype(dtype)
+        return (*results, elements)
+
+    @impl(bt.LocalEnergyOp)
+    def run_local_energy(
+        self, interpreter: Interpreter, op: bt.LocalEnergyOp, args: PythonValues
+    ) -> PythonValues:
+        """Sum over all lanes, x' dense, with log psi of one configuration at a time."""
+        config, branches, *rest = args
+        dtype = self.dtype(op.result)
+        energies = np.zeros(len(config), dtype)
+        if op.diagonal is not None:
+            energies = energies + rest.pop(0)
+        for sample, x in enumerate(config):
+            before = self._log_psi(interpreter, op, rest, x)
+            for lane in range(branches.lanes):
+                if not branches.valid[sample, lane]:
+                    continue
+                connected = x.copy()
+                for write in range(branches.writes):
+                    site = branches.sites[sample, lane, write]
+                    if 0 <= site < len(x):
+                        connected[site] = branches.values[sample, lane, write]
+                after = self._log_psi(interpreter, op, rest, connected)
+                ratio = np.exp(after - before) if after.real > -np.inf else 0
+                energies[sample] += branches.amplitude[sample, lane] * ratio
+        return (energies.astype(dtype),)
+
+    def _log_psi(
+        self,
+        interpreter: Interpreter,
+        op: bt.LocalEnergyOp,
+        parameters: Sequence[Array],
+        x: Array,
+    ) -> Any:
+        total: Any = 0.0
+        for part in op.parts:
+            values: Any = x[None]
+            for name in part.functions:
+                function = SymbolTable.lookup_symbol(op, name)
+                assert isinstance(function, FuncOp)
+                last = function.body.block.args[-1]
+                kind = dtype_of(cast(TensorType[Attribute], last.type).element_type)
+                if name == part.functions[-1] and part.kind is bt.Rung.LIFTED:
+                    values = _ACTIVATIONS[part.applied](values)
+                arguments = (*parameters, values.astype(kind))
+                (values,) = interpreter.call_op(name, arguments)
+            if part.kind is bt.Rung.EXPONENTIAL:
+                values = _ACTIVATIONS[part.applied](values)
+            coefficient = part.coefficient
+            if not coefficient.imag:
+                coefficient = coefficient.real
+            total = total + coefficient * np.sum(values)
+        return total
+
     # endregion
+
+
+def _log_cosh(values: Array) -> Array:
+    return (
+        np.logaddexp(values, -values) - np.log(2)
+        if values.dtype.kind == "f"
+        else (np.log(np.cosh(values)))
+    )
+
+
+def _softplus(values: Array) -> Array:
+    return np.log1p(np.exp(values))
+
+
+_ACTIVATIONS: dict[str | None, Callable[[Array], Array]] = {
+    None: np.asarray,
+    "log_cosh": _log_cosh,
+    "softplus": _softplus,
+    "log_sigmoid": lambda values: -_softplus(-values),
+    "tanh": np.tanh,
+}
+"""What parts of a wavefunction apply to the elements of a function."""
 
 
 def _converted(values: Array, dtype: np.dtype[Any]) -> Array:

@@ -14,7 +14,7 @@ ops on elements, broadcasts and reductions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
@@ -28,57 +28,8 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import dtype_of, shape_of, to_numpy
 from symir.errors import NotDifferentiable
-from symir.provenance import place_of
+from symir.runtime.ops import BINARY, UNARY, apply
 
-_UNARY: dict[type[Operation], Callable[..., Any]] = {
-    hlo.AbsOp: lax.abs,
-    hlo.CeilOp: lax.ceil,
-    hlo.CosineOp: lax.cos,
-    hlo.ExponentialOp: lax.exp,
-    hlo.ExponentialMinusOneOp: lax.expm1,
-    hlo.FloorOp: lax.floor,
-    hlo.ImagOp: lax.imag,
-    hlo.LogOp: lax.log,
-    hlo.LogPlusOneOp: lax.log1p,
-    hlo.LogisticOp: lax.logistic,
-    hlo.NegateOp: lax.neg,
-    hlo.NotOp: lax.bitwise_not,
-    hlo.PopcntOp: lax.population_count,
-    hlo.RealOp: lax.real,
-    hlo.RsqrtOp: lax.rsqrt,
-    hlo.SignOp: lax.sign,
-    hlo.SineOp: lax.sin,
-    hlo.SqrtOp: lax.sqrt,
-    hlo.CbrtOp: lax.cbrt,
-    hlo.TanOp: lax.tan,
-    hlo.TanhOp: lax.tanh,
-}
-_BINARY: dict[type[Operation], Callable[..., Any]] = {
-    hlo.AddOp: lax.add,
-    hlo.AndOp: lax.bitwise_and,
-    hlo.Atan2Op: lax.atan2,
-    hlo.ComplexOp: lax.complex,
-    hlo.DivideOp: lax.div,
-    hlo.MaximumOp: lax.max,
-    hlo.MinimumOp: lax.min,
-    hlo.MultiplyOp: lax.mul,
-    hlo.OrOp: lax.bitwise_or,
-    hlo.PowerOp: lax.pow,
-    hlo.RemainderOp: lax.rem,
-    hlo.ShiftLeftOp: lax.shift_left,
-    hlo.ShiftRightArithmeticOp: lax.shift_right_arithmetic,
-    hlo.ShiftRightLogicalOp: lax.shift_right_logical,
-    hlo.SubtractOp: lax.sub,
-    hlo.XorOp: lax.bitwise_xor,
-}
-_COMPARE: dict[str, Callable[..., Any]] = {
-    "EQ": lax.eq,
-    "NE": lax.ne,
-    "LT": lax.lt,
-    "LE": lax.le,
-    "GT": lax.gt,
-    "GE": lax.ge,
-}
 _SINGULAR = (
     hlo.AbsOp,
     hlo.Atan2Op,
@@ -186,7 +137,7 @@ class TraceableKernel:
                 wanted = self._wanted(op.results[0], plain)
             if wanted is not None:
                 operands = [_one_unless(wanted, operand) for operand in operands]
-            value = _apply(op, operands)
+            value = apply(op, operands)
             if wanted is not None and isinstance(op, hlo.ConstantOp):
                 value = _one_unless(wanted, value)
             values[op.results[0]] = value
@@ -339,7 +290,7 @@ def _moved(ways: _Ways, axes: Mapping[int, int]) -> _Ways:
 def _axes_of_operand(op: Operation) -> dict[int, int] | None:
     """Return the axes of the first operand that axes of the result are, or None."""
     shape = shape_of(op.results[0])
-    if type(op) in _UNARY or type(op) in _BINARY or isinstance(op, hlo.ConvertOp):
+    if type(op) in UNARY or type(op) in BINARY or isinstance(op, hlo.ConvertOp):
         return {axis: axis for axis in range(len(shape))}
     if isinstance(op, hlo.ReduceOp):
         reduced = op.dimensions.get_values()
@@ -358,148 +309,5 @@ def _axes_of_operand(op: Operation) -> dict[int, int] | None:
             return dict(zip(after, before, strict=True))
     return None
 
-
-# endregion
-# region Ops
-
-
-def _unknown(op: Operation) -> NotDifferentiable:
-    """Return the error for an op that only a lowering of the user's own leaves."""
-    return NotDifferentiable(
-        "R011",
-        f"the kernel cannot be followed through '{op.name}'",
-        location=place_of(op),
-        expected="ops that the lowerings of symir leave",
-        hint="derivatives and vmap over parameters evaluate a kernel op by op",
-    )
-
-
-def _apply(op: Operation, operands: Sequence[Any]) -> Any:
-    kind = type(op)
-    function = _UNARY.get(kind) or _BINARY.get(kind)
-    if function is not None:
-        return function(*operands)
-    if kind in _SHAPED:
-        return _SHAPED[kind](op, *operands)
-    raise _unknown(op)
-
-
-def _constant(op: hlo.ConstantOp) -> Any:
-    return jnp.asarray(to_numpy(op.value))
-
-
-def _compare(op: hlo.CompareOp, lhs: Any, rhs: Any) -> Any:
-    return _COMPARE[op.comparison_direction.data.value](lhs, rhs)
-
-
-def _select(op: hlo.SelectOp, predicate: Any, on_true: Any, on_false: Any) -> Any:
-    return lax.select(jnp.broadcast_to(predicate, on_true.shape), on_true, on_false)
-
-
-def _convert(op: hlo.ConvertOp, value: Any) -> Any:
-    dtype = _dtype(op)
-    if jnp.iscomplexobj(value) and not jnp.issubdtype(dtype, jnp.complexfloating):
-        value = lax.real(value)
-    return lax.convert_element_type(value, dtype)
-
-
-def _broadcast(op: hlo.BroadcastInDimOp, value: Any) -> Any:
-    dims = op.broadcast_dimensions.get_values()
-    return lax.broadcast_in_dim(value, shape_of(op.result), dims)
-
-
-def _reshape(op: hlo.ReshapeOp, value: Any) -> Any:
-    return lax.reshape(value, shape_of(op.result))
-
-
-def _concatenate(op: hlo.ConcatenateOp, *values: Any) -> Any:
-    return lax.concatenate(values, op.dimension.value.data)
-
-
-def _iota(op: hlo.IotaOp) -> Any:
-    axis = op.iota_dimension.value.data
-    return lax.broadcasted_iota(_dtype(op), shape_of(op.output), axis)
-
-
-def _slice(op: hlo.SliceOp, value: Any) -> Any:
-    bounds = (op.start_indices, op.limit_indices, op.strides)
-    return lax.slice(value, *(list(bound.get_values()) for bound in bounds))
-
-
-def _dtype(op: Operation) -> np.dtype:
-    return dtype_of(op.results[0].type.element_type)  # pyright: ignore
-
-
-def _values(dims: Any) -> tuple[int, ...]:
-    return tuple(dim.value.data for dim in dims)
-
-
-def _gather(op: hlo.GatherOp, operand: Any, starts: Any) -> Any:
-    numbers = op.dimension_numbers
-    axis = numbers.index_vector_dim.value.data
-    if axis == starts.ndim:
-        starts = starts[..., None]
-    else:
-        starts = jnp.moveaxis(starts, axis, -1)
-    dims = lax.GatherDimensionNumbers(
-        offset_dims=_values(numbers.offset_dims),
-        collapsed_slice_dims=_values(numbers.collapsed_slice_dims),
-        start_index_map=_values(numbers.start_index_map),
-        operand_batching_dims=_values(numbers.operand_batching_dims),
-        start_indices_batching_dims=_values(numbers.start_indices_batching_dims),
-    )
-    sizes = tuple(op.slice_sizes.get_values())
-    return lax.gather(operand, starts, dims, sizes, mode="clip")
-
-
-def _dot(op: hlo.DotGeneralOp, lhs: Any, rhs: Any) -> Any:
-    numbers = op.dot_dimension_numbers
-    contracted = (
-        _values(numbers.lhs_contracting_dimensions),
-        _values(numbers.rhs_contracting_dimensions),
-    )
-    batched = (
-        _values(numbers.lhs_batching_dimensions),
-        _values(numbers.rhs_batching_dimensions),
-    )
-    return lax.dot_general(
-        lhs, rhs, (contracted, batched), precision=lax.Precision.HIGHEST
-    )
-
-
-def _reduce(op: hlo.ReduceOp, operand: Any, initial: Any) -> Any:
-    axes = tuple(op.dimensions.get_values())
-    combine = op.body.block.first_op
-    match combine:
-        case hlo.AddOp():
-            return jnp.sum(operand, axis=axes, dtype=operand.dtype)
-        case hlo.MultiplyOp():
-            return jnp.prod(operand, axis=axes, dtype=operand.dtype)
-        case hlo.OrOp():
-            return jnp.any(operand, axis=axes)
-        case hlo.AndOp():
-            return jnp.all(operand, axis=axes)
-        case hlo.XorOp():
-            odd = jnp.sum(operand, axis=axes, dtype=jnp.int32) & 1
-            return odd.astype(jnp.bool_)
-        case _:
-            raise _unknown(op)
-
-
-_SHAPED: dict[type[Operation], Callable[..., Any]] = {
-    hlo.BroadcastInDimOp: _broadcast,
-    hlo.CompareOp: _compare,
-    hlo.ConcatenateOp: _concatenate,
-    hlo.ConstantOp: _constant,
-    hlo.ConvertOp: _convert,
-    hlo.GatherOp: _gather,
-    hlo.IotaOp: _iota,
-    hlo.DotGeneralOp: _dot,
-    hlo.ReduceOp: _reduce,
-    hlo.ReshapeOp: _reshape,
-    hlo.SelectOp: _select,
-    hlo.SliceOp: _slice,
-}
-"""Ops that do more than to combine elements, or need their attributes."""
 
 # endregion

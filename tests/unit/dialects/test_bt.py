@@ -56,6 +56,10 @@ def types_of(op: Operation) -> list[Attribute]:
     return [result.type for result in op.results]
 
 
+def f64_of_batch() -> TensorType[Attribute]:
+    return tensor(f64, (bt.BATCH,))
+
+
 # region Constructors
 
 
@@ -207,6 +211,27 @@ def test_connections(batch: int, state: TypeAttribute, element: TypeAttribute) -
     assert (op.connected, op.matrix_elements) == tuple(op.results)
 
 
+@pytest.mark.parametrize("batch", [bt.BATCH, 4])
+def test_lanes(batch: int) -> None:
+    x, b = values(config(batch), bt.BranchesType.get(LANES, 2))
+    op = bt.LanesOp(x, b, f64)
+    assert types_of(op) == [
+        *[tensor(i32, (LANES,))] * 2,
+        *[tensor(STATE, (batch, LANES))] * 2,
+        tensor(f64, (batch, LANES)),
+    ]
+
+
+def test_local_energy() -> None:
+    x, b, d, w = values(
+        config(), bt.BranchesType.get(LANES, 2), f64_of_batch(), tensor(f64, (3,))
+    )
+    op = bt.LocalEnergyOp(x, b, d, [w], [], f64_of_batch())
+    assert types_of(op) == [f64_of_batch()]
+    assert (op.config, op.branches, op.diagonal) == (x, b, d)
+    assert list(op.parameters) == [w]
+
+
 def test_every_op_has_a_test_of_its_constructor() -> None:
     tested = {name.removeprefix("test_") for name in globals()}
     assert {op.name.removeprefix("bt.") for op in bt.Bt.operations} <= tested
@@ -255,7 +280,12 @@ def one_of_each(x: SSAValue) -> list[Operation]:
     interleave = bt.InterleaveOp([lanes.result, lanes.result])
     compact = bt.CompactOp(interleave.result, 1)
     connections = bt.ConnectionsOp(x, compact.result, f64)
-    branch_ops: list[Operation] = [lanes, concat, interleave, compact, connections]
+    tensors = bt.LanesOp(x, compact.result, f64)
+    energy = bt.LocalEnergyOp(x, compact.result, None, [], [], f64_of_batch())
+    branch_ops: list[Operation] = [
+        *(lanes, concat, interleave, compact),
+        *(connections, tensors, energy),
+    ]
     return [*ops, gather, broadcast, reduction, dot, images, *branch_ops]
 
 

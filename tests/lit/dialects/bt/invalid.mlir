@@ -448,3 +448,33 @@
 %b = bt.compact %a : !bt.branches<7 x 2> -> !bt.branches<0 x 2>
 
 // endregion
+
+// region bt.lanes
+
+// -----
+
+// CHECK: 'bt.lanes' of tensor<?x8x!bt.state> and !bt.branches<7 x 1> cannot have types tensor<7xi32>, tensor<?x6x!bt.state>, tensor<?x7xf64>
+%x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
+%s, %v, %m = bt.lanes %x, %b : (tensor<?x8x!bt.state>, !bt.branches<7 x 1>) -> ([tensor<7xi32>], [tensor<?x6x!bt.state>], tensor<?x7xf64>)
+
+// endregion
+// region bt.local_energy
+
+// -----
+
+// CHECK: 'bt.local_energy' of tensor<?x8x!bt.state> has energies of shape (batch,), got tensor<?x7xf64>
+%x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
+%e = bt.local_energy %x, %b parameters() through [] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?x7xf64>
+
+// -----
+
+// CHECK: 'bt.local_energy': there is no @logpsi
+%x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
+%e = bt.local_energy %x, %b parameters() through [#bt.part<network @logpsi>] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?xf64>
+
+// -----
+
+// CHECK: expected one of network, linear, exponential, lifted, declared
+"test.op"() {part = #bt.part<exp @logpsi>} : () -> ()
+
+// endregion

@@ -1,0 +1,1 @@
+"""Passes on local energies: an operator and a wavefunction in one module."""

@@ -1,0 +1,258 @@
+"""`apply-exponential-sums`: activations whose ratios are products, taken apart.
+
+A wavefunction whose logarithm is a sum is taken apart into its summands. One of the
+form c * sum f(z) with z additive in x and exp f an exponential sum needs no network at
+x': exp(f(z + d) - f(z)) = sum_j w_j(z) e^(a_j d), where w is computed once for x. What
+is additive itself changes by a number of the lane alone. The rest stays a network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
+from xdsl.passes import ModulePass
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects import bt
+from dialects.stablehlo import dtype_of, element_of, shape_of
+from lowering.local_energy.activations import ACTIVATIONS, fit_of, known_number
+from lowering.local_energy.extraction import (
+    energies_in,
+    erase_unused,
+    extracted,
+    function_named,
+    returned,
+)
+from lowering.local_energy.site_affine import (
+    Constant,
+    Dependence,
+    Elementwise,
+    Opaque,
+    analyse,
+    is_additive,
+)
+from lowering.relations import Relation
+from lowering.remarks import remark
+
+__all__ = ["ApplyExponentialSumsPass"]
+
+_SUMS = [name for name, one in ACTIVATIONS.items() if one.terms]
+
+
+@dataclass(frozen=True)
+class _Summand:
+    """A summand of log psi: what it is, of which value, and its factor."""
+
+    rung: bt.Rung
+    value: SSAValue
+    coefficient: complex
+    activation: str | None = None
+
+
+_Take = Callable[[SSAValue, complex], Iterable[_Summand]]
+
+
+class _Decomposition:
+    """Takes the result of one function apart."""
+
+    def __init__(self, function: FuncOp):
+        self.known = analyse(function)
+        self.summands = list(self._summands(returned(function), 1.0))
+
+    def _summands(self, value: SSAValue, factor: complex) -> Iterator[_Summand]:
+        """Yield the summands of a value that is one number."""
+        one = self.known[value]
+        if isinstance(one, Constant):
+            return
+        if is_additive(one):
+            yield _Summand(bt.Rung.LINEAR, value, factor)
+            return
+        op = value.owner
+        if isinstance(op, hlo.ReduceOp) and self._is_sum(op):
+            yield from self._sum(value, op.operands[0], factor)
+            return
+        if isinstance(one, Elementwise):
+            # One number: the sum over its only element
+            yield from self._sum(value, value, factor)
+            return
+        yield from self._split(value, factor, self._summands)
+
+    def _sum(self, total: SSAValue, value: SSAValue, factor: complex) -> list[_Summand]:
+        """Return the summands of a sum over elements, or the sum as a network."""
+        try:
+            return list(self._summed(value, factor))
+        except _NotApart:
+            return [_Summand(bt.Rung.NETWORK, total, factor)]
+
+    def _summed(self, value: SSAValue, factor: complex) -> Iterator[_Summand]:
+        """Yield the summands of the sum of all elements of a value."""
+        one = self.known[value]
+        if isinstance(one, Constant):
+            return
+        if is_additive(one):
+            yield _Summand(bt.Rung.LINEAR, value, factor)
+            return
+        if isinstance(one, Elementwise):
+            summand = self._recognised(value, factor)
+            if summand is not None:
+                yield summand
+                return
+        op = value.owner
+        if isinstance(op, hlo.ReduceOp) and self._is_sum(op, whole=False):
+            yield from self._summed(op.operands[0], factor)
+            return
+        yield from self._split(value, factor, self._summed)
+
+    def _split(self, value: SSAValue, factor: complex, of: _Take) -> Iterator[_Summand]:
+        """Yield the summands of a sum, difference, multiple, ... of values."""
+        taken = self._terms(value)
+        if taken is not None:
+            for one, own in taken:
+                yield from of(one, factor * own)
+            return
+        if _size(value) > 1:
+            raise _NotApart
+        yield _Summand(bt.Rung.NETWORK, value, factor)
+
+    def _terms(self, value: SSAValue) -> list[tuple[SSAValue, complex]] | None:
+        """Return the values, and their factors, that a value is the sum of."""
+        match value.owner:
+            case hlo.AddOp() as op:
+                return [(op.lhs, 1), (op.rhs, 1)]
+            case hlo.SubtractOp() as op:
+                return [(op.lhs, 1), (op.rhs, -1)]
+            case hlo.NegateOp() as op:
+                return [(op.operand, -1)]
+            case hlo.ComplexOp() as op:
+                return [(op.operands[0], 1), (op.operands[1], 1j)]
+            case hlo.MultiplyOp() | hlo.DivideOp() as op:
+                return self._multiple(op)
+            case hlo.ConvertOp() as op:
+                return [(op.operand, 1)] if _widens(op) else None
+            case hlo.ReshapeOp() | hlo.TransposeOp() | hlo.BroadcastInDimOp() as op:
+                before = op.operands[0]
+                return [(before, 1)] if _size(before) == _size(value) else None
+            case _:
+                return None
+
+    def _multiple(
+        self, op: hlo.MultiplyOp | hlo.DivideOp
+    ) -> list[tuple[SSAValue, complex]] | None:
+        number = self._number(op.rhs)
+        if isinstance(op, hlo.DivideOp):
+            return None if not number else [(op.lhs, 1 / number)]
+        if number is not None:
+            return [(op.lhs, number)]
+        number = self._number(op.lhs)
+        return None if number is None else [(op.rhs, number)]
+
+    def _number(self, value: SSAValue) -> complex | None:
+        if not isinstance(self.known[value], Constant):
+            return None
+        number = known_number(value)
+        return number if number is None or np.isfinite(number) else None
+
+    def _is_sum(self, op: hlo.ReduceOp, *, whole: bool = True) -> bool:
+        start = known_number(op.operands[1]) if len(op.operands) == 2 else None
+        is_sum = start == 0 and isinstance(op.body.block.first_op, hlo.AddOp)
+        return is_sum and (not whole or _size(op.results[0]) == 1)
+
+    def _recognised(self, value: SSAValue, factor: complex) -> _Summand | None:
+        fitted = fit_of(value, self.known, _SUMS)
+        if isinstance(fitted, str):
+            remark(f"an activation is not recognised: {fitted}", done=False)
+            return None
+        name, coefficient = fitted.activation.name, factor * fitted.factor
+        dtype = dtype_of(element_of(fitted.root))
+        if dtype.kind not in "fc" or dtype.itemsize < 4:
+            remark(
+                f"{name} of {dtype} is recognised, and stays as it is: there the "
+                "rounding is the model",
+                done=False,
+                hint="compute in float32 to have it fused",
+            )
+            return None
+        whole = coefficient.imag == 0 and float(coefficient.real).is_integer()
+        if dtype.kind == "c" and not whole:
+            remark(
+                f"{name} of complex numbers times {coefficient:g} depends on the "
+                "branch of the logarithm",
+                done=False,
+            )
+            return None
+        remark(f"{name} is recognised, by its values")
+        return _Summand(bt.Rung.EXPONENTIAL, fitted.root, coefficient, name)
+
+
+class _NotApart(Exception):
+    """A sum of many elements that is not taken apart."""
+
+
+def _size(value: SSAValue) -> int:
+    return int(np.prod(shape_of(value)))
+
+
+def _widens(op: hlo.ConvertOp) -> bool:
+    """Whether a conversion only makes more room for the same number."""
+    before, after = dtype_of(element_of(op.operand)), dtype_of(element_of(op.result))
+    return bool(before.kind in "fc" and np.can_cast(before, after))
+
+
+def _reason(known: dict[SSAValue, Dependence], value: SSAValue) -> str:
+    one = known[value]
+    if isinstance(one, Opaque):
+        return f"{one.reason}, at '{one.op}'"
+    return "no sum of recognised activations"
+
+
+def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
+    function = function_named(module, part.functions[0])
+    x = function.body.block.args[-1]
+    taken = _Decomposition(function)
+    known = taken.known
+    whole = returned(function)
+    if all(one.rung is bt.Rung.NETWORK for one in taken.summands):
+        remark(
+            f"@{part.functions[0]} stays a network: {_reason(known, whole)}", done=False
+        )
+        return [part]
+    parts: list[bt.PartAttr] = []
+    for number, one in enumerate(taken.summands):
+        name = f"{part.functions[0]}_{number}"
+        extracted(function, name, [x], one.value)
+        if one.rung is bt.Rung.NETWORK:
+            remark(f"@{name} stays a network: {_reason(known, one.value)}", done=False)
+        parts.append(
+            bt.PartAttr.get(
+                one.rung,
+                name,
+                activation=one.activation,
+                coefficient=part.coefficient * one.coefficient,
+            )
+        )
+    return parts
+
+
+@dataclass(frozen=True)
+class ApplyExponentialSumsPass(ModulePass):
+    """Take networks apart into exponential sums, linear parts and what is left."""
+
+    name = "apply-exponential-sums"
+    relation: ClassVar[Relation] = Relation.EXPECTATION
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for energy in energies_in(op):
+            parts: list[bt.PartAttr] = []
+            for part in energy.parts:
+                is_network = part.kind is bt.Rung.NETWORK
+                parts += _rewritten(op, part) if is_network else [part]
+            before = {name for part in energy.parts for name in part.functions}
+            energy.parts = ArrayAttr(parts)
+            erase_unused(op, before)

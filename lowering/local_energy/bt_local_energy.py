@@ -1,0 +1,103 @@
+"""`bt-local-energy`: connections and a wavefunction become a local energy.
+
+A function (x, parameters) -> (x', matrix elements) becomes one of (x, parameters,
+parameters of the wavefunction) -> energies. The wavefunction is a private function of
+the same module, of its parameters and one configuration, (1, sites).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import FunctionType, ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute
+from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
+from xdsl.utils.exceptions import PassFailedException
+
+from dialects import bt
+from dialects.stablehlo import dtype_of, element_of, shape_of, tensor
+from lowering.lanes import connections_in
+from lowering.local_energy.extraction import function_named, returned
+from lowering.relations import Relation
+
+__all__ = ["BtLocalEnergyPass"]
+
+
+@dataclass(frozen=True)
+class BtLocalEnergyPass(ModulePass):
+    """Ask for energies of a wavefunction in place of connected configurations."""
+
+    name = "bt-local-energy"
+    relation: ClassVar[Relation] = Relation.EXPECTATION
+
+    wavefunction: str = "logpsi"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        names = {f.sym_name.data for f in op.ops if isinstance(f, FuncOp)}
+        if self.wavefunction not in names:
+            raise PassFailedException(
+                f"{self.name}: there is no function @{self.wavefunction}"
+            )
+        logpsi = function_named(op, self.wavefunction)
+        if shape_of(returned(logpsi)) not in ((), (1,)):
+            raise PassFailedException(
+                f"{self.name}: @{self.wavefunction} returns {returned(logpsi).type} "
+                "for one configuration, expected one number"
+            )
+        for connections in connections_in(op):
+            _rewrite(connections, logpsi)
+
+
+def _rewrite(op: bt.ConnectionsOp, logpsi: FuncOp) -> None:
+    function = op.parent_op()
+    if not isinstance(function, FuncOp):
+        return
+    block = function.body.block
+    *kinds, _ = (argument.type for argument in logpsi.body.block.args)
+    parameters = [block.insert_arg(kind, len(block.args)) for kind in kinds]
+    for new, old in zip(parameters, logpsi.body.block.args, strict=False):
+        new.name_hint = old.name_hint
+    element = _element(op, logpsi)
+    batch = shape_of(op.config)[0]
+    energy = bt.LocalEnergyOp(
+        op.config,
+        op.branches,
+        None,
+        parameters,
+        [bt.PartAttr.get(bt.Rung.NETWORK, logpsi.sym_name.data)],
+        tensor(element, (batch,)),
+    )
+    energy.location = op.location
+    Rewriter.insert_op(energy, _before(op))
+    end = block.last_op
+    assert isinstance(end, ReturnOp)
+    Rewriter.replace_op(end, ReturnOp(energy.result))
+    op.detach()
+    op.erase()
+    function.function_type = FunctionType.from_lists(
+        [argument.type for argument in block.args], [energy.result.type]
+    )
+
+
+def _before(op: bt.ConnectionsOp):
+    from xdsl.rewriter import InsertPoint
+
+    return InsertPoint.before(op)
+
+
+def _element(op: bt.ConnectionsOp, logpsi: FuncOp) -> Attribute:
+    """Return the element type of a matrix element times a ratio."""
+    own = element_of(op.matrix_elements)
+    other = element_of(returned(logpsi))
+    kind = np.result_type(dtype_of(own), dtype_of(other))
+    for one in (own, other):
+        if dtype_of(one) == kind:
+            return one
+    from xdsl.dialects.builtin import ComplexType, f64
+
+    return ComplexType(f64)

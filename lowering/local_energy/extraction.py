@@ -1,0 +1,84 @@
+"""Parts of the functions that wavefunctions are made of, as functions of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from xdsl.builder import Builder
+from xdsl.dialects.builtin import FunctionType, ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.rewriter import InsertPoint
+
+from dialects import bt
+from lowering.order import operands_first
+
+__all__ = [
+    "energies_in",
+    "erase_unused",
+    "extracted",
+    "function_named",
+    "returned",
+]
+
+
+def energies_in(module: ModuleOp) -> list[bt.LocalEnergyOp]:
+    """Return the local energies of a module."""
+    return [op for op in module.walk() if isinstance(op, bt.LocalEnergyOp)]
+
+
+def function_named(module: ModuleOp, name: str) -> FuncOp:
+    """Return a function of a module by its name."""
+    return next(
+        op for op in module.ops if isinstance(op, FuncOp) and op.sym_name.data == name
+    )
+
+
+def returned(function: FuncOp) -> SSAValue:
+    """Return the first result of a function."""
+    last = function.body.block.last_op
+    assert isinstance(last, ReturnOp)
+    return last.arguments[0]
+
+
+def extracted(
+    function: FuncOp, name: str, inputs: Sequence[SSAValue], result: SSAValue
+) -> FuncOp:
+    """Return a private function that computes a value of a function from others.
+
+    Its arguments are those of the function but for x, which is the last one, and then
+    the inputs, of which x may be one. It stands next to the function.
+    """
+    *parameters, _ = function.body.block.args
+    arguments = [*parameters, *inputs]
+    block = Block(arg_types=[value.type for value in arguments])
+    now: dict[SSAValue, SSAValue] = dict(zip(arguments, block.args, strict=True))
+    for old, new in now.items():
+        new.name_hint = old.name_hint
+    order = operands_first(result, known=set(arguments))
+    needed = {value.owner for value in order if isinstance(value.owner, Operation)}
+    builder = Builder(InsertPoint.at_end(block))
+    for op in function.body.block.ops:
+        if op in needed:
+            builder.insert(op.clone(now))
+    builder.insert(ReturnOp(now[result]))
+    kind = FunctionType.from_lists([value.type for value in arguments], [result.type])
+    new = FuncOp(name, kind, Region(block), visibility="private")
+    module = function.parent_block()
+    assert module is not None
+    module.insert_op_after(new, function)
+    return new
+
+
+def erase_unused(module: ModuleOp, names: Iterable[str]) -> None:
+    """Erase those of some functions that no local energy refers to any more."""
+    used = {
+        name
+        for energy in energies_in(module)
+        for part in energy.parts
+        for name in part.functions
+    }
+    for name in set(names) - used:
+        function = function_named(module, name)
+        function.detach()
+        function.erase(safe_erase=False)

@@ -1,0 +1,529 @@
+"""How the values of a wavefunction depend on x, site by site.
+
+Forward, each value of a function of one configuration x is one of these:
+
+- `Constant`: there is no x in it;
+- `SiteWise`: each element is a function of x at one site, such as a one-hot code;
+- `Additive`: each element is a sum of functions of one site each; affine in x where it
+  is `linear`, as the outcome of a dense layer or a convolution;
+- `Elementwise`: one scalar function of the elements of an additive value, its root;
+- `Opaque`: none of these, with the first op that made it so.
+
+Nothing is matched: a dense layer, a convolution, a symmetrised layer, a Fourier
+transform and what is written by hand are all additive, since they are linear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import TensorType, UnregisteredOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects.stablehlo import constant_of, dtype_of, shape_of
+
+__all__ = [
+    "Additive",
+    "Constant",
+    "Dependence",
+    "Elementwise",
+    "Opaque",
+    "SiteWise",
+    "analyse",
+    "is_additive",
+    "op_name",
+    "root_of",
+]
+
+Array = npt.NDArray[Any]
+
+MAX_ELEMENTS = 1 << 22
+"""Values of more elements are not followed element by element."""
+
+
+@dataclass(frozen=True)
+class Constant:
+    """A value without x; `is_splat` where all of its elements are equal."""
+
+    is_splat: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class SiteWise:
+    """Each element is a function of x at one site.
+
+    Attributes:
+        sites: the site of each element, -1 where it is constant.
+        linear: whether these functions are affine.
+    """
+
+    sites: Array
+    linear: bool
+
+
+@dataclass(frozen=True)
+class Additive:
+    """Each element is a sum of functions of one site each.
+
+    Attributes:
+        root: the value that it is a scalar function of, mostly itself: that of -z is z.
+        linear: whether these functions are affine.
+    """
+
+    root: SSAValue
+    linear: bool
+
+
+@dataclass(frozen=True)
+class Elementwise:
+    """One scalar function of the elements of a root.
+
+    Attributes:
+        root: an additive value.
+        linear: whether that is affine.
+        order: how its elements have been reordered since, op by op.
+    """
+
+    root: SSAValue
+    linear: bool
+    order: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Opaque:
+    """Anything else: why, and the op that made it so."""
+
+    reason: str
+    op: str
+
+
+Dependence: TypeAlias = Constant | SiteWise | Additive | Elementwise | Opaque
+
+
+def analyse(function: FuncOp, config: SSAValue | None = None) -> dict[SSAValue, Any]:
+    """Return the dependence of each value of a function on x, its last argument.
+
+    Without calls: see `inline-calls`.
+    """
+    block = function.body.block
+    x = block.args[-1] if config is None else config
+    found: dict[SSAValue, Dependence] = {}
+    for argument in block.args:
+        found[argument] = Constant(is_splat=shape_of(argument) == ())
+    shape = shape_of(x)
+    sites = np.arange(int(np.prod(shape))).reshape(shape)
+    found[x] = SiteWise(sites, linear=True)
+    for op in block.ops:
+        if isinstance(op, ReturnOp):
+            continue
+        made = _dependence(op, [found[value] for value in op.operands])
+        for result in op.results:
+            found[result] = made if len(op.results) == 1 else _of_many(op, made)
+    return found
+
+
+def is_additive(one: Dependence) -> bool:
+    """Whether a value is a sum of functions of one site each, and not constant."""
+    return isinstance(one, Additive | SiteWise)
+
+
+def root_of(value: SSAValue, one: Dependence) -> SSAValue | None:
+    """Return the additive value that a value is a scalar function of."""
+    match one:
+        case Additive(root=root) | Elementwise(root=root):
+            return root
+        case SiteWise():
+            return value
+        case _:
+            return None
+
+
+def op_name(op: Operation) -> str:
+    """Return the name of an op, whether or not a dialect knows it."""
+    return op.op_name.data if isinstance(op, UnregisteredOp) else op.name
+
+
+def _of_many(op: Operation, made: Dependence) -> Dependence:
+    return made if isinstance(made, Constant | Opaque) else _opaque(op, "many results")
+
+
+def _opaque(op: Operation, reason: str) -> Opaque:
+    return Opaque(reason, op_name(op))
+
+
+# region One op
+
+
+_LINEAR = (hlo.AddOp, hlo.SubtractOp, hlo.NegateOp)
+_PARTS = (hlo.RealOp, hlo.ImagOp, hlo.ComplexOp)
+_SCALED = (hlo.MultiplyOp, hlo.DivideOp)
+
+_ELEMENTWISE = {
+    "stablehlo.abs",
+    "stablehlo.add",
+    "stablehlo.and",
+    "stablehlo.atan2",
+    "stablehlo.bitcast_convert",
+    "stablehlo.cbrt",
+    "stablehlo.ceil",
+    "stablehlo.clamp",
+    "stablehlo.compare",
+    "stablehlo.complex",
+    "stablehlo.convert",
+    "stablehlo.cosine",
+    "stablehlo.divide",
+    "stablehlo.exponential",
+    "stablehlo.exponential_minus_one",
+    "stablehlo.floor",
+    "stablehlo.imag",
+    "stablehlo.is_finite",
+    "stablehlo.log",
+    "stablehlo.log_plus_one",
+    "stablehlo.logistic",
+    "stablehlo.maximum",
+    "stablehlo.minimum",
+    "stablehlo.multiply",
+    "stablehlo.negate",
+    "stablehlo.not",
+    "stablehlo.or",
+    "stablehlo.power",
+    "stablehlo.real",
+    "stablehlo.remainder",
+    "stablehlo.round_nearest_afz",
+    "stablehlo.round_nearest_even",
+    "stablehlo.rsqrt",
+    "stablehlo.select",
+    "stablehlo.shift_left",
+    "stablehlo.shift_right_arithmetic",
+    "stablehlo.shift_right_logical",
+    "stablehlo.sign",
+    "stablehlo.sine",
+    "stablehlo.sqrt",
+    "stablehlo.subtract",
+    "stablehlo.tan",
+    "stablehlo.tanh",
+    "stablehlo.xor",
+    "chlo.acos",
+    "chlo.acosh",
+    "chlo.asinh",
+    "chlo.atanh",
+    "chlo.cosh",
+    "chlo.digamma",
+    "chlo.erf",
+    "chlo.erfc",
+    "chlo.lgamma",
+    "chlo.sinh",
+    "chlo.square",
+    "chlo.tan",
+}
+"""Ops that do the same at each element."""
+
+
+def _dependence(op: Operation, operands: Sequence[Dependence]) -> Dependence:
+    for one in operands:
+        if isinstance(one, Opaque):
+            return one
+    if all(isinstance(one, Constant) for one in operands):
+        return _constant(op, cast("Sequence[Constant]", operands))
+    if op_name(op) in _ELEMENTWISE:
+        return _elementwise(op, operands)
+    if type(op) in _MOVES:
+        return _moved(op, operands)
+    return _combined(op, operands)
+
+
+def _constant(op: Operation, operands: Sequence[Constant]) -> Constant:
+    if not op.results or not isinstance(op.results[0].type, TensorType):
+        return Constant()
+    if int(np.prod(shape_of(op.results[0]))) == 1:
+        return Constant(is_splat=True)
+    if isinstance(op, hlo.ConstantOp):
+        array = constant_of(op.results[0])
+        same = (
+            array is not None
+            and array.size > 0
+            and bool(np.all(array == array.flat[0]))
+        )
+        return Constant(is_splat=same)
+    moves = op_name(op) in _ELEMENTWISE or isinstance(
+        op, hlo.BroadcastInDimOp | hlo.ReshapeOp | hlo.TransposeOp
+    )
+    return Constant(moves and all(one.is_splat for one in operands))
+
+
+def _dtype(value: SSAValue) -> np.dtype[Any]:
+    return dtype_of(cast("TensorType[Attribute]", value.type).element_type)
+
+
+def _is_inexact(value: SSAValue) -> bool:
+    return _dtype(value).kind in "fcV"
+
+
+def _elementwise(op: Operation, operands: Sequence[Dependence]) -> Dependence:
+    result = op.results[0]
+    kinds = {type(one) for one in operands} - {Constant}
+    if kinds == {SiteWise}:
+        joined = _joined_sites(op, operands)
+        if joined is not None:
+            linear = _keeps_linear(op, operands)
+            return SiteWise(joined, linear and all(map(_is_linear, operands)))
+    if Elementwise in kinds:
+        return _of_one_root(op, operands)
+    if not _keeps_additive(op, operands):
+        return _of_one_root(op, operands)
+    linear = all(map(_is_linear, operands))
+    roots = {
+        one.root if isinstance(one, Additive) else value
+        for value, one in zip(op.operands, operands, strict=True)
+        if not isinstance(one, Constant)
+    }
+    uniform = all(one.is_splat for one in operands if isinstance(one, Constant))
+    is_one = len(roots) == 1 and uniform and SiteWise not in kinds
+    return Additive(roots.pop() if is_one else result, linear)
+
+
+def _is_linear(one: Dependence) -> bool:
+    return isinstance(one, Constant) or cast("Any", one).linear
+
+
+def _keeps_linear(op: Operation, operands: Sequence[Dependence]) -> bool:
+    """Whether an elementwise op on affine operands is affine."""
+    if isinstance(op, hlo.ConvertOp):
+        return _is_exact_conversion(op)
+    if not _is_inexact(op.results[0]):
+        return False  # integers wrap
+    if isinstance(op, _LINEAR + _PARTS):
+        return True
+    if not isinstance(op, _SCALED):
+        return False
+    if isinstance(op, hlo.DivideOp):
+        return isinstance(operands[1], Constant)
+    return any(isinstance(one, Constant) for one in operands)
+
+
+def _is_exact_conversion(op: hlo.ConvertOp) -> bool:
+    """Whether a conversion is that of a real number, up to rounding."""
+    before, after = _dtype(op.operand), _dtype(op.result)
+    if after.kind in "fcV":
+        return before.kind != "c" or after.kind == "c"
+    return before.kind in "iu" and np.can_cast(before, after)
+
+
+def _keeps_additive(op: Operation, operands: Sequence[Dependence]) -> bool:
+    return _keeps_linear(op, operands)
+
+
+def _joined_sites(op: Operation, operands: Sequence[Dependence]) -> Array | None:
+    """Return the site that each element depends on; None where that is two."""
+    shape = shape_of(op.results[0])
+    joined = np.full(shape, -1)
+    for one in operands:
+        if not isinstance(one, SiteWise):
+            continue
+        sites = np.broadcast_to(one.sites, shape)
+        if ((joined >= 0) & (sites >= 0) & (joined != sites)).any():
+            return None
+        joined = np.where(joined >= 0, joined, sites)
+    return joined
+
+
+def _of_one_root(op: Operation, operands: Sequence[Dependence]) -> Dependence:
+    roots: set[SSAValue] = set()
+    orders: set[tuple[str, ...]] = set()
+    linear = True
+    for value, one in zip(op.operands, operands, strict=True):
+        if isinstance(one, Constant):
+            if not one.is_splat:
+                return _opaque(op, "a function that is another one for each element")
+            continue
+        root = root_of(value, one)
+        if root is None:
+            return _opaque(op, "not a function of one value")
+        roots.add(root)
+        orders.add(one.order if isinstance(one, Elementwise) else ())
+        linear = linear and _is_linear(one)
+    if len(roots) > 1:
+        return _opaque(op, "combines two values that depend on x")
+    if len(orders) > 1:
+        return _opaque(op, "combines elements in two orders")
+    return Elementwise(roots.pop(), linear, orders.pop())
+
+
+# endregion
+# region Ops that move elements
+
+
+def _ints(values: Any) -> list[int]:
+    return [int(value) for value in values.get_values()]
+
+
+def _broadcast(op: Any, value: Array) -> Array:
+    shape = shape_of(op.result)
+    axes = [1] * len(shape)
+    for axis, length in zip(_ints(op.broadcast_dimensions), value.shape, strict=True):
+        axes[axis] = length
+    return np.broadcast_to(value.reshape(axes), shape)
+
+
+def _slice(op: Any, value: Array) -> Array:
+    bounds = (op.start_indices, op.limit_indices, op.strides)
+    return value[tuple(slice(*one) for one in zip(*map(_ints, bounds), strict=True))]
+
+
+def _reshape(op: Any, value: Array) -> Array:
+    return value.reshape(shape_of(op.result))
+
+
+def _transpose(op: Any, value: Array) -> Array:
+    return np.transpose(value, _ints(op.permutation))
+
+
+def _concatenate(op: Any, *values: Array) -> Array:
+    return np.concatenate(values, int(op.dimension.value.data))
+
+
+_MOVES: dict[type[Operation], Callable[..., Array]] = {
+    hlo.BroadcastInDimOp: _broadcast,
+    hlo.ConcatenateOp: _concatenate,
+    hlo.ReshapeOp: _reshape,
+    hlo.SliceOp: _slice,
+    hlo.TransposeOp: _transpose,
+}
+
+_REORDERS = (hlo.ReshapeOp, hlo.TransposeOp, hlo.BroadcastInDimOp)
+
+
+def _moved(op: Operation, operands: Sequence[Dependence]) -> Dependence:
+    result = op.results[0]
+    small = int(np.prod(shape_of(result))) <= MAX_ELEMENTS
+    if small and all(isinstance(one, SiteWise | Constant) for one in operands):
+        sites = [
+            one.sites if isinstance(one, SiteWise) else np.full(shape_of(value), -1)
+            for value, one in zip(op.operands, operands, strict=True)
+        ]
+        linear = all(map(_is_linear, operands))
+        return SiteWise(_MOVES[type(op)](op, *sites), linear)
+    if not any(isinstance(one, Elementwise) for one in operands):
+        return Additive(result, all(map(_is_linear, operands)))
+    only = operands[0]
+    sizes = {int(np.prod(shape_of(value))) for value in (result, *op.operands)}
+    if len(operands) > 1 or len(sizes) > 1 or not isinstance(only, Elementwise):
+        return _opaque(op, "joins or repeats functions of elements")
+    kept = _without_ones(shape_of(op.operands[0])) == _without_ones(shape_of(result))
+    is_same = kept and isinstance(op, hlo.ReshapeOp | hlo.BroadcastInDimOp)
+    if is_same or not isinstance(op, _REORDERS):
+        return only
+    return replace(
+        only, order=(*only.order, f"{op.name}{shape_of(result)}{op.properties}")
+    )
+
+
+def _without_ones(shape: Sequence[int]) -> list[int]:
+    return [length for length in shape if length != 1]
+
+
+# endregion
+# region Ops that combine elements
+
+
+def _combined(op: Operation, operands: Sequence[Dependence]) -> Dependence:
+    if any(isinstance(one, Elementwise) for one in operands):
+        return _opaque(op, "combines functions of elements")
+    rule = _COMBINED.get(op_name(op))
+    if rule is None:
+        return _opaque(op, "not linear")
+    found = rule(op, operands)
+    return found or Additive(op.results[0], all(map(_is_linear, operands)))
+
+
+def _product(op: Operation, operands: Sequence[Dependence]) -> Dependence | None:
+    if not any(isinstance(one, Constant) for one in operands):
+        return _opaque(op, "a product of two values that depend on x")
+    return None if _is_inexact(op.results[0]) else _wraps(op)
+
+
+def _reduction(op: Operation, operands: Sequence[Dependence]) -> Dependence | None:
+    if len(op.operands) != 2 or not isinstance(operands[1], Constant):
+        return _opaque(op, "not a reduction of one value")
+    only, is_sum = operands[0], _sums(op)
+    if isinstance(only, SiteWise):
+        axes = _ints(cast("hlo.ReduceOp", op).dimensions)
+        sites = _of_same_sites(only.sites, axes)
+        if sites is not None:
+            return SiteWise(
+                sites, only.linear and is_sum and _is_inexact(op.results[0])
+            )
+    if not is_sum:
+        return _opaque(op, "not a sum")
+    return None if _is_inexact(op.results[0]) else _wraps(op)
+
+
+def _read(op: Operation, operands: Sequence[Dependence]) -> Dependence | None:
+    if all(isinstance(one, Constant) for one in operands[1:]):
+        return None
+    return _looked_up(op, operands)
+
+
+def _padded(op: Operation, operands: Sequence[Dependence]) -> Dependence | None:
+    if isinstance(operands[1], Constant):
+        return None
+    return _opaque(op, "padded with what depends on x")
+
+
+def _wraps(op: Operation) -> Opaque:
+    return _opaque(op, "sums of integers may wrap")
+
+
+_COMBINED: dict[str, Callable[[Operation, Sequence[Dependence]], Dependence | None]] = {
+    "stablehlo.convolution": _product,
+    "stablehlo.dot_general": _product,
+    "stablehlo.dynamic_slice": _read,
+    "stablehlo.fft": lambda op, operands: None,
+    "stablehlo.gather": _read,
+    "stablehlo.pad": _padded,
+    "stablehlo.reduce": _reduction,
+}
+"""What ops that combine elements do; None for a linear function."""
+
+
+def _of_same_sites(sites: Array, axes: Sequence[int]) -> Array | None:
+    """Return the sites of reduced elements, where each reduces those of one site."""
+    first, last = sites.max(axis=tuple(axes)), sites.min(axis=tuple(axes))
+    return first if np.array_equal(first, last) else None
+
+
+def _sums(op: Operation) -> bool:
+    return isinstance(op.regions[0].block.first_op, hlo.AddOp)
+
+
+def _looked_up(op: Operation, operands: Sequence[Dependence]) -> Dependence:
+    """Return the dependence of rows of a constant table, each chosen by one site."""
+    table, starts = operands[0], operands[1]
+    if (
+        not isinstance(op, hlo.GatherOp)
+        or not isinstance(table, Constant)
+        or not isinstance(starts, SiteWise)
+    ):
+        return _opaque(op, "where it reads depends on x")
+    numbers = op.dimension_numbers
+    axis = int(numbers.index_vector_dim.value.data)
+    offsets = [int(one.value.data) for one in numbers.offset_dims]
+    if axis < starts.sites.ndim:
+        if starts.sites.shape[axis] != 1:
+            return _opaque(op, "where it reads depends on two sites")
+        sites = np.squeeze(starts.sites, axis)
+    else:
+        sites = starts.sites
+    shape = shape_of(op.results[0])
+    for one in offsets:
+        sites = np.expand_dims(sites, one)
+    return SiteWise(np.broadcast_to(sites, shape), linear=False)
+
+
+# endregion

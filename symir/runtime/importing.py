@@ -1,0 +1,75 @@
+"""Importing functions of JAX: their StableHLO, as xDSL sees it."""
+
+# pyright: basic
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+from xdsl.dialects.builtin import ModuleOp, UnregisteredOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation
+from xdsl.rewriter import Rewriter
+from xdsl.utils.exceptions import VerifyException
+
+from dialects.text import Parser, context
+from lowering.local_energy.inline_calls import InlineCallsPass
+
+__all__ = ["import_function"]
+
+
+def import_function(function: Callable[..., Any], *arguments: Any) -> ModuleOp:
+    """Return a function of JAX as a module of StableHLO with the one function `@main`.
+
+    The arguments are arrays, or `jax.ShapeDtypeStruct`, or pytrees of them; their
+    leaves are the arguments of `@main`, in the order of `jax.tree.leaves`, and the
+    leaves of the result its results. Calls are inlined, one copy for each call; ops
+    that xDSL does not know stay as they are, unregistered. Nothing is executed.
+
+    Raises what JAX raises where the function cannot be traced.
+    """
+    lowered = jax.jit(function, keep_unused=True).lower(*arguments)
+    ir = lowered.compiler_ir("stablehlo")
+    text = ir.operation.get_asm(print_generic_op_form=True)  # pyright: ignore
+    # What xdsl-jax calls a property of `compare` is not what StableHLO does
+    text = text.replace("compare_type = #stablehlo", "comparison_type = #stablehlo")
+    ctx = context()
+    ctx.allow_unregistered = True
+    module = Parser(ctx, text).parse_module()
+    # JAX has verified it; what xdsl-jax does not verify, such as a padding by floats,
+    # is no op of a dialect here
+    for op in list(module.walk()):
+        if not _is_valid(op):
+            Rewriter.replace_op(op, _unregistered(op))
+    module.verify()
+    for op in list(module.ops):
+        if not isinstance(op, FuncOp):
+            op.detach()  # such as the mesh of devices: shardings are JAX's concern
+            op.erase()
+            continue
+        op.properties.pop("arg_attrs", None)
+        op.properties.pop("res_attrs", None)
+    module.attributes.clear()
+    module.properties.clear()
+    InlineCallsPass().apply(context(), module)
+    return module
+
+
+def _is_valid(op: Operation) -> bool:
+    try:
+        op.verify(verify_nested_ops=False)
+    except VerifyException:
+        return False
+    return True
+
+
+def _unregistered(op: Operation) -> Operation:
+    return UnregisteredOp.with_name(op.name).create(
+        operands=op.operands,
+        result_types=[result.type for result in op.results],
+        properties=op.properties,
+        attributes=op.attributes,
+        regions=[op.detach_region(region) for region in list(op.regions)],
+    )

@@ -1,0 +1,148 @@
+"""Linear functions of JAX with a transpose of their own.
+
+The tangent of a local energy is pushed forward through the kernel, whose loops are as
+long as there are live lanes: JAX cannot transpose those. So the tangent is one op that
+knows how to be transposed: by another computation. Unlike `jax.custom_vjp` it leaves
+forward mode alone, and it is vectorised and differentiated again like any other.
+"""
+
+# pyright: basic, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.extend.core import Primitive
+from jax.interpreters import ad, batching, mlir
+
+__all__ = ["linear_function"]
+
+_Forward = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
+
+linear_p = Primitive("symir_linear")
+linear_p.multiple_results = True
+
+
+def linear_function(
+    forward: _Forward,
+    transpose: _Forward,
+    residuals: Sequence[Any],
+    arguments: Sequence[Any],
+) -> list[Any]:
+    """Return forward(residuals, arguments), which is linear in the arguments.
+
+    `transpose(residuals, cotangents)` returns the cotangents of the arguments. All are
+    sequences of arrays; the two functions are static.
+    """
+    return linear_p.bind(
+        *residuals,
+        *arguments,
+        forward=forward,
+        transpose=transpose,
+        count=len(residuals),
+    )
+
+
+def _run(*arrays, forward: _Forward, transpose: _Forward, count: int):
+    return list(forward(arrays[:count], arrays[count:]))
+
+
+@linear_p.def_abstract_eval
+def _abstract_eval(*avals, forward: _Forward, transpose: _Forward, count: int):
+    def run(*arrays):
+        return list(forward(arrays[:count], arrays[count:]))
+
+    jaxpr = jax.make_jaxpr(run)(*avals)
+    return list(jaxpr.out_avals)
+
+
+linear_p.def_impl(_run)
+mlir.register_lowering(linear_p, mlir.lower_fun(_run))
+
+
+def _transpose(cotangents, *arrays, forward, transpose, count: int):
+    residuals, arguments = arrays[:count], arrays[count:]
+    given = [
+        ad.instantiate_zeros(ct) if isinstance(ct, ad.Zero) else ct for ct in cotangents
+    ]
+    results = transpose(residuals, given)
+    return [None] * count + [
+        result if ad.is_undefined_primal(argument) else None
+        for result, argument in zip(results, arguments, strict=True)
+    ]
+
+
+ad.primitive_transposes[linear_p] = _transpose
+
+
+def _jvp(primals, tangents, *, forward, transpose, count: int):
+    results = linear_p.bind(*primals, forward=forward, transpose=transpose, count=count)
+    changes = [ad.instantiate_zeros(tangent) for tangent in tangents]
+    by_residuals = [
+        not isinstance(tangent, ad.Zero) and tangent.dtype != jax.dtypes.float0
+        for tangent in tangents[:count]
+    ]
+    pushed = linear_p.bind(
+        *primals[:count],
+        *changes[count:],
+        forward=forward,
+        transpose=transpose,
+        count=count,
+    )
+    if not any(by_residuals):
+        return results, pushed
+
+    def of_residuals(*active):
+        given = iter(active)
+        residuals = [
+            next(given) if is_active else primal
+            for primal, is_active in zip(primals[:count], by_residuals, strict=True)
+        ]
+        return list(forward(residuals, primals[count:]))
+
+    active = [p for p, flag in zip(primals, by_residuals, strict=False) if flag]
+    moved = [t for t, flag in zip(tangents, by_residuals, strict=False) if flag]
+    _, more = jax.jvp(of_residuals, active, moved)
+    return results, [one + other for one, other in zip(pushed, more, strict=True)]
+
+
+ad.primitive_jvps[linear_p] = _jvp
+
+
+def _batching(arrays, axes, *, forward, transpose, count: int):
+    (size,) = {
+        array.shape[axis]
+        for array, axis in zip(arrays, axes, strict=True)
+        if axis is not None
+    }
+    # Of arguments that are not mapped the transpose has to be summed: as that of this
+    moved = [
+        jnp.broadcast_to(array, (size, *array.shape))
+        if axis is None and number >= count
+        else array
+        if axis is None
+        else jnp.moveaxis(array, axis, 0)
+        for number, (array, axis) in enumerate(zip(arrays, axes, strict=True))
+    ]
+    mapped = [None if axis is None else 0 for axis in axes[:count]]
+
+    def many_forward(residuals, arguments):
+        return jax.vmap(lambda r, a: list(forward(r, a)), (mapped, 0))(
+            list(residuals), list(arguments)
+        )
+
+    def many_transpose(residuals, cotangents):
+        return jax.vmap(lambda r, c: list(transpose(r, c)), (mapped, 0))(
+            list(residuals), list(cotangents)
+        )
+
+    results = linear_p.bind(
+        *moved, forward=many_forward, transpose=many_transpose, count=count
+    )
+    return results, [0] * len(results)
+
+
+batching.primitive_batchers[linear_p] = _batching

@@ -1,0 +1,288 @@
+"""How the parts of log psi change between x and x', as functions of JAX."""
+
+# pyright: basic, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import SSAValue
+
+from dialects import bt
+from dialects.stablehlo import shape_of
+from lowering.local_energy.activations import ACTIVATIONS
+from lowering.local_energy.extraction import returned
+from lowering.local_energy.site_affine import Additive, SiteWise, analyse
+from symir.runtime.ops import apply, is_known
+
+__all__ = [
+    "Exponential",
+    "Linear",
+    "Network",
+    "Pairs",
+    "Part",
+    "Steps",
+    "evaluated",
+    "of_samples",
+    "unknown_op",
+]
+
+
+# region Functions of the IR
+
+
+def evaluated(function: FuncOp, arguments: Sequence[Any]) -> Any:
+    """Return the result of a function of the IR, op by op."""
+    block = function.body.block
+    values: dict[SSAValue, Any] = dict(zip(block.args, arguments, strict=True))
+    for op in block.ops:
+        if isinstance(op, ReturnOp):
+            return values[op.arguments[0]]
+        values[op.results[0]] = apply(op, [values[one] for one in op.operands])
+    raise AssertionError("a function without an end")
+
+
+def unknown_op(function: FuncOp) -> str | None:
+    """Return an op that cannot be evaluated, None where all can."""
+    for op in function.body.block.ops:
+        if not isinstance(op, ReturnOp) and not is_known(op):
+            return op.name
+    return None
+
+
+def of_samples(function: FuncOp, leaves: Sequence[Any], x: Any) -> Any:
+    """Return the elements of a function of one x, flat, for many x: (C, M)."""
+
+    def of_one(one):
+        return evaluated(function, (*leaves, one[None])).reshape(-1)
+
+    return jax.vmap(of_one)(x)
+
+
+# endregion
+# region Parts of log psi
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Pairs of a sample and a lane, all (P,).
+
+    Attributes:
+        sample: the number of the sample in its chunk.
+        row: that of its difference in tables.
+        positive: whether it is the difference of the table, or minus that; None where
+            it always is.
+        connected: x' of the pairs, (P, N), from x of the chunk.
+    """
+
+    sample: Any
+    row: Any
+    positive: Any
+    connected: Callable[[Any], Any]
+
+    def signed(self, value: Any) -> Any:
+        return (
+            value if self.positive is None else jnp.where(self.positive, value, -value)
+        )
+
+
+class Part(Protocol):
+    """A part of log psi.
+
+    `table` is computed once per call, from the parameters and the differences of x that
+    lanes make, (rows, N), and laid out for products of so many units; `base` once for
+    each chunk x of shape (C, N); and `log_ratio` for pairs of samples and lanes:
+    log psi(x') - log psi(x), (P,). `bound` is how large the logarithm of a product can
+    become before it is taken.
+    """
+
+    def table(self, leaves: Sequence[Any], steps: Steps) -> Any: ...
+    def bound(self, table: Any, units: int) -> Any: ...
+    def laid_out(self, table: Any, units: int) -> Any: ...
+    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any: ...
+    def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any: ...
+
+
+class Linear:
+    """The sum of all elements of an additive function."""
+
+    def __init__(self, part: bt.PartAttr, function: FuncOp):
+        self._coefficient = _number(part.coefficient)
+        self._function = function
+
+    def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
+        return steps.changes(self._function, leaves).sum(axis=1)
+
+    def bound(self, table: Any, units: int) -> Any:
+        return jnp.zeros(())
+
+    def laid_out(self, table: Any, units: int) -> Any:
+        return table
+
+    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+        return None
+
+    def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
+        return self._coefficient * pairs.signed(table[pairs.row])
+
+
+class Exponential:
+    """A sum of logarithms of exponential sums over the elements of a function.
+
+    With w = sigmoid(s z) and q = exp(s d), softplus(s (z + d)) - softplus(s z) is
+    log(1 - w + w q): all terms are positive where they are real, so nothing cancels.
+    Of -d it is log(w + (1 - w) q) - s d. Other activations are softplus of a multiple,
+    and a linear part: log cosh t = softplus(2 t) - t - log 2.
+    """
+
+    def __init__(self, part: bt.PartAttr, function: FuncOp):
+        activation = ACTIVATIONS[part.applied or ""]
+        ((self._times, self._scale),) = activation.terms
+        self._linear = activation.linear
+        self._coefficient = _number(part.coefficient)
+        self._function = function
+        self._count = max(1, math.prod(shape_of(returned(function))))
+
+    def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
+        changes = steps.changes(self._function, leaves)
+        total = changes.sum(axis=1)
+        forth = self._linear * total
+        back = -self._times * self._scale * total - forth
+        return self._scale * changes, jnp.stack([back, forth])
+
+    def bound(self, table: Any, units: int) -> Any:
+        return self._split(jnp.abs(table[0].real), units).sum(axis=1).max(initial=0)
+
+    def laid_out(self, table: Any, units: int) -> Any:
+        changes, offsets = table
+        return self._split(jnp.exp(changes), units, 1), offsets
+
+    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+        z = self._scale * of_samples(self._function, leaves, x)
+        up, down = _sigmoids(z)
+        return self._split(jnp.concatenate([up, down]), units, 0.5)
+
+    def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
+        ratio, offsets = table
+        samples = base.shape[0] // 2
+        here, there = pairs.sample, pairs.sample + samples
+        sign = 1
+        if pairs.positive is not None:
+            here, there = (
+                jnp.where(pairs.positive, here, there),
+                jnp.where(pairs.positive, there, here),
+            )
+            sign = pairs.positive.astype(np.int32)
+        factors = base[there] + base[here] * ratio[pairs.row]
+        total = self._times * jnp.log(factors.prod(axis=1)).sum(axis=1)
+        return self._coefficient * (total + offsets[sign, pairs.row])
+
+    def _split(self, values: Any, units: int, filling: float = 0) -> Any:
+        """Return (.., M) as (.., units, blocks): products run over the middle axis.
+
+        The last axis is vectorised; a product over it would not be. Of the filling the
+        factors are 1: one half of each side, and a ratio of 1.
+        """
+        units = max(1, min(units, self._count // 8))
+        blocks = -(-self._count // units)
+        missing = units * blocks - self._count
+        padded = jnp.pad(values, ((0, 0), (0, missing)), constant_values=filling)
+        return padded.reshape(-1, units, blocks)
+
+
+class Network:
+    """Log psi, or a part of it, evaluated at x'."""
+
+    def __init__(self, coefficient: complex, of: Callable[[Sequence[Any], Any], Any]):
+        self._coefficient = _number(coefficient)
+        self._of = of
+
+    def table(self, leaves: Sequence[Any], steps: Any) -> Any:
+        return None
+
+    def bound(self, table: Any, units: int) -> Any:
+        return jnp.zeros(())
+
+    def laid_out(self, table: Any, units: int) -> Any:
+        return table
+
+    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+        return leaves, self._of(leaves, x)
+
+    def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
+        leaves, before = base
+        after = self._of(leaves, pairs.connected(x))
+        difference = after - before[pairs.sample]
+        # A node of psi at x' is a ratio of 0, whatever psi is at x
+        is_node = jnp.isneginf(after.real)
+        difference = jnp.where(is_node, jnp.full_like(difference, -jnp.inf), difference)
+        return self._coefficient * difference
+
+
+def _number(coefficient: complex) -> Any:
+    return coefficient if coefficient.imag else coefficient.real
+
+
+def _sigmoids(z: Any) -> tuple[Any, Any]:
+    """Return 1 / (1 + e^-z) and 1 / (1 + e^z), without overflow."""
+    if not jnp.iscomplexobj(z):
+        return jax.nn.sigmoid(z), jax.nn.sigmoid(-z)
+    positive = z.real > 0
+    small = jnp.exp(jnp.where(positive, -z, z))
+    larger, smaller = 1 / (1 + small), small / (1 + small)
+    up = jnp.where(positive, larger, smaller)
+    return up, jnp.where(positive, smaller, larger)
+
+
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """The differences of x that lanes make, and what a function makes of them.
+
+    Attributes:
+        rows: (rows, N), x' - x.
+        values: the local values that a site can have.
+        dtype: that of x.
+    """
+
+    rows: np.ndarray
+    values: tuple[float, ...]
+    dtype: np.dtype
+
+    def changes(self, function: FuncOp, leaves: Sequence[Any]) -> Any:
+        """Return how an additive function changes, (rows, M)."""
+
+        def of_one(x):
+            return evaluated(function, (*leaves, x[None])).reshape(-1)
+
+        def of_step(step):
+            return jax.jvp(of_one, (jnp.zeros_like(step),), (step,))[1]
+
+        if _is_linear(function):
+            return jax.vmap(of_step)(jnp.asarray(self.rows))
+        # Of two values the step says which: a table of sites is enough
+        low, high = self.values
+        size = self.rows.shape[1]
+        lowest = np.full((1, size), low, self.dtype)
+        raised = np.where(np.eye(size, dtype=bool), high, low).astype(self.dtype)
+        table = jax.vmap(of_one)(jnp.asarray(raised)) - of_one(jnp.asarray(lowest[0]))
+        weights = jnp.asarray(self.rows / (high - low)).astype(table.dtype)
+        return jnp.matmul(weights, table, precision="highest")
+
+    def can_change(self, function: FuncOp) -> bool:
+        """Whether the steps are enough to know how a function changes."""
+        return _is_linear(function) or len(self.values) == 2
+
+
+def _is_linear(function: FuncOp) -> bool:
+    one = analyse(function)[returned(function)]
+    return isinstance(one, Additive | SiteWise) and one.linear
+
+
+# endregion
