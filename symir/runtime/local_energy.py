@@ -400,7 +400,27 @@ class _Lanes:
         row, positive = lane, None
         if isinstance(self._moves, Moves):
             row, positive = self._directions(flat, lane, self._moves)
-        return Pairs(sample, row, positive, lambda x: self.connected(flat))
+        return Pairs(
+            sample,
+            row,
+            positive,
+            lambda x: self.connected(flat),
+            lambda: self._changes(flat, lane),
+        )
+
+    def _changes(self, flat: Any, lane: Any) -> tuple[Any, Any, Any]:
+        """Return sites, old and new values of pairs, each (P, K)."""
+
+        def of_pairs(column: Any) -> Any:
+            return column[lane] if column.ndim == 1 else column.reshape(-1)[flat]
+
+        sites = jnp.stack([of_pairs(site) for site in self._sites], axis=-1)
+        old = jnp.stack([of_pairs(source) for source in self._sources], axis=-1)
+        new = jnp.stack([of_pairs(value) for value in self._values], axis=-1)
+        inside = (sites >= 0) & (sites < self._x.shape[1])
+        sites = jnp.where(inside, sites, 0)
+        old = jnp.where(inside, old, self._x[flat // self.shape[1], :1])
+        return sites, old, jnp.where(inside, new, old)
 
     def _directions(self, flat: Any, lane: Any, moves: Moves) -> tuple[Any, Any]:
         """Return the rows of pairs in tables of differences, and their signs."""

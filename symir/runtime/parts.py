@@ -80,12 +80,15 @@ class Pairs:
         positive: whether it is the difference of the table, or minus that; None where
             it always is.
         connected: x' of the pairs, (P, N), from x of the chunk.
+        changes: sites, old and new local values of the pairs, each (P, K): where
+            nothing is written, old and new are the same.
     """
 
     sample: Any
     row: Any
     positive: Any
     connected: Callable[[Any], Any]
+    changes: Callable[[], tuple[Any, Any, Any]]
 
     def signed(self, value: Any) -> Any:
         return (
