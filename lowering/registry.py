@@ -36,6 +36,7 @@ _LOCAL_ENERGY = {
     "bt-local-energy": "BtLocalEnergyPass",
     "bt-local-energy-coalesce": "BtLocalEnergyCoalescePass",
     "inline-calls": "InlineCallsPass",
+    "lift-sparse-delta": "LiftSparseDeltaPass",
 }
 """Those on local energies, in a folder of their own."""
 

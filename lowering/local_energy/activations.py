@@ -88,12 +88,14 @@ class Fit:
         root: what it is a function of.
         factor: the factor.
         branches: whether complex logarithms agree up to multiples of 2 pi i only.
+        is_plain: whether it is g(root) itself.
     """
 
     activation: Activation
     root: SSAValue
     factor: complex
     branches: bool
+    is_plain: bool
 
 
 # region Evaluation
@@ -423,15 +425,16 @@ def _fitted(region: _Region, value: SSAValue, names: Sequence[str]) -> Fit | Non
     for name in names:
         fitted = _compared(ACTIVATIONS[name], wide, values, bytes_)
         if fitted is not None:
-            factor, branches = fitted
-            return Fit(ACTIVATIONS[name], region.root, factor, branches)
+            factor, constant, branches = fitted
+            is_plain = factor == 1 and abs(constant) <= _TOLERANCES[bytes_]
+            return Fit(ACTIVATIONS[name], region.root, factor, branches, is_plain)
     return None
 
 
 def _compared(
     activation: Activation, points: Array, values: Array, bytes_: int
-) -> tuple[complex, bool] | None:
-    """Return the factor of an activation and whether branches differ; None: no fit."""
+) -> tuple[complex, complex, bool] | None:
+    """Return factor and constant of an activation, and whether branches differ."""
     tolerance = _TOLERANCES[bytes_]
     with np.errstate(all="ignore"):
         expected = activation.value(points)
@@ -462,7 +465,7 @@ def _compared(
             agrees |= fitted.real < -3
         agrees |= ~np.isfinite(values) & (np.abs(points.real) >= _OVERFLOW[bytes_] / 2)
         agrees |= ~np.isfinite(fitted) & ~np.isfinite(values)
-    return (complex(factor), branches) if bool(agrees.all()) else None
+    return (complex(factor), complex(constant), branches) if agrees.all() else None
 
 
 # endregion

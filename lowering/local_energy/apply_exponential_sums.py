@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, BFloat16Type, Float16Type, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
@@ -171,14 +171,6 @@ class _Decomposition:
             return None
         name, coefficient = fitted.activation.name, factor * fitted.factor
         dtype = dtype_of(element_of(fitted.root))
-        if dtype.kind not in "fc" or dtype.itemsize < 4:
-            remark(
-                f"{name} of {dtype} is recognised, and stays as it is: there the "
-                "rounding is the model",
-                done=False,
-                hint="compute in float32 to have it fused",
-            )
-            return None
         whole = coefficient.imag == 0 and float(coefficient.real).is_integer()
         if dtype.kind == "c" and not whole:
             remark(
@@ -193,6 +185,10 @@ class _Decomposition:
 
 class _NotApart(Exception):
     """A sum of many elements that is not taken apart."""
+
+
+def _is_coarse(value: SSAValue) -> bool:
+    return isinstance(element_of(value), BFloat16Type | Float16Type)
 
 
 def _size(value: SSAValue) -> int:
@@ -218,6 +214,14 @@ def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
     taken = _Decomposition(function)
     known = taken.known
     whole = returned(function)
+    if any(_is_coarse(one.value) for one in taken.summands):
+        remark(
+            f"@{part.functions[0]} computes with fewer than 32 bits and stays as it is: "
+            "there the rounding is the model",
+            done=False,
+            hint="compute in float32 to have it fused",
+        )
+        return [part]
     if all(one.rung is bt.Rung.NETWORK for one in taken.summands):
         remark(
             f"@{part.functions[0]} stays a network: {_reason(known, whole)}", done=False

@@ -37,12 +37,14 @@ from symir.compiler.lowering import (
 )
 from symir.operator import SymbolicOperator
 from symir.runtime import x64_enabled
+from symir.runtime.captured import WithCaptured, without_captured
 from symir.runtime.importing import import_function
 from symir.runtime.kernel import Kernel, state_type
 from symir.runtime.linear import linear_function
 from symir.runtime.operator import CompiledOperator
 from symir.runtime.parts import (
     Exponential,
+    Lifted,
     Linear,
     Network,
     Pairs,
@@ -64,7 +66,9 @@ OPERATOR_PIPELINE = operator_pipeline(
 )
 """From an operator to branch tensors: lanes with one target are one, writes stay."""
 
-ENERGY_PIPELINE = "bt-local-energy,bt-local-energy-coalesce,apply-exponential-sums"
+ENERGY_PIPELINE = (
+    "bt-local-energy,bt-local-energy-coalesce,apply-exponential-sums,lift-sparse-delta"
+)
 """From branch tensors and a wavefunction to the parts that energies are made of."""
 
 SAMPLES = 256
@@ -200,7 +204,9 @@ class EnergyProgram:
                     return self._missed(
                         f"'{unknown}' in @{name} is not evaluated alone"
                     )
-                additive = part.kind in (bt.Rung.LINEAR, bt.Rung.EXPONENTIAL)
+                additive = (
+                    part.kind is not bt.Rung.NETWORK and name == part.functions[0]
+                )
                 if additive and not self.steps.can_change(function):
                     return self._missed(f"@{name} is not linear in x")
         return [self._part(part) for part in parts]
@@ -215,6 +221,9 @@ class EnergyProgram:
                 return Linear(part, function)
             case bt.Rung.EXPONENTIAL:
                 return Exponential(part, function)
+            case bt.Rung.LIFTED:
+                tail = function_named(self.module, part.functions[1])
+                return Lifted(part, function, tail)
             case _:
                 return Network(
                     part.coefficient,
@@ -602,9 +611,7 @@ def _program(
     structure, avals = _static_of(parameters)
     types = tuple((aval.shape, np.dtype(aval.dtype)) for aval in avals)
     key = (kernel, logpsi, structure, types, np.dtype(dtype), x64_enabled())
-    try:
-        hash(key)
-    except TypeError:
+    if isinstance(logpsi, WithCaptured) or not _is_hashable(key):
         return EnergyProgram(kernel, logpsi, structure, avals, dtype)
     with _LOCK:
         if key in _PROGRAMS:
@@ -616,6 +623,14 @@ def _program(
         if len(_PROGRAMS) > _PROGRAMS_KEPT:
             _PROGRAMS.popitem(last=False)
     return made
+
+
+def _is_hashable(key: Any) -> bool:
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -648,13 +663,16 @@ class LocalEnergy:
         operator = self.operator
         array = operator._checked(x)
         lead, sites = array.shape[:-1], array.shape[-1]
-        program = self.program(parameters, array.dtype)
+        one = jax.ShapeDtypeStruct((1, sites), array.dtype)
+        logpsi, parameters = without_captured(self.logpsi, parameters, one)
+        program = _program(operator.kernel, logpsi, parameters, array.dtype)
         operands = operator._bound()
         leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
         if not array.size:
             return jnp.zeros(lead, program.element)
         flat = array.reshape(-1, sites)
-        energies = _run(program, chunk, len(operands), *operands, *leaves, flat)
+        run = _energies if isinstance(logpsi, WithCaptured) else _run
+        energies = run(program, chunk, len(operands), *operands, *leaves, flat)
         return energies.reshape(lead)
 
     def program(self, parameters: Any, dtype: Any = np.int8) -> EnergyProgram:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -85,7 +86,10 @@ def _unknown(op: Operation) -> NotDifferentiable:
 def is_known(op: Operation) -> bool:
     """Whether an op can be evaluated; a reduction may still combine in another way."""
     if isinstance(op, UnregisteredOp):
-        return op.op_name.data in _UNREGISTERED
+        known = op.op_name.data in _UNREGISTERED
+        return known and (
+            op.op_name.data != "stablehlo.convolution" or _can_convolve(op)
+        )
     if isinstance(op, hlo.ReduceOp):
         first = op.body.block.first_op
         return len(op.operands) == 2 and isinstance(first, _REDUCTIONS)
@@ -110,7 +114,7 @@ def apply(op: Operation, operands: Sequence[Any]) -> Any:
 
 
 def _constant(op: hlo.ConstantOp) -> Any:
-    return jnp.asarray(to_numpy(op.value))
+    return jnp.asarray(to_numpy(op.value), _dtype(op))
 
 
 def _compare(op: hlo.CompareOp, lhs: Any, rhs: Any) -> Any:
@@ -196,8 +200,8 @@ def _dot(op: hlo.DotGeneralOp, lhs: Any, rhs: Any) -> Any:
     )
 
 
-def _precision(op: hlo.DotGeneralOp) -> Any:
-    config = op.precision_config
+def _precision(op: Operation) -> Any:
+    config: Any = op.properties.get("precision_config")
     if config is None:
         return None
     return tuple(lax.Precision[one.data.value] for one in config)
@@ -266,6 +270,52 @@ def _pad(op: UnregisteredOp, value: Any, number: Any) -> Any:
     return lax.pad(value, number, list(zip(*sides, strict=True)))
 
 
+def _convolution(op: UnregisteredOp, lhs: Any, rhs: Any) -> Any:
+    given = op.properties
+    count = lhs.ndim - 2
+    sides = to_numpy(given["padding"]).reshape(count, 2)  # pyright: ignore
+    strides, dilated, window = (
+        tuple(int(n) for n in given[name].get_values())  # pyright: ignore
+        for name in ("window_strides", "lhs_dilation", "rhs_dilation")
+    )
+    return lax.conv_general_dilated(
+        lhs,
+        rhs,
+        strides,
+        [(int(low), int(high)) for low, high in sides],
+        dilated,
+        window,
+        _axes_of_convolution(str(given["dimension_numbers"])),
+        feature_group_count=given["feature_group_count"].value.data,  # pyright: ignore
+        batch_group_count=given["batch_group_count"].value.data,  # pyright: ignore
+        precision=_precision(op),
+        preferred_element_type=_dtype(op),
+    )
+
+
+def _axes_of_convolution(text: str) -> lax.ConvDimensionNumbers:
+    """Read `#stablehlo.conv<[b, 0, f]x[0, i, o]->[b, 0, f]>`."""
+    sides = [
+        [one.strip() for one in side.split(",")]
+        for side in re.findall(r"\[(.*?)\]", text)
+    ]
+    specs: list[tuple[int, ...]] = []
+    for side, (first, second) in zip(sides, ("bf", "oi", "bf"), strict=True):
+        space = [side.index(str(axis)) for axis in range(len(side) - 2)]
+        specs.append((side.index(first), side.index(second), *space))
+    return lax.ConvDimensionNumbers(*specs)
+
+
+def _can_convolve(op: UnregisteredOp) -> bool:
+    return not any(op.properties["window_reversal"].get_values())  # pyright: ignore
+
+
+def _fft(op: UnregisteredOp, value: Any) -> Any:
+    kind = str(op.properties["fft_type"]).split()[-1].rstrip(">")
+    lengths = [int(n) for n in op.properties["fft_length"].get_values()]  # pyright: ignore
+    return lax.fft(value, kind, lengths)
+
+
 def _unary(function: Callable[..., Any]) -> Callable[..., Any]:
     return lambda op, value: function(value)
 
@@ -281,6 +331,8 @@ _UNREGISTERED: dict[str, Callable[..., Any]] = {
     "chlo.lgamma": _unary(lax.lgamma),
     "chlo.sinh": _unary(lax.sinh),
     "chlo.square": _unary(lax.square),
+    "stablehlo.convolution": _convolution,
+    "stablehlo.fft": _fft,
     "stablehlo.pad": _pad,
 }
 """Ops of imported functions that xdsl-jax does not have, or not as StableHLO does."""

@@ -24,6 +24,7 @@ from symir.runtime.ops import apply, is_known
 
 __all__ = [
     "Exponential",
+    "Lifted",
     "Linear",
     "Network",
     "Pairs",
@@ -200,6 +201,70 @@ class Exponential:
         return padded.reshape(-1, units, blocks)
 
 
+class Lifted:
+    """A network whose additive beginning, and a tanh of it, follow from those of x.
+
+    tanh(t + d) = (u q - v) / (u q + v) with u, v = sigmoid(+-2 t), q = exp(2 d).
+    """
+
+    def __init__(self, part: bt.PartAttr, function: FuncOp, tail: FuncOp):
+        self._coefficient = _number(part.coefficient)
+        self._function = function
+        self._tail = tail
+        self._is_tanh = part.applied == "tanh"
+        self._shape = shape_of(returned(function))
+
+    def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
+        return steps.changes(self._function, leaves)
+
+    def bound(self, table: Any, units: int) -> Any:
+        # Half of the range for what the activation at x has lost to rounding
+        return 4 * jnp.abs(table).max(initial=0) if self._is_tanh else jnp.zeros(())
+
+    def laid_out(self, table: Any, units: int) -> Any:
+        return jnp.exp(2 * table) if self._is_tanh else table
+
+    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+        z = of_samples(self._function, leaves, x)
+        before = self._rest(leaves, jnp.tanh(z) if self._is_tanh else z)
+        if not self._is_tanh:
+            return leaves, before, z
+        return leaves, before, jnp.concatenate(_sigmoids(2 * z))
+
+    def _rest(self, leaves: Sequence[Any], values: Any) -> Any:
+        def of_one(one):
+            return evaluated(self._tail, (*leaves, one.reshape(self._shape))).reshape(
+                ()
+            )
+
+        return jax.vmap(of_one)(values)
+
+    def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
+        leaves, before, state = base
+        change = table[pairs.row]
+        if self._is_tanh:
+            values = self._tanh(state, change, pairs)
+        elif pairs.positive is None:
+            values = state[pairs.sample] + change
+        else:
+            sign = jnp.where(pairs.positive, 1, -1).astype(change.real.dtype)
+            values = state[pairs.sample] + sign[:, None] * change
+        after = self._rest(leaves, values)
+        return self._coefficient * _difference(after, before[pairs.sample])
+
+    def _tanh(self, state: Any, ratio: Any, pairs: Pairs) -> Any:
+        samples = state.shape[0] // 2
+        here, there = pairs.sample, pairs.sample + samples
+        if pairs.positive is None:
+            up, down = state[here] * ratio, state[there]
+            return (up - down) / (up + down)
+        # Of -d it is that of -t, with the other sign
+        up = state[jnp.where(pairs.positive, here, there)] * ratio
+        down = state[jnp.where(pairs.positive, there, here)]
+        sign = jnp.where(pairs.positive, 1, -1).astype(ratio.real.dtype)
+        return sign[:, None] * (up - down) / (up + down)
+
+
 class Network:
     """Log psi, or a part of it, evaluated at x'."""
 
@@ -222,11 +287,14 @@ class Network:
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         leaves, before = base
         after = self._of(leaves, pairs.connected(x))
-        difference = after - before[pairs.sample]
-        # A node of psi at x' is a ratio of 0, whatever psi is at x
-        is_node = jnp.isneginf(after.real)
-        difference = jnp.where(is_node, jnp.full_like(difference, -jnp.inf), difference)
-        return self._coefficient * difference
+        return self._coefficient * _difference(after, before[pairs.sample])
+
+
+def _difference(after: Any, before: Any) -> Any:
+    """Return after - before; a node of psi at x' is a ratio of 0, whatever is at x."""
+    difference = after - before
+    nothing = jnp.full_like(difference, -jnp.inf)
+    return jnp.where(jnp.isneginf(after.real), nothing, difference)
 
 
 def _number(coefficient: complex) -> Any:

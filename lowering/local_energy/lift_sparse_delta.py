@@ -1,0 +1,174 @@
+"""`lift-sparse-delta`: the additive beginning of a network is computed once per sample.
+
+What a network does with x first is mostly linear: a dense layer, a convolution, a
+gather. Of x' it is that of x and one row of a table, the linear part applied to the few
+sites that change, so that only the rest of the network is evaluated at x'. Where the
+first activation is tanh, it follows from that of x as well: with u, v = sigmoid(+-2 t)
+and q = exp(2 d), tanh(t + d) = (u q - v) / (u q + v), without cancellation below.
+
+It pays where a layer costs more than the rows that it is replaced by.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Operation, SSAValue
+from xdsl.passes import ModulePass
+
+from dialects import bt
+from dialects.stablehlo import shape_of
+from lowering.lanes import write_count
+from lowering.local_energy.activations import fit_of
+from lowering.local_energy.extraction import (
+    energies_in,
+    erase_unused,
+    extracted,
+    function_named,
+    returned,
+)
+from lowering.local_energy.site_affine import (
+    Dependence,
+    Elementwise,
+    Opaque,
+    analyse,
+    is_additive,
+    root_of,
+)
+from lowering.order import operands_first
+from lowering.relations import Relation
+from lowering.remarks import remark
+
+__all__ = ["LiftSparseDeltaPass"]
+
+MIN_UNITS = 128
+"""A layer with fewer outputs is not worth it (`docs/local_energy.md` has figures)."""
+
+SITES_PER_ROW = 20
+"""A row of a table costs about as much as so many inputs of a dense layer."""
+
+
+@dataclass(frozen=True)
+class _Lift:
+    """Where a network is cut.
+
+    Attributes:
+        root: what is additive.
+        cut: what the rest is a function of: the root, or an activation of it.
+        activation: which one; None for the root itself.
+    """
+
+    root: SSAValue
+    cut: SSAValue
+    activation: str | None
+
+
+def _roots(function: FuncOp, known: dict[SSAValue, Dependence]) -> set[SSAValue]:
+    """Return the additive values that others than additive ones are computed from."""
+    found: set[SSAValue] = set()
+    for op in function.body.block.ops:
+        if isinstance(op, ReturnOp):
+            needed = [v for v in op.arguments if is_additive(known[v])]
+        elif isinstance(known[op.results[0]], Elementwise | Opaque):
+            needed = [v for v in op.operands if is_additive(known[v])]
+        else:
+            continue
+        roots = (root_of(value, known[value]) for value in needed)
+        found.update(root for root in roots if root is not None)
+    return found
+
+
+def _cut(function: FuncOp, known: dict[SSAValue, Dependence]) -> _Lift | str:
+    roots = _roots(function, known)
+    if len(roots) != 1:
+        return f"it has {len(roots)} additive values that activations are taken of"
+    (root,) = roots
+    x = function.body.block.args[-1]
+    if root is x or not isinstance(root.owner, Operation):
+        return "its first op on x is an activation already"
+    for value in _elementwise(function, root, known):
+        if _is_cut(function, value):
+            fitted = fit_of(value, known, ["tanh"])
+            if not isinstance(fitted, str) and fitted.is_plain and fitted.root is root:
+                return _Lift(root, value, fitted.activation.name)
+    if not _is_cut(function, root):
+        return "it needs x after its additive beginning as well"
+    return _Lift(root, root, None)
+
+
+def _elementwise(
+    function: FuncOp, root: SSAValue, known: dict[SSAValue, Dependence]
+) -> list[SSAValue]:
+    """Return the functions of a root that others than such functions are taken of."""
+    found: list[SSAValue] = []
+    for op in function.body.block.ops:
+        if isinstance(op, ReturnOp) or not isinstance(known[op.results[0]], Opaque):
+            continue
+        for value in op.operands:
+            one = known[value]
+            if isinstance(one, Elementwise) and one.root is root and value not in found:
+                found.append(value)
+    return found
+
+
+def _is_cut(function: FuncOp, value: SSAValue) -> bool:
+    """Whether the result depends on x through a value alone."""
+    *parameters, x = function.body.block.args
+    known = {*parameters, value}
+    return x not in operands_first(returned(function), known=known)
+
+
+def _unprofitable(op: bt.LocalEnergyOp, function: FuncOp, lift: _Lift) -> str | None:
+    units = int(np.prod(shape_of(lift.root)))
+    sites = int(np.prod(shape_of(function.body.block.args[-1])))
+    if units < MIN_UNITS:
+        return f"its first layer has {units} outputs, and {MIN_UNITS} would be worth it"
+    least = SITES_PER_ROW * (write_count(op.branches) + 1)
+    if lift.activation is None and sites <= least:
+        return f"a layer of {sites} inputs is as fast; of {least} it would be worth it"
+    return None
+
+
+def _lifted(op: bt.LocalEnergyOp, module: ModuleOp, part: bt.PartAttr) -> bt.PartAttr:
+    name = part.functions[0]
+    function = function_named(module, name)
+    known = analyse(function)
+    lift = _cut(function, known)
+    reason = lift if isinstance(lift, str) else _unprofitable(op, function, lift)
+    if reason is not None or isinstance(lift, str):
+        remark(f"@{name} is not lifted: {reason}", done=False, at=op)
+        return part
+    x = function.body.block.args[-1]
+    first, rest = f"{name}_prefix", f"{name}_tail"
+    extracted(function, rest, [lift.cut], returned(function))
+    extracted(function, first, [x], lift.root)
+    remark(f"@{name} is lifted: its first layer is computed once per sample", at=op)
+    return bt.PartAttr.get(
+        bt.Rung.LIFTED,
+        first,
+        tail=rest,
+        activation=lift.activation,
+        coefficient=part.coefficient,
+    )
+
+
+@dataclass(frozen=True)
+class LiftSparseDeltaPass(ModulePass):
+    """Compute the additive beginning of networks once per sample."""
+
+    name = "lift-sparse-delta"
+    relation: ClassVar[Relation] = Relation.EXPECTATION
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for energy in energies_in(op):
+            before = {name for part in energy.parts for name in part.functions}
+            energy.parts = ArrayAttr(
+                _lifted(energy, op, part) if part.kind is bt.Rung.NETWORK else part
+                for part in energy.parts
+            )
+            erase_unused(op, before)

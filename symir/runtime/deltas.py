@@ -1,0 +1,383 @@
+"""How log psi changes at a few sites, where its author says so.
+
+What no compiler sees in a network, such as that a determinant with one other row takes
+a product of vectors, its author can declare: see `register_delta`.
+"""
+
+# pyright: basic, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from symir.errors import DefinitionError, SourceLocation, user_location
+from symir.runtime.parts import Network, Pairs, Steps
+
+__all__ = ["Declared", "Delta", "delta_of", "register_delta"]
+
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Delta:
+    """What was registered: two functions, of the model too where it is a class."""
+
+    init: Function
+    delta: Function
+    location: SourceLocation | None = None
+
+
+# region The registry
+
+_REGISTERED: dict[Hashable, Delta] = {}
+
+
+def register_delta(model_or_function: Any) -> Callable[[Function, Function], None]:
+    """Declare how log psi changes where a configuration changes at a few sites.
+
+    ```python
+    def logpsi(parameters, x):  # (B, N) -> (B,)
+        return jnp.einsum("bi,ij,bj->b", x, parameters, x)
+
+    def init(parameters, x):  # (N,) -> what changes are computed from
+        return (parameters + parameters.T) @ x
+
+    def delta(parameters, cache, sites, old, new):  # log psi(x') - log psi(x)
+        change = new - old
+        quadratic = change @ parameters[sites][:, sites] @ change
+        return change @ cache[sites] + quadratic
+
+    sym.register_delta(logpsi)(init, delta)
+    ```
+
+    `init(parameters, x)` makes a cache, any pytree of arrays, of one configuration x of
+    shape (N,); `delta(parameters, cache, sites, old, new)` returns the scalar
+    log psi(x') - log psi(x), where sites, old and new have shape (K,): x' has the value
+    new[k] at sites[k] in place of old[k]. K is that of the operator, the same for all
+    of its branches; entries without a change have old[k] == new[k], and any site. No
+    two entries that change something have the same site. Both functions are vectorised
+    and differentiated with `jax.vmap` and `jax.jvp`.
+
+    A delta may return NaN where it does not know, such as where psi(x) is 0: there
+    the model is evaluated at x' itself. A ratio of 0 is -inf.
+
+    What is registered is a function `logpsi(parameters, x)`; or a class of models, such
+    as a `flax.linen.Module`: then both functions take the instance first, whose
+    hyperparameters they may need: `init(model, parameters, x)` and `delta(model,
+    parameters, cache, sites, old, new)`. It is found where that function is given to
+    `LocalEnergy`, or under `jax.jit`; or an instance of that very class (a subclass may
+    be another model), its method `apply`, or what NetKet's `MCState` makes of it. The
+    last one to be registered counts; there is none for `None`.
+
+    When an operator meets the model for the first time with parameters of some types,
+    the delta is compared with the model, on random parameters of these types, and on
+    random configurations and branches of that operator: values and derivatives by the
+    parameters. Where nothing can be compared (log psi is no finite number there, the
+    delta is always NaN) it is not used, which the report says.
+
+    Raises:
+        DefinitionError: for what is no function or class (R025); where it is used, for
+            a delta that is no scalar, or complex where log psi is real (R026), or that
+            is not the difference of log psi (R027).
+    """
+    if not callable(model_or_function):
+        raise _no_function("model_or_function", "function or class", model_or_function)
+
+    def register(init: Function, delta: Function) -> None:
+        for name, given in (("init", init), ("delta", delta)):
+            if not callable(given):
+                raise _no_function(name, "function", given)
+        _REGISTERED[model_or_function] = Delta(init, delta, user_location())
+
+    return register
+
+
+def _no_function(name: str, expected: str, found: Any) -> DefinitionError:
+    return DefinitionError(
+        "R025",
+        "a delta is registered for a function or a class, and is two functions",
+        expected=f"a {expected} as {name}",
+        found=repr(found),
+        hint="sym.register_delta(model_or_function)(init, delta)",
+    )
+
+
+def delta_of(logpsi: Function) -> tuple[Delta, Any] | None:
+    """Return what is registered for a function, and the model if it is of a class."""
+    logpsi = _without_jit(logpsi)
+    registered = _registered(logpsi)
+    if registered is not None:
+        return registered, None
+    model = _model_of(logpsi)
+    registered = _registered(type(model))
+    if registered is not None:
+        return registered, model
+    # NetKet's states wrap functions, too
+    return delta_of(model) if _is_wrapped(logpsi, model) else None
+
+
+def _registered(key: Any) -> Delta | None:
+    try:
+        own = _REGISTERED.get(key)
+    except TypeError:  # not hashable: it is not in there
+        return None
+    return own or _shipped().get(key)
+
+
+def _is_wrapped(logpsi: Any, model: Any) -> bool:
+    return model is not logpsi and model is not getattr(logpsi, "__self__", None)
+
+
+def _shipped() -> dict[Any, Delta]:
+    """Return the deltas of NetKet's models; without it nobody has such a model."""
+    if "netket" not in sys.modules:
+        return {}
+    from symir.interop.netket_deltas import DELTAS
+
+    return DELTAS
+
+
+def _without_jit(function: Any) -> Any:
+    jitted = type(jax.jit(_without_jit))
+    while isinstance(function, jitted):
+        function = function.__wrapped__
+    return function
+
+
+def _model_of(logpsi: Any) -> Any:
+    """Return the model whose method `apply` a function is, or the function."""
+    if "netket" in sys.modules:
+        from symir.interop.netket_deltas import unwrapped
+
+        logpsi = unwrapped(logpsi)
+    is_apply = getattr(logpsi, "__name__", None) == "apply"
+    return getattr(logpsi, "__self__", logpsi) if is_apply else logpsi
+
+
+# endregion
+# region Its part of an energy
+
+
+class Declared:
+    """All of log psi, by what its author declared."""
+
+    def __init__(self, delta: Delta, model: Any, structure: Any, network: Network):
+        first = () if model is None else (model,)
+        self._init = partial(delta.init, *first)
+        self._delta = partial(delta.delta, *first)
+        self._structure = structure
+        self._network = network
+
+    def table(self, leaves: Sequence[Any], steps: Steps | None) -> Any:
+        return None
+
+    def bound(self, table: Any, units: int) -> Any:
+        return jnp.zeros(())
+
+    def laid_out(self, table: Any, units: int) -> Any:
+        return table
+
+    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+        parameters = jax.tree.unflatten(self._structure, leaves)
+        return leaves, jax.vmap(partial(self._init, parameters))(x)
+
+    def known(self, base: Any, pairs: Pairs) -> Any:
+        """Return log psi(x') - log psi(x), (P,), NaN where the delta does not know."""
+        leaves, caches = base
+        parameters = jax.tree.unflatten(self._structure, leaves)
+
+        def of_pair(sample, sites, old, new):
+            cache = jax.tree.map(lambda values: values[sample], caches)
+            return self._delta(parameters, cache, sites, old, new)
+
+        return jax.vmap(of_pair)(pairs.sample, *pairs.changes())
+
+    def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
+        def by_network() -> Any:
+            leaves, _ = base
+            at_x = self._network.base(leaves, x, 1)
+            return self._network.log_ratio(at_x, None, pairs, x)
+
+        dtype = jax.eval_shape(by_network).dtype
+        found = jnp.asarray(self.known(base, pairs)).astype(dtype)
+        unknown = jnp.isnan(found)
+
+        def completed() -> Any:
+            return jnp.where(unknown, by_network(), found)
+
+        return lax.cond(unknown.any(), completed, lambda: found)
+
+
+# endregion
+# region Its check
+
+
+def is_right(
+    delta: Delta,
+    part: Declared,
+    network: Network,
+    avals: Sequence[jax.ShapeDtypeStruct],
+    x: Any,
+    pairs: Pairs,
+) -> bool:
+    """Return whether a delta agrees with its model; False where nothing is compared.
+
+    Raises:
+        DefinitionError: for a delta of another shape or kind of number (R026), and
+            where it differs (R027).
+    """
+    _check_type(delta, part, network, avals, x, pairs)
+    for positive in (False, True):
+        compared, wrong = _compared(part, network, _drawn(avals, positive), x, pairs)
+        if wrong and _is_single(avals):
+            # Whether that is rounding is seen with more digits
+            with jax.enable_x64(True):
+                leaves = [_as_double(leaf) for leaf in _drawn(avals, positive)]
+                compared, wrong = _compared(part, network, leaves, x, pairs)
+        if wrong:
+            raise _wrong(delta, wrong)
+        if compared:
+            return True
+    return False
+
+
+def _check_type(delta, part, network, avals, x, pairs) -> None:
+    def both(*leaves):
+        return part.known(part.base(leaves, x, 1), pairs), network.base(leaves, x, 1)[1]
+
+    found, psi = jax.eval_shape(both, *avals)
+    shapes = [leaf.shape for leaf in jax.tree.leaves(found)]
+    expected = "a scalar" + ("" if _is_complex(psi) else ", real as log psi is")
+    if shapes != [pairs.sample.shape] or not isinstance(found, jax.ShapeDtypeStruct):
+        shown = [str(shape[1:]) for shape in shapes]
+        raise _of_type(delta, expected, f"shape {', '.join(shown) or 'of nothing'}")
+    if _is_complex(found) and not _is_complex(psi):
+        raise _of_type(delta, expected, f"dtype {found.dtype}")
+
+
+def _is_complex(aval: jax.ShapeDtypeStruct) -> bool:
+    return jnp.issubdtype(aval.dtype, jnp.complexfloating)
+
+
+def _of_type(delta: Delta, expected: str, found: str) -> DefinitionError:
+    return DefinitionError(
+        "R026",
+        "a delta returns what is no difference of log psi",
+        location=delta.location,
+        expected=expected,
+        found=found,
+        hint="delta is called for one configuration, and is vectorised by symir",
+    )
+
+
+def _wrong(delta: Delta, found: str) -> DefinitionError:
+    return DefinitionError(
+        "R027",
+        "a delta is not how log psi changes",
+        location=delta.location,
+        expected="log psi(x') - log psi(x) of the model, on random parameters",
+        found=found,
+        hint="compare delta(parameters, init(parameters, x), sites, old, new) with the "
+        "model at x and x'",
+    )
+
+
+def _drawn(avals: Sequence[jax.ShapeDtypeStruct], positive: bool) -> list[Any]:
+    """Return random parameters, in single or double precision as the types are."""
+    rng = np.random.default_rng(0)
+
+    def of(aval: jax.ShapeDtypeStruct) -> Any:
+        if not jnp.issubdtype(aval.dtype, jnp.inexact):
+            return jnp.zeros(aval.shape, aval.dtype)
+        parts = [rng.normal(scale=0.5, size=aval.shape) for _ in range(2)]
+        if positive:
+            parts = [np.abs(part) + 0.1 for part in parts]
+        drawn = parts[0] + 1j * parts[1] if _is_complex(aval) else parts[0]
+        return jnp.asarray(drawn, aval.dtype)
+
+    return [of(aval) for aval in avals]
+
+
+def _is_single(avals: Sequence[jax.ShapeDtypeStruct]) -> bool:
+    single = (np.float32, np.complex64)
+    return not jax.config.read("jax_enable_x64") or any(a.dtype in single for a in avals)
+
+
+def _as_double(leaf: Any) -> Any:
+    if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+        return leaf
+    return leaf.astype(jnp.promote_types(leaf.dtype, np.float64))
+
+
+def _compared(part, network, leaves, x, pairs) -> tuple[int, str]:
+    """Return how many differences of log psi were compared, and which one differs."""
+    moving = [i for i, leaf in enumerate(leaves) if _is_inexact(leaf)]
+    rng = np.random.default_rng(1)
+    directions = [jnp.asarray(rng.normal(size=leaves[i].shape)) for i in moving]
+
+    def both(*values):
+        given = list(leaves)
+        for i, value in zip(moving, values, strict=True):
+            given[i] = value
+        found = part.known(part.base(given, x, 1), pairs)
+        psi = network.base(given, x, 1)
+        return found, network.log_ratio(psi, None, pairs, x)
+
+    values = [leaves[i] for i in moving]
+    tangents = [d.astype(v.dtype) for d, v in zip(directions, values, strict=True)]
+    (found, expected), (found_dot, expected_dot) = (
+        jax.jit(partial(jax.jvp, both))(tuple(values), tuple(tangents))
+        if moving
+        else (both(), both())
+    )
+    found, expected = np.asarray(found), np.asarray(expected)
+    tolerance = 1e-3 if np.finfo(expected.dtype).bits < 64 else 1e-6
+    nothing = math.log(np.finfo(expected.dtype).eps)
+    finite = np.isfinite(expected) & ~np.isnan(found)
+    node = np.isneginf(expected.real) & ~np.isnan(found)
+    vanishing = (found.real < nothing) & (expected.real < nothing)
+    with np.errstate(invalid="ignore"):
+        close = _is_close(found, expected, tolerance)
+    wrong = finite & ~close & ~vanishing | node & ~vanishing
+    if wrong.any():
+        return 1, _shown("log ratio", found, expected, wrong, pairs)
+    found, expected = np.asarray(found_dot), np.asarray(expected_dot)
+    known = finite & ~vanishing & np.isfinite(expected)
+    differences = np.where(known, np.abs(found - expected), 0)
+    wrong = known & ~(differences <= tolerance * (1 + np.abs(expected)))
+    if wrong.any():
+        return 1, _shown("derivative", found, expected, wrong, pairs)
+    return int((finite | node).sum()), ""
+
+
+def _is_inexact(leaf: Any) -> bool:
+    return bool(jnp.issubdtype(leaf.dtype, jnp.inexact))
+
+
+def _is_close(found: Any, expected: Any, tolerance: float) -> Any:
+    """Return whether logarithms are: their imaginary parts are angles."""
+    size = np.abs(found.real - expected.real)
+    angle = np.abs(np.exp(1j * found.imag) - np.exp(1j * expected.imag))
+    return (size <= tolerance * (1 + np.abs(expected.real))) & (angle <= tolerance)
+
+
+def _shown(what: str, found: Any, expected: Any, wrong: Any, pairs: Pairs) -> str:
+    first = int(np.argmax(wrong))
+    sites, old, new = (np.asarray(one)[first].tolist() for one in pairs.changes())
+    return (
+        f"a {what} of {found[first]:.6g} for {expected[first]:.6g}, at sites {sites} "
+        f"from {old} to {new}; {int(wrong.sum())} of {len(wrong)} differ"
+    )
+
+
+# endregion
