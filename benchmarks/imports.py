@@ -105,7 +105,11 @@ def molecule(folder: Path) -> dict[str, Define]:
 
 
 def netket_molecules(
-    core: float, one: Any, ordered: Any, terms: dict[Any, float]
+    core: float,
+    one: Any,
+    ordered: Any,
+    terms: dict[Any, float],
+    electrons: tuple[int, int] = ELECTRONS,
 ) -> dict[str, Define]:
     """Return NetKet's operators of a molecule.
 
@@ -113,7 +117,7 @@ def netket_molecules(
     it has the integrals.
     """
     orbitals = nk.hilbert.SpinOrbitalFermions(
-        ORBITALS, s=1 / 2, n_fermions_per_spin=ELECTRONS
+        len(one), s=1 / 2, n_fermions_per_spin=electrons
     )
     conserving = experimental.ParticleNumberAndSpinConservingFermioperator2nd
     return {
@@ -129,17 +133,17 @@ def netket_molecules(
     }
 
 
-def ordered_integrals() -> tuple[float, Any, Any]:
+def ordered_integrals(orbitals: int = ORBITALS) -> tuple[float, Any, Any]:
     """Return a core energy, h_ij and the weights of c^+_i c^+_k c_l c_j."""
-    core, one, two = integrals()
+    core, one, two = integrals(orbitals)
     return core, one, two.transpose(0, 2, 3, 1) / 2
 
 
-def integrals() -> tuple[float, Any, Any]:
+def integrals(orbitals: int = ORBITALS) -> tuple[float, Any, Any]:
     """Return a core energy, h_ij and (ij|kl) with their symmetries."""
     rng = np.random.default_rng(1)
-    one = rng.normal(size=(ORBITALS,) * 2)
-    two = rng.normal(size=(ORBITALS,) * 4)
+    one = rng.normal(size=(orbitals,) * 2)
+    two = rng.normal(size=(orbitals,) * 4)
     two = two + two.transpose(1, 0, 2, 3)
     two = two + two.transpose(0, 1, 3, 2)
     return 0.75, one + one.T, two + two.transpose(2, 3, 0, 1)
@@ -158,10 +162,11 @@ def fcidump(core: float, one: Any, two: Any) -> str:
 def products(one: Any, ordered: Any) -> dict[Any, float]:
     """Return the products over spin orbitals in one order, equal ones merged."""
     weights: dict[tuple[tuple[int, int], ...], float] = {}
-    for spin in (0, ORBITALS):
+    spins = (0, len(one))
+    for spin in spins:
         for (i, j), value in np.ndenumerate(one):
             weights[(i + spin, 1), (j + spin, 0)] = value
-    for s, t in itertools.product((0, ORBITALS), repeat=2):
+    for s, t in itertools.product(spins, repeat=2):
         for (i, k, l, j), value in np.ndenumerate(ordered):  # noqa: E741
             created, annihilated = (i + s, k + t), (l + t, j + s)
             if len(set(created)) < 2 or len(set(annihilated)) < 2:

@@ -566,18 +566,19 @@ def t_j(length: int, filling: tuple[int, int]) -> Model:
     )
 
 
-def molecule() -> Model:
+def molecule(
+    orbitals: int = imports.ORBITALS, electrons: tuple[int, int] = imports.ELECTRONS
+) -> Model:
     """Return a dense two-body Hamiltonian of random integrals, as in chemistry."""
-    core, one, ordered = imports.ordered_integrals()
+    core, one, ordered = imports.ordered_integrals(orbitals)
     terms = imports.products(one, ordered)
-    orbitals, electrons = imports.ORBITALS, imports.ELECTRONS
     space = sym.fermions(orbitals, spin=0.5, n_fermions_per_spin=electrons)
     return Model(
         lambda: sym.from_fermions(terms, hilbert=space, constant=core),
         {
             f"netket {name}": make
             for name, make in imports.netket_molecules(
-                core, one, ordered, terms
+                core, one, ordered, terms, electrons
             ).items()
         },
         partial(random_states, space),

@@ -1061,6 +1061,9 @@ SUMS = "bt.sums"
 """An attribute of a function: for each conserved quantity of x an `array<f64: ..>` of
 a weight for each site, and the total at the end."""
 
+LOCAL_VALUES = "bt.local_values"
+"""An attribute of a function: `array<f64: ..>` of the local values that x can have."""
+
 Bt = Dialect(
     "bt",
     [

@@ -96,6 +96,7 @@ __all__ = [
     "SubtractOp",
     "XorOp",
     "broadcast_in_dim",
+    "combiner_of",
     "compare",
     "concatenate",
     "constant",
@@ -319,6 +320,20 @@ def reduce(
         properties={"dimensions": DenseArrayBase.from_list(i64, [axis])},
         regions=[Region(block)],
     )
+
+
+def combiner_of(op: ReduceOp) -> type[Operation] | None:
+    """Return the op that a reduction combines two values with; None if it does more."""
+    block = op.body.block
+    ops = list(block.ops)
+    if len(op.operands) != 2 or len(ops) != 2:
+        return None
+    first, last = ops
+    if not first.results or list(last.operands) != [first.results[0]]:
+        return None
+    # Reductions may combine in any order: which is first does not matter
+    same = len(first.operands) == 2 and set(first.operands) == set(block.args)
+    return type(first) if same else None
 
 
 def slice_columns(value: SSAValue, start: int, stop: int) -> SliceOp:

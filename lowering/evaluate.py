@@ -146,13 +146,18 @@ _DIRECTIONS: dict[str, Callable[[Any, Any], Any]] = {
 
 
 def evaluate(
-    op: Operation, operands: Sequence[Array], *, exact: bool = False
+    op: Operation,
+    operands: Sequence[Array],
+    *,
+    exact: bool = False,
+    dtype: np.dtype[Any] | None = None,
 ) -> Array | None:
     """Return what an elementwise op computes, or None for an op that is not known here.
 
     The operands broadcast against each other, so that an op on scalars can be evaluated
     at many points at once. With `exact`, results that a backend may round differently
     count as unknown: roots, those of transcendental functions, and all that is rounded.
+    With a `dtype` the result has that one, and not the op's own.
     """
     function = _function(op, exact)
     if function is None:
@@ -161,7 +166,7 @@ def evaluate(
         result = np.asarray(function(*operands))
         if exact and not is_exact(op, operands, result):
             return None
-        return _convert(result, _result_dtype(op))
+        return _convert(result, dtype or _result_dtype(op))
 
 
 def _result_dtype(op: Operation) -> np.dtype[Any]:

@@ -7,8 +7,25 @@ from collections.abc import Callable, Container, Iterable
 from xdsl.ir import Operation, SSAValue
 
 
+def captured(op: Operation) -> list[SSAValue]:
+    """Return the values from outside that the regions of an op use."""
+    if not op.regions:
+        return []
+    inner = [one for region in op.regions for one in region.walk()]
+    own = {result for one in inner for result in one.results}
+    own |= {
+        argument
+        for holder in (op, *inner)
+        for region in holder.regions
+        for block in region.blocks
+        for argument in block.args
+    }
+    used = dict.fromkeys(value for one in inner for value in one.operands)
+    return [value for value in used if value not in own]
+
+
 def _operands(op: Operation) -> Iterable[SSAValue]:
-    return op.operands
+    return [*op.operands, *captured(op)] if op.regions else op.operands
 
 
 def operands_first(
@@ -17,6 +34,8 @@ def operands_first(
     known: Container[SSAValue] = (),
 ) -> list[SSAValue]:
     """Return what a value is computed from, operands first, and the value itself.
+
+    What the regions of an op use from outside of them is needed like an operand.
 
     `needs` says what an op is computed from; values that are `known` are left out, and
     what only they need. There is no recursion: expressions may be deep.

@@ -35,8 +35,10 @@ _LOCAL_ENERGY = {
     "apply-exponential-sums": "ApplyExponentialSumsPass",
     "bt-local-energy": "BtLocalEnergyPass",
     "bt-local-energy-coalesce": "BtLocalEnergyCoalescePass",
+    "bt-local-energy-pack": "BtLocalEnergyPackPass",
     "inline-calls": "InlineCallsPass",
     "lift-sparse-delta": "LiftSparseDeltaPass",
+    "plan-local-energy": "PlanLocalEnergyPass",
 }
 """Those on local energies, in a folder of their own."""
 

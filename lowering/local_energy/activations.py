@@ -3,9 +3,10 @@
 A region of elementwise ops is evaluated with NumPy at some hundred points and compared
 with a library, up to a factor and a constant. How it is written does not matter. It is
 validation and no proof, so the points are chosen to find a difference: powers of two to
-the end of the range, both sides of all places where a comparison or a choice in the
-region changes, and a dense middle. Regions with ops that can hide a difference between
-the points, such as rounding or a sine, are not looked at.
+the end of the range, a dense middle, and both sides of all places where a value of the
+region changes its course (`breakpoints`). Regions with ops that can hide a difference
+between the points, such as rounding or a sine, are not looked at. Numbers of 32 bits
+are compared as such, and then with the roundings of the region left out.
 """
 
 # pyright: basic, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
@@ -24,6 +25,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import constant_of, dtype_of
 from lowering.evaluate import evaluate
+from lowering.local_energy.breakpoints import base_line, quantities_of, refined
 from lowering.local_energy.site_affine import (
     Additive,
     Constant,
@@ -48,12 +50,14 @@ class Activation:
         terms: pairs (k, s), with g(t) = sum k softplus(s t) + linear t + const; none
             where it is no logarithm of an exponential sum.
         linear: the factor of t.
+        zeros: a, where 1 + exp(a t) is 0 at the singularities of g.
     """
 
     name: str
     value: Callable[[Array], Array]
     terms: tuple[tuple[float, float], ...] = ()
     linear: float = 0.0
+    zeros: float = 2.0
 
 
 def _softplus(t: Array) -> Array:
@@ -71,8 +75,8 @@ ACTIVATIONS = {
     one.name: one
     for one in (
         Activation("log_cosh", _log_cosh, ((1.0, 2.0),), -1.0),
-        Activation("softplus", _softplus, ((1.0, 1.0),)),
-        Activation("log_sigmoid", lambda t: -_softplus(-t), ((-1.0, -1.0),)),
+        Activation("softplus", _softplus, ((1.0, 1.0),), zeros=1.0),
+        Activation("log_sigmoid", lambda t: -_softplus(-t), ((-1.0, -1.0),), zeros=1.0),
         Activation("tanh", np.tanh),
     )
 }
@@ -173,19 +177,27 @@ def _dtype(value: SSAValue) -> np.dtype[Any]:
     return dtype_of(cast("TensorType[Attribute]", value.type).element_type)
 
 
-def _applied(op: Operation, operands: Sequence[Array]) -> Array | None:
-    """Return what an op does to scalars, many at once; None where that is not known."""
+_WIDE = {np.dtype("f4"): np.dtype("f8"), np.dtype("c8"): np.dtype("c16")}
+
+
+def _applied(
+    op: Operation, operands: Sequence[Array], *, wide: bool = False
+) -> Array | None:
+    """Return what an op does to scalars, many at once; None where that is not known.
+
+    With `wide`, what is of 32 bits is computed with 64.
+    """
     if isinstance(op, _SAME):
         return operands[0]
+    dtype = _dtype(op.results[0])
+    dtype = _WIDE.get(dtype, dtype) if wide else dtype
     if _is_sign_bit(op):
-        return np.where(np.signbit(operands[0].real), -1, 0).astype(
-            _dtype(op.results[0])
-        )
+        return np.where(np.signbit(operands[0].real), -1, 0).astype(dtype)
     more = _MORE.get(op_name(op))
     with np.errstate(all="ignore"):
         if more is not None:
-            return np.asarray(more(*operands)).astype(_dtype(op.results[0]))
-        return evaluate(op, operands)
+            return np.asarray(more(*operands)).astype(dtype)
+        return evaluate(op, operands, dtype=dtype)
 
 
 def _is_sign_bit(op: Operation) -> bool:
@@ -226,7 +238,8 @@ class _Region:
     order: tuple[SSAValue, ...]
     numbers: Mapping[SSAValue, Array]
 
-    def values(self, points: Array) -> dict[SSAValue, Array]:
+    def values(self, points: Array, *, wide: bool = False) -> dict[SSAValue, Array]:
+        """Return all values at some points."""
         found: dict[SSAValue, Array] = {**self.numbers, self.root: points}
         for one in self.order:
             op = cast(Operation, one.owner)
@@ -237,10 +250,15 @@ class _Region:
                 continue
             else:
                 operands = [found[value] for value in op.operands]
-            result = _applied(op, operands)
-            assert result is not None, op.name
+            result = _applied(op, operands, wide=wide)
+            if result is None:
+                raise _Unknown(op_name(op))
             found[one] = np.broadcast_to(result, points.shape)
         return found
+
+
+class _Unknown(Exception):
+    """An op that is not evaluated here, by its name."""
 
 
 def _region(
@@ -270,7 +288,12 @@ def _region(
                 numbers[operand] = (array if dtype.kind == "c" else array.real).astype(
                     dtype
                 )
-    return _Region(root, tuple(order), numbers)
+    region = _Region(root, tuple(order), numbers)
+    try:
+        region.values(np.zeros(1, _dtype(root)))
+    except _Unknown as error:
+        return f"'{error}' is not followed"
+    return region
 
 
 def _hides(op: Operation) -> str | None:
@@ -294,78 +317,84 @@ def _hides(op: Operation) -> str | None:
 # region Points
 
 
-def _points(region: _Region) -> Array:
+_LINES = ((0, 1), (0, 1j), (0, 0.8 + 0.6j), (0, -0.28 + 0.96j))
+"""Offsets and directions of lines through the complex plane; the first is real."""
+
+MAX_CORNERS = 64
+
+
+def _points(region: _Region) -> Array | None:
+    """Return points where a region is looked at; None where they would be too many."""
     dtype = _dtype(region.root)
-    real = np.dtype(np.float32) if dtype.kind == "V" else np.zeros(0, dtype).real.dtype
-    info = np.finfo(real)
-    with np.errstate(all="ignore"):
-        scales = 2.0 ** np.arange(-40, min(info.maxexp, 1020), 1.0)
-        line = np.concatenate(
-            [[0.0], scales, -scales, np.linspace(-12, 12, 97), np.linspace(-90, 90, 61)]
-        )
-        line = line[np.abs(line) < float(info.max) / 8]
-        line = np.concatenate([line, _edges(region, np.unique(line))])
+    if dtype.kind != "c":
+        return _on_line(region, base_line(dtype), 0, 1, "fV")[0]
+    line = base_line(np.zeros(0, dtype).real.dtype)
+    found = [_on_line(region, line, 0, 1, "c")[0].astype(complex)]
+    ends: list[Array] = []
+    for offset, direction in _LINES:
+        # Off the axis complex exponentials oscillate, and decide nothing
+        own, places = _on_line(region, line, offset, direction, "f")
+        found.append(offset + direction * own.astype(complex))
+        ends.append(places)
+    angles = np.exp(1j * np.array([0.2, 0.7, 1.2, 1.9, 2.6, 3.5, 4.4, 5.3]))
+    central = line[np.abs(line) < 1e3].astype(complex)
+    found.append((central[:, None] * angles[None, :]).reshape(-1))
+    # What changes with both parts: corners of the windows that they make
+    real, imag = (_spread(one) for one in ends[:2])
+    found.append((real[:, None] + 1j * imag[None, :]).reshape(-1))
+    found.append(_affine_zeros(region))
+    points = np.concatenate(found)
+    return points[np.abs(points) < float(np.finfo(line.dtype).max) / 8].astype(dtype)
+
+
+def _spread(places: Array) -> Array:
+    step = max(1, -(-len(places) // MAX_CORNERS))
+    return np.concatenate([[0.0, 1.0], places.astype(float)[::step]])
+
+
+def _on_line(
+    region: _Region, line: Array, offset: complex, direction: complex, kinds: str
+) -> tuple[Array, Array]:
+    """Return points of a line, dense where a region changes its course along it.
+
+    As far as its values of some kinds of dtypes say so; and the places where it does.
+    """
+    dtype = _dtype(region.root)
+
+    def trace(places: Array) -> Mapping[SSAValue, Array]:
         if dtype.kind != "c":
-            return np.unique(line).astype(dtype)
-        line = np.unique(line)
-        central = line[np.abs(line) < 40]
-        angles = np.exp(1j * np.array([0.2, 0.7, 1.2, 1.9, 2.6, 3.5, 4.4, 5.3]))
-        plane = central[:, None] * angles[None, :]
-        return np.concatenate([line.astype(complex), plane.reshape(-1)]).astype(dtype)
+            return region.values(places)
+        return region.values((offset + direction * places).astype(dtype))
 
-
-def _edges(region: _Region, line: Array) -> Array:
-    """Return points next to where a comparison or a choice changes, on both sides."""
-    dtype = _dtype(region.root)
-    found: list[float] = []
-    tests = [one for one in region.order if _is_test(one)]
-    if not tests:
-        return np.zeros(0)
-    states = region.values(line.astype(dtype))
-    for test in tests:
-        before = _state(test, states)
-        for place in np.nonzero(before[1:] != before[:-1])[0]:
-            found += _bisected(region, test, float(line[place]), float(line[place + 1]))
-    return np.array(found)
-
-
-def _is_test(value: SSAValue) -> bool:
-    return isinstance(
-        value.owner,
-        hlo.CompareOp | hlo.MaximumOp | hlo.MinimumOp | hlo.ClampOp | hlo.AbsOp,
-    )
-
-
-def _state(test: SSAValue, values: Mapping[SSAValue, Array]) -> Array:
-    """Return a number that changes where a comparison, or a choice, does."""
-    op = cast(Operation, test.owner)
-    if isinstance(op, hlo.CompareOp):
-        return values[test].astype(np.int64)
-    if isinstance(op, hlo.AbsOp):
-        return np.signbit(values[op.operand].real).astype(np.int64)
-    chosen = values[test]
-    return sum(
-        (2**n * (chosen == values[one]) for n, one in enumerate(op.operands)),
-        start=np.zeros(chosen.shape, np.int64),
-    )
-
-
-def _bisected(region: _Region, test: SSAValue, low: float, high: float) -> list[float]:
-    """Return points around the first place between two where a test changes."""
-    dtype = _dtype(region.root)
-    at_low = int(_state(test, region.values(np.array([low]).astype(dtype)))[0])
-    for _ in range(60):
-        middle = (low + high) / 2
-        state = int(_state(test, region.values(np.array([middle]).astype(dtype)))[0])
-        low, high = (middle, high) if state == at_low else (low, middle)
-    width = max(abs(low), abs(high), 1e-6)
-    steps = [0.0, 1e-7, 1e-5, 1e-3, 0.02, 0.1]
-    return [
-        place + sign * step * width
-        for place in (low, high)
-        for step in steps
-        for sign in (1, -1)
+    hidden = hlo.BitcastConvertOp  # of which only the sign is of use
+    watched = [
+        one
+        for one in region.order
+        if not isinstance(one.owner, hidden) and _dtype(one).kind in f"biu{kinds}"
     ]
+    return refined(line, trace, quantities_of(region.root, watched, _dtype))
+
+
+def _affine_zeros(region: _Region) -> Array:
+    """Return points around the zeros of complex values that are affine in the root."""
+    dtype = _dtype(region.root)
+    at = region.values(np.array([0, 1, 1j, 2.5 - 3j]).astype(dtype))
+    distances = 2.0 ** np.arange(-45, 6)
+    around = np.concatenate([[0], distances, -distances, 1j * distances])
+    found = [np.zeros(0, complex)]
+    values = [at[one] for one in region.order if _dtype(one).kind == "c"]
+    values += [
+        at[one.owner.lhs] - at[one.owner.rhs]
+        for one in region.order
+        if isinstance(one.owner, hlo.CompareOp)
+    ]
+    for one in values:
+        origin, right, up, last = np.broadcast_to(one, (4,)).astype(complex)
+        slope = right - origin
+        expected = np.array([slope * 1j + origin, slope * (2.5 - 3j) + origin])
+        if slope and np.allclose([up, last], expected, rtol=1e-4):
+            found.append(-origin / slope + around)
+    return np.concatenate(found)
 
 
 # endregion
@@ -375,8 +404,26 @@ def _bisected(region: _Region, test: SSAValue, low: float, high: float) -> list[
 _TOLERANCES = {2: 3e-2, 4: 3e-5, 8: 1e-12}
 """By the bytes of a real number: the largest error relative to the value, or to 1."""
 
+_WIDE_TOLERANCE = 2e-7
+"""Of what has 32 bits where nothing is rounded but its constants."""
+
 _OVERFLOW = {2: 80.0, 4: 80.0, 8: 700.0}
 """Beyond it exp overflows: a spelling with infinities there is the same function."""
+
+_CAN_OVERFLOW = {
+    "chlo.cosh",
+    "chlo.sinh",
+    "chlo.square",
+    "stablehlo.add",
+    "stablehlo.exponential",
+    "stablehlo.exponential_minus_one",
+    "stablehlo.multiply",
+    "stablehlo.power",
+    "stablehlo.subtract",
+}
+"""Ops whose result is infinite where exp is too large."""
+
+_LOGARITHMS = {"stablehlo.log", "stablehlo.log_plus_one"}
 
 
 def fit_of(
@@ -415,57 +462,126 @@ def _roots(
 
 
 def _fitted(region: _Region, value: SSAValue, names: Sequence[str]) -> Fit | None:
+    """Return the first activation that a region is, at many points."""
     dtype = _dtype(region.root)
-    points = _points(region)
-    with np.errstate(all="ignore"):
-        found = region.values(points)[value]
-        wide = points.astype(complex if dtype.kind == "c" else np.float64)
-        values = found.astype(complex if found.dtype.kind == "c" else np.float64)
     bytes_ = 2 if dtype.kind == "V" else np.zeros(0, dtype).real.dtype.itemsize
-    for name in names:
-        fitted = _compared(ACTIVATIONS[name], wide, values, bytes_)
-        if fitted is not None:
-            factor, constant, branches = fitted
+    # Most are told apart by a few points
+    line = base_line(np.dtype(dtype if dtype.kind == "V" else f"f{bytes_}"))
+    points = (line if dtype.kind != "c" else line * (0.8 + 0.6j)).astype(dtype)
+    few = [
+        name
+        for name in names
+        if _compared(region, value, ACTIVATIONS[name], points, _TOLERANCES[bytes_])
+    ]
+    more = _points(region) if few else None
+    if more is None:
+        return None
+    for name in few:
+        one = ACTIVATIONS[name]
+        found = _compared(region, value, one, more, _TOLERANCES[bytes_])
+        if found is not None and bytes_ == 4:
+            found = _compared(region, value, one, more, _WIDE_TOLERANCE, wide=True)
+        if found is not None:
+            factor, constant, branches = found
             is_plain = factor == 1 and abs(constant) <= _TOLERANCES[bytes_]
-            return Fit(ACTIVATIONS[name], region.root, factor, branches, is_plain)
+            return Fit(one, region.root, factor, branches, is_plain)
     return None
 
 
 def _compared(
-    activation: Activation, points: Array, values: Array, bytes_: int
+    region: _Region,
+    value: SSAValue,
+    activation: Activation,
+    points: Array,
+    tolerance: float,
+    *,
+    wide: bool = False,
 ) -> tuple[complex, complex, bool] | None:
     """Return factor and constant of an activation, and whether branches differ."""
-    tolerance = _TOLERANCES[bytes_]
     with np.errstate(all="ignore"):
-        expected = activation.value(points)
-        central = (np.abs(points) <= 4) & np.isfinite(values) & np.isfinite(expected)
-        if np.iscomplexobj(values):
-            central &= np.abs(points.imag) < 0.5
-        if central.sum() < 10:
+        given = points.astype(_WIDE.get(points.dtype, points.dtype)) if wide else points
+        traced = region.values(given, wide=wide)
+        values, exact = _double(traced[value]), _double(points)
+        expected = activation.value(exact)
+        fitted = _fitted_line(exact, values, expected, tolerance)
+        if fitted is None:
             return None
-        columns = np.stack([expected[central], np.ones(central.sum())], axis=1)
-        (factor, constant), *_ = np.linalg.lstsq(columns, values[central], rcond=None)
-        rounded = np.round(4 * factor) / 4
-        if abs(rounded - factor) < 100 * tolerance:
-            factor = rounded
-            constant = np.mean(values[central] - factor * expected[central])
-        if abs(factor) < 1e-3:
-            return None
+        factor, constant = fitted
         fitted = factor * expected + constant
         error = values - fitted
         branches = False
-        if np.iscomplexobj(error):
-            turns = np.round(error.imag / (2 * np.pi))
+        if (
+            points.dtype.kind == "c"
+            and factor.imag == 0
+            and factor.real == round(factor.real)
+        ):
+            period = 2 * np.pi * abs(factor.real)
+            turns = np.round(error.imag / period)
             branches = bool((turns[np.isfinite(turns)] != 0).any())
-            error = error - 2j * np.pi * turns
+            error = error - 1j * period * turns
         scale = np.maximum(1, np.abs(fitted))
+        if points.dtype.kind == "c":
+            # Near a singularity a logarithm is as inaccurate as it is large
+            scale = scale / np.minimum(1, _distance(activation, exact))
         agrees = np.abs(error) <= tolerance * scale
-        # Near a zero of cosh its logarithm is as inaccurate as it is large
-        if np.iscomplexobj(error):
-            agrees |= fitted.real < -3
-        agrees |= ~np.isfinite(values) & (np.abs(points.real) >= _OVERFLOW[bytes_] / 2)
-        agrees |= ~np.isfinite(fitted) & ~np.isfinite(values)
-    return (complex(factor), complex(constant), branches) if agrees.all() else None
+        agrees |= _overflows(region, value, traced, points)
+    return (factor, constant, branches) if bool(agrees.all()) else None
+
+
+def _double(values: Array) -> Array:
+    return values.astype(complex if values.dtype.kind == "c" else np.float64)
+
+
+def _fitted_line(
+    points: Array, values: Array, expected: Array, tolerance: float
+) -> tuple[complex, complex] | None:
+    """Return the factor and the constant that fit values best, around 0."""
+    central = (np.abs(points) <= 4) & np.isfinite(values) & np.isfinite(expected)
+    if np.iscomplexobj(values):
+        central &= np.abs(points.imag) < 0.5
+    if central.sum() < 10:
+        return None
+    columns = np.stack([expected[central], np.ones(central.sum())], axis=1)
+    (factor, constant), *_ = np.linalg.lstsq(columns, values[central], rcond=None)
+    rounded = np.round(4 * factor) / 4
+    if abs(rounded - factor) < 100 * tolerance:
+        factor = rounded
+        constant = np.mean(values[central] - factor * expected[central])
+    return None if abs(factor) < 1e-3 else (complex(factor), complex(constant))
+
+
+def _distance(activation: Activation, points: Array) -> Array:
+    """Return how far 1 + exp(a t) is from 0, relative to the larger of both."""
+    exponent = activation.zeros * points
+    return np.abs(1 + np.exp(np.where(exponent.real > 0, -exponent, exponent)))
+
+
+def _overflows(
+    region: _Region, value: SSAValue, traced: Mapping[SSAValue, Array], points: Array
+) -> Array:
+    """Return where a value is infinite, or no number, since exp is too large there."""
+    bytes_ = points.dtype.itemsize // (2 if points.dtype.kind == "c" else 1)
+    found = ~np.isfinite(_double(traced[value]))
+    found &= np.abs(points.real) >= _OVERFLOW[min(bytes_, 8)] / 2
+    if not found.any():
+        return found
+    if not all(np.isfinite(_double(one)).all() for one in region.numbers.values()):
+        return np.zeros_like(found)
+    caused = np.zeros_like(found)
+    for one in region.order:
+        op = cast(Operation, one.owner)
+        if _dtype(one).kind not in "fcV":
+            continue
+        own = _double(traced[one])
+        if op_name(op) in _CAN_OVERFLOW:
+            infinite = ~np.isfinite(own)
+        elif op_name(op) in _LOGARITHMS:
+            infinite = np.isposinf(own.real)  # as large as its square cannot be
+        else:
+            continue
+        before = [np.isfinite(_double(traced[operand])) for operand in op.operands]
+        caused |= infinite & np.all(np.broadcast_arrays(*before), axis=0)
+    return found & caused
 
 
 # endregion

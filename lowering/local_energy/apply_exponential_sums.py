@@ -14,20 +14,21 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, BFloat16Type, Float16Type, ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.stablehlo import dtype_of, element_of, shape_of
+from dialects.stablehlo import combiner_of, dtype_of, element_of, shape_of
 from lowering.local_energy.activations import ACTIVATIONS, fit_of, known_number
 from lowering.local_energy.extraction import (
     energies_in,
     erase_unused,
     extracted,
     function_named,
+    is_coarse,
     returned,
 )
 from lowering.local_energy.site_affine import (
@@ -161,7 +162,7 @@ class _Decomposition:
 
     def _is_sum(self, op: hlo.ReduceOp, *, whole: bool = True) -> bool:
         start = known_number(op.operands[1]) if len(op.operands) == 2 else None
-        is_sum = start == 0 and isinstance(op.body.block.first_op, hlo.AddOp)
+        is_sum = start == 0 and combiner_of(op) is hlo.AddOp
         return is_sum and (not whole or _size(op.results[0]) == 1)
 
     def _recognised(self, value: SSAValue, factor: complex) -> _Summand | None:
@@ -187,10 +188,6 @@ class _NotApart(Exception):
     """A sum of many elements that is not taken apart."""
 
 
-def _is_coarse(value: SSAValue) -> bool:
-    return isinstance(element_of(value), BFloat16Type | Float16Type)
-
-
 def _size(value: SSAValue) -> int:
     return int(np.prod(shape_of(value)))
 
@@ -214,10 +211,10 @@ def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
     taken = _Decomposition(function)
     known = taken.known
     whole = returned(function)
-    if any(_is_coarse(one.value) for one in taken.summands):
+    if any(is_coarse(one.value) for one in taken.summands):
         remark(
-            f"@{part.functions[0]} computes with fewer than 32 bits and stays as it is: "
-            "there the rounding is the model",
+            f"@{part.functions[0]} computes with fewer than 32 bits and stays as it "
+            "is: there the rounding is the model",
             done=False,
             hint="compute in float32 to have it fused",
         )

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from xdsl.builder import Builder
-from xdsl.dialects.builtin import FunctionType, ModuleOp
+from xdsl.dialects.builtin import BFloat16Type, Float16Type, FunctionType, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.rewriter import InsertPoint
 
 from dialects import bt
+from dialects.stablehlo import element_of
 from lowering.order import operands_first
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "erase_unused",
     "extracted",
     "function_named",
+    "is_coarse",
     "returned",
 ]
 
@@ -39,6 +41,11 @@ def returned(function: FuncOp) -> SSAValue:
     last = function.body.block.last_op
     assert isinstance(last, ReturnOp)
     return last.arguments[0]
+
+
+def is_coarse(value: SSAValue) -> bool:
+    """Whether a value has fewer than 32 bits: its rounding is a part of the model."""
+    return isinstance(element_of(value), BFloat16Type | Float16Type)
 
 
 def extracted(

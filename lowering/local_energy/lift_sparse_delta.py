@@ -30,6 +30,7 @@ from lowering.local_energy.extraction import (
     erase_unused,
     extracted,
     function_named,
+    is_coarse,
     returned,
 )
 from lowering.local_energy.site_affine import (
@@ -124,6 +125,8 @@ def _is_cut(function: FuncOp, value: SSAValue) -> bool:
 
 
 def _unprofitable(op: bt.LocalEnergyOp, function: FuncOp, lift: _Lift) -> str | None:
+    if is_coarse(lift.root):
+        return "of fewer than 32 bits the rounding is the model"
     units = int(np.prod(shape_of(lift.root)))
     sites = int(np.prod(shape_of(function.body.block.args[-1])))
     if units < MIN_UNITS:

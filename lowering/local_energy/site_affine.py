@@ -26,7 +26,8 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects.stablehlo import constant_of, dtype_of, shape_of
+from dialects.stablehlo import combiner_of, constant_of, dtype_of, shape_of
+from lowering.order import captured
 
 __all__ = [
     "Additive",
@@ -123,6 +124,8 @@ def analyse(function: FuncOp, config: SSAValue | None = None) -> dict[SSAValue, 
         if isinstance(op, ReturnOp):
             continue
         made = _dependence(op, [found[value] for value in op.operands])
+        if any(not isinstance(found[value], Constant) for value in captured(op)):
+            made = _opaque(op, "has a region that depends on x")
         for result in op.results:
             found[result] = made if len(op.results) == 1 else _of_many(op, made)
     return found
@@ -150,7 +153,9 @@ def op_name(op: Operation) -> str:
 
 
 def _of_many(op: Operation, made: Dependence) -> Dependence:
-    return made if isinstance(made, Constant | Opaque) else _opaque(op, "many results")
+    if isinstance(made, Constant):
+        return Constant()
+    return made if isinstance(made, Opaque) else _opaque(op, "many results")
 
 
 def _opaque(op: Operation, reason: str) -> Opaque:
@@ -231,7 +236,7 @@ def _dependence(op: Operation, operands: Sequence[Dependence]) -> Dependence:
             return one
     if all(isinstance(one, Constant) for one in operands):
         return _constant(op, cast("Sequence[Constant]", operands))
-    if op_name(op) in _ELEMENTWISE:
+    if _is_elementwise(op):
         return _elementwise(op, operands)
     if type(op) in _MOVES:
         return _moved(op, operands)
@@ -245,16 +250,29 @@ def _constant(op: Operation, operands: Sequence[Constant]) -> Constant:
         return Constant(is_splat=True)
     if isinstance(op, hlo.ConstantOp):
         array = constant_of(op.results[0])
-        same = (
-            array is not None
-            and array.size > 0
-            and bool(np.all(array == array.flat[0]))
-        )
-        return Constant(is_splat=same)
-    moves = op_name(op) in _ELEMENTWISE or isinstance(
+        return Constant(array is not None and _is_splat(array))
+    moves = _is_elementwise(op) or isinstance(
         op, hlo.BroadcastInDimOp | hlo.ReshapeOp | hlo.TransposeOp
     )
     return Constant(moves and all(one.is_splat for one in operands))
+
+
+def _is_splat(array: Array) -> bool:
+    if not array.size:
+        return False
+    same = array == array.flat[0]
+    # -0 is not 0: what is divided by it is another infinity
+    return bool(
+        same.all() and (np.signbit(array.real) == np.signbit(array.real.flat[0])).all()
+    )
+
+
+def _is_elementwise(op: Operation) -> bool:
+    """Whether an op does the same at each element; a bitcast may split elements."""
+    if op_name(op) not in _ELEMENTWISE:
+        return False
+    shape = shape_of(op.results[0])
+    return all(shape_of(value) in ((), shape) for value in op.operands)
 
 
 def _dtype(value: SSAValue) -> np.dtype[Any]:
@@ -275,7 +293,7 @@ def _elementwise(op: Operation, operands: Sequence[Dependence]) -> Dependence:
             return SiteWise(joined, linear and all(map(_is_linear, operands)))
     if Elementwise in kinds:
         return _of_one_root(op, operands)
-    if not _keeps_additive(op, operands):
+    if not _keeps_linear(op, operands):
         return _of_one_root(op, operands)
     linear = all(map(_is_linear, operands))
     roots = {
@@ -310,13 +328,15 @@ def _keeps_linear(op: Operation, operands: Sequence[Dependence]) -> bool:
 def _is_exact_conversion(op: hlo.ConvertOp) -> bool:
     """Whether a conversion is that of a real number, up to rounding."""
     before, after = _dtype(op.operand), _dtype(op.result)
+    if _is_coarse(before) or _is_coarse(after):
+        return False  # there the rounding is the model
     if after.kind in "fcV":
         return before.kind != "c" or after.kind == "c"
     return before.kind in "iu" and np.can_cast(before, after)
 
 
-def _keeps_additive(op: Operation, operands: Sequence[Dependence]) -> bool:
-    return _keeps_linear(op, operands)
+def _is_coarse(dtype: np.dtype[Any]) -> bool:
+    return dtype.kind in "fV" and dtype.itemsize < 4
 
 
 def _joined_sites(op: Operation, operands: Sequence[Dependence]) -> Array | None:
@@ -364,11 +384,12 @@ def _ints(values: Any) -> list[int]:
 
 
 def _broadcast(op: Any, value: Array) -> Array:
-    shape = shape_of(op.result)
+    shape, dims = shape_of(op.result), _ints(op.broadcast_dimensions)
     axes = [1] * len(shape)
-    for axis, length in zip(_ints(op.broadcast_dimensions), value.shape, strict=True):
+    for axis, length in zip(dims, value.shape, strict=True):
         axes[axis] = length
-    return np.broadcast_to(value.reshape(axes), shape)
+    ordered = value.transpose(np.argsort(dims)) if dims else value
+    return np.broadcast_to(ordered.reshape(axes), shape)
 
 
 def _slice(op: Any, value: Array) -> Array:
@@ -416,12 +437,20 @@ def _moved(op: Operation, operands: Sequence[Dependence]) -> Dependence:
     if len(operands) > 1 or len(sizes) > 1 or not isinstance(only, Elementwise):
         return _opaque(op, "joins or repeats functions of elements")
     kept = _without_ones(shape_of(op.operands[0])) == _without_ones(shape_of(result))
-    is_same = kept and isinstance(op, hlo.ReshapeOp | hlo.BroadcastInDimOp)
+    is_same = kept and (
+        isinstance(op, hlo.ReshapeOp)
+        or (isinstance(op, hlo.BroadcastInDimOp) and _is_sorted(op))
+    )
     if is_same or not isinstance(op, _REORDERS):
         return only
     return replace(
         only, order=(*only.order, f"{op.name}{shape_of(result)}{op.properties}")
     )
+
+
+def _is_sorted(op: hlo.BroadcastInDimOp) -> bool:
+    dims = _ints(op.broadcast_dimensions)
+    return dims == sorted(dims)
 
 
 def _without_ones(shape: Sequence[int]) -> list[int]:
@@ -494,12 +523,14 @@ _COMBINED: dict[str, Callable[[Operation, Sequence[Dependence]], Dependence | No
 
 def _of_same_sites(sites: Array, axes: Sequence[int]) -> Array | None:
     """Return the sites of reduced elements, where each reduces those of one site."""
+    if not sites.size:
+        return None
     first, last = sites.max(axis=tuple(axes)), sites.min(axis=tuple(axes))
     return first if np.array_equal(first, last) else None
 
 
 def _sums(op: Operation) -> bool:
-    return isinstance(op.regions[0].block.first_op, hlo.AddOp)
+    return isinstance(op, hlo.ReduceOp) and combiner_of(op) is hlo.AddOp
 
 
 def _looked_up(op: Operation, operands: Sequence[Dependence]) -> Dependence:

@@ -21,6 +21,7 @@ import numpy as np
 from jax import lax
 
 from symir.errors import DefinitionError, SourceLocation, user_location
+from symir.runtime import x64_enabled
 from symir.runtime.parts import Network, Pairs, Steps
 
 __all__ = ["Declared", "Delta", "delta_of", "register_delta"]
@@ -77,7 +78,7 @@ def register_delta(model_or_function: Any) -> Callable[[Function, Function], Non
     parameters, cache, sites, old, new)`. It is found where that function is given to
     `LocalEnergy`, or under `jax.jit`; or an instance of that very class (a subclass may
     be another model), its method `apply`, or what NetKet's `MCState` makes of it. The
-    last one to be registered counts; there is none for `None`.
+    last one to be registered counts.
 
     When an operator meets the model for the first time with parameters of some types,
     the delta is compared with the model, on random parameters of these types, and on
@@ -97,7 +98,7 @@ def register_delta(model_or_function: Any) -> Callable[[Function, Function], Non
         for name, given in (("init", init), ("delta", delta)):
             if not callable(given):
                 raise _no_function(name, "function", given)
-        _REGISTERED[model_or_function] = Delta(init, delta, user_location())
+        _REGISTERED[_unwrapped(model_or_function)] = Delta(init, delta, user_location())
 
     return register
 
@@ -114,16 +115,14 @@ def _no_function(name: str, expected: str, found: Any) -> DefinitionError:
 
 def delta_of(logpsi: Function) -> tuple[Delta, Any] | None:
     """Return what is registered for a function, and the model if it is of a class."""
-    logpsi = _without_jit(logpsi)
-    registered = _registered(logpsi)
+    function = _unwrapped(logpsi)
+    registered = _registered(function)
     if registered is not None:
         return registered, None
-    model = _model_of(logpsi)
+    is_apply = getattr(function, "__name__", None) == "apply"
+    model = getattr(function, "__self__", None) if is_apply else function
     registered = _registered(type(model))
-    if registered is not None:
-        return registered, model
-    # NetKet's states wrap functions, too
-    return delta_of(model) if _is_wrapped(logpsi, model) else None
+    return None if registered is None else (registered, model)
 
 
 def _registered(key: Any) -> Delta | None:
@@ -132,10 +131,6 @@ def _registered(key: Any) -> Delta | None:
     except TypeError:  # not hashable: it is not in there
         return None
     return own or _shipped().get(key)
-
-
-def _is_wrapped(logpsi: Any, model: Any) -> bool:
-    return model is not logpsi and model is not getattr(logpsi, "__self__", None)
 
 
 def _shipped() -> dict[Any, Delta]:
@@ -147,21 +142,17 @@ def _shipped() -> dict[Any, Delta]:
     return DELTAS
 
 
-def _without_jit(function: Any) -> Any:
-    jitted = type(jax.jit(_without_jit))
+def _unwrapped(function: Any) -> Any:
+    """Return the function, or the model, that is called by one of JAX or NetKet."""
+    jitted = type(jax.jit(_unwrapped))
     while isinstance(function, jitted):
         function = function.__wrapped__
-    return function
+    if "netket" not in sys.modules:
+        return function
+    from symir.interop.netket_deltas import wrapped
 
-
-def _model_of(logpsi: Any) -> Any:
-    """Return the model whose method `apply` a function is, or the function."""
-    if "netket" in sys.modules:
-        from symir.interop.netket_deltas import unwrapped
-
-        logpsi = unwrapped(logpsi)
-    is_apply = getattr(logpsi, "__name__", None) == "apply"
-    return getattr(logpsi, "__self__", logpsi) if is_apply else logpsi
+    inner = wrapped(function)
+    return function if inner is None else _unwrapped(inner)
 
 
 # endregion
@@ -310,7 +301,7 @@ def _drawn(avals: Sequence[jax.ShapeDtypeStruct], positive: bool) -> list[Any]:
 
 def _is_single(avals: Sequence[jax.ShapeDtypeStruct]) -> bool:
     single = (np.float32, np.complex64)
-    return not jax.config.read("jax_enable_x64") or any(a.dtype in single for a in avals)
+    return not x64_enabled() or any(a.dtype in single for a in avals)
 
 
 def _as_double(leaf: Any) -> Any:

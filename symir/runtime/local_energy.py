@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Collection, Hashable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial, reduce
 from typing import Any
@@ -20,27 +20,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from xdsl.dialects.builtin import FunctionType, ModuleOp, StringAttr
-from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import SSAValue
-from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of
+from lowering.local_energy.bt_local_energy_pack import local_values
 from lowering.local_energy.extraction import energies_in, function_named
 from lowering.local_energy.moves import Moves, moves_of
 from symir.compiler.context import SymbolicPassReport
-from symir.compiler.lowering import (
-    LoweringPipeline,
-    lower_to_stablehlo,
-    operator_pipeline,
-)
+from symir.compiler.local_energy import compile_energy, lanes_of_energy
+from symir.compiler.lowering import lower_to_stablehlo
 from symir.operator import SymbolicOperator
 from symir.runtime import x64_enabled
 from symir.runtime.captured import WithCaptured, without_captured
+from symir.runtime.deltas import Declared, delta_of, is_right
+from symir.runtime.energy_report import EnergyReport, energy_report
 from symir.runtime.importing import import_function
 from symir.runtime.kernel import Kernel, state_type
 from symir.runtime.linear import linear_function
+from symir.runtime.manual_axes import varying_like
 from symir.runtime.operator import CompiledOperator
 from symir.runtime.parts import (
     Exponential,
@@ -57,25 +54,12 @@ from symir.runtime.traceable import TraceableKernel
 
 __all__ = ["LocalEnergy", "local_energy"]
 
-WAVEFUNCTION = "logpsi"
-
-OPERATOR_PIPELINE = operator_pipeline(
-    "static",
-    3,
-    without=("bt-compact", "bt-join-diagonal", "bt-materialize-strategy"),
-)
-"""From an operator to branch tensors: lanes with one target are one, writes stay."""
-
-ENERGY_PIPELINE = (
-    "bt-local-energy,bt-local-energy-coalesce,apply-exponential-sums,lift-sparse-delta"
-)
-"""From branch tensors and a wavefunction to the parts that energies are made of."""
-
-SAMPLES = 256
-PAIRS = 1024
-UNITS = (32, 8)
 LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
 """By the bytes of a real number: products whose logarithm stays below are finite."""
+
+TRIALS = (16, 256)
+"""So many configurations, and pairs of those, are what a declared delta is checked on.
+"""
 
 BACKWARD_STATES = 2048
 """So many x' are evaluated at once where derivatives are pulled back."""
@@ -90,6 +74,38 @@ def _static_of(tree: Any) -> tuple[Hashable, list[jax.ShapeDtypeStruct]]:
         jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves
     ]
     return structure, avals
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an energy is compiled: passes that are left out, and bytes for a chunk."""
+
+    without: tuple[str, ...] = ()
+    budget: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `plan-local-energy` has chosen; see there."""
+
+    samples: int
+    pairs: int
+    network_pairs: int
+    units: tuple[int, ...]
+    peak_bytes: int
+
+    @classmethod
+    def of(cls, energy: bt.LocalEnergyOp) -> Plan:
+        """Return the plan of an op that has one."""
+        assert energy.plan is not None
+        entries: Any = energy.plan.data
+        return cls(
+            **{
+                name: entries[name].value.data
+                for name in ("samples", "pairs", "network_pairs", "peak_bytes")
+            },
+            units=tuple(entries["units"].get_values()),
+        )
 
 
 class EnergyProgram:
@@ -107,6 +123,7 @@ class EnergyProgram:
         structure: Any,
         avals: Sequence[jax.ShapeDtypeStruct],
         dtype: np.dtype,
+        options: Options,
     ):
         self.kernel = kernel
         self._structure = structure
@@ -115,70 +132,29 @@ class EnergyProgram:
         self._state = state_type(dtype)
         self.reports: list[SymbolicPassReport] = []
         self.misses: list[str] = []
-        values = np.unique([v for site in kernel.space.local_states for v in site])
-        self._values = tuple(float(value) for value in values)
-        self.module = self._compiled(avals)
-        (self._energy,) = energies_in(self.module)
-        self.element = dtype_of(element_of(self._energy.result))
-        self._moves = moves_of(self._energy.branches, self._values)
-        self._lanes_module = self._lanes()
+        x = jax.ShapeDtypeStruct((1, kernel.space.size), self._dtype)
+        parameters = jax.tree.unflatten(structure, avals)
+        self.module = compile_energy(
+            kernel.ir,
+            import_function(logpsi, parameters, x),
+            without=options.without,
+            budget=options.budget,
+            report=self.reports.append,
+        )
+        (self.energy,) = energies_in(self.module)
+        self.plan = Plan.of(self.energy)
+        self.element = dtype_of(element_of(self.energy.result))
+        self._values = tuple(local_values(self.energy) or ())
+        self._moves = moves_of(self.energy.branches, self._values)
+        count = len(kernel.parameter_names)
+        self._lanes_module = lanes_of_energy(self.module, count)
         self._kernels: dict[int, TraceableKernel] = {}
-        self.parts = self._chosen()
+        self.parts = self._chosen(avals)
 
     @property
     def lanes(self) -> int:
         """The number of lanes that lead elsewhere."""
-        return self._energy.branches.type.lanes.data  # pyright: ignore
-
-    def _compiled(self, avals: Sequence[jax.ShapeDtypeStruct]) -> ModuleOp:
-        sites = self.kernel.space.size
-        x = jax.ShapeDtypeStruct((1, sites), self._dtype)
-        parameters = jax.tree.unflatten(self._structure, avals)
-        imported = import_function(self._logpsi, parameters, x)
-        (function,) = imported.ops
-        assert isinstance(function, FuncOp)
-        function.detach()
-        function.sym_name = StringAttr(WAVEFUNCTION)
-        function.sym_visibility = StringAttr("private")
-        operator = self.kernel.ir.module
-        branches = LoweringPipeline.parse(OPERATOR_PIPELINE).run(
-            operator, verified=True, report=self.reports.append
-        )
-        branches.body.block.add_op(function)
-        return LoweringPipeline.parse(ENERGY_PIPELINE).run(
-            branches, report=self.reports.append
-        )
-
-    def _lanes(self) -> ModuleOp:
-        """Return a module with the sites, values and elements of lanes only."""
-        module = self.module.clone()
-        (energy,) = energies_in(module)
-        function = energy.parent_op()
-        assert isinstance(function, FuncOp)
-        block = function.body.block
-        leaf = next(bt.leaves_of(energy.branches), None)
-        element = element_of(energy.result if leaf is None else leaf.amplitude)
-        lanes = bt.LanesOp(energy.config, energy.branches, element)
-        Rewriter.insert_op(lanes, InsertPoint.before(energy))
-        results: list[SSAValue] = [*lanes.results]
-        if energy.diagonal is not None:
-            results.append(energy.diagonal)
-        end = block.last_op
-        assert isinstance(end, ReturnOp)
-        Rewriter.replace_op(end, ReturnOp(*results))
-        energy.detach()
-        energy.erase()
-        for argument in reversed(block.args[1 + len(self.kernel.parameter_names) :]):
-            block.erase_arg(argument)
-        function.function_type = FunctionType.from_lists(
-            [argument.type for argument in block.args],
-            [result.type for result in results],
-        )
-        for other in list(module.ops):
-            if other is not function:
-                other.detach()
-                other.erase(safe_erase=False)
-        return module
+        return self.energy.branches.type.lanes.data  # pyright: ignore
 
     def _kernel_of(self, samples: int) -> TraceableKernel:
         if samples not in self._kernels:
@@ -189,9 +165,12 @@ class EnergyProgram:
     # endregion
     # region Parts
 
-    def _chosen(self) -> list[Part] | None:
+    def _chosen(self, avals: Sequence[jax.ShapeDtypeStruct]) -> list[Part] | None:
         """Return the parts of log psi; None for the network as it is."""
-        moves, parts = self._moves, list(self._energy.parts)
+        declared = self._declared(avals)
+        if declared is not None:
+            return [declared]
+        moves, parts = self._moves, list(self.energy.parts)
         if all(part.kind is bt.Rung.NETWORK for part in parts):
             return None
         if isinstance(moves, str):
@@ -210,6 +189,43 @@ class EnergyProgram:
                 if additive and not self.steps.can_change(function):
                     return self._missed(f"@{name} is not linear in x")
         return [self._part(part) for part in parts]
+
+    def _declared(self, avals: Sequence[jax.ShapeDtypeStruct]) -> Declared | None:
+        """Return log psi with the changes that its author declared, once checked."""
+        found = delta_of(self._logpsi)
+        if found is None or not self.lanes:
+            return None
+        network = Network(1.0, self.network)
+        part = Declared(*found, self._structure, network)
+        with jax.ensure_compile_time_eval():
+            x, pairs = self._trial()
+            if pairs is not None and is_right(found[0], part, network, avals, x, pairs):
+                return part
+        return self._missed("a delta is declared, and nothing to compare it with")
+
+    def _trial(self) -> tuple[Any, Pairs | None]:
+        """Return random configurations, (C, N), and pairs of those; None of none."""
+        space = self.kernel.space
+        x = jnp.asarray(space.random_states(TRIALS[0], seed=0, dtype=self._dtype))
+        operands = [jnp.ones((), dtype) for dtype in self.kernel.parameter_dtypes]
+        _, _, lanes = self._evaluated(operands, x)
+        assert lanes is not None
+        live = np.ones(lanes.shape, bool) if lanes.live is None else lanes.live
+        flat = np.flatnonzero(np.asarray(live))
+        if not flat.size:
+            return x, None
+        chosen = np.random.default_rng(0).permutation(flat)[: TRIALS[1]]
+        return x, lanes.pairs(jnp.asarray(chosen, np.int32))
+
+    @property
+    def rungs(self) -> list[bt.Rung]:
+        """How each part of log psi in the IR is found in the end."""
+        kinds = [part.kind for part in self.energy.parts]
+        if self.parts is None:
+            return [bt.Rung.NETWORK] * len(kinds)
+        if any(isinstance(part, Declared) for part in self.parts):
+            return [bt.Rung.DECLARED] * len(kinds)
+        return kinds
 
     def _missed(self, message: str) -> None:
         self.misses.append(message)
@@ -254,30 +270,40 @@ class EnergyProgram:
 
     def energies(self, arrays: _Arrays, chunk: int | None) -> Any:
         """Return the energies of a batch, by the fastest schedule that is safe."""
+        arrays = arrays.like([varying_like(one, arrays.flat) for one in arrays.flat])
         whole = [Network(1.0, self.network)]
 
         def packed():
-            return self._chunked(whole, [None], 1, arrays, chunk)
+            size = chunk or self.plan.network_pairs
+            return self._chunked(whole, [None], 1, arrays, size)
 
         if self.parts is None or not self.lanes:
             return packed()
         parts = self.parts
+        if isinstance(parts[0], Declared):
+            return self._chunked(parts, [None], 1, arrays, chunk or self.plan.pairs)
         tables = [part.table(arrays.leaves, self.steps) for part in parts]
-        limit = LARGEST_LOGARITHM[jnp.finfo(self.element).bits // 8]
-        choice: Any = len(UNITS)
-        for number, units in reversed(list(enumerate(UNITS))):
+        choice: Any = len(self.plan.units)
+        for number, units in reversed(list(enumerate(self.plan.units))):
             bounds = [p.bound(t, units) for p, t in zip(parts, tables, strict=True)]
             # What is not a number is not safe either
-            safe = jnp.stack([bound < limit for bound in bounds]).all()
+            safe = jnp.stack([bound < _largest(bound) for bound in bounds]).all()
             choice = jnp.where(safe, number, choice)
+
+        size = self.plan.pairs
+        if any(part.kind is bt.Rung.LIFTED for part in self.energy.parts):
+            size = self.plan.network_pairs
+        size = chunk or size
 
         def fused(units: int):
             laid_out = [
                 p.laid_out(t, units) for p, t in zip(parts, tables, strict=True)
             ]
-            return self._chunked(parts, laid_out, units, arrays, chunk)
+            return self._chunked(parts, laid_out, units, arrays, size)
 
-        return lax.switch(choice, [*(partial(fused, units) for units in UNITS), packed])
+        return lax.switch(
+            choice, [*(partial(fused, units) for units in self.plan.units), packed]
+        )
 
     def _chunked(
         self,
@@ -285,7 +311,7 @@ class EnergyProgram:
         tables: Sequence[Any],
         units: int,
         arrays: _Arrays,
-        chunk: int | None,
+        size: int,
     ) -> Any:
         def one(x):
             bases = [part.base(arrays.leaves, x, units) for part in parts]
@@ -298,30 +324,39 @@ class EnergyProgram:
                 return sum(found[1:], start=found[0])
 
             def logarithms(lanes: _Lanes):
-                return _over_pairs(lanes, log_ratio, chunk or PAIRS)
+                return _over_pairs(lanes, log_ratio, size)
 
             return self._summed(arrays.operands, x, logarithms)
 
         batch = arrays.x.shape[0]
-        samples = min(SAMPLES, batch)
+        samples = min(self.plan.samples, batch)
         if batch <= samples:
             return one(arrays.x)
         return _over_chunks(one, arrays.x, samples)
+
+    def _evaluated(
+        self, operands: Sequence[Any], x: Any
+    ) -> tuple[Any, Any, _Lanes | None]:
+        """Return what stays at x, (C,), matrix elements (C, R), and where they lead."""
+        samples = x.shape[0]
+        results = list(self._kernel_of(samples)(x, *operands))
+        stays = jnp.zeros(samples, self.element)
+        if self.energy.diagonal is not None:
+            stays = stays + results.pop()
+        if not self.lanes:
+            return stays, None, None
+        elements = results.pop()
+        writes = len(results) // 2
+        lanes = _Lanes(self._moves, x, results[:writes], results[writes:])
+        return stays, elements, lanes
 
     def _summed(
         self, operands: Sequence[Any], x: Any, logarithms: Callable[[_Lanes], Any]
     ) -> Any:
         """Return the energies of x, (C,), with the log ratios of lanes, (C, R)."""
-        samples = x.shape[0]
-        results = list(self._kernel_of(samples)(x, *operands))
-        energies = jnp.zeros(samples, self.element)
-        if self._energy.diagonal is not None:
-            energies = energies + results.pop()
-        if not self.lanes:
+        energies, elements, lanes = self._evaluated(operands, x)
+        if lanes is None:
             return energies
-        elements = results.pop()
-        writes = len(results) // 2
-        lanes = _Lanes(self._moves, x, results[:writes], results[writes:])
         found = logarithms(lanes)
         if lanes.live is None:
             ratios = jnp.exp(found)
@@ -368,10 +403,16 @@ class _Arrays:
         return _Arrays(flat[:count], flat[count:-1], flat[-1])
 
 
+def _largest(bound: Any) -> float:
+    """Return below what logarithms of the precision of a number do not overflow."""
+    return LARGEST_LOGARITHM[jnp.finfo(bound.dtype).bits // 8]
+
+
 class _Lanes:
     """The lanes of a chunk of samples: C samples of R lanes of K writes.
 
     Attributes:
+        x: (C, N).
         shape: (C, R).
         live: where x' is another configuration, (C, R); None where it always is.
     """
@@ -380,7 +421,7 @@ class _Lanes:
         self, moves: Moves | str, x: Any, sites: Sequence[Any], values: Sequence[Any]
     ):
         self._moves = moves
-        self._x = x
+        self.x = x
         self._sites = sites
         self._values = values
         self.shape = (x.shape[0], values[0].shape[1])
@@ -426,9 +467,9 @@ class _Lanes:
         sites = jnp.stack([of_pairs(site) for site in self._sites], axis=-1)
         old = jnp.stack([of_pairs(source) for source in self._sources], axis=-1)
         new = jnp.stack([of_pairs(value) for value in self._values], axis=-1)
-        inside = (sites >= 0) & (sites < self._x.shape[1])
+        inside = (sites >= 0) & (sites < self.x.shape[1])
         sites = jnp.where(inside, sites, 0)
-        old = jnp.where(inside, old, self._x[flat // self.shape[1], :1])
+        old = jnp.where(inside, old, self.x[flat // self.shape[1], :1])
         return sites, old, jnp.where(inside, new, old)
 
     def _directions(self, flat: Any, lane: Any, moves: Moves) -> tuple[Any, Any]:
@@ -460,8 +501,8 @@ class _Lanes:
     def connected(self, flat: Any) -> Any:
         """Return x' of pairs, (P, N)."""
         lanes = self.shape[1]
-        connected = self._x[flat // lanes]
-        numbers = np.arange(self._x.shape[1], dtype=np.int32)
+        connected = self.x[flat // lanes]
+        numbers = np.arange(self.x.shape[1], dtype=np.int32)
         for site, value in zip(self._sites, self._values, strict=True):
             at = site[flat % lanes] if site.ndim == 1 else site.reshape(-1)[flat]
             written = value.reshape(-1)[flat][:, None]
@@ -475,7 +516,7 @@ def _over_pairs(lanes: _Lanes, log_ratio: Callable[[Pairs], Any], chunk: int) ->
     chunk = min(chunk, total)
     trips = -(-total // chunk)
     dtype = jax.eval_shape(lambda: log_ratio(lanes.pairs(jnp.zeros(1, np.int32)))).dtype
-    found = jnp.zeros(trips * chunk, dtype)
+    found = varying_like(jnp.zeros(trips * chunk, dtype), [lanes.x])
     if lanes.live is None:
         order = None
         count = trips
@@ -606,18 +647,25 @@ _LOCK = threading.Lock()
 
 
 def _program(
-    kernel: Kernel, logpsi: Callable[..., Any], parameters: Any, dtype
+    kernel: Kernel,
+    logpsi: Callable[..., Any],
+    parameters: Any,
+    dtype: Any,
+    options: Options,
 ) -> EnergyProgram:
     structure, avals = _static_of(parameters)
     types = tuple((aval.shape, np.dtype(aval.dtype)) for aval in avals)
-    key = (kernel, logpsi, structure, types, np.dtype(dtype), x64_enabled())
+    declared = delta_of(logpsi)
+    delta = declared and declared[0]
+    dtype = np.dtype(dtype)
+    key = (kernel, logpsi, delta, structure, types, dtype, options, x64_enabled())
     if isinstance(logpsi, WithCaptured) or not _is_hashable(key):
-        return EnergyProgram(kernel, logpsi, structure, avals, dtype)
+        return EnergyProgram(kernel, logpsi, structure, avals, dtype, options)
     with _LOCK:
         if key in _PROGRAMS:
             _PROGRAMS.move_to_end(key)
             return _PROGRAMS[key]
-    made = EnergyProgram(kernel, logpsi, structure, avals, dtype)
+    made = EnergyProgram(kernel, logpsi, structure, avals, dtype, options)
     with _LOCK:
         _PROGRAMS[key] = made
         if len(_PROGRAMS) > _PROGRAMS_KEPT:
@@ -646,13 +694,24 @@ class LocalEnergy:
 
     It is a function (parameters, x) -> energies for `jax.jit`, `jax.vmap`, and
     derivatives by the parameters of the network and those of the operator.
+
+    `without` names passes that are left out, such as "apply-exponential-sums"; `budget`
+    is what memory in bytes a chunk of samples may take, by default 4 MB.
     """
 
-    def __init__(self, op: Any, logpsi: Callable[..., Any]):
+    def __init__(
+        self,
+        op: Any,
+        logpsi: Callable[..., Any],
+        *,
+        without: Collection[str] = (),
+        budget: int | None = None,
+    ):
         self.operator: CompiledOperator = (
             op.compile() if isinstance(op, SymbolicOperator) else op
         )
         self.logpsi = logpsi
+        self.options = Options(tuple(without), budget)
 
     def __call__(self, parameters: Any, x: Any, chunk: int | None = None) -> jax.Array:
         """Return the local energies of x (..., N), of shape (...).
@@ -665,7 +724,9 @@ class LocalEnergy:
         lead, sites = array.shape[:-1], array.shape[-1]
         one = jax.ShapeDtypeStruct((1, sites), array.dtype)
         logpsi, parameters = without_captured(self.logpsi, parameters, one)
-        program = _program(operator.kernel, logpsi, parameters, array.dtype)
+        program = _program(
+            operator.kernel, logpsi, parameters, array.dtype, self.options
+        )
         operands = operator._bound()
         leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
         if not array.size:
@@ -675,9 +736,30 @@ class LocalEnergy:
         energies = run(program, chunk, len(operands), *operands, *leaves, flat)
         return energies.reshape(lead)
 
+    def report(self, parameters: Any, x: Any, *, measure: bool = True) -> EnergyReport:
+        """Return what became of the operator and the wavefunction, for such arguments.
+
+        It is compiled for x, to see what memory XLA takes; not with `measure=False`.
+        """
+        operator = self.operator
+        array = operator._checked(x)
+        program = self.program(parameters, array.dtype)
+        measured = None
+        if measure:
+            operands = operator._bound()
+            leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
+            flat = array.reshape(-1, array.shape[-1])
+            arrays = [*operands, *leaves, flat]
+            lowered = _run.lower(program, None, len(operands), *arrays)
+            analysis: Any = lowered.compile().memory_analysis()
+            measured = int(analysis.temp_size_in_bytes)
+        return energy_report(program, operator.name, measured)
+
     def program(self, parameters: Any, dtype: Any = np.int8) -> EnergyProgram:
         """Return what is compiled for parameters, and configurations of a dtype."""
-        return _program(self.operator.kernel, self.logpsi, parameters, dtype)
+        return _program(
+            self.operator.kernel, self.logpsi, parameters, dtype, self.options
+        )
 
 
 def local_energy(

@@ -15,7 +15,7 @@ from xdsl.dialects.builtin import UnregisteredOp
 from xdsl.ir import Operation
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects.stablehlo import constant_of, dtype_of, shape_of, to_numpy
+from dialects.stablehlo import combiner_of, constant_of, dtype_of, shape_of, to_numpy
 from symir.errors import NotDifferentiable
 from symir.provenance import place_of
 
@@ -91,8 +91,7 @@ def is_known(op: Operation) -> bool:
             op.op_name.data != "stablehlo.convolution" or _can_convolve(op)
         )
     if isinstance(op, hlo.ReduceOp):
-        first = op.body.block.first_op
-        return len(op.operands) == 2 and isinstance(first, _REDUCTIONS)
+        return combiner_of(op) in _REDUCTIONS
     return type(op) in UNARY or type(op) in BINARY or type(op) in _SHAPED
 
 
@@ -209,26 +208,28 @@ def _precision(op: Operation) -> Any:
 
 def _reduce(op: hlo.ReduceOp, operand: Any, initial: Any) -> Any:
     axes = tuple(op.dimensions.get_values())
-    combine = op.body.block.first_op
+    combine = combiner_of(op)
     start = constant_of(op.operands[1])
-    match combine:
+    if combine not in _REDUCTIONS:
+        raise _unknown(op)
+    match op.body.block.first_op:
         case hlo.AddOp():
             total = jnp.sum(operand, axis=axes, dtype=operand.dtype)
             return total if start is not None and not start.any() else total + initial
         case hlo.MultiplyOp():
             total = jnp.prod(operand, axis=axes, dtype=operand.dtype)
-            return total if start is not None and start.all() else total * initial
+            return total if start is not None and start == 1 else total * initial
         case hlo.MaximumOp():
             return lax.max(jnp.max(operand, axis=axes), initial)
         case hlo.MinimumOp():
             return lax.min(jnp.min(operand, axis=axes), initial)
         case hlo.OrOp():
-            return jnp.any(operand, axis=axes)
+            return jnp.any(operand, axis=axes) | initial
         case hlo.AndOp():
-            return jnp.all(operand, axis=axes)
+            return jnp.all(operand, axis=axes) & initial
         case hlo.XorOp():
             odd = jnp.sum(operand, axis=axes, dtype=jnp.int32) & 1
-            return odd.astype(jnp.bool_)
+            return odd.astype(jnp.bool_) ^ initial
         case _:
             raise _unknown(op)
 

@@ -1,0 +1,80 @@
+"""`bt-local-energy-pack`: which lanes are asked for at x', and in what order.
+
+Only a live lane is: valid, and with x' another configuration than x. Live lanes of a
+chunk of samples are packed into chunks of pairs, in order, as many as there are: none
+is evaluated in vain, and none is lost. Where every lane is live for every x, which
+follows from the local values that the writes are functions of, pairs are simply
+counted. The differences x' - x that lanes can make are tabulated, up to a sign.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, cast
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import DenseArrayBase, DictionaryAttr, ModuleOp, StringAttr
+from xdsl.ir import Attribute
+from xdsl.passes import ModulePass
+
+from dialects import bt
+from lowering.lanes import lane_count
+from lowering.local_energy.extraction import energies_in
+from lowering.local_energy.moves import Moves, moves_of
+from lowering.relations import Relation
+from lowering.remarks import remark
+
+__all__ = ["BtLocalEnergyPackPass", "local_values", "planned"]
+
+
+def local_values(op: bt.LocalEnergyOp) -> list[float] | None:
+    """Return the local values that the function of an energy says x can have."""
+    function = op.parent_op()
+    known = None if function is None else function.attributes.get(bt.LOCAL_VALUES)
+    if not isinstance(known, DenseArrayBase):
+        return None
+    return [float(value) for value in known.get_values()]
+
+
+def planned(op: bt.LocalEnergyOp, entries: dict[str, Attribute]) -> None:
+    """Add entries to the plan of an energy."""
+    before = {} if op.plan is None else dict(op.plan.data)
+    op.plan = DictionaryAttr({**before, **entries})
+
+
+def _pack(op: bt.LocalEnergyOp) -> None:
+    lanes = lane_count(op.branches)
+    values = local_values(op)
+    moves = "the local values are not known"
+    if values is not None:
+        moves = moves_of(op.branches, values)
+    if not isinstance(moves, Moves):
+        remark(
+            f"the differences of lanes are not tabulated: {moves}", done=False, at=op
+        )
+        planned(op, {"live": StringAttr("some"), "rows": _number(0)})
+        return
+    if moves.always:
+        remark(f"all of {lanes} lanes are always live: they are counted", at=op)
+    else:
+        remark(f"the live ones of {lanes} lanes are packed, sample by sample", at=op)
+    live = StringAttr("all" if moves.always else "some")
+    planned(op, {"live": live, "rows": _number(lanes * moves.rows)})
+
+
+def _number(value: int) -> Attribute:
+    from xdsl.dialects.builtin import IntegerAttr, i64
+
+    return cast(Attribute, IntegerAttr(value, i64))
+
+
+@dataclass(frozen=True)
+class BtLocalEnergyPackPass(ModulePass):
+    """Find which lanes are live, and what they change."""
+
+    name = "bt-local-energy-pack"
+    relation: ClassVar[Relation] = Relation.EQUAL
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for energy in energies_in(op):
+            _pack(energy)

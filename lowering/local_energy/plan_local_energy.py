@@ -1,0 +1,125 @@
+"""`plan-local-energy{budget=..}`: how many samples and pairs at once, and what memory.
+
+Samples are taken in chunks whose lanes fit the budget, live lanes of a chunk in chunks
+of pairs: so many that what a network makes of them stays in the cache of a core. So
+memory grows with neither the batch nor lanes times hidden units. `units` are the
+lengths of products whose logarithms are added; the longest that is safe for the
+parameters is taken at run time, and the network itself where none is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, ModuleOp, TensorType, i64
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, SSAValue
+from xdsl.passes import ModulePass
+
+from dialects import bt
+from dialects.stablehlo import dtype_of, element_of, shape_of
+from lowering.lanes import lane_count, write_count
+from lowering.local_energy.bt_local_energy_pack import planned
+from lowering.local_energy.extraction import energies_in, function_named, returned
+from lowering.relations import Relation
+from lowering.remarks import remark
+
+__all__ = ["PlanLocalEnergyPass"]
+
+SAMPLES = 256
+PAIRS = 1024
+MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 256, 4096
+UNITS = (32, 8)
+
+
+@dataclass(frozen=True)
+class PlanLocalEnergyPass(ModulePass):
+    """Choose chunk sizes for a memory budget, and predict the memory.
+
+    Attributes:
+        budget: bytes for what a chunk of samples needs.
+        cache: bytes that stay in the cache of a core.
+    """
+
+    name = "plan-local-energy"
+    relation: ClassVar[Relation] = Relation.EQUAL
+
+    budget: int = 4 << 20
+    cache: int = 2 << 20
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for energy in energies_in(op):
+            self._plan(energy, op)
+
+    def _plan(self, op: bt.LocalEnergyOp, module: ModuleOp) -> None:
+        lanes, writes = lane_count(op.branches), write_count(op.branches)
+        # Sites, old and new values, order and log ratios, matrix elements
+        per_lane = 4 * writes + 4 + 3 * _bytes(op.result)
+        units = sum(_units_bytes(part, module) for part in op.parts)
+        per_sample = lanes * per_lane + 2 * units
+        samples = int(np.clip(self.budget // max(1, per_sample), 8, SAMPLES))
+        largest = max((_largest(name, module) for name in _networks(op)), default=1)
+        network = self.cache // max(1, largest)
+        network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
+        table = sum(_rows(op) * _units_bytes(part, module) for part in op.parts)
+        peak = samples * per_sample + 2 * table + 3 * network * largest
+        planned(
+            op,
+            {
+                "samples": _number(samples),
+                "pairs": _number(PAIRS),
+                "network_pairs": _number(network),
+                "units": DenseArrayBase.from_list(i64, UNITS),
+                "peak_bytes": _number(peak),
+            },
+        )
+        remark(
+            f"{samples} samples, {PAIRS} pairs, {network} evaluations of a network at "
+            f"once; about {peak / 1e6:.1f} MB",
+            at=op,
+        )
+
+
+def _number(value: int) -> Attribute:
+    return IntegerAttr(int(value), i64)
+
+
+def _rows(op: bt.LocalEnergyOp) -> int:
+    rows = None if op.plan is None else op.plan.data.get("rows")
+    return rows.value.data if isinstance(rows, IntegerAttr) else 0
+
+
+def _bytes(value: SSAValue) -> int:
+    return dtype_of(element_of(value)).itemsize
+
+
+def _units_bytes(part: bt.PartAttr, module: ModuleOp) -> int:
+    """Return what the elements of an additive function take, for one x."""
+    if part.kind in (bt.Rung.NETWORK, bt.Rung.LINEAR):
+        return 0
+    result = returned(function_named(module, part.functions[0]))
+    return prod(shape_of(result)) * _bytes(result)
+
+
+def _networks(op: bt.LocalEnergyOp) -> list[str]:
+    return [
+        part.functions[-1]
+        for part in op.parts
+        if part.kind in (bt.Rung.NETWORK, bt.Rung.LIFTED)
+    ]
+
+
+def _largest(name: str, module: ModuleOp) -> int:
+    """Return the bytes of the largest value that a function computes from one x."""
+    function: FuncOp = function_named(module, name)
+    sizes = [
+        prod(shape_of(result)) * _bytes(result)
+        for op in function.body.block.ops
+        for result in op.results
+        if isinstance(result.type, TensorType)
+    ]
+    return max(sizes, default=1)

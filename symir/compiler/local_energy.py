@@ -1,0 +1,145 @@
+"""From an operator and an imported wavefunction to a planned local energy.
+
+Nothing here needs JAX: a wavefunction is a module of StableHLO with one function of its
+parameters and one configuration, as `symir.import_function` returns it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+import numpy as np
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    FunctionType,
+    ModuleOp,
+    StringAttr,
+    f64,
+)
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import SSAValue
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from dialects import bt
+from dialects.stablehlo import element_of
+from lowering.lanes import connections_in
+from lowering.local_energy.extraction import energies_in
+from symir.compiler.context import SymbolicPassReport
+from symir.compiler.lowering import LoweringPipeline, operator_pipeline
+from symir.errors import SymbolicCompilerError
+from symir.ir import SymbolicOperatorIR
+
+__all__ = ["ENERGY_PASSES", "compile_energy", "energy_pipeline", "lanes_of_energy"]
+
+WAVEFUNCTION = "logpsi"
+"""The name of the imported function."""
+
+OPERATOR_PIPELINE = operator_pipeline(
+    "static",
+    3,
+    without=("bt-compact", "bt-join-diagonal", "bt-materialize-strategy"),
+)
+"""From an operator to branch tensors: lanes with one target are one, writes stay."""
+
+ENERGY_PASSES = (
+    "bt-local-energy-coalesce",
+    "bt-local-energy-pack",
+    "apply-exponential-sums",
+    "lift-sparse-delta",
+    "plan-local-energy",
+)
+"""From branch tensors and a wavefunction to a plan, after `bt-local-energy`."""
+
+_OPTIONAL = ENERGY_PASSES[:1] + ENERGY_PASSES[2:4]
+
+
+def energy_pipeline(without: Collection[str] = (), budget: int | None = None) -> str:
+    """Return the passes that make a plan of an operator and a wavefunction.
+
+    `without` names passes that are left out; `budget` is the memory in bytes that a
+    chunk of samples may take.
+
+    Raises:
+        SymbolicCompilerError: for a name that is no such pass (C006).
+    """
+    unknown = sorted(set(without) - set(_OPTIONAL))
+    if unknown:
+        raise SymbolicCompilerError(
+            "C006",
+            "the option without cannot have this value",
+            expected=f"names of {', '.join(_OPTIONAL)}",
+            found=", ".join(unknown),
+        )
+    names = ["bt-local-energy", *(one for one in ENERGY_PASSES if one not in without)]
+    text = ",".join(names)
+    return text if budget is None else f"{text}{{budget={budget}}}"
+
+
+def compile_energy(
+    ir: SymbolicOperatorIR,
+    wavefunction: ModuleOp,
+    *,
+    without: Collection[str] = (),
+    budget: int | None = None,
+    report: Callable[[SymbolicPassReport], None] | None = None,
+) -> ModuleOp:
+    """Return the local energy of an operator and a wavefunction, with a plan.
+
+    The wavefunction is a module of one function, which is copied. The module that is
+    returned has a function (x, parameters of the operator, those of the wavefunction)
+    -> energies, and the functions that it refers to.
+    """
+    (function,) = wavefunction.clone().ops
+    assert isinstance(function, FuncOp)
+    function.detach()
+    function.sym_name = StringAttr(WAVEFUNCTION)
+    function.sym_visibility = StringAttr("private")
+    operator = LoweringPipeline.parse(OPERATOR_PIPELINE)
+    module = operator.run(ir.module, verified=True, report=report)
+    values = np.unique([v for site in ir.space.local_states for v in site])
+    for connections in connections_in(module):
+        parent = connections.parent_op()
+        assert parent is not None
+        parent.attributes[bt.LOCAL_VALUES] = DenseArrayBase.from_list(
+            f64, values.tolist()
+        )
+    module.body.block.add_op(function)
+    pipeline = LoweringPipeline.parse(energy_pipeline(without, budget))
+    return pipeline.run(module, report=report)
+
+
+def lanes_of_energy(module: ModuleOp, parameters: int) -> ModuleOp:
+    """Return the lanes alone: sites, values, matrix elements, and the diagonal if any.
+
+    As `bt.lanes` has them; the function takes x and the parameters of the operator, of
+    which there are so many.
+    """
+    module = module.clone()
+    (energy,) = energies_in(module)
+    function = energy.parent_op()
+    assert isinstance(function, FuncOp)
+    block = function.body.block
+    leaf = next(bt.leaves_of(energy.branches), None)
+    element = element_of(energy.result if leaf is None else leaf.amplitude)
+    lanes = bt.LanesOp(energy.config, energy.branches, element)
+    Rewriter.insert_op(lanes, InsertPoint.before(energy))
+    results: list[SSAValue] = [*lanes.results]
+    if energy.diagonal is not None:
+        results.append(energy.diagonal)
+    end = block.last_op
+    assert isinstance(end, ReturnOp)
+    Rewriter.replace_op(end, ReturnOp(*results))
+    energy.detach()
+    energy.erase()
+    for argument in reversed(block.args[1 + parameters :]):
+        block.erase_arg(argument)
+    function.attributes.pop(bt.LOCAL_VALUES, None)
+    function.function_type = FunctionType.from_lists(
+        [argument.type for argument in block.args],
+        [result.type for result in results],
+    )
+    for other in list(module.ops):
+        if other is not function:
+            other.detach()
+            other.erase(safe_erase=False)
+    return module

@@ -1,0 +1,220 @@
+"""How log psi of NetKet's models changes at a few sites."""
+
+# pyright: basic
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+from jax.scipy.linalg import block_diag
+
+from symir.runtime.deltas import Delta
+
+__all__ = ["DELTAS", "wrapped"]
+
+_WRAPPERS = ("netket.utils.jax", "netket.vqs.mc.mc_state.state")
+"""Where NetKet wraps models and functions in others that return the same."""
+
+
+def wrapped(function: Any) -> Any:
+    """Return the model or function that a state of NetKet wraps, None elsewhere."""
+    if not isinstance(function, nk.jax.HashablePartial) or function.keywords:
+        return None
+    if function.func.__module__ not in _WRAPPERS or len(function.args) != 1:
+        return None
+    return function.args[0]
+
+
+# region Jastrow: sum_(i > j) x_i W_ij x_j
+
+
+def _jastrow_init(model: Any, parameters: Any, x: Any) -> Any:
+    """Return (W + W^T) x, (N,)."""
+    kernel, sites = parameters["params"]["kernel"], np.arange(x.shape[0])
+    dtype = jnp.promote_types(kernel.dtype, x.dtype)
+    weights = kernel[_entry(sites[:, None], sites)]
+    matrix = jnp.where(np.eye(len(sites), dtype=bool), 0, weights)
+    return matrix.astype(dtype) @ x.astype(dtype)
+
+
+def _jastrow_delta(
+    model: Any, parameters: Any, cache: Any, sites: Any, old: Any, new: Any
+) -> Any:
+    """Return d^T (W + W^T) x + d^T W d."""
+    kernel = parameters["params"]["kernel"].astype(cache.dtype)
+    change = new.astype(cache.dtype) - old.astype(cache.dtype)
+    found = change @ cache[sites]
+    for second in range(1, sites.shape[0]):
+        for first in range(second):
+            # Of one site this is no entry of W; then one of the two does not change
+            weight = kernel[_entry(sites[first], sites[second])]
+            found += change[first] * change[second] * weight
+    return found
+
+
+def _entry(first: Any, second: Any) -> Any:
+    """Return where the kernel, W row by row, has the weight of two sites."""
+    xp = np if isinstance(first, np.ndarray) else jnp
+    row, column = xp.maximum(first, second), xp.minimum(first, second)
+    return row * (row - 1) // 2 + column
+
+
+# endregion
+# region Determinants
+
+
+class _Determinants(NamedTuple):
+    """What ratios of determinants of one configuration are made of.
+
+    A row of a matrix is the orbitals (F,) of an occupied mode, in the order of modes.
+
+    Attributes:
+        ratios: (D, N, F), M A^-1: by how much determinant d changes where the row f
+            becomes that of mode n. NaN where there is no inverse, or none to trust.
+        weights: (D,), what part of psi a determinant is.
+        before: (N,), how many modes before one are occupied.
+    """
+
+    ratios: Any
+    weights: Any
+    before: Any
+
+
+def _determinants(
+    orbitals: Any, sectors: Sequence[int], x: Any, logarithms: bool
+) -> _Determinants:
+    """Return the determinants of x (N,) with orbitals (D, N, F).
+
+    `sectors` are the numbers of fermions in parts of the modes, each as long as others.
+    """
+    occupied = jnp.isclose(x, 1)
+    (rows,) = occupied.nonzero(size=sum(sectors))
+    matrices = orbitals[:, rows]
+    inverses = jnp.linalg.inv(matrices)
+    norms = jnp.linalg.norm(matrices, axis=(1, 2))
+    condition = norms * jnp.linalg.norm(inverses, axis=(1, 2))
+    # Of a matrix this close to a singular one little is known: the model has to say
+    limit = jnp.finfo(orbitals.dtype).eps ** -0.75
+    counts = occupied.reshape(len(sectors), -1).sum(axis=1)
+    known = (condition < limit) & (counts == np.array(sectors)).all()
+    ratios = jnp.where(known[:, None, None], orbitals @ inverses, jnp.nan)
+    weights = jnp.ones(1, orbitals.dtype)
+    if logarithms:
+        found = nk.jax.logdet_cmplx(matrices)
+        weights = jnp.exp(found - nk.jax.logsumexp_cplx(found, axis=0))
+    before = jnp.cumsum(occupied, dtype=np.int32) - occupied
+    return _Determinants(ratios, weights, before)
+
+
+def _log_ratio(
+    cache: _Determinants, sectors: int, sites: Any, old: Any, new: Any
+) -> Any:
+    """Return the logarithm of the sum of ratios of determinants.
+
+    By the matrix determinant lemma that of one where the rows p become those of modes a
+    is the determinant of (M A^-1)[a, p]. Rows come in the order of modes, so it has the
+    sign of the permutation that sorts them again.
+    """
+    was, is_now = jnp.isclose(old, 1), jnp.isclose(new, 1)
+    left, entered = was & ~is_now, is_now & ~was
+    slots = sites.shape[0] // 2
+    removed, added = _slots(left, sites, slots), _slots(entered, sites, slots)
+    used = np.arange(slots) < left.sum()
+    rows = cache.before[removed]
+    block = cache.ratios[:, added[:, None], rows[None, :]]
+    both = used[:, None] & used[None, :]
+    block = jnp.where(both, block, np.eye(slots, dtype=block.dtype))
+    ratio = (cache.weights * _determinant(block)).sum()
+    ratio = jnp.where(_is_odd(cache.before, removed, added, used), -ratio, ratio)
+    moved = entered.astype(np.int32) - left.astype(np.int32)
+    sector = sites // (cache.before.shape[0] // sectors)
+    change = jnp.where(sector == np.arange(sectors)[:, None], moved, 0).sum(axis=1)
+    ratio = jnp.where((change == 0).all(), ratio, jnp.nan)
+    return jnp.log(ratio.astype(nk.jax.dtype_complex(ratio.dtype)))
+
+
+def _slots(chosen: Any, sites: Any, slots: int) -> Any:
+    """Return the first so many of the chosen sites, 0 after the last: (slots,)."""
+    place = jnp.cumsum(chosen) - 1
+    here = chosen & (place == np.arange(slots)[:, None])
+    return jnp.where(here, sites, 0).sum(axis=1)
+
+
+def _determinant(block: Any) -> Any:
+    """Return the determinants of (.., K, K), for the few K of an operator."""
+    match block.shape[-1]:
+        case 0:
+            return jnp.ones(block.shape[:-2], block.dtype)
+        case 1:
+            return block[..., 0, 0]
+        case 2:
+            straight = block[..., 0, 0] * block[..., 1, 1]
+            return straight - block[..., 0, 1] * block[..., 1, 0]
+        case _:
+            return jnp.linalg.det(block)
+
+
+def _is_odd(before: Any, removed: Any, added: Any, used: Any) -> Any:
+    """Return whether an odd permutation sorts the modes, the moves made in turn."""
+    crossed = jnp.zeros((), np.int32)
+    for move in range(removed.shape[0]):
+        low = jnp.minimum(removed[move], added[move])
+        high = jnp.maximum(removed[move], added[move])
+        between = before[high] - before[low] - (low == removed[move])
+        for earlier in range(move):
+            between -= (low < removed[earlier]) & (removed[earlier] < high)
+            between += (low < added[earlier]) & (added[earlier] < high)
+        crossed += jnp.where(used[move], between, 0)
+    return crossed % 2 == 1
+
+
+def _sectors(model: Any) -> tuple[int, ...]:
+    hilbert = model.hilbert
+    if model.generalized:
+        return (hilbert.n_fermions,)
+    return tuple(hilbert.n_fermions_per_spin)
+
+
+def _orbitals(model: Any, parameters: Any) -> Any:
+    """Return the orbitals of all modes, (N, F): 0 in the sectors of others."""
+    if model.generalized:
+        return parameters["M"]
+    sectors = _sectors(model)
+    if model.restricted:
+        return block_diag(*[parameters["M"]] * len(sectors))
+    return block_diag(*(parameters[f"M_{i}"] for i in range(len(sectors))))
+
+
+def _slater_init(model: Any, parameters: Any, x: Any) -> _Determinants:
+    orbitals = _orbitals(model, parameters["params"])[None]
+    return _determinants(orbitals, _sectors(model), x, logarithms=False)
+
+
+def _multi_slater_init(model: Any, parameters: Any, x: Any) -> _Determinants:
+    (each,) = parameters["params"].values()
+    orbitals = jax.vmap(partial(_orbitals, model))(each)
+    return _determinants(orbitals, _sectors(model), x, logarithms=True)
+
+
+def _slater_delta(
+    model: Any, parameters: Any, cache: _Determinants, sites: Any, old: Any, new: Any
+) -> Any:
+    return _log_ratio(cache, len(_sectors(model)), sites, old, new)
+
+
+# endregion
+
+_Functions = tuple[Callable[..., Any], Callable[..., Any]]
+_FUNCTIONS: dict[Any, _Functions] = {
+    nk.models.Jastrow: (_jastrow_init, _jastrow_delta),
+    nk.models.Slater2nd: (_slater_init, _slater_delta),
+    nk.models.MultiSlater2nd: (_multi_slater_init, _slater_delta),
+}
+DELTAS = {model: Delta(*functions) for model, functions in _FUNCTIONS.items()}
+"""By the class of a model. NetKet has no model with a Pfaffian."""

@@ -1,0 +1,189 @@
+"""What became of an operator and a wavefunction: the report of a local energy."""
+
+# pyright: basic, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from math import prod
+from typing import Any
+
+from xdsl.dialects.builtin import TensorType, UnregisteredOp
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects import bt
+from dialects.stablehlo import dtype_of, element_of, shape_of
+from lowering.local_energy.extraction import function_named, returned
+from symir.compiler.context import SymbolicPassReport
+
+__all__ = ["EnergyReport", "PartReport", "PassNotes", "energy_report"]
+
+
+@dataclass(frozen=True)
+class PartReport:
+    """A part of log psi.
+
+    Attributes:
+        name: its function in the IR.
+        rung: how its ratio is found: declared, exponential, linear, lifted, network.
+        activation: what was recognised, if anything.
+        units: how many elements the activation is taken of, 1 for a number.
+        flops: operations for one branch, products and sums.
+        bytes: what is read for one branch, without what a network makes on its way.
+    """
+
+    name: str
+    rung: str
+    activation: str | None
+    units: int
+    flops: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class PassNotes:
+    """What a pass did, and what not: (message, hint) each."""
+
+    name: str
+    done: tuple[tuple[str, str | None], ...]
+    missed: tuple[tuple[str, str | None], ...]
+
+
+@dataclass(frozen=True)
+class EnergyReport:
+    """The report of a local energy; `str` for people, `as_dict` for programs.
+
+    Attributes:
+        operator: the operator's name.
+        lanes: branches that lead elsewhere, for every x.
+        live: "all" where they always do, else "some".
+        evaluations_before: network evaluations for one x by padded connections.
+        evaluations_after: network evaluations for one x now, at most.
+        parts: those of log psi.
+        passes: what passes did, and what not.
+        misses: why nothing better was possible.
+        plan: sizes of chunks.
+        predicted_bytes: memory beside arguments and results, as planned.
+        measured_bytes: the same by XLA, for the x that was given; None without.
+    """
+
+    operator: str
+    lanes: int
+    live: str
+    evaluations_before: int
+    evaluations_after: int
+    parts: tuple[PartReport, ...]
+    passes: tuple[PassNotes, ...]
+    misses: tuple[str, ...]
+    plan: dict[str, Any] = field(default_factory=dict)
+    predicted_bytes: int = 0
+    measured_bytes: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the report as plain data."""
+        return asdict(self)
+
+    def __str__(self) -> str:
+        lines = [
+            f"local energy of '{self.operator}': {self.lanes} branches, "
+            f"{self.live} live",
+            f"  network evaluations per sample: {self.evaluations_before} -> "
+            f"{self.evaluations_after}",
+        ]
+        for part in self.parts:
+            what = f" {part.activation} of {part.units}" if part.activation else ""
+            lines.append(
+                f"  @{part.name}: {part.rung}{what}, {part.flops} flops and "
+                f"{part.bytes} bytes per branch"
+            )
+        lines += [f"  not better: {miss}" for miss in self.misses]
+        for one in self.passes:
+            for sign, notes in (("+", one.done), ("-", one.missed)):
+                for message, hint in notes:
+                    more = f" ({hint})" if hint else ""
+                    lines.append(f"  {sign} {one.name}: {message}{more}")
+        sizes = ", ".join(f"{value} {name}" for name, value in self.plan.items())
+        lines.append(f"  at once: {sizes}")
+        measured = self.measured_bytes
+        known = "" if measured is None else f", {measured / 1e6:.1f} MB measured"
+        lines.append(f"  memory: {self.predicted_bytes / 1e6:.1f} MB predicted{known}")
+        return "\n".join(lines)
+
+
+def energy_report(
+    program: Any, operator: str, measured_bytes: int | None = None
+) -> EnergyReport:
+    """Return the report of an `EnergyProgram`."""
+    energy: bt.LocalEnergyOp = program.energy
+    lanes = program.lanes
+    rungs = program.rungs
+    pairs = zip(energy.parts, rungs, strict=True)
+    parts = tuple(_part(one, rung, program.module) for one, rung in pairs)
+    evaluated = any(rung in (bt.Rung.NETWORK, bt.Rung.LIFTED) for rung in rungs)
+    plan = program.plan
+    return EnergyReport(
+        operator=operator,
+        lanes=lanes,
+        live=str(energy.plan.data["live"].data),  # pyright: ignore
+        evaluations_before=program.kernel.lanes + 1,
+        evaluations_after=lanes + 1 if evaluated else 1,
+        parts=parts,
+        passes=tuple(_notes(program.reports)),
+        misses=tuple(program.misses),
+        plan={
+            "samples": plan.samples,
+            "pairs": plan.pairs,
+            "network evaluations": plan.network_pairs,
+        },
+        predicted_bytes=plan.peak_bytes,
+        measured_bytes=measured_bytes,
+    )
+
+
+def _notes(reports: Sequence[SymbolicPassReport]):
+    for report in reports:
+        done = tuple((r.message, r.hint) for r in report.remarks if r.done)
+        missed = tuple((r.message, r.hint) for r in report.remarks if not r.done)
+        is_own = report.pass_name.startswith(("bt-local", "apply-", "lift-", "plan-"))
+        if is_own and (done or missed):
+            yield PassNotes(report.pass_name, done, missed)
+
+
+def _part(part: bt.PartAttr, rung: bt.Rung, module: Any) -> PartReport:
+    function = function_named(module, part.functions[0])
+    result = returned(function)
+    units = prod(shape_of(result))
+    size = dtype_of(element_of(result)).itemsize
+    if rung is bt.Rung.EXPONENTIAL:
+        flops, read = 3 * units, 3 * units * size
+    elif rung is bt.Rung.LINEAR:
+        flops, read = 1, size
+    elif rung is bt.Rung.LIFTED:
+        tail = function_named(module, part.functions[1])
+        flops, read = 4 * units + _flops(tail), 2 * units * size
+    else:
+        flops, read = _flops(function), prod(shape_of(function.body.block.args[-1]))
+    return PartReport(part.functions[0], rung.value, part.applied, units, flops, read)
+
+
+def _flops(function: FuncOp) -> int:
+    """Return the operations of a function of one x: one for each element at least."""
+    return sum(_flops_of(op) for op in function.body.block.ops if op.results)
+
+
+def _flops_of(op: Operation) -> int:
+    kind = op.results[0].type
+    if not isinstance(kind, TensorType) or isinstance(op, hlo.ConstantOp):
+        return 0
+    size = prod(shape_of(op.results[0]))
+    if isinstance(op, hlo.DotGeneralOp):
+        axes = op.dot_dimension_numbers.lhs_contracting_dimensions
+        lengths = shape_of(op.lhs)
+        return 2 * size * prod(lengths[axis.value.data] for axis in axes)
+    if isinstance(op, UnregisteredOp) and op.op_name.data == "stablehlo.convolution":
+        features = shape_of(op.results[0])[-1]
+        return 2 * size * prod(shape_of(op.operands[1])) // max(1, features)
+    return size
