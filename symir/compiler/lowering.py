@@ -95,7 +95,7 @@ OPERATOR_PIPELINE = operator_pipeline()
 
 KERNEL_PIPELINE = (
     "bt-specialize{{batch={batch} state={state}}},bt-narrow,convert-bt-to-stablehlo,"
-    "stablehlo-fold-constants,cse,dce"
+    "stablehlo-fold-constants,cse,stablehlo-arrange-gathers,dce"
 )
 """From branch tensors to a kernel for one batch size and state type."""
 
