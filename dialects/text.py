@@ -166,6 +166,13 @@ class Printer(XdslPrinter):
         else:
             super().print_attribute(attribute)
 
+    def print_bytes_literal(self, bytestring: bytes) -> None:
+        # xDSL prints byte by byte, and each op's location has the path of a file
+        if _PLAIN.fullmatch(bytestring):
+            self.print_string(f'"{bytestring.decode()}"')
+        else:
+            super().print_bytes_literal(bytestring)
+
     def _is_elided(self, numbers: DenseIntOrFPElementsAttr[Any]) -> bool:
         over = self.elide_rows_over
         is_long = over is not None and numbers.get_shape()[0] > max(over, 4)
@@ -192,6 +199,10 @@ class Printer(XdslPrinter):
             self.print_complex(cast(tuple[float, float], value), kind)
         else:
             self.print_float(value, kind)
+
+
+_PLAIN = re.compile(rb"[ !#-\[\]-~]*")
+"""What a string literal says without escapes."""
 
 
 def _as_list(attribute: Attribute) -> DenseIntOrFPElementsAttr[Any] | None:

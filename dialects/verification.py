@@ -7,17 +7,23 @@ types of StableHLO that do not fit, and functions that are no kernels.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import cast
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Operation, SSAValue
-from xdsl.traits import IsTerminator, NoMemoryEffect, RecursiveMemoryEffect
+from xdsl.ir import Attribute, Block, ErasedSSAValue, Operation, SSAValue
+from xdsl.traits import (
+    IsTerminator,
+    NoMemoryEffect,
+    NoTerminator,
+    RecursiveMemoryEffect,
+)
 from xdsl.utils.exceptions import VerifyException
 
+from dialects.bt import ConnectionsOp
 from dialects.stablehlo import type_error
 
 __all__ = ["Fault", "fault_in"]
@@ -37,23 +43,53 @@ class Fault:
     error: Exception
 
 
-def fault_in(module: ModuleOp) -> Fault | None:
-    """Return the first fault of a module, or None where it is valid."""
-    try:
-        module.verify()
-    except Exception as error:
-        # A verifier looks inside first
-        ops = module.walk(region_first=True)
-        return Fault(next((op for op in ops if not _is_valid(op)), module), error)
+def fault_in(module: ModuleOp, seen: set[Hashable] | None = None) -> Fault | None:
+    """Return the first fault of a module, or None where it is valid.
+
+    `seen` is filled with what was found valid, and tells a later call what it need not
+    look at again: most ops are what they were before a pass.
+    """
+    seen = set() if seen is None else seen
+    # A verifier looks inside first
+    for op in module.walk(region_first=True):
+        key = _key(op)
+        if key is not None and key in seen:
+            continue
+        try:
+            _verify_blocks(op)
+            op.verify(verify_nested_ops=False)
+        except Exception as error:
+            return Fault(op, error)
+        if key is not None:
+            seen.add(key)
     return next(_faults(module.body.block, set(), None), None)
 
 
-def _is_valid(op: Operation) -> bool:
-    try:
-        op.verify(verify_nested_ops=False)
-    except Exception:
-        return False
-    return True
+def _key(op: Operation) -> Hashable | None:
+    """Return all that the validity of an op depends on, or None where it is more.
+
+    An op of StableHLO or `bt` without regions sees its types and attributes, and no
+    other op, but for `bt.connections` and the terminator of a block, the last op.
+    """
+    block = op.parent
+    if block is None or block.last_op is op or op.regions or op.successors:
+        return None
+    dialect = op.name.partition(".")[0]
+    if dialect not in ("stablehlo", "bt") or isinstance(op, ConnectionsOp):
+        return None
+    if any(isinstance(operand, ErasedSSAValue) for operand in op.operands):
+        return None
+    types = (tuple(op.operand_types), tuple(op.result_types))
+    return type(op), *types, *op.properties.items(), None, *op.attributes.items()
+
+
+def _verify_blocks(op: Operation) -> None:
+    """Raise for a block without an op, or an op that is of another block."""
+    for block in (block for region in op.regions for block in region.blocks):
+        if any(inner.parent is not block for inner in block.ops):
+            raise VerifyException(f"'{op.name}' holds an op that belongs elsewhere")
+        if block.is_empty and not op.has_trait(NoTerminator):
+            raise VerifyException(f"'{op.name}' has a block without a terminator")
 
 
 def _faults(

@@ -20,6 +20,7 @@ _PASSES = {
     "bt-specialize": "BtSpecializePass",
     "convert-bt-to-stablehlo": "ConvertBtToStablehloPass",
     "convert-sym-to-bt": "ConvertSymToBtPass",
+    "stablehlo-arrange-gathers": "StablehloArrangeGathersPass",
     "stablehlo-fold-constants": "StablehloFoldConstantsPass",
     "sym-convert-element": "SymConvertElementPass",
     "sym-expand-updates": "SymExpandUpdatesPass",

@@ -7,7 +7,7 @@ text. Nothing here needs JAX.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline
@@ -95,7 +95,7 @@ OPERATOR_PIPELINE = operator_pipeline()
 
 KERNEL_PIPELINE = (
     "bt-specialize{{batch={batch} state={state}}},bt-narrow,convert-bt-to-stablehlo,"
-    "stablehlo-fold-constants,cse,dce"
+    "stablehlo-fold-constants,cse,stablehlo-arrange-gathers,dce"
 )
 """From branch tensors to a kernel for one batch size and state type."""
 
@@ -175,8 +175,9 @@ class LoweringPipeline:
                 (C002).
         """
         result = module.clone()
+        valid: set[Hashable] = set()
         if verify and not verified:
-            _verify(result, "the operator is invalid IR")
+            _verify(result, "the operator is invalid IR", valid)
         before = _op_count(result) if report else None
         ctx = context()
         for one in self._passes:
@@ -190,7 +191,7 @@ class LoweringPipeline:
             elapsed = 1000 * (time.perf_counter() - start)
             if verify and error is None:
                 message = f"the pass '{one.name}' left invalid IR"
-                error = _verify_error(result, message, one.name)
+                error = _verify_error(result, message, one.name, valid)
             if report:
                 after = _op_count(result)
                 message = None if error is None else error.found
@@ -236,16 +237,16 @@ def _failed(one: ModulePass, exception: Exception) -> SymbolicCompilerError:
     return error
 
 
-def _verify(module: ModuleOp, message: str) -> None:
-    error = _verify_error(module, message, None)
+def _verify(module: ModuleOp, message: str, valid: set[Hashable]) -> None:
+    error = _verify_error(module, message, None, valid)
     if error is not None:
         raise error from error.__cause__
 
 
 def _verify_error(
-    module: ModuleOp, message: str, pass_name: str | None
+    module: ModuleOp, message: str, pass_name: str | None, valid: set[Hashable]
 ) -> SymbolicCompilerError | None:
-    fault = fault_in(module)
+    fault = fault_in(module, valid)
     if fault is None:
         return None
     expected = isinstance(fault.error, VerifyException)

@@ -3,7 +3,7 @@
 // RUN: symir-opt %s | filecheck %s --check-prefix=SYM
 // RUN: symir-opt %s -p sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space | filecheck %s --check-prefix=NORMAL
 // RUN: symir-opt %s -p sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse | filecheck %s --check-prefix=BT
-// RUN: symir-opt %s -p "sym-gather-terms,sym-fuse-terms,sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse,bt-specialize{batch=5 state=i8},bt-narrow,convert-bt-to-stablehlo,stablehlo-fold-constants,cse,dce" | filecheck %s --check-prefix=HLO
+// RUN: symir-opt %s -p "sym-gather-terms,sym-fuse-terms,sym-guard-undefined,sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,sym-guard-space,convert-sym-to-bt,stablehlo-fold-constants,canonicalize,cse,bt-specialize{batch=5 state=i8},bt-narrow,convert-bt-to-stablehlo,stablehlo-fold-constants,cse,stablehlo-arrange-gathers,dce" | filecheck %s --check-prefix=HLO
 
 sym.operator @bosons(%t "t" : tensor<f64> = dense<1.0>) space #sym.space<3 x [0, 1, 2]> element f64 {
   sym.term @hop over #sym.rows<[0, 1], [1, 1], [1, 2]> {
@@ -140,61 +140,67 @@ sym.operator @bosons(%t "t" : tensor<f64> = dense<1.0>) space #sym.space<3 x [0,
 
 // One kernel for five samples of int8: lanes first, then x' by one select per write.
 // HLO-LABEL: func.func @bosons(%x: tensor<5x3xi8>, %t: tensor<f64>) -> (tensor<5x5x3xi8>, tensor<5x5xf64>) {
-// HLO-NEXT:    %i = stablehlo.constant dense<[0, 1, 1]> : tensor<3xi32>
-// HLO-NEXT:    %j = stablehlo.constant dense<[1, 1, 2]> : tensor<3xi32>
-// HLO-NEXT:    %0 = "stablehlo.gather"(%x, %i) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 5, 1>}> : (tensor<5x3xi8>, tensor<3xi32>) -> tensor<5x3xi8>
-// HLO-NEXT:    %ni = stablehlo.convert %0 : (tensor<5x3xi8>) -> tensor<5x3xf64>
+// HLO-NEXT:    %0 = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+// HLO-NEXT:    %1 = stablehlo.constant dense<1> : tensor<1xi32>
+// HLO-NEXT:    %2 = "stablehlo.gather"(%x, %0) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 5, 1>}> : (tensor<5x3xi8>, tensor<2xi32>) -> tensor<5x2xi8>
+// HLO-NEXT:    %3 = "stablehlo.gather"(%x, %1) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 5, 1>}> : (tensor<5x3xi8>, tensor<1xi32>) -> tensor<5x1xi8>
+// HLO-NEXT:    %4 = stablehlo.concatenate %2, %3, dim = 1 : (tensor<5x2xi8>, tensor<5x1xi8>) -> tensor<5x3xi8>
+// HLO-NEXT:    %5 = stablehlo.constant dense<1> : tensor<2xi32>
+// HLO-NEXT:    %6 = stablehlo.constant dense<2> : tensor<1xi32>
+// HLO-NEXT:    %7 = "stablehlo.gather"(%x, %5) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 5, 1>}> : (tensor<5x3xi8>, tensor<2xi32>) -> tensor<5x2xi8>
+// HLO-NEXT:    %8 = "stablehlo.gather"(%x, %6) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 5, 1>}> : (tensor<5x3xi8>, tensor<1xi32>) -> tensor<5x1xi8>
+// HLO-NEXT:    %9 = stablehlo.concatenate %7, %8, dim = 1 : (tensor<5x2xi8>, tensor<5x1xi8>) -> tensor<5x3xi8>
+// HLO-NEXT:    %ni = stablehlo.convert %4 : (tensor<5x3xi8>) -> tensor<5x3xf64>
 // HLO-NEXT:    %zero = stablehlo.constant dense<0.000000e+00> : tensor<f64>
 // HLO-NEXT:    %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
-// HLO-NEXT:    %1 = stablehlo.broadcast_in_dim %zero, dims = [] : (tensor<f64>) -> tensor<5x3xf64>
-// HLO-NEXT:    %ok = stablehlo.compare GT, %ni, %1 : (tensor<5x3xf64>, tensor<5x3xf64>) -> tensor<5x3xi1>
+// HLO-NEXT:    %10 = stablehlo.broadcast_in_dim %zero, dims = [] : (tensor<f64>) -> tensor<5x3xf64>
+// HLO-NEXT:    %ok = stablehlo.compare GT, %ni, %10 : (tensor<5x3xf64>, tensor<5x3xf64>) -> tensor<5x3xi1>
 // HLO-NEXT:    %m = stablehlo.constant dense<-1.000000e+00> : tensor<f64>
-// HLO-NEXT:    %2 = stablehlo.broadcast_in_dim %m, dims = [] : (tensor<f64>) -> tensor<5x3xf64>
-// HLO-NEXT:    %3 = stablehlo.add %ni, %2 : tensor<5x3xf64>
-// HLO-NEXT:    %4 = "stablehlo.gather"(%x, %j) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 5, 1>}> : (tensor<5x3xi8>, tensor<3xi32>) -> tensor<5x3xi8>
-// HLO-NEXT:    %5 = stablehlo.convert %4 : (tensor<5x3xi8>) -> tensor<5x3xf64>
-// HLO-NEXT:    %6 = stablehlo.constant dense<[false, true, false]> : tensor<3xi1>
-// HLO-NEXT:    %7 = stablehlo.broadcast_in_dim %6, dims = [1] : (tensor<3xi1>) -> tensor<5x3xi1>
-// HLO-NEXT:    %8 = stablehlo.select %7, %3, %5 : tensor<5x3xi1>, tensor<5x3xf64>
-// HLO-NEXT:    %9 = stablehlo.broadcast_in_dim %one, dims = [] : (tensor<f64>) -> tensor<5x3xf64>
-// HLO-NEXT:    %nj = stablehlo.add %8, %9 : tensor<5x3xf64>
+// HLO-NEXT:    %11 = stablehlo.broadcast_in_dim %m, dims = [] : (tensor<f64>) -> tensor<5x3xf64>
+// HLO-NEXT:    %12 = stablehlo.add %ni, %11 : tensor<5x3xf64>
+// HLO-NEXT:    %13 = stablehlo.convert %9 : (tensor<5x3xi8>) -> tensor<5x3xf64>
+// HLO-NEXT:    %14 = stablehlo.constant dense<[false, true, false]> : tensor<3xi1>
+// HLO-NEXT:    %15 = stablehlo.broadcast_in_dim %14, dims = [1] : (tensor<3xi1>) -> tensor<5x3xi1>
+// HLO-NEXT:    %16 = stablehlo.select %15, %12, %13 : tensor<5x3xi1>, tensor<5x3xf64>
+// HLO-NEXT:    %17 = stablehlo.broadcast_in_dim %one, dims = [] : (tensor<f64>) -> tensor<5x3xf64>
+// HLO-NEXT:    %nj = stablehlo.add %16, %17 : tensor<5x3xf64>
 // HLO-NEXT:    %p = stablehlo.multiply %ni, %nj : tensor<5x3xf64>
 // HLO-NEXT:    %s = stablehlo.sqrt %p : tensor<5x3xf64>
-// HLO-NEXT:    %10 = stablehlo.broadcast_in_dim %t, dims = [] : (tensor<f64>) -> tensor<5x3xf64>
-// HLO-NEXT:    %a = stablehlo.multiply %10, %s : tensor<5x3xf64>
-// HLO-NEXT:    %11 = stablehlo.compare EQ, %nj, %1 : (tensor<5x3xf64>, tensor<5x3xf64>) -> tensor<5x3xi1>
-// HLO-NEXT:    %12 = stablehlo.compare EQ, %nj, %9 : (tensor<5x3xf64>, tensor<5x3xf64>) -> tensor<5x3xi1>
-// HLO-NEXT:    %13 = stablehlo.constant dense<2.000000e+00> : tensor<f64>
-// HLO-NEXT:    %14 = stablehlo.broadcast_in_dim %13, dims = [] : (tensor<f64>) -> tensor<5x3xf64>
-// HLO-NEXT:    %15 = stablehlo.compare EQ, %nj, %14 : (tensor<5x3xf64>, tensor<5x3xf64>) -> tensor<5x3xi1>
-// HLO-NEXT:    %16 = stablehlo.or %11, %12 : tensor<5x3xi1>
-// HLO-NEXT:    %17 = stablehlo.or %16, %15 : tensor<5x3xi1>
-// HLO-NEXT:    %18 = stablehlo.and %ok, %17 : tensor<5x3xi1>
-// HLO-NEXT:    %19 = stablehlo.select %7, %ni, %3 : tensor<5x3xi1>, tensor<5x3xf64>
-// HLO-NEXT:    %i_1 = stablehlo.constant dense<[0, 2]> : tensor<2xi32>
+// HLO-NEXT:    %18 = stablehlo.broadcast_in_dim %t, dims = [] : (tensor<f64>) -> tensor<5x3xf64>
+// HLO-NEXT:    %a = stablehlo.multiply %18, %s : tensor<5x3xf64>
+// HLO-NEXT:    %19 = stablehlo.compare EQ, %nj, %10 : (tensor<5x3xf64>, tensor<5x3xf64>) -> tensor<5x3xi1>
+// HLO-NEXT:    %20 = stablehlo.compare EQ, %nj, %17 : (tensor<5x3xf64>, tensor<5x3xf64>) -> tensor<5x3xi1>
+// HLO-NEXT:    %21 = stablehlo.constant dense<2.000000e+00> : tensor<f64>
+// HLO-NEXT:    %22 = stablehlo.broadcast_in_dim %21, dims = [] : (tensor<f64>) -> tensor<5x3xf64>
+// HLO-NEXT:    %23 = stablehlo.compare EQ, %nj, %22 : (tensor<5x3xf64>, tensor<5x3xf64>) -> tensor<5x3xi1>
+// HLO-NEXT:    %24 = stablehlo.or %19, %20 : tensor<5x3xi1>
+// HLO-NEXT:    %25 = stablehlo.or %24, %23 : tensor<5x3xi1>
+// HLO-NEXT:    %26 = stablehlo.and %ok, %25 : tensor<5x3xi1>
+// HLO-NEXT:    %27 = stablehlo.select %15, %ni, %12 : tensor<5x3xi1>, tensor<5x3xf64>
+// HLO-NEXT:    %i = stablehlo.constant dense<[0, 2]> : tensor<2xi32>
 // HLO-NEXT:    %w = stablehlo.constant dense<[1.000000e+00, -3.000000e+00]> : tensor<2xf64>
-// HLO-NEXT:    %20 = "stablehlo.gather"(%x, %i_1) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 5, 1>}> : (tensor<5x3xi8>, tensor<2xi32>) -> tensor<5x2xi8>
-// HLO-NEXT:    %n = stablehlo.convert %20 : (tensor<5x2xi8>) -> tensor<5x2xf64>
-// HLO-NEXT:    %21 = stablehlo.broadcast_in_dim %w, dims = [1] : (tensor<2xf64>) -> tensor<5x2xf64>
-// HLO-NEXT:    %a_1 = stablehlo.multiply %21, %n : tensor<5x2xf64>
-// HLO-NEXT:    %22 = stablehlo.convert %19 : (tensor<5x3xf64>) -> tensor<5x3xi8>
-// HLO-NEXT:    %23 = stablehlo.select %18, %22, %0 : tensor<5x3xi1>, tensor<5x3xi8>
-// HLO-NEXT:    %24 = stablehlo.convert %nj : (tensor<5x3xf64>) -> tensor<5x3xi8>
-// HLO-NEXT:    %25 = stablehlo.select %18, %24, %4 : tensor<5x3xi1>, tensor<5x3xi8>
-// HLO-NEXT:    %26 = stablehlo.select %18, %a, %1 : tensor<5x3xi1>, tensor<5x3xf64>
-// HLO-NEXT:    %27 = stablehlo.constant dense<0> : tensor<i8>
-// HLO-NEXT:    %28 = stablehlo.broadcast_in_dim %27, dims = [] : (tensor<i8>) -> tensor<5x2xi8>
-// HLO-NEXT:    %29 = stablehlo.concatenate %23, %28, dim = 1 : (tensor<5x3xi8>, tensor<5x2xi8>) -> tensor<5x5xi8>
-// HLO-NEXT:    %30 = stablehlo.concatenate %25, %28, dim = 1 : (tensor<5x3xi8>, tensor<5x2xi8>) -> tensor<5x5xi8>
-// HLO-NEXT:    %31 = stablehlo.concatenate %26, %a_1, dim = 1 : (tensor<5x3xf64>, tensor<5x2xf64>) -> tensor<5x5xf64>
-// HLO-NEXT:    %32 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<5x3xi8>) -> tensor<5x5x3xi8>
-// HLO-NEXT{LITERAL}:   %33 = stablehlo.constant dense<[[true, false, false], [false, true, false], [false, true, false], [false, false, false], [false, false, false]]> : tensor<5x3xi1>
-// HLO-NEXT:    %34 = stablehlo.broadcast_in_dim %33, dims = [1, 2] : (tensor<5x3xi1>) -> tensor<5x5x3xi1>
-// HLO-NEXT:    %35 = stablehlo.broadcast_in_dim %29, dims = [0, 1] : (tensor<5x5xi8>) -> tensor<5x5x3xi8>
-// HLO-NEXT:    %36 = stablehlo.select %34, %35, %32 : tensor<5x5x3xi1>, tensor<5x5x3xi8>
-// HLO-NEXT{LITERAL}:   %37 = stablehlo.constant dense<[[false, true, false], [false, true, false], [false, false, true], [false, false, false], [false, false, false]]> : tensor<5x3xi1>
-// HLO-NEXT:    %38 = stablehlo.broadcast_in_dim %37, dims = [1, 2] : (tensor<5x3xi1>) -> tensor<5x5x3xi1>
-// HLO-NEXT:    %39 = stablehlo.broadcast_in_dim %30, dims = [0, 1] : (tensor<5x5xi8>) -> tensor<5x5x3xi8>
-// HLO-NEXT:    %40 = stablehlo.select %38, %39, %36 : tensor<5x5x3xi1>, tensor<5x5x3xi8>
-// HLO-NEXT:    func.return %40, %31 : tensor<5x5x3xi8>, tensor<5x5xf64>
+// HLO-NEXT:    %28 = "stablehlo.gather"(%x, %i) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 5, 1>}> : (tensor<5x3xi8>, tensor<2xi32>) -> tensor<5x2xi8>
+// HLO-NEXT:    %n = stablehlo.convert %28 : (tensor<5x2xi8>) -> tensor<5x2xf64>
+// HLO-NEXT:    %29 = stablehlo.broadcast_in_dim %w, dims = [1] : (tensor<2xf64>) -> tensor<5x2xf64>
+// HLO-NEXT:    %a_1 = stablehlo.multiply %29, %n : tensor<5x2xf64>
+// HLO-NEXT:    %30 = stablehlo.convert %27 : (tensor<5x3xf64>) -> tensor<5x3xi8>
+// HLO-NEXT:    %31 = stablehlo.select %26, %30, %4 : tensor<5x3xi1>, tensor<5x3xi8>
+// HLO-NEXT:    %32 = stablehlo.convert %nj : (tensor<5x3xf64>) -> tensor<5x3xi8>
+// HLO-NEXT:    %33 = stablehlo.select %26, %32, %9 : tensor<5x3xi1>, tensor<5x3xi8>
+// HLO-NEXT:    %34 = stablehlo.select %26, %a, %10 : tensor<5x3xi1>, tensor<5x3xf64>
+// HLO-NEXT:    %35 = stablehlo.constant dense<0> : tensor<i8>
+// HLO-NEXT:    %36 = stablehlo.broadcast_in_dim %35, dims = [] : (tensor<i8>) -> tensor<5x2xi8>
+// HLO-NEXT:    %37 = stablehlo.concatenate %31, %36, dim = 1 : (tensor<5x3xi8>, tensor<5x2xi8>) -> tensor<5x5xi8>
+// HLO-NEXT:    %38 = stablehlo.concatenate %33, %36, dim = 1 : (tensor<5x3xi8>, tensor<5x2xi8>) -> tensor<5x5xi8>
+// HLO-NEXT:    %39 = stablehlo.concatenate %34, %a_1, dim = 1 : (tensor<5x3xf64>, tensor<5x2xf64>) -> tensor<5x5xf64>
+// HLO-NEXT:    %40 = stablehlo.broadcast_in_dim %x, dims = [0, 2] : (tensor<5x3xi8>) -> tensor<5x5x3xi8>
+// HLO-NEXT{LITERAL}:   %41 = stablehlo.constant dense<[[true, false, false], [false, true, false], [false, true, false], [false, false, false], [false, false, false]]> : tensor<5x3xi1>
+// HLO-NEXT:    %42 = stablehlo.broadcast_in_dim %41, dims = [1, 2] : (tensor<5x3xi1>) -> tensor<5x5x3xi1>
+// HLO-NEXT:    %43 = stablehlo.broadcast_in_dim %37, dims = [0, 1] : (tensor<5x5xi8>) -> tensor<5x5x3xi8>
+// HLO-NEXT:    %44 = stablehlo.select %42, %43, %40 : tensor<5x5x3xi1>, tensor<5x5x3xi8>
+// HLO-NEXT{LITERAL}:   %45 = stablehlo.constant dense<[[false, true, false], [false, true, false], [false, false, true], [false, false, false], [false, false, false]]> : tensor<5x3xi1>
+// HLO-NEXT:    %46 = stablehlo.broadcast_in_dim %45, dims = [1, 2] : (tensor<5x3xi1>) -> tensor<5x5x3xi1>
+// HLO-NEXT:    %47 = stablehlo.broadcast_in_dim %38, dims = [0, 1] : (tensor<5x5xi8>) -> tensor<5x5x3xi8>
+// HLO-NEXT:    %48 = stablehlo.select %46, %47, %44 : tensor<5x5x3xi1>, tensor<5x5x3xi8>
+// HLO-NEXT:    func.return %48, %39 : tensor<5x5x3xi8>, tensor<5x5xf64>
 // HLO-NEXT:  }

@@ -1,0 +1,139 @@
+"""What verification finds, and that what it remembers hides nothing from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+
+import pytest
+from xdsl.dialects.builtin import ModuleOp, TensorType, f32, f64
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Operation
+from xdsl.rewriter import Rewriter
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects import bt
+from dialects.text import parse_module
+from dialects.verification import Fault, fault_in
+
+KERNEL = """
+func.func @kernel(%a: tensor<4xf64>) -> tensor<4xf64> {
+  %b = stablehlo.add %a, %a : tensor<4xf64>
+  %c = stablehlo.add %a, %b : tensor<4xf64>
+  %d = stablehlo.multiply %b, %c : tensor<4xf64>
+  func.return %d : tensor<4xf64>
+}
+"""
+
+BRANCHES = """
+func.func @connections(%x: tensor<?x4x!bt.state>)
+    -> (tensor<?x3x4x!bt.state>, tensor<?x3xf64>) {
+  %site = stablehlo.constant dense<[0, 1, 2]> : tensor<3xi32>
+  %one = stablehlo.constant dense<1.0> : tensor<f64>
+  %other = stablehlo.constant dense<1.0> : tensor<f32>
+  %b = bt.branches [%site] = [%one] amplitude %one
+    : [tensor<3xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<3 x 1>
+  %xp, %mels = bt.connections %x, %b
+    : (tensor<?x4x!bt.state>, !bt.branches<3 x 1>)
+    -> (tensor<?x3x4x!bt.state>, tensor<?x3xf64>)
+  func.return %xp, %mels : tensor<?x3x4x!bt.state>, tensor<?x3xf64>
+}
+"""
+
+Change = Callable[[ModuleOp], None]
+
+
+def first(module: ModuleOp, kind: type[Operation]) -> Operation:
+    return next(op for op in module.walk() if isinstance(op, kind))
+
+
+def retype_operand(module: ModuleOp) -> None:
+    product = first(module, hlo.MultiplyOp)
+    Rewriter.replace_value_with_new_type(product.operands[0], TensorType(f32, [4]))
+
+
+def use_before_definition(module: ModuleOp) -> None:
+    sums = [op for op in module.walk() if isinstance(op, hlo.AddOp)]
+    sums[0].operands[1] = sums[1].result
+
+
+def drop_the_return(module: ModuleOp) -> None:
+    block = first(module, FuncOp).regions[0].block
+    assert block.last_op is not None
+    block.last_op.detach()
+
+
+def empty_the_block(module: ModuleOp) -> None:
+    block = first(module, FuncOp).regions[0].block
+    for op in reversed(list(block.ops)):
+        op.detach()
+
+
+def add_a_property(module: ModuleOp) -> None:
+    first(module, hlo.MultiplyOp).properties["odd"] = f64
+
+
+def change_the_amplitude(module: ModuleOp) -> None:
+    constants = [op for op in module.walk() if isinstance(op, hlo.ConstantOp)]
+    first(module, bt.BranchesOp).operands[2] = constants[-1].results[0]
+
+
+@pytest.mark.parametrize(
+    ("text", "change", "blamed"),
+    [
+        (KERNEL, retype_operand, "stablehlo.multiply"),
+        (KERNEL, use_before_definition, "stablehlo.add"),
+        (KERNEL, drop_the_return, "stablehlo.multiply"),
+        (KERNEL, empty_the_block, "func.func"),
+        (KERNEL, add_a_property, "stablehlo.multiply"),
+        # Another op is at fault than the one that was changed
+        (BRANCHES, change_the_amplitude, "bt.connections"),
+    ],
+)
+def test_what_was_valid_before_a_change_is_found(
+    text: str, change: Change, blamed: str
+) -> None:
+    module = parse_module(text)
+    seen: set[Hashable] = set()
+    assert fault_in(module, seen) is None
+    assert seen
+    change(module)
+    again, anew = fault_in(module, seen), fault_in(module)
+    assert again is not None
+    assert anew is not None
+    assert again.op.name == blamed
+    assert again.op is anew.op
+    assert str(again.error) == str(anew.error)
+
+
+def test_invalid_ops_are_not_remembered() -> None:
+    module = parse_module(KERNEL)
+    add_a_property(module)
+    seen: set[Hashable] = set()
+    faults = [fault_in(module, seen) for _ in range(2)]
+    assert all(isinstance(fault, Fault) for fault in faults)
+
+
+def test_equal_ops_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = parse_module(KERNEL)
+    verified: list[str] = []
+    own = Operation.verify
+
+    def verify(op: Operation, verify_nested_ops: bool = True) -> None:
+        verified.append(op.name)
+        own(op, verify_nested_ops)
+
+    monkeypatch.setattr(Operation, "verify", verify)
+    seen: set[Hashable] = set()
+    for _ in range(2):
+        assert fault_in(module, seen) is None
+    assert verified.count("stablehlo.add") == 1
+    assert verified.count("func.return") == 2
+
+
+def test_an_op_belongs_to_the_block_that_holds_it() -> None:
+    module = parse_module(KERNEL)
+    function = first(module, FuncOp)
+    first(module, hlo.MultiplyOp).parent = module.body.block
+    fault = fault_in(module)
+    assert fault is not None
+    assert fault.op is function
