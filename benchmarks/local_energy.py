@@ -16,7 +16,7 @@ import argparse
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from statistics import median
@@ -136,7 +136,6 @@ def _square(
     length: int,
     script: str,
     wavefunctions: tuple[str, ...] = SPINS,
-    **options: Any,
 ) -> System:
     return System(
         partial(define, length),
@@ -144,7 +143,6 @@ def _square(
         script,
         ((length, length), (4, 4)),
         wavefunctions,
-        **options,
     )
 
 
@@ -153,7 +151,7 @@ CONSERVING = "ParticleNumberAndSpinConserving.."
 
 SYSTEMS: dict[str, System] = {
     "tfim_8x8": _square(models.tfim, 8, ISING),
-    "tfim_16x16": _square(models.tfim, 16, ISING, CHEAP),
+    "tfim_16x16": replace(_square(models.tfim, 16, ISING, CHEAP), small=None),
     "heisenberg_8x8": _square(models.heisenberg, 8, LOCAL),
     "j1_j2_8x8": _square(models.j1_j2, 8, LOCAL, (*CHEAP, "rbm_modphase", "vit")),
     "fermi_hubbard_4x4": System(
@@ -248,7 +246,8 @@ def _operators(name: str, is_small: bool) -> Operators:
     key = (name, is_small)
     if key not in _OPERATORS:
         system = SYSTEMS[name]
-        model = system.small() if is_small else system.define()
+        define = system.small if is_small and system.small else system.define
+        model = define()
         made = {
             title.removeprefix("netket "): _made(peer)
             for title, peer in model.peers.items()
@@ -288,6 +287,7 @@ def pairs_of(
         Pair(name, wavefunction, dtype, is_small)
         for name, system in SYSTEMS.items()
         if not systems or name.startswith(systems)
+        if not is_small or system.small is not None
         for wavefunction in system.wavefunctions
         if not wavefunctions or wavefunction in wavefunctions
         for dtype in dtypes

@@ -25,7 +25,12 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import constant_of, dtype_of
 from lowering.evaluate import evaluate
-from lowering.local_energy.breakpoints import base_line, quantities_of, refined
+from lowering.local_energy.breakpoints import (
+    base_line,
+    quantities_of,
+    refined,
+)
+from lowering.local_energy.extraction import is_coarse
 from lowering.local_energy.site_affine import (
     Additive,
     Constant,
@@ -273,7 +278,7 @@ def _region(
         op = one.owner
         if not isinstance(op, Operation):
             return "it depends on x in another way as well"
-        if (reason := _hides(op)) is not None:
+        if (reason := _hides(op, root)) is not None:
             return reason
         order.append(one)
         for operand in op.operands:
@@ -296,8 +301,10 @@ def _region(
     return region
 
 
-def _hides(op: Operation) -> str | None:
+def _hides(op: Operation, root: SSAValue) -> str | None:
     """Say why differences can hide between points, or None."""
+    if is_coarse(op.results[0]) and not is_coarse(root):
+        return "it rounds to 16 bits"
     if isinstance(op, hlo.BitcastConvertOp):
         users = [use.operation for use in op.results[0].uses]
         if users and all(map(_is_sign_bit, users)):
@@ -308,7 +315,7 @@ def _hides(op: Operation) -> str | None:
         return f"'{op_name(op)}' is not followed"
     if isinstance(op, hlo.ConvertOp):
         before, after = _dtype(op.operand), _dtype(op.result)
-        if before.kind in "fcV" and after.kind in "iu":
+        if before.kind in "fc" and after.kind in "iu":
             return "it rounds to integers"
     return None
 
@@ -323,11 +330,11 @@ _LINES = ((0, 1), (0, 1j), (0, 0.8 + 0.6j), (0, -0.28 + 0.96j))
 MAX_CORNERS = 64
 
 
-def _points(region: _Region) -> Array | None:
-    """Return points where a region is looked at; None where they would be too many."""
+def _points(region: _Region) -> Array:
+    """Return points where a region is looked at."""
     dtype = _dtype(region.root)
     if dtype.kind != "c":
-        return _on_line(region, base_line(dtype), 0, 1, "fV")[0]
+        return _on_line(region, base_line(dtype), 0, 1, "f")[0]
     line = base_line(np.zeros(0, dtype).real.dtype)
     found = [_on_line(region, line, 0, 1, "c")[0].astype(complex)]
     ends: list[Array] = []
@@ -437,16 +444,17 @@ def fit_of(
     one = known[value]
     if not isinstance(one, Elementwise):
         return "it is no function of the elements of one additive value"
-    reason = "it is none of the functions that are known"
+    reasons: list[str] = []
     for root in _roots(value, one.root, known):
         region = _region(value, root, known)
         if isinstance(region, str):
-            reason = region
+            reasons.append(region)
             continue
         fitted = _fitted(region, value, names or tuple(ACTIVATIONS))
         if fitted is not None:
             return fitted
-    return reason
+        reasons.append("it is none of the functions that are known")
+    return reasons[0]
 
 
 def _roots(
@@ -464,18 +472,19 @@ def _roots(
 def _fitted(region: _Region, value: SSAValue, names: Sequence[str]) -> Fit | None:
     """Return the first activation that a region is, at many points."""
     dtype = _dtype(region.root)
-    bytes_ = 2 if dtype.kind == "V" else np.zeros(0, dtype).real.dtype.itemsize
+    real = np.zeros(0, dtype).real.dtype
+    bytes_ = 2 if is_coarse(region.root) else real.itemsize
     # Most are told apart by a few points
-    line = base_line(np.dtype(dtype if dtype.kind == "V" else f"f{bytes_}"))
+    line = base_line(real)
     points = (line if dtype.kind != "c" else line * (0.8 + 0.6j)).astype(dtype)
     few = [
         name
         for name in names
         if _compared(region, value, ACTIVATIONS[name], points, _TOLERANCES[bytes_])
     ]
-    more = _points(region) if few else None
-    if more is None:
+    if not few:
         return None
+    more = _points(region)
     for name in few:
         one = ACTIVATIONS[name]
         found = _compared(region, value, one, more, _TOLERANCES[bytes_])
@@ -570,7 +579,7 @@ def _overflows(
     caused = np.zeros_like(found)
     for one in region.order:
         op = cast(Operation, one.owner)
-        if _dtype(one).kind not in "fcV":
+        if _dtype(one).kind not in "fc":
             continue
         own = _double(traced[one])
         if op_name(op) in _CAN_OVERFLOW:

@@ -31,7 +31,9 @@ Trace = Callable[[Array], Values]
 
 ROUNDS = 3
 SECTIONS = 16
-MAX_BRACKETS = 800
+MAX_BRACKETS = 48
+"""Of one quantity: the widest. Between points that are close it is rounding."""
+
 PROMINENCE = 1e-6
 """An extremum that is less than that above its neighbours is rounding."""
 
@@ -108,8 +110,8 @@ def quantities_of(
     for value in (root, *values):
         kind = dtypes(value).kind
         if kind in "biu":
-            found.append(Quantity(_taken(value, np.float64)))
-        for part in (np.real, np.imag)[: {"c": 2, "f": 1, "V": 1}.get(kind, 0)]:
+            found.append(Quantity(_number(value)))
+        for part in (np.real, np.imag)[: {"c": 2, "f": 1}.get(kind, 0)]:
             found += _of_one(value, part)
         op = value.owner
         if value is not root and isinstance(op, Operation):
@@ -117,15 +119,13 @@ def quantities_of(
     return found
 
 
-def _taken(value: SSAValue, dtype: Any):
-    return lambda values: values[value].astype(dtype)
+def _number(value: SSAValue) -> Callable[[Values], Array]:
+    return lambda values: values[value].astype(np.float64)
 
 
 def _of_one(value: SSAValue, part: Callable[[Any], Any]) -> list[Quantity]:
     def own(values: Values) -> Array:
-        found = values[value]
-        wide = found if found.dtype.kind in "fc" else found.astype(np.float32)
-        return cast(Array, part(wide))
+        return cast(Array, part(values[value]))
 
     def to_one(values: Values) -> Array:
         return np.abs(own(values)) - 1
@@ -135,7 +135,7 @@ def _of_one(value: SSAValue, part: Callable[[Any], Any]) -> list[Quantity]:
 
 def _of_operands(op: Operation, dtypes: Callable[[SSAValue], Any]) -> list[Quantity]:
     """Return the differences of what an op compares, or adds."""
-    operands = [one for one in op.operands if dtypes(one).kind in "iufV"]
+    operands = [one for one in op.operands if dtypes(one).kind in "iuf"]
     pairs = list(pairwise(operands))
     if isinstance(op, hlo.CompareOp | hlo.MaximumOp | hlo.MinimumOp | hlo.ClampOp):
         return [Quantity(_difference(*pair, _same)) for pair in pairs]
@@ -230,8 +230,10 @@ def _brackets(
         low, high = (_peaks if one.has_extrema else _crossings)(numbers, own)
         far = high - low > 2
         low, high = low[far], high[far]
-        if not low.size or start + low.size > MAX_BRACKETS:
+        if not low.size:
             continue
+        widest = np.argsort(low - high, kind="stable")[:MAX_BRACKETS]
+        low, high = low[widest], high[widest]
         lows.append(low)
         highs.append(high)
         groups.append((one, slice(start, start + low.size)))
@@ -293,19 +295,14 @@ def _change(grid: Array, own: Array) -> tuple[Array, Array]:
 def _turn(grid: Array, own: Array) -> tuple[Array, Array]:
     middle = own[:, own.shape[1] // 2]
     rises = middle >= (own[:, 0] + own[:, -1]) / 2
-    extremum = np.where(
-        rises, np.nanargmax(_known(own), 1), np.nanargmin(_known(own), 1)
-    )
+    finite: Array = np.nan_to_num(own)
+    extremum: Array = np.where(rises, finite.argmax(axis=1), finite.argmin(axis=1))
     rows = np.arange(len(grid))
     last = grid.shape[1] - 1
     return (
         grid[rows, np.maximum(extremum - 1, 0)],
         grid[rows, np.minimum(extremum + 1, last)],
     )
-
-
-def _known(own: Array) -> Array:
-    return np.nan_to_num(own)
 
 
 # endregion

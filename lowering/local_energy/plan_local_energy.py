@@ -49,7 +49,7 @@ class PlanLocalEnergyPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     budget: int = 4 << 20
-    cache: int = 2 << 20
+    cache: int = 1 << 20
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for energy in energies_in(op):
@@ -62,7 +62,9 @@ class PlanLocalEnergyPass(ModulePass):
         units = sum(_units_bytes(part, module) for part in op.parts)
         per_sample = lanes * per_lane + 2 * units
         samples = int(np.clip(self.budget // max(1, per_sample), 8, SAMPLES))
-        largest = max((_largest(name, module) for name in _networks(op)), default=1)
+        # Where no product is safe the whole network is evaluated after all
+        sizes = [_units_bytes(part, module) for part in op.parts]
+        largest = max([1, *sizes, *(_largest(n, module) for n in _networks(op))])
         network = self.cache // max(1, largest)
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
         table = sum(_rows(op) * _units_bytes(part, module) for part in op.parts)

@@ -27,6 +27,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import combiner_of, constant_of, dtype_of, shape_of
+from lowering.local_energy.extraction import is_coarse
 from lowering.order import captured
 
 __all__ = [
@@ -260,11 +261,9 @@ def _constant(op: Operation, operands: Sequence[Constant]) -> Constant:
 def _is_splat(array: Array) -> bool:
     if not array.size:
         return False
-    same = array == array.flat[0]
     # -0 is not 0: what is divided by it is another infinity
-    return bool(
-        same.all() and (np.signbit(array.real) == np.signbit(array.real.flat[0])).all()
-    )
+    signs = np.signbit(np.real(array)).reshape(-1)
+    return bool((array == array.reshape(-1)[0]).all() and (signs == signs[0]).all())
 
 
 def _is_elementwise(op: Operation) -> bool:
@@ -280,7 +279,7 @@ def _dtype(value: SSAValue) -> np.dtype[Any]:
 
 
 def _is_inexact(value: SSAValue) -> bool:
-    return _dtype(value).kind in "fcV"
+    return _dtype(value).kind in "fc"
 
 
 def _elementwise(op: Operation, operands: Sequence[Dependence]) -> Dependence:
@@ -317,7 +316,7 @@ def _keeps_linear(op: Operation, operands: Sequence[Dependence]) -> bool:
     if not _is_inexact(op.results[0]):
         return False  # integers wrap
     if isinstance(op, _LINEAR + _PARTS):
-        return True
+        return not any(map(_is_huge, op.operands))
     if not isinstance(op, _SCALED):
         return False
     if isinstance(op, hlo.DivideOp):
@@ -325,18 +324,27 @@ def _keeps_linear(op: Operation, operands: Sequence[Dependence]) -> bool:
     return any(isinstance(one, Constant) for one in operands)
 
 
+def _is_huge(value: SSAValue) -> bool:
+    """Whether a value is a constant next to which what is added to it is rounded off.
+
+    As in (z + c) - c, which is z rounded to what c leaves of the mantissa.
+    """
+    while isinstance(value.owner, hlo.BroadcastInDimOp | hlo.ReshapeOp | hlo.ConvertOp):
+        value = value.owner.operands[0]
+    array = constant_of(value)
+    if array is None or not array.size or array.dtype.kind not in "fc":
+        return False
+    return bool(np.max(np.abs(array)) > np.finfo(array.dtype).eps ** -0.5)
+
+
 def _is_exact_conversion(op: hlo.ConvertOp) -> bool:
     """Whether a conversion is that of a real number, up to rounding."""
-    before, after = _dtype(op.operand), _dtype(op.result)
-    if _is_coarse(before) or _is_coarse(after):
+    if is_coarse(op.operand) or is_coarse(op.result):
         return False  # there the rounding is the model
-    if after.kind in "fcV":
+    before, after = _dtype(op.operand), _dtype(op.result)
+    if after.kind in "fc":
         return before.kind != "c" or after.kind == "c"
     return before.kind in "iu" and np.can_cast(before, after)
-
-
-def _is_coarse(dtype: np.dtype[Any]) -> bool:
-    return dtype.kind in "fV" and dtype.itemsize < 4
 
 
 def _joined_sites(op: Operation, operands: Sequence[Dependence]) -> Array | None:

@@ -18,6 +18,7 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
+from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects import bt
@@ -43,6 +44,8 @@ OPERATOR_PIPELINE = operator_pipeline(
 
 ENERGY_PASSES = (
     "bt-local-energy-coalesce",
+    "canonicalize",
+    "cse",
     "bt-local-energy-pack",
     "apply-exponential-sums",
     "lift-sparse-delta",
@@ -50,7 +53,11 @@ ENERGY_PASSES = (
 )
 """From branch tensors and a wavefunction to a plan, after `bt-local-energy`."""
 
-_OPTIONAL = ENERGY_PASSES[:1] + ENERGY_PASSES[2:4]
+_OPTIONAL = (
+    "bt-local-energy-coalesce",
+    "apply-exponential-sums",
+    "lift-sparse-delta",
+)
 
 
 def energy_pipeline(without: Collection[str] = (), budget: int | None = None) -> str:
@@ -82,12 +89,14 @@ def compile_energy(
     without: Collection[str] = (),
     budget: int | None = None,
     report: Callable[[SymbolicPassReport], None] | None = None,
+    observe: Callable[[ModulePass, ModuleOp], None] | None = None,
 ) -> ModuleOp:
     """Return the local energy of an operator and a wavefunction, with a plan.
 
     The wavefunction is a module of one function, which is copied. The module that is
     returned has a function (x, parameters of the operator, those of the wavefunction)
-    -> energies, and the functions that it refers to.
+    -> energies, and the functions that it refers to. `report` and `observe` are told of
+    each pass, as by `LoweringPipeline.run`.
     """
     (function,) = wavefunction.clone().ops
     assert isinstance(function, FuncOp)
@@ -95,7 +104,7 @@ def compile_energy(
     function.sym_name = StringAttr(WAVEFUNCTION)
     function.sym_visibility = StringAttr("private")
     operator = LoweringPipeline.parse(OPERATOR_PIPELINE)
-    module = operator.run(ir.module, verified=True, report=report)
+    module = operator.run(ir.module, verified=True, report=report, observe=observe)
     values = np.unique([v for site in ir.space.local_states for v in site])
     for connections in connections_in(module):
         parent = connections.parent_op()
@@ -105,7 +114,7 @@ def compile_energy(
         )
     module.body.block.add_op(function)
     pipeline = LoweringPipeline.parse(energy_pipeline(without, budget))
-    return pipeline.run(module, report=report)
+    return pipeline.run(module, report=report, observe=observe)
 
 
 def lanes_of_energy(module: ModuleOp, parameters: int) -> ModuleOp:
