@@ -3,8 +3,8 @@
 #   make demo    install what symir needs and show an operator at every level
 #   make test    install the tools of developers too; lint, lit and unit tests
 #   make lint    ruff and basedpyright only
-#   make bench   compare with NetKet's own operators and imports, and kernels with all
-#                passes with those without one; time the compiler
+#   make bench   compare with NetKet's own operators, local energies and imports, and
+#                kernels with all passes with those without one; time the compiler
 #   make fuzz    compare N random operators (N=1000) at every level
 #   make docs    check the documentation
 #   make clean   delete the environment, caches and builds
@@ -35,6 +35,7 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.get_conn
+	@$(BIN)/python -m benchmarks.local_energy
 	@$(BIN)/python -m benchmarks.ablation
 	@$(BIN)/python -m benchmarks.compile_time
 	@$(BIN)/python -m benchmarks.scaling

@@ -499,6 +499,7 @@ HEADER = (
     "default / symir",
     "temp MiB: symir, best, default",
     "first call: packed / symir, default / symir",
+    "evaluations: padded, not x",
     "error: symir, default",
 )
 
@@ -539,6 +540,7 @@ def _cells(one: Mapping[str, Any]) -> Iterator[list[str]]:
         f"{rows[DEFAULT]['times_symir']:.1f}",
         ", ".join(temps),
         _first(one.get("first_seconds", {})),
+        f"{one['padded']}, {one['live']:.1f}",
         ", ".join(errors),
     ]
 

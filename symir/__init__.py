@@ -23,6 +23,8 @@ from symir._shadowing import check_own_packages
 check_own_packages()
 
 if TYPE_CHECKING:
+    from symir.interop.netket import fused_local_energy
+    from symir.runtime.deltas import register_delta
     from symir.runtime.importing import import_function
     from symir.runtime.local_energy import LocalEnergy, local_energy
 
@@ -176,8 +178,10 @@ from symir.validation import ValidationReport, ValueTable, check, denote  # noqa
 
 _NEED_JAX = {
     "LocalEnergy": "symir.runtime.local_energy",
+    "fused_local_energy": "symir.interop.netket",
     "import_function": "symir.runtime.importing",
     "local_energy": "symir.runtime.local_energy",
+    "register_delta": "symir.runtime.deltas",
 }
 """Names that are imported when they are first used."""
 
@@ -281,6 +285,7 @@ __all__ = [
     "from_netket",
     "from_pauli_strings",
     "function",
+    "fused_local_energy",
     "here",
     "hop",
     "identity",
@@ -303,6 +308,7 @@ __all__ = [
     "qubit",
     "real",
     "register",
+    "register_delta",
     "register_emission_clause",
     "register_function",
     "register_iterator_clause",

@@ -299,8 +299,16 @@ class BtFunctions(InterpreterFunctions):
         energies = np.zeros(len(config), dtype)
         if op.diagonal is not None:
             energies = energies + rest.pop(0)
+        known: dict[bytes, Any] = {}
+
+        def log_psi(x: Array) -> Any:
+            key = x.tobytes()
+            if key not in known:
+                known[key] = self._log_psi(interpreter, op, rest, x)
+            return known[key]
+
         for sample, x in enumerate(config):
-            before = self._log_psi(interpreter, op, rest, x)
+            before = log_psi(x)
             for lane in range(branches.lanes):
                 if not branches.valid[sample, lane]:
                     continue
@@ -309,7 +317,7 @@ class BtFunctions(InterpreterFunctions):
                     site = branches.sites[sample, lane, write]
                     if 0 <= site < len(x):
                         connected[site] = branches.values[sample, lane, write]
-                after = self._log_psi(interpreter, op, rest, connected)
+                after = log_psi(connected)
                 ratio = np.exp(after - before) if after.real > -np.inf else 0
                 energies[sample] += branches.amplitude[sample, lane] * ratio
         return (energies.astype(dtype),)

@@ -336,6 +336,7 @@ def _points(region: _Region) -> Array:
     if dtype.kind != "c":
         return _on_line(region, base_line(dtype), 0, 1, "f")[0]
     line = base_line(np.zeros(0, dtype).real.dtype)
+    line = np.union1d(line[::2], np.zeros(1, line.dtype))
     found = [_on_line(region, line, 0, 1, "c")[0].astype(complex)]
     ends: list[Array] = []
     for offset, direction in _LINES:

@@ -296,7 +296,8 @@ def _turn(grid: Array, own: Array) -> tuple[Array, Array]:
     middle = own[:, own.shape[1] // 2]
     rises = middle >= (own[:, 0] + own[:, -1]) / 2
     finite: Array = np.nan_to_num(own)
-    extremum: Array = np.where(rises, finite.argmax(axis=1), finite.argmin(axis=1))
+    signed = np.where(rises[:, None], finite, -finite)
+    extremum = np.argmax(signed, axis=1)
     rows = np.arange(len(grid))
     last = grid.shape[1] - 1
     return (

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from xdsl.ir import Operation, SSAValue
 
 from dialects import bt
-from dialects.stablehlo import ELEMENTWISE, constant_of, shape_of
+from dialects.stablehlo import ELEMENTWISE, constant_of, dtype_of, element_of, shape_of
 from lowering.evaluate import evaluate
 from lowering.lanes import lane_count, parts_of, write_count
 from lowering.order import operands_first
@@ -108,12 +108,9 @@ def _of_leaf(
 ) -> tuple[Array, list[list[Array]], bool] | str:
     """Return sites (R, K), the differences of each lane, and whether all are always."""
     lanes = lane_count(op.result)
-    tables = [constant_of(site) for site in op.sites]
-    if any(table is None for table in tables):
-        return "the sites of a write depend on x"
-    sites = np.zeros((lanes, len(tables)), int)
-    for column, table in enumerate(tables):
-        sites[:, column] = table
+    sites = _written_sites(op, lanes)
+    if isinstance(sites, str):
+        return sites
     slots = _Slots(lanes, values)
     for column in range(sites.shape[1]):
         slots.add(sites[:, column])
@@ -122,8 +119,8 @@ def _of_leaf(
         return "a write depends on more than the values of some sites"
     for gather in order:
         table = constant_of(gather.sites)
-        if table is None or table.ndim > 1:
-            return "a write reads sites that depend on x"
+        if table is None or table.shape not in ((), (lanes,)):
+            return "a write reads more than one site of each lane"
         slots.add(np.broadcast_to(table, (lanes,)))
     if slots.points * lanes > MAX_POINTS:
         return "the writes of a lane depend on too many local values"
@@ -145,6 +142,20 @@ def _of_leaf(
         [*np.unique(deltas[moving[:, lane], lane], axis=0)] for lane in range(lanes)
     ]
     return sites, rows, always
+
+
+def _written_sites(op: bt.BranchesOp, lanes: int) -> Array | str:
+    """Return where each lane writes, (R, K), or why that is not known."""
+    tables = [constant_of(site) for site in op.sites]
+    if any(table is None for table in tables):
+        return "the sites of a write depend on x"
+    sites = np.zeros((lanes, len(tables)), int)
+    for column, table in enumerate(tables):
+        sites[:, column] = table
+        again = sites[:, :column] == sites[:, column : column + 1]
+        if (again & (sites[:, :column] >= 0)).any():
+            return "a lane writes to one site twice"
+    return sites
 
 
 def _gathers(values: Sequence[SSAValue]) -> list[bt.GatherOp] | None:
@@ -220,12 +231,12 @@ class _Slots:
         match value.owner:
             case bt.GatherOp() as op:
                 table = constant_of(op.sites)
-                if table is None or table.ndim > 1:
+                if table is None or table.shape not in ((), (self._lanes,)):
                     return None
                 sites = np.broadcast_to(table, (self._lanes,))
                 if not any(np.array_equal(sites, one) for one in self._columns):
                     return None
-                return self.at(sites)
+                return self.at(sites).astype(dtype_of(element_of(op.result)))
             case bt.BroadcastOp() as op:
                 same = shape_of(op.operand)[-1:] in ((), shape_of(value)[-1:])
                 return found[op.operand] if same else None

@@ -48,7 +48,7 @@ class PlanLocalEnergyPass(ModulePass):
     name = "plan-local-energy"
     relation: ClassVar[Relation] = Relation.EQUAL
 
-    budget: int = 4 << 20
+    budget: int = 2 << 20
     cache: int = 1 << 20
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:

@@ -213,6 +213,12 @@ class Declared:
 # region Its check
 
 
+def executed(function: Function, *arguments: Any) -> Any:
+    """Return a function of arrays as NumPy, whatever JAX is tracing meanwhile."""
+    compiled = jax.jit(function).lower(*arguments).compile()
+    return jax.tree.map(np.asarray, compiled(*arguments))
+
+
 def is_right(
     delta: Delta,
     part: Declared,
@@ -227,14 +233,17 @@ def is_right(
         DefinitionError: for a delta of another shape or kind of number (R026), and
             where it differs (R027).
     """
+    if not pairs.sample.size:
+        return False
     _check_type(delta, part, network, avals, x, pairs)
     for positive in (False, True):
-        compared, wrong = _compared(part, network, _drawn(avals, positive), x, pairs)
+        leaves = _drawn(avals, positive)
+        compared, wrong = _compared(part, network, leaves, x, pairs)
         if wrong and _is_single(avals):
             # Whether that is rounding is seen with more digits
             with jax.enable_x64(True):
-                leaves = [_as_double(leaf) for leaf in _drawn(avals, positive)]
-                compared, wrong = _compared(part, network, leaves, x, pairs)
+                doubles = [_as_double(leaf) for leaf in leaves]
+                compared, wrong = _compared(part, network, doubles, x, pairs)
         if wrong:
             raise _wrong(delta, wrong)
         if compared:
@@ -242,22 +251,32 @@ def is_right(
     return False
 
 
-def _check_type(delta, part, network, avals, x, pairs) -> None:
-    def both(*leaves):
+def _check_type(
+    delta: Delta,
+    part: Declared,
+    network: Network,
+    avals: Sequence[jax.ShapeDtypeStruct],
+    x: Any,
+    pairs: Pairs,
+) -> None:
+    def both(*leaves: Any) -> Any:
         return part.known(part.base(leaves, x, 1), pairs), network.base(leaves, x, 1)[1]
 
     found, psi = jax.eval_shape(both, *avals)
-    shapes = [leaf.shape for leaf in jax.tree.leaves(found)]
     expected = "a scalar" + ("" if _is_complex(psi) else ", real as log psi is")
-    if shapes != [pairs.sample.shape] or not isinstance(found, jax.ShapeDtypeStruct):
-        shown = [str(shape[1:]) for shape in shapes]
-        raise _of_type(delta, expected, f"shape {', '.join(shown) or 'of nothing'}")
+    if getattr(found, "shape", None) != pairs.sample.shape:
+        shown = [str(leaf.shape[1:]) for leaf in jax.tree.leaves(found)]
+        raise _of_type(delta, expected, f"arrays of shape {', '.join(shown)}")
     if _is_complex(found) and not _is_complex(psi):
         raise _of_type(delta, expected, f"dtype {found.dtype}")
 
 
-def _is_complex(aval: jax.ShapeDtypeStruct) -> bool:
+def _is_complex(aval: Any) -> bool:
     return jnp.issubdtype(aval.dtype, jnp.complexfloating)
+
+
+def _is_inexact(aval: Any) -> bool:
+    return jnp.issubdtype(aval.dtype, jnp.inexact)
 
 
 def _of_type(delta: Delta, expected: str, found: str) -> DefinitionError:
@@ -283,76 +302,76 @@ def _wrong(delta: Delta, found: str) -> DefinitionError:
     )
 
 
-def _drawn(avals: Sequence[jax.ShapeDtypeStruct], positive: bool) -> list[Any]:
-    """Return random parameters, in single or double precision as the types are."""
-    rng = np.random.default_rng(0)
+def _drawn(avals: Sequence[Any], positive: bool = False, seed: int = 0) -> list[Any]:
+    """Return random numbers of some shapes and dtypes; integers are 0."""
+    rng = np.random.default_rng(seed)
 
-    def of(aval: jax.ShapeDtypeStruct) -> Any:
-        if not jnp.issubdtype(aval.dtype, jnp.inexact):
-            return jnp.zeros(aval.shape, aval.dtype)
-        parts = [rng.normal(scale=0.5, size=aval.shape) for _ in range(2)]
+    def of(aval: Any) -> np.ndarray:
+        if not _is_inexact(aval):
+            return np.zeros(aval.shape, aval.dtype)
+        real, imaginary = rng.normal(scale=0.5, size=(2, *aval.shape))
         if positive:
-            parts = [np.abs(part) + 0.1 for part in parts]
-        drawn = parts[0] + 1j * parts[1] if _is_complex(aval) else parts[0]
-        return jnp.asarray(drawn, aval.dtype)
+            real = np.abs(real) + 0.1
+        drawn = real + 1j * imaginary if _is_complex(aval) else real
+        return drawn.astype(aval.dtype)
 
     return [of(aval) for aval in avals]
 
 
-def _is_single(avals: Sequence[jax.ShapeDtypeStruct]) -> bool:
+def _is_single(avals: Sequence[Any]) -> bool:
     single = (np.float32, np.complex64)
-    return not x64_enabled() or any(a.dtype in single for a in avals)
+    return not x64_enabled() or any(aval.dtype in single for aval in avals)
 
 
-def _as_double(leaf: Any) -> Any:
-    if not jnp.issubdtype(leaf.dtype, jnp.inexact):
+def _as_double(leaf: np.ndarray) -> np.ndarray:
+    if not _is_inexact(leaf):
         return leaf
-    return leaf.astype(jnp.promote_types(leaf.dtype, np.float64))
+    return leaf.astype(np.complex128 if _is_complex(leaf) else np.float64)
 
 
-def _compared(part, network, leaves, x, pairs) -> tuple[int, str]:
-    """Return how many differences of log psi were compared, and which one differs."""
-    moving = [i for i, leaf in enumerate(leaves) if _is_inexact(leaf)]
-    rng = np.random.default_rng(1)
-    directions = [jnp.asarray(rng.normal(size=leaves[i].shape)) for i in moving]
+def _compared(
+    part: Declared, network: Network, leaves: Sequence[Any], x: Any, pairs: Pairs
+) -> tuple[int, str]:
+    """Return how many differences of log psi were compared, and what differs, if any."""
+    moving = [number for number, leaf in enumerate(leaves) if _is_inexact(leaf)]
 
-    def both(*values):
+    def both(*values: Any) -> Any:
         given = list(leaves)
-        for i, value in zip(moving, values, strict=True):
-            given[i] = value
+        for number, value in zip(moving, values, strict=True):
+            given[number] = value
         found = part.known(part.base(given, x, 1), pairs)
         psi = network.base(given, x, 1)
         return found, network.log_ratio(psi, None, pairs, x)
 
-    values = [leaves[i] for i in moving]
-    tangents = [d.astype(v.dtype) for d, v in zip(directions, values, strict=True)]
-    (found, expected), (found_dot, expected_dot) = (
-        jax.jit(partial(jax.jvp, both))(tuple(values), tuple(tangents))
-        if moving
-        else (both(), both())
-    )
-    found, expected = np.asarray(found), np.asarray(expected)
-    tolerance = 1e-3 if np.finfo(expected.dtype).bits < 64 else 1e-6
-    nothing = math.log(np.finfo(expected.dtype).eps)
-    finite = np.isfinite(expected) & ~np.isnan(found)
-    node = np.isneginf(expected.real) & ~np.isnan(found)
-    vanishing = (found.real < nothing) & (expected.real < nothing)
+    def with_derivatives(values: Any, tangents: Any) -> Any:
+        return jax.jvp(both, tuple(values), tuple(tangents))
+
+    values = [leaves[number] for number in moving]
+    if values:
+        (found, expected), derivatives = executed(
+            with_derivatives, values, _drawn(values, seed=1)
+        )
+    else:
+        found, expected = executed(both)
+        derivatives = np.zeros(()), np.zeros(())
+    real = np.finfo(expected.dtype)
+    tolerance = 1e-3 if real.bits < 64 else 1e-6
+    comparable = ~np.isnan(found) & (np.isfinite(expected) | np.isneginf(expected.real))
+    # No more is known of a number close to 0 than that it is
+    limit = math.log(real.eps)
+    vanishing = (found.real < limit) & (expected.real < limit)
     with np.errstate(invalid="ignore"):
         close = _is_close(found, expected, tolerance)
-    wrong = finite & ~close & ~vanishing | node & ~vanishing
-    if wrong.any():
-        return 1, _shown("log ratio", found, expected, wrong, pairs)
-    found, expected = np.asarray(found_dot), np.asarray(expected_dot)
-    known = finite & ~vanishing & np.isfinite(expected)
-    differences = np.where(known, np.abs(found - expected), 0)
-    wrong = known & ~(differences <= tolerance * (1 + np.abs(expected)))
+        wrong = comparable & ~vanishing & ~close
+        if wrong.any():
+            return 1, _shown("log ratio", found, expected, wrong, pairs)
+        found, expected = derivatives
+        known = comparable & ~vanishing & np.isfinite(expected)
+        close = np.abs(found - expected) <= tolerance * (1 + np.abs(expected))
+    wrong = known & ~close
     if wrong.any():
         return 1, _shown("derivative", found, expected, wrong, pairs)
-    return int((finite | node).sum()), ""
-
-
-def _is_inexact(leaf: Any) -> bool:
-    return bool(jnp.issubdtype(leaf.dtype, jnp.inexact))
+    return int(comparable.sum()), ""
 
 
 def _is_close(found: Any, expected: Any, tolerance: float) -> Any:
@@ -364,7 +383,7 @@ def _is_close(found: Any, expected: Any, tolerance: float) -> Any:
 
 def _shown(what: str, found: Any, expected: Any, wrong: Any, pairs: Pairs) -> str:
     first = int(np.argmax(wrong))
-    sites, old, new = (np.asarray(one)[first].tolist() for one in pairs.changes())
+    sites, old, new = (one[first].tolist() for one in pairs.changes())
     return (
         f"a {what} of {found[first]:.6g} for {expected[first]:.6g}, at sites {sites} "
         f"from {old} to {new}; {int(wrong.sum())} of {len(wrong)} differ"

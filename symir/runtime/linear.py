@@ -31,27 +31,34 @@ def linear_function(
     transpose: _Forward,
     residuals: Sequence[Any],
     arguments: Sequence[Any],
+    *,
+    smooth: _Forward,
 ) -> list[Any]:
     """Return forward(residuals, arguments), which is linear in the arguments.
 
-    `transpose(residuals, cotangents)` returns the cotangents of the arguments. All are
-    sequences of arrays; the two functions are static.
+    `transpose(residuals, cotangents)` returns the cotangents of the arguments, and
+    `smooth` what `forward` does, by ops that JAX can differentiate in every mode: it is
+    what derivatives by the residuals are taken of. All take and return sequences of
+    arrays; the functions are static.
     """
     return linear_p.bind(
         *residuals,
         *arguments,
         forward=forward,
         transpose=transpose,
+        smooth=smooth,
         count=len(residuals),
     )
 
 
-def _run(*arrays, forward: _Forward, transpose: _Forward, count: int):
+def _run(*arrays, forward: _Forward, transpose: _Forward, smooth: _Forward, count: int):
     return list(forward(arrays[:count], arrays[count:]))
 
 
 @linear_p.def_abstract_eval
-def _abstract_eval(*avals, forward: _Forward, transpose: _Forward, count: int):
+def _abstract_eval(
+    *avals, forward: _Forward, transpose: _Forward, smooth: _Forward, count: int
+):
     def run(*arrays):
         return list(forward(arrays[:count], arrays[count:]))
 
@@ -63,7 +70,7 @@ linear_p.def_impl(_run)
 mlir.register_lowering(linear_p, mlir.lower_fun(_run))
 
 
-def _transpose(cotangents, *arrays, forward, transpose, count: int):
+def _transpose(cotangents, *arrays, forward, transpose, smooth, count: int):
     residuals, arguments = arrays[:count], arrays[count:]
     given = [
         ad.instantiate_zeros(ct) if isinstance(ct, ad.Zero) else ct for ct in cotangents
@@ -78,20 +85,15 @@ def _transpose(cotangents, *arrays, forward, transpose, count: int):
 ad.primitive_transposes[linear_p] = _transpose
 
 
-def _jvp(primals, tangents, *, forward, transpose, count: int):
-    results = linear_p.bind(*primals, forward=forward, transpose=transpose, count=count)
+def _jvp(primals, tangents, *, forward, transpose, smooth, count: int):
+    static = {"forward": forward, "transpose": transpose, "smooth": smooth}
+    results = linear_p.bind(*primals, **static, count=count)
     changes = [ad.instantiate_zeros(tangent) for tangent in tangents]
     by_residuals = [
         not isinstance(tangent, ad.Zero) and tangent.dtype != jax.dtypes.float0
         for tangent in tangents[:count]
     ]
-    pushed = linear_p.bind(
-        *primals[:count],
-        *changes[count:],
-        forward=forward,
-        transpose=transpose,
-        count=count,
-    )
+    pushed = linear_p.bind(*primals[:count], *changes[count:], **static, count=count)
     if not any(by_residuals):
         return results, pushed
 
@@ -101,7 +103,7 @@ def _jvp(primals, tangents, *, forward, transpose, count: int):
             next(given) if is_active else primal
             for primal, is_active in zip(primals[:count], by_residuals, strict=True)
         ]
-        return list(forward(residuals, primals[count:]))
+        return list(smooth(residuals, primals[count:]))
 
     active = [p for p, flag in zip(primals, by_residuals, strict=False) if flag]
     moved = [t for t, flag in zip(tangents, by_residuals, strict=False) if flag]
@@ -112,7 +114,7 @@ def _jvp(primals, tangents, *, forward, transpose, count: int):
 ad.primitive_jvps[linear_p] = _jvp
 
 
-def _batching(arrays, axes, *, forward, transpose, count: int):
+def _batching(arrays, axes, *, forward, transpose, smooth, count: int):
     (size,) = {
         array.shape[axis]
         for array, axis in zip(arrays, axes, strict=True)
@@ -129,18 +131,20 @@ def _batching(arrays, axes, *, forward, transpose, count: int):
     ]
     mapped = [None if axis is None else 0 for axis in axes[:count]]
 
-    def many_forward(residuals, arguments):
-        return jax.vmap(lambda r, a: list(forward(r, a)), (mapped, 0))(
-            list(residuals), list(arguments)
-        )
+    def of_many(function):
+        def mapped_function(residuals, others):
+            return jax.vmap(lambda r, o: list(function(r, o)), (mapped, 0))(
+                list(residuals), list(others)
+            )
 
-    def many_transpose(residuals, cotangents):
-        return jax.vmap(lambda r, c: list(transpose(r, c)), (mapped, 0))(
-            list(residuals), list(cotangents)
-        )
+        return mapped_function
 
     results = linear_p.bind(
-        *moved, forward=many_forward, transpose=many_transpose, count=count
+        *moved,
+        forward=of_many(forward),
+        transpose=of_many(transpose),
+        smooth=of_many(smooth),
+        count=count,
     )
     return results, [0] * len(results)
 

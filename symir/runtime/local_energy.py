@@ -32,7 +32,7 @@ from symir.compiler.lowering import lower_to_stablehlo
 from symir.operator import SymbolicOperator
 from symir.runtime import x64_enabled
 from symir.runtime.captured import WithCaptured, without_captured
-from symir.runtime.deltas import Declared, delta_of, is_right
+from symir.runtime.deltas import Declared, delta_of, executed, is_right
 from symir.runtime.energy_report import EnergyReport, energy_report
 from symir.runtime.importing import import_function
 from symir.runtime.kernel import Kernel, state_type
@@ -57,9 +57,9 @@ __all__ = ["LocalEnergy", "local_energy"]
 LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
 """By the bytes of a real number: products whose logarithm stays below are finite."""
 
-TRIALS = (16, 256)
-"""So many configurations, and pairs of those, are what a declared delta is checked on.
-"""
+TRIALS = (16, 2**16, 256)
+"""So many configurations at most, with so many pairs, and so many of these pairs are
+what a declared delta is checked on."""
 
 BACKWARD_STATES = 2048
 """So many x' are evaluated at once where derivatives are pulled back."""
@@ -171,7 +171,7 @@ class EnergyProgram:
         if declared is not None:
             return [declared]
         moves, parts = self._moves, list(self.energy.parts)
-        if all(part.kind is bt.Rung.NETWORK for part in parts):
+        if not self.lanes or all(part.kind is bt.Rung.NETWORK for part in parts):
             return None
         if isinstance(moves, str):
             return self._missed(f"no tables of differences: {moves}")
@@ -197,25 +197,29 @@ class EnergyProgram:
             return None
         network = Network(1.0, self.network)
         part = Declared(*found, self._structure, network)
-        with jax.ensure_compile_time_eval():
-            x, pairs = self._trial()
-            if pairs is not None and is_right(found[0], part, network, avals, x, pairs):
-                return part
+        if is_right(found[0], part, network, avals, *self._trial()):
+            return part
         return self._missed("a delta is declared, and nothing to compare it with")
 
-    def _trial(self) -> tuple[Any, Pairs | None]:
-        """Return random configurations, (C, N), and pairs of those; None of none."""
-        space = self.kernel.space
-        x = jnp.asarray(space.random_states(TRIALS[0], seed=0, dtype=self._dtype))
-        operands = [jnp.ones((), dtype) for dtype in self.kernel.parameter_dtypes]
-        _, _, lanes = self._evaluated(operands, x)
-        assert lanes is not None
-        live = np.ones(lanes.shape, bool) if lanes.live is None else lanes.live
-        flat = np.flatnonzero(np.asarray(live))
-        if not flat.size:
-            return x, None
-        chosen = np.random.default_rng(0).permutation(flat)[: TRIALS[1]]
-        return x, lanes.pairs(jnp.asarray(chosen, np.int32))
+    def _trial(self) -> tuple[np.ndarray, Pairs]:
+        """Return random configurations, (C, N), and pairs of those that are live."""
+        samples = max(1, min(TRIALS[0], TRIALS[1] // self.lanes))
+        x = self.kernel.space.random_states(samples, seed=0, dtype=self._dtype)
+        operands = [np.ones((), dtype) for dtype in self.kernel.parameter_dtypes]
+        numbers = np.arange(samples * self.lanes, dtype=np.int32)
+
+        def all_pairs(x: Any, *operands: Any) -> Any:
+            _, _, lanes = self._evaluated(operands, x)
+            assert lanes is not None
+            live = jnp.ones(lanes.shape, bool) if lanes.live is None else lanes.live
+            return live, lanes.connected(numbers), lanes.pairs(numbers).changes()
+
+        live, connected, changes = executed(all_pairs, x, *operands)
+        chosen = np.random.default_rng(0).permutation(np.flatnonzero(live))
+        chosen = chosen[: TRIALS[2]]
+        connected, changes = connected[chosen], tuple(one[chosen] for one in changes)
+        sample = chosen // self.lanes
+        return x, Pairs(sample, chosen, None, lambda x: connected, lambda: changes)
 
     @property
     def rungs(self) -> list[bt.Rung]:
@@ -272,10 +276,11 @@ class EnergyProgram:
         """Return the energies of a batch, by the fastest schedule that is safe."""
         arrays = arrays.like([varying_like(one, arrays.flat) for one in arrays.flat])
         whole = [Network(1.0, self.network)]
+        samples = _at_most(chunk, self.plan.samples)
 
         def packed():
-            size = chunk or self.plan.network_pairs
-            return self._chunked(whole, [None], 1, arrays, size)
+            size = _at_most(chunk, self.plan.network_pairs)
+            return self._chunked(whole, [None], 1, arrays, samples, size)
 
         if self.parts is None or not self.lanes:
             return packed()
@@ -293,13 +298,13 @@ class EnergyProgram:
         size = self.plan.pairs
         if any(part.kind is bt.Rung.LIFTED for part in self.energy.parts):
             size = self.plan.network_pairs
-        size = chunk or size
+        size = _at_most(chunk, size)
 
         def fused(units: int):
             laid_out = [
                 p.laid_out(t, units) for p, t in zip(parts, tables, strict=True)
             ]
-            return self._chunked(parts, laid_out, units, arrays, size)
+            return self._chunked(parts, laid_out, units, arrays, samples, size)
 
         return lax.switch(
             choice, [*(partial(fused, units) for units in self.plan.units), packed]
@@ -311,6 +316,7 @@ class EnergyProgram:
         tables: Sequence[Any],
         units: int,
         arrays: _Arrays,
+        samples: int,
         size: int,
     ) -> Any:
         def one(x):
@@ -324,13 +330,11 @@ class EnergyProgram:
                 return sum(found[1:], start=found[0])
 
             def logarithms(lanes: _Lanes):
-                return _over_pairs(lanes, log_ratio, size)
+                return lanes.only_live(_over_pairs(lanes, log_ratio, size))
 
             return self._summed(arrays.operands, x, logarithms)
 
-        batch = arrays.x.shape[0]
-        samples = min(self.plan.samples, batch)
-        if batch <= samples:
+        if arrays.x.shape[0] <= samples:
             return one(arrays.x)
         return _over_chunks(one, arrays.x, samples)
 
@@ -357,17 +361,8 @@ class EnergyProgram:
         energies, elements, lanes = self._evaluated(operands, x)
         if lanes is None:
             return energies
-        found = logarithms(lanes)
-        if lanes.live is None:
-            ratios = jnp.exp(found)
-        else:
-            # Where x' is x, nothing was computed
-            safe = jnp.where(lanes.live, found, jnp.zeros_like(found))
-            ratios = jnp.exp(safe)
-        # No branch is no branch, however large the ratio is
-        nothing = (elements == 0) & ~jnp.isfinite(ratios)
-        ratios = jnp.where(nothing, jnp.zeros_like(ratios), ratios)
-        return energies + (elements * ratios).sum(axis=1).astype(self.element)
+        others = _contributions(elements, logarithms(lanes)).sum(axis=1)
+        return energies + others.astype(self.element)
 
     def unfused(self, arrays: _Arrays) -> Any:
         """Return the energies with log psi at every x': what derivatives are of."""
@@ -379,7 +374,10 @@ class EnergyProgram:
             after = self.network(leaves, connected).reshape(shape)
             difference = after - self.network(leaves, x)[:, None]
             is_node = jnp.isneginf(after.real)
-            return jnp.where(is_node, jnp.full_like(difference, -jnp.inf), difference)
+            difference = jnp.where(is_node, -jnp.inf, difference)
+            # A swap of equal values is a swap still where they change
+            is_fixed = not jnp.issubdtype(x.dtype, jnp.inexact)
+            return lanes.only_live(difference) if is_fixed else difference
 
         return self._summed(arrays.operands, x, logarithms)
 
@@ -443,6 +441,12 @@ class _Lanes:
             )
         ]
         return reduce(jnp.logical_or, changes)
+
+    def only_live(self, log_ratios: Any) -> Any:
+        """Return log ratios (C, R) with 0 where x' is x."""
+        if self.live is None:
+            return log_ratios
+        return jnp.where(self.live, log_ratios, jnp.zeros_like(log_ratios))
 
     def pairs(self, flat: Any) -> Pairs:
         """Return pairs by their numbers in (C, R), row by row."""
@@ -510,6 +514,10 @@ class _Lanes:
         return connected
 
 
+def _at_most(chunk: int | None, planned: int) -> int:
+    return planned if chunk is None else min(chunk, planned)
+
+
 def _over_pairs(lanes: _Lanes, log_ratio: Callable[[Pairs], Any], chunk: int) -> Any:
     """Return the log ratios of all live lanes, (C, R), so many pairs at once."""
     total = lanes.shape[0] * lanes.shape[1]
@@ -558,6 +566,29 @@ def _over_chunks(function: Callable[[Any], Any], x: Any, size: int) -> Any:
 # region Derivatives
 
 
+@jax.custom_jvp
+def _contributions(elements: Any, log_ratios: Any) -> Any:
+    """Return elements times ratios: no branch is no branch, however large its ratio."""
+    ratios = jnp.exp(log_ratios)
+    values = elements * ratios
+    nothing = (elements == 0) & ~jnp.isfinite(ratios)
+    return jnp.where(nothing, jnp.zeros_like(values), values)
+
+
+@partial(_contributions.defjvp, symbolic_zeros=True)
+def _contributions_pushed(primals, tangents):
+    # Not by the rule of products: 0 times infinity is not a number
+    elements, log_ratios = primals
+    values = _contributions(elements, log_ratios)
+    factors = (jnp.exp(log_ratios), values)
+    changes = [
+        (factor * tangent).astype(values.dtype)
+        for factor, tangent in zip(factors, tangents, strict=True)
+        if not isinstance(tangent, jax.custom_derivatives.SymbolicZero)
+    ]
+    return values, sum(changes, start=jnp.zeros_like(values))
+
+
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def _energies(program: EnergyProgram, chunk: int | None, operands: int, *flat):
     arrays = _Arrays(flat[:operands], flat[operands:-1], flat[-1])
@@ -586,56 +617,55 @@ def _pushed(program, chunk, operands, flat, tangents):
     def chosen(values):
         return [v for v, is_active in zip(values, active, strict=True) if is_active]
 
-    def forward(residuals, changes):
-        def of(*moving):
-            arrays = template.like(merged(residuals, moving))
-            return program.energies(arrays, chunk)
+    def energies_of(run):
+        def of(residuals, moving):
+            return run(template.like(merged(residuals, moving)))
 
-        return [jax.jvp(of, chosen(residuals), list(changes))[1]]
+        return of
+
+    # How lanes move x is known while x stays: tables do not follow a change of it
+    by_x = active[-1]
+    unfused = energies_of(partial(_unfused, program, chunk))
+    fused = unfused if by_x else energies_of(lambda one: program.energies(one, chunk))
+
+    def pushed_through(energies):
+        def forward(residuals, changes):
+            moving = chosen(residuals)
+            return [
+                jax.jvp(partial(energies, residuals), (moving,), (list(changes),))[1]
+            ]
+
+        return forward
 
     def transpose(residuals, cotangents):
-        (cotangent,) = cotangents
-        return _pulled(program, template, residuals, merged, chosen, active, cotangent)
+        _, pull = jax.vjp(partial(unfused, residuals), chosen(residuals))
+        return pull(cotangents[0])[0]
 
-    (change,) = linear_function(forward, transpose, list(flat), chosen(tangents))
+    (change,) = linear_function(
+        pushed_through(fused),
+        transpose,
+        list(flat),
+        chosen(tangents),
+        smooth=pushed_through(unfused),
+    )
     return energies, change
 
 
-def _pulled(program, template, residuals, merged, chosen, active, cotangent):
-    """Pull a cotangent (B,) back, in chunks, through energies that are not fused."""
-    x = residuals[-1]
-    batch = x.shape[0]
-    size = max(1, min(batch, BACKWARD_STATES // max(1, program.lanes)))
-    count = -(-batch // size)
-    missing = count * size - batch
-    padded = jnp.concatenate([x, x[:1].repeat(missing, axis=0)]) if missing else x
-    cotangent = jnp.pad(cotangent, (0, missing))
-    by_x = active[-1]
+def _unfused(program: EnergyProgram, chunk: int | None, arrays: _Arrays) -> Any:
+    """Return the energies with log psi at every x', some samples at once.
 
-    def of_chunk(sums, chunk):
-        rows, given = chunk
+    They are computed again where derivatives are pulled back: of no x' a value is kept.
+    """
+    batch = arrays.x.shape[0]
+    states = _at_most(chunk, BACKWARD_STATES)
+    size = max(1, min(batch, states // max(1, program.lanes)))
 
-        def energies(*moving):
-            return program.unfused(
-                template.like(merged([*residuals[:-1], rows], moving))
-            )
+    @jax.checkpoint
+    def of_chunk(flat, x):
+        return program.unfused(arrays.like([*flat, x]))
 
-        _, pull = jax.vjp(energies, *chosen([*residuals[:-1], rows]))
-        pulled = list(pull(given))
-        own = pulled.pop() if by_x else ()
-        return [s + p for s, p in zip(sums, pulled, strict=True)], own
-
-    start = [jnp.zeros_like(one) for one in chosen(residuals)]
-    if by_x:
-        start.pop()
-    chunks = (
-        padded.reshape(count, size, x.shape[1]),
-        cotangent.reshape(count, size),
-    )
-    sums, own = lax.scan(of_chunk, start, chunks)
-    if not by_x:
-        return sums
-    return [*sums, jnp.asarray(own).reshape(-1, x.shape[1])[:batch]]
+    own = [varying_like(one, arrays.flat) for one in arrays.flat]
+    return _over_chunks(partial(of_chunk, own[:-1]), own[-1], size)
 
 
 # endregion
@@ -696,7 +726,7 @@ class LocalEnergy:
     derivatives by the parameters of the network and those of the operator.
 
     `without` names passes that are left out, such as "apply-exponential-sums"; `budget`
-    is what memory in bytes a chunk of samples may take, by default 4 MB.
+    is what memory in bytes a chunk of samples may take, by default 2 MB.
     """
 
     def __init__(
@@ -716,8 +746,8 @@ class LocalEnergy:
     def __call__(self, parameters: Any, x: Any, chunk: int | None = None) -> jax.Array:
         """Return the local energies of x (..., N), of shape (...).
 
-        `chunk` is how many pairs of samples and lanes are computed at once; by default
-        it is planned.
+        `chunk` is how many configurations the network sees at once, at most; by default
+        it is planned. Where a derivative is pulled back it sees all x' of one, at least.
         """
         operator = self.operator
         array = operator._checked(x)

@@ -313,7 +313,7 @@ def _can_convolve(op: UnregisteredOp) -> bool:
 
 def _fft(op: UnregisteredOp, value: Any) -> Any:
     kind = str(op.properties["fft_type"]).split()[-1].rstrip(">")
-    lengths = [int(n) for n in op.properties["fft_length"].get_values()]  # pyright: ignore
+    lengths = tuple(int(n) for n in op.properties["fft_length"].get_values())  # pyright: ignore
     return lax.fft(value, kind, lengths)
 
 

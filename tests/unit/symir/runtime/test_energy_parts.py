@@ -1,0 +1,233 @@
+"""The parts of wavefunctions, and what is chosen for them: values and rungs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import symir as sym
+from symir import models
+from symir.errors import SymbolicCompilerError
+
+SITES = 6
+RING = [(site, (site + 1) % SITES) for site in range(SITES)]
+
+OPERATORS = {
+    "flips": lambda: models.transverse_field_ising(SITES, RING, h=0.7),
+    "swaps": lambda: models.heisenberg(SITES, RING),
+    "hops": lambda: models.bose_hubbard(SITES, 2, RING, U=1.5),
+    "fermions": lambda: models.fermi_hubbard(3, [(0, 1), (1, 2)], U=2.0),
+    "clock": lambda: models.potts(SITES, 3, RING),
+}
+
+
+def log_cosh(z: Any) -> Any:
+    return jnp.logaddexp(z, -z) - jnp.log(2.0)
+
+
+def dense(w: Any, x: Any) -> Any:
+    return x @ w["W"] + w["b"]
+
+
+def rbm(w: Any, x: Any) -> Any:
+    return log_cosh(dense(w, x)).sum(-1) + x @ w["a"]
+
+
+def softplus(w: Any, x: Any) -> Any:
+    return 0.5 * jax.nn.softplus(dense(w, x)).sum(-1)
+
+
+def log_sigmoid(w: Any, x: Any) -> Any:
+    return -jax.nn.log_sigmoid(2 * dense(w, x)).sum(-1)
+
+
+def with_phase(w: Any, x: Any) -> Any:
+    return log_cosh(dense(w, x)).sum(-1) + 1j * log_cosh(x @ w["V"]).sum(-1)
+
+
+def complex_rbm(w: Any, x: Any) -> Any:
+    z = (1 + 0.3j) * dense(w, x) + 0.2j
+    return jnp.log(jnp.cosh(z)).sum(-1)
+
+
+def shifted(w: Any, x: Any) -> Any:
+    """A convolution on the ring, written as a sum over translations."""
+    moved = jnp.stack([jnp.roll(x, shift, axis=-1) for shift in range(SITES)], axis=-2)
+    return log_cosh(moved @ w["W"]).sum((-1, -2))
+
+
+def one_hot(w: Any, x: Any) -> Any:
+    code = (x[..., None] == w["values"]).reshape(*x.shape[:-1], -1)
+    return log_cosh(code.astype(w["H"].dtype) @ w["H"]).sum(-1)
+
+
+def perceptron(w: Any, x: Any) -> Any:
+    return jnp.tanh(dense(w, x)) @ w["v"]
+
+
+def mixed(w: Any, x: Any) -> Any:
+    return rbm(w, x) + jnp.sin(dense(w, x)).prod(-1)
+
+
+WAVEFUNCTIONS: dict[str, tuple[Callable[..., Any], list[str]]] = {
+    "rbm": (rbm, ["exponential", "linear"]),
+    "softplus": (softplus, ["exponential"]),
+    "log_sigmoid": (log_sigmoid, ["exponential"]),
+    "with_phase": (with_phase, ["exponential", "exponential"]),
+    "complex_rbm": (complex_rbm, ["exponential"]),
+    "shifted": (shifted, ["exponential"]),
+    "one_hot": (one_hot, ["exponential"]),
+    "perceptron": (perceptron, ["lifted"]),
+    "mixed": (mixed, ["exponential", "linear", "network"]),
+}
+
+
+def parameters(values: Any, scale: float = 0.4, dtype: Any = np.float64) -> Any:
+    units = 128
+    keys = iter(jax.random.split(jax.random.key(0), 8))
+
+    def numbers(*shape: int) -> Any:
+        return scale * jax.random.normal(next(keys), shape, dtype)
+
+    return {
+        "W": numbers(SITES, units),
+        "V": numbers(SITES, units),
+        "H": numbers(SITES * len(values), 16),
+        "a": numbers(SITES),
+        "b": numbers(units),
+        "v": numbers(units),
+        "values": jnp.asarray(values, np.int8),
+    }
+
+
+def samples(op: Any, count: int = 40) -> Any:
+    space = op.to_ir().space
+    rng = np.random.default_rng(1)
+    return rng.choice(local_values(op), (count, space.size)).astype(np.int8)
+
+
+def unfused(op: Any, logpsi: Any, w: Any, x: Any) -> Any:
+    connected, elements = op.compile().get_conn_padded(x)
+    ratios = jnp.exp(logpsi(w, connected) - logpsi(w, x)[:, None])
+    return jnp.where(elements == 0, 0, elements * ratios).sum(axis=1)
+
+
+def local_values(op: Any) -> Any:
+    return np.unique([v for site in op.to_ir().space.local_states for v in site])
+
+
+# Each wavefunction with two operators, and each operator with one of all rungs
+PAIRS = sorted(
+    {
+        *((name, "mixed") for name in OPERATORS),
+        *(
+            (list(OPERATORS)[(number + shift) % len(OPERATORS)], wavefunction)
+            for number, wavefunction in enumerate(WAVEFUNCTIONS)
+            for shift in (0, 2)
+        ),
+    }
+)
+
+
+@pytest.mark.parametrize(("name", "wavefunction"), PAIRS)
+def test_energies_are_those_of_the_network(name: str, wavefunction: str) -> None:
+    op, (logpsi, rungs) = OPERATORS[name](), WAVEFUNCTIONS[wavefunction]
+    values = local_values(op)
+    w, x = parameters(values), samples(op)
+    energy = sym.LocalEnergy(op, logpsi)
+    np.testing.assert_allclose(energy(w, x), unfused(op, logpsi, w, x), rtol=1e-9)
+    found = [part.rung for part in energy.report(w, x, measure=False).parts]
+    if wavefunction == "one_hot" and len(values) > 2:
+        rungs = ["network"]  # its table would be one of old and new values
+    assert found == rungs
+
+
+@pytest.mark.parametrize("scale", [3.0, 1000.0])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("logpsi", [rbm, perceptron, with_phase])
+def test_weights_of_any_size(scale: float, dtype: Any, logpsi: Any) -> None:
+    op = OPERATORS["swaps"]()
+    w, x = parameters([-1, 1], scale, dtype), samples(op)
+    expected = np.asarray(unfused(op, logpsi, w, x))
+    found = np.asarray(sym.local_energy(op, logpsi, w, x))
+    # Where the ratio is no number that the network can say, neither are these
+    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
+    finite = np.isfinite(expected)
+    digits = 2e-2 if dtype == np.float32 else 1e-9
+    np.testing.assert_allclose(
+        found[finite], expected[finite], rtol=digits * scale / 30
+    )
+
+
+def test_passes_are_left_out_by_name() -> None:
+    op, w = OPERATORS["flips"](), parameters([-1, 1])
+    x = samples(op)
+    expected = sym.local_energy(op, rbm, w, x)
+    for name in ("apply-exponential-sums", "bt-local-energy-coalesce"):
+        energy = sym.LocalEnergy(op, rbm, without=(name,))
+        np.testing.assert_allclose(energy(w, x), expected, rtol=1e-12)
+    with pytest.raises(SymbolicCompilerError, match="C006"):
+        sym.LocalEnergy(op, rbm, without=("bt-local-energy-pack",))(w, x)
+
+
+def test_chunks_of_any_size_give_the_same() -> None:
+    op, w = OPERATORS["swaps"](), parameters([-1, 1])
+    x = samples(op, 300)
+    expected = unfused(op, rbm, w, x)
+    for chunk in (1, 7, 100_000):
+        found = sym.local_energy(op, rbm, w, x, chunk=chunk)
+        np.testing.assert_allclose(found, expected, rtol=1e-9)
+    small = sym.LocalEnergy(op, rbm, budget=1)
+    np.testing.assert_allclose(small(w, x), expected, rtol=1e-9)
+
+
+def test_half_precision_is_not_rewritten() -> None:
+    op = OPERATORS["flips"]()
+    w = parameters([-1, 1], dtype=jnp.bfloat16)
+    cast = partial(jnp.asarray, dtype=jnp.bfloat16)
+
+    def coarse(w: Any, x: Any) -> Any:
+        return rbm(w, cast(x))
+
+    report = sym.LocalEnergy(op, coarse).report(w, samples(op), measure=False)
+    assert [part.rung for part in report.parts] == ["network"]
+    missed = [m for one in report.passes for m, _ in one.missed]
+    assert any("the rounding is the model" in message for message in missed)
+
+
+def test_the_report_says_what_was_done_and_what_not() -> None:
+    op, w = OPERATORS["swaps"](), parameters([-1, 1])
+    report = sym.LocalEnergy(op, mixed).report(w, samples(op))
+    assert report.lanes == len(RING)
+    assert report.live == "some"
+    assert report.evaluations_before == op.compile().max_conn_size + 1
+    assert report.evaluations_after == len(RING) + 1
+    assert report.measured_bytes is not None
+    # Not more than planned, give or take what XLA lays out beside it
+    assert report.measured_bytes < 4 * report.predicted_bytes + 1_000_000
+    text = str(report)
+    assert "log_cosh is recognised" in text
+    assert "stays a network" in text
+    assert report.as_dict()["operator"] == "heisenberg"
+
+
+def test_an_operator_without_branches() -> None:
+    op = (
+        sym.DOperator(sym.spin(0.5, 4), "field", hermitian=True)
+        .for_each_site("i")
+        .emit(amplitude=sym.site("i").value)
+        .build()
+    )
+    x = np.array([[1, 1, -1, 1], [-1, -1, -1, -1]], np.int8)
+
+    def logpsi(w: Any, x: Any) -> Any:
+        return log_cosh(x @ w).sum(-1)
+
+    found = sym.local_energy(op, logpsi, jnp.ones((4, 3)), x)
+    np.testing.assert_array_equal(found, x.sum(axis=1))
