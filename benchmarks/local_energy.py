@@ -151,7 +151,10 @@ CONSERVING = "ParticleNumberAndSpinConserving.."
 
 SYSTEMS: dict[str, System] = {
     "tfim_8x8": _square(models.tfim, 8, ISING),
-    "tfim_16x16": replace(_square(models.tfim, 16, ISING, CHEAP), small=None),
+    # Of more samples NetKet's default kernel takes tens of gigabytes
+    "tfim_16x16": replace(
+        _square(models.tfim, 16, ISING, CHEAP), small=None, batch=256
+    ),
     "heisenberg_8x8": _square(models.heisenberg, 8, LOCAL),
     "j1_j2_8x8": _square(models.j1_j2, 8, LOCAL, (*CHEAP, "rbm_modphase", "vit")),
     "fermi_hubbard_4x4": System(
@@ -248,10 +251,11 @@ def _operators(name: str, is_small: bool) -> Operators:
         system = SYSTEMS[name]
         define = system.small if is_small and system.small else system.define
         model = define()
+        titles = [title for title in model.peers if title.startswith("netket ")]
         made = {
-            title.removeprefix("netket "): _made(peer)
-            for title, peer in model.peers.items()
-            if title.startswith("netket ")
+            title.removeprefix("netket "): _made(model.peers[title])
+            for title in titles
+            if not is_small or title.endswith(system.script)
         }
         script = made[system.script]
         best_name = system.script if is_small else _best(made, model.samples(256))

@@ -72,7 +72,7 @@ def initial(module: Any, sites: int) -> Any:
 
 
 def _log_cosh(x: Any) -> Any:
-    return nk.nn.log_cosh(x)
+    return nk.nn.activation.log_cosh(x)
 
 
 def _on_lattice(x: Any, shape: tuple[int, ...]) -> Any:
@@ -191,7 +191,7 @@ class Backflow(nn.Module):
 def _mlp(*hidden: int) -> Define:
     return lambda s: nk.models.MLP(
         hidden_dims=hidden,
-        hidden_activations=nk.nn.activation.tanh,
+        hidden_activations=jnp.tanh,
         param_dtype=s.dtype,
     )
 

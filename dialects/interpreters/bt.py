@@ -30,6 +30,7 @@ from xdsl.ir import Attribute, SSAValue
 from xdsl.traits import SymbolTable
 
 from dialects import bt
+from dialects.interpreters.kernel import KernelFunctions
 from dialects.interpreters.stablehlo import StableHLOFunctions, converted
 from dialects.reductions import Reduction
 from dialects.stablehlo import dtype_of, shape_of
@@ -404,7 +405,8 @@ _REDUCTIONS: dict[Reduction, tuple[float, Callable[[Array, Array], Array]]] = {
 
 def functions_of(batch: int, state: npt.DTypeLike) -> list[InterpreterFunctions]:
     """Return what an interpreter needs to run a function on branch tensors."""
-    return [FuncFunctions(), StableHLOFunctions(), BtFunctions(batch, state)]
+    own = BtFunctions(batch, state)
+    return [FuncFunctions(), StableHLOFunctions(), KernelFunctions(), own]
 
 
 def run_branches(

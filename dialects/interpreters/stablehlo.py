@@ -308,14 +308,6 @@ def _iota(shape: Sequence[int], axis: int, dtype: np.dtype[Any]) -> Array:
     return np.broadcast_to(count.reshape(aligned), shape)
 
 
-def _numbers(axes: Any) -> list[int]:
-    return [int(axis.value.data) for axis in axes]
-
-
-def _paired(lhs: Any, rhs: Any) -> list[tuple[int, int]]:
-    return list(zip(_numbers(lhs), _numbers(rhs), strict=True))
-
-
 # endregion
 # region Implementations
 
@@ -538,81 +530,6 @@ class StableHLOFunctions(InterpreterFunctions):
             )
         ]
         return (value[tuple(bounds)],)
-
-    # what combines elements
-    @impl(hlo.ReduceOp)
-    def run_reduce(
-        self, interpreter: Interpreter, op: hlo.ReduceOp, args: PythonValues
-    ) -> PythonValues:
-        """Combine one value after the other, by the op's own region."""
-        if len(args) != 2:
-            raise NotImplementedError("a reduction of more than one value")
-        value, start = args
-        axes = [int(axis) for axis in op.dimensions.get_values()]
-        kept = [axis for axis in range(value.ndim) if axis not in axes]
-        shape = [value.shape[axis] for axis in kept]
-        rows = np.transpose(value, (*axes, *kept)).reshape(-1, *shape)
-        total = np.broadcast_to(start, shape)
-        for row in rows:
-            (total,) = interpreter.run_ssacfg_region(op.body, (total, row))
-        return (np.asarray(total, value.dtype),)
-
-    @impl(hlo.DotGeneralOp)
-    def run_dot_general(
-        self, interpreter: Interpreter, op: hlo.DotGeneralOp, args: PythonValues
-    ) -> PythonValues:
-        numbers = op.dot_dimension_numbers
-        lhs, rhs = args
-        letters = iter(range(lhs.ndim + rhs.ndim))
-        left = [next(letters) for _ in range(lhs.ndim)]
-        right = [next(letters) for _ in range(rhs.ndim)]
-        batched = _paired(
-            numbers.lhs_batching_dimensions, numbers.rhs_batching_dimensions
-        )
-        summed = _paired(
-            numbers.lhs_contracting_dimensions, numbers.rhs_contracting_dimensions
-        )
-        for one, other in (*batched, *summed):
-            right[other] = left[one]
-        done = {left[one] for one, _ in (*batched, *summed)}
-        result = [left[one] for one, _ in batched]
-        result += [one for one in (*left, *right) if one not in done]
-        dtype = dtype_of(element_of(op.results[0]))
-        with np.errstate(all="ignore"):
-            found = np.einsum(lhs.astype(dtype), left, rhs.astype(dtype), right, result)
-        return (np.asarray(found, dtype),)
-
-    @impl(hlo.GatherOp)
-    def run_gather(
-        self, interpreter: Interpreter, op: hlo.GatherOp, args: PythonValues
-    ) -> PythonValues:
-        """Take a slice of the operand for each row of indices, as is specified."""
-        operand, starts = args
-        numbers = op.dimension_numbers
-        if numbers.operand_batching_dims.data:
-            raise NotImplementedError("a gather of batches")
-        axis = numbers.index_vector_dim.value.data
-        indices = (
-            starts[..., None] if axis == starts.ndim else np.moveaxis(starts, axis, -1)
-        )
-        sizes = [int(size) for size in op.slice_sizes.get_values()]
-        offsets = _numbers(numbers.offset_dims)
-        mapped, dropped = (
-            _numbers(numbers.start_index_map),
-            _numbers(numbers.collapsed_slice_dims),
-        )
-        result = np.empty(shape_of(op.results[0]), operand.dtype)
-        others = [one for one in range(result.ndim) if one not in offsets]
-        rows = np.transpose(result, (*others, *offsets))
-        for at in np.ndindex(indices.shape[:-1]):
-            first = [0] * operand.ndim
-            for one, index in zip(mapped, indices[at], strict=True):
-                first[one] = min(max(int(index), 0), operand.shape[one] - sizes[one])
-            taken = operand[
-                tuple(slice(a, a + n) for a, n in zip(first, sizes, strict=True))
-            ]
-            rows[at] = np.squeeze(taken, tuple(dropped))
-        return (result,)
 
 
 # endregion

@@ -236,7 +236,10 @@ class _Slots:
                 sites = np.broadcast_to(table, (self._lanes,))
                 if not any(np.array_equal(sites, one) for one in self._columns):
                     return None
-                return self.at(sites).astype(dtype_of(element_of(op.result)))
+                element = element_of(op.result)
+                old = self.at(sites)
+                is_state = isinstance(element, bt.StateType)
+                return old if is_state else old.astype(dtype_of(element))
             case bt.BroadcastOp() as op:
                 same = shape_of(op.operand)[-1:] in ((), shape_of(value)[-1:])
                 return found[op.operand] if same else None

@@ -33,7 +33,8 @@ __all__ = ["PlanLocalEnergyPass"]
 SAMPLES = 256
 PAIRS = 1024
 MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 256, 4096
-UNITS = (32, 8)
+LONG, SHORT = 32, 8
+"""Lengths of products: the logarithm of each costs as much as many factors."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ class PlanLocalEnergyPass(ModulePass):
                 "samples": _number(samples),
                 "pairs": _number(PAIRS),
                 "network_pairs": _number(network),
-                "units": DenseArrayBase.from_list(i64, UNITS),
+                "units": DenseArrayBase.from_list(i64, _units(op, module)),
                 "peak_bytes": _number(peak),
             },
         )
@@ -84,6 +85,25 @@ class PlanLocalEnergyPass(ModulePass):
             f"once; about {peak / 1e6:.1f} MB",
             at=op,
         )
+
+
+def _units(op: bt.LocalEnergyOp, module: ModuleOp) -> list[int]:
+    """Return lengths of products, the longest first; one is enough without any."""
+    results = [
+        returned(function_named(module, part.functions[0]))
+        for part in op.parts
+        if part.kind is bt.Rung.EXPONENTIAL
+    ]
+    if not results:
+        return [1]
+    # In double precision hardly any parameters need the shorter ones
+    is_double = all(_precision(result) == 64 for result in results)
+    return [LONG] if is_double else [LONG, SHORT]
+
+
+def _precision(value: SSAValue) -> int:
+    dtype = dtype_of(element_of(value))
+    return 8 * dtype.itemsize // (2 if dtype.kind == "c" else 1)
 
 
 def _number(value: int) -> Attribute:

@@ -24,7 +24,7 @@ from netket.utils import config
 from netket.vqs import MCState
 from netket.vqs.mc import get_local_kernel, kernels, kernels_packed
 
-from symir.runtime.captured import without_captured
+from symir.runtime.captured import WithCaptured, without_captured
 from symir.runtime.local_energy import LocalEnergy
 from symir.runtime.operator import CompiledOperator
 
@@ -130,14 +130,19 @@ def _on_devices(
     """
     one = jax.ShapeDtypeStruct((1, sigma.shape[-1]), sigma.dtype)
     logpsi, pars = without_captured(logpsi, pars, one)
+    if isinstance(logpsi, WithCaptured):
+        # What it holds on to was the same for all devices when it was traced
+        return LocalEnergy(op, logpsi)(pars, sigma, chunk_size)
 
     def of_device(pars: Any, sigma: jax.Array, op: NetKetOperator) -> jax.Array:
         return LocalEnergy(op, logpsi)(pars, sigma, chunk_size)
 
+    # Of these flags a pytree is taken, whatever its type says
+    vary: Any = (True, False, True)
     return sharding_decorator(
         of_device,
         sharded_args_tree=(False, True, False),
-        pvary_args_tree=(True, False, True),
+        pvary_args_tree=vary,
     )(pars, sigma, op)
 
 

@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import netket as nk
+import netket.jax as nkjax
 import numpy as np
 from jax.scipy.linalg import block_diag
+from netket.models import Jastrow, MultiSlater2nd, Slater2nd
 
 from symir.runtime.deltas import Delta
 
@@ -24,7 +25,7 @@ _WRAPPERS = ("netket.utils.jax", "netket.vqs.mc.mc_state.state")
 
 def wrapped(function: Any) -> Any:
     """Return the model or function that a state of NetKet wraps, None elsewhere."""
-    if not isinstance(function, nk.jax.HashablePartial) or function.keywords:
+    if not isinstance(function, nkjax.HashablePartial) or function.keywords:
         return None
     if function.func.__module__ not in _WRAPPERS or len(function.args) != 1:
         return None
@@ -106,8 +107,8 @@ def _determinants(
     ratios = jnp.where(known[:, None, None], orbitals @ inverses, jnp.nan)
     weights = jnp.ones(1, orbitals.dtype)
     if logarithms:
-        found = nk.jax.logdet_cmplx(matrices)
-        weights = jnp.exp(found - nk.jax.logsumexp_cplx(found, axis=0))
+        found = nkjax.logdet_cmplx(matrices)
+        weights = jnp.exp(found - nkjax.logsumexp_cplx(found, axis=0))
     before = jnp.cumsum(occupied, dtype=np.int32) - occupied
     return _Determinants(ratios, weights, before)
 
@@ -136,7 +137,7 @@ def _log_ratio(
     sector = sites // (cache.before.shape[0] // sectors)
     change = jnp.where(sector == np.arange(sectors)[:, None], moved, 0).sum(axis=1)
     ratio = jnp.where((change == 0).all(), ratio, jnp.nan)
-    return jnp.log(ratio.astype(nk.jax.dtype_complex(ratio.dtype)))
+    return jnp.log(ratio.astype(nkjax.dtype_complex(ratio.dtype)))
 
 
 def _slots(chosen: Any, sites: Any, slots: int) -> Any:
@@ -212,9 +213,9 @@ def _slater_delta(
 
 _Functions = tuple[Callable[..., Any], Callable[..., Any]]
 _FUNCTIONS: dict[Any, _Functions] = {
-    nk.models.Jastrow: (_jastrow_init, _jastrow_delta),
-    nk.models.Slater2nd: (_slater_init, _slater_delta),
-    nk.models.MultiSlater2nd: (_multi_slater_init, _slater_delta),
+    Jastrow: (_jastrow_init, _jastrow_delta),
+    Slater2nd: (_slater_init, _slater_delta),
+    MultiSlater2nd: (_multi_slater_init, _slater_delta),
 }
 DELTAS = {model: Delta(*functions) for model, functions in _FUNCTIONS.items()}
 """By the class of a model. NetKet has no model with a Pfaffian."""

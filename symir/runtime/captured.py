@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from jax.core import Tracer
+from jax.core import Tracer, eval_jaxpr
 
 __all__ = ["WithCaptured", "without_captured"]
 
@@ -50,5 +50,5 @@ class WithCaptured:
         values = {id(old): new for old, new in zip(self._captured, given, strict=True)}
         constants = [values.get(id(value), value) for value in jaxpr.consts]
         leaves = jax.tree.leaves((own, x))
-        found = jax.core.eval_jaxpr(jaxpr.jaxpr, constants, *leaves)
+        found = eval_jaxpr(jaxpr.jaxpr, constants, *leaves)
         return jax.tree.unflatten(jax.tree.structure(result), found)

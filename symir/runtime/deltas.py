@@ -146,7 +146,7 @@ def _unwrapped(function: Any) -> Any:
     """Return the function, or the model, that is called by one of JAX or NetKet."""
     jitted = type(jax.jit(_unwrapped))
     while isinstance(function, jitted):
-        function = function.__wrapped__
+        function = getattr(function, "__wrapped__")
     if "netket" not in sys.modules:
         return function
     from symir.interop.netket_deltas import wrapped
@@ -319,8 +319,8 @@ def _drawn(avals: Sequence[Any], positive: bool = False, seed: int = 0) -> list[
 
 
 def _is_single(avals: Sequence[Any]) -> bool:
-    single = (np.float32, np.complex64)
-    return not x64_enabled() or any(aval.dtype in single for aval in avals)
+    inexact = [aval.dtype for aval in avals if _is_inexact(aval)]
+    return not x64_enabled() or any(jnp.finfo(dtype).bits < 64 for dtype in inexact)
 
 
 def _as_double(leaf: np.ndarray) -> np.ndarray:
@@ -332,7 +332,7 @@ def _as_double(leaf: np.ndarray) -> np.ndarray:
 def _compared(
     part: Declared, network: Network, leaves: Sequence[Any], x: Any, pairs: Pairs
 ) -> tuple[int, str]:
-    """Return how many differences of log psi were compared, and what differs, if any."""
+    """Return how many differences of log psi were compared, and what is wrong."""
     moving = [number for number, leaf in enumerate(leaves) if _is_inexact(leaf)]
 
     def both(*values: Any) -> Any:
@@ -354,7 +354,7 @@ def _compared(
     else:
         found, expected = executed(both)
         derivatives = np.zeros(()), np.zeros(())
-    real = np.finfo(expected.dtype)
+    real = jnp.finfo(expected.dtype)
     tolerance = 1e-3 if real.bits < 64 else 1e-6
     comparable = ~np.isnan(found) & (np.isfinite(expected) | np.isneginf(expected.real))
     # No more is known of a number close to 0 than that it is

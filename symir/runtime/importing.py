@@ -1,6 +1,6 @@
 """Importing functions of JAX: their StableHLO, as xDSL sees it."""
 
-# pyright: basic
+# pyright: basic, reportPrivateImportUsage=false
 
 from __future__ import annotations
 

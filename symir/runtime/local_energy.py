@@ -286,7 +286,8 @@ class EnergyProgram:
             return packed()
         parts = self.parts
         if isinstance(parts[0], Declared):
-            return self._chunked(parts, [None], 1, arrays, chunk or self.plan.pairs)
+            size = _at_most(chunk, self.plan.pairs)
+            return self._chunked(parts, [None], 1, arrays, samples, size)
         tables = [part.table(arrays.leaves, self.steps) for part in parts]
         choice: Any = len(self.plan.units)
         for number, units in reversed(list(enumerate(self.plan.units))):
@@ -557,6 +558,7 @@ def _over_chunks(function: Callable[[Any], Any], x: Any, size: int) -> Any:
     """Return a function of rows of x, (B,), so many rows at once."""
     batch = x.shape[0]
     count = -(-batch // size)
+    size = -(-batch // count)  # none of them is nearly empty
     missing = count * size - batch
     if missing:
         x = jnp.concatenate([x, x[:missing]])
@@ -747,7 +749,7 @@ class LocalEnergy:
         """Return the local energies of x (..., N), of shape (...).
 
         `chunk` is how many configurations the network sees at once, at most; by default
-        it is planned. Where a derivative is pulled back it sees all x' of one, at least.
+        it is planned. Where derivatives are pulled back it sees all x' of one at least.
         """
         operator = self.operator
         array = operator._checked(x)

@@ -11,7 +11,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from xdsl.dialects.builtin import UnregisteredOp
+from xdsl.dialects.builtin import UnregisteredOp, bf16
 from xdsl.ir import Operation
 from xdsl_jax.dialects import stablehlo as hlo
 
@@ -155,7 +155,9 @@ def _slice(op: hlo.SliceOp, value: Any) -> Any:
 
 
 def _dtype(op: Operation) -> np.dtype:
-    return dtype_of(op.results[0].type.element_type)  # pyright: ignore
+    element = op.results[0].type.element_type  # pyright: ignore
+    # NumPy computes with more bits in its place; JAX has it
+    return jnp.dtype(jnp.bfloat16) if element == bf16 else dtype_of(element)
 
 
 def _values(dims: Any) -> tuple[int, ...]:
@@ -212,6 +214,8 @@ def _reduce(op: hlo.ReduceOp, operand: Any, initial: Any) -> Any:
     start = constant_of(op.operands[1])
     if combine not in _REDUCTIONS:
         raise _unknown(op)
+    if combine in _BITWISE and operand.dtype != np.bool_:
+        return lax.reduce(operand, initial, BINARY[combine], axes)
     match op.body.block.first_op:
         case hlo.AddOp():
             total = jnp.sum(operand, axis=axes, dtype=operand.dtype)
@@ -233,6 +237,8 @@ def _reduce(op: hlo.ReduceOp, operand: Any, initial: Any) -> Any:
         case _:
             raise _unknown(op)
 
+
+_BITWISE = (hlo.AndOp, hlo.OrOp, hlo.XorOp)
 
 _REDUCTIONS = (
     hlo.AddOp,

@@ -19,7 +19,7 @@ from dialects import bt
 from dialects.stablehlo import shape_of
 from lowering.local_energy.activations import ACTIVATIONS
 from lowering.local_energy.extraction import returned
-from lowering.local_energy.site_affine import Additive, SiteWise, analyse
+from lowering.local_energy.site_affine import Additive, SiteWise, analyse, op_name
 from symir.runtime.ops import apply, is_known
 
 __all__ = [
@@ -54,7 +54,7 @@ def unknown_op(function: FuncOp) -> str | None:
     """Return an op that cannot be evaluated, None where all can."""
     for op in function.body.block.ops:
         if not isinstance(op, ReturnOp) and not is_known(op):
-            return op.name
+            return op_name(op)
     return None
 
 

@@ -12,3 +12,9 @@
 
 // CHECK-NEXT: %b = "test.op"() : () -> !bt.branches<1000000 x 3>
 %b = "test.op"() : () -> !bt.branches<1000000 x 3>
+
+// Parts of log psi: which functions, of which an activation, and a factor that is not 1.
+// CHECK-NEXT: "test.op"() {parts = [#bt.part<network @f>, #bt.part<linear @f times (5.000000e-01, -1.000000e+00)>, #bt.part<exponential @f as "softplus">]} : () -> ()
+"test.op"() {parts = [#bt.part<network @f times (1.0, 0.0)>, #bt.part<linear @f times (0.5, -1.0)>, #bt.part<exponential @f as "softplus">]} : () -> ()
+// CHECK-NEXT: "test.op"() {parts = [#bt.part<lifted @f then @g>, #bt.part<lifted @f then @g as "tanh" times (2.000000e+00, 0.000000e+00)>, #bt.part<declared @f>]} : () -> ()
+"test.op"() {parts = [#bt.part<lifted @f then @g>, #bt.part<lifted @f then @g as "tanh" times (2.0, 0.0)>, #bt.part<declared @f>]} : () -> ()

@@ -159,3 +159,34 @@ func.func @reductions(%x : tensor<?x8x!bt.state>, %v : tensor<?x7x3xf64>, %p : t
   %4 = bt.gather %x[%k] : (tensor<?x8x!bt.state>, tensor<i32>) -> tensor<?xf64>
   func.return
 }
+
+// CHECK-LABEL: func.func @lanes_as_tensors(
+// GENERIC:     sym_name = "lanes_as_tensors"
+func.func @lanes_as_tensors(%x : tensor<?x8x!bt.state>, %b : !bt.branches<3 x 2>, %z : tensor<4x8xi8>, %n : !bt.branches<5 x 0>) {
+  // Sites that all samples share, and those of each sample.
+  // CHECK:        %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} = bt.lanes %x, %b : (tensor<?x8x!bt.state>, !bt.branches<3 x 2>) -> ([tensor<3xi32>, tensor<?x3xi32>], [tensor<?x3x!bt.state>, tensor<?x3x!bt.state>], tensor<?x3xf64>)
+  // CHECK-NEXT:   %{{.*}} = bt.lanes %z, %n {note = "bound"} : (tensor<4x8xi8>, !bt.branches<5 x 0>) -> ([], [], tensor<4x5xcomplex<f32>>)
+  // GENERIC:      %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}}, %{{.*}} = "bt.lanes"(%x, %b) <{resultSegmentSizes = array<i32: 2, 2, 1>}> : (tensor<?x8x!bt.state>, !bt.branches<3 x 2>) -> (tensor<3xi32>, tensor<?x3xi32>, tensor<?x3x!bt.state>, tensor<?x3x!bt.state>, tensor<?x3xf64>)
+  // GENERIC-NEXT: %{{.*}} = "bt.lanes"(%z, %n) <{resultSegmentSizes = array<i32: 0, 0, 1>}> {note = "bound"} : (tensor<4x8xi8>, !bt.branches<5 x 0>) -> tensor<4x5xcomplex<f32>>
+  %0, %1, %2, %3, %4 = bt.lanes %x, %b : (tensor<?x8x!bt.state>, !bt.branches<3 x 2>) -> ([tensor<3xi32>, tensor<?x3xi32>], [tensor<?x3x!bt.state>, tensor<?x3x!bt.state>], tensor<?x3xf64>)
+  %5 = bt.lanes %z, %n {note = "bound"} : (tensor<4x8xi8>, !bt.branches<5 x 0>) -> ([], [], tensor<4x5xcomplex<f32>>)
+  func.return
+}
+
+// CHECK-LABEL: func.func @local_energy(
+// GENERIC:     sym_name = "local_energy"
+func.func @local_energy(%x : tensor<?x8x!bt.state>, %b : !bt.branches<3 x 1>, %d : tensor<?xf64>, %w : tensor<8x4xf64>) {
+  // CHECK:        %{{.*}} = bt.local_energy %x, %b diagonal %d parameters(%w) through [#bt.part<network @energy_of>] : tensor<?x8x!bt.state>, !bt.branches<3 x 1> diagonal tensor<?xf64>(tensor<8x4xf64>) -> tensor<?xf64>
+  // GENERIC:      %{{.*}} = "bt.local_energy"(%x, %b, %d, %w) <{parts = [#bt.part<network @energy_of>], operandSegmentSizes = array<i32: 1, 1, 1, 1>}> : (tensor<?x8x!bt.state>, !bt.branches<3 x 1>, tensor<?xf64>, tensor<8x4xf64>) -> tensor<?xf64>
+  %0 = bt.local_energy %x, %b diagonal %d parameters(%w) through [#bt.part<network @energy_of>] : tensor<?x8x!bt.state>, !bt.branches<3 x 1> diagonal tensor<?xf64> (tensor<8x4xf64>) -> tensor<?xf64>
+  // Of no part at all psi is 1 everywhere; what is not given is left out.
+  // CHECK-NEXT:   %{{.*}} = bt.local_energy %x, %b parameters() through [] plan {samples = 256 : i64} {note = "one"} : tensor<?x8x!bt.state>, !bt.branches<3 x 1>() -> tensor<?xcomplex<f64>>
+  // GENERIC-NEXT: %{{.*}} = "bt.local_energy"(%x, %b) <{parts = [], plan = {samples = 256 : i64}, operandSegmentSizes = array<i32: 1, 1, 0, 0>}> {note = "one"} : (tensor<?x8x!bt.state>, !bt.branches<3 x 1>) -> tensor<?xcomplex<f64>>
+  %1 = bt.local_energy %x, %b parameters() through [] plan {samples = 256 : i64} {note = "one"} : tensor<?x8x!bt.state>, !bt.branches<3 x 1> () -> tensor<?xcomplex<f64>>
+  func.return
+}
+
+func.func private @energy_of(%w : tensor<8x4xf64>, %x : tensor<1x8xf64>) -> tensor<f64> {
+  %a = stablehlo.constant dense<0.0> : tensor<f64>
+  func.return %a : tensor<f64>
+}

@@ -193,6 +193,31 @@ def test_a_write_elsewhere() -> None:
     assert found.always
 
 
+def test_values_in_the_type_of_x() -> None:
+    text = BY_HAND.format(second="[2, -1]")
+    text = text.replace(
+        "%a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2x"
+        "f64>",
+        "%a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2x"
+        "!bt.state>",
+    ).replace(
+        "%n = stablehlo.negate %a : tensor<?x2xf64>",
+        "%n = stablehlo.constant dense<1.0> : tensor<2xf64>",
+    )
+    text = text.replace(
+        "[tensor<?x2xf64>, tensor<?x2xf64>]",
+        "[tensor<2xf64>, tensor<?x2x!bt.state>]",
+    )
+    module = Parser(context(), text).parse_module()
+    (connections,) = connections_in(module)
+    found = moves_of(connections.branches, [-1.0, 1.0])
+    assert isinstance(found, Moves)
+    x = sym.spin(0.5, 3).all_states().astype(np.float64)
+    connected, _ = run_branches(module, x)
+    verify(found, connected - x[:, None, :])
+    assert not found.always
+
+
 def test_two_writes_to_one_site_have_no_table() -> None:
     """The later one wins: what it undoes is no difference."""
     module, found = by_hand("[0, 1]")

@@ -9,7 +9,9 @@ Prints "agrees" where everything holds.
 
 from __future__ import annotations
 
+import logging
 import sys
+from functools import partial
 from typing import Any
 
 import jax
@@ -22,6 +24,7 @@ import netket as nk  # noqa: E402
 import numpy as np  # noqa: E402
 
 import symir as sym  # noqa: E402
+from symir.interop.netket import local_energy_kernel  # noqa: E402
 
 i, j = sym.site("i"), sym.site("j")
 
@@ -65,6 +68,19 @@ def close(ours, theirs) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 
 
+COLLECTIVES = ("all-gather", "all-reduce", "collective", "all-to-all", "reduce-scatter")
+
+
+def check_kernel(state, op, x) -> None:
+    """Local energies stay where their samples are, and no device asks another."""
+    kernel = partial(local_energy_kernel, state._apply_fun, chunk_size=state.chunk_size)
+    compiled = jax.jit(kernel).lower(state.variables, x, op).compile()
+    text = compiled.as_text() or ""
+    assert "ENTRY" in text
+    assert not [name for name in COLLECTIVES if name in text]
+    assert compiled(state.variables, x, op).sharding.spec[0] == "S"
+
+
 def check(ours, theirs, rule) -> None:
     compiled, hilbert = ours.compile(), ours.hilbert
     sampler = nk.sampler.MetropolisSampler(hilbert, rule, n_chains=16, sweep_size=4)
@@ -79,12 +95,21 @@ def check(ours, theirs, rule) -> None:
         assert found.sharding.spec[0] == "S", found.sharding
     for chunk_size in (None, 4):
         state.chunk_size = chunk_size
+        check_kernel(state, compiled, x)
         energy, gradient = state.expect_and_grad(compiled)
         expected, slope = state.expect_and_grad(theirs)
         close((energy.mean, gradient), (expected.mean, slope))
         close(state.expect(compiled).variance, state.expect(theirs).variance)
 
 
+class Refused(logging.Handler):
+    """What falls back to NetKet's kernel is an error here."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        raise AssertionError(record.getMessage())
+
+
+logging.getLogger("symir.interop.netket").addHandler(Refused())
 for make in (spins, bosons):
     check(*make())
 print("agrees", jax.device_count())

@@ -8,6 +8,7 @@ The oracle is written with `jax.numpy` alone, one configuration at a time.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -17,23 +18,28 @@ import pytest
 
 import symir as sym
 
-SITES = 4
+SITES = 3
 EDGES = [(k, (k + 1) % SITES) for k in range(SITES)]
 PARAMETERS = {"U": 1.3, "J": 0.0, "h": 0.7}
 WEIGHTS = np.array([0.3, -1.1, 0.8])
 i, j = sym.site("i"), sym.site("j")
 
-OPERATOR = (
-    sym.DOperator(sym.spin(0.5, SITES), "model")
-    .for_each(("i", "j"), over=EDGES)
-    .emit(amplitude=-(i * j) * sym.symbol("U"))
-    .emit(sym.swap("i", "j"), amplitude=sym.symbol("J") * (2 - i * j))
-    .for_each_site("i")
-    .emit(sym.write("i", -i), amplitude=-sym.symbol("h") * (1 + 0.3 * i))
-    .build()
-    .compile()
-)
-X = np.array([[1, 1, -1, 1], [-1, 1, 1, 1], [1, -1, 1, -1]], np.int8)
+
+@cache
+def operator() -> Any:
+    return (
+        sym.DOperator(sym.spin(0.5, SITES), "model")
+        .for_each(("i", "j"), over=EDGES)
+        .emit(amplitude=-(i * j) * sym.symbol("U"))
+        .emit(sym.swap("i", "j"), amplitude=sym.symbol("J") * (2 - i * j))
+        .for_each_site("i")
+        .emit(sym.write("i", -i), amplitude=-sym.symbol("h") * (1 + 0.3 * i))
+        .build()
+        .compile()
+    )
+
+
+X = np.array([[1, 1, -1], [-1, 1, 1], [-1, -1, 1]], np.int8)
 
 
 def recognised(p: Any, x: Any) -> Any:
@@ -65,7 +71,7 @@ Energies = Callable[[Any, Any, Any, Any], Any]
 
 
 def ours(logpsi: Any, values: Any, p: Any, x: Any) -> Any:
-    return sym.LocalEnergy(OPERATOR.replace(**values), logpsi)(p, x)
+    return sym.LocalEnergy(operator().replace(**values), logpsi)(p, x)
 
 
 def plain(logpsi: Any, values: Any, p: Any, x: Any) -> Any:
@@ -88,12 +94,13 @@ def plain(logpsi: Any, values: Any, p: Any, x: Any) -> Any:
             total = total + add(-values["h"] * (1 + 0.3 * x[a]), flipped)
         return total
 
-    return jax.vmap(one)(jnp.asarray(x))
+    return jax.vmap(one)(jnp.asarray(x, np.float64))
 
 
 def agree(transformed: Callable[[Energies], Any]) -> None:
     found, expected = (
-        jax.tree.leaves(transformed(energies)) for energies in (ours, plain)
+        jax.tree.leaves(jax.jit(partial(transformed, energies))())
+        for energies in (ours, plain)
     )
     for a, b in zip(found, expected, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-12)
@@ -108,7 +115,7 @@ def weighted(energies: Energies, logpsi: Any, x: Any = X) -> Callable[..., Any]:
 def test_values_and_gradients(logpsi: Any, is_complex: bool):
     p = network_parameters(is_complex=is_complex)
     agree(lambda energies: energies(logpsi, PARAMETERS, p, X))
-    agree(lambda e: jax.jit(jax.grad(weighted(e, logpsi), (0, 1)))(PARAMETERS, p))
+    agree(lambda e: jax.grad(weighted(e, logpsi), (0, 1))(PARAMETERS, p))
 
 
 @pytest.mark.parametrize("derivative", [jax.jacfwd, jax.jacrev])
@@ -180,8 +187,8 @@ def test_many_parameters_at_once():
 
 def test_gradients_of_each_sample():
     p = network_parameters()
-    found = jax.vmap(
-        lambda x: jax.grad(lambda p: ours(recognised, PARAMETERS, p, x))(p)
+    found = jax.jit(
+        jax.vmap(lambda x: jax.grad(lambda p: ours(recognised, PARAMETERS, p, x))(p))
     )(X)
     expected = jax.jacrev(lambda p: plain(recognised, PARAMETERS, p, X))(p)
     jax.tree.map(
@@ -205,11 +212,11 @@ def test_no_samples_have_no_gradient():
     assert all(not leaf.any() for leaf in jax.tree.leaves(found))
 
 
-@networks
-@pytest.mark.parametrize("chunk", [1, 3, 7, 10**6])
+@pytest.mark.parametrize("logpsi", [recognised, any_network])
+@pytest.mark.parametrize("chunk", [1, 5])
 def test_chunks(logpsi: Any, chunk: int):
     p = network_parameters()
-    energy = sym.LocalEnergy(OPERATOR.replace(**PARAMETERS), logpsi)
+    energy = sym.LocalEnergy(operator().replace(**PARAMETERS), logpsi)
     np.testing.assert_allclose(
         energy(p, X, chunk), plain(logpsi, PARAMETERS, p, X), rtol=1e-12
     )
@@ -222,7 +229,7 @@ def test_a_chunk_is_what_the_network_sees_at_most():
         seen.append(x.shape[0])
         return any_network(p, x)
 
-    energy = sym.LocalEnergy(OPERATOR.replace(**PARAMETERS), watched)
+    energy = sym.LocalEnergy(operator().replace(**PARAMETERS), watched)
     energy(network_parameters(), np.repeat(X, 8, axis=0), 5)
     assert max(seen) == 5
 
@@ -230,10 +237,10 @@ def test_a_chunk_is_what_the_network_sees_at_most():
 @pytest.mark.parametrize("is_complex", [False, True])
 def test_nodes_are_no_branches(is_complex: bool):
     def with_nodes(p: Any, x: Any) -> Any:
-        return jnp.where(x.sum(-1) == 0, -jnp.inf, recognised(p, x))
+        return jnp.where(x.sum(-1) == 1, -jnp.inf, recognised(p, x))
 
     p = network_parameters(is_complex=is_complex)
-    x = X[:2]
+    x = X[2:]
     values = {**PARAMETERS, "J": 0.4}
 
     def gradient(e: Energies) -> Any:
@@ -272,13 +279,13 @@ def test_traced_values_that_a_function_holds_on_to():
         rest = {name: leaf for name, leaf in p.items() if name != "W"}
         return e(logpsi, PARAMETERS, rest, X).sum()
 
-    agree(lambda e: jax.jit(lambda w: energies(w, e))(p["W"]))
-    agree(lambda e: jax.jit(jax.grad(lambda w: energies(w, e)))(p["W"]))
+    agree(lambda e: energies(jnp.asarray(p["W"]), e))
+    agree(lambda e: jax.grad(lambda w: energies(w, e))(p["W"]))
     agree(lambda e: jax.jvp(lambda w: energies(w, e), (p["W"],), (p["W"],)))
 
 
 def test_inside_of_shard_map():
-    mesh = jax.make_mesh((1,), ("S",))
+    mesh = jax.make_mesh((1,), ("S",), axis_types=(jax.sharding.AxisType.Auto,))
     spec = jax.sharding.PartitionSpec
     p = network_parameters()
 

@@ -1,0 +1,475 @@
+"""Declared deltas: the energies of the plain model, and errors where they differ."""
+
+# pyright: basic, reportCallIssue=false, reportArgumentType=false
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+import netket as nk
+import numpy as np
+import pytest
+
+import symir as sym
+from symir import models
+from symir.runtime.deltas import delta_of
+
+CHAIN = nk.graph.Chain(6)
+SPINS = nk.hilbert.Spin(0.5, 6)
+
+
+def energies_of(op: Any, logpsi: Any, parameters: Any, x: Any) -> Any:
+    """Return the sums over connected x', with the model at each; nodes add nothing."""
+    connected, mels = op.get_conn_padded(x)
+    before = logpsi(parameters, x)
+    after = logpsi(parameters, connected.reshape(-1, x.shape[1]))
+    after = after.reshape(mels.shape)
+    stays = (connected == x[:, None]).all(axis=2)
+    nothing = (mels == 0) | jnp.isneginf(after.real) & ~stays
+    ratios = jnp.exp(jnp.where(stays, 0, after - before[:, None]))
+    return jnp.where(nothing, 0, mels * ratios).sum(axis=1)
+
+
+def check(op: Any, logpsi: Any, parameters: Any, x: Any, tolerance: float) -> None:
+    """Compare all energies, and that they are found by a declared delta."""
+    energy = sym.LocalEnergy(op, logpsi)
+    assert energy.program(parameters, x.dtype).rungs == ["declared"]
+    found = np.asarray(energy(parameters, x))
+    expected = np.asarray(energies_of(op, logpsi, parameters, x))
+    error = np.abs(found - expected).max() / np.abs(expected).max()
+    assert error < tolerance
+    assert np.abs(expected).max() > 0
+
+
+def parameters_of(model: Any, x: Any, scale: float = 1.0) -> Any:
+    parameters = model.init(jax.random.key(0), x[:1])
+    return jax.tree.map(lambda leaf: leaf * scale, parameters)
+
+
+# region Jastrow
+
+
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [(jnp.float64, 1e-13), (jnp.complex128, 1e-13), (jnp.float32, 1e-5)],
+)
+def test_jastrow_factors(dtype: Any, tolerance: float) -> None:
+    op = sym.from_netket(nk.operator.IsingJax(SPINS, CHAIN, h=0.8)).compile()
+    x = SPINS.all_states().astype(np.int8)
+    model = nk.models.Jastrow(param_dtype=dtype)
+    check(op, model.apply, parameters_of(model, x, 30), x, tolerance)
+
+
+def test_jastrow_factors_of_more_values_and_four_sites() -> None:
+    space = sym.fock(3, 4)
+    op = (
+        sym.DOperator(space, "pairs")
+        .for_each_site("i")
+        .emit(sym.write("i", (sym.site("i").value + 1) % 4), amplitude=0.3)
+        .for_each_plaquette("i", "j", "k", "l", over=[(0, 1, 2, 3)])
+        .emit(sym.permute("i", "j", "k", "l"), amplitude=0.7)
+        .build()
+        .compile()
+    )
+    x = space.all_states()
+    model = nk.models.Jastrow()
+    check(op, model.apply, parameters_of(model, x, 5), x, 1e-12)
+
+
+# endregion
+# region Determinants
+
+
+def hubbard(per_spin: tuple[int, int], sites: int = 4) -> tuple[Any, Any, Any]:
+    hilbert = nk.hilbert.SpinOrbitalFermions(sites, s=0.5, n_fermions_per_spin=per_spin)
+    graph = nk.graph.Chain(sites)
+    op = sym.from_netket(
+        nk.operator.FermiHubbardJax(hilbert, t=1.0, U=4.0, graph=graph)
+    )
+    return hilbert, op.compile(), hilbert.all_states().astype(np.int8)
+
+
+RESTRICTED = {"restricted": True}
+UNRESTRICTED = {"restricted": False}
+GENERALISED = {"restricted": False, "generalized": True}
+
+
+@pytest.mark.parametrize(
+    ("per_spin", "options"),
+    [
+        ((3, 3), RESTRICTED | {"param_dtype": complex}),
+        ((1, 2), UNRESTRICTED),
+        ((3, 2), GENERALISED),
+    ],
+)
+def test_determinants(per_spin: tuple[int, int], options: dict[str, Any]) -> None:
+    hilbert, op, x = hubbard(per_spin)
+    model = nk.models.Slater2nd(hilbert, **options)
+    check(op, model.apply, parameters_of(model, x), x, 1e-10)
+
+
+def test_determinants_of_single_precision() -> None:
+    hilbert, op, x = hubbard((2, 2))
+    model = nk.models.Slater2nd(hilbert, param_dtype=jnp.float32)
+    parameters = parameters_of(model, x)
+    assert jax.tree.leaves(parameters)[0].dtype == np.float32
+    check(op, model.apply, parameters, x, 1e-4)
+
+
+@pytest.mark.parametrize("options", [RESTRICTED, GENERALISED])
+def test_sums_of_determinants(options: dict[str, Any]) -> None:
+    hilbert, op, x = hubbard((2, 2))
+    model = nk.models.MultiSlater2nd(hilbert, n_determinants=3, **options)
+    check(op, model.apply, parameters_of(model, x), x, 1e-10)
+
+
+@pytest.mark.parametrize("moved", [2, 3])
+def test_several_fermions_move(moved: int) -> None:
+    """All signs of sorting the rows, in the matrix determinant lemma of K rows."""
+    hilbert = nk.hilbert.SpinOrbitalFermions(6, n_fermions=3)
+    rng = np.random.default_rng(0)
+    tuples = list(itertools.permutations(range(6), 2 * moved))
+    chosen = [tuples[n] for n in rng.permutation(len(tuples))[:40]]
+    products = [
+        tuple((site, int(n < moved)) for n, site in enumerate(sites))
+        for sites in chosen
+    ]
+    weights = rng.normal(size=len(products))
+    op = sym.from_fermions(products, weights, hilbert=hilbert).compile()
+    x = hilbert.all_states().astype(np.int8)
+    model = nk.models.Slater2nd(hilbert, generalized=True)
+    check(op, model.apply, parameters_of(model, x), x, 1e-10)
+
+
+def test_nodes_are_those_of_the_model() -> None:
+    """x is a node: infinite or NaN as the model has it; x' is one: a ratio of 0."""
+    hilbert, op, x = hubbard((2, 2))
+    model = nk.models.Slater2nd(hilbert)
+    parameters = parameters_of(model, x)
+    # No orbital has the mode 1: occupied it is a node
+    parameters = {"params": {"M": parameters["params"]["M"].at[1].set(0)}}
+    amplitudes = np.asarray(jnp.real(model.apply(parameters, x)))
+    node = np.isneginf(amplitudes)
+    assert 0 < node.sum() < len(x)
+    found = np.asarray(sym.LocalEnergy(op, model.apply)(parameters, x))
+    expected = np.asarray(energies_of(op, model.apply, parameters, x))
+    finite = np.isfinite(expected)
+    assert finite[~node].all()
+    assert not finite[node].all()
+    np.testing.assert_array_equal(np.isfinite(found), finite)
+    np.testing.assert_allclose(found[finite], expected[finite], rtol=1e-10)
+
+
+def test_of_a_nearly_singular_matrix_the_model_is_asked() -> None:
+    hilbert, op, x = hubbard((2, 2))
+    model = nk.models.Slater2nd(hilbert)
+    orbitals = parameters_of(model, x)["params"]["M"]
+    close = orbitals[0] + 1e-14 * orbitals[2]
+    parameters = {"params": {"M": orbitals.at[1].set(close)}}
+    found = np.asarray(sym.LocalEnergy(op, model.apply)(parameters, x))
+    expected = np.asarray(energies_of(op, model.apply, parameters, x))
+    assert np.abs(expected).max() > 1e10
+    np.testing.assert_allclose(found, expected, rtol=1e-8)
+
+
+def test_numbers_that_are_not_conserved() -> None:
+    """NetKet's model makes numbers of those, too: they are its own."""
+    hilbert = nk.hilbert.SpinOrbitalFermions(4, n_fermions=2)
+    space = sym.fermions(4)
+    op = (
+        sym.DOperator(space, "leaving")
+        .for_each_site("i")
+        .emit(sym.write("i", 1 - sym.site("i").value), amplitude=0.5)
+        .for_each_distinct_pair("i", "j")
+        .where((sym.site("i") == 1) & (sym.site("j") == 0))
+        .emit(sym.hop("i", "j"), amplitude=1.0)
+        .build()
+        .compile()
+    )
+    x = space.all_states()
+    model = nk.models.Slater2nd(hilbert, generalized=True)
+    parameters = parameters_of(model, x)
+    energy = sym.LocalEnergy(op, model.apply)
+    assert energy.program(parameters, x.dtype).rungs == ["declared"]
+    known = np.isfinite(np.asarray(model.apply(parameters, x)))
+    found, expected = energy(parameters, x), energies_of(op, model.apply, parameters, x)
+    np.testing.assert_allclose(found[known], expected[known], rtol=1e-10)
+    assert (x.sum(axis=1)[known] == 2).any()
+
+
+# endregion
+# region A function of one's own
+
+
+def heisenberg() -> tuple[Any, Any]:
+    space = sym.spin(0.5, 6)
+    edges = [(i, (i + 1) % 6) for i in range(6)]
+    return models.heisenberg(space, edges).compile(), space.all_states()
+
+
+WEIGHTS = np.random.default_rng(0).normal(size=(6, 6))
+
+
+def quadratic() -> Callable[[Any, Any], Any]:
+    """Return a new function, that nothing is known of."""
+
+    def logpsi(w: Any, x: Any) -> Any:
+        return jnp.einsum("bi,ij,bj->b", x, w, x) / 2
+
+    return logpsi
+
+
+def fields(w: Any, x: Any) -> Any:
+    return (w + w.T) @ x
+
+
+def right(w: Any, cache: Any, sites: Any, old: Any, new: Any) -> Any:
+    change = new - old
+    return (change @ cache[sites] + change @ w[sites][:, sites] @ change) / 2
+
+
+def test_a_function() -> None:
+    op, x = heisenberg()
+    logpsi = quadratic()
+    sym.register_delta(logpsi)(fields, right)
+    check(op, logpsi, WEIGHTS, x, 1e-13)
+    check(op, jax.jit(logpsi), WEIGHTS, x, 1e-13)
+    check(op, logpsi, WEIGHTS.astype(np.float32), x, 1e-5)
+
+
+def test_derivatives() -> None:
+    op, x = heisenberg()
+    x = x[:8]
+    logpsi = quadratic()
+    sym.register_delta(logpsi)(fields, right)
+    energy = sym.LocalEnergy(op, logpsi)
+
+    def expected(w: Any) -> Any:
+        return energies_of(op, logpsi, w, x)
+
+    direction = np.cos(np.arange(36.0)).reshape(6, 6)
+    found = jax.jvp(lambda w: energy(w, x), (WEIGHTS,), (direction,))
+    other = jax.jvp(expected, (WEIGHTS,), (direction,))
+    np.testing.assert_allclose(found[1], other[1], rtol=1e-11)
+    gradient = jax.grad(lambda w: energy(w, x).sum())(WEIGHTS)
+    other = jax.grad(lambda w: expected(w).sum())(WEIGHTS)
+    np.testing.assert_allclose(gradient, other, rtol=1e-11)
+
+
+def test_derivatives_of_determinants() -> None:
+    hilbert, op, x = hubbard((2, 2))
+    model = nk.models.Slater2nd(hilbert)
+    parameters = parameters_of(model, x)
+    tangents = jax.tree.map(jnp.cos, parameters)
+    energy = sym.LocalEnergy(op, model.apply)
+    found = jax.jvp(lambda p: energy(p, x), (parameters,), (tangents,))[1]
+
+    def unfused(parameters: Any) -> Any:
+        return energies_of(op, model.apply, parameters, x)
+
+    expected = jax.jvp(unfused, (parameters,), (tangents,))[1]
+    np.testing.assert_allclose(found, expected, rtol=1e-8, atol=1e-10)
+
+
+def test_under_jit_and_vmap_it_is_checked_and_right() -> None:
+    op, x = heisenberg()
+    logpsi = quadratic()
+    sym.register_delta(logpsi)(fields, right)
+
+    @jax.jit
+    def energies(w: Any) -> Any:
+        return sym.local_energy(op, logpsi, w, x)
+
+    expected = energies_of(op, logpsi, WEIGHTS, x)
+    np.testing.assert_allclose(energies(WEIGHTS), expected, rtol=1e-12)
+    many = jax.vmap(energies)(jnp.stack([WEIGHTS, -WEIGHTS]))
+    np.testing.assert_allclose(many[0], expected, rtol=1e-12)
+    sym.register_delta(logpsi)(fields, lambda w, *changes: 0.0)
+    with pytest.raises(sym.DefinitionError, match="R027"):
+        jax.jit(lambda w: sym.local_energy(op, logpsi, w, x))(WEIGHTS)
+
+
+def test_a_delta_that_does_not_know() -> None:
+    op, x = heisenberg()
+    logpsi = quadratic()
+
+    def knows_some(w: Any, cache: Any, sites: Any, old: Any, new: Any) -> Any:
+        return jnp.where(sites.sum() > 4, right(w, cache, sites, old, new), jnp.nan)
+
+    sym.register_delta(logpsi)(fields, knows_some)
+    check(op, logpsi, WEIGHTS, x, 1e-13)
+
+
+def test_what_cannot_be_compared_is_not_used() -> None:
+    op, x = heisenberg()
+    logpsi = quadratic()
+    sym.register_delta(logpsi)(fields, lambda w, *changes: jnp.nan)
+    energy = sym.LocalEnergy(op, logpsi)
+    program = energy.program(WEIGHTS, x.dtype)
+    assert program.rungs == ["network"]
+    assert any("nothing to compare it with" in miss for miss in program.misses)
+    expected = energies_of(op, logpsi, WEIGHTS, x)
+    np.testing.assert_allclose(energy(WEIGHTS, x), expected, rtol=1e-12)
+
+
+def test_parameters_that_have_to_be_positive() -> None:
+    op, x = heisenberg()
+
+    def logpsi(w: Any, x: Any) -> Any:
+        return jnp.einsum("bi,ij,bj->b", x, jnp.log(w), x) / 2
+
+    def delta(w: Any, cache: Any, sites: Any, old: Any, new: Any) -> Any:
+        return right(jnp.log(w), cache, sites, old, new)
+
+    sym.register_delta(logpsi)(lambda w, x: fields(jnp.log(w), x), delta)
+    check(op, logpsi, np.abs(WEIGHTS), x, 1e-12)
+
+
+# endregion
+# region What is wrong
+
+
+def without_second_order(w: Any, cache: Any, sites: Any, old: Any, new: Any) -> Any:
+    return (new - old) @ cache[sites] / 2
+
+
+def without_derivative(w: Any, cache: Any, sites: Any, old: Any, new: Any) -> Any:
+    return jax.lax.stop_gradient(right(w, cache, sites, old, new))
+
+
+def of_the_first_site(w: Any, cache: Any, sites: Any, old: Any, new: Any) -> Any:
+    return right(w, cache, sites[:1], old[:1], new[:1])
+
+
+@pytest.mark.parametrize(
+    "delta", [without_second_order, without_derivative, of_the_first_site]
+)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_wrong_deltas_are_refused(delta: Any, dtype: Any) -> None:
+    op, x = heisenberg()
+    logpsi = quadratic()
+    sym.register_delta(logpsi)(fields, delta)
+    with pytest.raises(sym.DefinitionError) as caught:
+        sym.local_energy(op, logpsi, WEIGHTS.astype(dtype), x)
+    assert caught.value.code == "R027"
+    assert caught.value.location is not None
+    assert caught.value.location.file == __file__
+    assert "at sites" in (caught.value.found or "")
+
+
+def test_a_wrong_sign_is_refused() -> None:
+    hilbert, op, x = hubbard((2, 2))
+    model = nk.models.Slater2nd(hilbert)
+    found = delta_of(model.apply)
+    assert found is not None
+    delta, model = found
+
+    def logpsi(parameters: Any, x: Any) -> Any:
+        return model.apply(parameters, x)
+
+    def unsigned(*arguments: Any) -> Any:
+        return delta.delta(model, *arguments).real + 0j
+
+    sym.register_delta(logpsi)(
+        lambda *arguments: delta.init(model, *arguments), unsigned
+    )
+    with pytest.raises(sym.DefinitionError, match="R027"):
+        sym.local_energy(op, logpsi, parameters_of(model, x), x)
+
+
+@pytest.mark.parametrize(
+    ("delta", "found"),
+    [
+        (lambda w, cache, sites, old, new: (new - old) * cache[sites], "(2,)"),
+        (lambda w, cache, sites, old, new: 0j, "complex"),
+        (lambda w, cache, sites, old, new: (0.0, 1.0), "(), ()"),
+    ],
+)
+def test_no_difference_of_log_psi(delta: Any, found: str) -> None:
+    op, x = heisenberg()
+    logpsi = quadratic()
+    sym.register_delta(logpsi)(fields, delta)
+    with pytest.raises(sym.DefinitionError) as caught:
+        sym.local_energy(op, logpsi, WEIGHTS, x)
+    assert caught.value.code == "R026"
+    assert found in (caught.value.found or "")
+
+
+def test_what_is_no_function() -> None:
+    with pytest.raises(sym.DefinitionError, match="R025"):
+        sym.register_delta(3)
+    nothing: Any = None
+    with pytest.raises(sym.DefinitionError, match="R025"):
+        sym.register_delta(quadratic())(fields, nothing)
+
+
+def test_the_last_one_counts() -> None:
+    op, x = heisenberg()
+    logpsi = quadratic()
+    sym.register_delta(logpsi)(fields, right)
+    check(op, logpsi, WEIGHTS, x, 1e-13)
+    sym.register_delta(logpsi)(fields, without_second_order)
+    with pytest.raises(sym.DefinitionError, match="R027"):
+        sym.local_energy(op, logpsi, WEIGHTS, x)
+
+
+# endregion
+# region Models
+
+
+class Scaled(nn.Module):
+    """A field on each site, with a hyperparameter."""
+
+    scale: float = 1.0
+
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        weights = self.param("w", nn.initializers.normal(), (x.shape[-1],), float)
+        return self.scale * (x @ weights)
+
+
+class Louder(Scaled):
+    """Another model: what is declared for `Scaled` may be wrong for it."""
+
+    def __call__(self, x: Any) -> Any:
+        return 2 * super().__call__(x)
+
+
+def scaled_delta(
+    model: Scaled, parameters: Any, cache: Any, sites: Any, old: Any, new: Any
+) -> Any:
+    return model.scale * ((new - old) @ parameters["params"]["w"][sites])
+
+
+def test_a_class_of_models() -> None:
+    op, x = heisenberg()
+    sym.register_delta(Scaled)(lambda model, parameters, x: (), scaled_delta)
+    for scale in (1.0, 3.0):
+        model = Scaled(scale)
+        parameters = parameters_of(model, x)
+        check(op, model.apply, parameters, x, 1e-13)
+    assert delta_of(Louder().apply) is None
+    assert delta_of(Scaled().init) is None
+
+
+def test_states_of_netket() -> None:
+    model = nk.models.Jastrow()
+    sampler = nk.sampler.MetropolisLocal(SPINS)
+    state = nk.vqs.MCState(sampler, model, n_samples=16)
+    of_function = nk.vqs.MCState(
+        sampler, apply_fun=model.apply, init_fun=model.init, n_samples=16
+    )
+    op = sym.from_netket(nk.operator.IsingJax(SPINS, CHAIN, h=0.8)).compile()
+    x = SPINS.all_states().astype(np.int8)
+    for one in (state, of_function):
+        check(op, one._apply_fun, one.variables, x, 1e-13)
+    doubled = nk.jax.HashablePartial(lambda model, *args: 2 * model.apply(*args), model)
+    assert delta_of(doubled) is None
+
+
+# endregion
