@@ -498,7 +498,22 @@ def _reduction(op: Operation, operands: Sequence[Dependence]) -> Dependence | No
             )
     if not is_sum:
         return _opaque(op, "not a sum")
-    return None if _is_inexact(op.results[0]) else _wraps(op)
+    if _is_inexact(op.results[0]):
+        return None
+    # Differences of what is an integer on its way are taken of values, not by rules
+    return Additive(op.results[0], linear=False) if _has_room(op) else _wraps(op)
+
+
+def _has_room(op: Operation) -> bool:
+    """Whether a sum of integers that were converted from narrow ones cannot wrap."""
+    before = op.operands[0].owner
+    if not isinstance(before, hlo.ConvertOp):
+        return False
+    narrow, wide = _dtype(before.operand), _dtype(before.result)
+    count = int(np.prod(shape_of(op.operands[0])))
+    if narrow.kind not in "iu" or wide.kind != "i":
+        return False
+    return count * 2 ** (8 * narrow.itemsize) < np.iinfo(wide).max
 
 
 def _read(op: Operation, operands: Sequence[Dependence]) -> Dependence | None:
