@@ -42,12 +42,15 @@ class Moves:
             it has fewer.
         always: whether every lane is valid, and changes x, for every x.
         signed: whether a difference occurs with both signs.
+        olds: (R, U, K), the local values before, where differences are told apart by
+            them, and never shared by two signs; None where they are not.
     """
 
     sites: Array
     deltas: Array
     always: bool
     signed: bool
+    olds: Array | None = None
 
     @property
     def rows(self) -> int:
@@ -55,10 +58,13 @@ class Moves:
         return self.deltas.shape[1]
 
 
-def moves_of(branches: SSAValue, values: Sequence[float]) -> Moves | str:
+def moves_of(
+    branches: SSAValue, values: Sequence[float], *, by_values: bool = False
+) -> Moves | str:
     """Return the differences that lanes make, or why they are not known.
 
-    `values` are the local values that a site can have.
+    `values` are the local values that a site can have. `by_values` tells differences
+    apart by the values before.
     """
     lanes, writes = lane_count(branches), write_count(branches)
     sites = np.full((lanes, writes), -1)
@@ -76,7 +82,27 @@ def moves_of(branches: SSAValue, values: Sequence[float]) -> Moves | str:
         always = always and is_always
         for number, rows in zip(numbers, deltas, strict=True):
             found[number] = rows
-    return _tabled(sites, found, always)
+    if by_values:
+        return _tabled_by_values(sites, found, always)
+    return _tabled(
+        sites, [[row[: len(row) // 2] for row in own] for own in found], always
+    )
+
+
+def _tabled_by_values(
+    sites: Array, found: list[list[Array]], always: bool
+) -> Moves | str:
+    lanes, writes = sites.shape
+    most = max(map(len, found), default=0)
+    if most > MAX_ROWS:
+        return f"a lane has {most} pairs of old and new values, more than {MAX_ROWS}"
+    deltas, olds = np.zeros((2, lanes, max(most, 1), writes))
+    for number, own in enumerate(found):
+        for place, row in enumerate(own):
+            count = len(row) // 2
+            deltas[number, place, :count] = row[:count]
+            olds[number, place, :count] = row[count:]
+    return Moves(sites, deltas, always, signed=False, olds=olds)
 
 
 def _tabled(sites: Array, found: list[list[Array]], always: bool) -> Moves | str:
@@ -106,7 +132,10 @@ def _tabled(sites: Array, found: list[list[Array]], always: bool) -> Moves | str
 def _of_leaf(
     op: bt.BranchesOp, values: Array
 ) -> tuple[Array, list[list[Array]], bool] | str:
-    """Return sites (R, K), the differences of each lane, and whether all are always."""
+    """Return sites (R, K), the differences of each lane, and whether all are always.
+
+    Differences are followed by the values before.
+    """
     lanes = lane_count(op.result)
     sites = _written_sites(op, lanes)
     if isinstance(sites, str):
@@ -130,16 +159,19 @@ def _of_leaf(
     valid = None if op.valid is None else slots.value(op.valid)
     possible = slots.consistent()
     meant = possible if valid is None else possible & valid.astype(bool)
-    deltas = np.zeros((slots.points, lanes, sites.shape[1]))
+    deltas, olds = np.zeros((2, slots.points, lanes, sites.shape[1]))
     for column, value in enumerate(written):
         assert value is not None
         old = slots.at(sites[:, column])
-        deltas[:, :, column] = np.where(sites[:, column] >= 0, value - old, 0)
+        is_site = sites[:, column] >= 0
+        deltas[:, :, column] = np.where(is_site, value - old, 0)
+        olds[:, :, column] = np.where(is_site, old, 0)
     moving = meant & (deltas != 0).any(axis=2)
     known = op.valid is None or valid is not None
     always = known and bool((moving | ~possible).all())
+    both = np.concatenate([deltas, olds], axis=2)
     rows: list[list[Array]] = [
-        [*np.unique(deltas[moving[:, lane], lane], axis=0)] for lane in range(lanes)
+        [*np.unique(both[moving[:, lane], lane], axis=0)] for lane in range(lanes)
     ]
     return sites, rows, always
 

@@ -47,6 +47,7 @@ from symir.runtime.parts import (
     Pairs,
     Part,
     Steps,
+    is_linear,
     of_samples,
     unknown_op,
 )
@@ -183,12 +184,19 @@ class EnergyProgram:
                     return self._missed(
                         f"'{unknown}' in @{name} is not evaluated alone"
                     )
-                additive = (
-                    part.kind is not bt.Rung.NETWORK and name == part.functions[0]
-                )
-                if additive and not self.steps.can_change(function):
-                    return self._missed(f"@{name} is not linear in x")
+        if len(self._values) > 2 and not all(map(self._is_linear, parts)):
+            # The difference of two values does not say which values they are
+            branches = self.energy.branches
+            moves = moves_of(branches, self._values, by_values=True)
+            if isinstance(moves, str):
+                return self._missed(f"no tables of values: {moves}")
+            self._moves = moves
         return [self._part(part) for part in parts]
+
+    def _is_linear(self, part: bt.PartAttr) -> bool:
+        if part.kind is bt.Rung.NETWORK:
+            return True  # it has no table
+        return is_linear(function_named(self.module, part.functions[0]))
 
     def _declared(self, avals: Sequence[jax.ShapeDtypeStruct]) -> Declared | None:
         """Return log psi with the changes that its author declared, once checked."""
@@ -267,7 +275,13 @@ class EnergyProgram:
             for row in range(rows):
                 # No two writes of a lane change one site: shadowed ones change nothing
                 steps[known, row, sites[known]] += moves.deltas[known, row, write]
-        return Steps(steps.reshape(lanes * rows, -1), self._values, self._dtype)
+        flat = steps.reshape(lanes * rows, -1)
+        if moves.olds is None:
+            return Steps(flat, self._values, self._dtype)
+        places = np.repeat(moves.sites[:, None, :], rows, axis=1)
+        written = (places, moves.olds, moves.olds + moves.deltas)
+        sites, old, new = (one.reshape(lanes * rows, writes) for one in written)
+        return Steps(flat, self._values, self._dtype, (sites, old, new))
 
     # endregion
     # region Energies
@@ -493,6 +507,8 @@ class _Lanes:
         # Without a site nothing changes, whatever is written
         changes = jnp.where(jnp.asarray(moves.sites >= 0)[lane], changes, 0)
         overlaps = jnp.einsum("puk,pk->pu", deltas[lane], changes, precision="highest")
+        if moves.olds is not None:
+            return lane * moves.rows + self._of_values(flat, lane, changes), None
         if moves.rows == 1:
             return lane, overlaps[:, 0] > 0
         distances = [
@@ -502,6 +518,20 @@ class _Lanes:
         nearest = jnp.minimum(*distances).argmin(axis=1)
         overlap = jnp.take_along_axis(overlaps, nearest[:, None], axis=1)[:, 0]
         return lane * moves.rows + nearest, overlap > 0 if moves.signed else None
+
+    def _of_values(self, flat: Any, lane: Any, changes: Any) -> Any:
+        """Return which differences pairs have, told apart by the values before."""
+        moves = self._moves
+        assert isinstance(moves, Moves)
+        assert moves.olds is not None
+        sources = [source.reshape(-1)[flat] for source in self._sources]
+        old = jnp.stack(sources, axis=-1).astype(np.float32)
+        old = jnp.where(jnp.asarray(moves.sites >= 0)[lane], old, 0)
+        distances = [
+            jnp.abs(one[:, None, :] - jnp.asarray(known, np.float32)[lane]).sum(axis=-1)
+            for one, known in ((changes, moves.deltas), (old, moves.olds))
+        ]
+        return sum(distances[1:], start=distances[0]).argmin(axis=1)
 
     def connected(self, flat: Any) -> Any:
         """Return x' of pairs, (P, N)."""

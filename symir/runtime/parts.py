@@ -31,6 +31,7 @@ __all__ = [
     "Part",
     "Steps",
     "evaluated",
+    "is_linear",
     "of_samples",
     "unknown_op",
 ]
@@ -320,11 +321,14 @@ class Steps:
         rows: (rows, N), x' - x.
         values: the local values that a site can have.
         dtype: that of x.
+        writes: sites, old and new values, each (rows, K), where they are known; -1 for
+            no site.
     """
 
     rows: np.ndarray
     values: tuple[float, ...]
     dtype: np.dtype
+    writes: tuple[np.ndarray, np.ndarray, np.ndarray] | None = None
 
     def changes(self, function: FuncOp, leaves: Sequence[Any]) -> Any:
         """Return how an additive function changes, (rows, M)."""
@@ -335,23 +339,30 @@ class Steps:
         def of_step(step):
             return jax.jvp(of_one, (jnp.zeros_like(step),), (step,))[1]
 
-        if _is_linear(function):
+        if is_linear(function):
             return jax.vmap(of_step)(jnp.asarray(self.rows))
-        # Of two values the step says which: a table of sites is enough
-        low, high = self.values
-        size = self.rows.shape[1]
-        lowest = np.full((1, size), low, self.dtype)
-        raised = np.where(np.eye(size, dtype=bool), high, low).astype(self.dtype)
-        table = jax.vmap(of_one)(jnp.asarray(raised)) - of_one(jnp.asarray(lowest[0]))
-        weights = jnp.asarray(self.rows / (high - low)).astype(table.dtype)
-        return jnp.matmul(weights, table, precision="highest")
+        size, values = self.rows.shape[1], np.asarray(self.values)
+        # x with one of the values at one site, and the lowest of them elsewhere
+        configurations = np.full((size, len(values), size), values[0])
+        here = np.arange(size)
+        configurations[here, :, here] = values
+        table = jax.vmap(jax.vmap(of_one))(configurations.astype(self.dtype))
+        if self.writes is None:
+            # Of two values the step says which
+            weights = self.rows / (values[1] - values[0])
+            raised = table[:, 1] - table[:, 0]
+            weights = jnp.asarray(weights).astype(raised.dtype)
+            return jnp.matmul(weights, raised, precision="highest")
+        sites, old, new = self.writes
+        before, after = (
+            np.abs(one[..., None] - values).argmin(axis=-1) for one in (old, new)
+        )
+        changes = table[sites, after] - table[sites, before]
+        return jnp.where((sites >= 0)[..., None], changes, 0).sum(axis=1)
 
-    def can_change(self, function: FuncOp) -> bool:
-        """Whether the steps are enough to know how a function changes."""
-        return _is_linear(function) or len(self.values) == 2
 
-
-def _is_linear(function: FuncOp) -> bool:
+def is_linear(function: FuncOp) -> bool:
+    """Whether an additive function is affine in x."""
     one = analyse(function)[returned(function)]
     return isinstance(one, Additive | SiteWise) and one.linear
 
