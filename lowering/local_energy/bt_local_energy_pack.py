@@ -18,6 +18,7 @@ from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 
 from dialects import bt
+from dialects.stablehlo import shape_of
 from lowering.lanes import lane_count
 from lowering.local_energy.extraction import energies_in
 from lowering.local_energy.moves import Moves, moves_of
@@ -47,7 +48,7 @@ def _pack(op: bt.LocalEnergyOp) -> None:
     values = local_values(op)
     moves = "the local values are not known"
     if values is not None:
-        moves = moves_of(op.branches, values)
+        moves = moves_of(op.branches, values, size=shape_of(op.config)[1])
     if not isinstance(moves, Moves):
         remark(
             f"the differences of lanes are not tabulated: {moves}", done=False, at=op

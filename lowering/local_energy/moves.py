@@ -59,11 +59,16 @@ class Moves:
 
 
 def moves_of(
-    branches: SSAValue, values: Sequence[float], *, by_values: bool = False
+    branches: SSAValue,
+    values: Sequence[float],
+    *,
+    size: int | None = None,
+    by_values: bool = False,
 ) -> Moves | str:
     """Return the differences that lanes make, or why they are not known.
 
-    `values` are the local values that a site can have. `by_values` tells differences
+    `values` are the local values that a site can have, `size` is how many sites there
+    are: a write elsewhere does nothing. `by_values` tells differences
     apart by the values before.
     """
     lanes, writes = lane_count(branches), write_count(branches)
@@ -74,7 +79,7 @@ def moves_of(
         op = part.owner
         if not isinstance(op, bt.BranchesOp):
             return "the lanes of a fanout are elsewhere for each x"
-        one = _of_leaf(op, np.asarray(values, float))
+        one = _of_leaf(op, np.asarray(values, float), size)
         if isinstance(one, str):
             return one
         own_sites, deltas, is_always = one
@@ -130,14 +135,14 @@ def _tabled(sites: Array, found: list[list[Array]], always: bool) -> Moves | str
 
 
 def _of_leaf(
-    op: bt.BranchesOp, values: Array
+    op: bt.BranchesOp, values: Array, size: int | None
 ) -> tuple[Array, list[list[Array]], bool] | str:
     """Return sites (R, K), the differences of each lane, and whether all are always.
 
     Differences are followed by the values before.
     """
     lanes = lane_count(op.result)
-    sites = _written_sites(op, lanes)
+    sites = _written_sites(op, lanes, size)
     if isinstance(sites, str):
         return sites
     slots = _Slots(lanes, values)
@@ -176,7 +181,7 @@ def _of_leaf(
     return sites, rows, always
 
 
-def _written_sites(op: bt.BranchesOp, lanes: int) -> Array | str:
+def _written_sites(op: bt.BranchesOp, lanes: int, size: int | None) -> Array | str:
     """Return where each lane writes, (R, K), or why that is not known."""
     tables = [constant_of(site) for site in op.sites]
     if any(table is None for table in tables):
@@ -184,6 +189,8 @@ def _written_sites(op: bt.BranchesOp, lanes: int) -> Array | str:
     sites = np.zeros((lanes, len(tables)), int)
     for column, table in enumerate(tables):
         sites[:, column] = table
+        if size is not None:
+            sites[sites[:, column] >= size, column] = -1
         again = sites[:, :column] == sites[:, column : column + 1]
         if (again & (sites[:, :column] >= 0)).any():
             return "a lane writes to one site twice"

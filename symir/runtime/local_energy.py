@@ -9,6 +9,7 @@ is carried out with JAX. x' is never dense but where a network has to see it.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
@@ -20,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from xdsl.dialects.func import FuncOp
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of
@@ -29,6 +31,7 @@ from lowering.local_energy.moves import Moves, moves_of
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowering import lower_to_stablehlo
+from symir.errors import InputError
 from symir.operator import SymbolicOperator
 from symir.runtime import x64_enabled
 from symir.runtime.captured import WithCaptured, without_captured
@@ -47,6 +50,7 @@ from symir.runtime.parts import (
     Pairs,
     Part,
     Steps,
+    evaluated,
     is_linear,
     of_samples,
     unknown_op,
@@ -135,9 +139,12 @@ class EnergyProgram:
         self.misses: list[str] = []
         x = jax.ShapeDtypeStruct((1, kernel.space.size), self._dtype)
         parameters = jax.tree.unflatten(structure, avals)
+        imported = import_function(logpsi, parameters, x)
+        self._avals = tuple(avals)
+        self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
         self.module = compile_energy(
             kernel.ir,
-            import_function(logpsi, parameters, x),
+            imported,
             without=options.without,
             budget=options.budget,
             report=self.reports.append,
@@ -146,7 +153,9 @@ class EnergyProgram:
         self.plan = Plan.of(self.energy)
         self.element = dtype_of(element_of(self.energy.result))
         self._values = tuple(local_values(self.energy) or ())
-        self._moves = moves_of(self.energy.branches, self._values)
+        self._moves = moves_of(
+            self.energy.branches, self._values, size=kernel.space.size
+        )
         count = len(kernel.parameter_names)
         self._lanes_module = lanes_of_energy(self.module, count)
         self._kernels: dict[int, TraceableKernel] = {}
@@ -187,7 +196,8 @@ class EnergyProgram:
         if len(self._values) > 2 and not all(map(self._is_linear, parts)):
             # The difference of two values does not say which values they are
             branches = self.energy.branches
-            moves = moves_of(branches, self._values, by_values=True)
+            size = self.kernel.space.size
+            moves = moves_of(branches, self._values, size=size, by_values=True)
             if isinstance(moves, str):
                 return self._missed(f"no tables of values: {moves}")
             self._moves = moves
@@ -260,7 +270,57 @@ class EnergyProgram:
 
     def network(self, leaves: Sequence[Any], x: Any) -> Any:
         """Return log psi of x (B, N), by the user's function."""
-        return self._logpsi(jax.tree.unflatten(self._structure, leaves), x)
+        found = self._logpsi(jax.tree.unflatten(self._structure, leaves), x)
+        if math.prod(found.shape) != x.shape[0]:
+            raise InputError(
+                "R021",
+                "logpsi does not return one number for each configuration",
+                operator=self.kernel.name,
+                expected=f"shape ({x.shape[0]},) for x of shape {x.shape}",
+                found=f"shape {found.shape}",
+                hint="sums over sites or units are along the last axis: axis=-1",
+            )
+        return found.reshape(x.shape[0])
+
+    @cached_property
+    def derives_alike(self) -> bool:
+        """Whether derivatives of the IR are those of the network.
+
+        They are not where the user stops gradients, or has rules of his own: that is
+        not said in the IR. Looked at for random parameters.
+        """
+        if self.parts is None or any(isinstance(p, Declared) for p in self.parts):
+            return True
+        if unknown_op(self._imported) is not None:
+            return False
+        rng = np.random.default_rng(0)
+
+        def numbers(aval: jax.ShapeDtypeStruct) -> Any:
+            return rng.normal(size=aval.shape, scale=0.5).astype(aval.dtype)
+
+        leaves = [numbers(aval) for aval in self._avals]
+        moving = [jnp.issubdtype(aval.dtype, jnp.inexact) for aval in self._avals]
+        x = self.kernel.space.random_states(1, seed=0, dtype=self._dtype)
+
+        def jvp(function: Callable[..., Any]) -> Any:
+            def of(*chosen: Any) -> Any:
+                given = iter(chosen)
+                pairs = zip(leaves, moving, strict=True)
+                return function([next(given) if m else leaf for leaf, m in pairs])
+
+            chosen = [leaf for leaf, m in zip(leaves, moving, strict=True) if m]
+            return jax.jvp(of, chosen, directions)[1]
+
+        directions = [
+            numbers(aval) for aval, m in zip(self._avals, moving, strict=True) if m
+        ]
+        if not directions:
+            return True
+        with jax.ensure_compile_time_eval():
+            theirs = np.asarray(jvp(lambda given: self.network(given, jnp.asarray(x))))
+            ours = np.asarray(jvp(lambda given: evaluated(self._imported, (*given, x))))
+        rtol = 1e-3 if jnp.finfo(theirs.dtype).bits < 64 else 1e-8
+        return bool(np.allclose(ours.reshape(-1), theirs, rtol=rtol, atol=rtol))
 
     @cached_property
     def steps(self) -> Steps:
@@ -366,7 +426,8 @@ class EnergyProgram:
             return stays, None, None
         elements = results.pop()
         writes = len(results) // 2
-        lanes = _Lanes(self._moves, x, results[:writes], results[writes:])
+        sites, values = results[:writes], results[writes:]
+        lanes = _Lanes(self._moves, x, sites, values, self.lanes)
         return stays, elements, lanes
 
     def _summed(
@@ -431,13 +492,18 @@ class _Lanes:
     """
 
     def __init__(
-        self, moves: Moves | str, x: Any, sites: Sequence[Any], values: Sequence[Any]
+        self,
+        moves: Moves | str,
+        x: Any,
+        sites: Sequence[Any],
+        values: Sequence[Any],
+        lanes: int,
     ):
         self._moves = moves
         self.x = x
         self._sites = sites
         self._values = values
-        self.shape = (x.shape[0], values[0].shape[1])
+        self.shape = (x.shape[0], lanes)
         rows = np.arange(x.shape[0])[:, None]
         inside = [jnp.clip(site, 0, x.shape[1] - 1) for site in sites]
         self._sources = [
@@ -449,6 +515,8 @@ class _Lanes:
         """Return where x' is another configuration; None where it always is."""
         if isinstance(self._moves, Moves) and self._moves.always:
             return None
+        if not self._values:
+            return jnp.zeros(self.shape, bool)
         changes = [
             (value != source) & (site >= 0)
             for value, source, site in zip(
@@ -655,10 +723,13 @@ def _pushed(program, chunk, operands, flat, tangents):
 
         return of
 
-    # How lanes move x is known while x stays: tables do not follow a change of it
-    by_x = active[-1]
+    # How lanes move x is known while x stays: tables do not follow a change of it. And
+    # rules of the user's own for derivatives are nowhere in the IR
+    by_network = any(active[operands:-1])
+    is_unfused = active[-1] or (by_network and not program.derives_alike)
     unfused = energies_of(partial(_unfused, program, chunk))
-    fused = unfused if by_x else energies_of(lambda one: program.energies(one, chunk))
+    fused = energies_of(lambda one: program.energies(one, chunk))
+    fused = unfused if is_unfused else fused
 
     def pushed_through(energies):
         def forward(residuals, changes):
@@ -782,6 +853,14 @@ class LocalEnergy:
         it is planned. Where derivatives are pulled back it sees all x' of one at least.
         """
         operator = self.operator
+        if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
+            raise InputError(
+                "R020",
+                "chunk cannot have this value",
+                operator=operator.name,
+                expected="a positive integer, or None",
+                found=repr(chunk),
+            )
         array = operator._checked(x)
         lead, sites = array.shape[:-1], array.shape[-1]
         one = jax.ShapeDtypeStruct((1, sites), array.dtype)

@@ -13,13 +13,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 
 from dialects import bt
-from dialects.stablehlo import shape_of
+from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.local_energy.activations import ACTIVATIONS
 from lowering.local_energy.extraction import returned
-from lowering.local_energy.site_affine import Additive, SiteWise, analyse, op_name
+from lowering.local_energy.site_affine import (
+    Additive,
+    Constant,
+    SiteWise,
+    analyse,
+    op_name,
+)
 from symir.runtime.ops import apply, is_known
 
 __all__ = [
@@ -126,7 +132,7 @@ class Linear:
         return steps.changes(self._function, leaves).sum(axis=1)
 
     def bound(self, table: Any, units: int) -> Any:
-        return jnp.zeros(())
+        return _unless_infinite(table)
 
     def laid_out(self, table: Any, units: int) -> Any:
         return table
@@ -219,8 +225,10 @@ class Lifted:
         return steps.changes(self._function, leaves)
 
     def bound(self, table: Any, units: int) -> Any:
+        if not self._is_tanh:
+            return _unless_infinite(table)
         # Half of the range for what the activation at x has lost to rounding
-        return 4 * jnp.abs(table).max(initial=0) if self._is_tanh else jnp.zeros(())
+        return 4 * jnp.abs(table).max(initial=0)
 
     def laid_out(self, table: Any, units: int) -> Any:
         return jnp.exp(2 * table) if self._is_tanh else table
@@ -291,6 +299,11 @@ class Network:
         return self._coefficient * _difference(after, before[pairs.sample])
 
 
+def _unless_infinite(table: Any) -> Any:
+    """Return 0, or infinity where a table cannot be used: log psi is infinite at x'."""
+    return jnp.where(jnp.isfinite(table).all(), 0.0, jnp.inf)
+
+
 def _difference(after: Any, before: Any) -> Any:
     """Return after - before; a node of psi at x' is a ratio of 0, whatever is at x."""
     difference = after - before
@@ -340,7 +353,8 @@ class Steps:
             return jax.jvp(of_one, (jnp.zeros_like(step),), (step,))[1]
 
         if is_linear(function):
-            return jax.vmap(of_step)(jnp.asarray(self.rows))
+            dtype = self.dtype if self.dtype.kind == "f" else None
+            return jax.vmap(of_step)(jnp.asarray(self.rows, dtype))
         size, values = self.rows.shape[1], np.asarray(self.values)
         # x with one of the values at one site, and the lowest of them elsewhere
         configurations = np.full((size, len(values), size), values[0])
@@ -364,7 +378,15 @@ class Steps:
 def is_linear(function: FuncOp) -> bool:
     """Whether an additive function is affine in x."""
     one = analyse(function)[returned(function)]
-    return isinstance(one, Additive | SiteWise) and one.linear
+    kinds = [dtype_of(element_of(op.results[0])).kind for op in _inner(function)]
+    return isinstance(one, Additive | SiteWise) and one.linear and "i" not in kinds
+
+
+def _inner(function: FuncOp) -> list[Operation]:
+    """Return the ops of a function that depend on x."""
+    known = analyse(function)
+    ops = [op for op in function.body.block.ops if not isinstance(op, ReturnOp)]
+    return [op for op in ops if not isinstance(known[op.results[0]], Constant)]
 
 
 # endregion

@@ -1,0 +1,124 @@
+"""What a careful reader found: integers on the way, infinities, shapes, gradients."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import symir as sym
+from symir import models
+
+SITES = 4
+RING = [(site, (site + 1) % SITES) for site in range(SITES)]
+X = np.array([[1, 1, -1, 1], [-1, 1, -1, -1], [1, -1, 1, -1]], np.int8)
+W = np.asarray(jax.random.normal(jax.random.key(0), (SITES, 9))) * 0.4
+
+
+def flips() -> Any:
+    return models.transverse_field_ising(SITES, RING, h=0.5)
+
+
+def log_cosh(z: Any) -> Any:
+    return jnp.log(jnp.cosh(z))
+
+
+def plain(op: Any, logpsi: Any, w: Any, x: Any) -> Any:
+    connected, elements = op.compile().get_conn_padded(x)
+    after = logpsi(w, connected.reshape(-1, SITES)).reshape(elements.shape)
+    ratios = jnp.exp(after - logpsi(w, x).reshape(-1)[:, None])
+    return jnp.where(elements == 0, 0, elements * ratios).sum(axis=1)
+
+
+def check(logpsi: Any, x: Any = X, op: Any = None) -> None:
+    op = op or flips()
+    found = sym.local_energy(op, logpsi, W, x)
+    np.testing.assert_allclose(found, plain(op, logpsi, W, x), rtol=1e-5)
+
+
+@pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int64])
+def test_integers_on_the_way(dtype: Any) -> None:
+    check(lambda w, x: log_cosh(x.astype(dtype) @ w).sum(-1))
+    check(lambda w, x: log_cosh(x.astype(dtype).astype(w.dtype) @ w).sum(-1))
+    check(lambda w, x: 0.02 * jnp.tanh(x.astype(dtype) @ jnp.tile(w, 20)).sum(-1))
+
+
+def test_amplitudes_that_are_zero_elsewhere() -> None:
+    x = X[X[:, 0] == 1]
+    check(
+        lambda w, x: log_cosh(x @ w).sum(-1) + jnp.where(x[:, 0] == 1, 0, -jnp.inf), x
+    )
+    mask = jnp.zeros((SITES, 2)).at[0, 0].set(-jnp.inf)
+    check(lambda w, x: jnp.where(x == 1, mask[:, 1], mask[:, 0]).sum(-1), x)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_floats_that_are_shifted_first(dtype: Any) -> None:
+    check(lambda w, x: log_cosh((x + 1) / 2 @ w).sum(-1), X.astype(dtype))
+
+
+def test_sites_off_the_lattice() -> None:
+    op = (
+        sym.DOperator(sym.fock(2, SITES), "off")
+        .for_each_site("i")
+        .emit(
+            sym.cond(sym.site("i").index < 2, sym.write("i", 0), sym.write("i", 1)),
+            amplitude=1.0,
+        )
+        .build()
+    )
+    check(lambda w, x: log_cosh(x @ w).sum(-1) + x @ w[:, 0], np.abs(X), op)
+
+
+def test_no_lane_writes_and_none_is_summed() -> None:
+    op = (
+        sym.DOperator(sym.spin(0.5, SITES), "field")
+        .for_each_site("i")
+        .emit(amplitude=sym.site("i").value)
+        .build()
+    )
+    energy = sym.LocalEnergy(
+        op, lambda w, x: (x @ w).sum(-1), without=("bt-local-energy-coalesce",)
+    )
+    np.testing.assert_allclose(energy(W, X), X.sum(axis=1))
+
+
+@pytest.mark.parametrize("chunk", [0, -1, 2.5])
+def test_chunks_that_are_none(chunk: Any) -> None:
+    with pytest.raises(sym.InputError, match="R020"):
+        sym.local_energy(flips(), lambda w, x: (x @ w).sum(-1), W, X, chunk=chunk)
+
+
+def test_one_number_for_each_configuration() -> None:
+    check(lambda w, x: jnp.squeeze(jnp.sin(x @ w).prod(-1, keepdims=True)), X[:1])
+    with pytest.raises(sym.InputError, match="R021"):
+        sym.local_energy(flips(), lambda w, x: jnp.sin(x @ w).sum(), W, X)
+
+
+@jax.custom_jvp
+def steeper(z: Any) -> Any:
+    return jnp.tanh(z)
+
+
+@steeper.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    return steeper(*primals), 7 * tangents[0]
+
+
+@pytest.mark.parametrize("stopped", [True, False])
+def test_rules_of_derivatives_are_kept(stopped: bool) -> None:
+    def logpsi(w: Any, x: Any) -> Any:
+        hidden = log_cosh(x @ w).sum(-1)
+        if stopped:
+            return hidden + x @ jax.lax.stop_gradient(w[:, 0])
+        return hidden + steeper(x @ w[:, 0])
+
+    op = flips()
+    found, expected = (
+        jax.jvp(lambda w, f=f: f(op, logpsi, w, X), (W,), (W[::-1],))[1]
+        for f in (sym.local_energy, plain)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
