@@ -49,11 +49,11 @@ def main() -> None:
     drivers = {
         "symir": driver(ours, hilbert, None),
         "NetKet": driver(theirs, hilbert, None),
-        "NetKet, chunk_size=4096": driver(theirs, hilbert, 4096),
+        "NetKet, chunk_size=1024": driver(theirs, hilbert, 1024),
     }
 
     def iteration(one):
-        one.advance(1)
+        one.run(1, out=nk.logging.RuntimeLog(), show_progress=False)
         return jax.tree.leaves(one.state.parameters)
 
     functions = {name: lambda one=one: iteration(one) for name, one in drivers.items()}
