@@ -24,9 +24,9 @@ check_own_packages()
 
 if TYPE_CHECKING:
     from symir.interop.netket import fused_local_energy
-    from symir.runtime.deltas import register_delta
     from symir.runtime.importing import import_function
     from symir.runtime.local_energy import LocalEnergy, local_energy
+    from symir.runtime.local_energy.deltas import register_delta
 
 # Only now can `dialects` and `lowering` be trusted to be symir's own
 from symir.compiler import (  # noqa: E402
@@ -181,7 +181,7 @@ _NEED_JAX = {
     "fused_local_energy": "symir.interop.netket",
     "import_function": "symir.runtime.importing",
     "local_energy": "symir.runtime.local_energy",
-    "register_delta": "symir.runtime.deltas",
+    "register_delta": "symir.runtime.local_energy.deltas",
 }
 """Names that are imported when they are first used."""
 

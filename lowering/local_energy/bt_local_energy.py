@@ -12,11 +12,11 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import FunctionType, ModuleOp
+from xdsl.dialects.builtin import ComplexType, FunctionType, ModuleOp, f64
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
+from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
@@ -73,7 +73,7 @@ def _rewrite(op: bt.ConnectionsOp, logpsi: FuncOp) -> None:
         tensor(element, (batch,)),
     )
     energy.location = op.location
-    Rewriter.insert_op(energy, _before(op))
+    Rewriter.insert_op(energy, InsertPoint.before(op))
     end = block.last_op
     assert isinstance(end, ReturnOp)
     Rewriter.replace_op(end, ReturnOp(energy.result))
@@ -84,12 +84,6 @@ def _rewrite(op: bt.ConnectionsOp, logpsi: FuncOp) -> None:
     )
 
 
-def _before(op: bt.ConnectionsOp):
-    from xdsl.rewriter import InsertPoint
-
-    return InsertPoint.before(op)
-
-
 def _element(op: bt.ConnectionsOp, logpsi: FuncOp) -> Attribute:
     """Return the element type of a matrix element times a ratio."""
     own = element_of(op.matrix_elements)
@@ -98,6 +92,4 @@ def _element(op: bt.ConnectionsOp, logpsi: FuncOp) -> Attribute:
     for one in (own, other):
         if dtype_of(one) == kind:
             return one
-    from xdsl.dialects.builtin import ComplexType, f64
-
-    return ComplexType(f64)
+    return ComplexType(f64)  # of double precision, and of a complex single one

@@ -14,9 +14,11 @@ import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
+from xdsl.rewriter import Rewriter
 
 from dialects import bt
-from dialects.stablehlo import element_of, shape_of
+from dialects.provenance import in_place_of
+from dialects.stablehlo import element_of
 from lowering.lanes import Change, lane_count, parts_of, rejoined, write_count
 from lowering.local_energy.extraction import energies_in
 from lowering.relations import Relation
@@ -51,15 +53,11 @@ def _coalesce(op: bt.LocalEnergyOp) -> None:
         others = at.add(bt.ConcatOp([]))
     lanes = sum(map(lane_count, found))
     remark(f"{lanes} lanes without writes are summed: no network for them", at=op)
-    op.operands = [op.config, others, total, *op.parameters]
-    op.properties.update(_segments(len(op.parameters)))
-    assert shape_of(total) in ((), (shape_of(op.config)[0],))
-
-
-def _segments(parameters: int):
-    from xdsl.dialects.builtin import DenseArrayBase, i32
-
-    return {"operandSegmentSizes": DenseArrayBase.from_list(i32, [1, 1, 1, parameters])}
+    new = bt.LocalEnergyOp(
+        op.config, others, total, op.parameters, op.parts.data, op.result.type
+    )
+    new.plan = op.plan
+    Rewriter.replace_op(op, in_place_of(op, new))
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,19 @@ counted. The differences x' - x that lanes can make are tabulated, up to a sign.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import ClassVar
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import DenseArrayBase, DictionaryAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import (
+    DenseArrayBase,
+    DictionaryAttr,
+    IntegerAttr,
+    ModuleOp,
+    StringAttr,
+    i64,
+)
 from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 
@@ -37,10 +45,19 @@ def local_values(op: bt.LocalEnergyOp) -> list[float] | None:
     return [float(value) for value in known.get_values()]
 
 
-def planned(op: bt.LocalEnergyOp, entries: dict[str, Attribute]) -> None:
+def planned(op: bt.LocalEnergyOp, **entries: int | str | Sequence[int]) -> None:
     """Add entries to the plan of an energy."""
     before = {} if op.plan is None else dict(op.plan.data)
-    op.plan = DictionaryAttr({**before, **entries})
+    new = {name: _attribute(value) for name, value in entries.items()}
+    op.plan = DictionaryAttr({**before, **new})
+
+
+def _attribute(value: int | str | Sequence[int]) -> Attribute:
+    if isinstance(value, int):
+        return IntegerAttr(value, i64)
+    if isinstance(value, str):
+        return StringAttr(value)
+    return DenseArrayBase.from_list(i64, value)
 
 
 def _pack(op: bt.LocalEnergyOp) -> None:
@@ -53,20 +70,14 @@ def _pack(op: bt.LocalEnergyOp) -> None:
         remark(
             f"the differences of lanes are not tabulated: {moves}", done=False, at=op
         )
-        planned(op, {"live": StringAttr("some"), "rows": _number(0)})
+        planned(op, live="some", rows=0)
         return
     if moves.always:
         remark(f"all of {lanes} lanes are always live: they are counted", at=op)
     else:
         remark(f"the live ones of {lanes} lanes are packed, sample by sample", at=op)
-    live = StringAttr("all" if moves.always else "some")
-    planned(op, {"live": live, "rows": _number(lanes * moves.rows)})
-
-
-def _number(value: int) -> Attribute:
-    from xdsl.dialects.builtin import IntegerAttr, i64
-
-    return cast(Attribute, IntegerAttr(value, i64))
+    live = "all" if moves.always else "some"
+    planned(op, live=live, rows=lanes * moves.rows)
 
 
 @dataclass(frozen=True)

@@ -15,9 +15,9 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import DenseArrayBase, IntegerAttr, ModuleOp, TensorType, i64
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 
 from dialects import bt
@@ -72,13 +72,11 @@ class PlanLocalEnergyPass(ModulePass):
         peak = samples * per_sample + 2 * table + 3 * network * largest
         planned(
             op,
-            {
-                "samples": _number(samples),
-                "pairs": _number(PAIRS),
-                "network_pairs": _number(network),
-                "units": DenseArrayBase.from_list(i64, _units(op, module)),
-                "peak_bytes": _number(peak),
-            },
+            samples=samples,
+            pairs=PAIRS,
+            network_pairs=network,
+            units=_units(op, module),
+            peak_bytes=int(peak),
         )
         remark(
             f"{samples} samples, {PAIRS} pairs, {network} evaluations of a network at "
@@ -104,10 +102,6 @@ def _units(op: bt.LocalEnergyOp, module: ModuleOp) -> list[int]:
 def _precision(value: SSAValue) -> int:
     dtype = dtype_of(element_of(value))
     return 8 * dtype.itemsize // (2 if dtype.kind == "c" else 1)
-
-
-def _number(value: int) -> Attribute:
-    return IntegerAttr(int(value), i64)
 
 
 def _rows(op: bt.LocalEnergyOp) -> int:

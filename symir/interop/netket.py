@@ -24,8 +24,8 @@ from netket.utils import config
 from netket.vqs import MCState
 from netket.vqs.mc import get_local_kernel, kernels, kernels_packed
 
-from symir.runtime.captured import WithCaptured, without_captured
 from symir.runtime.local_energy import LocalEnergy
+from symir.runtime.local_energy.captured import WithCaptured, without_captured
 from symir.runtime.operator import CompiledOperator
 
 __all__ = ["NetKetOperator", "fused_local_energy", "local_energy_kernel"]

@@ -15,7 +15,7 @@ import numpy as np
 from jax.scipy.linalg import block_diag
 from netket.models import Jastrow, MultiSlater2nd, Slater2nd
 
-from symir.runtime.deltas import Delta
+from symir.runtime.local_energy.deltas import Delta
 
 __all__ = ["DELTAS", "wrapped"]
 

@@ -19,7 +19,7 @@ from xdsl.interpreters.func import FuncFunctions
 from dialects.interpreters.kernel import KernelFunctions
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from symir.runtime.importing import import_function
-from symir.runtime.parts import evaluated, unknown_op
+from symir.runtime.local_energy.parts import evaluated, unknown_op
 
 nk = pytest.importorskip("netket")
 

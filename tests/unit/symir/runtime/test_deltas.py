@@ -17,7 +17,7 @@ import pytest
 
 import symir as sym
 from symir import models
-from symir.runtime.deltas import delta_of
+from symir.runtime.local_energy.deltas import delta_of
 
 CHAIN = nk.graph.Chain(6)
 SPINS = nk.hilbert.Spin(0.5, 6)

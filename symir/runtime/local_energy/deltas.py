@@ -22,7 +22,7 @@ from jax import lax
 
 from symir.errors import DefinitionError, SourceLocation, user_location
 from symir.runtime import x64_enabled
-from symir.runtime.parts import Network, Pairs, Steps
+from symir.runtime.local_energy.parts import Network, Pairs, Steps
 
 __all__ = ["Declared", "Delta", "delta_of", "register_delta"]
 

@@ -1,0 +1,176 @@
+"""What users call: the local energies of an operator and a wavefunction."""
+
+# pyright: basic, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable
+from functools import partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from symir.errors import InputError
+from symir.operator import SymbolicOperator
+from symir.runtime import x64_enabled
+from symir.runtime.kernel import Kernel
+from symir.runtime.local_energy.captured import WithCaptured, without_captured
+from symir.runtime.local_energy.deltas import delta_of
+from symir.runtime.local_energy.derivatives import differentiable_energies
+from symir.runtime.local_energy.program import EnergyProgram, Options
+from symir.runtime.local_energy.report import EnergyReport, energy_report
+from symir.runtime.operator import CompiledOperator
+
+__all__ = ["LocalEnergy", "local_energy"]
+
+
+def static_of(tree: Any) -> tuple[Hashable, list[jax.ShapeDtypeStruct]]:
+    leaves, structure = jax.tree.flatten(tree)
+    avals = [
+        jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves
+    ]
+    return structure, avals
+
+
+_PROGRAMS: OrderedDict[Hashable, EnergyProgram] = OrderedDict()
+_PROGRAMS_KEPT = 64
+_LOCK = threading.Lock()
+
+
+def _program(
+    kernel: Kernel,
+    logpsi: Callable[..., Any],
+    parameters: Any,
+    dtype: Any,
+    options: Options,
+) -> EnergyProgram:
+    structure, avals = static_of(parameters)
+    types = tuple((aval.shape, np.dtype(aval.dtype)) for aval in avals)
+    declared = delta_of(logpsi)
+    delta = declared and declared[0]
+    dtype = np.dtype(dtype)
+    key = (kernel, logpsi, delta, structure, types, dtype, options, x64_enabled())
+    if isinstance(logpsi, WithCaptured) or not _is_hashable(key):
+        return EnergyProgram(kernel, logpsi, structure, avals, dtype, options)
+    with _LOCK:
+        if key in _PROGRAMS:
+            _PROGRAMS.move_to_end(key)
+            return _PROGRAMS[key]
+    made = EnergyProgram(kernel, logpsi, structure, avals, dtype, options)
+    with _LOCK:
+        _PROGRAMS[key] = made
+        if len(_PROGRAMS) > _PROGRAMS_KEPT:
+            _PROGRAMS.popitem(last=False)
+    return made
+
+
+def _is_hashable(key: Any) -> bool:
+    try:
+        hash(key)
+    except TypeError:
+        return False
+    return True
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _run(program: EnergyProgram, chunk: int | None, operands: int, *flat):
+    return differentiable_energies(program, chunk, operands, *flat)
+
+
+class LocalEnergy:
+    """The local energy of an operator for a wavefunction, compiled together.
+
+    `logpsi(parameters, x)` returns log psi of x of shape (B, N), as (B,): any function
+    that JAX can trace, real or complex, such as the `apply` of a model of Flax.
+
+    It is a function (parameters, x) -> energies for `jax.jit`, `jax.vmap`, and
+    derivatives by the parameters of the network and those of the operator.
+
+    `without` names passes that are left out, such as "apply-exponential-sums"; `budget`
+    is what memory in bytes a chunk of samples may take, by default 2 MB.
+    """
+
+    def __init__(
+        self,
+        op: Any,
+        logpsi: Callable[..., Any],
+        *,
+        without: Collection[str] = (),
+        budget: int | None = None,
+    ):
+        self.operator: CompiledOperator = (
+            op.compile() if isinstance(op, SymbolicOperator) else op
+        )
+        self.logpsi = logpsi
+        self.options = Options(tuple(without), budget)
+
+    def __call__(self, parameters: Any, x: Any, chunk: int | None = None) -> jax.Array:
+        """Return the local energies of x (..., N), of shape (...).
+
+        `chunk` is how many configurations the network sees at once, at most; by default
+        it is planned. Where derivatives are pulled back it sees all x' of one at least.
+        """
+        operator = self.operator
+        if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
+            raise InputError(
+                "R020",
+                "chunk cannot have this value",
+                operator=operator.name,
+                expected="a positive integer, or None",
+                found=repr(chunk),
+            )
+        array = operator._checked(x)
+        lead, sites = array.shape[:-1], array.shape[-1]
+        one = jax.ShapeDtypeStruct((1, sites), array.dtype)
+        logpsi, parameters = without_captured(self.logpsi, parameters, one)
+        program = _program(
+            operator.kernel, logpsi, parameters, array.dtype, self.options
+        )
+        operands = operator._bound()
+        leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
+        if not array.size:
+            return jnp.zeros(lead, program.element)
+        flat = array.reshape(-1, sites)
+        run = differentiable_energies if isinstance(logpsi, WithCaptured) else _run
+        energies = run(program, chunk, len(operands), *operands, *leaves, flat)
+        return energies.reshape(lead)
+
+    def report(self, parameters: Any, x: Any, *, measure: bool = True) -> EnergyReport:
+        """Return what became of the operator and the wavefunction, for such arguments.
+
+        It is compiled for x, to see what memory XLA takes; not with `measure=False`.
+        """
+        operator = self.operator
+        array = operator._checked(x)
+        program = self.program(parameters, array.dtype)
+        measured = None
+        if measure:
+            operands = operator._bound()
+            leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
+            flat = array.reshape(-1, array.shape[-1])
+            arrays = [*operands, *leaves, flat]
+            lowered = _run.lower(program, None, len(operands), *arrays)
+            analysis: Any = lowered.compile().memory_analysis()
+            measured = int(analysis.temp_size_in_bytes)
+        return energy_report(program, operator.name, measured)
+
+    def program(self, parameters: Any, dtype: Any = np.int8) -> EnergyProgram:
+        """Return what is compiled for parameters, and configurations of a dtype."""
+        return _program(
+            self.operator.kernel, self.logpsi, parameters, dtype, self.options
+        )
+
+
+def local_energy(
+    op: Any,
+    logpsi: Callable[..., Any],
+    parameters: Any,
+    x: Any,
+    chunk: int | None = None,
+) -> jax.Array:
+    """Return the local energies of x: see `LocalEnergy`."""
+    return LocalEnergy(op, logpsi)(parameters, x, chunk)

@@ -1,0 +1,220 @@
+"""The lanes of a chunk of samples, and sums over those that are live."""
+
+# pyright: basic, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+from lowering.local_energy.moves import Moves
+from symir.runtime.local_energy.parts import Pairs
+from symir.runtime.manual_axes import varying_like
+
+__all__ = ["Lanes", "contributions", "over_chunks", "over_pairs"]
+
+
+class Lanes:
+    """The lanes of a chunk of samples: C samples of R lanes of K writes.
+
+    Attributes:
+        x: (C, N).
+        shape: (C, R).
+        live: where x' is another configuration, (C, R); None where it always is.
+    """
+
+    def __init__(
+        self,
+        moves: Moves | str,
+        x: Any,
+        sites: Sequence[Any],
+        values: Sequence[Any],
+        lanes: int,
+    ):
+        self._moves = moves
+        self.x = x
+        self._sites = sites
+        self._values = values
+        self.shape = (x.shape[0], lanes)
+        rows = np.arange(x.shape[0])[:, None]
+        inside = [jnp.clip(site, 0, x.shape[1] - 1) for site in sites]
+        self._sources = [
+            x[:, site] if site.ndim == 1 else x[rows, site] for site in inside
+        ]
+        self.live = self._live()
+
+    def _live(self) -> Any:
+        """Return where x' is another configuration; None where it always is."""
+        if isinstance(self._moves, Moves) and self._moves.always:
+            return None
+        if not self._values:
+            return jnp.zeros(self.shape, bool)
+        changes = [
+            (value != source) & (site >= 0)
+            for value, source, site in zip(
+                self._values, self._sources, self._sites, strict=True
+            )
+        ]
+        return reduce(jnp.logical_or, changes)
+
+    def only_live(self, log_ratios: Any) -> Any:
+        """Return log ratios (C, R) with 0 where x' is x."""
+        if self.live is None:
+            return log_ratios
+        return jnp.where(self.live, log_ratios, jnp.zeros_like(log_ratios))
+
+    def pairs(self, flat: Any) -> Pairs:
+        """Return pairs by their numbers in (C, R), row by row."""
+        sample, lane = flat // self.shape[1], flat % self.shape[1]
+        row, positive = lane, None
+        if isinstance(self._moves, Moves):
+            row, positive = self._directions(flat, lane, self._moves)
+        return Pairs(
+            sample,
+            row,
+            positive,
+            lambda x: self.connected(flat),
+            lambda: self._changes(flat, lane),
+        )
+
+    def _changes(self, flat: Any, lane: Any) -> tuple[Any, Any, Any]:
+        """Return sites, old and new values of pairs, each (P, K)."""
+
+        def of_pairs(column: Any) -> Any:
+            return column[lane] if column.ndim == 1 else column.reshape(-1)[flat]
+
+        sites = jnp.stack([of_pairs(site) for site in self._sites], axis=-1)
+        old = jnp.stack([of_pairs(source) for source in self._sources], axis=-1)
+        new = jnp.stack([of_pairs(value) for value in self._values], axis=-1)
+        inside = (sites >= 0) & (sites < self.x.shape[1])
+        sites = jnp.where(inside, sites, 0)
+        old = jnp.where(inside, old, self.x[flat // self.shape[1], :1])
+        return sites, old, jnp.where(inside, new, old)
+
+    def _directions(self, flat: Any, lane: Any, moves: Moves) -> tuple[Any, Any]:
+        """Return the rows of pairs in tables of differences, and their signs."""
+        if moves.rows == 1 and not moves.signed:
+            return lane, None
+        deltas = jnp.asarray(moves.deltas, np.float32)
+        changes = jnp.stack(
+            [
+                value.reshape(-1)[flat].astype(np.float32)
+                - source.reshape(-1)[flat].astype(np.float32)
+                for value, source in zip(self._values, self._sources, strict=True)
+            ],
+            axis=-1,
+        )
+        # Without a site nothing changes, whatever is written
+        changes = jnp.where(jnp.asarray(moves.sites >= 0)[lane], changes, 0)
+        overlaps = jnp.einsum("puk,pk->pu", deltas[lane], changes, precision="highest")
+        if moves.olds is not None:
+            return lane * moves.rows + self._of_values(flat, lane, changes), None
+        if moves.rows == 1:
+            return lane, overlaps[:, 0] > 0
+        distances = [
+            jnp.abs(changes[:, None, :] - sign * deltas[lane]).sum(axis=-1)
+            for sign in (1, -1)
+        ]
+        nearest = jnp.minimum(*distances).argmin(axis=1)
+        overlap = jnp.take_along_axis(overlaps, nearest[:, None], axis=1)[:, 0]
+        return lane * moves.rows + nearest, overlap > 0 if moves.signed else None
+
+    def _of_values(self, flat: Any, lane: Any, changes: Any) -> Any:
+        """Return which differences pairs have, told apart by the values before."""
+        moves = self._moves
+        assert isinstance(moves, Moves)
+        assert moves.olds is not None
+        sources = [source.reshape(-1)[flat] for source in self._sources]
+        old = jnp.stack(sources, axis=-1).astype(np.float32)
+        old = jnp.where(jnp.asarray(moves.sites >= 0)[lane], old, 0)
+        distances = [
+            jnp.abs(one[:, None, :] - jnp.asarray(known, np.float32)[lane]).sum(axis=-1)
+            for one, known in ((changes, moves.deltas), (old, moves.olds))
+        ]
+        return sum(distances[1:], start=distances[0]).argmin(axis=1)
+
+    def connected(self, flat: Any) -> Any:
+        """Return x' of pairs, (P, N)."""
+        lanes = self.shape[1]
+        connected = self.x[flat // lanes]
+        numbers = np.arange(self.x.shape[1], dtype=np.int32)
+        for site, value in zip(self._sites, self._values, strict=True):
+            at = site[flat % lanes] if site.ndim == 1 else site.reshape(-1)[flat]
+            written = value.reshape(-1)[flat][:, None]
+            connected = jnp.where(numbers == at[:, None], written, connected)
+        return connected
+
+
+def over_pairs(lanes: Lanes, log_ratio: Callable[[Pairs], Any], chunk: int) -> Any:
+    """Return the log ratios of all live lanes, (C, R), so many pairs at once."""
+    total = lanes.shape[0] * lanes.shape[1]
+    chunk = min(chunk, total)
+    trips = -(-total // chunk)
+    dtype = jax.eval_shape(lambda: log_ratio(lanes.pairs(jnp.zeros(1, np.int32)))).dtype
+    found = varying_like(jnp.zeros(trips * chunk, dtype), [lanes.x])
+    if lanes.live is None:
+        order = None
+        count = trips
+    else:
+        live = lanes.live.reshape(-1)
+        places = jnp.cumsum(live, dtype=np.int32) - 1
+        end = trips * chunk
+        order = jnp.zeros(end, np.int32)
+        order = order.at[jnp.where(live, places, end)].set(
+            np.arange(total, dtype=np.int32), mode="drop", unique_indices=True
+        )
+        count = (places[-1] + chunk) // chunk
+
+    def body(trip, found):
+        start = trip * chunk
+        if order is None:
+            numbers = start + np.arange(chunk, dtype=np.int32)
+            flat = jnp.minimum(numbers, total - 1)
+        else:
+            flat = lax.dynamic_slice(order, (start,), (chunk,))
+        return lax.dynamic_update_slice(found, log_ratio(lanes.pairs(flat)), (start,))
+
+    found = lax.fori_loop(0, count, body, found)
+    if order is None:
+        return found[:total].reshape(lanes.shape)
+    return found[jnp.maximum(places, 0)].reshape(lanes.shape)
+
+
+def over_chunks(function: Callable[[Any], Any], x: Any, size: int) -> Any:
+    """Return a function of rows of x, (B,), so many rows at once."""
+    batch = x.shape[0]
+    count = -(-batch // size)
+    size = -(-batch // count)  # none of them is nearly empty
+    missing = count * size - batch
+    if missing:
+        x = jnp.concatenate([x, x[:missing]])
+    return lax.map(function, x.reshape(count, size, x.shape[1])).reshape(-1)[:batch]
+
+
+@jax.custom_jvp
+def contributions(elements: Any, log_ratios: Any) -> Any:
+    """Return elements times ratios: no branch is no branch, however large its ratio."""
+    ratios = jnp.exp(log_ratios)
+    values = elements * ratios
+    nothing = (elements == 0) & ~jnp.isfinite(ratios)
+    return jnp.where(nothing, jnp.zeros_like(values), values)
+
+
+@partial(contributions.defjvp, symbolic_zeros=True)
+def _pushed(primals, tangents):
+    # Not by the rule of products: 0 times infinity is not a number
+    elements, log_ratios = primals
+    values = contributions(elements, log_ratios)
+    factors = (jnp.exp(log_ratios), values)
+    changes = [
+        (factor * tangent).astype(values.dtype)
+        for factor, tangent in zip(factors, tangents, strict=True)
+        if not isinstance(tangent, jax.custom_derivatives.SymbolicZero)
+    ]
+    return values, sum(changes, start=jnp.zeros_like(values))

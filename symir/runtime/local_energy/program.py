@@ -1,0 +1,469 @@
+"""What runs for one operator, one wavefunction, and some types.
+
+E(x) = sum over connected x' of <x|O|x'> psi(x') / psi(x). x' is never dense but where a
+network has to see it.
+"""
+
+# pyright: basic, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+from xdsl.dialects.func import FuncOp
+
+from dialects import bt
+from dialects.stablehlo import dtype_of, element_of
+from lowering.local_energy.bt_local_energy_pack import local_values
+from lowering.local_energy.extraction import energies_in, function_named
+from lowering.local_energy.moves import Moves, moves_of
+from symir.compiler.context import SymbolicPassReport
+from symir.compiler.local_energy import compile_energy, lanes_of_energy
+from symir.compiler.lowering import lower_to_stablehlo
+from symir.errors import InputError
+from symir.runtime.importing import import_function
+from symir.runtime.kernel import Kernel, state_type
+from symir.runtime.local_energy.deltas import Declared, delta_of, executed, is_right
+from symir.runtime.local_energy.lanes import (
+    Lanes,
+    contributions,
+    over_chunks,
+    over_pairs,
+)
+from symir.runtime.local_energy.parts import (
+    Exponential,
+    Lifted,
+    Linear,
+    Network,
+    Pairs,
+    Part,
+    Steps,
+    evaluated,
+    is_linear,
+    of_samples,
+    unknown_op,
+)
+from symir.runtime.manual_axes import varying_like
+from symir.runtime.traceable import TraceableKernel
+
+__all__ = ["Arrays", "EnergyProgram", "Options", "Plan", "at_most"]
+
+LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
+"""By the bytes of a real number: products whose logarithm stays below are finite."""
+
+TRIALS = (16, 2**16, 256)
+"""So many configurations at most, with so many pairs, and so many of these pairs are
+what a declared delta is checked on."""
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What an energy is computed from: parameters of operator and network, and x."""
+
+    operands: Sequence[Any]
+    leaves: Sequence[Any]
+    x: Any
+
+    @property
+    def flat(self) -> list[Any]:
+        return [*self.operands, *self.leaves, self.x]
+
+    def like(self, flat: Sequence[Any]) -> Arrays:
+        count = len(self.operands)
+        return Arrays(flat[:count], flat[count:-1], flat[-1])
+
+
+@dataclass(frozen=True)
+class Options:
+    """How an energy is compiled: passes that are left out, and bytes for a chunk."""
+
+    without: tuple[str, ...] = ()
+    budget: int | None = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What `plan-local-energy` has chosen; see there."""
+
+    samples: int
+    pairs: int
+    network_pairs: int
+    units: tuple[int, ...]
+    peak_bytes: int
+
+    @classmethod
+    def of(cls, energy: bt.LocalEnergyOp) -> Plan:
+        """Return the plan of an op that has one."""
+        assert energy.plan is not None
+        entries: Any = energy.plan.data
+        return cls(
+            **{
+                name: entries[name].value.data
+                for name in ("samples", "pairs", "network_pairs", "peak_bytes")
+            },
+            units=tuple(entries["units"].get_values()),
+        )
+
+
+class EnergyProgram:
+    """The local energy of one operator and one wavefunction, for some types.
+
+    Attributes:
+        module: the IR that it was compiled to.
+        reports: what the passes did, and what not and why.
+    """
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        logpsi: Callable[..., Any],
+        structure: Any,
+        avals: Sequence[jax.ShapeDtypeStruct],
+        dtype: np.dtype,
+        options: Options,
+    ):
+        self.kernel = kernel
+        self._structure = structure
+        self._logpsi = logpsi
+        self._dtype = np.dtype(dtype)
+        self._state = state_type(dtype)
+        self.reports: list[SymbolicPassReport] = []
+        self.misses: list[str] = []
+        x = jax.ShapeDtypeStruct((1, kernel.space.size), self._dtype)
+        parameters = jax.tree.unflatten(structure, avals)
+        imported = import_function(logpsi, parameters, x)
+        self._avals = tuple(avals)
+        self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
+        self.module = compile_energy(
+            kernel.ir,
+            imported,
+            without=options.without,
+            budget=options.budget,
+            report=self.reports.append,
+        )
+        (self.energy,) = energies_in(self.module)
+        self.plan = Plan.of(self.energy)
+        self.element = dtype_of(element_of(self.energy.result))
+        self._values = tuple(local_values(self.energy) or ())
+        self._moves = moves_of(
+            self.energy.branches, self._values, size=kernel.space.size
+        )
+        count = len(kernel.parameter_names)
+        self._lanes_module = lanes_of_energy(self.module, count)
+        self._kernels: dict[int, TraceableKernel] = {}
+        self.parts = self._chosen(avals)
+
+    @property
+    def lanes(self) -> int:
+        """The number of lanes that lead elsewhere."""
+        return self.energy.branches.type.lanes.data  # pyright: ignore
+
+    def _kernel_of(self, samples: int) -> TraceableKernel:
+        if samples not in self._kernels:
+            module = lower_to_stablehlo(self._lanes_module, samples, self._state or "")
+            self._kernels[samples] = TraceableKernel(module, self.kernel.name)
+        return self._kernels[samples]
+
+    # endregion
+    # region Parts
+
+    def _chosen(self, avals: Sequence[jax.ShapeDtypeStruct]) -> list[Part] | None:
+        """Return the parts of log psi; None for the network as it is."""
+        declared = self._declared(avals)
+        if declared is not None:
+            return [declared]
+        moves, parts = self._moves, list(self.energy.parts)
+        if not self.lanes or all(part.kind is bt.Rung.NETWORK for part in parts):
+            return None
+        if isinstance(moves, str):
+            return self._missed(f"no tables of differences: {moves}")
+        for part in parts:
+            for name in part.functions:
+                function = function_named(self.module, name)
+                unknown = unknown_op(function)
+                if unknown is not None:
+                    return self._missed(
+                        f"'{unknown}' in @{name} is not evaluated alone"
+                    )
+        if len(self._values) > 2 and not all(map(self._is_linear, parts)):
+            # The difference of two values does not say which values they are
+            branches = self.energy.branches
+            size = self.kernel.space.size
+            moves = moves_of(branches, self._values, size=size, by_values=True)
+            if isinstance(moves, str):
+                return self._missed(f"no tables of values: {moves}")
+            self._moves = moves
+        return [self._part(part) for part in parts]
+
+    def _is_linear(self, part: bt.PartAttr) -> bool:
+        if part.kind is bt.Rung.NETWORK:
+            return True  # it has no table
+        return is_linear(function_named(self.module, part.functions[0]))
+
+    def _declared(self, avals: Sequence[jax.ShapeDtypeStruct]) -> Declared | None:
+        """Return log psi with the changes that its author declared, once checked."""
+        found = delta_of(self._logpsi)
+        if found is None or not self.lanes:
+            return None
+        network = Network(1.0, self.network)
+        part = Declared(*found, self._structure, network)
+        if is_right(found[0], part, network, avals, *self._trial()):
+            return part
+        return self._missed("a delta is declared, and nothing to compare it with")
+
+    def _trial(self) -> tuple[np.ndarray, Pairs]:
+        """Return random configurations, (C, N), and pairs of those that are live."""
+        samples = max(1, min(TRIALS[0], TRIALS[1] // self.lanes))
+        x = self.kernel.space.random_states(samples, seed=0, dtype=self._dtype)
+        operands = [np.ones((), dtype) for dtype in self.kernel.parameter_dtypes]
+        numbers = np.arange(samples * self.lanes, dtype=np.int32)
+
+        def all_pairs(x: Any, *operands: Any) -> Any:
+            _, _, lanes = self._evaluated(operands, x)
+            assert lanes is not None
+            live = jnp.ones(lanes.shape, bool) if lanes.live is None else lanes.live
+            return live, lanes.connected(numbers), lanes.pairs(numbers).changes()
+
+        live, connected, changes = executed(all_pairs, x, *operands)
+        chosen = np.random.default_rng(0).permutation(np.flatnonzero(live))
+        chosen = chosen[: TRIALS[2]]
+        connected, changes = connected[chosen], tuple(one[chosen] for one in changes)
+        sample = chosen // self.lanes
+        return x, Pairs(sample, chosen, None, lambda x: connected, lambda: changes)
+
+    @property
+    def rungs(self) -> list[bt.Rung]:
+        """How each part of log psi in the IR is found in the end."""
+        kinds = [part.kind for part in self.energy.parts]
+        if self.parts is None:
+            return [bt.Rung.NETWORK] * len(kinds)
+        if any(isinstance(part, Declared) for part in self.parts):
+            return [bt.Rung.DECLARED] * len(kinds)
+        return kinds
+
+    def _missed(self, message: str) -> None:
+        self.misses.append(message)
+
+    def _part(self, part: bt.PartAttr) -> Part:
+        function = function_named(self.module, part.functions[0])
+        match part.kind:
+            case bt.Rung.LINEAR:
+                return Linear(part, function)
+            case bt.Rung.EXPONENTIAL:
+                return Exponential(part, function)
+            case bt.Rung.LIFTED:
+                tail = function_named(self.module, part.functions[1])
+                return Lifted(part, function, tail)
+            case _:
+                return Network(
+                    part.coefficient,
+                    lambda leaves, x: of_samples(function, leaves, x)[:, 0],
+                )
+
+    def network(self, leaves: Sequence[Any], x: Any) -> Any:
+        """Return log psi of x (B, N), by the user's function."""
+        found = self._logpsi(jax.tree.unflatten(self._structure, leaves), x)
+        if math.prod(found.shape) != x.shape[0]:
+            raise InputError(
+                "R021",
+                "logpsi does not return one number for each configuration",
+                operator=self.kernel.name,
+                expected=f"shape ({x.shape[0]},) for x of shape {x.shape}",
+                found=f"shape {found.shape}",
+                hint="sums over sites or units are along the last axis: axis=-1",
+            )
+        return found.reshape(x.shape[0])
+
+    @cached_property
+    def derives_alike(self) -> bool:
+        """Whether derivatives of the IR are those of the network.
+
+        They are not where the user stops gradients, or has rules of his own: that is
+        not said in the IR. Looked at for random parameters.
+        """
+        if self.parts is None or any(isinstance(p, Declared) for p in self.parts):
+            return True
+        if unknown_op(self._imported) is not None:
+            return False
+        rng = np.random.default_rng(0)
+
+        def numbers(aval: jax.ShapeDtypeStruct) -> Any:
+            return rng.normal(size=aval.shape, scale=0.5).astype(aval.dtype)
+
+        leaves = [numbers(aval) for aval in self._avals]
+        moving = [jnp.issubdtype(aval.dtype, jnp.inexact) for aval in self._avals]
+        x = self.kernel.space.random_states(1, seed=0, dtype=self._dtype)
+
+        def jvp(function: Callable[..., Any]) -> Any:
+            def of(*chosen: Any) -> Any:
+                given = iter(chosen)
+                pairs = zip(leaves, moving, strict=True)
+                return function([next(given) if m else leaf for leaf, m in pairs])
+
+            chosen = [leaf for leaf, m in zip(leaves, moving, strict=True) if m]
+            return jax.jvp(of, chosen, directions)[1]
+
+        directions = [
+            numbers(aval) for aval, m in zip(self._avals, moving, strict=True) if m
+        ]
+        if not directions:
+            return True
+        with jax.ensure_compile_time_eval():
+            theirs = np.asarray(jvp(lambda given: self.network(given, jnp.asarray(x))))
+            ours = np.asarray(jvp(lambda given: evaluated(self._imported, (*given, x))))
+        rtol = 1e-3 if jnp.finfo(theirs.dtype).bits < 64 else 1e-8
+        return bool(np.allclose(ours.reshape(-1), theirs, rtol=rtol, atol=rtol))
+
+    @cached_property
+    def steps(self) -> Steps:
+        """The differences that lanes make, one row for each lane and difference."""
+        moves = self._moves
+        assert isinstance(moves, Moves)
+        lanes, rows, writes = moves.deltas.shape
+        steps = np.zeros((lanes, rows, self.kernel.space.size))
+        for write in range(writes):
+            sites = moves.sites[:, write]
+            known = np.nonzero(sites >= 0)[0]
+            for row in range(rows):
+                # No two writes of a lane change one site: shadowed ones change nothing
+                steps[known, row, sites[known]] += moves.deltas[known, row, write]
+        flat = steps.reshape(lanes * rows, -1)
+        if moves.olds is None:
+            return Steps(flat, self._values, self._dtype)
+        places = np.repeat(moves.sites[:, None, :], rows, axis=1)
+        written = (places, moves.olds, moves.olds + moves.deltas)
+        sites, old, new = (one.reshape(lanes * rows, writes) for one in written)
+        return Steps(flat, self._values, self._dtype, (sites, old, new))
+
+    # endregion
+    # region Energies
+
+    def energies(self, arrays: Arrays, chunk: int | None) -> Any:
+        """Return the energies of a batch, by the fastest schedule that is safe."""
+        arrays = arrays.like([varying_like(one, arrays.flat) for one in arrays.flat])
+        whole = [Network(1.0, self.network)]
+        samples = at_most(chunk, self.plan.samples)
+
+        def packed():
+            size = at_most(chunk, self.plan.network_pairs)
+            return self._chunked(whole, [None], 1, arrays, samples, size)
+
+        if self.parts is None or not self.lanes:
+            return packed()
+        parts = self.parts
+        if isinstance(parts[0], Declared):
+            size = at_most(chunk, self.plan.pairs)
+            return self._chunked(parts, [None], 1, arrays, samples, size)
+        tables = [part.table(arrays.leaves, self.steps) for part in parts]
+        choice: Any = len(self.plan.units)
+        for number, units in reversed(list(enumerate(self.plan.units))):
+            bounds = [p.bound(t, units) for p, t in zip(parts, tables, strict=True)]
+            # What is not a number is not safe either
+            safe = jnp.stack([bound < _largest(bound) for bound in bounds]).all()
+            choice = jnp.where(safe, number, choice)
+
+        size = self.plan.pairs
+        if {bt.Rung.LIFTED, bt.Rung.NETWORK} & {p.kind for p in self.energy.parts}:
+            size = self.plan.network_pairs
+        size = at_most(chunk, size)
+
+        def fused(units: int):
+            laid_out = [
+                p.laid_out(t, units) for p, t in zip(parts, tables, strict=True)
+            ]
+            return self._chunked(parts, laid_out, units, arrays, samples, size)
+
+        return lax.switch(
+            choice, [*(partial(fused, units) for units in self.plan.units), packed]
+        )
+
+    def _chunked(
+        self,
+        parts: Sequence[Part],
+        tables: Sequence[Any],
+        units: int,
+        arrays: Arrays,
+        samples: int,
+        size: int,
+    ) -> Any:
+        def one(x):
+            bases = [part.base(arrays.leaves, x, units) for part in parts]
+
+            def log_ratio(pairs: Pairs):
+                found = [
+                    part.log_ratio(base, table, pairs, x)
+                    for part, base, table in zip(parts, bases, tables, strict=True)
+                ]
+                return sum(found[1:], start=found[0])
+
+            def logarithms(lanes: Lanes):
+                return lanes.only_live(over_pairs(lanes, log_ratio, size))
+
+            return self._summed(arrays.operands, x, logarithms)
+
+        if arrays.x.shape[0] <= samples:
+            return one(arrays.x)
+        return over_chunks(one, arrays.x, samples)
+
+    def _evaluated(
+        self, operands: Sequence[Any], x: Any
+    ) -> tuple[Any, Any, Lanes | None]:
+        """Return what stays at x, (C,), matrix elements (C, R), and where they lead."""
+        samples = x.shape[0]
+        results = list(self._kernel_of(samples)(x, *operands))
+        stays = jnp.zeros(samples, self.element)
+        if self.energy.diagonal is not None:
+            stays = stays + results.pop()
+        if not self.lanes:
+            return stays, None, None
+        elements = results.pop()
+        writes = len(results) // 2
+        sites, values = results[:writes], results[writes:]
+        lanes = Lanes(self._moves, x, sites, values, self.lanes)
+        return stays, elements, lanes
+
+    def _summed(
+        self, operands: Sequence[Any], x: Any, logarithms: Callable[[Lanes], Any]
+    ) -> Any:
+        """Return the energies of x, (C,), with the log ratios of lanes, (C, R)."""
+        energies, elements, lanes = self._evaluated(operands, x)
+        if lanes is None:
+            return energies
+        others = contributions(elements, logarithms(lanes)).sum(axis=1)
+        return energies + others.astype(self.element)
+
+    def unfused(self, arrays: Arrays) -> Any:
+        """Return the energies with log psi at every x': what derivatives are of."""
+        leaves, x = arrays.leaves, arrays.x
+
+        def logarithms(lanes: Lanes):
+            shape = lanes.shape
+            connected = lanes.connected(jnp.arange(shape[0] * shape[1]))
+            after = self.network(leaves, connected).reshape(shape)
+            difference = after - self.network(leaves, x)[:, None]
+            is_node = jnp.isneginf(after.real)
+            difference = jnp.where(is_node, -jnp.inf, difference)
+            # A swap of equal values is a swap still where they change
+            is_fixed = not jnp.issubdtype(x.dtype, jnp.inexact)
+            return lanes.only_live(difference) if is_fixed else difference
+
+        return self._summed(arrays.operands, x, logarithms)
+
+    # endregion
+
+
+def _largest(bound: Any) -> float:
+    """Return below what logarithms of the precision of a number do not overflow."""
+    return LARGEST_LOGARITHM[jnp.finfo(bound.dtype).bits // 8]
+
+
+def at_most(chunk: int | None, planned: int) -> int:
+    return planned if chunk is None else min(chunk, planned)
