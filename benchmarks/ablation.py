@@ -35,9 +35,15 @@ ALL = "all passes"
 TOGETHER = ("sym-gather-terms", "sym-fuse-terms")
 """The first sorts what the second fuses."""
 
-BOUNDS = "bounds"
-"""An option of `convert-sym-to-bt`: bt-narrow, which is in the pipeline of kernels,
-does nothing without it, nor does another pass that asks what x holds."""
+BOUNDS, ARRANGE = "bounds", "arrange"
+"""Options of `convert-sym-to-bt`, for passes that are in the pipeline of kernels:
+bt-narrow, and others that ask what x holds, do nothing without the one, and
+stablehlo-arrange-gathers with the other as false."""
+
+SWITCHED_OFF = {
+    BOUNDS: ("bounds=true", "bounds=false"),
+    ARRANGE: ("convert-sym-to-bt{", "convert-sym-to-bt{arrange=false "),
+}
 
 
 def pipelines() -> dict[str, str]:
@@ -48,15 +54,15 @@ def pipelines() -> dict[str, str]:
     whole = LoweringPipeline.parse(operator_pipeline("static", 3))
     plain = LoweringPipeline.parse(operator_pipeline("none", 1))
     optional = dict.fromkeys(name for name in whole.names if name not in plain.names)
-    single = [(name,) for name in [*optional, BOUNDS] if name not in TOGETHER]
+    single = [(name,) for name in [*optional, BOUNDS, ARRANGE] if name not in TOGETHER]
     left_out = {" + ".join(names): names for names in [TOGETHER, *single]}
-    left_out["all of these"] = (*optional, BOUNDS)
+    left_out["all of these"] = (*optional, BOUNDS, ARRANGE)
     found = {name: without(str(whole), *names) for name, names in left_out.items()}
     return {ALL: str(whole), **found}
 
 
 def without(pipeline: str, *names: str) -> str:
-    """Return a pipeline without some passes, or without `BOUNDS`.
+    """Return a pipeline without some passes, or without what kernels may do.
 
     Raises:
         ValueError: for a name that is not in it.
@@ -64,8 +70,8 @@ def without(pipeline: str, *names: str) -> str:
     for name in names:
         passes = LoweringPipeline.parse(pipeline)
         kept = str(LoweringPipeline([one for one in passes if one.name != name]))
-        if name == BOUNDS:
-            kept = pipeline.replace(f"{BOUNDS}=true", f"{BOUNDS}=false")
+        if name in SWITCHED_OFF:
+            kept = pipeline.replace(*SWITCHED_OFF[name])
         if kept == pipeline:
             raise ValueError(f"there is no {name} in {pipeline}")
         pipeline = kept

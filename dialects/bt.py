@@ -1057,6 +1057,9 @@ BOUNDS = "bt.bounds"
 """An attribute of a function: `array<i64: low, high>` says that x holds integers only,
 and none below or above."""
 
+UNARRANGED = "bt.unarranged"
+"""An attribute of a function: its kernels gather x where it is read, and as often."""
+
 SUMS = "bt.sums"
 """An attribute of a function: for each conserved quantity of x an `array<f64: ..>` of
 a weight for each site, and the total at the end."""

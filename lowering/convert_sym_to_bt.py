@@ -23,6 +23,7 @@ from xdsl.dialects.builtin import (
     FunctionType,
     ModuleOp,
     TensorType,
+    UnitAttr,
     f64,
     i32,
     i64,
@@ -617,13 +618,15 @@ class ConvertSymToBtPass(ModulePass):
     """Vectorise every operator.
 
     With `bounds` functions say how small the integers in x are, for `bt-narrow`, and
-    which sums over x are conserved, for `bt-compact`.
+    which sums over x are conserved, for `bt-compact`. Without `arrange` they say that
+    `stablehlo-arrange-gathers` is to leave their kernels as they are.
     """
 
     name = "convert-sym-to-bt"
     relation: ClassVar[Relation] = Relation.EQUAL
 
     bounds: bool = False
+    arrange: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for operator in list(op.walk()):
@@ -638,4 +641,6 @@ class ConvertSymToBtPass(ModulePass):
             function = _lower_operator(operator)
             if self.bounds:
                 function.attributes |= _promises(operator)
+            if not self.arrange:
+                function.attributes[bt.UNARRANGED] = UnitAttr()
             Rewriter.replace_op(operator, function, [])

@@ -33,6 +33,7 @@ _PASSES = {
 }
 
 _LOCAL_ENERGY = {
+    "analyse-site-affine": "AnalyseSiteAffinePass",
     "apply-exponential-sums": "ApplyExponentialSumsPass",
     "bt-local-energy": "BtLocalEnergyPass",
     "bt-local-energy-coalesce": "BtLocalEnergyCoalescePass",
@@ -40,6 +41,7 @@ _LOCAL_ENERGY = {
     "inline-calls": "InlineCallsPass",
     "lift-sparse-delta": "LiftSparseDeltaPass",
     "plan-local-energy": "PlanLocalEnergyPass",
+    "recognise-activations": "RecogniseActivationsPass",
 }
 """Those on local energies, in a folder of their own."""
 

@@ -21,6 +21,7 @@ __all__ = [
     "function_named",
     "is_coarse",
     "returned",
+    "wavefunctions_in",
 ]
 
 
@@ -34,6 +35,17 @@ def function_named(module: ModuleOp, name: str) -> FuncOp:
     return next(
         op for op in module.ops if isinstance(op, FuncOp) and op.sym_name.data == name
     )
+
+
+def wavefunctions_in(module: ModuleOp) -> list[FuncOp]:
+    """Return the functions that the local energies of a module go through."""
+    names = [
+        name
+        for op in energies_in(module)
+        for part in op.parts
+        for name in part.functions
+    ]
+    return [function_named(module, name) for name in dict.fromkeys(names)]
 
 
 def returned(function: FuncOp) -> SSAValue:

@@ -61,6 +61,7 @@ def operator_pipeline(
     """
     optimised = coalesce != "none" or opt_level > 2
     bounded = optimised and "bt-narrow" not in without
+    arranged = opt_level > 0 and "stablehlo-arrange-gathers" not in without
     tidy = _SIMPLIFY if opt_level else []
     passes = [
         *(["sym-gather-terms", "sym-fuse-terms"] if opt_level > 1 else []),
@@ -69,7 +70,7 @@ def operator_pipeline(
         "sym-forward-reads",
         *tidy,
         "sym-guard-space",
-        "convert-sym-to-bt{bounds=true}" if bounded else "convert-sym-to-bt",
+        _convert(bounds=bounded, arrange=arranged),
         *tidy,
     ]
     if optimised:
@@ -83,11 +84,24 @@ def operator_pipeline(
     return ",".join(name for name in passes if name not in without)
 
 
+def _convert(*, bounds: bool, arrange: bool) -> str:
+    """Return the conversion, with what it tells the passes of the kernel."""
+    said = [
+        *(["bounds=true"] if bounds else []),
+        *([] if arrange else ["arrange=false"]),
+    ]
+    return f"convert-sym-to-bt{{{' '.join(said)}}}" if said else "convert-sym-to-bt"
+
+
+_OF_KERNELS = ("bt-narrow", "stablehlo-arrange-gathers")
+"""Passes of `KERNEL_PIPELINE` that do only what a function says that they may do."""
+
+
 def optional_passes() -> frozenset[str]:
     """Return the names of the passes that a compilation can be without."""
     every = LoweringPipeline.parse(operator_pipeline("static", 3)).names
     needed = LoweringPipeline.parse(operator_pipeline("none", 0)).names
-    return frozenset({*every, "bt-narrow"}) - frozenset(needed)
+    return frozenset({*every, *_OF_KERNELS}) - frozenset(needed)
 
 
 OPERATOR_PIPELINE = operator_pipeline()

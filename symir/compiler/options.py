@@ -51,12 +51,14 @@ class SymbolicCompilerOptions:
             has to have the conserved sums of its space: for another x lanes may be too
             few, and matrix elements are NaN then.
         opt_level: 0 for the literal translation; 1 computes what is constant at
-            compile time, and equal values once; 2 fuses terms as well; 3 computes small
-            integers in types of few bits, and chooses by cost how parities, sums and x'
-            are computed, as any `coalesce` does.
-        without: names of passes of the optimiser that are left out; "bt-narrow" is one
-            of them, though it runs later. What a pass relies on goes with it:
-            "bt-compact" needs what is known of x for "bt-narrow".
+            compile time, and equal values once, and gathers columns of x for all that
+            read them; 2 fuses terms as well; 3 computes small integers in types of few
+            bits, and chooses by cost how parities, sums and x' are computed, as any
+            `coalesce` does.
+        without: names of passes of the optimiser that are left out; "bt-narrow" and
+            "stablehlo-arrange-gathers" are two of them, though they run later. What a
+            pass relies on goes with it: "bt-compact" needs what is known of x for
+            "bt-narrow".
         strict_validation: whether a mistake stops the compilation; otherwise it is
             noted in the analysis `validation_summary`.
         verify_passes: whether the IR is verified after every pass.

@@ -21,7 +21,13 @@ from dialects.interpreters.kernel import run_kernel
 from dialects.stablehlo import AddOp, constant, gather_columns, tensor
 from dialects.verification import fault_in
 from lowering import stablehlo_arrange_gathers
-from symir import lower_to_bt, lower_to_stablehlo, models
+from symir import (
+    SymbolicCompiler,
+    SymbolicCompilerOptions,
+    lower_to_bt,
+    lower_to_stablehlo,
+    models,
+)
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.lowering import LoweringPipeline, run_passes
 
@@ -121,3 +127,21 @@ def test_kernels_of_models(name: str) -> None:
         run_kernel(kernel, [x]), run_kernel(plain, [x]), strict=True
     ):
         np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize(
+    ("options", "arranged"),
+    [
+        ({}, True),
+        ({"opt_level": 1}, True),
+        ({"opt_level": 0}, False),
+        ({"without": (PASS,)}, False),
+    ],
+)
+def test_kernels_are_arranged_unless_it_is_switched_off(
+    options: dict[str, Any], arranged: bool
+) -> None:
+    op = models.heisenberg(4, [(0, 1), (1, 2), (2, 3), (3, 0)])
+    asked = SymbolicCompilerOptions(coalesce="static", **options)
+    kernel = SymbolicCompiler().compile(op, asked).ir("stablehlo", batch=4)
+    assert ("stablehlo.concatenate" in kernel) is arranged

@@ -113,6 +113,8 @@ def test_a_pass_that_is_left_out(name: str) -> None:
     options = sym.SymbolicCompilerOptions(coalesce="static", without=(name,))
     assert f"{name}," not in options.operator_pipeline() + ","
     assert ("bounds=true" in options.operator_pipeline()) is (name != "bt-narrow")
+    unarranged = "arrange=false" in options.operator_pipeline()
+    assert unarranged is (name == "stablehlo-arrange-gathers")
     again = sym.SymbolicCompilerOptions.from_mapping(options.as_dict())
     assert again == options
 

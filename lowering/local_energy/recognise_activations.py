@@ -1,0 +1,75 @@
+"""`recognise-activations`: scalar functions of additive values say which ones they are.
+
+In the functions that local energies go through, the last op of each region that is one
+scalar function of the elements of an additive value gets an attribute, `bt.activation`:
+`"log_cosh"`, or `"log_cosh times (0.5, 0.0)"`, where a region is that up to a constant.
+Functions that are not in the library get none, and a remark says why.
+
+The function is found by its values, however it is written. Nothing reads the
+attributes: passes that rewrite look at the values themselves, which other passes may
+have changed since. They are for readers and for tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import OpResult, SSAValue
+from xdsl.passes import ModulePass
+
+from lowering.local_energy.activations import Fit, fit_of
+from lowering.local_energy.extraction import wavefunctions_in
+from lowering.local_energy.site_affine import Dependence, Elementwise, analyse, op_name
+from lowering.relations import Relation
+from lowering.remarks import remark
+
+__all__ = ["RecogniseActivationsPass"]
+
+ACTIVATION = "bt.activation"
+
+
+@dataclass(frozen=True)
+class RecogniseActivationsPass(ModulePass):
+    """Write down which activations wavefunctions are made of."""
+
+    name = "recognise-activations"
+    relation: ClassVar[Relation] = Relation.EQUAL
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        for function in wavefunctions_in(op):
+            known = analyse(function)
+            for value in _outermost(function, known):
+                _say(value, fit_of(value, known))
+
+
+def _say(value: OpResult, fitted: Fit | str) -> None:
+    if isinstance(fitted, str):
+        remark(f"no activation ends at '{op_name(value.op)}': {fitted}", done=False)
+        return
+    factor = complex(fitted.factor)
+    times = "" if factor == 1 else f" times ({factor.real:g}, {factor.imag:g})"
+    value.op.attributes[ACTIVATION] = StringAttr(f"{fitted.activation.name}{times}")
+    remark(f"{fitted.activation.name} is recognised, by its values")
+
+
+def _outermost(
+    function: FuncOp, known: dict[SSAValue, Dependence]
+) -> Iterator[OpResult]:
+    """Yield the scalar functions that no other one of the same root is made of."""
+    for op in function.body.block.ops:
+        for value in op.results:
+            one = known[value]
+            if not isinstance(one, Elementwise):
+                continue
+            users = [result for use in value.uses for result in use.operation.results]
+            if not any(_of_root(known.get(user), one.root) for user in users):
+                yield value
+
+
+def _of_root(one: Dependence | None, root: SSAValue) -> bool:
+    return isinstance(one, Elementwise) and one.root is root
