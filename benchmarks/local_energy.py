@@ -44,6 +44,7 @@ from benchmarks.harness import (
 from benchmarks.models import Model, Peer
 from benchmarks.wavefunctions import WAVEFUNCTIONS, Setting, initial
 from lowering.local_energy.extraction import energies_in
+from symir.runtime.local_energy.deltas import Declared
 
 __all__ = ["SYSTEMS", "Pair", "System", "compare", "pairs_of"]
 
@@ -455,6 +456,8 @@ def parts_of(energy: sym.LocalEnergy, variables: Any, x: Any) -> list[str]:
     program = energy.program(variables, x.dtype)
     if program.parts is None:
         return ["network"]
+    if any(isinstance(part, Declared) for part in program.parts):
+        return ["declared"]
     (op,) = energies_in(program.module)
     return [str(part.kind) for part in op.parts]
 
