@@ -6,7 +6,7 @@
 #   make bench   compare with NetKet's own operators, local energies and imports, and
 #                kernels with all passes with those without one; time the compiler
 #   make fuzz    compare N random operators (N=1000) at every level
-#   make docs    check the documentation
+#   make docs    build the documentation into site/, and run all of its code and commands
 #   make clean   delete the environment, caches and builds
 #
 # PYTHON=/path/to/python chooses the interpreter (3.11 or newer).
@@ -25,6 +25,9 @@ demo: $(VENV)/.core
 
 # The unit tests come last, so that the last line says how many there were.
 test: lint
+	@for name in chromium chromium-browser google-chrome chrome; do \
+	    command -v $$name >/dev/null && exit; \
+	done; echo "note: no Chromium is installed: the explorer's page is not tested in a browser"
 	@$(BIN)/lit -sv --no-progress-bar tests/lit
 	@$(BIN)/python -m pytest -n logical tests/unit
 
@@ -44,11 +47,13 @@ bench: $(VENV)/.bench
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzz $(N)
 
-docs: $(VENV)/.dev
-	@$(BIN)/python -m pytest tests/unit/test_docs.py
+docs: $(VENV)/.dev $(VENV)/.docs
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@echo "built site/index.html"
+	@$(BIN)/python -m pytest -n logical tests/unit/test_docs.py tests/unit/test_site.py
 
 clean:
-	rm -rf $(VENV) build dist .hypothesis .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist site .hypothesis .pytest_cache .ruff_cache
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # One stamp per set of dependencies; each is renewed when pyproject.toml changes.
@@ -65,6 +70,11 @@ $(VENV)/.dev: pyproject.toml | $(BIN)/python
 $(VENV)/.bench: pyproject.toml | $(BIN)/python
 	@echo "setting up $(VENV): symir and what the benchmarks compare with (a few minutes the first time) ..."
 	@$(PIP) -e '.[bench]'
+	@touch $@ $(VENV)/.core
+
+$(VENV)/.docs: pyproject.toml | $(BIN)/python
+	@echo "setting up $(VENV): symir and what its documentation is built with ..."
+	@$(PIP) -e '.[docs]'
 	@touch $@ $(VENV)/.core
 
 # A candidate counts if it runs, is new enough and brings pip along.

@@ -100,21 +100,29 @@ _INTEGERS_UP_TO = 2**53
 
 @irdl_attr_definition
 class ConfigType(ParametrizedAttribute, TypeAttribute):
-    """A configuration of the lattice: one local value per site."""
+    """A configuration of the lattice: one local value per site.
+
+    It is immutable: a term has the source x as a block argument, and updates make
+    others of it.
+    """
 
     name = "sym.config"
 
 
 @irdl_attr_definition
 class SiteType(ParametrizedAttribute, TypeAttribute):
-    """A site of the lattice."""
+    """A site of the lattice: a label of a row, an element of a set, or a computed one.
+
+    An element that its set does not have is no site: reading it gives 0, writing it
+    changes nothing.
+    """
 
     name = "sym.site"
 
 
 @irdl_attr_definition
 class SitesType(ParametrizedAttribute, TypeAttribute):
-    """A set of sites."""
+    """A set of sites, which a term has one of for each row; see `#sym.sets`."""
 
     name = "sym.sites"
 

@@ -56,10 +56,13 @@ from symir.errors import (  # noqa: E402
     DefinitionError,
     InputError,
     NotDifferentiable,
+    StageError,
     SymbolicCompilerError,
     SymirError,
 )
+from symir.explorer import explore  # noqa: E402
 from symir.extension_check import ExtensionReport, check_extension  # noqa: E402
+from symir.inspection import LoweredOperator, diff, lower, parse  # noqa: E402
 from symir.interop.fcidump import from_fcidump  # noqa: E402
 from symir.interop.fermions import from_fermions  # noqa: E402
 from symir.interop.from_netket import from_netket  # noqa: E402
@@ -165,6 +168,11 @@ from symir.language.operators import (  # noqa: E402
     sum_over,
 )
 from symir.operator import SymbolicOperator, SymbolicOperatorSum  # noqa: E402
+from symir.pictures import (  # noqa: E402
+    plot_benchmarks,
+    plot_connectivity,
+    plot_cost,
+)
 from symir.spaces import (  # noqa: E402
     Space,
     as_space,
@@ -174,7 +182,17 @@ from symir.spaces import (  # noqa: E402
     space,
     spin,
 )
-from symir.validation import ValidationReport, ValueTable, check, denote  # noqa: E402
+from symir.spans import trace  # noqa: E402
+from symir.validation import (  # noqa: E402
+    Bisection,
+    Reduction,
+    ValidationReport,
+    ValueTable,
+    bisect,
+    check,
+    denote,
+    reduced,
+)
 
 _NEED_JAX = {
     "LocalEnergy": "symir.runtime.local_energy",
@@ -201,6 +219,7 @@ __all__ = [
     "AbstractSymbolicArtifactStore",
     "AbstractSymbolicLowerer",
     "AbstractSymbolicPass",
+    "Bisection",
     "DOperator",
     "DefinitionError",
     "DiskSymbolicArtifactStore",
@@ -211,12 +230,15 @@ __all__ = [
     "LatticeSum",
     "LayeredSymbolicArtifactStore",
     "LocalEnergy",
+    "LoweredOperator",
     "NotDifferentiable",
     "OperatorExpr",
     "Predicate",
+    "Reduction",
     "Sm",
     "Sp",
     "Space",
+    "StageError",
     "Sx",
     "Sy",
     "SymbolicCacheKey",
@@ -257,6 +279,7 @@ __all__ = [
     "available_predicate_clause_names",
     "available_update_names",
     "between",
+    "bisect",
     "c",
     "cdag",
     "check",
@@ -272,8 +295,10 @@ __all__ = [
     "default_symbolic_lowerer_registry",
     "default_symbolic_pass_pipeline",
     "denote",
+    "diff",
     "emitted",
     "exp",
+    "explore",
     "extensions",
     "false",
     "fermions",
@@ -296,6 +321,7 @@ __all__ = [
     "load_artifact",
     "local_energy",
     "log",
+    "lower",
     "lower_to_bt",
     "lower_to_stablehlo",
     "maximum",
@@ -303,10 +329,15 @@ __all__ = [
     "n",
     "norm2",
     "parity",
+    "parse",
     "permute",
+    "plot_benchmarks",
+    "plot_connectivity",
+    "plot_cost",
     "prod",
     "qubit",
     "real",
+    "reduced",
     "register",
     "register_delta",
     "register_emission_clause",
@@ -334,6 +365,7 @@ __all__ = [
     "table",
     "target_index",
     "to_netket",
+    "trace",
     "true",
     "update",
     "where",

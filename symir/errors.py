@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
@@ -18,6 +18,7 @@ __all__ = [
     "InputError",
     "NotDifferentiable",
     "SourceLocation",
+    "StageError",
     "SymbolicCompilerError",
     "SymirError",
     "user_location",
@@ -32,13 +33,15 @@ _NOT_THE_USERS = {
 
 @dataclass(frozen=True)
 class SourceLocation:
-    """A place in the user's code."""
+    """A place in the user's code, or in a text of IR, where the column is known too."""
 
     file: str
     line: int
+    column: int | None = field(default=None, compare=False)
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}"
+        column = "" if self.column is None else f":{self.column}"
+        return f"{self.file}:{self.line}{column}"
 
 
 def _is_the_users(frame: FrameType) -> bool:
@@ -157,6 +160,27 @@ class SymbolicCompilerError(SymirError, ValueError):
         self.stage = self.stage or stage
         self.pass_name = self.pass_name or pass_name
         self.operator = self.operator or operator
+
+
+class StageError(SymirError, ValueError):
+    """A call does not fit the stage that IR is at: C060.
+
+    Attributes:
+        got: what was found, as `found`.
+    """
+
+    def __init__(
+        self, expected: str, got: str, hint: str | None = None, **details: Any
+    ):
+        message = "this call does not fit the stage that the IR is at"
+        super().__init__(
+            "C060", message, expected=expected, found=got, hint=hint, **details
+        )
+
+    @property
+    def got(self) -> str | None:
+        """What was found."""
+        return self.found
 
 
 class NotDifferentiable(SymirError, TypeError):

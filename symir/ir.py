@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
@@ -33,7 +34,7 @@ from symir.provenance import place_of, whereabouts
 from symir.spaces import Space
 from symir.terms import Term, term_of
 
-__all__ = ["SymbolicOperatorIR", "fingerprint"]
+__all__ = ["SymbolicOperatorIR", "check_valid", "fingerprint", "parsed"]
 
 _ROWS_SHOWN = 16
 _LINE_SHOWN = 100
@@ -54,7 +55,7 @@ class SymbolicOperatorIR:
         self._hold(module.clone())
 
     def _hold(self, module: ModuleOp) -> None:
-        _verify(module)
+        check_valid(module)
         self._module = module
         self._operator = _only_operator(module)
 
@@ -77,7 +78,7 @@ class SymbolicOperatorIR:
             DefinitionError: when it cannot be parsed (D028), does not verify (D029), or
                 is not one `sym.operator` (D030).
         """
-        return cls.owning(_parse(source, file))
+        return cls.owning(parsed(source, file))
 
     # region What it says
 
@@ -309,9 +310,18 @@ class _LocatingParser(text.Parser):
         return self._current_token.span.get_location()
 
 
-def _parse(source: str, file: str) -> ModuleOp:
+def parsed(source: str, file: str, *, foreign: bool = False) -> ModuleOp:
+    """Return the module of a text of any level, whose ops know their lines.
+
+    With `foreign` it may have ops of other dialects, as wavefunctions do.
+
+    Raises:
+        DefinitionError: when it cannot be parsed (D028). It is not verified.
+    """
+    ctx = text.context()
+    ctx.allow_unregistered = foreign
     try:
-        parser = _LocatingParser(text.context(), source, file)
+        parser = _LocatingParser(ctx, source, file)
     except ParseError as error:
         raise _malformed(error.msg, source, error.span.get_location()) from error
     try:
@@ -324,14 +334,28 @@ def _parse(source: str, file: str) -> ModuleOp:
         raise _malformed(str(error), source, parser.place) from error
 
 
+_UNDEFINED = re.compile(r"values used but not defined: \[(%[^\s,\]]+)")
+
+
 def _malformed(message: str, source: str, place: Location) -> DefinitionError:
-    lines = source.splitlines()[place.line - 1 : place.line]
+    line, column = place.line, place.col
+    if undefined := _UNDEFINED.search(message):
+        # xDSL knows that where the block ends
+        line, column = _first_use(undefined[1], source)
+    lines = source.splitlines()[line - 1 : line]
     shown = lines[0].strip() if lines else ""
     return Mistake.MALFORMED_TEXT.error(
         message.strip(),
-        location=SourceLocation(place.file, place.line),
+        location=SourceLocation(place.file, line, column),
         found=shown[:_LINE_SHOWN] or "the end of the text",
     )
+
+
+def _first_use(value: str, source: str) -> tuple[int, int]:
+    """Return the line and column of a value in a text, from 1."""
+    use = re.search(rf"{re.escape(value)}(?![\w.$-])", source)
+    before = source[: use.start() if use else 0]
+    return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
 def _version() -> str:
@@ -341,12 +365,23 @@ def _version() -> str:
         return "unknown"
 
 
-def _verify(module: ModuleOp) -> None:
+def check_valid(module: ModuleOp) -> None:
+    """Raise where a module of any level does not verify.
+
+    Raises:
+        DefinitionError: with the op that is to blame (D029).
+    """
     fault = fault_in(module)
     if fault is None:
         return
+    where = whereabouts(fault.op)
+    place = fault.op.location
+    if isinstance(place, FileLineColLoc):
+        # Of an op that was read from a text one knows the column as well
+        file, line = place.filename.data, place.line.data
+        where["location"] = SourceLocation(file, line, place.column.data or None)
     raise Mistake.INVALID_IR.error(
-        str(fault.error), found=f"'{fault.op.name}'", **whereabouts(fault.op)
+        str(fault.error), found=f"'{fault.op.name}'", **where
     ) from fault.error
 
 

@@ -21,6 +21,7 @@ from symir.language.scalars import Number, as_name
 from symir.language.scope import blamed_on
 from symir.language.translate import translate
 from symir.spaces import Space, as_space
+from symir.spans import spanned
 from symir.terms import Term
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ class SymbolicOperator:
             object.__setattr__(self, "_ir", cached)
         return cached
 
+    @spanned("translate", "definition", operator="name")
     def _translated(self) -> ModuleOp:
         if isinstance(self._source, algebra.Combination):
             return self._source.translated(self)
@@ -375,6 +377,12 @@ class SymbolicOperator:
         )
 
     # endregion
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show."""
+        from symir.explorer.notebook import operator_html
+
+        return operator_html(self)
 
     def __repr__(self) -> str:
         return (

@@ -17,6 +17,7 @@ from xdsl.dialects.builtin import (
     FusedLoc,
     ModuleOp,
     NameLoc,
+    StringAttr,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation
@@ -28,6 +29,7 @@ __all__ = [
     "Coverage",
     "Origin",
     "coverage",
+    "name_terms",
     "origins",
     "origins_in",
     "place_of",
@@ -85,6 +87,22 @@ def origins_in(location: Attribute) -> tuple[Origin, ...]:
 def place_of(op: Operation) -> SourceLocation | None:
     """Return the first line of the user's code that an op comes from, if any."""
     return _first(origin.location for origin in origins(op))
+
+
+def name_terms(module: ModuleOp) -> None:
+    """Let each op know the term that it is in.
+
+    IR that was read from a file knows lines only.
+    """
+    for term in module.walk():
+        if not isinstance(term, sym.TermOp):
+            continue
+        operator = term.parent_op()
+        of = operator.sym_name.data if isinstance(operator, sym.OperatorOp) else ""
+        path = StringAttr(f"{of}/{term.sym_name.data}")
+        for op in term.walk():
+            if not any(one.term for one in origins(op)):
+                op.location = NameLoc(path, op.location)
 
 
 def whereabouts(op: Operation) -> dict[str, Any]:

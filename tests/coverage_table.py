@@ -174,6 +174,7 @@ def _stablehlo_rows() -> Iterator[Row]:
         )
 
 
+@cache
 def tables() -> dict[str, list[Row]]:
     """Return the rows of each level, in the order of the dialects."""
     return {

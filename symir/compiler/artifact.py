@@ -254,6 +254,12 @@ class SymbolicCompiledArtifact:
 
         save_artifact(self, path)
 
+    def _repr_html_(self) -> str:
+        """Return what notebooks show."""
+        from symir.explorer.notebook import artifact_html
+
+        return artifact_html(self)
+
     def for_hilbert(self, hilbert: object) -> SymbolicCompiledArtifact:
         """Return the artifact for an equal space, which shares the kernel."""
         compiled = self.compiled_operator.for_hilbert(hilbert)

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -42,6 +42,7 @@ from symir.compiler.store import (
 )
 from symir.errors import SymbolicCompilerError
 from symir.spaces import Space
+from symir.spans import span
 
 if TYPE_CHECKING:
     from symir.compiler.reference import ReferenceOperator
@@ -128,7 +129,7 @@ class SymbolicCompiler:
             SymbolicCompilerError: where a stage fails; it says which, and names the
                 pass.
         """
-        with collector_paused():
+        with collector_paused(), span("compile", "compiler", operator=_name(operator)):
             return self._compiled(operator, options, metadata or {})
 
     def _compiled(
@@ -144,7 +145,9 @@ class SymbolicCompiler:
         if not context.options.cache_enabled:
             return self._compile(context)
         with self._alone_with(key):
-            artifact = self.artifact_store.get(key)
+            with span("look up", "cache") as probe:
+                artifact = self.artifact_store.get(key)
+            probe.set(hit=artifact is not None)
             if artifact is None:
                 artifact = replace(self._compile(context), cache_key=key)
                 self.artifact_store.put(key, artifact)
@@ -164,6 +167,23 @@ class SymbolicCompiler:
             SymbolicCompilerError: as `compile`.
         """
         return self.compile(operator, options).compiled_operator
+
+    def analysed(
+        self,
+        operator: SymbolicOperator,
+        options: SymbolicCompilerOptions | Mapping[str, Any] | None = None,
+    ) -> SymbolicCompilationContext:
+        """Return what a compilation knows of an operator when it begins to lower it.
+
+        Raises:
+            SymbolicCompilerError: as `compile`.
+        """
+        context = self._context(operator, options, {})
+        with _stage(context, "pre-cache"):
+            self.pipeline.run_pre_cache(context)
+        with _stage(context, "post-cache"):
+            self.pipeline.run_post_cache(context)
+        return context
 
     def _context(
         self,
@@ -250,11 +270,11 @@ class _Turns:
         self.threads = 0
 
 
-def _stage(
-    context: SymbolicCompilationContext, stage: str
-) -> AbstractContextManager[None]:
+@contextmanager
+def _stage(context: SymbolicCompilationContext, stage: str) -> Generator[None]:
     name = _name(context.operator)
-    return blamed_on(name, stage, reports=context.pass_reports)
+    with span(stage, "stage"), blamed_on(name, stage, reports=context.pass_reports):
+        yield
 
 
 def _name(operator: object) -> str:

@@ -33,8 +33,15 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import ComplexType, ModuleOp, TensorType
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import (
+    ArrayAttr,
+    ComplexType,
+    DenseIntOrFPElementsAttr,
+    ModuleOp,
+    TensorType,
+)
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt, sym
 from dialects.stablehlo import ELEMENTWISE, ConstantOp, dtype_of, element_of, shape_of
@@ -44,7 +51,15 @@ from symir.compiler.artifact import BranchOrigin, lane_sources
 from symir.language.scope import emission_label
 from symir.provenance import origins
 
-__all__ = ["CostRow", "CostTable", "columns", "cost_table", "expression_work"]
+__all__ = [
+    "CostRow",
+    "CostTable",
+    "columns",
+    "cost_table",
+    "expression_work",
+    "flops_of",
+    "table_bytes",
+]
 
 BYTES_PER_SECOND = 10e9
 """What moving a byte is taken to cost."""
@@ -463,9 +478,31 @@ def _elements(value: SSAValue) -> int:
     return prod(shape[1:]) if shape and shape[0] == bt.BATCH else 0
 
 
-def _flops(value: SSAValue) -> int:
-    is_complex = isinstance(element_of(value), ComplexType)
-    return _elements(value) * (COMPLEX_FLOPS if is_complex else 1)
+def _weight(value: SSAValue) -> int:
+    """Return the elements of a tensor, with one sample where their number is open."""
+    size = prod(1 if length == bt.BATCH else length for length in shape_of(value))
+    return size * (COMPLEX_FLOPS if isinstance(element_of(value), ComplexType) else 1)
+
+
+def flops_of(op: Operation) -> int:
+    """Return the flops of an op on tensors, for one sample where that is open."""
+    match op:
+        case bt.ReduceOp():
+            return _weight(op.operand)
+        case hlo.ReduceOp():
+            return sum(map(_weight, op.inputs))
+        case bt.DotOp():
+            return 2 * _weight(op.operand) * shape_of(op.matrix)[1]
+        case hlo.DotGeneralOp():
+            axes = op.dot_dimension_numbers.lhs_contracting_dimensions
+            lengths = shape_of(op.lhs)
+            return (
+                2 * _weight(op.results[0]) * prod(lengths[a.value.data] for a in axes)
+            )
+        case _ if op.name in ELEMENTWISE and not isinstance(op, ConstantOp):
+            return _weight(op.results[0])
+        case _:
+            return 0
 
 
 def _cost_of(op: Operation, sizes: _Sizes) -> Cost:
@@ -473,13 +510,10 @@ def _cost_of(op: Operation, sizes: _Sizes) -> Cost:
     match op:
         case bt.GatherOp():
             return _cost(read=_elements(op.result) * sizes.state)
-        case bt.ReduceOp():
-            return _cost(flops=_flops(op.operand))
-        case bt.DotOp():
-            rows, columns = shape_of(op.matrix)
-            return _cost(flops=2 * rows * columns)
+        case bt.ReduceOp() | bt.DotOp():
+            return _cost(flops=flops_of(op) if _elements(op.operand) else 0)
         case _ if op.name in ELEMENTWISE:
-            return _cost(flops=_flops(op.results[0]))
+            return _cost(flops=flops_of(op) if _elements(op.results[0]) else 0)
         case _:
             return _cost()
 
@@ -563,6 +597,25 @@ def _table(kind: str, rows: Iterable[CostRow]) -> list[str]:
         for one in rows
     ]
     return columns(header, cells, right=range(1, len(header)))
+
+
+def table_bytes(op: Operation) -> int:
+    """Return the bytes of the tables of an op: rows, data, sets, constants."""
+    return sum(map(_size_of, (*op.properties.values(), *op.attributes.values())))
+
+
+def _size_of(attribute: Attribute) -> int:
+    match attribute:
+        case sym.RowsAttr() | sym.SetsAttr():
+            return len(attribute.data.data)
+        case sym.ColumnAttr():
+            return _size_of(attribute.values)
+        case DenseIntOrFPElementsAttr():
+            return len(attribute.data.data)
+        case ArrayAttr():
+            return sum(map(_size_of, attribute))
+        case _:
+            return 0
 
 
 # endregion

@@ -104,7 +104,9 @@ def compile_energy(
     function.sym_name = StringAttr(WAVEFUNCTION)
     function.sym_visibility = StringAttr("private")
     operator = LoweringPipeline.parse(OPERATOR_PIPELINE)
-    module = operator.run(ir.module, verified=True, report=report, observe=observe)
+    module = operator.run(
+        ir.module, verified=True, report=report, observe=observe, dump="energy-operator"
+    )
     values = np.unique([v for site in ir.space.local_states for v in site])
     for connections in connections_in(module):
         parent = connections.parent_op()
@@ -114,7 +116,7 @@ def compile_energy(
         )
     module.body.block.add_op(function)
     pipeline = LoweringPipeline.parse(energy_pipeline(without, budget))
-    return pipeline.run(module, report=report, observe=observe)
+    return pipeline.run(module, report=report, observe=observe, dump="energy")
 
 
 def lanes_of_energy(module: ModuleOp, parameters: int) -> ModuleOp:

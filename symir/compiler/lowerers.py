@@ -70,7 +70,7 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
         from symir.runtime.kernel import Kernel
         from symir.runtime.operator import compiled_operator
 
-        planned = self._planned(context)
+        planned = planned_module(context)
         _validate(context, planned)
         branch_tensors = context.lowering.run(
             planned,
@@ -78,6 +78,7 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
             # An operator's IR was verified when it was made, and marks change nothing
             verified=True,
             report=context.pass_reports.append,
+            dump="operator",
         )
         check_lowered(branch_tensors)
         _check_kernel(branch_tensors, planned)
@@ -85,24 +86,6 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
         hilbert = context.operator.hilbert
         compiled = compiled_operator(kernel, context.ir.defaults, hilbert)
         return _artifact(context, branch_tensors, compiled)
-
-    def _planned(self, context: SymbolicCompilationContext) -> ModuleOp:
-        """Return the `sym` level with the fusion plan marked in it."""
-        module = context.ir.module
-        try:
-            mark_groups(module, context.analysis("fusion_groups", ()))
-        except PassFailedException as error:
-            raise SymbolicCompilerError(
-                "C023",
-                "the fusion plan cannot be carried out",
-                operator=context.operator.name,
-                expected="groups of terms of one structure and without fanout, in the "
-                "order of the operator, each term in one group at most",
-                found=str(error),
-                hint="correct the pass that writes the analysis 'fusion_groups', or "
-                "compile with enable_fusion=False and without that pass",
-            ) from error
-        return module
 
 
 class ReferenceSymbolicLowerer(AbstractSymbolicLowerer):
@@ -117,6 +100,29 @@ class ReferenceSymbolicLowerer(AbstractSymbolicLowerer):
         ir = context.ir
         compiled = ReferenceOperator(ir, ir.defaults, context.operator.hilbert)
         return _artifact(context, None, compiled)
+
+
+def planned_module(context: SymbolicCompilationContext) -> ModuleOp:
+    """Return the `sym` level with the fusion plan marked in it: what is lowered.
+
+    Raises:
+        SymbolicCompilerError: for a plan that cannot be carried out (C023).
+    """
+    module = context.ir.module
+    try:
+        mark_groups(module, context.analysis("fusion_groups", ()))
+    except PassFailedException as error:
+        raise SymbolicCompilerError(
+            "C023",
+            "the fusion plan cannot be carried out",
+            operator=context.operator.name,
+            expected="groups of terms of one structure and without fanout, in the "
+            "order of the operator, each term in one group at most",
+            found=str(error),
+            hint="correct the pass that writes the analysis 'fusion_groups', or "
+            "compile with enable_fusion=False and without that pass",
+        ) from error
+    return module
 
 
 def _validate(context: SymbolicCompilationContext, module: ModuleOp) -> None:

@@ -24,9 +24,11 @@ from dialects.verification import fault_in
 from lowering.registry import get_all_passes
 from lowering.remarks import collected
 from symir.compiler.context import SymbolicPassReport
+from symir.compiler.dump import dumping
 from symir.compiler.signature import extension_token
 from symir.errors import SymbolicCompilerError
 from symir.provenance import whereabouts
+from symir.spans import is_recording, span
 
 __all__ = [
     "KERNEL_PIPELINE",
@@ -177,35 +179,44 @@ class LoweringPipeline:
         verified: bool = False,
         report: Reporter | None = None,
         observe: Observer | None = None,
+        dump: str | None = None,
     ) -> ModuleOp:
         """Apply the passes to a copy of a module, verifying before and after each.
 
         With `verified` the module is known to be valid before the first of them.
         `report` gets a report on each pass, `observe` each pass with the module that it
-        left, to be looked at and not to be changed.
+        left, to be looked at and not to be changed. `dump` says what is compiled: its
+        stages are written where `symir.compiler.dump` is asked to.
 
         Raises:
             SymbolicCompilerError: where a pass leaves invalid IR (C001) or fails
                 (C002).
         """
         result = module.clone()
+        write = None if dump is None else dumping(dump, module)
         valid: set[Hashable] = set()
         if verify and not verified:
-            _verify(result, "the operator is invalid IR", valid)
+            with span("verify", "verification"):
+                _verify(result, "the operator is invalid IR", valid)
+        sizes = _sizes(result) if is_recording() else {}
         before = _op_count(result) if report else None
         ctx = context()
         for one in self._passes:
             start = time.perf_counter()
             error: SymbolicCompilerError | None = None
-            with collected() as remarks:
+            with span(one.name, "pass") as recorded, collected() as remarks:
                 try:
                     one.apply(ctx, result)
                 except Exception as exception:
                     error = _failed(one, exception)
             elapsed = 1000 * (time.perf_counter() - start)
+            if recorded:
+                before_it, sizes = sizes, _sizes(result)
+                recorded.set(spec=_spec_of(one), before=before_it, after=sizes)
             if verify and error is None:
                 message = f"the pass '{one.name}' left invalid IR"
-                error = _verify_error(result, message, one.name, valid)
+                with span("verify", "verification", after=one.name):
+                    error = _verify_error(result, message, one.name, valid)
             if report:
                 after = _op_count(result)
                 message = None if error is None else error.found
@@ -225,6 +236,8 @@ class LoweringPipeline:
                 raise error from error.__cause__
             if observe:
                 observe(one, result)
+            if write:
+                write(one, result)
         return result
 
 
@@ -282,6 +295,14 @@ def _plain(error: Exception) -> str:
     return f"{type(error).__name__}: {message.strip()}"
 
 
+def _sizes(module: ModuleOp) -> dict[str, int]:
+    """Return what a trace says of the IR around a pass."""
+    from symir.compiler.costs import table_bytes
+
+    tables = sum(map(table_bytes, module.walk()))
+    return {"ops": _op_count(module), "table_bytes": tables}
+
+
 def _op_count(module: ModuleOp) -> int:
     return sum(1 for _ in module.walk()) - 1
 
@@ -305,4 +326,6 @@ def lower_to_stablehlo(
 ) -> ModuleOp:
     """Lower branch tensors to a kernel for one batch size and state type (`i8`, ..)."""
     text = KERNEL_PIPELINE.format(batch=batch, state=state)
-    return LoweringPipeline.parse(text).run(module, verify=verify)
+    return LoweringPipeline.parse(text).run(
+        module, verify=verify, dump=f"kernel-{batch}x{state}"
+    )

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp, NameLoc, StringAttr
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
@@ -27,12 +27,18 @@ from symir.compiler.manifest import as_json
 from symir.compiler.options import COALESCE, OPT_LEVELS, SymbolicCompilerOptions
 from symir.errors import SymbolicCompilerError, SymirError
 from symir.ir import fingerprint
-from symir.provenance import origins, origins_in
+from symir.provenance import name_terms, origins_in
 
 if TYPE_CHECKING:
     from symir.compiler.artifact import SymbolicCompiledArtifact
 
-__all__ = ["AbsentPass", "OptimisationReport", "PassOutcome", "optimisation_report"]
+__all__ = [
+    "AbsentPass",
+    "OptimisationReport",
+    "PassOutcome",
+    "lanes_in",
+    "optimisation_report",
+]
 
 _REMARKS_SHOWN = 8
 """Of more remarks of one pass the others are counted."""
@@ -184,14 +190,7 @@ def _planned(artifact: SymbolicCompiledArtifact) -> ModuleOp:
         mark_groups(module, artifact.metadata.get("fusion_groups", ()))
     except PassFailedException as error:
         raise _cannot(artifact, str(error)) from error
-    for term in module.walk():
-        if not isinstance(term, sym.TermOp):
-            continue
-        path = f"{artifact.operator_name}/{term.sym_name.data}"
-        for op in term.walk():
-            # IR that was read from a file knows lines only
-            if not any(one.term for one in origins(op)):
-                op.location = NameLoc(StringAttr(path), op.location)
+    name_terms(module)
     return module
 
 
@@ -203,11 +202,11 @@ def _observed(
 ) -> ModuleOp:
     """Run passes, add what each did to the outcomes, and return what they leave."""
     reports: list[SymbolicPassReport] = []
-    before, lanes_before = fingerprint(module), _lanes(module)
+    before, lanes_before = fingerprint(module), lanes_in(module)
 
     def observe(one: ModulePass, result: ModuleOp) -> None:
         nonlocal before, lanes_before
-        report, after, lanes = reports[-1], fingerprint(result), _lanes(result)
+        report, after, lanes = reports[-1], fingerprint(result), lanes_in(result)
         assert report.ops_before is not None
         assert report.ops_after is not None
         outcomes.append(
@@ -228,7 +227,8 @@ def _observed(
     return pipeline.run(module, verify=False, report=reports.append, observe=observe)
 
 
-def _lanes(module: ModuleOp) -> int | None:
+def lanes_in(module: ModuleOp) -> int | None:
+    """Return the lanes of a module at any level; None where nothing says them."""
     operators = [op for op in module.ops if isinstance(op, sym.OperatorOp)]
     if operators:
         return sum(term.lanes for one in operators for term in one.terms)

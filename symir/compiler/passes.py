@@ -17,6 +17,7 @@ from symir.compiler.failures import summary
 from symir.compiler.precision import in_single_precision, in_supported_precision
 from symir.compiler.signature import extension_token
 from symir.errors import SymirError
+from symir.spans import span
 
 __all__ = [
     "AbstractSymbolicPass",
@@ -57,7 +58,8 @@ class AbstractSymbolicPass(ABC):
         written: Mapping[str, Any] = {}
         error: str | None = None
         try:
-            written = self.run(context) or {}
+            with span(self.name, "symbolic pass", stage=stage):
+                written = self.run(context) or {}
             context.analyses.update(written)
         except Exception as exception:
             error = summary(exception)

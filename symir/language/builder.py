@@ -55,6 +55,7 @@ from symir.language.scalars import (
 from symir.language.scope import Scope, blamed_on, emission_label
 from symir.language.updates import Update, as_update
 from symir.spaces import as_space
+from symir.spans import spanned
 
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
@@ -683,6 +684,7 @@ class DOperator:
 
     # endregion
 
+    @spanned("build", "definition", operator="_name")
     def build(self) -> SymbolicOperator:
         """Return the operator; the builder can be used further.
 

@@ -17,10 +17,12 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.text import Parser, context
 from lowering.local_energy.inline_calls import InlineCallsPass
+from symir.spans import spanned
 
 __all__ = ["import_function"]
 
 
+@spanned("import a function", "local energy")
 def import_function(function: Callable[..., Any], *arguments: Any) -> ModuleOp:
     """Return a function of JAX as a module of StableHLO with the one function `@main`.
 

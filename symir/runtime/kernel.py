@@ -25,6 +25,7 @@ from lowering.lanes import lanes_of_function
 from symir.compiler.lowering import lower_to_stablehlo
 from symir.ir import SymbolicOperatorIR
 from symir.runtime.traceable import TraceableKernel
+from symir.spans import spanned
 
 _STATE_TYPES = {
     np.dtype(np.bool_): "i1",
@@ -117,12 +118,16 @@ class Kernel:
         key = (batch, _STATE_TYPES[np.dtype(dtype)])
         with self._lock:
             if key not in self._traceables:
-                module = lower_to_stablehlo(self._branch_tensors, *key)
+                module = self._lowered(*key)
                 self._traceables[key] = TraceableKernel(module, self.name)
             return self._traceables[key]
 
+    def _lowered(self, batch: int, state: str) -> ModuleOp:
+        return lower_to_stablehlo(self._branch_tensors, batch, state)
+
+    @spanned("kernel", "kernel", operator="name")
     def _specialise(self, batch: int, state: str) -> str:
-        module = lower_to_stablehlo(self._branch_tensors, batch, state)
+        module = self._lowered(batch, state)
         for function in module.body.block.ops:
             if isinstance(function, FuncOp):
                 function.sym_name = StringAttr("main")

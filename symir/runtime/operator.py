@@ -24,6 +24,7 @@ from symir.runtime import x64_enabled
 from symir.runtime.checks import check_elements, check_states
 from symir.runtime.kernel import Kernel, state_type
 from symir.runtime.primitive import connections
+from symir.runtime.spans import run_spans
 from symir.spaces import as_space
 
 
@@ -122,6 +123,7 @@ class CompiledOperator:
     # endregion
     # region What it does
 
+    @run_spans("connections", operator="name")
     def get_conn_padded(
         self, x: Any, *, checked: bool = False
     ) -> tuple[jax.Array, jax.Array]:

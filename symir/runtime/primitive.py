@@ -21,6 +21,7 @@ from jaxlib.mlir.dialects import func
 
 from symir.runtime.kernel import Kernel
 from symir.runtime.steps import check_no_steps
+from symir.spans import span
 
 connections_p = Primitive("symir_connections")
 """(x, *parameters) -> (x', matrix elements); x is (batch, sites)."""
@@ -66,15 +67,16 @@ def _abstract_eval(x, *parameters, kernel: Kernel):
 def _lowering(ctx, x, *parameters, kernel: Kernel):
     aval = ctx.avals_in[0]
     text = kernel.stablehlo(aval.shape[0], aval.dtype)
-    module = ir.Module.parse(text, context=ctx.module_context.context)
-    (function,) = cast(Any, module.body.operations)
-    results = function.type.results
-    name = mlir.merge_mlir_modules(
-        ctx.module_context.module,
-        f"symir_{kernel.fingerprint[:8]}",
-        module,
-        dst_symtab=ctx.module_context.symbol_table,
-    )
+    with span("merge", "kernel", operator=kernel.name, bytes=len(text)):
+        module = ir.Module.parse(text, context=ctx.module_context.context)
+        (function,) = cast(Any, module.body.operations)
+        results = function.type.results
+        name = mlir.merge_mlir_modules(
+            ctx.module_context.module,
+            f"symir_{kernel.fingerprint[:8]}",
+            module,
+            dst_symtab=ctx.module_context.symbol_table,
+        )
     call = func.CallOp(results, ir.FlatSymbolRefAttr.get(name), [x, *parameters])
     return call.results
 

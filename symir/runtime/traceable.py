@@ -18,6 +18,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import reduce
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
@@ -28,6 +29,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import dtype_of, shape_of, to_numpy
 from symir.errors import NotDifferentiable
+from symir.provenance import origins
 from symir.runtime.ops import BINARY, UNARY, apply
 
 _SINGULAR = (
@@ -137,7 +139,9 @@ class TraceableKernel:
                 wanted = self._wanted(op.results[0], plain)
             if wanted is not None:
                 operands = [_one_unless(wanted, operand) for operand in operands]
-            value = apply(op, operands)
+            # The term is what XLA's metadata and profilers show
+            with jax.named_scope(_path_of(op) or self._name):
+                value = apply(op, operands)
             if wanted is not None and isinstance(op, hlo.ConstantOp):
                 value = _one_unless(wanted, value)
             values[op.results[0]] = value
@@ -185,6 +189,12 @@ def _is_singular(op: Operation) -> bool:
 
 def _is_inexact(value: SSAValue) -> bool:
     return dtype_of(value.type.element_type).kind in "fc"  # pyright: ignore
+
+
+def _path_of(op: Operation) -> str | None:
+    """Return "operator/term/.." for an op, if it knows."""
+    paths = (origin.path for origin in origins(op))
+    return next((path for path in paths if path), None)
 
 
 def _has_steps(op: Operation) -> bool:

@@ -15,7 +15,7 @@ from symir.tools.samples import read_samples
 from symir.validation.certificate import replay
 from symir.validation.check import ValidationReport, check
 
-__all__ = ["checked", "replayed"]
+__all__ = ["checked", "looked_at", "replayed"]
 
 
 def checked(
@@ -31,12 +31,23 @@ def checked(
         InputError: for configurations and parameters that do not fit (T008 to T018),
             and a space that is too large (V011).
     """
+    return check(operator, **looked_at(operator, given, inputs), **options)
+
+
+def looked_at(
+    operator: SymbolicOperator, given: Mapping[str, complex], inputs: Path | None
+) -> dict[str, Any]:
+    """Return the configurations of a file, if any, and the values of parameters.
+
+    Raises:
+        InputError: for configurations and parameters that do not fit (T008 to T018).
+    """
     x: npt.NDArray[Any] | None = None
     if inputs is not None:
         samples = read_samples(inputs, operator.space, None)
         x = np.concatenate([*samples.blocks(1 << 16)])
     values = parameter_values(operator, given) if given else None
-    return check(operator, x, parameters=values, **options)
+    return {"x": x, "parameters": values}
 
 
 def replayed(path: Path) -> tuple[str, bool]:

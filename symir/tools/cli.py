@@ -59,6 +59,8 @@ examples:
   symir run examples/tfim_chain.py --random 4 --seed 0
   symir run examples/tfim_chain.py:tfim --input configs.npy --output out.npz
   symir explain examples/tfim_chain.py
+  symir bisect examples/tfim_chain.py
+  symir reduce examples/tfim_chain.py --check compile
 """
 
 _EMIT_EXAMPLES = """\
@@ -100,6 +102,37 @@ examples:
   symir check examples/tfim_chain.py
   symir check examples/tfim_chain.py --validate exhaustive --certificate tfim.json
   symir check --replay tfim.json
+"""
+
+_BISECT_EXAMPLES = """\
+The exit code is 0 where no pass is to blame, and 1 where one is.
+
+examples:
+  symir bisect examples/tfim_chain.py --validate exhaustive
+  symir bisect examples/tfim_chain.py -p sym-fuse-terms,sym-guard-space
+"""
+
+_REDUCE_EXAMPLES = """\
+What fails is said by --check:
+  bisect   a pass is to blame, and it has to be the same one (default)
+  compile  compiling raises, and it has to be the same error
+  COMMAND  a command of the shell ends with an exit code other than 0, and it has to be
+           the same one; {} stands for the .mlir file that the operator is written to
+
+examples:
+  symir reduce model.py:hopping -p sym-gather-terms,sym-fuse-terms
+  symir reduce model.py:hopping --check compile --output small.mlir
+  symir reduce model.py:hopping --check 'symir run {} --random 4 --quiet'
+"""
+
+_EXPLORE_EXAMPLES = """\
+The page needs no network, and holds all that it shows: it can be sent to others. With
+--serve it is made again whenever FILE changes, for this machine alone.
+
+examples:
+  symir explore examples/tfim_chain.py
+  symir explore examples/tfim_chain.py -o tfim.html --input configs.npy
+  symir explore examples/tfim_chain.py --serve
 """
 
 _EXPLAIN_EXAMPLES = """\
@@ -147,11 +180,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _report(error: SymirError) -> int:
+    _forget_script(error)
+    print(f"error: {error}", file=sys.stderr)
+    return 2
+
+
+def _forget_script(error: SymirError) -> None:
     # Where no code of the user's is involved, that is the script which called us
     if error.location == user_location():
         error.location = None
-    print(f"error: {error}", file=sys.stderr)
-    return 2
 
 
 # region Commands
@@ -290,8 +327,106 @@ def _check(options: argparse.Namespace) -> None:
         raise _Failed
 
 
+def _bisect(options: argparse.Namespace) -> None:
+    from symir.tools.check import looked_at
+    from symir.tools.run import parse_parameters
+    from symir.tools.show import difference
+    from symir.validation import bisect
+
+    _prefer_double_precision()
+    given = parse_parameters(options.param)
+    progress = Progress(sys.stderr, quiet=options.quiet)
+    with progress.stage(f"reading {options.file}"):
+        operator = load_operator(options.file)
+    with progress.stage(f"running the passes of {operator.name}"):
+        found = bisect(
+            operator,
+            **looked_at(operator, given, options.input),
+            validate=options.validate,
+            samples=options.samples,
+            seed=options.seed,
+            pipeline=options.passes,
+        )
+    if found.error is not None:
+        _forget_script(found.error)
+    print(found)
+    if found.ok:
+        return
+    changes = found.diff() or found.before or ""
+    print(difference(changes, Style.of(sys.stdout), full=options.full), end="")
+    raise _Failed
+
+
+def _reduce(options: argparse.Namespace) -> None:
+    from symir.compiler.archive import write_file
+    from symir.tools.reduce import reduce
+    from symir.tools.run import parameter_values, parse_parameters
+
+    _prefer_double_precision()
+    output: Path | None = options.output
+    if output is not None and (output.suffix != ".mlir" or not output.parent.is_dir()):
+        raise Fault.NOT_WRITABLE.error(
+            f"'{output}' is no name for an operator",
+            expected="a file in a folder that exists, whose name ends in .mlir",
+            found=str(output),
+        )
+    if options.passes is not None and options.check != "bisect":
+        raise Fault.MISPLACED_OPTION.error(
+            "--passes is what a bisection runs",
+            expected="--check bisect",
+            found=f"--check {options.check}",
+        )
+    given = parse_parameters(options.param)
+    progress = Progress(sys.stderr, quiet=options.quiet)
+    with progress.stage(f"reading {options.file}"):
+        operator = load_operator(options.file)
+    with progress.stage(f"reducing {operator.name}"):
+        found = reduce(
+            operator,
+            options.check,
+            passes=options.passes,
+            parameters=parameter_values(operator, given) if given else None,
+            seed=options.seed,
+            samples=options.samples,
+            timeout=options.timeout,
+            limit=options.limit,
+            progress=progress,
+        )
+    if output is None:
+        print(found.text, end="")
+        if not options.quiet:
+            print(found, file=sys.stderr)
+        return
+    write_file(output, found.text.encode(), operator.name)
+    print(f"{found}\nwritten to {output}")
+
+
 class _Failed(Exception):
     """Something that was to hold does not, and has been said."""
+
+
+def _explore(options: argparse.Namespace) -> None:
+    from symir.explorer import command
+
+    _prefer_double_precision()
+    progress = Progress(sys.stderr, quiet=options.quiet)
+    if options.serve and options.output is not None:
+        raise Fault.MISPLACED_OPTION.error(
+            "a page is written or served",
+            expected="--output or --serve",
+            found="both",
+        )
+    if options.port is not None and not options.serve:
+        raise Fault.MISPLACED_OPTION.error(
+            "--port is where a page is served",
+            expected="--serve --port P",
+            found="--port without --serve",
+        )
+    if options.serve:
+        command.serve(options.file, options.input, options.port or 0, progress)
+        return
+    written = command.write(options.file, options.input, options.output, progress)
+    print(f"written to {written}")
 
 
 def _explain(options: argparse.Namespace) -> None:
@@ -344,7 +479,10 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_interpret(commands)
     _add_check(commands)
+    _add_bisect(commands)
+    _add_reduce(commands)
     _add_explain(commands)
+    _add_explore(commands)
     demo = commands.add_parser(
         "demo",
         help="show one operator at every level, and its connected states",
@@ -500,32 +638,7 @@ def _add_check(
     check.add_argument(
         "file", nargs="?", metavar="FILE[:NAME]", help="where the operator is defined"
     )
-    check.add_argument(
-        "--validate",
-        choices=("sampled", "exhaustive"),
-        default="sampled",
-        help="look at random configurations, or at all (default: sampled)",
-    )
-    check.add_argument(
-        "--samples",
-        type=_positive,
-        default=64,
-        metavar="N",
-        help="how many random configurations (default: 64)",
-    )
-    check.add_argument(
-        "--seed", type=_count, default=0, metavar="S", help="of what is drawn"
-    )
-    check.add_argument(
-        "--input", type=Path, metavar="CONFIGS", help="a .npy or .csv file instead"
-    )
-    check.add_argument(
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=NUMBER",
-        help="the value of a parameter (default: its default, and a drawn one)",
-    )
+    _add_compared(check)
     check.add_argument(
         "--certificate",
         type=Path,
@@ -537,6 +650,156 @@ def _add_check(
     )
     check.add_argument("--quiet", action="store_true", help="show no progress")
     check.set_defaults(command=_check)
+
+
+def _add_compared(parser: argparse.ArgumentParser) -> None:
+    """Add what passes are compared on."""
+    parser.add_argument(
+        "--validate",
+        choices=("sampled", "exhaustive"),
+        default="sampled",
+        help="look at random configurations, or at all (default: sampled)",
+    )
+    _add_drawn(parser, samples=64)
+    parser.add_argument(
+        "--input", type=Path, metavar="CONFIGS", help="a .npy or .csv file instead"
+    )
+
+
+def _add_drawn(parser: argparse.ArgumentParser, samples: int) -> None:
+    """Add how many configurations are drawn, and what parameters are."""
+    parser.add_argument(
+        "--samples",
+        type=_positive,
+        default=samples,
+        metavar="N",
+        help=f"how many random configurations (default: {samples})",
+    )
+    parser.add_argument(
+        "--seed", type=_count, default=0, metavar="S", help="of what is drawn"
+    )
+    parser.add_argument(
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=NUMBER",
+        help="the value of a parameter (default: its default, and a drawn one)",
+    )
+
+
+def _add_bisect(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    bisect = commands.add_parser(
+        "bisect",
+        help="name the first pass that changes what an operator computes",
+        description="Name the first pass that fails, or that breaks the relation which "
+        "it declares between the lanes before it and those after it; with the "
+        "configuration that shows it, the term, your line, and what it did to the IR.",
+        epilog=_BISECT_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    bisect.add_argument(
+        "file", metavar="FILE[:NAME]", help="where the operator is defined"
+    )
+    _add_passes(bisect)
+    _add_compared(bisect)
+    bisect.add_argument(
+        "--full", action="store_true", help="show all of what the pass did"
+    )
+    bisect.add_argument("--quiet", action="store_true", help="show no progress")
+    bisect.set_defaults(command=_bisect)
+
+
+def _add_reduce(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],  # pyright: ignore[reportPrivateUsage]
+) -> None:
+    reduce = commands.add_parser(
+        "reduce",
+        help="make an operator that fails small, as a .mlir file",
+        description="Leave out terms, rows, emissions, sites and all else of an "
+        "operator as long as it fails in the same way, and print what is left.",
+        epilog=_REDUCE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    reduce.add_argument(
+        "file", metavar="FILE[:NAME]", help="where the operator is defined"
+    )
+    reduce.add_argument(
+        "--check",
+        default="bisect",
+        metavar="WHAT",
+        help="bisect, compile or a command, see below (default: bisect)",
+    )
+    _add_passes(reduce)
+    reduce.add_argument(
+        "--output", type=Path, metavar="OUT.mlir", help="where to write the operator"
+    )
+    reduce.add_argument(
+        "--limit",
+        type=_positive,
+        default=1000,
+        metavar="N",
+        help="how many operators are tried at most (default: 1000)",
+    )
+    reduce.add_argument(
+        "--timeout",
+        type=_positive,
+        default=60,
+        metavar="S",
+        help="what takes longer than S seconds does not fail (default: 60)",
+    )
+    _add_drawn(reduce, samples=16)
+    reduce.add_argument("--quiet", action="store_true", help="show no progress")
+    reduce.set_defaults(command=_reduce)
+
+
+def _add_passes(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "-p",
+        "--passes",
+        metavar="PIPELINE",
+        help="passes from the operator on, as for symir-opt; they may end at any level "
+        "(default: those of a compilation)",
+    )
+
+
+def _add_explore(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]
+    explore = commands.add_parser(
+        "explore",
+        help="write a page that shows an operator at every level",
+        description="Write one HTML page with an operator at every level side by side, "
+        "what each pass changed, its branches on a lattice, its cost, facts and "
+        "diagnostics.",
+        epilog=_EXPLORE_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    explore.add_argument(
+        "file", metavar="FILE[:NAME]", help="where the operator is defined"
+    )
+    explore.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="OUT.html",
+        help="where to write the page (default: the name of FILE with .html)",
+    )
+    explore.add_argument(
+        "--input",
+        type=Path,
+        metavar="CONFIGS",
+        help="a .npy or .csv file of configurations to show, instead of random ones",
+    )
+    explore.add_argument(
+        "--serve",
+        action="store_true",
+        help="serve the page on 127.0.0.1, always that of FILE as it is",
+    )
+    explore.add_argument(
+        "--port", type=_count, metavar="P", help="of --serve (default: any)"
+    )
+    explore.add_argument("--quiet", action="store_true", help="show no progress")
+    explore.set_defaults(command=_explore)
 
 
 def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:  # pyright: ignore[reportPrivateUsage]

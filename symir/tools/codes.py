@@ -34,6 +34,8 @@ class Fault(Enum):
     MISPLACED_OPTION = ("T019", "an option is given where it means nothing")
     NO_JAX = ("T020", "running an operator needs JAX")
     XLA_FAILED = ("T021", "XLA could not run the kernel")
+    NOT_RUNNABLE = ("T022", "a command cannot be run")
+    NO_PORT = ("T023", "a port cannot be had")
 
     @property
     def code(self) -> str:

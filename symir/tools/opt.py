@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
+import time
 from collections.abc import Sequence
 from typing import IO
 
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass, PassPipeline
 from xdsl.xdsl_opt_main import xDSLOptMain
 
-from dialects.text import Parser
+from dialects.text import Parser, print_module
+from symir.ir import fingerprint
+from symir.tools.colours import coloured
+from symir.tools.show import Style
 
 
 class SymirOptMain(xDSLOptMain):
@@ -22,6 +28,75 @@ class SymirOptMain(xDSLOptMain):
             return parser.parse_module(not self.args.no_implicit_module)
 
         self.available_frontends["mlir"] = parse_mlir
+
+    def setup_pipeline(self) -> None:
+        """Print the IR after each pass in our own way, if that is asked for."""
+        super().setup_pipeline()
+        if self.args.print_between_passes:
+            passes = self.pipeline.passes
+            changes = _Changes(
+                len(passes),
+                Style.of(sys.stdout),
+                verifies=not self.args.disable_verify,
+                times=self.args.time_passes,
+            )
+            self.pipeline = PassPipeline(passes, changes)
+
+    def output_resulting_program(self, prog: ModuleOp) -> str:
+        """Return the text of the result, in colours below that of the passes."""
+        text = super().output_resulting_program(prog)
+        between = self.args.print_between_passes and self.args.output_file is None
+        return _shown(text, Style.of(sys.stdout)) if between else text
+
+
+class _Changes:
+    """Prints what each pass left below a headline; the headline alone if nothing new.
+
+    Headlines are comments: what is printed is MLIR. What the last pass left is printed
+    by the driver.
+    """
+
+    def __init__(self, total: int, style: Style, *, verifies: bool, times: bool):
+        self._total = total
+        self._style = style
+        self._verifies = verifies
+        self._times = times
+        self._number = 0
+        self._ops = 0
+        self._mark = ""
+        self._start = 0.0
+
+    def __call__(
+        self, before: ModulePass | None, module: ModuleOp, after: ModulePass | None
+    ) -> None:
+        elapsed = time.perf_counter() - self._start
+        if self._verifies:
+            module.verify()
+        ops, mark = sum(1 for _ in module.walk()) - 1, fingerprint(module)
+        if before is None:
+            self._number = 0
+        else:
+            self._number += 1
+            changed = mark != self._mark
+            took = f", {elapsed:.6f} s" if self._times else ""
+            self._print_headline(before, ops if changed else None, took)
+            if changed and after is not None:
+                print(_shown(print_module(module), self._style), end="\n\n")
+        self._ops, self._mark = ops, mark
+        sys.stdout.flush()
+        self._start = time.perf_counter()
+
+    def _print_headline(self, one: ModulePass, ops: int | None, took: str) -> None:
+        place = f"// pass {self._number} of {self._total}"
+        counts = f"{self._ops} ops, nothing changed"
+        if ops is not None:
+            counts = f"{self._ops} -> {ops} ops"
+        spec = one.pipeline_pass_spec()
+        print(self._style.strong(f"{place}: {spec}: {counts}{took}"))
+
+
+def _shown(text: str, style: Style) -> str:
+    return coloured(text) if style.colours else text
 
 
 def main(args: Sequence[str] | None = None) -> None:

@@ -18,11 +18,13 @@ from symir.compiler.artifact import BranchOrigin
 from symir.compiler.costs import columns
 from symir.operator import SymbolicOperator
 from symir.spaces import Space
+from symir.tools.colours import coloured_diff
 
 __all__ = [
     "Branches",
     "Style",
     "configuration",
+    "difference",
     "elided_constants",
     "elided_middle",
     "is_signs",
@@ -33,6 +35,8 @@ __all__ = [
 
 Array = npt.NDArray[Any]
 
+_DIFFERENCE_LINES = 60
+_DIFFERENCE_WIDTH = 160
 _CONFIGURATION_WIDTH = 40
 _CHANGES_SHOWN = 3
 _ROW_WIDTH = 24
@@ -89,6 +93,16 @@ def shortened_lines(text: str, width: int) -> str:
         line if len(line) <= width else f"{line[: width - 3]}..."
         for line in text.splitlines()
     )
+
+
+def difference(diff: str, style: Style, *, full: bool = False) -> str:
+    """Return a unified diff of IR to be printed; it loses its middle unless `full`."""
+    if not diff:
+        return ""
+    if not full:
+        short = elided_constants(elided_middle(diff, _DIFFERENCE_LINES))
+        diff = shortened_lines(short, _DIFFERENCE_WIDTH)
+    return (coloured_diff(diff) if style.colours else diff) + "\n"
 
 
 # endregion

@@ -1,22 +1,30 @@
 """Whether what is computed is what was meant, value by value and pass by pass."""
 
+from symir.validation.bisection import Bisection, bisect
 from symir.validation.check import StageReport, ValidationReport, check
 from symir.validation.comparison import Comparison, LaneDifference, compare
 from symir.validation.numbers import amplitude_bounds, exact_connections
+from symir.validation.reduction import Reduction, blamed_pass, error_code, reduced
 from symir.validation.table import Difference, Value, ValueTable
 from symir.validation.values import denote
 
 __all__ = [
+    "Bisection",
     "Comparison",
     "Difference",
     "LaneDifference",
+    "Reduction",
     "StageReport",
     "ValidationReport",
     "Value",
     "ValueTable",
     "amplitude_bounds",
+    "bisect",
+    "blamed_pass",
     "check",
     "compare",
     "denote",
+    "error_code",
     "exact_connections",
+    "reduced",
 ]

@@ -10,7 +10,7 @@ kernel is compared with the interpreted one. This is evidence, not proof: see
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
@@ -23,7 +23,7 @@ from xdsl.passes import ModulePass
 from dialects.interpreters.bt import run_branches
 from dialects.interpreters.kernel import run_kernel
 from dialects.interpreters.sym import Guards, connections
-from lowering.bt_specialize import STATE_TYPES
+from lowering.bt_specialize import STATE_TYPES, BtSpecializePass
 from lowering.relations import Relation, relation_of
 from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
 from symir.compiler.lowerers import check_lowered
@@ -45,7 +45,15 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
     from symir.runtime.operator import CompiledOperator
 
-__all__ = ["EXECUTABLE", "GUARDS", "MODES", "StageReport", "ValidationReport", "check"]
+__all__ = [
+    "EXECUTABLE",
+    "GUARDS",
+    "MODES",
+    "StageReport",
+    "ValidationReport",
+    "check",
+    "operator_of",
+]
 
 MODES = ("sampled", "exhaustive")
 
@@ -66,6 +74,7 @@ EXECUTABLE = "executable"
 
 Array = npt.NDArray[Any]
 Parameters = Mapping[str, complex]
+Observer = Callable[[ModulePass, ModuleOp], None]
 
 
 # region Reports
@@ -264,6 +273,8 @@ def check(
     seed: int = 0,
     lowering: str | LoweringPipeline = PIPELINE,
     executable: bool = True,
+    partial: bool = False,
+    observe: Observer | None = None,
 ) -> ValidationReport:
     """Compile an operator and compare, after every pass, what it computes.
 
@@ -281,13 +292,17 @@ def check(
         seed: what they and the drawn parameters follow from.
         lowering: the passes from `sym` to `bt`.
         executable: whether the kernel is compiled by JAX and compared, too.
+        partial: whether the passes may end anywhere. Where they do not end in branch
+            tensors of every batch size, no kernel is made; one batch size is that of
+            `bt-specialize`, and x is converted to its type.
+        observe: gets each pass with the module that it left, which stays as it is.
 
     Raises:
         InputError: for a space that is too large (V011), and for an argument that is of
             no use (V012).
         SymbolicCompilerError: where a pass fails, as in a compilation.
     """
-    ir, space, own = _operator(op)
+    ir, space, own = operator_of(op)
     if validate not in MODES:
         raise _bad(ir, "validate", " or ".join(map(repr, MODES)), repr(validate))
     for name, number, least in (("samples", samples, 1), ("seed", seed, 0)):
@@ -300,7 +315,8 @@ def check(
     if not isinstance(lowering, LoweringPipeline):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise _bad(ir, "lowering", "a pass pipeline", shortened(lowering))
     inputs = _Inputs(states, mode, space.n_states, values)
-    return _report(ir, ir.module, lowering, inputs, executable=executable)
+    how = _How(executable, partial, observe)
+    return _report(ir, ir.module, lowering, inputs, how)
 
 
 def check_lowering(
@@ -324,7 +340,7 @@ def check_lowering(
             found=error.found,
         ) from error
     inputs = _Inputs(*found, space.n_states, _parameter_sets(ir, {}, None, 0))
-    return _report(ir, module, context.lowering, inputs, executable=True)
+    return _report(ir, module, context.lowering, inputs, _How())
 
 
 @dataclass(frozen=True)
@@ -337,19 +353,38 @@ class _Inputs:
     parameters: list[Parameters]
 
 
+@dataclass(frozen=True)
+class _How:
+    """What is done beside the passes that are asked for: see `check`."""
+
+    executable: bool = True
+    partial: bool = False
+    observe: Observer | None = None
+
+
 def _report(
     ir: SymbolicOperatorIR,
     module: ModuleOp,
     lowering: LoweringPipeline,
     inputs: _Inputs,
-    *,
-    executable: bool,
+    how: _How,
 ) -> ValidationReport:
     states, values = inputs.states, inputs.parameters
     batch = _batch_size(ir, len(states))
-    stages = list(_stages(module, lowering, batch, _state(states)))
+    bound = next((one for one in lowering if isinstance(one, BtSpecializePass)), None)
+    if bound is not None and bound.batch > 0:
+        batch, states = bound.batch, states.astype(_dtype(ir, bound.state))
+    stages = [_Stage(module, None)]
+    _run_passes(stages, lowering, how.observe)
+    is_partial = how.partial and (bound is not None or stages[-1].level != "bt")
+    if not is_partial:
+        check_lowered(stages[-1].module)
+        text = KERNEL_PIPELINE.format(batch=batch, state=_state(states))
+        _run_passes(stages, LoweringPipeline.parse(text), how.observe)
     reports = _compared(ir, stages, states, values, batch)
-    if executable:
+    # Where a pass is looked for, the first one is enough
+    is_done = any(r.skipped or (how.partial and not r.ok) for r in reports)
+    if how.executable and not is_done and not is_partial:
         reports = [*reports, _executed(ir, stages, states, values, batch)]
     return ValidationReport(
         operator=ir.operator_name,
@@ -370,7 +405,7 @@ def _is_whole(number: object, least: int) -> bool:
     return int(cast(int, number)) >= least
 
 
-def _operator(op: Any) -> tuple[SymbolicOperatorIR, Space, Parameters]:
+def operator_of(op: Any) -> tuple[SymbolicOperatorIR, Space, Parameters]:
     """Return what is to be checked, and values of parameters that it comes with."""
     from symir.operator import SymbolicOperator
 
@@ -440,6 +475,15 @@ def _configurations(
     if space.n_states <= samples:
         return space.all_states(), "exhaustive"
     return space.random_states(samples, seed=seed), "sampled"
+
+
+def _dtype(ir: SymbolicOperatorIR, state: str) -> np.dtype[Any]:
+    """Return the dtype of x that `bt-specialize` has a name for."""
+    codes = np.typecodes["AllInteger"] + "?efd"
+    known = {_state(np.empty(0, code)): np.dtype(code) for code in codes}
+    if state not in known:
+        raise _bad(ir, "state", " or ".join(known), state)
+    return known[state]
 
 
 def _state(x: Array) -> str:
@@ -532,23 +576,17 @@ class _Stage:
         return Lanes(connected, elements)
 
 
-def _stages(
-    module: ModuleOp,
-    lowering: LoweringPipeline,
-    batch: int,
-    state: str,
-) -> Iterator[_Stage]:
-    """Yield the module of an operator and what each pass makes of it."""
-    stages = [_Stage(module, None)]
-    kernel = LoweringPipeline.parse(KERNEL_PIPELINE.format(batch=batch, state=state))
-    for pipeline in (lowering, kernel):
-        if pipeline is kernel:
-            check_lowered(stages[-1].module)
-        pipeline.run(
-            stages[-1].module,
-            observe=lambda one, left: stages.append(_after(stages[-1], one, left)),
-        )
-    yield from stages
+def _run_passes(
+    stages: list[_Stage], pipeline: LoweringPipeline, observe: Observer | None
+) -> None:
+    """Add what each pass makes of the last of some stages."""
+
+    def add(one: ModulePass, left: ModuleOp) -> None:
+        stages.append(_after(stages[-1], one, left))
+        if observe is not None:
+            observe(one, stages[-1].module)
+
+    pipeline.run(stages[-1].module, observe=add)
 
 
 GUARDS = {"sym-guard-undefined": Guards.UNDEFINED, "sym-guard-space": Guards.SPACE}
@@ -598,7 +636,11 @@ def _compared(
                 # A pass that does nothing may have promised a guard.
                 unchanged = marks[number] == marks[number + 1]
                 unchanged &= stages[number].guards == stage.guards
-                later = earlier if unchanged else stage.run(ir, x, parameters)
+                try:
+                    later = earlier if unchanged else stage.run(ir, x, parameters)
+                except Exception as error:
+                    reports[number:] = _not_run(reports[number:], parameters, error)
+                    return reports
                 reports[number] = _judged(
                     reports[number],
                     ir,
@@ -610,6 +652,22 @@ def _compared(
                 )
                 earlier = later
     return reports
+
+
+def _not_run(
+    reports: Sequence[StageReport], parameters: Parameters, error: Exception
+) -> Iterator[StageReport]:
+    """Yield reports on a pass that left what cannot be run, and on those after it."""
+    found = f"{type(error).__name__}: {error}"
+    difference = LaneDifference("run", None, None, None, "lanes", found)
+    first, *others = reports
+    if first.ok:
+        first = replace(
+            first, worst_error=np.inf, difference=difference, parameters=parameters
+        )
+    yield first
+    for report in others:
+        yield replace(report, skipped=f"{first.name} left what cannot be run")
 
 
 def _executed(
@@ -634,7 +692,10 @@ def _executed(
     for parameters in values:
         compiled = CompiledOperator(kernel, parameters, ir.space)
         for x in _batches(states, batch):
-            found = compiled.get_conn_padded(x)
+            try:
+                found = compiled.get_conn_padded(x)
+            except Exception as error:
+                return next(_not_run([report], parameters, error))
             later = Lanes(*map(np.asarray, found))
             earlier = stages[-1].run(ir, x, parameters)
             report = _judged(report, ir, parameters, x, earlier, later, [layout] * 2)

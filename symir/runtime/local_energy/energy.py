@@ -24,6 +24,7 @@ from symir.runtime.local_energy.derivatives import differentiable_energies
 from symir.runtime.local_energy.program import EnergyProgram, Options
 from symir.runtime.local_energy.report import EnergyReport, energy_report
 from symir.runtime.operator import CompiledOperator
+from symir.runtime.spans import run_spans
 
 __all__ = ["LocalEnergy", "local_energy"]
 
@@ -108,6 +109,7 @@ class LocalEnergy:
         self.logpsi = logpsi
         self.options = Options(tuple(without), budget)
 
+    @run_spans("local energy", operator="operator.name")
     def __call__(self, parameters: Any, x: Any, chunk: int | None = None) -> jax.Array:
         """Return the local energies of x (..., N), of shape (...).
 

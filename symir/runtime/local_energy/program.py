@@ -53,6 +53,7 @@ from symir.runtime.local_energy.parts import (
 )
 from symir.runtime.manual_axes import varying_like
 from symir.runtime.traceable import TraceableKernel
+from symir.spans import spanned
 
 __all__ = ["Arrays", "EnergyProgram", "Options", "Plan", "at_most"]
 
@@ -121,6 +122,7 @@ class EnergyProgram:
         reports: what the passes did, and what not and why.
     """
 
+    @spanned("compile", "local energy")
     def __init__(
         self,
         kernel: Kernel,
@@ -175,6 +177,7 @@ class EnergyProgram:
     # endregion
     # region Parts
 
+    @spanned("choose parts", "local energy")
     def _chosen(self, avals: Sequence[jax.ShapeDtypeStruct]) -> list[Part] | None:
         """Return the parts of log psi; None for the network as it is."""
         declared = self._declared(avals)

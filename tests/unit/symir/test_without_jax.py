@@ -34,6 +34,8 @@ for name, build in CONSTRUCTS.items():
     operator = build(3)
     ir = operator.to_ir()
     assert sym.SymbolicOperatorIR.from_text(ir.text()) == ir
+    handle = sym.lower(operator, state="i8", batch=2, opt_level=1)
+    assert sym.parse(handle.at("bt").text).level == "bt"
     bt = sym.lower_to_bt(ir.module)
     kernel = sym.lower_to_stablehlo(bt, 2, "i8")
     for module in (ir.module, bt, kernel):

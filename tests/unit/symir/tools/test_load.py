@@ -277,7 +277,7 @@ def test_malformed_mlir(tmp_path: Path) -> None:
     path.write_text(MLIR.replace("sym.emit", "sym.emitt"))
     with pytest.raises(DefinitionError) as caught:
         load_operator(str(path))
-    assert str(caught.value.location) == f"{path}:5"
+    assert str(caught.value.location) == f"{path}:5:15"
 
 
 def test_mlir_that_is_no_text(tmp_path: Path) -> None:

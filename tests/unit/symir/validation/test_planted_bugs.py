@@ -1,5 +1,7 @@
 """Bugs that are planted in passes: each is blamed on its pass, with lane and values.
 
+`bisect` finds them by what `check` compares.
+
 A planted pass does what the pass of its name does, and then one thing more that a
 mistake in it could have done.
 """
@@ -28,11 +30,17 @@ from dialects.reductions import Reduction
 from dialects.stablehlo import compare as compare_op
 from dialects.stablehlo import constant, dense, to_numpy
 from dialects.tables import RowTable
+from dialects.text import parse_module
 from lowering.registry import get_all_passes
 from lowering.relations import Relation, relation_of
 from symir.compiler.lowering import LoweringPipeline, operator_pipeline
 from symir.errors import SymbolicCompilerError
-from symir.validation.check import PIPELINE, StageReport, check
+from symir.validation.bisection import Bisection, bisect
+from symir.validation.check import (
+    PIPELINE,
+    StageReport,
+    check,
+)
 
 Op = TypeVar("Op", bound=Operation)
 Plant = Callable[[ModuleOp], None]
@@ -415,18 +423,14 @@ class Planted(ModulePass):
         self.inner.apply(ctx, op)
         self.plant(op)
 
-
-@pytest.fixture(autouse=True)
-def _specs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        Planted, "pipeline_pass_spec", lambda self, **_: self.inner.pipeline_pass_spec()
-    )
+    def pipeline_pass_spec(self, *, include_default: bool = False) -> Any:
+        return self.inner.pipeline_pass_spec(include_default=include_default)
 
 
 def planted(
     bug: Bug, monkeypatch: pytest.MonkeyPatch, lowered_by: str = PIPELINE
-) -> Any:
-    """Return the report of a check in which the bug is planted."""
+) -> Bisection:
+    """Return what is found where the bug is planted."""
     parse = LoweringPipeline.parse
     left = [bug.occurrence]
 
@@ -441,8 +445,24 @@ def planted(
         return LoweringPipeline(passes)
 
     monkeypatch.setattr(LoweringPipeline, "parse", with_bug)
-    lowering = LoweringPipeline.parse(lowered_by)
-    return check(bug.operator(), validate="exhaustive", lowering=lowering)
+    return bisect(bug.operator(), validate="exhaustive", pipeline=lowered_by)
+
+
+def check_found(found: Bisection, bug: Bug) -> None:
+    """Assert that a pass is named, with what shows that it is to blame."""
+    assert not found.ok
+    assert found.pass_name == bug.pass_name
+    assert found.number is not None
+    assert found.passes[: found.number].count(bug.pass_name) == bug.occurrence + 1
+    assert found.stage is not None
+    assert found.stage.x is not None
+    # The texts are those around the pass, and not those of its neighbours
+    assert found.before is not None
+    assert found.after is not None
+    parse_module(found.before)
+    parse_module(found.after)
+    assert found.diff().startswith(f"--- before {bug.pass_name}\n")
+    assert f"pass {found.number}, {bug.pass_name}, is to blame" in str(found)
 
 
 @pytest.mark.parametrize("name", BUGS)
@@ -450,7 +470,10 @@ def test_bugs_are_blamed_on_their_pass(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bug = BUGS[name]
-    report = planted(bug, monkeypatch)
+    found = planted(bug, monkeypatch)
+    check_found(found, bug)
+    report = found.report
+    assert report is not None
     wrong = [stage for stage in report.stages if not stage.ok]
     stage: StageReport = wrong[0]
     names = [one.name for one in report.stages]
@@ -464,9 +487,9 @@ def test_bugs_are_blamed_on_their_pass(
     assert difference.lane is not None
     assert difference.expected != difference.found
     assert stage.origin is not None
-    assert stage.location is not None
-    assert stage.location.file == __file__
-    assert stage.x is not None
+    assert found.term == stage.origin.term
+    assert found.location is not None
+    assert found.location.file == __file__
     assert repr(stage.name)[1:-1] in str(report)
     with pytest.raises(SymbolicCompilerError) as caught:
         report.raise_if_wrong()
@@ -670,7 +693,9 @@ def test_bugs_of_the_optimiser_are_blamed_on_their_pass(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bug = OPTIMISER_BUGS[name]
-    stage = planted(bug, monkeypatch, OPTIMISED).blamed
+    found = planted(bug, monkeypatch, OPTIMISED)
+    check_found(found, bug)
+    stage = found.stage
     assert stage is not None
     assert (stage.name, stage.level) == (bug.pass_name, "bt")
     difference = stage.difference

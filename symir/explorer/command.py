@@ -1,0 +1,76 @@
+"""`symir explore`: the page of an operator in a file, written or served."""
+
+from __future__ import annotations
+
+import sys
+import webbrowser
+from pathlib import Path
+
+from symir.errors import SymirError
+from symir.explorer.export import explored, written_to
+from symir.explorer.page import error_page, page_of
+from symir.explorer.server import Server
+from symir.tools.load import UserCodeError, load_operator, split_reference
+from symir.tools.progress import Progress
+from symir.tools.samples import read_samples
+
+__all__ = ["page_of_file", "serve", "write"]
+
+SHOWN = 16
+"""So many configurations of a file are looked at, at most."""
+
+
+def write(
+    reference: str, inputs: Path | None, output: Path | None, progress: Progress
+) -> Path:
+    """Write the page of `FILE[:NAME]`, and return where.
+
+    Raises:
+        SymirError: where there is no such operator, it cannot be lowered, or the page
+            cannot be written (C082).
+        UserCodeError: where the file is Python that raises.
+    """
+    source, _ = split_reference(reference)
+    with progress.stage(f"looking at {reference}"):
+        page = page_of_file(reference, inputs)
+    return written_to(output or Path(source.with_suffix(".html").name), page)
+
+
+def serve(reference: str, inputs: Path | None, port: int, progress: Progress) -> None:
+    """Serve the page of `FILE[:NAME]` until the user interrupts.
+
+    Raises:
+        SymirError: where there is no such file or port.
+    """
+    source, _ = split_reference(reference)
+    # What is wrong from the beginning is said here, and what comes later on the page
+    load_operator(reference)
+
+    def make(token: str) -> str:
+        try:
+            with progress.stage(f"looking at {reference}"):
+                return page_of_file(reference, inputs, live=token)
+        except SymirError as error:
+            return error_page(reference, str(error), live=token)
+        except UserCodeError as error:
+            return error_page(reference, f"{error}\n{error.text}", live=token)
+
+    with Server(make, source, port) as server:
+        print(f"{server.url} shows {reference}; interrupt to stop", flush=True)
+        if sys.stdout.isatty():
+            webbrowser.open(server.url)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            print()
+
+
+def page_of_file(
+    reference: str, inputs: Path | None = None, *, live: str | None = None
+) -> str:
+    """Return the page of the operator that `FILE[:NAME]` refers to."""
+    operator = load_operator(reference)
+    x = None
+    if inputs is not None:
+        x = next(read_samples(inputs, operator.space).blocks(SHOWN))
+    return page_of(explored(operator, x=x), live=live)

@@ -1,0 +1,138 @@
+"""What an operator does to sample configurations, with x' as changes of x.
+
+The branch tensors are interpreted over NumPy, so that neither JAX nor memory for a
+dense x' is needed: 10^4 lanes on 10^4 sites are 10^4 short lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.interpreter import Interpreter
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from dialects import bt
+from dialects.interpreters.bt import functions_of
+from dialects.stablehlo import element_of
+from lowering.lanes import connections_in
+from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
+from symir.compiler.lowering import OPERATOR_PIPELINE, run_passes
+from symir.errors import InputError, SymirError
+from symir.ir import SymbolicOperatorIR
+from symir.operator import SymbolicOperator
+
+__all__ = ["Connected", "configurations", "connected", "values_of_parameters"]
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Connected:
+    """The branches of some configurations.
+
+    Attributes:
+        x: (B, N), the configurations.
+        origins: the term, row and emission of each of K lanes.
+        sites: (B, K, W), where lanes write, in order.
+        values: (B, K, W), what they write; x itself where a lane is not valid.
+        elements: (B, K), the matrix elements.
+    """
+
+    x: Array
+    origins: list[BranchOrigin]
+    sites: Array
+    values: Array
+    elements: Array
+
+    def changes(self, sample: int, lane: int) -> dict[int, float]:
+        """Return the sites where x' differs from x, with the values of x' there."""
+        x, size = self.x[sample], self.x.shape[1]
+        sites = self.sites[sample, lane].tolist()
+        written: dict[int, float] = {}
+        for site, value in zip(sites, self.values[sample, lane].tolist(), strict=True):
+            if 0 <= site < size:
+                written[site] = value
+        return {site: new for site, new in sorted(written.items()) if new != x[site]}
+
+
+def connected(
+    ir: SymbolicOperatorIR, x: Array, parameters: Mapping[str, complex]
+) -> Connected:
+    """Return the branches of configurations x (B, N), of the dtype of x.
+
+    `parameters` has a value for each parameter of the operator.
+    """
+    source = ir.module
+    # Terms of one structure become one: thousands of them are interpreted as a handful
+    lowered = run_passes(source, f"sym-plan-fusion,{OPERATOR_PIPELINE}")
+    origins = [in_common(one) for one in lane_sources(source, lowered)]
+    writes = _end_in_lanes(lowered)
+    function = next(op for op in lowered.ops if isinstance(op, FuncOp))
+    interpreter = Interpreter(lowered)
+    for functions in functions_of(len(x), x.dtype):
+        interpreter.register_implementations(functions)
+    arguments = [
+        np.asarray(parameters[name], dtype)
+        for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
+    ]
+    with np.errstate(all="ignore"):
+        found = interpreter.call_op(function.sym_name.data, (x, *arguments))
+    *written, elements = found
+    shape = (*elements.shape, writes)
+    sites, values = np.zeros(shape, np.int64), np.zeros(shape, x.dtype)
+    for k in range(writes):
+        sites[..., k], values[..., k] = written[k], written[writes + k]
+    return Connected(x, origins, sites, values, elements)
+
+
+def configurations(operator: SymbolicOperator, x: npt.ArrayLike) -> Array:
+    """Return configurations x (.., N) as (B, N), B > 0.
+
+    Raises:
+        InputError: where x holds none of the space of the operator (C081).
+    """
+    space = operator.space
+    try:
+        array = np.asarray(x)
+        fits = array.ndim and array.size and array.shape[-1] == space.size
+        if fits and space.contains(array).all():
+            return array.reshape(-1, space.size)
+        found = f"{array.dtype} of shape {array.shape}"
+    except (SymirError, TypeError, ValueError) as error:
+        found = str(error).partition("\n")[0]
+    raise InputError(
+        "C081",
+        "these are no configurations of the operator",
+        operator=operator.name,
+        expected=f"an array (.., {space.size}) with local values of {space}",
+        found=found,
+    )
+
+
+def values_of_parameters(ir: SymbolicOperatorIR) -> dict[str, complex]:
+    """Return the defaults of parameters, and 1 where there is none."""
+    return {name: ir.defaults.get(name, 1.0) for name in ir.free_symbols}
+
+
+def _end_in_lanes(module: ModuleOp) -> int:
+    """Let a function return its lanes instead of x' and the matrix elements.
+
+    Returns the number of writes of each lane.
+    """
+    (connections,) = connections_in(module)
+    element = element_of(connections.matrix_elements)
+    lanes = bt.LanesOp(connections.config, connections.branches, element)
+    Rewriter.insert_op(lanes, InsertPoint.before(connections))
+    block = connections.parent_block()
+    assert block is not None
+    end = block.last_op
+    assert isinstance(end, ReturnOp)
+    Rewriter.replace_op(end, ReturnOp(*lanes.results))
+    Rewriter.erase_op(connections)
+    return len(lanes.values)

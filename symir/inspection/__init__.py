@@ -1,0 +1,20 @@
+"""Looking at what becomes of an operator: every stage, what it holds, what changed."""
+
+from symir.inspection.comparing import diff
+from symir.inspection.difference import Change, Difference, LaneChange
+from symir.inspection.handle import LoweredOperator, Stage
+from symir.inspection.lowered import lower, parse
+from symir.inspection.specs import Spec, Specs
+
+__all__ = [
+    "Change",
+    "Difference",
+    "LaneChange",
+    "LoweredOperator",
+    "Spec",
+    "Specs",
+    "Stage",
+    "diff",
+    "lower",
+    "parse",
+]

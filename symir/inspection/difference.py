@@ -1,0 +1,534 @@
+"""What is different between two modules: ops that were added, removed or rewritten.
+
+Ops are compared by what they are, and not by place or by the names of values: one that
+only moved is the same. An op whose operand is another value is rewritten; one whose
+operand was rewritten is not.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from io import StringIO
+from typing import Any, cast
+
+import numpy as np
+from xdsl.dialects.builtin import (
+    DenseIntOrFPElementsAttr,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+)
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+
+from dialects import sym
+from dialects.stablehlo import to_numpy
+from dialects.text import Printer, print_module
+from symir.inspection.alignment import Gap, Keys, align
+from symir.provenance import Origin, origins, whereabouts
+
+__all__ = ["Change", "Difference", "LaneChange", "changes_between"]
+
+_CHANGES_SHOWN = 40
+"""Of more changes the others are counted."""
+
+_VALUES_SHOWN = 4
+"""Of more values of a table that differ the others are counted."""
+
+_WIDTH = 160
+
+_TERMS_SHOWN = 3
+
+_SIGNS = {"added": "+", "removed": "-", "rewritten": "~"}
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """An op that is not on both sides as it is.
+
+    Attributes:
+        kind: "added", "removed" or "rewritten".
+        first: the op before; None where it was added.
+        second: the op after; None where it was removed.
+        details: of a rewritten op, what is different.
+    """
+
+    kind: str
+    first: Operation | None
+    second: Operation | None
+    details: tuple[str, ...] = ()
+
+    @property
+    def op(self) -> Operation:
+        """The op after, or before where there is none after."""
+        op = self.second or self.first
+        assert op is not None
+        return op
+
+    @property
+    def before(self) -> str | None:
+        """The op before, in one line."""
+        return None if self.first is None else line_of(self.first)
+
+    @property
+    def after(self) -> str | None:
+        """The op after, in one line."""
+        return None if self.second is None else line_of(self.second)
+
+    @property
+    def origins(self) -> tuple[Origin, ...]:
+        """Where the op comes from."""
+        return origins(self.op)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the change as plain data."""
+        where = whereabouts(self.op)
+        place = where["location"]
+        return {
+            "kind": self.kind,
+            "op": self.op.name,
+            "before": self.before,
+            "after": self.after,
+            "details": list(self.details),
+            "terms": list(terms_of(self.op)),
+            "location": None if place is None else [place.file, place.line],
+        }
+
+    def __str__(self) -> str:
+        if self.kind == "rewritten":
+            what = f"{self.op.name}: {'; '.join(self.details)}"
+        else:
+            what = line_of(self.op)
+        return f"{_SIGNS[self.kind]} {what}{_origin_of(self.op)}"
+
+
+@dataclass(frozen=True)
+class LaneChange:
+    """How many lanes hold branches of a term; None where there is no such term."""
+
+    term: str
+    before: int | None
+    after: int | None
+
+    def __str__(self) -> str:
+        match self.before, self.after:
+            case None, int() as after:
+                return f"{self.term} term added: +{after} lanes"
+            case int() as before, None:
+                return f"{self.term} term removed: -{before} lanes"
+            case before, after:
+                change = (after or 0) - (before or 0)
+                return f"{self.term} term: {before} -> {after} lanes ({change:+})"
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What is different between two stages or operators.
+
+    It is true where anything is.
+
+    Attributes:
+        first: what the first one is called.
+        second: what the second one is called.
+        changes: the ops that differ, in the order of the second one; removed ops are
+            where they were.
+        lanes: the terms whose lanes are not the same in number.
+        moved: how many ops are the same in another order.
+    """
+
+    first: str
+    second: str
+    changes: tuple[Change, ...] = field(repr=False)
+    lanes: tuple[LaneChange, ...] = ()
+    moved: int = 0
+
+    def _of(self, kind: str) -> tuple[Change, ...]:
+        return tuple(one for one in self.changes if one.kind == kind)
+
+    @cached_property
+    def added(self) -> tuple[Change, ...]:
+        """The ops that are new."""
+        return self._of("added")
+
+    @cached_property
+    def removed(self) -> tuple[Change, ...]:
+        """The ops that are gone."""
+        return self._of("removed")
+
+    @cached_property
+    def rewritten(self) -> tuple[Change, ...]:
+        """The ops that have other attributes, types or operands."""
+        return self._of("rewritten")
+
+    def __bool__(self) -> bool:
+        return bool(self.changes or self.lanes)
+
+    def __len__(self) -> int:
+        return len(self.changes)
+
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self.changes)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the difference as plain data, fit for JSON."""
+        return {
+            "first": self.first,
+            "second": self.second,
+            "moved": self.moved,
+            "lanes": [
+                {"term": one.term, "before": one.before, "after": one.after}
+                for one in self.lanes
+            ],
+            "changes": [one.as_dict() for one in self.changes],
+        }
+
+    def __str__(self) -> str:
+        counts = ", ".join(
+            f"{len(found)} {kind}"
+            for kind, found in (
+                ("added", self.added),
+                ("removed", self.removed),
+                ("rewritten", self.rewritten),
+            )
+            if found
+        )
+        more = len(self.changes) - _CHANGES_SHOWN
+        return "\n".join(
+            [
+                f"{self.first} -> {self.second}: {counts or 'no op is different'}",
+                *(f"  {one}" for one in self.lanes),
+                *(f"  {one}" for one in self.changes[:_CHANGES_SHOWN]),
+                *([f"  ... {more} more"] if more > 0 else []),
+            ]
+        )
+
+
+# region Comparing
+
+
+class _Listing:
+    """The ops of a module, each with numbers for what it can be compared by.
+
+    Equal things have equal numbers: `numbers` is shared by both modules.
+
+    Attributes:
+        ops: the ops in order, what is inside of an op behind it.
+        around: what each op is inside of, by the names of terms and functions.
+        own: its name and attributes.
+        kind: its name, and the types of the elements of its results.
+        types: the types of its results.
+        operands: its operands, by what they are.
+        near: `around`, `own`, `types`, and `own` of what makes its operands.
+        whole: `around`, `own`, `types`, and `whole` of what makes its operands.
+        values: for each value what it is, by `whole` of the op that makes it.
+    """
+
+    def __init__(self, module: ModuleOp, numbers: dict[Hashable, int]):
+        self._numbers = numbers
+        self.ops: list[Operation] = []
+        self.around: list[int] = []
+        self.own: list[int] = []
+        self.kind: list[int] = []
+        self.types: list[int] = []
+        self.operands: list[int] = []
+        self.near: list[int] = []
+        self.whole: list[int] = []
+        self.values: dict[SSAValue, int] = {}
+        self._said: dict[Operation, int] = {}
+        self._blocks: dict[Block, int] = {}
+        for op in module.walk():
+            if op is not module:
+                self._add(op)
+            self._enter(op)
+
+    def number(self, *parts: Hashable) -> int:
+        """Return the number of a thing, a new one where it is new."""
+        return self._numbers.setdefault(parts, len(self._numbers))
+
+    def _add(self, op: Operation) -> None:
+        around = self._blocks[op.parent] if op.parent is not None else 0
+        own = self.number("own", op.name, *sorted(_attributes(op).items()))
+        types = self.number("types", *op.result_types)
+        makers = [_maker(operand) for operand in op.operands]
+        near = [0 if one is None else self._said.get(one, 0) for one in makers]
+        made_of = [self.values.get(operand, 0) for operand in op.operands]
+        whole = self.number("whole", around, own, types, *made_of)
+        for place, result in enumerate(op.results):
+            self.values[result] = self.number("result", whole, place)
+        self._said[op] = own
+        self.ops.append(op)
+        self.around.append(around)
+        self.own.append(own)
+        elements = (_element(kind) for kind in op.result_types)
+        self.kind.append(self.number("kind", op.name, *elements))
+        self.types.append(types)
+        # What has no result takes the place of nothing else
+        self.operands.append(
+            self.number("operands", *(made_of if op.results else [op]))
+        )
+        self.near.append(self.number("near", around, own, types, *near))
+        self.whole.append(whole)
+
+    def _enter(self, op: Operation) -> None:
+        """Number the blocks inside of an op, and their arguments."""
+        outer = 0 if op.parent is None else self._blocks[op.parent]
+        for place, region in enumerate(op.regions):
+            for other, block in enumerate(region.blocks):
+                name = self.number("in", outer, *_name(op), place, other)
+                self._blocks[block] = name
+                for argument in block.args:
+                    parts = (name, argument.index, argument.type)
+                    self.values[argument] = self.number("argument", *parts)
+
+    def keys(self, *names: str) -> list[Hashable]:
+        """Return for each op some of what it can be compared by."""
+        lists: list[list[int]] = [getattr(self, name) for name in names]
+        return list(zip(*lists, strict=True))
+
+
+def _name(op: Operation) -> tuple[str, ...]:
+    """Return what ops inside of an op know it by: not by the name of the operator."""
+    match op:
+        case sym.TermOp():
+            return (op.name, op.sym_name.data)
+        case FuncOp() if op.sym_visibility is not None:
+            return (op.name, op.sym_name.data)
+        case _:
+            return (op.name,)
+
+
+def _attributes(op: Operation) -> dict[str, Attribute]:
+    return {**op.attributes, **op.properties}
+
+
+def _element(kind: Attribute) -> Attribute:
+    if not isinstance(kind, TensorType):
+        return StringAttr(kind.name)
+    return cast("TensorType[Attribute]", kind).get_element_type()
+
+
+def _maker(value: SSAValue) -> Operation | None:
+    return value.owner if isinstance(value.owner, Operation) else None
+
+
+def changes_between(
+    first: ModuleOp, second: ModuleOp
+) -> tuple[tuple[Change, ...], int]:
+    """Return the ops that differ, and how many are the same in another order."""
+    numbers: dict[Hashable, int] = {}
+    one, other = _Listing(first, numbers), _Listing(second, numbers)
+    everything = Gap(range(len(one.ops)), range(len(other.ops)))
+    pairs, gaps = align([everything], [_keys(one, other, *names) for names in _EQUAL])
+    moved = _moved(gaps, one, other)
+    gone = {i for i, _ in moved}, {j for _, j in moved}
+    gaps = [
+        Gap(
+            [i for i in gap.first if i not in gone[0]],
+            [j for j in gap.second if j not in gone[1]],
+        )
+        for gap in gaps
+    ]
+    alike, _ = align(gaps, [_keys(one, other, *names) for names in _ALIKE])
+    return _changes(one, other, [*pairs, *moved, *alike]), len(moved)
+
+
+_EQUAL = (("whole",), ("near",), ("around", "own", "types"))
+"""What ops that are the same have in common, but for their operands."""
+
+_ALIKE = (
+    ("around", "kind", "types"),
+    ("around", "kind"),
+    ("around", "types", "operands"),
+)
+"""What ops have in common that one may be a rewritten form of the other."""
+
+
+def _keys(one: _Listing, other: _Listing, *names: str) -> Keys:
+    return one.keys(*names), other.keys(*names)
+
+
+def _moved(
+    gaps: Sequence[Gap], one: _Listing, other: _Listing
+) -> list[tuple[int, int]]:
+    """Return what is the same in another place."""
+    places = defaultdict[int, list[int]](list)
+    for j in reversed([j for gap in gaps for j in gap.second]):
+        places[other.whole[j]].append(j)
+    return [
+        (i, places[one.whole[i]].pop())
+        for gap in gaps
+        for i in gap.first
+        if places[one.whole[i]]
+    ]
+
+
+def _changes(
+    one: _Listing, other: _Listing, pairs: Sequence[tuple[int, int]]
+) -> tuple[Change, ...]:
+    """Return what is not the same, given which op became which."""
+    same = _Same(one, other, pairs)
+    partner = dict(pairs)
+    origin = {j: i for i, j in pairs}
+    found: list[tuple[float, Change]] = []
+    last = -1.0
+    for i, op in enumerate(one.ops):
+        # What is gone is told where it was
+        last = partner[i] if i in partner else last
+        if i not in partner:
+            found.append((last + 0.5, Change("removed", op, None)))
+    for j, op in enumerate(other.ops):
+        if j not in origin:
+            found.append((j, Change("added", None, op)))
+        elif details := same.details(one.ops[origin[j]], op):
+            before = one.ops[origin[j]]
+            found.append((j, Change("rewritten", before, op, details)))
+    return tuple(change for _, change in sorted(found, key=lambda item: item[0]))
+
+
+class _Same:
+    """Which values of one module are which of the other."""
+
+    def __init__(
+        self, one: _Listing, other: _Listing, pairs: Sequence[tuple[int, int]]
+    ):
+        self._first, self._second = one.values, other.values
+        self._values: dict[SSAValue, SSAValue] = {}
+        for i, j in pairs:
+            before, after = one.ops[i], other.ops[j]
+            self._values.update(zip(before.results, after.results, strict=False))
+            regions = zip(before.regions, after.regions, strict=False)
+            for inner, outer in regions:
+                for block, twin in zip(inner.blocks, outer.blocks, strict=False):
+                    self._values.update(zip(block.args, twin.args, strict=False))
+
+    def _is_same(self, before: SSAValue, after: SSAValue) -> bool:
+        if self._values.get(before) is after:
+            return True
+        return self._first[before] == self._second[after]
+
+    def details(self, before: Operation, after: Operation) -> tuple[str, ...]:
+        """Return what is different between two ops, but for what is in them."""
+        found: list[str] = []
+        if before.name != after.name:
+            found.append(f"it was {before.name}")
+        old, new = _attributes(before), _attributes(after)
+        for name in dict.fromkeys((*old, *new)):
+            if old.get(name) != new.get(name):
+                found.append(f"{name} {_change(old.get(name), new.get(name))}")
+        types = list(before.result_types), list(after.result_types)
+        if types[0] != types[1]:
+            found.append(f"type {_listed(types[0])} -> {_listed(types[1])}")
+        if len(before.operands) != len(after.operands):
+            counts = len(before.operands), len(after.operands)
+            found.append(f"{counts[0]} operands -> {counts[1]}")
+            return tuple(found)
+        for place, (x, y) in enumerate(
+            zip(before.operands, after.operands, strict=True)
+        ):
+            if not self._is_same(x, y):
+                found.append(f"operand {place} {_value(x)} -> {_value(y)}")
+        return tuple(found)
+
+
+# endregion
+# region Text
+
+
+def terms_of(op: Operation) -> tuple[str, ...]:
+    """Return the names of the terms that an op comes from."""
+    found = [one.term for one in origins(op) if one.term is not None]
+    around: str | None = whereabouts(op)["term"]
+    return tuple(dict.fromkeys(found or ([] if around is None else [around])))
+
+
+def _origin_of(op: Operation) -> str:
+    terms, place = terms_of(op), whereabouts(op)["location"]
+    more = [".."] if len(terms) > _TERMS_SHOWN else []
+    named = ", ".join([*terms[:_TERMS_SHOWN], *more])
+    parts = [f"term {named}" if named else "", f"at {place}" if place else ""]
+    told = ", ".join(part for part in parts if part)
+    return f"  ({told})" if told else ""
+
+
+def line_of(op: Operation) -> str:
+    """Return an op in one line, without what is in it, for reading."""
+    if op.regions:
+        named = op.properties.get("sym_name", op.attributes.get("sym_name"))
+        name = f" @{named.data}" if isinstance(named, StringAttr) else ""
+        return f"{op.name}{name}"
+    return _shortened(print_module(op, elide_rows_over=8))
+
+
+def _shortened(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= _WIDTH else f"{line[: _WIDTH - 3]}..."
+
+
+def _attribute(attribute: Attribute | None) -> str:
+    if attribute is None:
+        return "none"
+    stream = StringIO()
+    Printer(stream, elide_rows_over=8).print_attribute(attribute)
+    return _shortened(stream.getvalue())
+
+
+def _listed(types: Sequence[Attribute]) -> str:
+    return ", ".join(map(_attribute, types)) or "none"
+
+
+def _value(value: SSAValue) -> str:
+    """Return what a value is called, and which op makes it."""
+    maker = _maker(value)
+    if maker is None:
+        return f"%{value.name_hint}" if value.name_hint else "an argument"
+    return f"%{value.name_hint} ({maker.name})" if value.name_hint else maker.name
+
+
+def _change(before: Attribute | None, after: Attribute | None) -> str:
+    tables = _table(before), _table(after)
+    if tables[0] is not None and tables[1] is not None:
+        return _change_of_table(tables[0], tables[1])
+    old, new = _attribute(before), _attribute(after)
+    # Types of functions have an arrow of their own
+    return f"{old} {'=>' if '->' in old + new else '->'} {new}"
+
+
+def _table(attribute: Attribute | None) -> np.ndarray[Any, Any] | None:
+    match attribute:
+        case DenseIntOrFPElementsAttr():
+            return to_numpy(attribute)
+        case sym.RowsAttr():
+            return attribute.data.array
+        case _:
+            return None
+
+
+def _change_of_table(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> str:
+    """Return which entries of a table are different; of rows, which rows."""
+    if before.shape != after.shape or before.dtype != after.dtype:
+        return f"{_kind(before)} -> {_kind(after)}"
+    if not before.shape:
+        return f"{before[()]} -> {after[()]}"
+    # By their bits: NaN is like itself, and 0.0 is not -0.0
+    bits = [
+        np.ascontiguousarray(one)[..., None].view(np.uint8) for one in (before, after)
+    ]
+    places = np.argwhere((bits[0] != bits[1]).any(axis=-1))
+    shown = [
+        f"[{', '.join(map(str, place))}] {before[tuple(place)]} -> "
+        f"{after[tuple(place)]}"
+        for place in places[:_VALUES_SHOWN].tolist()
+    ]
+    more = len(places) - len(shown)
+    tail = [f"and {more} more"] if more else []
+    return f"of {_kind(before)}: {', '.join([*shown, *tail])}"
+
+
+def _kind(table: np.ndarray[Any, Any]) -> str:
+    return f"{' x '.join(map(str, table.shape)) or 'one'} {table.dtype}"
+
+
+# endregion

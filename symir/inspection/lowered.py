@@ -1,0 +1,393 @@
+"""Lowering while every stage is kept, from any level on."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    ModuleOp,
+    TensorType,
+)
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute
+from xdsl.passes import ModulePass
+
+from dialects import bt, sym
+from lowering.local_energy.extraction import energies_in
+from symir.compiler.collection import collector_paused
+from symir.compiler.compiler import default_symbolic_compiler
+from symir.compiler.context import SymbolicCompilationContext, SymbolicPassReport
+from symir.compiler.local_energy import compile_energy, lanes_of_energy
+from symir.compiler.lowerers import planned_module
+from symir.compiler.lowering import KERNEL_PIPELINE, LoweringPipeline
+from symir.compiler.options import SymbolicCompilerOptions
+from symir.errors import StageError, SymbolicCompilerError
+from symir.inspection.handle import LEVELS, LoweredOperator, Stage
+from symir.ir import SymbolicOperatorIR, check_valid, parsed
+from symir.operator import SymbolicOperator
+from symir.provenance import name_terms
+from symir.spaces import Space
+
+if TYPE_CHECKING:
+    from symir.runtime.local_energy import LocalEnergy
+
+LANES = "lanes"
+"""The name of the stage with the lanes of a local energy alone: no pass made it."""
+
+__all__ = ["handle_of", "level_of", "lower", "parse", "passed", "read"]
+
+
+def lower(
+    what: SymbolicOperator | LocalEnergy | LoweredOperator | str,
+    *arguments: Any,
+    opt_level: int | None = None,
+    coalesce: str | None = None,
+    without: Collection[str] | None = None,
+    batch: int = 1,
+    state: str | None = None,
+    to: str = "stablehlo",
+    **options: Any,
+) -> LoweredOperator:
+    """Lower an operator, and keep what every pass leaves.
+
+    Args:
+        what: an operator; a `symir.LocalEnergy`, followed by parameters of the network
+            and configurations x (.., N), of which only the dtype counts; a text of any
+            level, or what `parse` made of it: then the passes behind that level run.
+        arguments: the parameters and x of a local energy.
+        opt_level: an option of the compiler, as are `coalesce`, `without` and whatever
+            else is given by name: by default the process-wide compiler's. A local
+            energy has its own.
+        batch: the number of samples that the kernel is for.
+        state: the type of a local value of x in the kernel, such as "i8" or "f64"; by
+            default the narrowest one that holds the local values, of a text "i8".
+        to: the last level.
+
+    The stages are those of a compilation with the same options: the passes are the
+    same, and so is the precision, unless JAX is missing or set to fewer bits than the
+    operator asks for. Every stage is a copy of the IR; a compilation makes none.
+
+    Raises:
+        StageError: for something without stages, such as a compiled operator (C060).
+        DefinitionError: for a text that is no IR (D028, D029).
+        SymbolicCompilerError: where a pass or an option is wrong, as of a compilation.
+    """
+    if to not in LEVELS:
+        raise StageError(" or ".join(LEVELS), repr(to), "say to='bt', for example")
+    named = {"opt_level": opt_level, "coalesce": coalesce, "without": without}
+    given = {key: value for key, value in named.items() if value is not None}
+    given = {**given, **options}
+    with collector_paused():
+        match what:
+            case SymbolicOperator():
+                _check_no_arguments(arguments)
+                return _lowered_operator(what, given, batch, state, to)
+            case LoweredOperator():
+                _check_no_arguments(arguments)
+                return _lowered_further(what, given, batch, state, to)
+            case str():
+                _check_no_arguments(arguments)
+                return _lowered_further(parse(what), given, batch, state, to)
+            case _ if hasattr(what, "logpsi"):
+                return _lowered_energy(what, arguments, given, batch, to)
+            case _:
+                raise StageError(
+                    "an operator that was built, a LocalEnergy, or the text of a level",
+                    f"{type(what).__name__}: {what!r}"[:200],
+                    "lower what build() returns, and not what compile() does",
+                )
+
+
+def parse(
+    text: str, level: str | None = None, *, file: str = "<string>"
+) -> LoweredOperator:
+    """Return the handle of a text, with one stage: `lower` goes on from there.
+
+    `level` is found from the text where it is not given. `file` is what messages call
+    the text.
+
+    Raises:
+        DefinitionError: for a text that is no valid IR (D028, D029), with its place,
+            and for one of "sym" that is not one operator (D030).
+        StageError: for a text of another level (C060).
+    """
+    return handle_of(read(text, level, file=file))
+
+
+def handle_of(module: ModuleOp) -> LoweredOperator:
+    """Return the handle of a module that nobody else holds, with one stage.
+
+    Raises:
+        DefinitionError: for a module of "sym" that is not one operator (D030).
+    """
+    level = level_of(module)
+    handle = LoweredOperator(
+        _name_of(module), (Stage(0, level, level, module),), last_of={level: 0}
+    )
+    if level != "sym":
+        return handle
+    operator = SymbolicOperator.from_ir(SymbolicOperatorIR.owning(module))
+    return replace(handle, source=operator, state=_state_of(operator.space))
+
+
+def read(text: str, level: str | None = None, *, file: str = "<string>") -> ModuleOp:
+    """Return the valid module of a text.
+
+    Raises:
+        DefinitionError: for a text that is no valid IR (D028, D029), with its place.
+        StageError: for a text of another level than is given (C060).
+    """
+    if level is not None and level not in LEVELS:
+        raise StageError(" or ".join(LEVELS), repr(level), "leave the level out")
+    # What JAX made of a wavefunction is in private functions
+    module = parsed(text, file, foreign="func.func private" in text)
+    check_valid(module)
+    found = level_of(module)
+    if level in (None, found):
+        return module
+    raise StageError(
+        f"a text of the level {level}",
+        f"one of the level {found}",
+        f"parse(text, level={found!r}), or leave the level out",
+    )
+
+
+def level_of(module: ModuleOp) -> str:
+    """Return the level of a module: that of the highest op or type in it."""
+    if any(isinstance(op, sym.OperatorOp) for op in module.ops):
+        return "sym"
+    for op in module.walk():
+        types = [*op.result_types, *(op.operand_types)]
+        if isinstance(op, FuncOp):
+            types += [*op.function_type.inputs, *op.function_type.outputs]
+        if op.name.startswith("bt.") or any(map(_is_of_bt, types)):
+            return "bt"
+    return "stablehlo"
+
+
+def _is_of_bt(kind: Attribute) -> bool:
+    inner = kind
+    if isinstance(kind, TensorType):
+        inner = cast("TensorType[Attribute]", kind).get_element_type()
+    return isinstance(inner, bt.StateType | bt.BranchesType)
+
+
+def _name_of(module: ModuleOp) -> str:
+    for op in module.ops:
+        if isinstance(op, FuncOp | sym.OperatorOp):
+            return op.sym_name.data
+    return "module"
+
+
+def _check_no_arguments(arguments: tuple[Any, ...]) -> None:
+    if arguments:
+        raise StageError(
+            "no argument without a name, but for a LocalEnergy",
+            f"{len(arguments)} more",
+            "symir.lower(operator, opt_level=3)",
+        )
+
+
+# region From operators
+
+
+def _lowered_operator(
+    operator: SymbolicOperator,
+    options: Mapping[str, Any],
+    batch: int,
+    state: str | None,
+    to: str,
+) -> LoweredOperator:
+    context = _analysed(operator, options)
+    state = state or _state_of(operator.space)
+    planned = planned_module(context)
+    first = Stage(0, "sym", "sym", context.ir.module)
+    for module in (planned, first.module):
+        name_terms(module)
+    levels = LEVELS[: LEVELS.index(to) + 1]
+    above = list(context.lowering) if "bt" in levels else []
+    below = kernel_passes(batch, state) if "stablehlo" in levels else []
+    stages = [first, *passed(planned, [*above, *below], start=1)]
+    last_of = {"sym": 0, "bt": len(above), "stablehlo": len(stages) - 1}
+    return LoweredOperator(
+        operator.name,
+        tuple(stages),
+        operator,
+        options,
+        batch,
+        state,
+        {level: last_of[level] for level in levels},
+    )
+
+
+def _analysed(
+    operator: SymbolicOperator, options: Mapping[str, Any]
+) -> SymbolicCompilationContext:
+    """Return what a compilation would begin to lower."""
+    compiler = default_symbolic_compiler()
+    options = {"diagnostics": "off", **options}
+    try:
+        return compiler.analysed(operator, options)
+    except SymbolicCompilerError as error:
+        if error.code not in ("C004", "C005"):
+            raise
+    # One can look at what JAX, as it is set, cannot run, and where JAX is missing
+    return compiler.analysed(operator, {**options, "backend_preference": "reference"})
+
+
+def kernel_passes(batch: int, state: str) -> list[ModulePass]:
+    """Return the passes from branch tensors to a kernel."""
+    text = KERNEL_PIPELINE.format(batch=batch, state=state)
+    return list(LoweringPipeline.parse(text))
+
+
+def passed(
+    module: ModuleOp, passes: Iterable[ModulePass], *, start: int
+) -> list[Stage]:
+    """Run passes on a module, and return a stage for each."""
+    stages, reports = list[Stage](), list[SymbolicPassReport]()
+
+    def observe(one: ModulePass, result: ModuleOp) -> None:
+        stages.append(_stage(start + len(stages), one, result, reports[-1]))
+
+    LoweringPipeline(passes).run(
+        module, verified=True, report=reports.append, observe=observe
+    )
+    return stages
+
+
+def _stage(
+    number: int, one: ModulePass, module: ModuleOp, report: SymbolicPassReport
+) -> Stage:
+    return Stage(number, one.name, level_of(module), module.clone(), report, one)
+
+
+def _state_of(space: Space) -> str:
+    return state_named(space.default_dtype())
+
+
+def state_named(dtype: npt.DTypeLike) -> str:
+    """Return the name of the state type of a dtype of NumPy."""
+    own = np.dtype(dtype)
+    bits = 1 if own.kind == "b" else 8 * own.itemsize
+    return f"{ {'f': 'f', 'u': 'ui'}.get(own.kind, 'i') }{bits}"
+
+
+# endregion
+# region From texts
+
+
+def _lowered_further(
+    handle: LoweredOperator,
+    options: Mapping[str, Any],
+    batch: int,
+    state: str | None,
+    to: str,
+) -> LoweredOperator:
+    """Return the handle of what `parse` made of a text, lowered to the last level."""
+    options = {**handle.options, **options}
+    if handle.entered == "sym" and isinstance(handle.source, SymbolicOperator):
+        return _lowered_operator(handle.source, options, batch, state, to)
+    first = handle.stages[0]
+    if LEVELS.index(to) < LEVELS.index(first.level):
+        raise StageError(
+            f"a level from {first.level} on",
+            f"to={to!r}, of a text at {first.level}",
+            "passes go down only",
+            operator=handle.name,
+        )
+    state = state or handle.state
+    if first.level == "stablehlo" or energies_in(first.module):
+        return replace(handle, stages=(first,), options=options, state=state)
+    above = _passes_on_bt(first.module, options)
+    below = kernel_passes(batch, state) if to == "stablehlo" else []
+    if not _is_dynamic(first.module):
+        # It is specialised already
+        below = below[1:]
+    stages = [first, *passed(first.module, [*above, *below], start=1)]
+    last_of = {"bt": len(above)}
+    if below:
+        last_of["stablehlo"] = len(stages) - 1
+    return LoweredOperator(
+        handle.name, tuple(stages), None, options, batch, state, last_of
+    )
+
+
+def _passes_on_bt(module: ModuleOp, options: Mapping[str, Any]) -> list[ModulePass]:
+    """Return the passes of the operator's pipeline that take branch tensors."""
+    if not _is_dynamic(module):
+        return []
+    lowering = SymbolicCompilerOptions.from_mapping(options).operator_pipeline()
+    passes = list(LoweringPipeline.parse(lowering))
+    names = [one.name for one in passes]
+    return passes[names.index("convert-sym-to-bt") + 1 :]
+
+
+def _is_dynamic(module: ModuleOp) -> bool:
+    """Whether the functions of a module are for any number of samples."""
+    return any(
+        isinstance(kind, TensorType) and DYNAMIC_INDEX in kind.get_shape()
+        for function in module.ops
+        if isinstance(function, FuncOp)
+        for kind in function.function_type.inputs
+    )
+
+
+# endregion
+# region From local energies
+
+
+def _lowered_energy(
+    energy: LocalEnergy,
+    arguments: tuple[Any, ...],
+    options: Mapping[str, Any],
+    batch: int,
+    to: str,
+) -> LoweredOperator:
+    """Return the stages of a local energy: those of its lanes make the kernel."""
+    if len(arguments) != 2 or options:
+        raise StageError(
+            "symir.lower(energy, parameters, x)",
+            f"{len(arguments)} more arguments, options {', '.join(options) or 'none'}",
+            "a LocalEnergy knows its options: LocalEnergy(op, logpsi, without=..)",
+        )
+    from symir.runtime.kernel import state_type
+
+    parameters, x = arguments
+    operator = energy.operator
+    dtype = np.dtype(operator._checked(x).dtype)  # pyright: ignore[reportPrivateUsage]
+    program = energy.program(parameters, dtype)
+    function = program._imported  # pyright: ignore[reportPrivateUsage]
+    ir, state = program.kernel.ir, state_type(dtype) or ""
+    stages = [Stage(0, "sym", "sym", ir.module)]
+    reports: list[SymbolicPassReport] = []
+
+    def observe(one: ModulePass, result: ModuleOp) -> None:
+        stages.append(_stage(len(stages), one, result, reports[-1]))
+
+    planned = compile_energy(
+        ir,
+        cast("ModuleOp", function.parent_op()),
+        without=energy.options.without,
+        budget=energy.options.budget,
+        report=reports.append,
+        observe=observe,
+    )
+    last_of = {"sym": 0, "bt": len(stages) - 1}
+    if to == "stablehlo":
+        lanes = lanes_of_energy(planned, len(ir.free_symbols))
+        below = kernel_passes(batch, state)
+        stages.append(Stage(len(stages), LANES, "bt", lanes))
+        stages += passed(lanes, below, start=len(stages))
+        last_of["stablehlo"] = len(stages) - 1
+    return LoweredOperator(
+        ir.operator_name, tuple(stages), energy, {}, batch, state, last_of
+    )
+
+
+# endregion
