@@ -759,6 +759,7 @@ class Rung(StrEnum):
     NETWORK = "network"
     LINEAR = "linear"
     EXPONENTIAL = "exponential"
+    BILINEAR = "bilinear"
     LIFTED = "lifted"
     DECLARED = "declared"
 
@@ -774,11 +775,12 @@ class PartAttr(ParametrizedAttribute):
       site each.
     - `exponential @f as g`: the sum of g over all elements of such an f(x), with g the
       logarithm of an exponential sum, such as log_cosh.
+    - `bilinear @f by @h`: the sum of f(x) h(x) over all elements of two such functions.
     - `lifted @f then @h`: h(f(x)) with such an f; `as tanh` h(tanh(f(x))).
     - `declared @f`: f(x), whose differences the user has given.
 
-    A function takes the parameters and one x of shape (1, sites); `@h` takes them and
-    what it follows.
+    A function takes the parameters and one x of shape (1, sites); behind `then` it
+    takes them and what it follows.
 
     ```mlir
     #bt.part<exponential @theta as "log_cosh" times (1.0, 0.0)>
@@ -826,7 +828,7 @@ class PartAttr(ParametrizedAttribute):
 
     @property
     def functions(self) -> tuple[str, ...]:
-        """The names of the functions, in the order of their application."""
+        """The names of the functions, in the order that they are written in."""
         symbols = (self.function, self.tail)
         return tuple(
             symbol.string_value()
@@ -851,7 +853,8 @@ class PartAttr(ParametrizedAttribute):
                 )
             function = parser.parse_symbol_name().data
             tail = activation = None
-            if parser.parse_optional_keyword("then"):
+            word = "by" if rung == Rung.BILINEAR else "then"
+            if parser.parse_optional_keyword(word):
                 tail = parser.parse_symbol_name().data
             if parser.parse_optional_keyword("as"):
                 activation = parser.parse_str_literal()
@@ -875,7 +878,8 @@ class PartAttr(ParametrizedAttribute):
             printer.print_string(self.rung.data + " ")
             printer.print_symbol_name(self.functions[0])
             if len(self.functions) > 1:
-                printer.print_string(" then ")
+                by = self.kind is Rung.BILINEAR
+                printer.print_string(" by " if by else " then ")
                 printer.print_symbol_name(self.functions[1])
             if self.applied is not None:
                 printer.print_string(" as ")
@@ -1043,6 +1047,11 @@ class LocalEnergyOp(BranchTensorOp):
                     f"(batch,), got {value.type}"
                 )
         for part in self.parts:
+            if part.kind is Rung.BILINEAR and len(part.functions) < 2:
+                raise VerifyException(
+                    "'bt.local_energy': a bilinear part is of two functions, got "
+                    f"@{part.functions[0]} alone"
+                )
             for name in part.functions:
                 if SymbolTable.lookup_symbol(self, name) is None:
                     raise VerifyException(f"'bt.local_energy': there is no @{name}")

@@ -330,20 +330,24 @@ class BtFunctions(InterpreterFunctions):
         parameters: Sequence[Array],
         x: Array,
     ) -> Any:
+        def applied(name: str, values: Array) -> Any:
+            function = SymbolTable.lookup_symbol(op, name)
+            assert isinstance(function, FuncOp)
+            last = function.body.block.args[-1]
+            kind = dtype_of(cast(TensorType[Attribute], last.type).element_type)
+            (found,) = interpreter.call_op(name, (*parameters, values.astype(kind)))
+            return found
+
         total: Any = 0.0
         for part in op.parts:
-            values: Any = x[None]
-            for name in part.functions:
-                function = SymbolTable.lookup_symbol(op, name)
-                assert isinstance(function, FuncOp)
-                last = function.body.block.args[-1]
-                kind = dtype_of(cast(TensorType[Attribute], last.type).element_type)
-                if name == part.functions[-1] and part.kind is bt.Rung.LIFTED:
-                    values = _ACTIVATIONS[part.applied](values)
-                arguments = (*parameters, values.astype(kind))
-                (values,) = interpreter.call_op(name, arguments)
-            if part.kind is bt.Rung.EXPONENTIAL:
+            first, *others = part.functions
+            values = applied(first, x[None])
+            if part.kind is bt.Rung.BILINEAR:
+                values = values.reshape(-1) * applied(*others, x[None]).reshape(-1)
+            elif part.kind in (bt.Rung.EXPONENTIAL, bt.Rung.LIFTED):
                 values = _ACTIVATIONS[part.applied](values)
+            if part.kind is bt.Rung.LIFTED:
+                values = applied(*others, values)
             coefficient = part.coefficient
             if not coefficient.imag:
                 coefficient = coefficient.real

@@ -3,20 +3,22 @@
 A wavefunction whose logarithm is a sum is taken apart into its summands. One of the
 form c * sum f(z) with z additive in x and exp f an exponential sum needs no network at
 x': exp(f(z + d) - f(z)) = sum_j w_j(z) e^(a_j d), where w is computed once for x. What
-is additive itself changes by a number of the lane alone. The rest stays a network.
+is additive itself changes by a number of the lane alone, and a sum of products of two
+additive values y and z, as in x W x, by y e + d z + d e. The rest stays a network.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from math import prod
 from typing import ClassVar
 
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl_jax.dialects import stablehlo as hlo
 
@@ -38,6 +40,7 @@ from lowering.local_energy.site_affine import (
     Opaque,
     analyse,
     is_additive,
+    op_name,
 )
 from lowering.relations import Relation
 from lowering.remarks import remark
@@ -47,14 +50,19 @@ __all__ = ["ApplyExponentialSumsPass"]
 _SUMS = [name for name, one in ACTIVATIONS.items() if one.terms]
 
 
+MAX_PRODUCTS = 1024
+"""Sums of more products stay a network: tables have so many elements for each lane."""
+
+
 @dataclass(frozen=True)
 class _Summand:
-    """A summand of log psi: what it is, of which value, and its factor."""
+    """A summand of log psi: what it is, of which value or two, and its factor."""
 
     rung: bt.Rung
     value: SSAValue
     coefficient: complex
     activation: str | None = None
+    by: SSAValue | None = None
 
 
 _Take = Callable[[SSAValue, complex], Iterable[_Summand]]
@@ -74,6 +82,9 @@ class _Decomposition:
             return
         if is_additive(one):
             yield _Summand(bt.Rung.LINEAR, value, factor)
+            return
+        if (pair := self._factors(value)) is not None:
+            yield _bilinear(*pair, factor)
             return
         op = value.owner
         if isinstance(op, hlo.ReduceOp) and self._is_sum(op):
@@ -100,6 +111,9 @@ class _Decomposition:
         if is_additive(one):
             yield _Summand(bt.Rung.LINEAR, value, factor)
             return
+        if (pair := self._factors(value)) is not None:
+            yield _bilinear(*pair, factor)
+            return
         if isinstance(one, Elementwise):
             summand = self._recognised(value, factor)
             if summand is not None:
@@ -110,6 +124,34 @@ class _Decomposition:
             yield from self._summed(op.operands[0], factor)
             return
         yield from self._split(value, factor, self._summed)
+
+    def _factors(self, value: SSAValue) -> tuple[SSAValue, SSAValue] | None:
+        """Return two additive values whose products, summed, are those of a value."""
+        op = value.owner
+        match op:
+            case hlo.MultiplyOp():
+                pair = (op.lhs, op.rhs)
+            case hlo.DotGeneralOp() if _pairs_elements(op):
+                pair = (op.lhs, op.rhs)
+            case Operation() if op_name(op) == "chlo.square":
+                pair = (op.operands[0], op.operands[0])
+            case _:
+                return None
+        if not all(is_additive(self.known[one]) for one in pair):
+            return None
+        kinds = {dtype_of(element_of(one)) for one in (*pair, value)}
+        # Products of integers wrap around
+        if len(kinds) > 1 or kinds.pop().kind not in "fc":
+            return None
+        if _size(pair[0]) <= MAX_PRODUCTS:
+            return pair
+        remark(
+            f"a sum of {_size(pair[0])} products is no bilinear part: there are more "
+            f"than {MAX_PRODUCTS}",
+            done=False,
+            hint="with matrix products, as in (x @ W * x).sum(-1), they are fewer",
+        )
+        return None
 
     def _split(self, value: SSAValue, factor: complex, of: _Take) -> Iterator[_Summand]:
         """Yield the summands of a sum, difference, multiple, ... of values."""
@@ -184,6 +226,28 @@ class _Decomposition:
         return _Summand(bt.Rung.EXPONENTIAL, fitted.root, coefficient, name)
 
 
+def _bilinear(first: SSAValue, second: SSAValue, factor: complex) -> _Summand:
+    size = _size(first)
+    remark(f"a sum of {size} products of two additive values is bilinear")
+    return _Summand(bt.Rung.BILINEAR, first, factor, by=second)
+
+
+def _pairs_elements(op: hlo.DotGeneralOp) -> bool:
+    """Whether each element meets one of the other side, in the order of both."""
+    numbers = op.dot_dimension_numbers
+
+    def axes(*names: str) -> list[int]:
+        return [axis.value.data for name in names for axis in getattr(numbers, name)]
+
+    left = axes("lhs_batching_dimensions", "lhs_contracting_dimensions")
+    right = axes("rhs_batching_dimensions", "rhs_contracting_dimensions")
+    lengths = shape_of(op.lhs)
+    long = sorted((a, b) for a, b in zip(left, right, strict=True) if lengths[a] > 1)
+    met = prod(lengths[a] for a, _ in long)
+    is_whole = _size(op.lhs) == met == _size(op.rhs)
+    return is_whole and [b for _, b in long] == sorted(b for _, b in long)
+
+
 class _NotApart(Exception):
     """A sum of many elements that is not taken apart."""
 
@@ -211,7 +275,8 @@ def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
     taken = _Decomposition(function)
     known = taken.known
     whole = returned(function)
-    if any(is_coarse(one.value) for one in taken.summands):
+    of = [one.value for one in taken.summands]
+    if any(map(is_coarse, [*of, *(one.by or one.value for one in taken.summands)])):
         remark(
             f"@{part.functions[0]} computes with fewer than 32 bits and stays as it "
             "is: there the rounding is the model",
@@ -228,12 +293,17 @@ def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
     for number, one in enumerate(taken.summands):
         name = f"{part.functions[0]}_{number}"
         extracted(function, name, [x], one.value)
+        by = name if one.by is one.value else None
+        if one.by is not None and by is None:
+            by = f"{name}_by"
+            extracted(function, by, [x], one.by)
         if one.rung is bt.Rung.NETWORK:
             remark(f"@{name} stays a network: {_reason(known, one.value)}", done=False)
         parts.append(
             bt.PartAttr.get(
                 one.rung,
                 name,
+                tail=by,
                 activation=one.activation,
                 coefficient=part.coefficient * one.coefficient,
             )

@@ -117,8 +117,9 @@ def _units_bytes(part: bt.PartAttr, module: ModuleOp) -> int:
     """Return what the elements of an additive function take, for one x."""
     if part.kind in (bt.Rung.NETWORK, bt.Rung.LINEAR):
         return 0
-    result = returned(function_named(module, part.functions[0]))
-    return prod(shape_of(result)) * _bytes(result)
+    own = part.functions if part.kind is bt.Rung.BILINEAR else part.functions[:1]
+    results = [returned(function_named(module, name)) for name in own]
+    return sum(prod(shape_of(result)) * _bytes(result) for result in results)
 
 
 def _networks(op: bt.LocalEnergyOp) -> list[str]:

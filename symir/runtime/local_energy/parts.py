@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -29,6 +28,7 @@ from lowering.local_energy.site_affine import (
 from symir.runtime.ops import apply, is_known
 
 __all__ = [
+    "Bilinear",
     "Exponential",
     "Lifted",
     "Linear",
@@ -159,7 +159,6 @@ class Exponential:
         self._linear = activation.linear
         self._coefficient = _number(part.coefficient)
         self._function = function
-        self._count = max(1, math.prod(shape_of(returned(function))))
 
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
         changes = steps.changes(self._function, leaves)
@@ -169,16 +168,17 @@ class Exponential:
         return self._scale * changes, jnp.stack([back, forth])
 
     def bound(self, table: Any, units: int) -> Any:
-        return self._split(jnp.abs(table[0].real), units).sum(axis=1).max(initial=0)
+        return _split(jnp.abs(table[0].real), units).sum(axis=1).max(initial=0)
 
     def laid_out(self, table: Any, units: int) -> Any:
         changes, offsets = table
-        return self._split(jnp.exp(changes), units, 1), offsets
+        return _split(jnp.exp(changes), units, 1), offsets
 
     def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
         z = self._scale * of_samples(self._function, leaves, x)
         up, down = _sigmoids(z)
-        return self._split(jnp.concatenate([up, down]), units, 0.5)
+        # Of the filling the factors are 1: one half of each side, and a ratio of 1
+        return _split(jnp.concatenate([up, down]), units, 0.5)
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         ratio, offsets = table
@@ -195,17 +195,43 @@ class Exponential:
         total = self._times * jnp.log(factors.prod(axis=1)).sum(axis=1)
         return self._coefficient * (total + offsets[sign, pairs.row])
 
-    def _split(self, values: Any, units: int, filling: float = 0) -> Any:
-        """Return (.., M) as (.., units, blocks): products run over the middle axis.
 
-        The last axis is vectorised; a product over it would not be. Of the filling the
-        factors are 1: one half of each side, and a ratio of 1.
-        """
-        units = max(1, min(units, self._count // 8))
-        blocks = -(-self._count // units)
-        missing = units * blocks - self._count
-        padded = jnp.pad(values, ((0, 0), (0, missing)), constant_values=filling)
-        return padded.reshape(-1, units, blocks)
+class Bilinear:
+    """The sum of the products of two additive functions, element by element.
+
+    (y + d) (z + e) - y z = y e + d z + d e, with the sums of d e for each difference.
+    Of the difference -d and -e the first two change their sign.
+    """
+
+    UNITS = 8
+
+    def __init__(self, part: bt.PartAttr, function: FuncOp, by: FuncOp):
+        self._coefficient = _number(part.coefficient)
+        self._functions = (function, by)
+
+    def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
+        return tuple(steps.changes(one, leaves) for one in self._functions)
+
+    def bound(self, table: Any, units: int) -> Any:
+        return jnp.maximum(*map(_unless_infinite, table))
+
+    def laid_out(self, table: Any, units: int) -> Any:
+        own, other = table
+        return _split(own, self.UNITS), _split(other, self.UNITS), (own * other).sum(1)
+
+    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+        return tuple(
+            _split(of_samples(one, leaves, x), self.UNITS) for one in self._functions
+        )
+
+    def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
+        (own, other), (change, other_change, both) = base, table
+        crossed = (
+            own[pairs.sample] * other_change[pairs.row]
+            + change[pairs.row] * other[pairs.sample]
+        )
+        total = pairs.signed(crossed.sum(axis=1).sum(axis=1)) + both[pairs.row]
+        return self._coefficient * total
 
 
 class Lifted:
@@ -297,6 +323,19 @@ class Network:
         leaves, before = base
         after = self._of(leaves, pairs.connected(x))
         return self._coefficient * _difference(after, before[pairs.sample])
+
+
+def _split(values: Any, units: int, filling: float = 0) -> Any:
+    """Return (.., M) as (.., units, blocks), to be combined over the middle axis.
+
+    The last axis is vectorised; a sum or a product over it would not be.
+    """
+    count = max(1, values.shape[-1])
+    units = max(1, min(units, count // 8))
+    blocks = -(-count // units)
+    missing = units * blocks - values.shape[-1]
+    padded = jnp.pad(values, ((0, 0), (0, missing)), constant_values=filling)
+    return padded.reshape(-1, units, blocks)
 
 
 def _unless_infinite(table: Any) -> Any:

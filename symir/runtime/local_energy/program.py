@@ -39,6 +39,7 @@ from symir.runtime.local_energy.lanes import (
     over_pairs,
 )
 from symir.runtime.local_energy.parts import (
+    Bilinear,
     Exponential,
     Lifted,
     Linear,
@@ -209,7 +210,8 @@ class EnergyProgram:
     def _is_linear(self, part: bt.PartAttr) -> bool:
         if part.kind is bt.Rung.NETWORK:
             return True  # it has no table
-        return is_linear(function_named(self.module, part.functions[0]))
+        own = part.functions if part.kind is bt.Rung.BILINEAR else part.functions[:1]
+        return all(is_linear(function_named(self.module, name)) for name in own)
 
     def _declared(self, avals: Sequence[jax.ShapeDtypeStruct]) -> Declared | None:
         """Return log psi with the changes that its author declared, once checked."""
@@ -262,6 +264,9 @@ class EnergyProgram:
                 return Linear(part, function)
             case bt.Rung.EXPONENTIAL:
                 return Exponential(part, function)
+            case bt.Rung.BILINEAR:
+                by = function_named(self.module, part.functions[1])
+                return Bilinear(part, function, by)
             case bt.Rung.LIFTED:
                 tail = function_named(self.module, part.functions[1])
                 return Lifted(part, function, tail)

@@ -97,7 +97,54 @@ func.func private @logpsi(%x : tensor<1x3xf64>) -> tensor<f64> {
   %t = stablehlo.dot_general %x, %ones, contracting_dims = [0, 1] x [0, 1] : (tensor<1x3xf64>, tensor<1x3xf64>) -> tensor<f64>
   %p = stablehlo.exponential %t : tensor<f64>
   %q = stablehlo.log_plus_one %p : tensor<f64>
-  %r = stablehlo.dot_general %x, %x, contracting_dims = [0, 1] x [0, 1] : (tensor<1x3xf64>, tensor<1x3xf64>) -> tensor<f64>
+  %c = stablehlo.sine %t : tensor<f64>
+  %r = stablehlo.multiply %c, %t : tensor<f64>
   %all = stablehlo.subtract %q, %r : tensor<f64>
+  func.return %all : tensor<f64>
+}
+
+// -----
+
+// x W x is bilinear, and a square too, of one function by itself.
+// CHECK-LABEL:   func.func @products
+// CHECK:           through [#bt.part<bilinear @logpsi_0 by @logpsi_0_by>, #bt.part<bilinear @logpsi_1 by @logpsi_1 times (-1.000000e+00, 0.000000e+00)>]
+// CHECK-NOT:     func.func private @logpsi(
+// CHECK:         func.func private @logpsi_{{.*}}
+func.func @products(%x : tensor<?x3x!bt.state>, %b : !bt.branches<3 x 1>, %w : tensor<3x3xf64>) -> tensor<?xf64> {
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @logpsi>] : tensor<?x3x!bt.state>, !bt.branches<3 x 1> (tensor<3x3xf64>) -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
+}
+
+func.func private @logpsi(%w : tensor<3x3xf64>, %x : tensor<1x3xf64>) -> tensor<1xf64> {
+  %zero = stablehlo.constant dense<0.0> : tensor<f64>
+  %y = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] : (tensor<1x3xf64>, tensor<3x3xf64>) -> tensor<1x3xf64>
+  %r = stablehlo.dot_general %y, %x, batching_dims = [0] x [0], contracting_dims = [1] x [1] : (tensor<1x3xf64>, tensor<1x3xf64>) -> tensor<1xf64>
+  %q = stablehlo.multiply %y, %y : tensor<1x3xf64>
+  %s = stablehlo.reduce(%q init: %zero) across dimensions = [1] : (tensor<1x3xf64>, tensor<f64>) -> tensor<1xf64>
+  reducer(%one : tensor<f64>, %other : tensor<f64>) {
+    %sum = stablehlo.add %one, %other : tensor<f64>
+    stablehlo.return %sum : tensor<f64>
+  }
+  %all = stablehlo.subtract %r, %s : tensor<1xf64>
+  func.return %all : tensor<1xf64>
+}
+
+// -----
+
+// Elements that meet in another order are not multiplied one by one, nor are integers.
+// CHECK-LABEL:   func.func @crossed
+// CHECK:           through [#bt.part<network @logpsi>]
+func.func @crossed(%x : tensor<?x4x!bt.state>, %b : !bt.branches<4 x 1>) -> tensor<?xf64> {
+  %e = bt.local_energy %x, %b parameters() through [#bt.part<network @logpsi>] : tensor<?x4x!bt.state>, !bt.branches<4 x 1> () -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
+}
+
+func.func private @logpsi(%x : tensor<1x4xi32>) -> tensor<f64> {
+  %z = stablehlo.convert %x : (tensor<1x4xi32>) -> tensor<1x4xf64>
+  %y = stablehlo.reshape %z : (tensor<1x4xf64>) -> tensor<2x2xf64>
+  %r = stablehlo.dot_general %y, %y, contracting_dims = [0, 1] x [1, 0] : (tensor<2x2xf64>, tensor<2x2xf64>) -> tensor<f64>
+  %p = stablehlo.dot_general %x, %x, contracting_dims = [0, 1] x [0, 1] : (tensor<1x4xi32>, tensor<1x4xi32>) -> tensor<i32>
+  %q = stablehlo.convert %p : (tensor<i32>) -> tensor<f64>
+  %all = stablehlo.add %r, %q : tensor<f64>
   func.return %all : tensor<f64>
 }

@@ -474,7 +474,13 @@
 
 // -----
 
-// CHECK: expected one of network, linear, exponential, lifted, declared
+// CHECK: 'bt.local_energy': a bilinear part is of two functions, got @logpsi alone
+%x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
+%e = bt.local_energy %x, %b parameters() through [#bt.part<bilinear @logpsi>] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?xf64>
+
+// -----
+
+// CHECK: expected one of network, linear, exponential, bilinear, lifted, declared
 "test.op"() {part = #bt.part<exp @logpsi>} : () -> ()
 
 // endregion

@@ -53,6 +53,8 @@ def model_of(name: str, sites: int) -> tuple[Callable[..., Any], Any]:
     x = np.ones((1, sites))
     if name == "linear":
         return lambda w, x: x @ w, rng.normal(size=sites)
+    if name == "quadratic":
+        return lambda w, x: ((x @ w) * x).sum(-1), rng.normal(size=(sites, sites))
     if name == "softplus":
         return (
             lambda p, x: (
@@ -76,7 +78,7 @@ def model_of(name: str, sites: int) -> tuple[Callable[..., Any], Any]:
     return model.apply, jax.tree.map(drawn, shapes)
 
 
-@pytest.mark.parametrize("name", [*WAVEFUNCTIONS, "linear", "softplus"])
+@pytest.mark.parametrize("name", [*WAVEFUNCTIONS, "linear", "quadratic", "softplus"])
 @pytest.mark.parametrize("operator", OPERATORS)
 def test_each_pass_keeps_the_energy(operator: str, name: str) -> None:
     symbolic = OPERATORS[operator]()

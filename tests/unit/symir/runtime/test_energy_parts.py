@@ -67,6 +67,14 @@ def one_hot(w: Any, x: Any) -> Any:
     return log_cosh(code.astype(w["H"].dtype) @ w["H"]).sum(-1)
 
 
+def quadratic(w: Any, x: Any) -> Any:
+    """Correlations of all sites, and of neighbours; a square; and one-body factors."""
+    weights = w["V"][:, :SITES]
+    pairs = jnp.einsum("...i,ij,...j->...", x, weights, x)
+    neighbours = (w["a"] * x * jnp.roll(x, 1, axis=-1)).sum(-1)
+    return 0.3 * pairs + neighbours - 0.1 * jnp.square(x @ weights).sum(-1) + x @ w["a"]
+
+
 def perceptron(w: Any, x: Any) -> Any:
     return jnp.tanh(dense(w, x)) @ w["v"]
 
@@ -83,6 +91,7 @@ WAVEFUNCTIONS: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "complex_rbm": (complex_rbm, ["exponential"]),
     "shifted": (shifted, ["exponential"]),
     "one_hot": (one_hot, ["exponential"]),
+    "quadratic": (quadratic, ["bilinear"] * 3 + ["linear"]),
     "perceptron": (perceptron, ["lifted"]),
     "mixed": (mixed, ["exponential", "linear", "network"]),
 }
