@@ -1047,10 +1047,10 @@ class LocalEnergyOp(BranchTensorOp):
                     f"(batch,), got {value.type}"
                 )
         for part in self.parts:
-            if part.kind is Rung.BILINEAR and len(part.functions) < 2:
+            if part.kind is Rung.BILINEAR and isinstance(part.tail, NoneAttr):
                 raise VerifyException(
                     "'bt.local_energy': a bilinear part is of two functions, got "
-                    f"@{part.functions[0]} alone"
+                    f"{part.function} alone"
                 )
             for name in part.functions:
                 if SymbolTable.lookup_symbol(self, name) is None:

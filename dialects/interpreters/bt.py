@@ -340,14 +340,14 @@ class BtFunctions(InterpreterFunctions):
 
         total: Any = 0.0
         for part in op.parts:
-            first, *others = part.functions
-            values = applied(first, x[None])
+            first, last = part.functions[0], part.functions[-1]
+            values: Any = applied(first, x[None])
             if part.kind is bt.Rung.BILINEAR:
-                values = values.reshape(-1) * applied(*others, x[None]).reshape(-1)
+                values = values.reshape(-1) * applied(last, x[None]).reshape(-1)
             elif part.kind in (bt.Rung.EXPONENTIAL, bt.Rung.LIFTED):
                 values = _ACTIVATIONS[part.applied](values)
             if part.kind is bt.Rung.LIFTED:
-                values = applied(*others, values)
+                values = applied(last, values)
             coefficient = part.coefficient
             if not coefficient.imag:
                 coefficient = coefficient.real
