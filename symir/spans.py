@@ -271,7 +271,15 @@ def _forget(recorder: _Recorder) -> None:
 
 
 def _checked(path: str | os.PathLike[str]) -> Path:
-    file = Path(path)
+    if not isinstance(path, str | os.PathLike):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InputError(
+            "C072",
+            "no trace can be written to what is no path",
+            expected="a str, or a pathlib.Path",
+            found=repr(path),
+        )
+    # Where it is now, whatever the folder becomes that the process is in
+    file = Path(path).absolute()
     if file.is_dir():
         raise _not_writable(file, "a folder")
     if not os.access(file.parent, os.W_OK):
@@ -292,13 +300,13 @@ def _trace_process(path: str) -> None:
     """Record a process until it ends; trouble with the file never fails it."""
     recorder = _Recorder()
     process = os.getpid()
+    file = Path(path.replace("{pid}", str(process))).absolute()
     _record(recorder)
 
     def write() -> None:
         if os.getpid() != process:  # a fork has the spans of its parent
             return
         _forget(recorder)
-        file = Path(path.replace("{pid}", str(process)))
         with _logged(file):
             recorder.write(file)
 

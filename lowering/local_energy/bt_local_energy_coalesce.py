@@ -52,7 +52,9 @@ def _coalesce(op: bt.LocalEnergyOp) -> None:
     if others is None:
         others = at.add(bt.ConcatOp([]))
     lanes = sum(map(lane_count, found))
-    remark(f"{lanes} lanes without writes are summed: no network for them", at=op)
+    remark(
+        f"lanes without writes are summed, {lanes} in all: no network for them", at=op
+    )
     new = bt.LocalEnergyOp(
         op.config, others, total, op.parameters, op.parts.data, op.result.type
     )

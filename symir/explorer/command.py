@@ -10,7 +10,7 @@ from symir.errors import SymirError
 from symir.explorer.export import explored, written_to
 from symir.explorer.page import error_page, page_of
 from symir.explorer.server import Server
-from symir.tools.load import UserCodeError, load_operator, split_reference
+from symir.tools.load import UserCodeError, load_explored, split_reference
 from symir.tools.progress import Progress
 from symir.tools.samples import read_samples
 
@@ -44,7 +44,7 @@ def serve(reference: str, inputs: Path | None, port: int, progress: Progress) ->
     """
     source, _ = split_reference(reference)
     # What is wrong from the beginning is said here, and what comes later on the page
-    load_operator(reference)
+    load_explored(reference)
 
     def make(token: str) -> str:
         try:
@@ -68,9 +68,10 @@ def serve(reference: str, inputs: Path | None, port: int, progress: Progress) ->
 def page_of_file(
     reference: str, inputs: Path | None = None, *, live: str | None = None
 ) -> str:
-    """Return the page of the operator that `FILE[:NAME]` refers to."""
-    operator = load_operator(reference)
+    """Return the page of the operator or local energy that `FILE[:NAME]` refers to."""
+    what, *arguments = load_explored(reference)
     x = None
     if inputs is not None:
-        x = next(read_samples(inputs, operator.space).blocks(SHOWN))
-    return page_of(explored(operator, x=x), live=live)
+        space = what.operator.kernel.space if arguments else what.space
+        x = next(read_samples(inputs, space).blocks(SHOWN))
+    return page_of(explored(what, *arguments, x=x), live=live)

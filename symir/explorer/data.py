@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -58,6 +59,9 @@ TERMS_PRICED = 2000
 
 TERMS_ANALYSED = 300
 """Facts of operators with more terms take long, and are left out."""
+
+SOURCES = (".py", ".mlir")
+"""Files whose text is shown."""
 
 SOURCE_LINES = 1500
 """So many lines of a file are shown, at most: those around what the operator is of."""
@@ -386,13 +390,24 @@ def _sources(
 
 
 def _source(file: str, wanted: Sequence[int]) -> dict[str, Any]:
-    linecache.checkcache(file)  # it may have changed since it was last looked at
-    lines = [line.rstrip("\n") for line in linecache.getlines(file)]
+    lines = _lines_of(file)
     first = 0
     if len(lines) > SOURCE_LINES:
         first = max(0, min(wanted, default=1) - 20)
     kept = [line[:400] for line in lines[first : first + SOURCE_LINES]]
     return {"file": file, "first": first + 1, "lines": kept}
+
+
+def _lines_of(file: str) -> list[str]:
+    """Return the lines of a Python or MLIR file, or of a cell of a notebook.
+
+    Of other files nothing: IR that somebody else has written may say that it comes from
+    any file of the user's, and pages are sent around.
+    """
+    if Path(file).suffix not in SOURCES and file not in linecache.cache:
+        return []
+    linecache.checkcache(file)  # it may have changed since it was last looked at
+    return [line.rstrip("\n") for line in linecache.getlines(file)]
 
 
 # endregion

@@ -8,7 +8,7 @@ operand was rewritten is not.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from io import StringIO
@@ -16,6 +16,7 @@ from typing import Any, cast
 
 import numpy as np
 from xdsl.dialects.builtin import (
+    ArrayAttr,
     DenseIntOrFPElementsAttr,
     ModuleOp,
     StringAttr,
@@ -28,6 +29,7 @@ from dialects import sym
 from dialects.stablehlo import to_numpy
 from dialects.text import Printer, print_module
 from symir.inspection.alignment import Gap, Keys, align
+from symir.language.scalars import shortened
 from symir.provenance import Origin, origins, whereabouts
 
 __all__ = ["Change", "Difference", "LaneChange", "changes_between"]
@@ -195,10 +197,12 @@ class Difference:
             )
             if found
         )
+        counts = counts or "no op is different"
+        moved = f", {self.moved} in another order" if self.moved else ""
         more = len(self.changes) - _CHANGES_SHOWN
         return "\n".join(
             [
-                f"{self.first} -> {self.second}: {counts or 'no op is different'}",
+                f"{self.first} -> {self.second}: {counts}{moved}",
                 *(f"  {one}" for one in self.lanes),
                 *(f"  {one}" for one in self.changes[:_CHANGES_SHOWN]),
                 *([f"  ... {more} more"] if more > 0 else []),
@@ -218,16 +222,24 @@ class _Listing:
         ops: the ops in order, what is inside of an op behind it.
         around: what each op is inside of, by the names of terms and functions.
         own: its name and attributes.
-        kind: its name, and the types of the elements of its results.
+        kind: its name, that of a term, and the types of the elements of its results.
         types: the types of its results.
         operands: its operands, by what they are.
         near: `around`, `own`, `types`, and `own` of what makes its operands.
         whole: `around`, `own`, `types`, and `whole` of what makes its operands.
         values: for each value what it is, by `whole` of the op that makes it.
+
+    `earlier` is what terms are called on the other side, where they were renamed.
     """
 
-    def __init__(self, module: ModuleOp, numbers: dict[Hashable, int]):
+    def __init__(
+        self,
+        module: ModuleOp,
+        numbers: dict[Hashable, int],
+        earlier: Mapping[str, str] | None = None,
+    ):
         self._numbers = numbers
+        self._earlier = earlier or {}
         self.ops: list[Operation] = []
         self.around: list[int] = []
         self.own: list[int] = []
@@ -263,7 +275,7 @@ class _Listing:
         self.around.append(around)
         self.own.append(own)
         elements = (_element(kind) for kind in op.result_types)
-        self.kind.append(self.number("kind", op.name, *elements))
+        self.kind.append(self.number("kind", *self._name(op), *elements))
         self.types.append(types)
         # What has no result takes the place of nothing else
         self.operands.append(
@@ -277,27 +289,27 @@ class _Listing:
         outer = 0 if op.parent is None else self._blocks[op.parent]
         for place, region in enumerate(op.regions):
             for other, block in enumerate(region.blocks):
-                name = self.number("in", outer, *_name(op), place, other)
+                name = self.number("in", outer, *self._name(op), place, other)
                 self._blocks[block] = name
                 for argument in block.args:
                     parts = (name, argument.index, argument.type)
                     self.values[argument] = self.number("argument", *parts)
 
+    def _name(self, op: Operation) -> tuple[str, ...]:
+        """Return what ops inside of an op know it by: of an operator no name."""
+        match op:
+            case sym.TermOp():
+                name = op.sym_name.data
+                return (op.name, self._earlier.get(name, name))
+            case FuncOp() if op.sym_visibility is not None:
+                return (op.name, op.sym_name.data)
+            case _:
+                return (op.name,)
+
     def keys(self, *names: str) -> list[Hashable]:
         """Return for each op some of what it can be compared by."""
         lists: list[list[int]] = [getattr(self, name) for name in names]
         return list(zip(*lists, strict=True))
-
-
-def _name(op: Operation) -> tuple[str, ...]:
-    """Return what ops inside of an op know it by: not by the name of the operator."""
-    match op:
-        case sym.TermOp():
-            return (op.name, op.sym_name.data)
-        case FuncOp() if op.sym_visibility is not None:
-            return (op.name, op.sym_name.data)
-        case _:
-            return (op.name,)
 
 
 def _attributes(op: Operation) -> dict[str, Attribute]:
@@ -319,7 +331,8 @@ def changes_between(
 ) -> tuple[tuple[Change, ...], int]:
     """Return the ops that differ, and how many are the same in another order."""
     numbers: dict[Hashable, int] = {}
-    one, other = _Listing(first, numbers), _Listing(second, numbers)
+    one = _Listing(first, numbers)
+    other = _Listing(second, numbers, _earlier_names(first, second))
     everything = Gap(range(len(one.ops)), range(len(other.ops)))
     pairs, gaps = align([everything], [_keys(one, other, *names) for names in _EQUAL])
     moved = _moved(gaps, one, other)
@@ -333,6 +346,29 @@ def changes_between(
     ]
     alike, _ = align(gaps, [_keys(one, other, *names) for names in _ALIKE])
     return _changes(one, other, [*pairs, *moved, *alike]), len(moved)
+
+
+def _earlier_names(first: ModuleOp, second: ModuleOp) -> dict[str, str]:
+    """Return what terms of the second module were called, where that is another name.
+
+    A term with a new name is one that is gone, where it has its rows and kinds of ops.
+    """
+    before, after = (
+        {op.sym_name.data: op for op in module.walk() if isinstance(op, sym.TermOp)}
+        for module in (first, second)
+    )
+    gone = defaultdict[Hashable, list[str]](list)
+    for name in reversed([name for name in before if name not in after]):
+        gone[_form_of(before[name])].append(name)
+    return {
+        name: gone[form].pop()
+        for name, term in after.items()
+        if name not in before and gone[form := _form_of(term)]
+    }
+
+
+def _form_of(term: sym.TermOp) -> Hashable:
+    return (term.rows, *(op.name for op in term.walk()))
 
 
 _EQUAL = (("whole",), ("near",), ("around", "own", "types"))
@@ -491,6 +527,17 @@ def _change(before: Attribute | None, after: Attribute | None) -> str:
     tables = _table(before), _table(after)
     if tables[0] is not None and tables[1] is not None:
         return _change_of_table(tables[0], tables[1])
+    match before, after:
+        case ArrayAttr(), ArrayAttr() if len(before) == len(after):
+            return ", ".join(
+                f"[{place}] {_change(x, y)}"
+                for place, (x, y) in enumerate(zip(before, after, strict=True))
+                if x != y
+            )
+        case sym.ColumnAttr(), sym.ColumnAttr() if before.label == after.label:
+            return f"{before.label} {_change(before.values, after.values)}"
+        case _:
+            pass
     old, new = _attribute(before), _attribute(after)
     # Types of functions have an arrow of their own
     return f"{old} {'=>' if '->' in old + new else '->'} {new}"
@@ -500,7 +547,7 @@ def _table(attribute: Attribute | None) -> np.ndarray[Any, Any] | None:
     match attribute:
         case DenseIntOrFPElementsAttr():
             return to_numpy(attribute)
-        case sym.RowsAttr():
+        case sym.RowsAttr() | sym.SetsAttr():
             return attribute.data.array
         case _:
             return None
@@ -509,7 +556,7 @@ def _table(attribute: Attribute | None) -> np.ndarray[Any, Any] | None:
 def _change_of_table(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> str:
     """Return which entries of a table are different; of rows, which rows."""
     if before.shape != after.shape or before.dtype != after.dtype:
-        return f"{_kind(before)} -> {_kind(after)}"
+        return f"{_kind(before)} -> {_kind(after)}{_other_entries(before, after)}"
     if not before.shape:
         return f"{before[()]} -> {after[()]}"
     # By their bits: NaN is like itself, and 0.0 is not -0.0
@@ -522,9 +569,34 @@ def _change_of_table(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) 
         f"{after[tuple(place)]}"
         for place in places[:_VALUES_SHOWN].tolist()
     ]
-    more = len(places) - len(shown)
-    tail = [f"and {more} more"] if more else []
-    return f"of {_kind(before)}: {', '.join([*shown, *tail])}"
+    return f"of {_kind(before)}: {_some(shown, len(places))}"
+
+
+def _other_entries(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) -> str:
+    """Return which entries, or rows, a table has lost and gained; none if all."""
+    kinds = [(one.dtype, one.ndim, one.shape[1:]) for one in (before, after)]
+    if kinds[0] != kinds[1]:
+        return ""
+    own, other = ([row.tobytes() for row in one] for one in (before, after))
+    everything = Gap(range(len(own)), range(len(other)))
+    pairs, _ = align([everything], [(own, other)])
+    if not pairs:
+        return ""
+    kept = {i for i, _ in pairs}, {j for _, j in pairs}
+    gone = [i for i in range(len(own)) if i not in kept[0]]
+    new = [j for j in range(len(other)) if j not in kept[1]]
+    lost = [("-", i, before[i]) for i in gone[:_VALUES_SHOWN]]
+    gained = [("+", j, after[j]) for j in new[:_VALUES_SHOWN]]
+    shown = [
+        f"{sign}[{place}] {shortened(entry.tolist())}"
+        for sign, place, entry in [*lost, *gained][:_VALUES_SHOWN]
+    ]
+    return f": {_some(shown, len(gone) + len(new))}"
+
+
+def _some(shown: Sequence[str], total: int) -> str:
+    more = total - len(shown)
+    return ", ".join([*shown, *([f"and {more} more"] if more else [])])
 
 
 def _kind(table: np.ndarray[Any, Any]) -> str:

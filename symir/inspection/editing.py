@@ -31,6 +31,7 @@ def replaced(
     if stage.number == 0:
         return _entered_anew(handle, module)
     _check_energy(handle, stage, module)
+    _check_declared(handle, stage, module)
     edited = replace(stage, module=module, report=None, edited=True)
     later = handle.stages[stage.number + 1 :]
     stages = [*handle.stages[: stage.number], edited]
@@ -81,6 +82,30 @@ def _check_energy(handle: LoweredOperator, stage: Stage, module: ModuleOp) -> No
             expected="one bt.local_energy",
             found=str(len(energies_in(module))),
         )
+
+
+_DECLARED = ("space", "element", "parameter_names", "defaults")
+
+
+def _check_declared(handle: LoweredOperator, stage: Stage, module: ModuleOp) -> None:
+    """Raise for an operator on its way with another space or parameters (C061).
+
+    What runs has those that it had at its beginning.
+    """
+    if stage.level != "sym":
+        return
+    before, after = (SymbolicOperatorIR(one).operator for one in (stage.module, module))
+    for name in _DECLARED:
+        known, found = before.properties[name], after.properties[name]
+        if known != found:
+            raise SymbolicCompilerError(
+                "C061",
+                "the edited IR is of another operator",
+                operator=handle.name,
+                expected=f"{name} {known}",
+                found=str(found),
+                hint="edit it at the beginning: replace_ir('sym', text)",
+            )
 
 
 def _before_the_energy(handle: LoweredOperator) -> StageError:

@@ -235,8 +235,8 @@ class LoweredOperator:
         """Return how many lanes of a stage hold branches of each term.
 
         None where nothing tells: where the handle was entered below "sym", where IR was
-        edited to have other lanes, and in a local energy. A lane that is a sum counts
-        for each of its terms.
+        edited up to that stage, and in a local energy. A lane that is a sum counts for
+        each of its terms.
 
         Raises:
             StageError: where there is no such stage (C060).
@@ -246,6 +246,8 @@ class LoweredOperator:
             return None
         last = self.last_of.get("bt", stage.number)
         lowered = self.stages[min(stage.number, last)]
+        if any(one.edited for one in self.stages[: stage.number + 1]):
+            return None
         return lanes_by_term(self.stages[0].module, lowered.module)
 
     # endregion

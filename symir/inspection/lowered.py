@@ -18,6 +18,7 @@ from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 
 from dialects import bt, sym
+from lowering.bt_specialize import STATE_TYPES
 from lowering.local_energy.extraction import energies_in
 from symir.compiler.collection import collector_paused
 from symir.compiler.compiler import default_symbolic_compiler
@@ -29,6 +30,7 @@ from symir.compiler.options import SymbolicCompilerOptions
 from symir.errors import StageError, SymbolicCompilerError
 from symir.inspection.handle import LEVELS, LoweredOperator, Stage
 from symir.ir import SymbolicOperatorIR, check_valid, parsed
+from symir.language.scalars import shortened
 from symir.operator import SymbolicOperator
 from symir.provenance import name_terms
 from symir.spaces import Space
@@ -79,6 +81,7 @@ def lower(
     """
     if to not in LEVELS:
         raise StageError(" or ".join(LEVELS), repr(to), "say to='bt', for example")
+    _check_kernel_options(batch, state)
     named = {"opt_level": opt_level, "coalesce": coalesce, "without": without}
     given = {key: value for key, value in named.items() if value is not None}
     given = {**given, **options}
@@ -144,6 +147,8 @@ def read(text: str, level: str | None = None, *, file: str = "<string>") -> Modu
     """
     if level is not None and level not in LEVELS:
         raise StageError(" or ".join(LEVELS), repr(level), "leave the level out")
+    if not isinstance(text, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise StageError("the text of a level", shortened(text), "stage.text is one")
     # What JAX made of a wavefunction is in private functions
     module = parsed(text, file, foreign="func.func private" in text)
     check_valid(module)
@@ -182,6 +187,14 @@ def _name_of(module: ModuleOp) -> str:
         if isinstance(op, FuncOp | sym.OperatorOp):
             return op.sym_name.data
     return "module"
+
+
+def _check_kernel_options(batch: Any, state: Any) -> None:
+    is_whole = isinstance(batch, int) and not isinstance(batch, bool)
+    if not is_whole or batch < 0:
+        raise StageError("a number of samples, such as batch=16", shortened(batch))
+    if state is not None and (not isinstance(state, str) or state not in STATE_TYPES):
+        raise StageError(" or ".join(STATE_TYPES), shortened(state), "say state='i8'")
 
 
 def _check_no_arguments(arguments: tuple[Any, ...]) -> None:
@@ -290,6 +303,13 @@ def _lowered_further(
     to: str,
 ) -> LoweredOperator:
     """Return the handle of what `parse` made of a text, lowered to the last level."""
+    if any(stage.edited for stage in handle.stages):
+        raise StageError(
+            "a handle as it was parsed or lowered",
+            "one whose IR was edited, which would be lost",
+            "replace_ir has lowered it already; lower first, and then edit",
+            operator=handle.name,
+        )
     options = {**handle.options, **options}
     if handle.entered == "sym" and isinstance(handle.source, SymbolicOperator):
         return _lowered_operator(handle.source, options, batch, state, to)

@@ -7,6 +7,7 @@ import io
 import json
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -59,8 +60,8 @@ examples:
   symir run examples/tfim_chain.py --random 4 --seed 0
   symir run examples/tfim_chain.py:tfim --input configs.npy --output out.npz
   symir explain examples/tfim_chain.py
+  symir explore examples/tfim_chain.py
   symir bisect examples/tfim_chain.py
-  symir reduce examples/tfim_chain.py --check compile
 """
 
 _EMIT_EXAMPLES = """\
@@ -126,13 +127,15 @@ examples:
 """
 
 _EXPLORE_EXAMPLES = """\
-The page needs no network, and holds all that it shows: it can be sent to others. With
---serve it is made again whenever FILE changes, for this machine alone.
+The page needs no network, and holds all that it shows, FILE too: it can be sent to
+others. With --serve it is made again whenever FILE changes, for this machine alone.
+Of a local energy NAME is a function that returns (LocalEnergy, parameters, x).
 
 examples:
   symir explore examples/tfim_chain.py
   symir explore examples/tfim_chain.py -o tfim.html --input configs.npy
   symir explore examples/tfim_chain.py --serve
+  symir explore energy.py:local_energy
 """
 
 _EXPLAIN_EXAMPLES = """\
@@ -466,12 +469,21 @@ def _prefer_double_precision() -> None:
 # region Options
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Fills what is one long line, and leaves what has lines of its own."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        if "\n" not in text:
+            return textwrap.fill(text, width)
+        return super()._fill_text(text, width, indent)
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="symir",
         description=_DESCRIPTION,
         epilog=_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"symir {_version()}")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
@@ -499,7 +511,7 @@ def _add_emit(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
         help="print an operator at a level of the compiler, as MLIR",
         description="Print an operator at a level of the compiler; needs no JAX.",
         epilog=_EMIT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     emit.add_argument(
         "file", metavar="FILE[:NAME]", help="where the operator is defined"
@@ -536,7 +548,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="compute connected states and matrix elements",
         description="Compute connected states and matrix elements.",
         epilog=_RUN_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     _add_configurations(run)
     run.add_argument(
@@ -560,7 +572,7 @@ def _add_interpret(
         description="Interpret an operator at a level of the compiler on your "
         "configurations, over NumPy; needs no JAX. Slow, and exact: for looking.",
         epilog=_INTERPRET_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     interpret.add_argument(
         "--level",
@@ -633,7 +645,7 @@ def _add_check(
         "after every pass, and compare it with what was before, under the relation "
         "that the pass declares; at last compare the compiled kernel.",
         epilog=_CHECK_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     check.add_argument(
         "file", nargs="?", metavar="FILE[:NAME]", help="where the operator is defined"
@@ -697,7 +709,7 @@ def _add_bisect(
         "it declares between the lanes before it and those after it; with the "
         "configuration that shows it, the term, your line, and what it did to the IR.",
         epilog=_BISECT_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     bisect.add_argument(
         "file", metavar="FILE[:NAME]", help="where the operator is defined"
@@ -720,7 +732,7 @@ def _add_reduce(
         description="Leave out terms, rows, emissions, sites and all else of an "
         "operator as long as it fails in the same way, and print what is left.",
         epilog=_REDUCE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     reduce.add_argument(
         "file", metavar="FILE[:NAME]", help="where the operator is defined"
@@ -772,7 +784,7 @@ def _add_explore(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "what each pass changed, its branches on a lattice, its cost, facts and "
         "diagnostics.",
         epilog=_EXPLORE_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     explore.add_argument(
         "file", metavar="FILE[:NAME]", help="where the operator is defined"
@@ -811,7 +823,7 @@ def _add_explain(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         "arrays of the kernel, the cache key and the versions; and which facts hold "
         "for the operator.",
         epilog=_EXPLAIN_EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        formatter_class=_Help,
     )
     explain.add_argument(
         "file",

@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, cast
 
 from symir.errors import SymirError
 from symir.ir import SymbolicOperatorIR
@@ -17,7 +17,7 @@ from symir.language import DOperator
 from symir.operator import SymbolicOperator
 from symir.tools.codes import Fault
 
-__all__ = ["UserCodeError", "load_operator", "split_reference"]
+__all__ = ["UserCodeError", "load_explored", "load_operator", "split_reference"]
 
 _FRAMES_SHOWN = 8
 
@@ -52,6 +52,21 @@ def load_operator(reference: str) -> SymbolicOperator:
         DefinitionError: for a definition that is wrong.
         UserCodeError: when the Python in it raises anything else.
     """
+    return _load(reference, energies=False)
+
+
+def load_explored(reference: str) -> tuple[Any, ...]:
+    """Return what `FILE` or `FILE:NAME` refers to, as `symir.explore` takes it.
+
+    That is (operator,), or (energy, parameters, x) where a function of that name
+    returns a `LocalEnergy` with these, or a variable holds them. Errors are those of
+    `load_operator`.
+    """
+    found = _load(reference, energies=True)
+    return (found,) if isinstance(found, SymbolicOperator) else found
+
+
+def _load(reference: str, *, energies: bool) -> Any:
     path, name = split_reference(reference)
     if path.suffix not in (".py", ".mlir"):
         raise Fault.NOT_A_DEFINITION.error(
@@ -63,7 +78,7 @@ def load_operator(reference: str) -> SymbolicOperator:
     if path.suffix == ".mlir":
         return _from_mlir(path, source, name)
     with _as_script(path):
-        return _from_python(path, source, name)
+        return _from_python(path, source, name, energies)
 
 
 def _read(path: Path) -> bytes:
@@ -114,7 +129,7 @@ def _as_script(path: Path) -> Generator[None]:
             sys.path.remove(folder)
 
 
-def _from_python(path: Path, source: bytes, name: str | None) -> SymbolicOperator:
+def _from_python(path: Path, source: bytes, name: str | None, energies: bool) -> Any:
     # Under a name of its own: `if __name__ == "__main__"` is for `python FILE`
     module = ModuleType("loaded_" + path.stem.replace(".", "_"))
     module.__file__ = str(path)
@@ -122,7 +137,7 @@ def _from_python(path: Path, source: bytes, name: str | None) -> SymbolicOperato
     _run_user_code(path, lambda: exec(compile(source, str(path), "exec"), vars(module)))
     if name is None:
         return _only_operator(path, vars(module))
-    return _named_operator(path, vars(module), name)
+    return _named(path, vars(module), name, energies)
 
 
 def _run_user_code(path: Path, code: Callable[[], Any]) -> Any:
@@ -175,20 +190,20 @@ def _only_operator(path: Path, namespace: Mapping[str, object]) -> SymbolicOpera
     builders = [name for name, v in namespace.items() if isinstance(v, DOperator)]
     if builders:
         raise _not_built(path, builders[0])
-    functions = _own_functions(namespace)
+    hints = [_hint_for(name, value) for name, value in namespace.items()]
+    for function in _own_functions(namespace):
+        hints.append(f"if {function}() returns one: {path}:{function}")
     raise Fault.NO_OPERATOR.error(
         f"'{path}' defines no operator",
         expected="a global variable with an operator: DOperator(..) .. .build()",
         found=_listed(name for name in namespace if not name.startswith("_")),
-        hint=f"if {functions[0]}() returns one: {path}:{functions[0]}"
-        if functions
-        else None,
+        hint=next(filter(None, hints), None),
     )
 
 
-def _named_operator(
-    path: Path, namespace: Mapping[str, object], name: str
-) -> SymbolicOperator:
+def _named(
+    path: Path, namespace: Mapping[str, object], name: str, energies: bool
+) -> Any:
     if name not in namespace:
         names = [*_operators(namespace), *_own_functions(namespace)]
         raise Fault.UNKNOWN_OPERATOR.error(
@@ -205,15 +220,34 @@ def _named_operator(
         what = f"what {name}() returns"
         if isinstance(value, DOperator):
             raise _not_built(path, f"{name}()")
-    if isinstance(value, SymbolicOperator):
+    if isinstance(value, SymbolicOperator) or (energies and _is_energy(value)):
         return value
+    expected = "an operator, or a function without arguments that returns one"
     raise Fault.NOT_AN_OPERATOR.error(
         f"{what} in '{path}' is no operator",
-        expected="an operator, or a function without arguments that returns one",
+        expected=f"{expected}; or (LocalEnergy, parameters, x)"
+        if energies
+        else expected,
         found=f"a function that needs arguments: {name}{_signature(value)}"
         if callable(value)
         else f"a value of type {type(value).__name__}",
+        hint=_hint_for(name, value),
     )
+
+
+def _hint_for(name: str, value: object) -> str | None:
+    own = type(value).__module__.startswith("symir.")
+    if own and hasattr(value, "get_conn_padded"):
+        return f"{name} is compiled: name what .build() returns, before .compile()"
+    return None
+
+
+def _is_energy(value: object) -> bool:
+    """Whether a value is (energy, parameters, x); JAX is not started to find out."""
+    if not isinstance(value, tuple):
+        return False
+    parts = cast("tuple[object, ...]", value)
+    return len(parts) == 3 and hasattr(parts[0], "logpsi")
 
 
 def _not_built(path: Path, name: str) -> SymirError:

@@ -9,12 +9,16 @@ from typing import IO
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline
+from xdsl.utils.arg_spec import ArgSpecParseError
+from xdsl.utils.exceptions import ParseError, PassFailedException, VerifyException
 from xdsl.xdsl_opt_main import xDSLOptMain
 
 from dialects.text import Parser, print_module
 from symir.ir import fingerprint
 from symir.tools.colours import coloured
 from symir.tools.show import Style
+
+_TOLD = (OSError, ParseError, PassFailedException, VerifyException)
 
 
 class SymirOptMain(xDSLOptMain):
@@ -31,7 +35,10 @@ class SymirOptMain(xDSLOptMain):
 
     def setup_pipeline(self) -> None:
         """Print the IR after each pass in our own way, if that is asked for."""
-        super().setup_pipeline()
+        try:
+            super().setup_pipeline()
+        except (ValueError, ArgSpecParseError) as error:
+            sys.exit(f"error: {error}")
         if self.args.print_between_passes:
             passes = self.pipeline.passes
             changes = _Changes(
@@ -100,8 +107,11 @@ def _shown(text: str, style: Style) -> str:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run `symir-opt`."""
-    SymirOptMain("symir modular optimizer driver", args).run()
+    """Run `symir-opt`; what is wrong with its input is told without a traceback."""
+    try:
+        SymirOptMain("symir modular optimizer driver", args).run()
+    except _TOLD as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -96,11 +96,14 @@ class Bisection:
     def __str__(self) -> str:
         if self.report is not None and self.number is None:
             report = self.report
-            return (
-                f"{self.operator}: none of {len(self.passes)} passes is to blame, on "
-                f"{report.samples} of {report.n_states} configurations and "
-                f"{len(report.parameters)} set(s) of parameters"
+            skipped = [stage for stage in report.stages if stage.skipped]
+            found = (
+                f"{self.operator}: none of {len(self.passes) - len(skipped)} passes is "
+                f"to blame, on {report.samples} of {report.n_states} configurations "
+                f"and {len(report.parameters)} set(s) of parameters"
             )
+            left_out = [f"  {one.name} is left out: {one.skipped}" for one in skipped]
+            return "\n".join([found, *left_out])
         head = f"{self.operator}: pass {self.number}, {self.pass_name}, is to blame"
         if self.error is not None:
             return f"{head}\n{self.error}"

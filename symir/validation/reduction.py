@@ -27,6 +27,7 @@ from dialects.stablehlo import constant, constant_of, dense, element_of, to_nump
 from dialects.tables import NO_SITE, LocalSpace, RowTable, SiteSets
 from symir.errors import InputError, SymirError
 from symir.ir import SymbolicOperatorIR
+from symir.language.scalars import is_bool
 from symir.operator import SymbolicOperator
 from symir.validation.bisection import bisect
 from symir.validation.check import operator_of
@@ -167,8 +168,9 @@ def reduced(
     Args:
         op: the operator; what is tried are operators made from its text, which knows no
             predicates of spaces and no lines of Python.
-        check: says how an operator fails: equal values for equal failures, None where
-            it does not. See `error_code` and `blamed_pass`.
+        check: says how an operator fails: equal values for equal failures, None or
+            False where it does not. Where it raises for a smaller operator, that is
+            another failure. See `error_code` and `blamed_pass`.
         checks: how often it is asked at most.
         progress: gets the number of checks so far and the size after each step.
 
@@ -176,7 +178,8 @@ def reduced(
         InputError: where the operator does not fail to begin with (C070), and for
             checks that are no positive number (C071).
     """
-    if isinstance(checks, bool) or checks < 1:
+    is_whole = isinstance(checks, int) and not isinstance(checks, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_whole or checks < 1:
         raise InputError(
             "C071",
             "an operator cannot be reduced with so many checks",
@@ -241,7 +244,9 @@ class _Search:
             raise _OutOfChecks
         self._done += 1
         # What is checked is what will be written
-        return self._check(SymbolicOperator.from_ir(SymbolicOperatorIR.from_text(text)))
+        ir = SymbolicOperatorIR.from_text(text)
+        failure = self._check(SymbolicOperator.from_ir(ir))
+        return None if is_bool(failure) and not failure else failure
 
     def attempt(self, edit: Edit) -> bool:
         """Make an edit, and keep it where the operator still fails as it did."""
@@ -259,7 +264,9 @@ class _Search:
         self._seen.add(mark)
         try:
             failure = self._failure_of(ir.text())
-        except SymirError:
+        except _OutOfChecks:
+            raise
+        except Exception:
             return False
         if failure != self._failure:
             return False

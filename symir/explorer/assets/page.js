@@ -336,7 +336,7 @@
     tile(ops.join(" \u2192 "), `ops, ${LEVELS.filter(([level]) => level in DATA.levels).map((one) => one[1]).join(" \u2192 ")}`);
     return el("section", { id: "overview" },
       el("div", { class: "hero" },
-        el("div", {}, el("h1", { text: DATA.name }), el("p", { text: DATA.headline })),
+        el("div", {}, el("h1", {}, DATA.name.split(/(?<=_)/).flatMap((part) => [part, el("wbr")])), el("p", { text: DATA.headline })),
         el("div", { class: "tiles" }, tiles)),
       DATA.notes.length ? el("ul", { class: "notes" }, DATA.notes.map((one) => el("li", { text: one }))) : null,
       terms());
@@ -791,11 +791,10 @@
       for (let n = 0; n < moved.length && n < 6; n += 2)
         parts.push(`${moved[n]}: ${sign(sample().x[moved[n]])}\u2192${sign(moved[n + 1])}`);
       if (moved.length > 6) parts.push(`${moved.length / 2 - 3} more`);
+      const cells = [String(lane), tagOf(lane), row.map((site, n) => `${labels[n]}=${site}`).join(" "), parts.join(", ") || "x\u2032 = x", element(lane)];
       return dress(el("div", {
         role: "option", id: `lane-${lane}`, "data-k": k, "aria-setsize": lanes.length, "aria-posinset": k + 1,
-      }, el("i", { class: "dot", style: { background: colour(term) } }), span("", String(lane)), span("", tagOf(lane)),
-      span("", row.map((site, n) => `${labels[n]}=${site}`).join(" ")),
-      span("", parts.join("  ") || "x\u2032 = x"), span("", element(lane))), k);
+      }, el("i", { class: "dot", style: { background: colour(term) } }), cells.map((text) => el("span", { text, title: text }))), k);
     }
     const list = windowed(box, sheet, LANE, 0, draw);
 
@@ -842,7 +841,7 @@
         top = Math.min(...own.map((one) => one[1])) - 4; bottom = Math.max(...own.map((one) => one[1])) + 4;
         margin = 0;
       }
-      const least = 3.2, width = Math.max(least, right - left + 2 * margin), height = Math.max(least, bottom - top + 2 * margin);
+      const least = 3.2, width = Math.max(least, right - left + 2 * (margin + widest)), height = Math.max(least, bottom - top + 2 * margin);
       return [(left + right - width) / 2, (top + bottom - height) / 2, width, height];
     }
     const longest = all.layout === "square" ? 2.3 : Infinity;
@@ -864,11 +863,20 @@
     }
     // Away from the other sites: out of a round lattice, above the sites of a flat one
     const round = ["ring", "circle", "graph"].includes(all.layout) || (all.layout === "chain" && size > 16);
+    // What the longest labels need on both sides of the lattice
+    const widest = all.numbers.reduce((most, text) => Math.max(most, widthOf(brief(text), true) - (round ? 0.5 : 1.2)), 0);
     function away(site, distance) {
       const [px, py] = places[site];
       if (!round) return [px, py - distance];
-      const dx = px - center[0], dy = py - center[1], far = Math.hypot(dx, dy) || 1;
-      return [px + (distance * dx) / far, py + (distance * dy) / far];
+      const dx = px - center[0], dy = py - center[1], far = Math.hypot(dx, dy);
+      return far < 1e-6 ? [px, py - distance] : [px + (distance * dx) / far, py + (distance * dy) / far];
+    }
+    // A picture has room for four digits; the list has all of them
+    function brief(text) {
+      const parts = /^(-?[\d.]+(?:e[+-]\d+)?)(?:([+-])([\d.]+(?:e[+-]\d+)?)j)?$/.exec(text);
+      if (!parts) return text.length > 14 ? `${text.slice(0, 13)}\u2026` : text;
+      const rounded = (one, digits) => String(Number(Number(one).toPrecision(digits)));
+      return parts[3] === undefined ? rounded(parts[1], 4) : `${rounded(parts[1], 3)}${parts[2]}${rounded(parts[3], 3)}j`;
     }
     // Where the label of a row belongs: amid its sites, or away from the only one
     function labelPlace(row) {
@@ -884,15 +892,33 @@
       if (far) { const length = Math.hypot(own[1][0] - x1, own[1][1] - y1); return [x1 - (0.5 * (own[1][0] - x1)) / length, y1 - (0.5 * (own[1][1] - y1)) / length]; }
       return [0, 1].map((axis) => own.reduce((sum, one) => sum + one[axis], 0) / own.length);
     }
-    function label(row, text, term, at) {
+    function widthOf(text, at) { return 0.14 + text.length * (at ? 0.152 : 0.122); }
+    const distance = ([a, b]) => Math.hypot(places[b][0] - places[a][0], places[b][1] - places[a][1]);
+    // The direction of what stands beside a row: outwards, or across its bond
+    function beside(row, cx, cy) {
+      const outside = Math.hypot(cx - center[0], cy - center[1]);
+      if (round && outside > 0.1) return [(cx - center[0]) / outside, (cy - center[1]) / outside];
+      const length = row.length === 2 ? distance(row) : 0;
+      if (!length) return [0, 1];
+      return [1, 0].map((axis) => Math.abs(places[row[1]][axis] - places[row[0]][axis]) / length);
+    }
+    function label(row, text, term, at, drawn) {
       let [cx, cy] = labelPlace(row);
+      const short = brief(text), height = at ? 0.34 : 0.27, width = widthOf(short, at);
+      const [ux, uy] = beside(row, cx, cy);
       if (at && row.length === 2 && !apart(row[0], row[1])) {
         // Beside the bond, where there is room
-        const [dx, dy] = [0, 1].map((axis) => places[row[1]][axis] - places[row[0]][axis]), length = Math.hypot(dx, dy) || 1;
-        if (length <= longest) { cx += (0.32 * Math.abs(dy)) / length; cy += (0.32 * Math.abs(dx)) / length; }
+        const far = round ? 0.3 + 0.2 * Math.abs(uy) + 0.5 * width * Math.abs(ux) : 0.32 + 0.13 * Math.abs(uy);
+        if (round || distance(row) <= longest) { cx += far * ux; cy += far * uy; }
+      } else if (row.length === 2 && Math.abs(uy) > 0.8 && width > 0.55) {
+        // It would cover the sites
+        cx += 0.4 * ux; cy += 0.4 * uy;
       }
-      const short = text.length > 9 ? `${text.slice(0, 8)}\u2026` : text;
-      const height = at ? 0.34 : 0.27, width = 0.14 + short.length * (at ? 0.152 : 0.122);
+      // Several branches of one bond stand side by side
+      const place = `${cx.toFixed(2)} ${cy.toFixed(2)}`, others = drawn.get(place) || 0;
+      drawn.set(place, others + 1);
+      const step = others * (0.28 * Math.abs(uy) + (width + 0.03) * Math.abs(ux));
+      cx += step * ux; cy += step * uy;
       return svg("g", {}, svg("rect", { class: at ? "pill at" : "pill", x: cx - width / 2, y: cy - height / 2, width, height, rx: height / 2, style: at ? { stroke: colour(term) } : {} }),
         svg("text", { class: at ? "element at" : "element", x: cx, y: cy + 0.01, text: short, style: { fill: colour(term) } }));
     }
@@ -933,10 +959,11 @@
         const [cx, cy] = places[site];
         if (shown.has(site) && !moved.has(site)) drawn.push(svg("circle", { class: "ring", cx, cy, r: 0.33, style: { stroke: colour(term) } }));
       }
+      const labels = new Map();
       if (everything.getAttribute("aria-pressed") === "true" && term >= 0)
         lanes.filter((lane) => all.lane_terms[lane] === term && lane !== current).slice(0, 200).forEach((lane) => {
           const own = rowOf(lane);
-          if (own.every((site) => shown.has(site))) drawn.push(label(own, element(lane), term, false));
+          if (own.every((site) => shown.has(site))) drawn.push(label(own, element(lane), term, false, labels));
         });
       for (const [site, value] of moved) {
         if (!shown.has(site)) continue;
@@ -944,7 +971,7 @@
         drawn.push(svg("rect", { class: "turned", x: cx - width / 2, y: cy - 0.24, width, height: 0.48, rx: 0.24, style: { fill: colour(term) } }),
           svg("text", { class: "turn", x: cx, y: cy, text }));
       }
-      if (current >= 0) drawn.push(label(row.length ? row : [...moved.keys()], element(current), term, true));
+      if (current >= 0) drawn.push(label(row.length ? row : [...moved.keys()], element(current), term, true, labels));
       picture.replaceChildren(...drawn);
     }
 
@@ -985,6 +1012,7 @@
         el("div", {}, el("div", { class: "lanes-head" }, filter, el("label", { class: "row soft", for: "zeros" }, zeros, "with elements that are 0"), span("grow", "")),
           el("div", { class: "lanes-cols", "aria-hidden": true }, ["", "lane", "term", "row", "change", "\u27e8x|O|x\u2032\u27e9"].map((one) => span("", one))), box)));
     if (size <= 40) everything.setAttribute("aria-pressed", "true");
+    root.style.setProperty("--elements", `${all.numbers.reduce((most, text) => Math.max(most, 7.7 * text.length), 64)}px`);
     root.ready = choose;
     return root;
   }

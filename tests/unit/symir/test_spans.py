@@ -20,6 +20,7 @@ from symir import models, spans
 from symir.compiler.lowering import LoweringPipeline, operator_pipeline
 from symir.errors import InputError
 from symir.operator import SymbolicOperator
+from tests.unit.symir.compiler.test_diagnostics import MODELS
 
 ROOT = Path(__file__).parent.parent.parent.parent
 NAMES = 'a "quoted" \\ name\n\t\x00 \u20ac \U0001f600 \ud800'
@@ -118,6 +119,19 @@ def test_a_compilation_and_runs(tmp_path: Path) -> None:
     # A run that compiles nothing has nothing in it
     last = max((e for e in events if e["cat"] == "run"), key=lambda e: e["ts"])
     assert not [e for e in events if last["ts"] < e["ts"] < _end(last)]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_are_traced(name: str, tmp_path: Path) -> None:
+    operator, path = MODELS[name](), tmp_path / "trace.json"
+    with sym.trace(path):
+        operator.compile(cache=False)
+    events = events_of(path)
+    check_nesting(events)
+    (compiled,) = [event for event in events if event["name"] == "compile"]
+    passes = [event for event in events if event["cat"] == "pass"]
+    assert {"convert-sym-to-bt", "cse"} <= {event["name"] for event in passes}
+    assert sum(event["dur"] for event in passes) <= compiled["dur"]
 
 
 def test_passes_have_sizes(tmp_path: Path) -> None:
@@ -283,6 +297,23 @@ def test_files_that_cannot_be(path: str, tmp_path: Path) -> None:
     assert not spans.is_recording()
 
 
+@pytest.mark.parametrize("path", [None, 3, b"trace.json"])
+def test_what_is_no_path(path: Any) -> None:
+    with pytest.raises(InputError) as caught, sym.trace(path):
+        raise AssertionError("nothing runs")
+    assert caught.value.code == "C072"
+
+
+def test_a_path_is_where_it_was_when_it_began(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other").mkdir()
+    with sym.trace("trace.json"):
+        monkeypatch.chdir(tmp_path / "other")
+    assert events_of(tmp_path / "trace.json") == []
+
+
 def test_a_folder_that_goes_away(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -346,6 +377,13 @@ def test_a_process_in_its_own_file(tmp_path: Path) -> None:
     done = run(BUILD + "print(os.getpid())", tmp_path / "{pid}.json", tmp_path)
     (event,) = events_of(tmp_path / f"{done.stdout.strip()}.json")
     assert event["pid"] == int(done.stdout)
+
+
+def test_a_process_that_goes_to_another_folder(tmp_path: Path) -> None:
+    (tmp_path / "other").mkdir()
+    done = run(f"{BUILD}os.chdir('other')", "trace.json", tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [event["name"] for event in events_of(tmp_path / "trace.json")] == ["build"]
 
 
 def test_a_process_whose_file_cannot_be(tmp_path: Path) -> None:

@@ -41,6 +41,18 @@ def fermi_hubbard() -> sym.SymbolicOperator:
     return models.fermi_hubbard(16, square(4))
 
 
+def flux_ring(n: int = 8, phi: float = 0.3) -> sym.SymbolicOperator:
+    """Return hard-core bosons on a ring with a flux: its elements are complex."""
+    i, j = sym.site("i"), sym.site("j")
+    builder = sym.DOperator(sym.fock(1, n), "flux_ring", dtype="complex128")
+    for source, target, sign in (("i", "j", 1), ("j", "i", -1)):
+        occupied = (i == 1) & (j == 0) if sign > 0 else (j == 1) & (i == 0)
+        builder = builder.for_each(("i", "j"), over=ring(n)).where(occupied)
+        amplitude = -sym.exp(sign * 1j * sym.symbol("phi", default=phi))
+        builder = builder.emit(sym.hop(source, target), amplitude=amplitude)
+    return builder.build()
+
+
 def nasty() -> sym.SymbolicOperator:
     """Return an operator whose names try to leave their places."""
     i = sym.site("i").value

@@ -291,6 +291,32 @@ def test_a_branch_is_shown_on_the_lattice(open_page: Open) -> None:
     assert len(tab.locator(".states .moved").all()) == 2
 
 
+def test_elements_cover_no_site_and_keep_their_imaginary_parts(open_page: Open) -> None:
+    boxes = """() => ['.turned', '.pill.at', 'svg'].map((one) => {
+      const box = document.querySelector(`#connections ${one}`).getBoundingClientRect();
+      return [box.left, box.right, box.top, box.bottom];
+    })"""
+    for operator, text in (
+        (operators.flux_ring(), r"-0\.955[+-]0\.296j"),
+        (operators.tfim(1), "-1"),
+    ):
+        tab = open_page(page(operator))
+        (shown,) = tab.locator("svg .element.at").all_text_contents()
+        assert re.fullmatch(text, shown), shown
+        site, pill, picture = tab.evaluate(boxes)
+        overlaps = [
+            min(site[k + 1], pill[k + 1]) - max(site[k], pill[k]) for k in (0, 2)
+        ]
+        assert min(overlaps) < 3, overlaps  # pixels, of a rounded corner
+        assert all(
+            picture[k] <= pill[k] < pill[k + 1] <= picture[k + 1] for k in (0, 2)
+        )
+        heads = tab.locator(".lanes-cols > span").all()
+        cells = tab.locator(".lane").first.locator("> *").all()
+        for head, cell in zip(heads, cells, strict=True):
+            assert abs(head.bounding_box()["x"] - cell.bounding_box()["x"]) < 1
+
+
 def test_branches_can_be_filtered_and_configurations_changed(open_page: Open) -> None:
     tab = open_page(tfim())
     assert tab.locator(".lane").count() == 16

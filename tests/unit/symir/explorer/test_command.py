@@ -22,6 +22,15 @@ flips = sym.DOperator(sym.spin(0.5, 3), "{name}").for_each_site("i").emit(
 """
 
 
+ENERGY = """
+import jax.numpy as jnp
+import numpy as np
+def local_energy():
+    energy = sym.LocalEnergy(flips, lambda w, x: jnp.log(jnp.cosh(x @ w)).sum(-1))
+    return energy, 0.1 * np.ones((3, 2)), flips.space.random_states(2, 0)
+"""
+
+
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
@@ -38,6 +47,22 @@ def test_a_page_is_written(file: Path, capsys: pytest.CaptureFixture[str]) -> No
     options = ["--input", "x.npy", "-o", "other.html", "--quiet"]
     assert main(["explore", "flips.py:flips", *options]) == 0
     assert '"x":[1,-1,-1]' in Path("other.html").read_text()
+
+
+def test_a_function_may_return_a_local_energy(
+    file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file.write_text(OPERATOR.format(name="first") + ENERGY)
+    np.save("x.npy", np.array([[1, -1, -1]], np.int8))
+    command = ["explore", "flips.py:local_energy", "--quiet"]
+    assert main(command) == 0
+    assert '"rung":"exponential"' in Path("flips.html").read_text()
+    assert main([*command, "--input", "x.npy"]) == 0
+    page = Path("flips.html").read_text()
+    assert '"rung":"exponential"' in page
+    assert '"x":[1,-1,-1]' in page
+    assert main(["explain", "flips.py:local_energy", "--quiet"]) == 2
+    assert "[T006]" in capsys.readouterr().err
 
 
 def test_mistakes_have_their_codes(

@@ -283,6 +283,20 @@ def test_sources_are_the_user_s_lines() -> None:
     assert any(".emit(sym.write" in lines[line - 1] for line in places)
 
 
+def test_files_that_are_no_source_are_not_read(tmp_path: Path) -> None:
+    """A text from elsewhere names any file, and its page may be sent on."""
+    secret, own = tmp_path / "id_rsa", tmp_path / "flips.py"
+    secret.write_text("the key\n")
+    own.write_text("the flips\n")
+    text = operators.tfim().to_ir().text()
+    read = "%x_i = sym.read %x[%i] : tensor<f64>"
+    assert read in text
+    for file, lines in ((secret, []), (own, ["the flips"])):
+        data = page_data(sym.lower(text.replace(read, f'{read} loc("{file}":1:1)')))
+        sources = {one["file"]: one["lines"] for one in data["sources"]}
+        assert sources[str(file)] == lines
+
+
 def test_a_fused_operator_keeps_all_its_terms() -> None:
     module = operators.one_by_one(20).to_ir().module
     fused = run_passes(module, "sym-plan-fusion,sym-fuse-terms")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 
 import pytest
 
@@ -151,6 +152,7 @@ def test_names_and_places_of_ops_do_not_count() -> None:
     moved = sym.diff(TEXT, TEXT.replace(f"{first}\n{second}", f"{second}\n{first}"))
     assert not moved
     assert moved.moved == 1
+    assert str(moved).endswith("no op is different, 1 in another order")
 
 
 def test_operands_attributes_names_and_types() -> None:
@@ -161,7 +163,7 @@ def test_operands_attributes_names_and_types() -> None:
         "~ stablehlo.constant: value of 3 float32: [1] 2.0 -> 2.5"
     ]
     assert changes("[1.0, 2.0, 3.0]> : tensor<3xf32>", "[1.0]> : tensor<1xf32>") == [
-        "~ stablehlo.constant: value 3 float32 -> 1 float32; "
+        "~ stablehlo.constant: value 3 float32 -> 1 float32: -[1] 2.0, -[2] 3.0; "
         "type tensor<3xf32> -> tensor<1xf32>"
     ]
     assert changes("stablehlo.multiply", "stablehlo.divide") == [
@@ -189,6 +191,67 @@ def test_rows_that_differ_are_shown() -> None:
 
     (change,) = sym.diff(pairs((0, 1), (1, 2)), pairs((0, 1), (1, 4)))
     assert change.details == ("rows of 2 x 2 int32: [1, 1] 2 -> 4",)
+
+
+RING = [(n, (n + 1) % 20) for n in range(20)]
+
+
+def ring(
+    rows: Sequence[tuple[int, int]] = RING,
+    name: str = "J1",
+    data: dict[int, float] | None = None,
+    factor: float = 0.25,
+) -> sym.SymbolicOperator:
+    """An operator with data in a column, 1 but for some rows."""
+    column = [(data or {}).get(n, 1.0) for n in range(len(rows))]
+    z = sym.site("i").value * sym.site("j").value
+    return (
+        sym.DOperator(sym.spin(0.5, 20), "ring")
+        .for_each(("i", "j"), over=rows, data={"J": column})
+        .named(name)
+        .emit(amplitude=factor * sym.row("J") * z)
+        .build()
+    )
+
+
+def test_a_row_in_the_middle_is_the_only_one() -> None:
+    more = [*RING[:7], (3, 9), *RING[7:]]
+    (change,) = sym.diff(ring(), ring(more))
+    assert change.details[0] == "rows 20 x 2 int32 -> 21 x 2 int32: +[7] [3, 9]"
+    (change,) = sym.diff(ring(more), ring())
+    assert change.details[0] == "rows 21 x 2 int32 -> 20 x 2 int32: -[7] [3, 9]"
+    tables = [one.details[0] for one in sym.diff(ring(), ring(more), "bt").rewritten]
+    assert "value 20 int32 -> 21 int32: +[7] 3" in tables
+    assert "value 20 int32 -> 21 int32: +[7] 9" in tables
+
+
+def test_many_rows_are_counted() -> None:
+    (change,) = sym.diff(ring(RING[:10]), ring())
+    assert change.details[0].endswith("+[13] [13, 14], and 6 more")
+
+
+def test_tables_in_lists_are_compared() -> None:
+    (change,) = sym.diff(ring(), ring(data={13: 2.5}))
+    assert change.details == ('columns [0] "J" of 20 float64: [13] 1.0 -> 2.5',)
+    text = ising().to_ir().text()
+    (change,) = sym.diff(text, text.replace("dense<2.5", "dense<3.5"))
+    assert change.details == ("defaults [0] 0.25 -> 0.35",)
+
+
+def test_a_term_that_was_renamed_is_the_same_term() -> None:
+    (change,) = sym.diff(ring(), ring(name="K"))
+    assert change.details == ('sym_name "J1" -> "K"',)
+    renamed = sym.diff(ring(), ring(name="K", factor=0.5))
+    assert [one.details for one in renamed] == [
+        ('sym_name "J1" -> "K"',),
+        ("value 0.25 -> 0.5",),
+    ]
+
+
+def test_a_term_with_other_rows_and_another_name_is_another_term() -> None:
+    other = sym.diff(ring(), ring(RING[:4], name="K"))
+    assert not other.rewritten
+    assert len(other.added) == len(other.removed)
 
 
 def test_a_long_difference_is_cut() -> None:

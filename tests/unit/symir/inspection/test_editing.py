@@ -103,6 +103,7 @@ def test_lanes_may_change() -> None:
     np.testing.assert_array_equal(elements, np.full((2, 1), 0.75))
     # Nobody knows any more where they come from
     assert edited.lanes_of_terms("bt") is None
+    assert edited.lanes_of_terms("sym") == {"bonds": 4, "field": 4}
 
 
 def test_an_operator_that_was_edited_is_a_function_of_jax() -> None:
@@ -137,6 +138,26 @@ def test_what_goes_by_the_operator_does_not_go_by_the_one_before_the_edit(
     with pytest.raises(sym.StageError, match="one whose IR was edited") as caught:
         use(compiled)
     assert "replace_ir('sym', text)" in (caught.value.hint or "")
+
+
+def test_an_edit_is_not_hermitian_because_the_operator_was() -> None:
+    text = lowered_ising().at("bt").text
+    old = re.search(
+        r"bt.branches\[%i\] = \[(%\w+)\] amplitude %\w+ : (.*) tensor<f64>", text
+    )
+    assert old is not None
+    new = old[0].replace(
+        old[0].split(" : ")[0], f"bt.branches[%i] = [{old[1]}] amplitude {old[1]}"
+    )
+    new = new.removesuffix("tensor<f64>") + "tensor<?x4xf64>"
+    compiled = lowered_ising().replace_ir("bt", text.replace(old[0], new)).compile()
+    assert ising().compile().is_hermitian
+    matrix = np.asarray(compiled.to_netket().to_dense())
+    assert not np.allclose(matrix, matrix.T)
+    assert not compiled.is_hermitian
+    assert not compiled.to_netket().is_hermitian
+    with pytest.raises(sym.StageError):
+        _ = compiled.H
 
 
 def test_a_kernel_that_was_edited_is_for_its_batch_and_state() -> None:
@@ -202,6 +223,40 @@ def error_of(where: str, text: str) -> sym.DefinitionError:
     assert error.code == "D028"
     assert error.location is not None
     return error
+
+
+@pytest.mark.parametrize("text", [None, 3, b"builtin.module {}"])
+def test_what_is_no_text_is_refused(text: Any) -> None:
+    for call in (sym.parse, lambda one: lowered_ising().replace_ir("bt", one)):
+        with pytest.raises(sym.StageError) as caught:
+            call(text)
+        assert caught.value.expected == "the text of a level"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("= dense<2.5", "= dense<9.5", "[dense<9.5"),
+        ("[-1, 1]", "[-2, -1, 1]", "#sym.space<4 x [-2, -1, 1]>"),
+        ('"h"', '"g"', '["g"]'),
+    ],
+)
+def test_an_operator_on_its_way_keeps_what_was_declared(
+    old: str, new: str, found: str
+) -> None:
+    text = lowered_ising().at("sym-gather-terms").text
+    assert old in text
+    with pytest.raises(sym.SymbolicCompilerError) as caught:
+        lowered_ising().replace_ir("sym-gather-terms", text.replace(old, new))
+    assert caught.value.code == "C061"
+    assert (caught.value.found or "").startswith(found)
+    assert "replace_ir('sym', text)" in (caught.value.hint or "")
+
+
+def test_an_edit_is_not_lost() -> None:
+    edited = lowered_ising().replace_ir("bt", lowered_ising().at("bt").text)
+    with pytest.raises(sym.StageError, match="would be lost"):
+        sym.lower(edited, batch=3)
 
 
 def test_a_text_of_another_level_is_refused() -> None:

@@ -135,6 +135,33 @@ def test_each_chunk_is_counted_anew(
     assert capsys.readouterr().out.count(headline) == 2
 
 
+@pytest.mark.parametrize(
+    ("text", "passes", "told"),
+    [
+        ("garbage", "cse", "garbage is not registered"),
+        ("%a = stablehlo.negate %b : tensor<f64>", "cse", "%b"),
+        ("builtin.module {}", "nothing", "Unrecognized passes: ['nothing']"),
+        ("builtin.module {}", "cse{", "error: "),
+        (None, "cse", "No such file"),
+    ],
+)
+def test_what_is_wrong_is_told_without_a_traceback(
+    text: str | None, passes: str, told: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "input.mlir"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(SystemExit) as caught:
+        opt([str(file), "-p", passes, "--print-between-passes"])
+    assert str(caught.value.code).startswith("error: ")
+    assert told in str(caught.value.code)
+
+
+def test_a_pass_that_fails_is_told_without_a_traceback(tfim: str) -> None:
+    with pytest.raises(SystemExit, match="error: bt-specialize: the batch size"):
+        opt([tfim, "-p", "bt-specialize{batch=-1 state=i8}", "--print-between-passes"])
+
+
 def test_without_passes_nothing_is_added(
     tfim: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

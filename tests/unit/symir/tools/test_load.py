@@ -114,6 +114,12 @@ def test_a_function_is_suggested(script: Path) -> None:
     fails(reference, Fault.NO_OPERATOR, f"{reference}:make")
 
 
+def test_a_compiled_operator_is_told_from_one(script: Path) -> None:
+    reference = write(script, "a = flips(3).build().compile()\n")
+    fails(reference, Fault.NO_OPERATOR, "a is compiled", "before .compile()")
+    fails(f"{reference}:a", Fault.NOT_AN_OPERATOR, "a is compiled")
+
+
 def test_an_unknown_name(script: Path) -> None:
     reference = write(script, "a = flips(3).build()\ndef f(): ...\n")
     fails(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 from xdsl.context import Context
@@ -28,6 +29,7 @@ from tests.unit.lowering.test_mutations import (
     base,
     name_of,
 )
+from tests.unit.symir.compiler.test_diagnostics import MODELS
 from tests.unit.symir.validation import test_planted_bugs as planted
 from tests.unit.symir.validation.test_planted_bugs import (
     alike,
@@ -64,6 +66,21 @@ def test_nothing_is_blamed_without_a_bug() -> None:
         f"hopping: none of {len(found.passes)} passes is to blame, on 81 of 81 "
         "configurations and 2 set(s) of parameters"
     )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_no_pass_is_to_blame_for_a_model(name: str) -> None:
+    found = sym.bisect(MODELS[name](), samples=4, executable=False)
+    assert found.ok, str(found)
+    assert found.passes[-1] == "dce"
+
+
+def test_what_was_not_looked_at_is_not_counted() -> None:
+    with jax.enable_x64(False):
+        found = sym.bisect(hopping(), samples=4)
+    assert found.ok
+    assert f"none of {len(found.passes) - 1} passes is to blame" in str(found)
+    assert str(found).endswith("executable is left out: JAX is set to 32 bits")
 
 
 # region Pipelines of one's own

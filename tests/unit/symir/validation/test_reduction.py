@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, cast
 
+import numpy as np
 import pytest
 
 import symir as sym
@@ -16,6 +17,7 @@ from symir.operator import SymbolicOperator
 from symir.validation import blamed_pass, error_code, reduced
 from symir.validation.check import PIPELINE
 from symir.validation.reduction import Size
+from tests.unit.symir.compiler.test_diagnostics import MODELS
 from tests.unit.symir.validation.test_planted_bugs import (
     BUGS,
     Bug,
@@ -66,6 +68,16 @@ def test_terms_rows_emissions_sites_values_and_claims() -> None:
         "  -> 1 term(s), 1 row(s), 1 emission(s), 3 op(s), 1 site(s)\n"
         f"  fails as before (has it), after {found.checks} checks"
     )
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_become_small(name: str) -> None:
+    check = having("sym.read" if "sym.read" in text_of(MODELS[name]()) else "sym.emit")
+    found = reduced(MODELS[name](), check)
+    assert found.is_minimal
+    assert check(SymbolicOperator.from_ir(found.ir)) == found.failure
+    assert (found.after.terms, found.after.rows) == (1, 1)
+    assert found.after.ops < found.before.ops
 
 
 def test_what_fails_needs_is_kept() -> None:
@@ -206,6 +218,27 @@ def test_the_failure_stays_the_same() -> None:
     assert found.after.terms == 2
 
 
+def test_a_check_may_answer_by_true_and_false() -> None:
+    for no in (False, np.False_):
+        with pytest.raises(InputError, match="C070"):
+            reduced(hopping(), lambda _, no=no: no)
+    found = reduced(hopping(), lambda one: "sym.shift" in text_of(one))
+    assert found.failure is True
+    assert "sym.shift" in found.text
+    assert found.text == reduced(hopping(), having("sym.shift")).text
+
+
+def test_a_check_that_raises_on_the_way_has_found_another_failure() -> None:
+    def check(one: SymbolicOperator) -> str:
+        if len(one.terms) < 2:
+            raise ZeroDivisionError
+        return "two"
+
+    assert reduced(hopping(), check).after.terms == 2
+    with pytest.raises(ZeroDivisionError):
+        reduced(hopping(), lambda _: 1 // 0)
+
+
 def test_checks_are_bounded() -> None:
     steps: list[tuple[int, Size]] = []
     found = reduced(
@@ -226,9 +259,9 @@ def test_bad_arguments() -> None:
         reduced(hopping(), having("sym.reduce"))
     assert nothing.value.code == "C070"
     assert nothing.value.operator == "hopping"
-    for checks in (0, -1, True):
+    for checks in (0, -1, True, 1.5, None):
         with pytest.raises(InputError) as caught:
-            reduced(hopping(), having("sym.emit"), checks=checks)
+            reduced(hopping(), having("sym.emit"), checks=cast("Any", checks))
         assert caught.value.code == "C071"
 
 
