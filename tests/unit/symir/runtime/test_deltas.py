@@ -303,7 +303,7 @@ def test_what_cannot_be_compared_is_not_used() -> None:
     sym.register_delta(logpsi)(fields, lambda w, *changes: jnp.nan)
     energy = sym.LocalEnergy(op, logpsi)
     program = energy.program(WEIGHTS, x.dtype)
-    assert program.rungs == ["network"]
+    assert program.rungs == ["bilinear"]
     assert any("nothing to compare it with" in miss for miss in program.misses)
     expected = energies_of(op, logpsi, WEIGHTS, x)
     np.testing.assert_allclose(energy(WEIGHTS, x), expected, rtol=1e-12)
