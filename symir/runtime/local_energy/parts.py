@@ -124,8 +124,8 @@ class Part(Protocol):
 class Linear:
     """The sum of all elements of an additive function."""
 
-    def __init__(self, part: bt.PartAttr, function: FuncOp):
-        self._coefficient = _number(part.coefficient)
+    def __init__(self, part: bt.PartAttr, function: FuncOp, dtype: np.dtype):
+        self._scaled = _scaling(part.coefficient, dtype)
         self._function = function
 
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
@@ -141,7 +141,7 @@ class Linear:
         return None
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
-        return self._coefficient * pairs.signed(table[pairs.row])
+        return self._scaled(pairs.signed(table[pairs.row]))
 
 
 class Exponential:
@@ -153,11 +153,11 @@ class Exponential:
     and a linear part: log cosh t = softplus(2 t) - t - log 2.
     """
 
-    def __init__(self, part: bt.PartAttr, function: FuncOp):
+    def __init__(self, part: bt.PartAttr, function: FuncOp, dtype: np.dtype):
         activation = ACTIVATIONS[part.applied or ""]
         ((self._times, self._scale),) = activation.terms
         self._linear = activation.linear
-        self._coefficient = _number(part.coefficient)
+        self._scaled = _scaling(part.coefficient, dtype)
         self._function = function
 
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
@@ -193,7 +193,7 @@ class Exponential:
             sign = pairs.positive.astype(np.int32)
         factors = base[there] + base[here] * ratio[pairs.row]
         total = self._times * jnp.log(factors.prod(axis=1)).sum(axis=1)
-        return self._coefficient * (total + offsets[sign, pairs.row])
+        return self._scaled(total + offsets[sign, pairs.row])
 
 
 class Bilinear:
@@ -205,18 +205,29 @@ class Bilinear:
 
     UNITS = 8
 
-    def __init__(self, part: bt.PartAttr, function: FuncOp, by: FuncOp):
-        self._coefficient = _number(part.coefficient)
+    def __init__(
+        self, part: bt.PartAttr, function: FuncOp, by: FuncOp, dtype: np.dtype
+    ):
+        self._scaled = _scaling(part.coefficient, dtype)
         self._functions = (function, by)
 
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
-        return tuple(steps.changes(one, leaves) for one in self._functions)
+        changes = tuple(steps.changes(one, leaves) for one in self._functions)
+        return changes, tuple(steps.largest(one, leaves) for one in self._functions)
 
     def bound(self, table: Any, units: int) -> Any:
-        return jnp.maximum(*map(_unless_infinite, table))
+        """Return infinity where a product, or a sum of them, could overflow."""
+        sizes = [
+            jnp.maximum(jnp.abs(changes).max(initial=0), largest)
+            for changes, largest in zip(*table, strict=True)
+        ]
+        room = jnp.finfo(sizes[0].dtype).max / (8 * max(1, table[0][0].shape[1]))
+        # What is no number is not smaller either
+        is_safe = jnp.log(sizes[0]) + jnp.log(sizes[1]) < jnp.log(room)
+        return jnp.where(is_safe & jnp.isfinite(sizes[0] + sizes[1]), 0.0, jnp.inf)
 
     def laid_out(self, table: Any, units: int) -> Any:
-        own, other = table
+        own, other = table[0]
         return _split(own, self.UNITS), _split(other, self.UNITS), (own * other).sum(1)
 
     def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
@@ -231,7 +242,7 @@ class Bilinear:
             + change[pairs.row] * other[pairs.sample]
         )
         total = pairs.signed(crossed.sum(axis=1).sum(axis=1)) + both[pairs.row]
-        return self._coefficient * total
+        return self._scaled(total)
 
 
 class Lifted:
@@ -240,8 +251,10 @@ class Lifted:
     tanh(t + d) = (u q - v) / (u q + v) with u, v = sigmoid(+-2 t), q = exp(2 d).
     """
 
-    def __init__(self, part: bt.PartAttr, function: FuncOp, tail: FuncOp):
-        self._coefficient = _number(part.coefficient)
+    def __init__(
+        self, part: bt.PartAttr, function: FuncOp, tail: FuncOp, dtype: np.dtype
+    ):
+        self._scaled = _scaling(part.coefficient, dtype)
         self._function = function
         self._tail = tail
         self._is_tanh = part.applied == "tanh"
@@ -285,7 +298,7 @@ class Lifted:
             sign = jnp.where(pairs.positive, 1, -1).astype(change.real.dtype)
             values = state[pairs.sample] + sign[:, None] * change
         after = self._rest(leaves, values)
-        return self._coefficient * _difference(after, before[pairs.sample])
+        return self._scaled(_difference(after, before[pairs.sample]))
 
     def _tanh(self, state: Any, ratio: Any, pairs: Pairs) -> Any:
         samples = state.shape[0] // 2
@@ -303,8 +316,13 @@ class Lifted:
 class Network:
     """Log psi, or a part of it, evaluated at x'."""
 
-    def __init__(self, coefficient: complex, of: Callable[[Sequence[Any], Any], Any]):
-        self._coefficient = _number(coefficient)
+    def __init__(
+        self,
+        coefficient: complex,
+        of: Callable[[Sequence[Any], Any], Any],
+        dtype: np.dtype,
+    ):
+        self._scaled = _scaling(coefficient, dtype)
         self._of = of
 
     def table(self, leaves: Sequence[Any], steps: Any) -> Any:
@@ -322,7 +340,7 @@ class Network:
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         leaves, before = base
         after = self._of(leaves, pairs.connected(x))
-        return self._coefficient * _difference(after, before[pairs.sample])
+        return self._scaled(_difference(after, before[pairs.sample]))
 
 
 def _split(values: Any, units: int, filling: float = 0) -> Any:
@@ -350,8 +368,14 @@ def _difference(after: Any, before: Any) -> Any:
     return jnp.where(jnp.isneginf(after.real), nothing, difference)
 
 
-def _number(coefficient: complex) -> Any:
-    return coefficient if coefficient.imag else coefficient.real
+def _scaling(coefficient: complex, dtype: np.dtype) -> Callable[[Any], Any]:
+    """Return what multiplies by a number in the type of log psi, which may be wider."""
+    number = coefficient if coefficient.imag else coefficient.real
+
+    def scaled(value: Any) -> Any:
+        return number * value.astype(jnp.promote_types(value.dtype, dtype))
+
+    return scaled
 
 
 def _sigmoids(z: Any) -> tuple[Any, Any]:
@@ -412,6 +436,22 @@ class Steps:
         )
         changes = table[sites, after] - table[sites, before]
         return jnp.where((sites >= 0)[..., None], changes, 0).sum(axis=1)
+
+    def largest(self, function: FuncOp, leaves: Sequence[Any]) -> Any:
+        """Return a bound on the size of all elements of an additive function."""
+        size = self.rows.shape[1]
+        # The lowest values, and one of the others at one site
+        configurations = np.full((size, len(self.values), size), self.values[0])
+        here = np.arange(size)
+        configurations[here, :, here] = self.values
+
+        def of_one(x):
+            return evaluated(function, (*leaves, x[None])).reshape(-1)
+
+        table = jax.vmap(jax.vmap(of_one))(configurations.astype(self.dtype))
+        lowest = table[:1, :1]
+        farthest = jnp.abs(table - lowest).max(axis=1, initial=0).sum(axis=0)
+        return (jnp.abs(lowest[0, 0]) + farthest).max(initial=0)
 
 
 def is_linear(function: FuncOp) -> bool:

@@ -23,7 +23,11 @@ from xdsl.dialects.func import FuncOp
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of
 from lowering.local_energy.bt_local_energy_pack import local_values
-from lowering.local_energy.extraction import energies_in, function_named
+from lowering.local_energy.extraction import (
+    energies_in,
+    function_named,
+    returned,
+)
 from lowering.local_energy.moves import Moves, moves_of
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
@@ -145,6 +149,7 @@ class EnergyProgram:
         imported = import_function(logpsi, parameters, x)
         self._avals = tuple(avals)
         self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
+        self._log_dtype = dtype_of(element_of(returned(self._imported)))
         self.module = compile_energy(
             kernel.ir,
             imported,
@@ -218,7 +223,7 @@ class EnergyProgram:
         found = delta_of(self._logpsi)
         if found is None or not self.lanes:
             return None
-        network = Network(1.0, self.network)
+        network = Network(1.0, self.network, self._log_dtype)
         part = Declared(*found, self._structure, network)
         if is_right(found[0], part, network, avals, *self._trial()):
             return part
@@ -259,21 +264,23 @@ class EnergyProgram:
 
     def _part(self, part: bt.PartAttr) -> Part:
         function = function_named(self.module, part.functions[0])
+        dtype = self._log_dtype
         match part.kind:
             case bt.Rung.LINEAR:
-                return Linear(part, function)
+                return Linear(part, function, dtype)
             case bt.Rung.EXPONENTIAL:
-                return Exponential(part, function)
+                return Exponential(part, function, dtype)
             case bt.Rung.BILINEAR:
                 by = function_named(self.module, part.functions[1])
-                return Bilinear(part, function, by)
+                return Bilinear(part, function, by, dtype)
             case bt.Rung.LIFTED:
                 tail = function_named(self.module, part.functions[1])
-                return Lifted(part, function, tail)
+                return Lifted(part, function, tail, dtype)
             case _:
                 return Network(
                     part.coefficient,
                     lambda leaves, x: of_samples(function, leaves, x)[:, 0],
+                    dtype,
                 )
 
     def network(self, leaves: Sequence[Any], x: Any) -> Any:
@@ -357,7 +364,7 @@ class EnergyProgram:
     def energies(self, arrays: Arrays, chunk: int | None) -> Any:
         """Return the energies of a batch, by the fastest schedule that is safe."""
         arrays = arrays.like([varying_like(one, arrays.flat) for one in arrays.flat])
-        whole = [Network(1.0, self.network)]
+        whole = [Network(1.0, self.network, self._log_dtype)]
         samples = at_most(chunk, self.plan.samples)
 
         def packed():

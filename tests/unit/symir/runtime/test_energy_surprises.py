@@ -122,3 +122,52 @@ def test_rules_of_derivatives_are_kept(stopped: bool) -> None:
         for f in (sym.local_energy, plain)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def compared(logpsi: Any, w: Any, x: Any = X) -> None:
+    """Compare with the network at every x', to the last digits of either."""
+    op = flips()
+    rewrites = ("apply-exponential-sums", "lift-sparse-delta")
+    found = np.asarray(sym.LocalEnergy(op, logpsi)(w, x))
+    plain = np.asarray(sym.LocalEnergy(op, logpsi, without=rewrites)(w, x))
+    assert np.isfinite(plain).all()
+    np.testing.assert_allclose(found, plain, rtol=1e-4)
+
+
+def test_ratios_have_the_type_of_log_psi() -> None:
+    """Ratios that 32 bits cannot say, of a log psi that is widened in the end."""
+    single = np.full((SITES, SITES), 5, np.float32)
+
+    def square(w: Any, x: Any) -> Any:
+        return -jnp.square(x.astype(w.dtype) @ w).sum(-1).astype(np.float64)
+
+    def hidden(w: Any, x: Any) -> Any:
+        return 40 * log_cosh(x.astype(w.dtype) @ w).sum(-1).astype(np.float64)
+
+    compared(square, single)
+    compared(hidden, single / 5)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_products_that_overflow(dtype: Any) -> None:
+    large = np.asarray(np.sqrt(np.finfo(dtype).max) * 10, dtype)
+
+    def difference_of_squares(w: Any, x: Any) -> Any:
+        x = x.astype(w.dtype)
+        return (w * (x[:, 0] + x[:, 1])) * (w * (x[:, 0] - x[:, 1]))
+
+    def node(w: Any, x: Any) -> Any:
+        return -jnp.square(w * x.astype(w.dtype).sum(-1))
+
+    compared(difference_of_squares, large, np.array([[1, 1, 1, -1]], np.int8))
+    compared(node, large, np.ones((1, SITES), np.int8))
+
+
+def test_products_with_what_is_infinite_at_x() -> None:
+    w = {"W": W[:, :SITES], "a": jnp.zeros(SITES).at[1].set(-jnp.inf)}
+
+    def logpsi(w: Any, x: Any) -> Any:
+        x = x.astype(np.float64)
+        return ((x @ w["W"] + w["a"]) * (x / 2 + 0.75)).sum(-1)
+
+    compared(logpsi, w)
