@@ -28,54 +28,36 @@ from benchmarks.get_conn import (
 )
 from benchmarks.harness import described, environment, load, markdown, write_docs
 from benchmarks.models import MODELS
-from symir.compiler.lowering import LoweringPipeline, operator_pipeline
+from symir.compiler.lowering import (
+    LoweringPipeline,
+    operator_pipeline,
+    optional_passes,
+)
 
 ALL = "all passes"
 
 TOGETHER = ("sym-gather-terms", "sym-fuse-terms")
 """The first sorts what the second fuses."""
 
-BOUNDS, ARRANGE = "bounds", "arrange"
-"""Options of `convert-sym-to-bt`, for passes that are in the pipeline of kernels:
-bt-narrow, and others that ask what x holds, do nothing without the one, and
-stablehlo-arrange-gathers with the other as false."""
-
-SWITCHED_OFF = {
-    BOUNDS: ("bounds=true", "bounds=false"),
-    ARRANGE: ("convert-sym-to-bt{", "convert-sym-to-bt{arrange=false "),
-}
-
 
 def pipelines() -> dict[str, str]:
     """Return the pipelines to compare: all passes first, none of the optimiser's last.
 
-    The optimiser's are those that are not in the pipeline of `opt_level` 1.
+    The optimiser's are those that are not in the pipeline of `opt_level` 1, and those
+    of kernels that a compilation can be without.
     """
-    whole = LoweringPipeline.parse(operator_pipeline("static", 3))
-    plain = LoweringPipeline.parse(operator_pipeline("none", 1))
-    optional = dict.fromkeys(name for name in whole.names if name not in plain.names)
-    single = [(name,) for name in [*optional, BOUNDS, ARRANGE] if name not in TOGETHER]
+    whole = LoweringPipeline.parse(operator_pipeline("static", 3)).names
+    plain = LoweringPipeline.parse(operator_pipeline("none", 1)).names
+    passes = dict.fromkeys(name for name in whole if name not in plain)
+    of_kernels = sorted(optional_passes().difference(whole))
+    single = [(name,) for name in [*passes, *of_kernels] if name not in TOGETHER]
     left_out = {" + ".join(names): names for names in [TOGETHER, *single]}
-    left_out["all of these"] = (*optional, BOUNDS, ARRANGE)
-    found = {name: without(str(whole), *names) for name, names in left_out.items()}
-    return {ALL: str(whole), **found}
-
-
-def without(pipeline: str, *names: str) -> str:
-    """Return a pipeline without some passes, or without what kernels may do.
-
-    Raises:
-        ValueError: for a name that is not in it.
-    """
-    for name in names:
-        passes = LoweringPipeline.parse(pipeline)
-        kept = str(LoweringPipeline([one for one in passes if one.name != name]))
-        if name in SWITCHED_OFF:
-            kept = pipeline.replace(*SWITCHED_OFF[name])
-        if kept == pipeline:
-            raise ValueError(f"there is no {name} in {pipeline}")
-        pipeline = kept
-    return pipeline
+    left_out["all of these"] = (*passes, *of_kernels)
+    found = {
+        name: operator_pipeline("static", 3, without=names)
+        for name, names in left_out.items()
+    }
+    return {ALL: operator_pipeline("static", 3), **found}
 
 
 def run(chosen: list[str], arguments: argparse.Namespace) -> dict[str, Any]:

@@ -6,8 +6,10 @@ Everything before this pass runs once per operator, everything after it once per
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
+import numpy as np
+import numpy.typing as npt
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
     BFloat16Type,
@@ -30,19 +32,43 @@ from dialects import bt
 from dialects.stablehlo import tensor
 from lowering.relations import Relation
 
+__all__ = ["STATE_DTYPES", "STATE_TYPES", "BtSpecializePass", "state_type"]
+
+_WIDTHS = (8, 16, 32, 64)
+
 STATE_TYPES: dict[str, Attribute] = {
     "i1": IntegerType(1),
-    **{f"i{width}": IntegerType(width) for width in (8, 16, 32, 64)},
-    **{
-        f"ui{width}": IntegerType(width, Signedness.UNSIGNED)
-        for width in (8, 16, 32, 64)
-    },
+    **{f"i{width}": IntegerType(width) for width in _WIDTHS},
+    **{f"ui{width}": IntegerType(width, Signedness.UNSIGNED) for width in _WIDTHS},
     "f16": Float16Type(),
     "bf16": BFloat16Type(),
     "f32": Float32Type(),
     "f64": Float64Type(),
 }
 """The element types that configurations may be stored in."""
+
+_NAMES = {
+    "bool": "i1",
+    **{f"int{width}": f"i{width}" for width in _WIDTHS},
+    **{f"uint{width}": f"ui{width}" for width in _WIDTHS},
+    "float16": "f16",
+    "bfloat16": "bf16",
+    "float32": "f32",
+    "float64": "f64",
+}
+
+STATE_DTYPES: dict[str, np.dtype[Any]] = {
+    state: np.dtype(name) for name, state in _NAMES.items() if name != "bfloat16"
+}
+"""The dtype of configurations for each state type that NumPy has one for."""
+
+
+def state_type(dtype: npt.DTypeLike) -> str:
+    """Return the state type that stores a dtype; TypeError where there is none."""
+    own = np.dtype(dtype)
+    if own.name not in _NAMES or not own.isnative:
+        raise TypeError(f"no configurations are stored as {own}")
+    return _NAMES[own.name]
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.lanes import lane_count, write_count
 from lowering.local_energy.bt_local_energy_pack import planned
 from lowering.local_energy.extraction import energies_in, function_named, returned
+from lowering.local_energy.site_affine import Constant, analyse
 from lowering.relations import Relation
 from lowering.remarks import remark
 
@@ -32,7 +33,7 @@ __all__ = ["PlanLocalEnergyPass"]
 
 SAMPLES = 256
 PAIRS = 1024
-MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 256, 4096
+MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
 LONG, SHORT = 32, 8
 """Lengths of products: the logarithm of each costs as much as many factors."""
 
@@ -43,14 +44,14 @@ class PlanLocalEnergyPass(ModulePass):
 
     Attributes:
         budget: bytes for what a chunk of samples needs.
-        cache: bytes that stay in the cache of a core.
+        cache: bytes of the largest value that a network makes of all of its pairs.
     """
 
     name = "plan-local-energy"
     relation: ClassVar[Relation] = Relation.EQUAL
 
     budget: int = 2 << 20
-    cache: int = 1 << 20
+    cache: int = 2 << 20
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for energy in energies_in(op):
@@ -65,9 +66,12 @@ class PlanLocalEnergyPass(ModulePass):
         samples = int(np.clip(self.budget // max(1, per_sample), 8, SAMPLES))
         # Where no product is safe the whole network is evaluated after all
         sizes = [_units_bytes(part, module) for part in op.parts]
-        largest = max([1, *sizes, *(_largest(n, module) for n in _networks(op))])
+        networks = _networks(op)
+        largest = max([1, *sizes, *(_largest(name, module) for name in networks)])
         network = self.cache // max(1, largest)
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
+        if not networks:
+            network //= 2  # that is rare, and its memory is always taken
         table = sum(_rows(op) * _units_bytes(part, module) for part in op.parts)
         peak = samples * per_sample + 2 * table + 3 * network * largest
         planned(
@@ -131,12 +135,14 @@ def _networks(op: bt.LocalEnergyOp) -> list[str]:
 
 
 def _largest(name: str, module: ModuleOp) -> int:
-    """Return the bytes of the largest value that a function computes from one x."""
+    """Return the bytes of the largest value that depends on x, for one x."""
     function: FuncOp = function_named(module, name)
+    known = analyse(function)
     sizes = [
         prod(shape_of(result)) * _bytes(result)
         for op in function.body.block.ops
         for result in op.results
         if isinstance(result.type, TensorType)
+        and not isinstance(known[result], Constant)
     ]
     return max(sizes, default=1)

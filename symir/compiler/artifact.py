@@ -13,6 +13,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from dialects import sym
 from dialects.text import parse_module, print_module
+from lowering.bt_specialize import state_type
 from lowering.lanes import connections_in, lanes_of_function
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.lowering import lower_to_bt, lower_to_stablehlo
@@ -209,13 +210,12 @@ class SymbolicCompiledArtifact:
                 backend "reference", or with passes that have no name; for a batch size
                 or dtype that cannot be (C025).
         """
-        if self.backend == "jax":
-            from symir.runtime.kernel import state_type
-
-            own = self._state_dtype(dtype)
+        chosen = dtype if self.backend == "jax" else None
+        own = self._state_dtype(chosen)
+        try:
             state = state_type(own)
-        else:
-            own, state = self.operator_ir.space.default_dtype(), ""
+        except TypeError:
+            state = None
         if state is None or batch < 1:
             raise SymbolicCompilerError(
                 "C025",

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialects.interpreters.kernel import run_kernel
+from lowering.bt_specialize import state_type
 from symir.compiler.lowering import (
     OPERATOR_PIPELINE,
     LoweringPipeline,
@@ -31,8 +32,6 @@ CHUNK = 2**21
 
 ROUNDING = 2**8
 """Numbers that differ by so many units in the last place count as equal."""
-
-_STATES = {"int8": "i8", "int16": "i16", "int32": "i32", "float64": "f64"}
 
 
 def numbered(digits: Array, radix: int) -> npt.NDArray[np.int64]:
@@ -174,7 +173,7 @@ class Evaluator:
         # Verified when it was built: to verify again would take most of the time.
         pipeline = LoweringPipeline.parse(OPERATOR_PIPELINE)
         lowered = pipeline.run(self._ir.module, verify=False)
-        state = _STATES[self.state.name]
+        state = state_type(self.state)
         return lower_to_stablehlo(lowered, self._batch, state, verify=False)
 
     def chunks(self, x: Array) -> Iterator[tuple[int, Array, Array]]:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import numpy.typing as npt
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
     ModuleOp,
@@ -18,7 +17,7 @@ from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 
 from dialects import bt, sym
-from lowering.bt_specialize import STATE_TYPES
+from lowering.bt_specialize import STATE_TYPES, state_type
 from lowering.local_energy.extraction import energies_in
 from symir.compiler.collection import collector_paused
 from symir.compiler.compiler import default_symbolic_compiler
@@ -33,7 +32,6 @@ from symir.ir import SymbolicOperatorIR, check_valid, parsed
 from symir.language.scalars import shortened
 from symir.operator import SymbolicOperator
 from symir.provenance import name_terms
-from symir.spaces import Space
 
 if TYPE_CHECKING:
     from symir.runtime.local_energy import LocalEnergy
@@ -135,7 +133,9 @@ def handle_of(module: ModuleOp) -> LoweredOperator:
     if level != "sym":
         return handle
     operator = SymbolicOperator.from_ir(SymbolicOperatorIR.owning(module))
-    return replace(handle, source=operator, state=_state_of(operator.space))
+    return replace(
+        handle, source=operator, state=state_type(operator.space.default_dtype())
+    )
 
 
 def read(text: str, level: str | None = None, *, file: str = "<string>") -> ModuleOp:
@@ -217,7 +217,7 @@ def _lowered_operator(
     to: str,
 ) -> LoweredOperator:
     context = _analysed(operator, options)
-    state = state or _state_of(operator.space)
+    state = state or state_type(operator.space.default_dtype())
     planned = planned_module(context)
     first = Stage(0, "sym", "sym", context.ir.module)
     for module in (planned, first.module):
@@ -278,17 +278,6 @@ def _stage(
     number: int, one: ModulePass, module: ModuleOp, report: SymbolicPassReport
 ) -> Stage:
     return Stage(number, one.name, level_of(module), module.clone(), report, one)
-
-
-def _state_of(space: Space) -> str:
-    return state_named(space.default_dtype())
-
-
-def state_named(dtype: npt.DTypeLike) -> str:
-    """Return the name of the state type of a dtype of NumPy."""
-    own = np.dtype(dtype)
-    bits = 1 if own.kind == "b" else 8 * own.itemsize
-    return f"{ {'f': 'f', 'u': 'ui'}.get(own.kind, 'i') }{bits}"
 
 
 # endregion
@@ -376,14 +365,12 @@ def _lowered_energy(
             f"{len(arguments)} more arguments, options {', '.join(options) or 'none'}",
             "a LocalEnergy knows its options: LocalEnergy(op, logpsi, without=..)",
         )
-    from symir.runtime.kernel import state_type
-
     parameters, x = arguments
     operator = energy.operator
     dtype = np.dtype(operator._checked(x).dtype)  # pyright: ignore[reportPrivateUsage]
     program = energy.program(parameters, dtype)
     function = program._imported  # pyright: ignore[reportPrivateUsage]
-    ir, state = program.kernel.ir, state_type(dtype) or ""
+    ir, state = program.kernel.ir, state_type(dtype)
     stages = [Stage(0, "sym", "sym", ir.module)]
     reports: list[SymbolicPassReport] = []
 

@@ -8,7 +8,6 @@ import hashlib
 import threading
 from typing import cast
 
-import jax.numpy as jnp
 import numpy as np
 from xdsl.dialects.builtin import (
     ArrayAttr,
@@ -21,35 +20,15 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 
 from dialects.text import parse_module, print_module
+from lowering.bt_specialize import state_type
 from lowering.lanes import lanes_of_function
 from symir.compiler.lowering import lower_to_stablehlo
 from symir.ir import SymbolicOperatorIR
 from symir.runtime.traceable import TraceableKernel
 from symir.spans import spanned
 
-_STATE_TYPES = {
-    np.dtype(np.bool_): "i1",
-    np.dtype(np.int8): "i8",
-    np.dtype(np.int16): "i16",
-    np.dtype(np.int32): "i32",
-    np.dtype(np.int64): "i64",
-    np.dtype(np.uint8): "ui8",
-    np.dtype(np.uint16): "ui16",
-    np.dtype(np.uint32): "ui32",
-    np.dtype(np.uint64): "ui64",
-    np.dtype(np.float16): "f16",
-    np.dtype(jnp.bfloat16): "bf16",
-    np.dtype(np.float32): "f32",
-    np.dtype(np.float64): "f64",
-}
-
 _ORIGINS_SHOWN = 8
 """Profilers show no more places of an op than this; terms that are fused have many."""
-
-
-def state_type(dtype: np.dtype) -> str | None:
-    """Return the name of the state type that stores a dtype, or None."""
-    return _STATE_TYPES.get(np.dtype(dtype))
 
 
 def _fingerprint(ir: SymbolicOperatorIR, branch_tensors: ModuleOp) -> str:
@@ -107,7 +86,7 @@ class Kernel:
 
     def stablehlo(self, batch: int, dtype: np.dtype) -> str:
         """Return the text of the kernel for a batch size and dtype, as `@main`."""
-        key = (batch, _STATE_TYPES[np.dtype(dtype)])
+        key = (batch, state_type(dtype))
         with self._lock:
             if key not in self._texts:
                 self._texts[key] = self._specialise(*key)
@@ -115,7 +94,7 @@ class Kernel:
 
     def traceable(self, batch: int, dtype: np.dtype) -> TraceableKernel:
         """Return the kernel for a batch size and dtype as a function of JAX."""
-        key = (batch, _STATE_TYPES[np.dtype(dtype)])
+        key = (batch, state_type(dtype))
         with self._lock:
             if key not in self._traceables:
                 module = self._lowered(*key)

@@ -13,6 +13,7 @@ import numpy as np
 from jax.core import Tracer
 from xdsl.dialects.builtin import ArrayAttr, UnitAttr
 
+from lowering.bt_specialize import state_type
 from symir.algebra import operator_in
 from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR
@@ -22,7 +23,7 @@ from symir.language.scalars import as_number
 from symir.operator import SymbolicOperator
 from symir.runtime import x64_enabled
 from symir.runtime.checks import check_elements, check_states
-from symir.runtime.kernel import Kernel, state_type
+from symir.runtime.kernel import Kernel
 from symir.runtime.primitive import connections
 from symir.runtime.spans import run_spans
 from symir.spaces import as_space
@@ -238,7 +239,9 @@ class CompiledOperator:
         What the kernel reads must be the local value that x holds, and what it writes
         must be the number that x would hold.
         """
-        if state_type(dtype) is None:
+        try:
+            state_type(dtype)
+        except TypeError:
             return "not a real dtype of numbers"
         real = np.finfo(self.dtype).dtype
         values = self._local_values().astype(real)

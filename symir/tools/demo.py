@@ -7,11 +7,12 @@ import shutil
 from typing import TYPE_CHECKING, TextIO, cast
 
 from dialects.text import print_module
+from lowering.bt_specialize import state_type
 from symir.compiler import lower_to_bt, lower_to_stablehlo
 from symir.operator import SymbolicOperator
 from symir.tools import run
 from symir.tools.progress import Progress
-from symir.tools.samples import Samples, state_name
+from symir.tools.samples import Samples
 from symir.tools.show import (
     Style,
     elided_constants,
@@ -100,7 +101,7 @@ def run_demo(stream: TextIO, progress: Progress) -> None:
         InputError: where JAX cannot be imported (T020), or XLA fails (T021).
     """
     operator = tfim_chain()
-    state = state_name(operator.space.default_dtype())
+    state = state_type(operator.space.default_dtype())
     branch_tensors = lower_to_bt(operator.to_ir().module)
     kernel = lower_to_stablehlo(branch_tensors, _BATCH, state)
 

@@ -7,11 +7,12 @@ from typing import TextIO
 
 import numpy as np
 
+from lowering.bt_specialize import state_type
 from symir.compiler import lower_to_bt, lower_to_stablehlo
 from symir.compiler.artifact import lane_origins
 from symir.operator import SymbolicOperator
 from symir.tools.run import Outcome, parameter_values, show_outcome
-from symir.tools.samples import Samples, state_name
+from symir.tools.samples import Samples
 from symir.validation import ValueTable, denote
 
 __all__ = ["interpret", "show"]
@@ -39,7 +40,7 @@ def interpret(
     bound = {**ir.defaults, **values}
     module = lower_to_bt(ir.module)
     if level == "stablehlo":
-        module = lower_to_stablehlo(module, len(x), state_name(samples.dtype))
+        module = lower_to_stablehlo(module, len(x), state_type(samples.dtype))
     return denote(module, x, [bound[name] for name in ir.free_symbols])
 
 

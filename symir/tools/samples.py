@@ -13,40 +13,26 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
+from lowering.bt_specialize import STATE_DTYPES
 from symir.errors import InputError, SourceLocation
 from symir.spaces import Space
 from symir.tools.codes import Fault
 
 __all__ = [
-    "STATE_DTYPES",
     "Samples",
     "as_state_dtype",
     "check_allowed",
     "random_samples",
     "read_samples",
-    "state_name",
 ]
 
 Array = npt.NDArray[Any]
-
-STATE_DTYPES: dict[str, np.dtype[Any]] = {
-    "i1": np.dtype(np.bool_),
-    **{f"i{8 * n}": np.dtype(f"int{8 * n}") for n in (1, 2, 4, 8)},
-    **{f"ui{8 * n}": np.dtype(f"uint{8 * n}") for n in (1, 2, 4, 8)},
-    **{f"f{8 * n}": np.dtype(f"float{8 * n}") for n in (2, 4, 8)},
-}
-"""The dtype of configurations for each state type of the IR."""
 
 _CHECKED_AT_ONCE = 1 << 20
 """How many local values are compared at once: bounds the memory of a check."""
 
 _MAPPED_ABOVE = 1 << 26
 """A .npy file of more bytes is mapped into memory instead of read."""
-
-
-def state_name(dtype: np.dtype[Any]) -> str:
-    """Return the state type of the IR for a dtype of configurations."""
-    return next(name for name, known in STATE_DTYPES.items() if known == dtype)
 
 
 def as_state_dtype(dtype: npt.DTypeLike, space: Space) -> np.dtype[Any]:

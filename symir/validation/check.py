@@ -23,7 +23,7 @@ from xdsl.passes import ModulePass
 from dialects.interpreters.bt import run_branches
 from dialects.interpreters.kernel import run_kernel
 from dialects.interpreters.sym import Guards, connections
-from lowering.bt_specialize import STATE_TYPES, BtSpecializePass
+from lowering.bt_specialize import STATE_DTYPES, BtSpecializePass, state_type
 from lowering.relations import Relation, relation_of
 from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
 from symir.compiler.lowerers import check_lowered
@@ -379,7 +379,7 @@ def _report(
     is_partial = how.partial and (bound is not None or stages[-1].level != "bt")
     if not is_partial:
         check_lowered(stages[-1].module)
-        text = KERNEL_PIPELINE.format(batch=batch, state=_state(states))
+        text = KERNEL_PIPELINE.format(batch=batch, state=state_type(states.dtype))
         _run_passes(stages, LoweringPipeline.parse(text), how.observe)
     reports = _compared(ir, stages, states, values, batch)
     # Where a pass is looked for, the first one is enough
@@ -453,7 +453,9 @@ def _configurations(
         if given.ndim == 0 or given.shape[-1] != ir.hilbert_size:
             raise _bad(ir, "x", f"shape (.., {ir.hilbert_size})", str(given.shape))
         given = given.reshape(-1, ir.hilbert_size)
-        if _state(given) not in STATE_TYPES:
+        # Whatever the byte order
+        given = given.astype(given.dtype.newbyteorder("="), copy=False)
+        if given.dtype not in STATE_DTYPES.values():
             raise _bad(ir, "x", "a real dtype", str(given.dtype))
         if not len(given):
             raise _bad(ir, "x", "at least one configuration", "none")
@@ -479,17 +481,9 @@ def _configurations(
 
 def _dtype(ir: SymbolicOperatorIR, state: str) -> np.dtype[Any]:
     """Return the dtype of x that `bt-specialize` has a name for."""
-    codes = np.typecodes["AllInteger"] + "?efd"
-    known = {_state(np.empty(0, code)): np.dtype(code) for code in codes}
-    if state not in known:
-        raise _bad(ir, "state", " or ".join(known), state)
-    return known[state]
-
-
-def _state(x: Array) -> str:
-    """Return the name that `bt-specialize` has for a dtype."""
-    kinds = {"b": "i1", "i": f"i{8 * x.itemsize}", "u": f"ui{8 * x.itemsize}"}
-    return kinds.get(x.dtype.kind, f"{x.dtype.kind}{8 * x.itemsize}")
+    if state not in STATE_DTYPES:
+        raise _bad(ir, "state", " or ".join(STATE_DTYPES), state)
+    return STATE_DTYPES[state]
 
 
 def _parameter_sets(

@@ -15,6 +15,7 @@ from dialects.interpreters.bt import run_branches
 from dialects.interpreters.kernel import run_kernel
 from dialects.interpreters.sym import Guards, connections
 from dialects.text import context, parse_module, print_module
+from lowering.bt_specialize import state_type
 from symir.compiler.lowering import (
     OPERATOR_PIPELINE,
     LoweringPipeline,
@@ -23,7 +24,6 @@ from symir.compiler.lowering import (
 )
 from symir.ir import SymbolicOperatorIR
 from symir.operator import SymbolicOperator
-from symir.runtime.kernel import state_type
 from symir.validation.check import GUARDS
 from tests.fuzz.programs import Program
 
@@ -90,7 +90,6 @@ def check(
                 guards &= ~guard
         compare(level, connections(lowered, x, values, guards=guards))
     state = state_type(x.dtype)
-    assert state is not None
     kernel = lower_to_stablehlo(lowered, len(x), state, verify=by_text)
     if by_text:
         assert_read_back("kernel", kernel)

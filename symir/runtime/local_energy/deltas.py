@@ -22,7 +22,7 @@ from jax import lax
 
 from symir.errors import DefinitionError, SourceLocation, user_location
 from symir.runtime import x64_enabled
-from symir.runtime.local_energy.parts import Network, Pairs, Steps
+from symir.runtime.local_energy.parts import Network, Pairs, Tableless
 
 __all__ = ["Declared", "Delta", "delta_of", "register_delta"]
 
@@ -159,7 +159,7 @@ def _unwrapped(function: Any) -> Any:
 # region Its part of an energy
 
 
-class Declared:
+class Declared(Tableless):
     """All of log psi, by what its author declared."""
 
     def __init__(self, delta: Delta, model: Any, structure: Any, network: Network):
@@ -168,15 +168,6 @@ class Declared:
         self._delta = partial(delta.delta, *first)
         self._structure = structure
         self._network = network
-
-    def table(self, leaves: Sequence[Any], steps: Steps | None) -> Any:
-        return None
-
-    def bound(self, table: Any, units: int) -> Any:
-        return jnp.zeros(())
-
-    def laid_out(self, table: Any, units: int) -> Any:
-        return table
 
     def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
         parameters = jax.tree.unflatten(self._structure, leaves)

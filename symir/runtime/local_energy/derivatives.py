@@ -17,7 +17,7 @@ from symir.runtime.manual_axes import varying_like
 
 __all__ = ["differentiable_energies"]
 
-BACKWARD_CHUNKS = 4
+BACKWARD_CHUNKS = 2
 """So many chunks of a network are evaluated at once where derivatives are pulled back:
 fewer and larger ones take less time, and are bounded in memory by the plan too."""
 

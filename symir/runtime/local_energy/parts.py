@@ -36,8 +36,10 @@ __all__ = [
     "Pairs",
     "Part",
     "Steps",
+    "Tableless",
     "evaluated",
     "is_linear",
+    "log_of_product",
     "of_samples",
     "unknown_op",
 ]
@@ -76,6 +78,9 @@ def of_samples(function: FuncOp, leaves: Sequence[Any], x: Any) -> Any:
 
 # endregion
 # region Parts of log psi
+
+PHASES = 64
+"""So many complex numbers between 1 and the root of 2 are multiplied at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -192,7 +197,7 @@ class Exponential:
             )
             sign = pairs.positive.astype(np.int32)
         factors = base[there] + base[here] * ratio[pairs.row]
-        total = self._times * jnp.log(factors.prod(axis=1)).sum(axis=1)
+        total = self._times * log_of_product(factors.prod(axis=1))
         return self._scaled(total + offsets[sign, pairs.row])
 
 
@@ -204,6 +209,7 @@ class Bilinear:
     """
 
     UNITS = 8
+    """Sums are of numbers of full precision: no block has to be short to be safe."""
 
     def __init__(
         self, part: bt.PartAttr, function: FuncOp, by: FuncOp, dtype: np.dtype
@@ -313,7 +319,20 @@ class Lifted:
         return sign[:, None] * (up - down) / (up + down)
 
 
-class Network:
+class Tableless:
+    """What is found without a table, and is always safe."""
+
+    def table(self, leaves: Sequence[Any], steps: Any) -> Any:
+        return None
+
+    def bound(self, table: Any, units: int) -> Any:
+        return jnp.zeros(())
+
+    def laid_out(self, table: Any, units: int) -> Any:
+        return table
+
+
+class Network(Tableless):
     """Log psi, or a part of it, evaluated at x'."""
 
     def __init__(
@@ -324,15 +343,6 @@ class Network:
     ):
         self._scaled = _scaling(coefficient, dtype)
         self._of = of
-
-    def table(self, leaves: Sequence[Any], steps: Any) -> Any:
-        return None
-
-    def bound(self, table: Any, units: int) -> Any:
-        return jnp.zeros(())
-
-    def laid_out(self, table: Any, units: int) -> Any:
-        return table
 
     def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
         return leaves, self._of(leaves, x)
@@ -354,6 +364,25 @@ def _split(values: Any, units: int, filling: float = 0) -> Any:
     missing = units * blocks - values.shape[-1]
     padded = jnp.pad(values, ((0, 0), (0, missing)), constant_values=filling)
     return padded.reshape(-1, units, blocks)
+
+
+def log_of_product(values: Any) -> Any:
+    """Return the logarithm of the products of rows (P, M), up to 2 pi i, without them.
+
+    Of complex numbers the sizes are taken apart, and the rest is multiplied: what
+    takes long is an angle, and this leaves one for each row.
+    """
+    if not jnp.iscomplexobj(values):
+        return jnp.log(values).sum(axis=1)
+    size = jnp.maximum(jnp.abs(values.real), jnp.abs(values.imag))
+    has_phase = (size > 0) & (size < jnp.inf)
+    phases = jnp.where(has_phase, values / jnp.where(has_phase, size, 1), 1)
+    groups = max(1, -(-values.shape[1] // PHASES))
+    length = -(-values.shape[1] // groups)
+    missing = groups * length - values.shape[1]
+    phases = jnp.pad(phases, ((0, 0), (0, missing)), constant_values=1)
+    turns = phases.reshape(-1, length, groups).prod(axis=1)
+    return jnp.log(size).sum(axis=1) + jnp.log(turns).sum(axis=1)
 
 
 def _unless_infinite(table: Any) -> Any:

@@ -22,6 +22,7 @@ from xdsl.dialects.func import FuncOp
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of
+from lowering.bt_specialize import state_type
 from lowering.local_energy.bt_local_energy_pack import local_values
 from lowering.local_energy.extraction import (
     energies_in,
@@ -34,7 +35,7 @@ from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowering import lower_to_stablehlo
 from symir.errors import InputError
 from symir.runtime.importing import import_function
-from symir.runtime.kernel import Kernel, state_type
+from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.deltas import Declared, delta_of, executed, is_right
 from symir.runtime.local_energy.lanes import (
     Lanes,
@@ -176,7 +177,7 @@ class EnergyProgram:
 
     def _kernel_of(self, samples: int) -> TraceableKernel:
         if samples not in self._kernels:
-            module = lower_to_stablehlo(self._lanes_module, samples, self._state or "")
+            module = lower_to_stablehlo(self._lanes_module, samples, self._state)
             self._kernels[samples] = TraceableKernel(module, self.kernel.name)
         return self._kernels[samples]
 

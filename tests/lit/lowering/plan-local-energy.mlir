@@ -15,3 +15,24 @@ func.func private @theta(%w : tensor<400x1600xf64>, %x : tensor<1x400xi8>) -> te
   %z = stablehlo.dot_general %y, %w, contracting_dims = [1] x [0] : (tensor<1x400xf64>, tensor<400x1600xf64>) -> tensor<1x1600xf64>
   func.return %z : tensor<1x1600xf64>
 }
+
+// So many evaluations at once that what depends on x stays small: parameters, such as
+// the masked ones here, are there once. Where a network is always evaluated, more fit.
+// CHECK-LABEL:   func.func @network(
+// DEFAULT:         plan {samples = 256 : i64, pairs = 1024 : i64, network_pairs = 1024 : i64,
+// SMALL:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 512 : i64,
+func.func @network(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> {
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @masked>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
+}
+
+func.func private @masked(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> tensor<1xf64> {
+  %masked = stablehlo.multiply %w, %w : tensor<256x256xf64>
+  %rows = stablehlo.slice %masked [0:1, 0:256] : (tensor<256x256xf64>) -> tensor<1x256xf64>
+  %y = stablehlo.convert %x : (tensor<1x8xi8>) -> tensor<1x8xf64>
+  %wide = stablehlo.broadcast_in_dim %y, dims = [0, 1] : (tensor<1x8xf64>) -> tensor<1x8x32xf64>
+  %flat = stablehlo.reshape %wide : (tensor<1x8x32xf64>) -> tensor<1x256xf64>
+  %z = stablehlo.dot_general %flat, %rows, contracting_dims = [1] x [1] : (tensor<1x256xf64>, tensor<1x256xf64>) -> tensor<1x1xf64>
+  %r = stablehlo.reshape %z : (tensor<1x1xf64>) -> tensor<1xf64>
+  func.return %r : tensor<1xf64>
+}

@@ -8,17 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lowering.bt_specialize import STATE_DTYPES
 from symir.errors import InputError, SymirError
 from symir.spaces import Space, fock, qubit, space, spin
 from symir.tools import samples as module
 from symir.tools.codes import Fault
 from symir.tools.samples import (
-    STATE_DTYPES,
     Samples,
     as_state_dtype,
     random_samples,
     read_samples,
-    state_name,
 )
 
 SPINS = spin(0.5, 3)
@@ -277,13 +276,6 @@ def test_dtype_that_cannot_hold_spins(tmp_path: Path, dtype: Any) -> None:
 def test_dtype_of_the_file_that_cannot_hold_the_space(tmp_path: Path) -> None:
     path = npy(tmp_path, np.ones((2, 3), np.uint8))
     fails(path, Fault.BAD_DTYPE, "uint8, which cannot hold -1")
-
-
-def test_state_names_are_those_of_the_ir() -> None:
-    assert state_name(np.dtype(np.int8)) == "i8"
-    assert state_name(np.dtype(np.uint16)) == "ui16"
-    assert state_name(np.dtype(np.float64)) == "f64"
-    assert [state_name(dtype) for dtype in STATE_DTYPES.values()] == [*STATE_DTYPES]
 
 
 def test_as_state_dtype() -> None:

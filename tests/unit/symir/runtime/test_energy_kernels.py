@@ -1,0 +1,67 @@
+"""What local energies are computed with, by itself."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symir.runtime.local_energy.lanes import COUNTED, counted
+from symir.runtime.local_energy.parts import PHASES, log_of_product
+
+
+@given(
+    st.sampled_from([1, 2, COUNTED - 1, COUNTED, COUNTED + 1, 5 * COUNTED - 3]),
+    st.integers(0, 2**32 - 1),
+    st.sampled_from([0.0, 0.02, 0.5, 1.0]),
+)
+def test_flags_are_counted(length: int, seed: int, share: float) -> None:
+    flags = np.random.default_rng(seed).random(length) < share
+    found = jax.jit(counted)(flags)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, np.cumsum(flags))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+@pytest.mark.parametrize("count", [1, 7, 8, PHASES, PHASES + 1, 3 * PHASES + 5])
+def test_logarithms_of_products(dtype: type, count: int) -> None:
+    rng = np.random.default_rng(count)
+    sizes = np.exp(rng.uniform(-20, 20, size=(50, count)))
+    angles = rng.uniform(-np.pi, np.pi, size=sizes.shape)
+    is_complex = np.issubdtype(dtype, np.complexfloating)
+    values = (sizes * np.exp(1j * angles) if is_complex else sizes).astype(dtype)
+    exact: Any = np.log(values.astype(np.clongdouble)).sum(axis=1)
+    found: Any = np.asarray(jax.jit(log_of_product)(values))
+    assert found.dtype == dtype
+    eps = float(np.finfo(dtype).eps)
+    bound = 4 * eps * (1 + np.abs(np.log(sizes)).sum(axis=1) + count)
+    assert (np.abs(found.real - exact.real) <= bound).all()
+    turn = np.abs(np.exp(1j * found.imag) - np.exp(1j * exact.imag.astype(float)))
+    assert (turn <= bound).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64, np.complex128])
+def test_products_that_are_no_numbers_to_divide_by(dtype: type) -> None:
+    values = (
+        jnp.ones((4, 3), dtype).at[1:, 1].set(jnp.array([0, jnp.inf, jnp.nan], dtype))
+    )
+    logarithms: Any = np.asarray(log_of_product(values))
+    one, nothing, infinite, unknown = logarithms.real
+    assert one == 0
+    assert nothing == -np.inf
+    assert infinite == np.inf
+    assert np.isnan(unknown)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_sizes_next_to_the_ends_of_the_range(size: float) -> None:
+    values = np.full((1, 300), size * (0.6 + 0.8j))
+    (found,) = np.asarray(log_of_product(values))
+    np.testing.assert_allclose(found.real, 300 * np.log(size), rtol=1e-14)
+    turn = np.exp(1j * (found.imag - 300 * np.angle(0.6 + 0.8j)))
+    np.testing.assert_allclose(turn, 1, atol=1e-12)
