@@ -67,9 +67,7 @@ def _pack(op: bt.LocalEnergyOp) -> None:
     if values is not None:
         moves = moves_of(op.branches, values, size=shape_of(op.config)[1])
     if not isinstance(moves, Moves):
-        remark(
-            f"the differences of lanes are not tabulated: {moves}", done=False, at=op
-        )
+        remark(f"no table has a row for each lane: {moves}", done=False, at=op)
         planned(op, live="some", rows=0)
         return
     if moves.always:

@@ -21,12 +21,16 @@ from lowering.evaluate import evaluate
 from lowering.lanes import lane_count, parts_of, write_count
 from lowering.order import operands_first
 
-__all__ = ["Moves", "moves_of"]
+__all__ = ["MAX_SITE_WRITES", "Moves", "SiteMoves", "moves_of"]
 
 Array = npt.NDArray[Any]
 
 MAX_ROWS = 16
 """A lane with more differences than that, signs aside, has no table."""
+
+MAX_SITE_WRITES = 8
+"""Lanes of more writes than that have no use for tables by site: so many rows of these
+take as long as the first layer of a network."""
 
 MAX_POINTS = 1 << 21
 """More combinations of local values than that are not looked at."""
@@ -56,6 +60,36 @@ class Moves:
     def rows(self) -> int:
         """How many differences a lane has at most, signs aside."""
         return self.deltas.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class SiteMoves:
+    """Differences at one site: for each of N sites, value before and value after.
+
+    A lane makes one at each of its writes, wherever that is: these are few where lanes
+    are many.
+
+    Attributes:
+        size: N.
+        values: the V local values, in order.
+        always: as in `Moves`.
+    """
+
+    size: int
+    values: tuple[float, ...]
+    always: bool
+
+    @property
+    def rows(self) -> int:
+        """How many differences there are, N * V * V, in this order."""
+        return self.size * len(self.values) ** 2
+
+    def writes(self) -> tuple[Array, Array, Array]:
+        """Return sites, values before and values after of all rows, (rows, 1) each."""
+        sites, old, new = np.meshgrid(
+            np.arange(self.size), self.values, self.values, indexing="ij"
+        )
+        return sites.reshape(-1, 1), old.reshape(-1, 1), new.reshape(-1, 1)
 
 
 def moves_of(

@@ -23,8 +23,9 @@ from xdsl.passes import ModulePass
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.lanes import lane_count, write_count
-from lowering.local_energy.bt_local_energy_pack import planned
+from lowering.local_energy.bt_local_energy_pack import local_values, planned
 from lowering.local_energy.extraction import energies_in, function_named, returned
+from lowering.local_energy.moves import MAX_SITE_WRITES
 from lowering.local_energy.site_affine import Constant, analyse
 from lowering.relations import Relation
 from lowering.remarks import remark
@@ -33,6 +34,8 @@ __all__ = ["PlanLocalEnergyPass"]
 
 SAMPLES = 256
 PAIRS = 1024
+TABLES = 8
+"""So many times the budget: tables are made once for all chunks."""
 MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
 LONG, SHORT = 32, 8
 """Lengths of products: the logarithm of each costs as much as many factors."""
@@ -43,7 +46,8 @@ class PlanLocalEnergyPass(ModulePass):
     """Choose chunk sizes for a memory budget, and predict the memory.
 
     Attributes:
-        budget: bytes for what a chunk of samples needs.
+        budget: bytes for what a chunk of samples needs; tables may take eight times
+            as many, and are by site instead of by lane where they would be larger.
         cache: bytes of the largest value that a network makes of all of its pairs.
     """
 
@@ -72,8 +76,14 @@ class PlanLocalEnergyPass(ModulePass):
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
         if not networks:
             network //= 2  # that is rare, and its memory is always taken
-        table = sum(_rows(op) * _units_bytes(part, module) for part in op.parts)
-        peak = samples * per_sample + 2 * table + 3 * network * largest
+        rows = _rows(op)
+        values = local_values(op)
+        fits = 0 < rows * units <= TABLES * self.budget
+        if values is not None and units and not fits and writes <= MAX_SITE_WRITES:
+            rows = shape_of(op.config)[1] * len(values) ** 2
+            planned(op, tables="sites")
+            remark(f"tables are of {rows} differences at one site", at=op)
+        peak = samples * per_sample + 2 * rows * units + 3 * network * largest
         planned(
             op,
             samples=samples,

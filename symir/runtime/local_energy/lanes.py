@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lowering.local_energy.moves import Moves
+from lowering.local_energy.moves import Moves, SiteMoves
 from symir.runtime.local_energy.parts import Pairs
 from symir.runtime.manual_axes import varying_like
 
@@ -34,7 +34,7 @@ class Lanes:
 
     def __init__(
         self,
-        moves: Moves | str,
+        moves: Moves | SiteMoves | str,
         x: Any,
         sites: Sequence[Any],
         values: Sequence[Any],
@@ -54,7 +54,7 @@ class Lanes:
 
     def _live(self) -> Any:
         """Return where x' is another configuration; None where it always is."""
-        if isinstance(self._moves, Moves) and self._moves.always:
+        if not isinstance(self._moves, str) and self._moves.always:
             return None
         if not self._values:
             return jnp.zeros(self.shape, bool)
@@ -78,6 +78,8 @@ class Lanes:
         row, positive = lane, None
         if isinstance(self._moves, Moves):
             row, positive = self._directions(flat, lane, self._moves)
+        elif isinstance(self._moves, SiteMoves):
+            row = self._of_writes(flat, lane, self._moves)
         return Pairs(
             sample,
             row,
@@ -99,6 +101,19 @@ class Lanes:
         sites = jnp.where(inside, sites, 0)
         old = jnp.where(inside, old, self.x[flat // self.shape[1], :1])
         return sites, old, jnp.where(inside, new, old)
+
+    def _of_writes(self, flat: Any, lane: Any, moves: SiteMoves) -> Any:
+        """Return the rows of the writes of pairs in tables by site, (P, K)."""
+        values = np.asarray(moves.values, np.float32)
+        between = (values[1:] + values[:-1]) / 2
+
+        def numbers(local: Any) -> Any:
+            above = local[..., None].astype(np.float32) > between
+            return above.sum(axis=-1, dtype=np.int32)
+
+        sites, old, new = self._changes(flat, lane)
+        pairs = numbers(old) * len(values) + numbers(new)
+        return sites.astype(np.int32) * len(values) ** 2 + pairs
 
     def _directions(self, flat: Any, lane: Any, moves: Moves) -> tuple[Any, Any]:
         """Return the rows of pairs in tables of differences, and their signs."""

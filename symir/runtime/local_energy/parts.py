@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Protocol
 
 import jax
@@ -89,7 +90,8 @@ class Pairs:
 
     Attributes:
         sample: the number of the sample in its chunk.
-        row: that of its difference in tables.
+        row: that of its difference in tables; or those of its writes, (P, K), in
+            tables of what differs at one site.
         positive: whether it is the difference of the table, or minus that; None where
             it always is.
         connected: x' of the pairs, (P, N), from x of the chunk.
@@ -102,6 +104,18 @@ class Pairs:
     positive: Any
     connected: Callable[[Any], Any]
     changes: Callable[[], tuple[Any, Any, Any]]
+
+    def added(self, table: Any) -> Any:
+        """Return the rows of pairs in a table of differences, (P, ..)."""
+        if self.row.ndim == 1:
+            return table[self.row]
+        return reduce(jnp.add, [table[column] for column in self.row.T])
+
+    def multiplied(self, table: Any) -> Any:
+        """Return the rows of pairs in a table of ratios, (P, ..)."""
+        if self.row.ndim == 1:
+            return table[self.row]
+        return reduce(jnp.multiply, [table[column] for column in self.row.T])
 
     def signed(self, value: Any) -> Any:
         return (
@@ -146,7 +160,7 @@ class Linear:
         return None
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
-        return self._scaled(pairs.signed(table[pairs.row]))
+        return self._scaled(pairs.signed(pairs.added(table)))
 
 
 class Exponential:
@@ -189,16 +203,17 @@ class Exponential:
         ratio, offsets = table
         samples = base.shape[0] // 2
         here, there = pairs.sample, pairs.sample + samples
-        sign = 1
-        if pairs.positive is not None:
+        if pairs.positive is None:
+            offset = pairs.added(offsets[1])
+        else:
             here, there = (
                 jnp.where(pairs.positive, here, there),
                 jnp.where(pairs.positive, there, here),
             )
-            sign = pairs.positive.astype(np.int32)
-        factors = base[there] + base[here] * ratio[pairs.row]
+            offset = offsets[pairs.positive.astype(np.int32), pairs.row]
+        factors = base[there] + base[here] * pairs.multiplied(ratio)
         total = self._times * log_of_product(factors.prod(axis=1))
-        return self._scaled(total + offsets[sign, pairs.row])
+        return self._scaled(total + offset)
 
 
 class Bilinear:
@@ -227,7 +242,9 @@ class Bilinear:
             jnp.maximum(jnp.abs(changes).max(initial=0), largest)
             for changes, largest in zip(*table, strict=True)
         ]
-        room = jnp.finfo(sizes[0].dtype).max / (8 * max(1, table[0][0].shape[1]))
+        # With up to a few hundred writes
+        units = max(1, table[0][0].shape[1])
+        room = jnp.finfo(sizes[0].dtype).max / (2**16 * units)
         # What is no number is not smaller either
         is_safe = jnp.log(sizes[0]) + jnp.log(sizes[1]) < jnp.log(room)
         return jnp.where(is_safe & jnp.isfinite(sizes[0] + sizes[1]), 0.0, jnp.inf)
@@ -242,13 +259,14 @@ class Bilinear:
         )
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
-        (own, other), (change, other_change, both) = base, table
-        crossed = (
-            own[pairs.sample] * other_change[pairs.row]
-            + change[pairs.row] * other[pairs.sample]
-        )
-        total = pairs.signed(crossed.sum(axis=1).sum(axis=1)) + both[pairs.row]
-        return self._scaled(total)
+        own, other = base
+        change, other_change = map(pairs.added, table[:2])
+        crossed = own[pairs.sample] * other_change + change * other[pairs.sample]
+        if pairs.row.ndim == 1:
+            both = table[2][pairs.row]
+        else:
+            both = (change * other_change).sum(axis=1).sum(axis=1)
+        return self._scaled(pairs.signed(crossed.sum(axis=1).sum(axis=1)) + both)
 
 
 class Lifted:
@@ -295,7 +313,7 @@ class Lifted:
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         leaves, before, state = base
-        change = table[pairs.row]
+        change = (pairs.multiplied if self._is_tanh else pairs.added)(table)
         if self._is_tanh:
             values = self._tanh(state, change, pairs)
         elif pairs.positive is None:

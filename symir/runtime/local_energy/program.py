@@ -23,13 +23,19 @@ from xdsl.dialects.func import FuncOp
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of
 from lowering.bt_specialize import state_type
+from lowering.lanes import write_count
 from lowering.local_energy.bt_local_energy_pack import local_values
 from lowering.local_energy.extraction import (
     energies_in,
     function_named,
     returned,
 )
-from lowering.local_energy.moves import Moves, moves_of
+from lowering.local_energy.moves import (
+    MAX_SITE_WRITES,
+    Moves,
+    SiteMoves,
+    moves_of,
+)
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowering import lower_to_stablehlo
@@ -105,6 +111,7 @@ class Plan:
     network_pairs: int
     units: tuple[int, ...]
     peak_bytes: int
+    tables: str
 
     @classmethod
     def of(cls, energy: bt.LocalEnergyOp) -> Plan:
@@ -117,6 +124,7 @@ class Plan:
                 for name in ("samples", "pairs", "network_pairs", "peak_bytes")
             },
             units=tuple(entries["units"].get_values()),
+            tables=entries["tables"].data if "tables" in entries else "lanes",
         )
 
 
@@ -190,11 +198,9 @@ class EnergyProgram:
         declared = self._declared(avals)
         if declared is not None:
             return [declared]
-        moves, parts = self._moves, list(self.energy.parts)
+        parts = list(self.energy.parts)
         if not self.lanes or all(part.kind is bt.Rung.NETWORK for part in parts):
             return None
-        if isinstance(moves, str):
-            return self._missed(f"no tables of differences: {moves}")
         for part in parts:
             for name in part.functions:
                 function = function_named(self.module, name)
@@ -203,15 +209,28 @@ class EnergyProgram:
                     return self._missed(
                         f"'{unknown}' in @{name} is not evaluated alone"
                     )
-        if len(self._values) > 2 and not all(map(self._is_linear, parts)):
+        if not self._values:
+            return self._missed("no tables: the local values are not known")
+        moves = self._tabled(parts)
+        if isinstance(moves, str):
+            return self._missed(f"no tables of differences: {moves}")
+        self._moves = moves
+        return [self._part(part) for part in parts]
+
+    def _tabled(self, parts: Sequence[bt.PartAttr]) -> Moves | SiteMoves | str:
+        """Return the differences that tables have rows of, or why there are none."""
+        moves, size = self._moves, self.kernel.space.size
+        by_lane = isinstance(moves, Moves) and self.plan.tables == "lanes"
+        if by_lane and len(self._values) > 2 and not all(map(self._is_linear, parts)):
             # The difference of two values does not say which values they are
             branches = self.energy.branches
-            size = self.kernel.space.size
             moves = moves_of(branches, self._values, size=size, by_values=True)
-            if isinstance(moves, str):
-                return self._missed(f"no tables of values: {moves}")
-            self._moves = moves
-        return [self._part(part) for part in parts]
+        if by_lane and isinstance(moves, Moves):
+            return moves
+        if not 0 < write_count(self.energy.branches) <= MAX_SITE_WRITES:
+            return moves if isinstance(moves, str) else "a branch has too many writes"
+        always = isinstance(self._moves, Moves) and self._moves.always
+        return SiteMoves(size, tuple(sorted(self._values)), always)
 
     def _is_linear(self, part: bt.PartAttr) -> bool:
         if part.kind is bt.Rung.NETWORK:
@@ -342,6 +361,11 @@ class EnergyProgram:
     def steps(self) -> Steps:
         """The differences that lanes make, one row for each lane and difference."""
         moves = self._moves
+        if isinstance(moves, SiteMoves):
+            sites, old, new = moves.writes()
+            rows = np.zeros((moves.rows, moves.size))
+            rows[np.arange(moves.rows), sites[:, 0]] = (new - old)[:, 0]
+            return Steps(rows, self._values, self._dtype, (sites, old, new))
         assert isinstance(moves, Moves)
         lanes, rows, writes = moves.deltas.shape
         steps = np.zeros((lanes, rows, self.kernel.space.size))
@@ -379,9 +403,15 @@ class EnergyProgram:
             size = at_most(chunk, self.plan.pairs)
             return self._chunked(parts, [None], 1, arrays, samples, size)
         tables = [part.table(arrays.leaves, self.steps) for part in parts]
+        writes = 1
+        if isinstance(self._moves, SiteMoves):
+            writes = write_count(self.energy.branches)
         choice: Any = len(self.plan.units)
         for number, units in reversed(list(enumerate(self.plan.units))):
-            bounds = [p.bound(t, units) for p, t in zip(parts, tables, strict=True)]
+            bounds = [
+                writes * part.bound(table, units)
+                for part, table in zip(parts, tables, strict=True)
+            ]
             # What is not a number is not safe either
             safe = jnp.stack([bound < _largest(bound) for bound in bounds]).all()
             choice = jnp.where(safe, number, choice)

@@ -145,12 +145,15 @@ PAIRS = sorted(
 )
 
 
+@pytest.mark.parametrize("budget", [None, 1], ids=["by lane", "by site"])
 @pytest.mark.parametrize(("name", "wavefunction"), PAIRS)
-def test_energies_are_those_of_the_network(name: str, wavefunction: str) -> None:
+def test_energies_are_those_of_the_network(
+    name: str, wavefunction: str, budget: int | None
+) -> None:
     op, (logpsi, rungs) = OPERATORS[name](), WAVEFUNCTIONS[wavefunction]
     values = local_values(op)
     w, x = parameters(values), samples(op)
-    energy = sym.LocalEnergy(op, logpsi)
+    energy = sym.LocalEnergy(op, logpsi, budget=budget)
     np.testing.assert_allclose(energy(w, x), unfused(op, logpsi, w, x), rtol=1e-9)
     found = [part.rung for part in energy.report(w, x, measure=False).parts]
     assert found == rungs
@@ -159,11 +162,14 @@ def test_energies_are_those_of_the_network(name: str, wavefunction: str) -> None
 @pytest.mark.parametrize("scale", [3.0, 1000.0])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("logpsi", [rbm, perceptron, with_phase])
-def test_weights_of_any_size(scale: float, dtype: Any, logpsi: Any) -> None:
+@pytest.mark.parametrize("budget", [None, 1], ids=["by lane", "by site"])
+def test_weights_of_any_size(
+    scale: float, dtype: Any, logpsi: Any, budget: int | None
+) -> None:
     op = OPERATORS["swaps"]()
     w, x = parameters([-1, 1], scale, dtype), samples(op)
     expected = np.asarray(unfused(op, logpsi, w, x))
-    found = np.asarray(sym.local_energy(op, logpsi, w, x))
+    found = np.asarray(sym.LocalEnergy(op, logpsi, budget=budget)(w, x))
     # Where the ratio is no number that the network can say, neither are these
     np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
     finite = np.isfinite(expected)
@@ -193,6 +199,25 @@ def test_chunks_of_any_size_give_the_same() -> None:
         np.testing.assert_allclose(found, expected, rtol=1e-9)
     small = sym.LocalEnergy(op, rbm, budget=1)
     np.testing.assert_allclose(small(w, x), expected, rtol=1e-9)
+
+
+def test_lanes_that_are_elsewhere_for_each_x_have_tables_by_site() -> None:
+    i, j = sym.site("i"), sym.site("j")
+    most = SITES**2 // 4
+    op = (
+        sym.DOperator(sym.spin(0.5, SITES), "swaps")
+        .for_each_distinct_pair("i", "j")
+        .where((i > 0) & (j < 0))
+        .emit(sym.swap("i", "j"), amplitude=0.7 + i.index)
+        .fanout(most)
+        .build()
+    )
+    w, x = parameters([-1, 1]), samples(op)
+    energy = sym.LocalEnergy(op, rbm)
+    report = energy.report(w, x, measure=False)
+    assert report.lanes == most
+    assert [part.rung for part in report.parts] == ["exponential", "linear"]
+    np.testing.assert_allclose(energy(w, x), unfused(op, rbm, w, x), rtol=1e-9)
 
 
 def test_half_precision_is_not_rewritten() -> None:
