@@ -21,16 +21,16 @@ from lowering.evaluate import evaluate
 from lowering.lanes import lane_count, parts_of, write_count
 from lowering.order import operands_first
 
-__all__ = ["MAX_SITE_WRITES", "Moves", "SiteMoves", "moves_of"]
+__all__ = ["MAX_SITE_VALUES", "MAX_SITE_WRITES", "Moves", "SiteMoves", "moves_of"]
 
 Array = npt.NDArray[Any]
 
 MAX_ROWS = 16
 """A lane with more differences than that, signs aside, has no table."""
 
-MAX_SITE_WRITES = 8
-"""Lanes of more writes than that have no use for tables by site: so many rows of these
-take as long as the first layer of a network."""
+MAX_SITE_WRITES, MAX_SITE_VALUES = 8, 4
+"""Lanes of more writes, or sites of more local values, have no tables by site: so many
+rows take as long as the first layer of a network, or are of no lane."""
 
 MAX_POINTS = 1 << 21
 """More combinations of local values than that are not looked at."""

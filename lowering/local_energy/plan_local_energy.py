@@ -25,7 +25,7 @@ from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.lanes import lane_count, write_count
 from lowering.local_energy.bt_local_energy_pack import local_values, planned
 from lowering.local_energy.extraction import energies_in, function_named, returned
-from lowering.local_energy.moves import MAX_SITE_WRITES
+from lowering.local_energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES
 from lowering.local_energy.site_affine import Constant, analyse
 from lowering.relations import Relation
 from lowering.remarks import remark
@@ -76,11 +76,9 @@ class PlanLocalEnergyPass(ModulePass):
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
         if not networks:
             network //= 2  # that is rare, and its memory is always taken
-        rows = _rows(op)
-        values = local_values(op)
-        fits = 0 < rows * units <= TABLES * self.budget
-        if values is not None and units and not fits and writes <= MAX_SITE_WRITES:
-            rows = shape_of(op.config)[1] * len(values) ** 2
+        rows, by_site = _rows(op), _rows_by_site(op)
+        if by_site and _is_by_site(rows, by_site, units, TABLES * self.budget):
+            rows = by_site
             planned(op, tables="sites")
             remark(f"tables are of {rows} differences at one site", at=op)
         peak = samples * per_sample + 2 * rows * units + 3 * network * largest
@@ -121,6 +119,19 @@ def _precision(value: SSAValue) -> int:
 def _rows(op: bt.LocalEnergyOp) -> int:
     rows = None if op.plan is None else op.plan.data.get("rows")
     return rows.value.data if isinstance(rows, IntegerAttr) else 0
+
+
+def _rows_by_site(op: bt.LocalEnergyOp) -> int:
+    """Return how many rows tables by site have, 0 for no such tables."""
+    values, writes = local_values(op) or [], write_count(op.branches)
+    if not 0 < writes <= MAX_SITE_WRITES or len(values) > MAX_SITE_VALUES:
+        return 0
+    return shape_of(op.config)[1] * len(values) ** 2
+
+
+def _is_by_site(by_lane: int, by_site: int, units: int, limit: int) -> bool:
+    """Whether tables are by site: those by lane are not known, or larger and large."""
+    return not by_lane or (by_site < by_lane and by_lane * units > limit)
 
 
 def _bytes(value: SSAValue) -> int:

@@ -218,16 +218,20 @@ class CompiledOperator:
                 expected=f"(..., {sites}): the last axis is the sites",
                 found=str(array.shape),
             )
-        if problem := self._dtype_problem(array.dtype):
+        self.check_dtype(array.dtype)
+        return array
+
+    def check_dtype(self, dtype: np.dtype) -> None:
+        """Raise an InputError for a dtype that cannot hold configurations (R002)."""
+        if problem := self._dtype_problem(dtype):
             raise InputError(
                 "R002",
                 "x has the wrong dtype",
                 operator=self.name,
                 expected="a real dtype that holds the local values "
                 f"{_listed(self._local_values())}",
-                found=f"{array.dtype}: {problem}",
+                found=f"{dtype}: {problem}",
             )
-        return array
 
     def _local_values(self) -> np.ndarray:
         states = self._kernel.space.local_states

@@ -162,6 +162,7 @@ class LocalEnergy:
 
     def program(self, parameters: Any, dtype: Any = np.int8) -> EnergyProgram:
         """Return what is compiled for parameters, and configurations of a dtype."""
+        self.operator.check_dtype(np.dtype(dtype))
         return _program(
             self.operator.kernel, self.logpsi, parameters, dtype, self.options
         )

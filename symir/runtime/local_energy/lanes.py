@@ -14,6 +14,7 @@ import numpy as np
 from jax import lax
 
 from lowering.local_energy.moves import Moves, SiteMoves
+from symir.runtime import x64_enabled
 from symir.runtime.local_energy.parts import Pairs
 from symir.runtime.manual_axes import varying_like
 
@@ -51,6 +52,12 @@ class Lanes:
             x[:, site] if site.ndim == 1 else x[rows, site] for site in inside
         ]
         self.live = self._live()
+
+    @property
+    def _wide(self) -> Any:
+        """A real type that tells local values apart."""
+        is_narrow = self.x.dtype.itemsize <= 2 or not x64_enabled()
+        return np.float32 if is_narrow else np.float64
 
     def _live(self) -> Any:
         """Return where x' is another configuration; None where it always is."""
@@ -104,11 +111,11 @@ class Lanes:
 
     def _of_writes(self, flat: Any, lane: Any, moves: SiteMoves) -> Any:
         """Return the rows of the writes of pairs in tables by site, (P, K)."""
-        values = np.asarray(moves.values, np.float32)
-        between = (values[1:] + values[:-1]) / 2
+        values = np.asarray(moves.values)
 
         def numbers(local: Any) -> Any:
-            above = local[..., None].astype(np.float32) > between
+            between = ((values[1:] + values[:-1]) / 2).astype(self._wide)
+            above = local[..., None].astype(self._wide) > between
             return above.sum(axis=-1, dtype=np.int32)
 
         sites, old, new = self._changes(flat, lane)
@@ -119,11 +126,11 @@ class Lanes:
         """Return the rows of pairs in tables of differences, and their signs."""
         if moves.rows == 1 and not moves.signed:
             return lane, None
-        deltas = jnp.asarray(moves.deltas, np.float32)
+        deltas = jnp.asarray(moves.deltas, self._wide)
         changes = jnp.stack(
             [
-                value.reshape(-1)[flat].astype(np.float32)
-                - source.reshape(-1)[flat].astype(np.float32)
+                value.reshape(-1)[flat].astype(self._wide)
+                - source.reshape(-1)[flat].astype(self._wide)
                 for value, source in zip(self._values, self._sources, strict=True)
             ],
             axis=-1,
@@ -149,10 +156,10 @@ class Lanes:
         assert isinstance(moves, Moves)
         assert moves.olds is not None
         sources = [source.reshape(-1)[flat] for source in self._sources]
-        old = jnp.stack(sources, axis=-1).astype(np.float32)
+        old = jnp.stack(sources, axis=-1).astype(self._wide)
         old = jnp.where(jnp.asarray(moves.sites >= 0)[lane], old, 0)
         distances = [
-            jnp.abs(one[:, None, :] - jnp.asarray(known, np.float32)[lane]).sum(axis=-1)
+            jnp.abs(one[:, None, :] - jnp.asarray(known, self._wide)[lane]).sum(axis=-1)
             for one, known in ((changes, moves.deltas), (old, moves.olds))
         ]
         return sum(distances[1:], start=distances[0]).argmin(axis=1)

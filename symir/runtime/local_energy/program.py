@@ -30,12 +30,7 @@ from lowering.local_energy.extraction import (
     function_named,
     returned,
 )
-from lowering.local_energy.moves import (
-    MAX_SITE_WRITES,
-    Moves,
-    SiteMoves,
-    moves_of,
-)
+from lowering.local_energy.moves import Moves, SiteMoves, moves_of
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowering import lower_to_stablehlo
@@ -209,8 +204,6 @@ class EnergyProgram:
                     return self._missed(
                         f"'{unknown}' in @{name} is not evaluated alone"
                     )
-        if not self._values:
-            return self._missed("no tables: the local values are not known")
         moves = self._tabled(parts)
         if isinstance(moves, str):
             return self._missed(f"no tables of differences: {moves}")
@@ -220,17 +213,16 @@ class EnergyProgram:
     def _tabled(self, parts: Sequence[bt.PartAttr]) -> Moves | SiteMoves | str:
         """Return the differences that tables have rows of, or why there are none."""
         moves, size = self._moves, self.kernel.space.size
-        by_lane = isinstance(moves, Moves) and self.plan.tables == "lanes"
-        if by_lane and len(self._values) > 2 and not all(map(self._is_linear, parts)):
+        if self.plan.tables == "sites":
+            always = isinstance(moves, Moves) and moves.always
+            return SiteMoves(size, tuple(sorted(self._values)), always)
+        if isinstance(moves, str):
+            return moves
+        if len(self._values) > 2 and not all(map(self._is_linear, parts)):
             # The difference of two values does not say which values they are
             branches = self.energy.branches
-            moves = moves_of(branches, self._values, size=size, by_values=True)
-        if by_lane and isinstance(moves, Moves):
-            return moves
-        if not 0 < write_count(self.energy.branches) <= MAX_SITE_WRITES:
-            return moves if isinstance(moves, str) else "a branch has too many writes"
-        always = isinstance(self._moves, Moves) and self._moves.always
-        return SiteMoves(size, tuple(sorted(self._values)), always)
+            return moves_of(branches, self._values, size=size, by_values=True)
+        return moves
 
     def _is_linear(self, part: bt.PartAttr) -> bool:
         if part.kind is bt.Rung.NETWORK:

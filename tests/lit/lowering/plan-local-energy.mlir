@@ -1,11 +1,10 @@
 // RUN: symir-opt %s -p "plan-local-energy" | filecheck %s --check-prefixes=CHECK,DEFAULT
 // RUN: symir-opt %s -p "plan-local-energy{budget=65536 cache=65536}" | filecheck %s --check-prefixes=CHECK,SMALL
 
-// A plan that is there already is completed. Tables that would be too large have a row
-// for each site, and value before and after, instead of one for each lane.
+// A plan that is there already is completed. Tables by site would be larger here.
 // CHECK-LABEL:   func.func @energy(
 // DEFAULT:         plan {live = "all", rows = 400 : i64, samples = 54 : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, peak_bytes = {{[0-9]+}} : i64}
-// SMALL:           plan {live = "all", rows = 400 : i64, tables = "sites", samples = 8 : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, peak_bytes = {{[0-9]+}} : i64}
+// SMALL:           plan {live = "all", rows = 400 : i64, samples = 8 : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, peak_bytes = {{[0-9]+}} : i64}
 func.func @energy(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %w : tensor<400x1600xf64>) -> tensor<?xf64> attributes {bt.local_values = array<f64: -1.0, 1.0>} {
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<exponential @theta as "log_cosh">] plan {live = "all", rows = 400 : i64} : tensor<?x400x!bt.state>, !bt.branches<400 x 1> (tensor<400x1600xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
@@ -15,6 +14,15 @@ func.func private @theta(%w : tensor<400x1600xf64>, %x : tensor<1x400xi8>) -> te
   %y = stablehlo.convert %x : (tensor<1x400xi8>) -> tensor<1x400xf64>
   %z = stablehlo.dot_general %y, %w, contracting_dims = [1] x [0] : (tensor<1x400xf64>, tensor<400x1600xf64>) -> tensor<1x1600xf64>
   func.return %z : tensor<1x1600xf64>
+}
+
+// Of lanes that are elsewhere for each x tables have a row for each site, and value before
+// and after.
+// CHECK-LABEL:   func.func @elsewhere(
+// CHECK:           plan {live = "some", rows = 0 : i64, tables = "sites",
+func.func @elsewhere(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %w : tensor<400x1600xf64>) -> tensor<?xf64> attributes {bt.local_values = array<f64: -1.0, 1.0>} {
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<exponential @theta as "log_cosh">] plan {live = "some", rows = 0 : i64} : tensor<?x400x!bt.state>, !bt.branches<400 x 1> (tensor<400x1600xf64>) -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
 }
 
 // So many evaluations at once that what depends on x stays small: parameters, such as

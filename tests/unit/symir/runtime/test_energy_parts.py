@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import symir as sym
+from lowering.local_energy import plan_local_energy
 from symir import models
 from symir.errors import SymbolicCompilerError
 
@@ -127,6 +128,14 @@ def unfused(op: Any, logpsi: Any, w: Any, x: Any) -> Any:
     return jnp.where(elements == 0, 0, elements * ratios).sum(axis=1)
 
 
+def chosen(tables: str, monkeypatch: pytest.MonkeyPatch) -> int | None:
+    """Have tables by site made for a budget that no other test has."""
+    if tables == "by lane":
+        return None
+    monkeypatch.setattr(plan_local_energy, "_is_by_site", lambda *_: True)
+    return 3 << 20
+
+
 def local_values(op: Any) -> Any:
     return np.unique([v for site in op.to_ir().space.local_states for v in site])
 
@@ -145,11 +154,12 @@ PAIRS = sorted(
 )
 
 
-@pytest.mark.parametrize("budget", [None, 1], ids=["by lane", "by site"])
+@pytest.mark.parametrize("tables", ["by lane", "by site"])
 @pytest.mark.parametrize(("name", "wavefunction"), PAIRS)
 def test_energies_are_those_of_the_network(
-    name: str, wavefunction: str, budget: int | None
+    name: str, wavefunction: str, tables: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    budget = chosen(tables, monkeypatch)
     op, (logpsi, rungs) = OPERATORS[name](), WAVEFUNCTIONS[wavefunction]
     values = local_values(op)
     w, x = parameters(values), samples(op)
@@ -162,10 +172,15 @@ def test_energies_are_those_of_the_network(
 @pytest.mark.parametrize("scale", [3.0, 1000.0])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("logpsi", [rbm, perceptron, with_phase])
-@pytest.mark.parametrize("budget", [None, 1], ids=["by lane", "by site"])
+@pytest.mark.parametrize("tables", ["by lane", "by site"])
 def test_weights_of_any_size(
-    scale: float, dtype: Any, logpsi: Any, budget: int | None
+    scale: float,
+    dtype: Any,
+    logpsi: Any,
+    tables: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    budget = chosen(tables, monkeypatch)
     op = OPERATORS["swaps"]()
     w, x = parameters([-1, 1], scale, dtype), samples(op)
     expected = np.asarray(unfused(op, logpsi, w, x))
@@ -218,6 +233,38 @@ def test_lanes_that_are_elsewhere_for_each_x_have_tables_by_site() -> None:
     assert report.lanes == most
     assert [part.rung for part in report.parts] == ["exponential", "linear"]
     np.testing.assert_allclose(energy(w, x), unfused(op, rbm, w, x), rtol=1e-9)
+
+
+@pytest.mark.parametrize("tables", ["by lane", "by site"])
+@pytest.mark.parametrize("start", [1.0, 2.0**24])
+def test_values_that_single_precision_does_not_tell_apart(
+    start: float, tables: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = 1e-8 if start == 1 else 1.0
+    values = [start, start + step, start + 2 * step]
+    i = sym.site("i").value
+    op = (
+        sym.DOperator(sym.space(values, 4), "close")
+        .for_each_site("i")
+        .emit(sym.write("i", sym.where(i > start, start, values[1])), amplitude=0.3)
+        .build()
+    )
+    w = jax.random.normal(jax.random.key(0), (4, 16))
+
+    def logpsi(w: Any, x: Any) -> Any:
+        return log_cosh((x - start) / step @ w).sum(-1)
+
+    x = op.to_ir().space.random_states(20, seed=0, dtype=np.float64)
+    budget = chosen(tables, monkeypatch)
+    found = sym.LocalEnergy(op, logpsi, budget=budget)(w, x)
+    np.testing.assert_allclose(found, unfused(op, logpsi, w, x), rtol=1e-6)
+
+
+def test_a_dtype_that_holds_no_configurations() -> None:
+    energy = sym.LocalEnergy(OPERATORS["flips"](), rbm)
+    for dtype in (np.complex128, ">i2", object):
+        with pytest.raises(sym.InputError, match="R002"):
+            energy.program(parameters([-1, 1]), dtype)
 
 
 def test_half_precision_is_not_rewritten() -> None:
