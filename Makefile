@@ -48,7 +48,7 @@ fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzz $(N)
 
 docs: $(VENV)/.dev $(VENV)/.docs
-	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "built site/index.html"
 	@$(BIN)/python -m pytest -n logical tests/unit/test_docs.py tests/unit/test_site.py
 

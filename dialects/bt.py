@@ -896,9 +896,9 @@ class PartAttr(ParametrizedAttribute):
 class LanesOp(BranchTensorOp):
     """Lanes as tensors, x' not dense: sites, values, and matrix elements.
 
-    Write k of lane r is at sites[k][r], with the number values[k][b, r] in the type of
-    x, which is that of x where the lane is not valid; its matrix element is 0 then. The
-    sites are tensor<Rxi32>, or of each sample its own, tensor<?xRxi32>.
+    Write k of lane r is at `sites[k][r]`, with the number `values[k][b, r]` in the type
+    of x, which is that of x where the lane is not valid; its matrix element is 0 then.
+    The sites are tensor<Rxi32>, or of each sample its own, tensor<?xRxi32>.
 
     ```mlir
     %s, %v, %mels = bt.lanes %x, %b : (tensor<?x8x!bt.state>, !bt.branches<3 x 1>)
