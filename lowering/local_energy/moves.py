@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,8 @@ from lowering.order import operands_first
 __all__ = ["MAX_SITE_VALUES", "MAX_SITE_WRITES", "Moves", "SiteMoves", "moves_of"]
 
 Array = npt.NDArray[Any]
+Writes: TypeAlias = tuple[Array, Array, Array]
+"""Sites, values before and values after of rows of K writes, (rows, K) each."""
 
 MAX_ROWS = 16
 """A lane with more differences than that, signs aside, has no table."""
@@ -55,11 +57,33 @@ class Moves:
     always: bool
     signed: bool
     olds: Array | None = None
+    at_once: ClassVar[int] = 1
 
     @property
     def rows(self) -> int:
         """How many differences a lane has at most, signs aside."""
         return self.deltas.shape[1]
+
+    def differences(self, size: int) -> tuple[Array, Writes | None]:
+        """Return all differences of N sites, (R * U, N), lane by lane, and writes.
+
+        The writes are None where the values before are not told apart.
+        """
+        lanes, rows, writes = self.deltas.shape
+        steps = np.zeros((lanes, rows, size))
+        for write in range(writes):
+            sites = self.sites[:, write]
+            known = np.nonzero(sites >= 0)[0]
+            for row in range(rows):
+                # No two writes of a lane change one site: shadowed ones change nothing
+                steps[known, row, sites[known]] += self.deltas[known, row, write]
+        flat = steps.reshape(lanes * rows, size)
+        if self.olds is None:
+            return flat, None
+        places = np.repeat(self.sites[:, None, :], rows, axis=1)
+        written = (places, self.olds, self.olds + self.deltas)
+        sites, old, new = (one.reshape(lanes * rows, writes) for one in written)
+        return flat, (sites, old, new)
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,26 +94,22 @@ class SiteMoves:
     are many.
 
     Attributes:
-        size: N.
         values: the V local values, in order.
         always: as in `Moves`.
+        at_once: how many of them a lane makes at most.
     """
 
-    size: int
     values: tuple[float, ...]
     always: bool
+    at_once: int
 
-    @property
-    def rows(self) -> int:
-        """How many differences there are, N * V * V, in this order."""
-        return self.size * len(self.values) ** 2
-
-    def writes(self) -> tuple[Array, Array, Array]:
-        """Return sites, values before and values after of all rows, (rows, 1) each."""
-        sites, old, new = np.meshgrid(
-            np.arange(self.size), self.values, self.values, indexing="ij"
-        )
-        return sites.reshape(-1, 1), old.reshape(-1, 1), new.reshape(-1, 1)
+    def differences(self, size: int) -> tuple[Array, Writes]:
+        """Return all differences of N sites, (N * V * V, N), and their writes."""
+        grid = np.meshgrid(np.arange(size), self.values, self.values, indexing="ij")
+        sites, old, new = (one.reshape(-1, 1) for one in grid)
+        rows = np.zeros((len(sites), size))
+        rows[np.arange(len(sites)), sites[:, 0]] = (new - old)[:, 0]
+        return rows, (sites, old, new)
 
 
 def moves_of(

@@ -46,8 +46,8 @@ class PlanLocalEnergyPass(ModulePass):
     """Choose chunk sizes for a memory budget, and predict the memory.
 
     Attributes:
-        budget: bytes for what a chunk of samples needs; tables may take eight times
-            as many, and are by site instead of by lane where they would be larger.
+        budget: bytes for what a chunk of samples needs; tables by lane that take more
+            than eight times as many give way to tables by site, if these take less.
         cache: bytes of the largest value that a network makes of all of its pairs.
     """
 
@@ -76,10 +76,9 @@ class PlanLocalEnergyPass(ModulePass):
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
         if not networks:
             network //= 2  # that is rare, and its memory is always taken
-        rows, by_site = _rows(op), _rows_by_site(op)
+        rows, by_site, tables = _rows(op), _rows_by_site(op), "lanes"
         if by_site and _is_by_site(rows, by_site, units, TABLES * self.budget):
-            rows = by_site
-            planned(op, tables="sites")
+            rows, tables = by_site, "sites"
             remark(f"tables are of {rows} differences at one site", at=op)
         peak = samples * per_sample + 2 * rows * units + 3 * network * largest
         planned(
@@ -88,6 +87,7 @@ class PlanLocalEnergyPass(ModulePass):
             pairs=PAIRS,
             network_pairs=network,
             units=_units(op, module),
+            tables=tables,
             peak_bytes=int(peak),
         )
         remark(

@@ -175,8 +175,9 @@ def _command(
     epilog: str | None = None,
     file: str | None = _FILE,
     file_count: str | None = None,
+    is_slow: bool = True,
 ) -> argparse.ArgumentParser:
-    """Add a command that is given a file, and return what reads its options."""
+    """Add a command, given a file or nothing, and return what reads its options."""
     command = commands.add_parser(
         name,
         help=help,
@@ -186,7 +187,8 @@ def _command(
     )
     if file is not None:
         command.add_argument("file", nargs=file_count, metavar="FILE[:NAME]", help=file)
-    command.add_argument("--quiet", action="store_true", help="show no progress")
+    if is_slow:
+        command.add_argument("--quiet", action="store_true", help="show no progress")
     return command
 
 
@@ -197,6 +199,7 @@ def _add_emit(commands: Commands) -> None:
         help="print an operator at a level of the compiler, as MLIR",
         description="Print an operator at a level of the compiler; needs no JAX.",
         epilog=_EMIT_EXAMPLES,
+        is_slow=False,
     )
     emit.add_argument(
         "--level",

@@ -22,7 +22,7 @@ from jax import lax
 
 from symir.errors import DefinitionError, SourceLocation, user_location
 from symir.runtime import x64_enabled
-from symir.runtime.local_energy.parts import Network, Pairs, Tableless
+from symir.runtime.local_energy.parts import Network, Pairs, Tableless, difference
 
 __all__ = ["Declared", "Delta", "delta_of", "register_delta"]
 
@@ -82,9 +82,10 @@ def register_delta(model_or_function: Any) -> Callable[[Function, Function], Non
 
     When an operator meets the model for the first time with parameters of some types,
     the delta is compared with the model, on random parameters of these types, and on
-    random configurations and branches of that operator: values and derivatives by the
-    parameters. Where nothing can be compared (log psi is no finite number there, the
-    delta is always NaN) it is not used, which the report says.
+    random configurations and branches of that operator; its derivatives by the
+    parameters when energies are differentiated for the first time. Where nothing can be
+    compared (log psi is no finite number there, the delta is always NaN) it is not
+    used, which the report says.
 
     Raises:
         DefinitionError: for what is no function or class (R025); where it is used, for
@@ -163,11 +164,12 @@ class Declared(Tableless):
     """All of log psi, by what its author declared."""
 
     def __init__(self, delta: Delta, model: Any, structure: Any, network: Network):
+        self.declared = delta
+        self.network = network
         first = () if model is None else (model,)
         self._init = partial(delta.init, *first)
         self._delta = partial(delta.delta, *first)
         self._structure = structure
-        self._network = network
 
     def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
         parameters = jax.tree.unflatten(self._structure, leaves)
@@ -187,11 +189,10 @@ class Declared(Tableless):
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         def by_network() -> Any:
             leaves, _ = base
-            at_x = self._network.base(leaves, x, 1)
-            return self._network.log_ratio(at_x, None, pairs, x)
+            at_x = self.network.base(leaves, x, 1)
+            return self.network.log_ratio(at_x, None, pairs, x)
 
-        dtype = jax.eval_shape(by_network).dtype
-        found = jnp.asarray(self.known(base, pairs)).astype(dtype)
+        found = jnp.asarray(self.known(base, pairs)).astype(self.network.dtype)
         unknown = jnp.isnan(found)
 
         def completed() -> Any:
@@ -204,21 +205,32 @@ class Declared(Tableless):
 # region Its check
 
 
-def executed(function: Function, *arguments: Any) -> Any:
-    """Return a function of arrays as NumPy, whatever JAX is tracing meanwhile."""
-    compiled = jax.jit(function).lower(*arguments).compile()
+def executed(function: Function, *arguments: Any, check: Function | None = None) -> Any:
+    """Return a function of arrays as NumPy, whatever JAX is tracing meanwhile.
+
+    `check` is called with the shapes and dtypes of what it returns before it runs.
+    """
+    traced = jax.jit(function).trace(*arguments)
+    if check is not None:
+        check(traced.out_info)
+    # It runs once: to optimise it would take longer than that
+    is_cpu = jax.default_backend() == "cpu"
+    options: Any = {"xla_backend_optimization_level": 0} if is_cpu else None
+    compiled = traced.lower().compile(options)
     return jax.tree.map(np.asarray, compiled(*arguments))
 
 
 def is_right(
-    delta: Delta,
     part: Declared,
-    network: Network,
     avals: Sequence[jax.ShapeDtypeStruct],
     x: Any,
     pairs: Pairs,
+    *,
+    derivatives: bool = False,
 ) -> bool:
     """Return whether a delta agrees with its model; False where nothing is compared.
+
+    Log ratios are compared, and their derivatives by the parameters where asked for.
 
     Raises:
         DefinitionError: for a delta of another shape or kind of number (R026), and
@@ -226,40 +238,30 @@ def is_right(
     """
     if not pairs.sample.size:
         return False
-    _check_type(delta, part, network, avals, x, pairs)
     for positive in (False, True):
         leaves = _drawn(avals, positive)
-        compared, wrong = _compared(part, network, leaves, x, pairs)
+        compared, wrong = _compared(part, leaves, x, pairs, derivatives)
         if wrong and _is_single(avals):
             # Whether that is rounding is seen with more digits
             with jax.enable_x64(True):
                 doubles = [_as_double(leaf) for leaf in leaves]
-                compared, wrong = _compared(part, network, doubles, x, pairs)
+                compared, wrong = _compared(part, doubles, x, pairs, derivatives)
         if wrong:
-            raise _wrong(delta, wrong)
+            raise _wrong(part.declared, wrong)
         if compared:
             return True
     return False
 
 
-def _check_type(
-    delta: Delta,
-    part: Declared,
-    network: Network,
-    avals: Sequence[jax.ShapeDtypeStruct],
-    x: Any,
-    pairs: Pairs,
-) -> None:
-    def both(*leaves: Any) -> Any:
-        return part.known(part.base(leaves, x, 1), pairs), network.base(leaves, x, 1)[1]
-
-    found, psi = jax.eval_shape(both, *avals)
+def _check_type(declared: Delta, compared: tuple[Any, Any]) -> None:
+    """Check the shapes and dtypes of what a delta returns for pairs, and of log psi."""
+    found, psi = compared
     expected = "a scalar" + ("" if _is_complex(psi) else ", real as log psi is")
-    if getattr(found, "shape", None) != pairs.sample.shape:
+    if getattr(found, "shape", None) != psi.shape:
         shown = [str(leaf.shape[1:]) for leaf in jax.tree.leaves(found)]
-        raise _of_type(delta, expected, f"arrays of shape {', '.join(shown)}")
+        raise _of_type(declared, expected, f"arrays of shape {', '.join(shown)}")
     if _is_complex(found) and not _is_complex(psi):
-        raise _of_type(delta, expected, f"dtype {found.dtype}")
+        raise _of_type(declared, expected, f"dtype {found.dtype}")
 
 
 def _is_complex(aval: Any) -> bool:
@@ -321,7 +323,7 @@ def _as_double(leaf: np.ndarray) -> np.ndarray:
 
 
 def _compared(
-    part: Declared, network: Network, leaves: Sequence[Any], x: Any, pairs: Pairs
+    part: Declared, leaves: Sequence[Any], x: Any, pairs: Pairs, derivatives: bool
 ) -> tuple[int, str]:
     """Return how many differences of log psi were compared, and what is wrong."""
     moving = [number for number, leaf in enumerate(leaves) if _is_inexact(leaf)]
@@ -331,20 +333,22 @@ def _compared(
         for number, value in zip(moving, values, strict=True):
             given[number] = value
         found = part.known(part.base(given, x, 1), pairs)
-        psi = network.base(given, x, 1)
-        return found, network.log_ratio(psi, None, pairs, x)
+        # The model is called once: what it is made of compiles slowly
+        everywhere = jnp.concatenate([x, pairs.connected(x)])
+        _, psi = part.network.base(given, everywhere, 1)
+        before, after = psi[: len(x)], psi[len(x) :]
+        return found, difference(after, before[pairs.sample])
 
     def with_derivatives(values: Any, tangents: Any) -> Any:
         return jax.jvp(both, tuple(values), tuple(tangents))
 
-    values = [leaves[number] for number in moving]
-    if values:
-        (found, expected), derivatives = executed(
-            with_derivatives, values, _drawn(values, seed=1)
-        )
+    values, changes = [leaves[number] for number in moving], None
+    if values and derivatives:
+        tangents = _drawn(values, seed=1)
+        (found, expected), changes = executed(with_derivatives, values, tangents)
     else:
-        found, expected = executed(both)
-        derivatives = np.zeros(()), np.zeros(())
+        check = partial(_check_type, part.declared)
+        found, expected = executed(both, *values, check=check)
     real = jnp.finfo(expected.dtype)
     tolerance = 1e-3 if real.bits < 64 else 1e-6
     comparable = ~np.isnan(found) & (np.isfinite(expected) | np.isneginf(expected.real))
@@ -356,7 +360,9 @@ def _compared(
         wrong = comparable & ~vanishing & ~close
         if wrong.any():
             return 1, _shown("log ratio", found, expected, wrong, pairs)
-        found, expected = derivatives
+        if changes is None:
+            return int(comparable.sum()), ""
+        found, expected = changes
         known = comparable & ~vanishing & np.isfinite(expected)
         close = np.abs(found - expected) <= tolerance * (1 + np.abs(expected))
     wrong = known & ~close

@@ -176,12 +176,13 @@ class Lanes:
         return connected
 
 
-def over_pairs(lanes: Lanes, log_ratio: Callable[[Pairs], Any], chunk: int) -> Any:
+def over_pairs(
+    lanes: Lanes, log_ratio: Callable[[Pairs], Any], chunk: int, dtype: np.dtype
+) -> Any:
     """Return the log ratios of all live lanes, (C, R), so many pairs at once."""
     total = lanes.shape[0] * lanes.shape[1]
     chunk = min(chunk, total)
     trips = -(-total // chunk)
-    dtype = jax.eval_shape(lambda: log_ratio(lanes.pairs(jnp.zeros(1, np.int32)))).dtype
     found = varying_like(jnp.zeros(trips * chunk, dtype), [lanes.x])
     if lanes.live is None:
         order = None

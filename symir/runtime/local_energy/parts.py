@@ -38,6 +38,7 @@ __all__ = [
     "Part",
     "Steps",
     "Tableless",
+    "difference",
     "evaluated",
     "is_linear",
     "log_of_product",
@@ -224,7 +225,7 @@ class Bilinear:
     """
 
     UNITS = 8
-    """Sums are of numbers of full precision: no block has to be short to be safe."""
+    """Lengths of sums over the middle axis: what is left of a row fills vectors."""
 
     def __init__(
         self, part: bt.PartAttr, function: FuncOp, by: FuncOp, dtype: np.dtype
@@ -242,7 +243,7 @@ class Bilinear:
             jnp.maximum(jnp.abs(changes).max(initial=0), largest)
             for changes, largest in zip(*table, strict=True)
         ]
-        # With up to a few hundred writes
+        # With room for the sums over units, and over the writes of a lane
         units = max(1, table[0][0].shape[1])
         room = jnp.finfo(sizes[0].dtype).max / (2**16 * units)
         # What is no number is not smaller either
@@ -322,7 +323,7 @@ class Lifted:
             sign = jnp.where(pairs.positive, 1, -1).astype(change.real.dtype)
             values = state[pairs.sample] + sign[:, None] * change
         after = self._rest(leaves, values)
-        return self._scaled(_difference(after, before[pairs.sample]))
+        return self._scaled(difference(after, before[pairs.sample]))
 
     def _tanh(self, state: Any, ratio: Any, pairs: Pairs) -> Any:
         samples = state.shape[0] // 2
@@ -359,6 +360,7 @@ class Network(Tableless):
         of: Callable[[Sequence[Any], Any], Any],
         dtype: np.dtype,
     ):
+        self.dtype = dtype
         self._scaled = _scaling(coefficient, dtype)
         self._of = of
 
@@ -368,7 +370,7 @@ class Network(Tableless):
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         leaves, before = base
         after = self._of(leaves, pairs.connected(x))
-        return self._scaled(_difference(after, before[pairs.sample]))
+        return self._scaled(difference(after, before[pairs.sample]))
 
 
 def _split(values: Any, units: int, filling: float = 0) -> Any:
@@ -408,7 +410,7 @@ def _unless_infinite(table: Any) -> Any:
     return jnp.where(jnp.isfinite(table).all(), 0.0, jnp.inf)
 
 
-def _difference(after: Any, before: Any) -> Any:
+def difference(after: Any, before: Any) -> Any:
     """Return after - before; a node of psi at x' is a ratio of 0, whatever is at x."""
     difference = after - before
     nothing = jnp.full_like(difference, -jnp.inf)
@@ -455,22 +457,17 @@ class Steps:
 
     def changes(self, function: FuncOp, leaves: Sequence[Any]) -> Any:
         """Return how an additive function changes, (rows, M)."""
-
-        def of_one(x):
-            return evaluated(function, (*leaves, x[None])).reshape(-1)
-
-        def of_step(step):
-            return jax.jvp(of_one, (jnp.zeros_like(step),), (step,))[1]
-
         if is_linear(function):
+
+            def of_one(x):
+                return evaluated(function, (*leaves, x[None])).reshape(-1)
+
+            def of_step(step):
+                return jax.jvp(of_one, (jnp.zeros_like(step),), (step,))[1]
+
             dtype = self.dtype if self.dtype.kind == "f" else None
             return jax.vmap(of_step)(jnp.asarray(self.rows, dtype))
-        size, values = self.rows.shape[1], np.asarray(self.values)
-        # x with one of the values at one site, and the lowest of them elsewhere
-        configurations = np.full((size, len(values), size), values[0])
-        here = np.arange(size)
-        configurations[here, :, here] = values
-        table = jax.vmap(jax.vmap(of_one))(configurations.astype(self.dtype))
+        table, values = self._by_value(function, leaves), np.asarray(self.values)
         if self.writes is None:
             # Of two values the step says which
             weights = self.rows / (values[1] - values[0])
@@ -486,19 +483,22 @@ class Steps:
 
     def largest(self, function: FuncOp, leaves: Sequence[Any]) -> Any:
         """Return a bound on the size of all elements of an additive function."""
-        size = self.rows.shape[1]
-        # The lowest values, and one of the others at one site
-        configurations = np.full((size, len(self.values), size), self.values[0])
-        here = np.arange(size)
-        configurations[here, :, here] = self.values
-
-        def of_one(x):
-            return evaluated(function, (*leaves, x[None])).reshape(-1)
-
-        table = jax.vmap(jax.vmap(of_one))(configurations.astype(self.dtype))
+        table = self._by_value(function, leaves)
         lowest = table[:1, :1]
         farthest = jnp.abs(table - lowest).max(axis=1, initial=0).sum(axis=0)
         return (jnp.abs(lowest[0, 0]) + farthest).max(initial=0)
+
+    def _by_value(self, function: FuncOp, leaves: Sequence[Any]) -> Any:
+        """Return a function of x with each value at each site, (N, V, M).
+
+        At all other sites is the first of the values.
+        """
+        size = self.rows.shape[1]
+        configurations = np.full((size, len(self.values), size), self.values[0])
+        here = np.arange(size)
+        configurations[here, :, here] = self.values
+        flat = configurations.reshape(-1, size).astype(self.dtype)
+        return of_samples(function, leaves, flat).reshape(size, len(self.values), -1)
 
 
 def is_linear(function: FuncOp) -> bool:

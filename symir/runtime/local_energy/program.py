@@ -119,7 +119,7 @@ class Plan:
                 for name in ("samples", "pairs", "network_pairs", "peak_bytes")
             },
             units=tuple(entries["units"].get_values()),
-            tables=entries["tables"].data if "tables" in entries else "lanes",
+            tables=entries["tables"].data,
         )
 
 
@@ -171,7 +171,7 @@ class EnergyProgram:
         count = len(kernel.parameter_names)
         self._lanes_module = lanes_of_energy(self.module, count)
         self._kernels: dict[int, TraceableKernel] = {}
-        self.parts = self._chosen(avals)
+        self.parts = self._chosen()
 
     @property
     def lanes(self) -> int:
@@ -188,9 +188,9 @@ class EnergyProgram:
     # region Parts
 
     @spanned("choose parts", "local energy")
-    def _chosen(self, avals: Sequence[jax.ShapeDtypeStruct]) -> list[Part] | None:
+    def _chosen(self) -> list[Part] | None:
         """Return the parts of log psi; None for the network as it is."""
-        declared = self._declared(avals)
+        declared = self._declared()
         if declared is not None:
             return [declared]
         parts = list(self.energy.parts)
@@ -212,15 +212,16 @@ class EnergyProgram:
 
     def _tabled(self, parts: Sequence[bt.PartAttr]) -> Moves | SiteMoves | str:
         """Return the differences that tables have rows of, or why there are none."""
-        moves, size = self._moves, self.kernel.space.size
+        moves = self._moves
         if self.plan.tables == "sites":
             always = isinstance(moves, Moves) and moves.always
-            return SiteMoves(size, tuple(sorted(self._values)), always)
+            values = tuple(sorted(self._values))
+            return SiteMoves(values, always, write_count(self.energy.branches))
         if isinstance(moves, str):
             return moves
         if len(self._values) > 2 and not all(map(self._is_linear, parts)):
             # The difference of two values does not say which values they are
-            branches = self.energy.branches
+            branches, size = self.energy.branches, self.kernel.space.size
             return moves_of(branches, self._values, size=size, by_values=True)
         return moves
 
@@ -230,16 +231,19 @@ class EnergyProgram:
         own = part.functions if part.kind is bt.Rung.BILINEAR else part.functions[:1]
         return all(is_linear(function_named(self.module, name)) for name in own)
 
-    def _declared(self, avals: Sequence[jax.ShapeDtypeStruct]) -> Declared | None:
+    def _declared(self) -> Declared | None:
         """Return log psi with the changes that its author declared, once checked."""
         found = delta_of(self._logpsi)
         if found is None or not self.lanes:
             return None
         network = Network(1.0, self.network, self._log_dtype)
         part = Declared(*found, self._structure, network)
-        if is_right(found[0], part, network, avals, *self._trial()):
+        if self._is_right(part):
             return part
         return self._missed("a delta is declared, and nothing to compare it with")
+
+    def _is_right(self, part: Declared, *, derivatives: bool = False) -> bool:
+        return is_right(part, self._avals, *self._trial(), derivatives=derivatives)
 
     def _trial(self) -> tuple[np.ndarray, Pairs]:
         """Return random configurations, (C, N), and pairs of those that are live."""
@@ -315,9 +319,14 @@ class EnergyProgram:
 
         They are not where the user stops gradients, or has rules of his own: that is
         not said in the IR. Looked at for random parameters.
+
+        Raises:
+            DefinitionError: where those of a declared delta are not (R027).
         """
-        if self.parts is None or any(isinstance(p, Declared) for p in self.parts):
+        if self.parts is None:
             return True
+        if isinstance(self.parts[0], Declared):
+            return self._is_right(self.parts[0], derivatives=True)
         if unknown_op(self._imported) is not None:
             return False
         rng = np.random.default_rng(0)
@@ -351,29 +360,10 @@ class EnergyProgram:
 
     @cached_property
     def steps(self) -> Steps:
-        """The differences that lanes make, one row for each lane and difference."""
-        moves = self._moves
-        if isinstance(moves, SiteMoves):
-            sites, old, new = moves.writes()
-            rows = np.zeros((moves.rows, moves.size))
-            rows[np.arange(moves.rows), sites[:, 0]] = (new - old)[:, 0]
-            return Steps(rows, self._values, self._dtype, (sites, old, new))
-        assert isinstance(moves, Moves)
-        lanes, rows, writes = moves.deltas.shape
-        steps = np.zeros((lanes, rows, self.kernel.space.size))
-        for write in range(writes):
-            sites = moves.sites[:, write]
-            known = np.nonzero(sites >= 0)[0]
-            for row in range(rows):
-                # No two writes of a lane change one site: shadowed ones change nothing
-                steps[known, row, sites[known]] += moves.deltas[known, row, write]
-        flat = steps.reshape(lanes * rows, -1)
-        if moves.olds is None:
-            return Steps(flat, self._values, self._dtype)
-        places = np.repeat(moves.sites[:, None, :], rows, axis=1)
-        written = (places, moves.olds, moves.olds + moves.deltas)
-        sites, old, new = (one.reshape(lanes * rows, writes) for one in written)
-        return Steps(flat, self._values, self._dtype, (sites, old, new))
+        """The differences that tables have rows of."""
+        assert not isinstance(self._moves, str)
+        rows, writes = self._moves.differences(self.kernel.space.size)
+        return Steps(rows, self._values, self._dtype, writes)
 
     # endregion
     # region Energies
@@ -395,13 +385,11 @@ class EnergyProgram:
             size = at_most(chunk, self.plan.pairs)
             return self._chunked(parts, [None], 1, arrays, samples, size)
         tables = [part.table(arrays.leaves, self.steps) for part in parts]
-        writes = 1
-        if isinstance(self._moves, SiteMoves):
-            writes = write_count(self.energy.branches)
+        assert not isinstance(self._moves, str)
         choice: Any = len(self.plan.units)
         for number, units in reversed(list(enumerate(self.plan.units))):
             bounds = [
-                writes * part.bound(table, units)
+                self._moves.at_once * part.bound(table, units)
                 for part, table in zip(parts, tables, strict=True)
             ]
             # What is not a number is not safe either
@@ -443,7 +431,8 @@ class EnergyProgram:
                 return sum(found[1:], start=found[0])
 
             def logarithms(lanes: Lanes):
-                return lanes.only_live(over_pairs(lanes, log_ratio, size))
+                found = over_pairs(lanes, log_ratio, size, self._log_dtype)
+                return lanes.only_live(found)
 
             return self._summed(arrays.operands, x, logarithms)
 

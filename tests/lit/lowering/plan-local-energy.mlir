@@ -3,8 +3,8 @@
 
 // A plan that is there already is completed. Tables by site would be larger here.
 // CHECK-LABEL:   func.func @energy(
-// DEFAULT:         plan {live = "all", rows = 400 : i64, samples = 54 : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, peak_bytes = {{[0-9]+}} : i64}
-// SMALL:           plan {live = "all", rows = 400 : i64, samples = 8 : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, peak_bytes = {{[0-9]+}} : i64}
+// DEFAULT:         plan {live = "all", rows = 400 : i64, samples = 54 : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, tables = "lanes", peak_bytes = {{[0-9]+}} : i64}
+// SMALL:           plan {live = "all", rows = 400 : i64, samples = 8 : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, tables = "lanes", peak_bytes = {{[0-9]+}} : i64}
 func.func @energy(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %w : tensor<400x1600xf64>) -> tensor<?xf64> attributes {bt.local_values = array<f64: -1.0, 1.0>} {
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<exponential @theta as "log_cosh">] plan {live = "all", rows = 400 : i64} : tensor<?x400x!bt.state>, !bt.branches<400 x 1> (tensor<400x1600xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
@@ -19,7 +19,7 @@ func.func private @theta(%w : tensor<400x1600xf64>, %x : tensor<1x400xi8>) -> te
 // Of lanes that are elsewhere for each x tables have a row for each site, and value before
 // and after.
 // CHECK-LABEL:   func.func @elsewhere(
-// CHECK:           plan {live = "some", rows = 0 : i64, tables = "sites",
+// CHECK:           plan {live = "some", rows = 0 : i64, samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, tables = "sites",
 func.func @elsewhere(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %w : tensor<400x1600xf64>) -> tensor<?xf64> attributes {bt.local_values = array<f64: -1.0, 1.0>} {
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<exponential @theta as "log_cosh">] plan {live = "some", rows = 0 : i64} : tensor<?x400x!bt.state>, !bt.branches<400 x 1> (tensor<400x1600xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>

@@ -338,9 +338,7 @@ def of_the_first_site(w: Any, cache: Any, sites: Any, old: Any, new: Any) -> Any
     return right(w, cache, sites[:1], old[:1], new[:1])
 
 
-@pytest.mark.parametrize(
-    "delta", [without_second_order, without_derivative, of_the_first_site]
-)
+@pytest.mark.parametrize("delta", [without_second_order, of_the_first_site])
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_wrong_deltas_are_refused(delta: Any, dtype: Any) -> None:
     op, x = heisenberg()
@@ -352,6 +350,29 @@ def test_wrong_deltas_are_refused(delta: Any, dtype: Any) -> None:
     assert caught.value.location is not None
     assert caught.value.location.file == __file__
     assert "at sites" in (caught.value.found or "")
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("derivative", [jax.jvp, jax.vjp])
+def test_wrong_derivatives_are_refused(derivative: Any, dtype: Any) -> None:
+    op, x = heisenberg()
+    logpsi = quadratic()
+    sym.register_delta(logpsi)(fields, without_derivative)
+    energy, weights = sym.LocalEnergy(op, logpsi), WEIGHTS.astype(dtype)
+    energy(weights, x)
+
+    def derived() -> Any:
+        def of(w: Any) -> Any:
+            return energy(w, x)
+
+        if derivative is jax.vjp:
+            return jax.vjp(of, weights)
+        return jax.jvp(of, (weights,), (weights,))
+
+    with pytest.raises(sym.DefinitionError) as caught:
+        derived()
+    assert caught.value.code == "R027"
+    assert "a derivative of" in (caught.value.found or "")
 
 
 def test_a_wrong_sign_is_refused() -> None:
