@@ -55,7 +55,7 @@ from lowering.rewriting import Inserter
 from lowering.site_wise import SiteWiseAnalysis, conjuncts
 
 MOST_KEPT = 0.7
-"""Compacting costs about as much as this part of the lanes."""
+"""Compacting connected states costs about as much as this part of the lanes."""
 
 FEWEST_LANES = 64
 """Fewer lanes are not worth it."""
@@ -243,13 +243,17 @@ def _bound_of_kind(lanes: Array, kind: Sequence[int], sectors: _Sectors) -> int:
 
 
 def _change(
-    op: bt.BranchesOp, analysis: SiteWiseAnalysis, sectors: _Sectors, at: Inserter
+    op: bt.BranchesOp,
+    analysis: SiteWiseAnalysis,
+    sectors: _Sectors,
+    at: Inserter,
+    most_kept: float,
 ) -> Change | None:
     lanes = lane_count(op.result)
     if op.valid is None or lanes < FEWEST_LANES:
         return None
     bound = max(1, _bound(op.valid, analysis, sectors))
-    if bound > MOST_KEPT * lanes:
+    if bound > most_kept * lanes:
         remark(
             f"{bound} of {lanes} lanes may be valid at once: they keep their places",
             done=False,
@@ -265,7 +269,7 @@ def _change(
     return Change(compact, np.zeros(lanes, np.int64))
 
 
-def _compact(op: bt.ConnectionsOp, function: FuncOp) -> None:
+def _compact(op: bt.ConnectionsOp, function: FuncOp, most_kept: float) -> None:
     sectors = _sectors(function)
     if sectors is None or shape_of(op.config)[0] != bt.BATCH:
         return
@@ -274,7 +278,7 @@ def _compact(op: bt.ConnectionsOp, function: FuncOp) -> None:
     changes: dict[SSAValue, Change] = {}
     for part, _ in parts_of(op.branches):
         if isinstance(part.owner, bt.BranchesOp) and part not in changes:
-            change = _change(part.owner, analysis, sectors, at)
+            change = _change(part.owner, analysis, sectors, at, most_kept)
             if change is not None:
                 changes[part] = change
     if not changes:
@@ -286,13 +290,19 @@ def _compact(op: bt.ConnectionsOp, function: FuncOp) -> None:
 
 @dataclass(frozen=True)
 class BtCompactPass(ModulePass):
-    """Compact lanes of which conserved sums allow few. Before `bt-specialize`."""
+    """Compact lanes of which conserved sums allow few. Before `bt-specialize`.
+
+    Attributes:
+        most_kept: what part of the lanes may be kept at most, of 1.
+    """
 
     name = "bt-compact"
     relation: ClassVar[Relation] = Relation.MULTISET
+
+    most_kept: float = MOST_KEPT
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for connections in connections_in(op):
             function = connections.parent_op()
             if isinstance(function, FuncOp):
-                _compact(connections, function)
+                _compact(connections, function, self.most_kept)

@@ -38,9 +38,12 @@ WAVEFUNCTION = "logpsi"
 OPERATOR_PIPELINE = operator_pipeline(
     "static",
     3,
-    without=("bt-compact", "bt-join-diagonal", "bt-materialize-strategy"),
-)
-"""From an operator to branch tensors: lanes with one target are one, writes stay."""
+    without=("bt-join-diagonal", "bt-materialize-strategy"),
+).replace("bt-compact", "bt-compact{most_kept=0.25}")
+"""From an operator to branch tensors: lanes with one target are one, writes stay.
+
+Compacted lanes are elsewhere for each x, and have no row of a table each: that they
+are few has to be worth more."""
 
 ENERGY_PASSES = (
     "bt-local-energy-coalesce",

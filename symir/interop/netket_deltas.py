@@ -50,8 +50,10 @@ def _jastrow_delta(
     """Return d^T (W + W^T) x + d^T W d."""
     kernel = parameters["params"]["kernel"].astype(cache.dtype)
     change = new.astype(cache.dtype) - old.astype(cache.dtype)
-    found = change @ cache[sites]
-    for second in range(1, sites.shape[0]):
+    found = jnp.zeros((), cache.dtype)
+    # Write by write: a product of two so short vectors is not fused with anything
+    for second in range(sites.shape[0]):
+        found += change[second] * cache[sites[second]]
         for first in range(second):
             # Of one site this is no entry of W; then one of the two does not change
             weight = kernel[_entry(sites[first], sites[second])]

@@ -19,6 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.extend.core import jaxprs_in_params
 
 from symir.errors import DefinitionError, SourceLocation, user_location
 from symir.runtime import x64_enabled
@@ -186,6 +187,35 @@ class Declared(Tableless):
 
         return jax.vmap(of_pair)(pairs.sample, *pairs.changes())
 
+    def everywhere(self, base: Any, sites: Any, old: Any, new: Any) -> Any:
+        """Return log psi(x') - log psi(x) of all lanes, (C, R), NaN where not known.
+
+        Sites are (R, K) where they are the same for every x, else (C, R, K) as values.
+        """
+        leaves, caches = base
+        parameters = jax.tree.unflatten(self._structure, leaves)
+        of_sample = jax.vmap(self._delta, (None, None, 0, 0, 0))
+        own_sites = None if sites.ndim == 2 else 0
+        of_all = jax.vmap(of_sample, (None, 0, own_sites, 0, 0))
+        return jnp.asarray(of_all(parameters, caches, sites, old, new))
+
+    def work(self, leaves: Sequence[Any], x: Any, writes: int) -> float:
+        """Return how many numbers a delta reads and makes for one pair.
+
+        The leaves and x, (1, N), may be shapes and dtypes.
+        """
+        _, caches = jax.eval_shape(
+            lambda *of: self.base(of[:-1], of[-1], 1), *leaves, x
+        )
+        parameters = jax.tree.unflatten(self._structure, leaves)
+        cache = jax.tree.map(
+            lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), caches
+        )
+        sites = jax.ShapeDtypeStruct((writes,), np.int32)
+        values = jax.ShapeDtypeStruct((writes,), x.dtype)
+        traced = jax.make_jaxpr(self._delta)(parameters, cache, sites, values, values)
+        return _numbers_in(traced.jaxpr)
+
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         def by_network() -> Any:
             leaves, _ = base
@@ -199,6 +229,25 @@ class Declared(Tableless):
             return jnp.where(unknown, by_network(), found)
 
         return lax.cond(unknown.any(), completed, lambda: found)
+
+
+_PARTS_READ = ("dynamic_slice", "gather", "slice")
+"""Of what these are given they read as much as they return."""
+
+
+def _numbers_in(jaxpr: Any) -> float:
+    """Return how many numbers are read and made; infinity for loops and choices."""
+    count = 0.0
+    for one in jaxpr.eqns:
+        name, inner = one.primitive.name, list(jaxprs_in_params(one.params))
+        if name in ("while", "scan", "cond"):
+            return math.inf
+        if inner:
+            count += sum(map(_numbers_in, inner))
+            continue
+        read = one.outvars if name in _PARTS_READ else one.invars
+        count += sum(math.prod(v.aval.shape) for v in (*one.outvars, *read))
+    return count
 
 
 # endregion

@@ -109,6 +109,21 @@ class Lanes:
         old = jnp.where(inside, old, self.x[flat // self.shape[1], :1])
         return sites, old, jnp.where(inside, new, old)
 
+    def changes(self) -> tuple[Any, Any, Any]:
+        """Return sites, old and new values of all lanes, as those of `Pairs`.
+
+        Sites are (R, K) where they are the same for every x, else (C, R, K) as values.
+        """
+        is_fixed = all(site.ndim == 1 for site in self._sites)
+        shape = self.shape[1:] if is_fixed else self.shape
+        sites = jnp.stack([jnp.broadcast_to(s, shape) for s in self._sites], axis=-1)
+        old = jnp.stack(self._sources, axis=-1)
+        values = [jnp.broadcast_to(value, self.shape) for value in self._values]
+        inside = (sites >= 0) & (sites < self.x.shape[1])
+        old = jnp.where(inside, old, self.x[:, None, :1])
+        new = jnp.where(inside, jnp.stack(values, axis=-1), old)
+        return jnp.where(inside, sites, 0), old, new
+
     def _of_writes(self, flat: Any, lane: Any, moves: SiteMoves) -> Any:
         """Return the rows of the writes of pairs in tables by site, (P, K)."""
         values = np.asarray(moves.values)
@@ -233,6 +248,8 @@ def counted(flags: Any) -> Any:
 def over_chunks(function: Callable[[Any], Any], x: Any, size: int) -> Any:
     """Return a function of rows of x, (B,), so many rows at once."""
     batch = x.shape[0]
+    if batch <= size:
+        return function(x)
     count = -(-batch // size)
     size = -(-batch // count)  # none of them is nearly empty
     missing = count * size - batch

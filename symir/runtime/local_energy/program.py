@@ -71,6 +71,9 @@ TRIALS = (16, 2**16, 256)
 """So many configurations at most, with so many pairs, and so many of these pairs are
 what a declared delta is checked on."""
 
+PACKING = 200
+"""To pack a lane takes as long as what reads and makes so many numbers a write."""
+
 
 @dataclass(frozen=True)
 class Arrays:
@@ -265,6 +268,20 @@ class EnergyProgram:
         sample = chosen // self.lanes
         return x, Pairs(sample, chosen, None, lambda x: connected, lambda: changes)
 
+    @cached_property
+    def schedule(self) -> str:
+        """How pairs are found: all of them, "dense", or live ones that are "packed".
+
+        A declared delta may be so simple that it takes less time than packing.
+        """
+        part = None if self.parts is None else self.parts[0]
+        if not isinstance(part, Declared):
+            return "packed"
+        x = jax.ShapeDtypeStruct((1, self.kernel.space.size), self._dtype)
+        writes = write_count(self.energy.branches)
+        work = part.work(self._avals, x, writes)
+        return "dense" if work <= PACKING * writes else "packed"
+
     @property
     def rungs(self) -> list[bt.Rung]:
         """How each part of log psi in the IR is found in the end."""
@@ -382,6 +399,8 @@ class EnergyProgram:
             return packed()
         parts = self.parts
         if isinstance(parts[0], Declared):
+            if self.schedule == "dense":
+                return self._dense(parts[0], arrays, samples, chunk)
             size = at_most(chunk, self.plan.pairs)
             return self._chunked(parts, [None], 1, arrays, samples, size)
         tables = [part.table(arrays.leaves, self.steps) for part in parts]
@@ -436,8 +455,37 @@ class EnergyProgram:
 
             return self._summed(arrays.operands, x, logarithms)
 
-        if arrays.x.shape[0] <= samples:
-            return one(arrays.x)
+        return over_chunks(one, arrays.x, samples)
+
+    def _dense(
+        self, part: Declared, arrays: Arrays, samples: int, chunk: int | None
+    ) -> Any:
+        """Return energies by a delta that is found for all lanes, live or not."""
+        size = at_most(chunk, self.plan.network_pairs)
+
+        def one(x):
+            base = part.base(arrays.leaves, x, 1)
+
+            def by_network(lanes: Lanes):
+                at_x = part.network.base(arrays.leaves, x, 1)
+
+                def log_ratio(pairs: Pairs):
+                    return part.network.log_ratio(at_x, None, pairs, x)
+
+                return over_pairs(lanes, log_ratio, size, self._log_dtype)
+
+            def logarithms(lanes: Lanes):
+                found = part.everywhere(base, *lanes.changes()).astype(self._log_dtype)
+                found = lanes.only_live(found)
+                unknown = jnp.isnan(found)
+
+                def completed():
+                    return jnp.where(unknown, by_network(lanes), found)
+
+                return lax.cond(unknown.any(), completed, lambda: found)
+
+            return self._summed(arrays.operands, x, logarithms)
+
         return over_chunks(one, arrays.x, samples)
 
     def _evaluated(

@@ -61,6 +61,8 @@ class EnergyReport:
         operator: the operator's name.
         lanes: branches that lead elsewhere, for every x.
         live: "all" where they always do, else "some".
+        schedule: "packed" where live pairs of x and a branch are taken in chunks,
+            "dense" where all pairs are, as a declared delta is simple.
         evaluations_before: network evaluations for one x by padded connections.
         evaluations_after: network evaluations for one x now, at most.
         parts: those of log psi.
@@ -74,6 +76,7 @@ class EnergyReport:
     operator: str
     lanes: int
     live: str
+    schedule: str
     evaluations_before: int
     evaluations_after: int
     parts: tuple[PartReport, ...]
@@ -90,7 +93,7 @@ class EnergyReport:
     def __str__(self) -> str:
         lines = [
             f"local energy of '{self.operator}': {self.lanes} branches, "
-            f"{self.live} live",
+            f"{self.live} live, {self.schedule}",
             f"  network evaluations per sample: {self.evaluations_before} -> "
             f"{self.evaluations_after}",
         ]
@@ -129,6 +132,7 @@ def energy_report(
         operator=operator,
         lanes=lanes,
         live=str(energy.plan.data["live"].data),  # pyright: ignore
+        schedule=program.schedule,
         evaluations_before=program.kernel.lanes + 1,
         evaluations_after=lanes + 1 if evaluated else 1,
         parts=parts,

@@ -15,13 +15,14 @@ from dialects import bt
 from lowering.valid_lanes import BITS
 from symir.compiler.lowering import operator_pipeline, run_passes
 
-PASSES = operator_pipeline("static", 3)
+PASSES = operator_pipeline("static", 3).replace(
+    "bt-compact", "bt-compact{most_kept=0.99}"
+)
 
 
 @pytest.fixture(autouse=True)
 def any_number_of_lanes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(bt_compact, "FEWEST_LANES", 2)
-    monkeypatch.setattr(bt_compact, "MOST_KEPT", 0.99)
 
 
 def compacted(operator: sym.SymbolicOperator) -> list[tuple[int, int]]:

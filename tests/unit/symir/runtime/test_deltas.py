@@ -17,6 +17,7 @@ import pytest
 
 import symir as sym
 from symir import models
+from symir.runtime.local_energy import program
 from symir.runtime.local_energy.deltas import delta_of
 
 CHAIN = nk.graph.Chain(6)
@@ -294,6 +295,79 @@ def test_a_delta_that_does_not_know() -> None:
         return jnp.where(sites.sum() > 4, right(w, cache, sites, old, new), jnp.nan)
 
     sym.register_delta(logpsi)(fields, knows_some)
+    check(op, logpsi, WEIGHTS, x, 1e-13)
+
+
+def operators() -> dict[str, sym.SymbolicOperator]:
+    """Operators whose lanes write at one or two sites, the same for each x or not."""
+    i, j = sym.site("i"), sym.site("j")
+    space = sym.fock(2, 4)
+    hops = (
+        sym.DOperator(space, "hops")
+        .for_each_distinct_pair("i", "j")
+        .where((i > 0) & (j < 2))
+        .emit(sym.hop("i", "j"), amplitude=i + 10 * j + 0.1 * i.index)
+        .for_each_site("i")
+        .emit(sym.shift_mod("i", 1))
+    )
+    few = (
+        sym.DOperator(space, "few")
+        .for_each_distinct_pair("i", "j")
+        .where((i == 0) & (j == 1))
+        .emit(sym.hop("j", "i"), amplitude=0.3 + i.index)
+        .fanout(4)
+    )
+    conserving = (
+        sym.DOperator(sym.fermions(10, 2), "conserving")
+        .for_each_distinct_pair("i", "j")
+        .where((i == 1) & (j == 0))
+        .emit(sym.hop("i", "j"), amplitude=0.1 + i.index)
+    )
+    built = [one.build() for one in (hops, few, conserving)]
+    return {op.name: op for op in built}
+
+
+@pytest.mark.parametrize("name", ["hops", "few", "conserving"])
+@pytest.mark.parametrize("schedule", ["dense", "packed"])
+def test_schedules(name: str, schedule: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program, "PACKING", {"dense": 10**6, "packed": 0}[schedule])
+    op = operators()[name]
+    logpsi, x = quadratic(), op.space.all_states()
+    weights = np.random.default_rng(1).normal(size=(x.shape[1], x.shape[1])) / 2
+
+    def delta(w: Any, cache: Any, sites: Any, old: Any, new: Any) -> Any:
+        found = right(w, cache, sites, old, new)
+        return jnp.where((sites * old).sum() > 2, found, jnp.nan)
+
+    sym.register_delta(logpsi)(fields, delta)
+    energy = sym.LocalEnergy(op, logpsi)
+    assert energy.program(weights, x.dtype).schedule == schedule
+    assert f", {schedule}" in str(energy.report(weights, x, measure=False))
+    check(op.compile(), logpsi, weights, x, 1e-12)
+
+    def of(w: Any) -> Any:
+        return energy(w, x)
+
+    direction = np.random.default_rng(2).normal(size=weights.shape)
+    _, pushed = jax.jvp(of, (weights,), (direction,))
+    pulled = jax.grad(lambda w: of(w).sum())(weights)
+    np.testing.assert_allclose(pushed.sum(), (pulled * direction).sum(), rtol=1e-9)
+
+
+def test_loops_are_packed() -> None:
+    op, x = heisenberg()
+    logpsi = quadratic()
+
+    def slow(w: Any, cache: Any, sites: Any, old: Any, new: Any) -> Any:
+        def add(k: Any, found: Any) -> Any:
+            return found + (new - old)[k] * cache[sites[k]]
+
+        first = jax.lax.fori_loop(0, sites.shape[0], add, jnp.zeros((), w.dtype))
+        change = new - old
+        return (first + change @ w[sites][:, sites] @ change) / 2
+
+    sym.register_delta(logpsi)(fields, slow)
+    assert sym.LocalEnergy(op, logpsi).program(WEIGHTS, x.dtype).schedule == "packed"
     check(op, logpsi, WEIGHTS, x, 1e-13)
 
 
