@@ -26,17 +26,24 @@ from lowering.lanes import lane_count, write_count
 from lowering.local_energy.bt_local_energy_pack import local_values, planned
 from lowering.local_energy.extraction import energies_in, function_named, returned
 from lowering.local_energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES
-from lowering.local_energy.site_affine import Constant, analyse
+from lowering.local_energy.site_affine import Constant, analyse, op_name
 from lowering.relations import Relation
 from lowering.remarks import remark
 
 __all__ = ["PlanLocalEnergyPass"]
 
-SAMPLES = 256
+SAMPLES, NETWORK_SAMPLES = 256, 1024
+"""Networks take more at once: the last chunk of pairs of each chunk of samples is not
+full, and what it is short of is evaluated in vain."""
 PAIRS = 1024
 TABLES = 8
 """So many times the budget: tables are made once for all chunks."""
 MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
+CALLED_PAIRS = 2048
+"""A call of a library, such as to factorise matrices, is given so many at least: it
+shares them among threads, which pays for many only."""
+BUFFERS = 3
+"""So many of its largest values a network holds at once."""
 LONG, SHORT = 32, 8
 """Lengths of products: the logarithm of each costs as much as many factors."""
 
@@ -67,12 +74,17 @@ class PlanLocalEnergyPass(ModulePass):
         per_lane = 4 * writes + 4 + 3 * _bytes(op.result)
         units = sum(_units_bytes(part, module) for part in op.parts)
         per_sample = lanes * per_lane + 2 * units
-        samples = int(np.clip(self.budget // max(1, per_sample), 8, SAMPLES))
+        networks = _networks(op)
+        budget, most = self.budget, SAMPLES
+        if networks:
+            budget, most = 4 * budget, NETWORK_SAMPLES
+        samples = int(np.clip(budget // max(1, per_sample), 8, most))
         # Where no product is safe the whole network is evaluated after all
         sizes = [_units_bytes(part, module) for part in op.parts]
-        networks = _networks(op)
         largest = max([1, *sizes, *(_largest(name, module) for name in networks)])
-        network = self.cache // max(1, largest)
+        network = self.cache // largest
+        if any(_has_calls(name, module) for name in networks):
+            network = max(network, CALLED_PAIRS)
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
         if not networks:
             network //= 2  # that is rare, and its memory is always taken
@@ -80,7 +92,7 @@ class PlanLocalEnergyPass(ModulePass):
         if by_site and _is_by_site(rows, by_site, units, TABLES * self.budget):
             rows, tables = by_site, "sites"
             remark(f"tables are of {rows} differences at one site", at=op)
-        peak = samples * per_sample + 2 * rows * units + 3 * network * largest
+        peak = samples * per_sample + 2 * rows * units + BUFFERS * network * largest
         planned(
             op,
             samples=samples,
@@ -153,6 +165,11 @@ def _networks(op: bt.LocalEnergyOp) -> list[str]:
         for part in op.parts
         if part.kind in (bt.Rung.NETWORK, bt.Rung.LIFTED)
     ]
+
+
+def _has_calls(name: str, module: ModuleOp) -> bool:
+    ops = function_named(module, name).body.block.ops
+    return any(op_name(op) == "stablehlo.custom_call" for op in ops)
 
 
 def _largest(name: str, module: ModuleOp) -> int:

@@ -71,6 +71,9 @@ TRIALS = (16, 2**16, 256)
 """So many configurations at most, with so many pairs, and so many of these pairs are
 what a declared delta is checked on."""
 
+DELTA_SAMPLES = 256
+"""The plan does not know what a delta keeps of each sample: so many at most at once."""
+
 PACKING = 200
 """To pack a lane takes as long as what reads and makes so many numbers a write."""
 
@@ -399,6 +402,7 @@ class EnergyProgram:
             return packed()
         parts = self.parts
         if isinstance(parts[0], Declared):
+            samples = min(samples, DELTA_SAMPLES)
             if self.schedule == "dense":
                 return self._dense(parts[0], arrays, samples, chunk)
             size = at_most(chunk, self.plan.pairs)

@@ -26,9 +26,10 @@ func.func @elsewhere(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %
 }
 
 // So many evaluations at once that what depends on x stays small: parameters, such as
-// the masked ones here, are there once. Where a network is always evaluated, more fit.
+// the masked ones here, are there once. Where a network is always evaluated, more fit, and
+// more samples are taken, so that few of the last chunk are evaluated in vain.
 // CHECK-LABEL:   func.func @network(
-// DEFAULT:         plan {samples = 256 : i64, pairs = 1024 : i64, network_pairs = 1024 : i64,
+// DEFAULT:         plan {samples = 1024 : i64, pairs = 1024 : i64, network_pairs = 1024 : i64,
 // SMALL:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 512 : i64,
 func.func @network(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> {
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @masked>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
@@ -44,4 +45,19 @@ func.func private @masked(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> tens
   %z = stablehlo.dot_general %flat, %rows, contracting_dims = [1] x [1] : (tensor<1x256xf64>, tensor<1x256xf64>) -> tensor<1x1xf64>
   %r = stablehlo.reshape %z : (tensor<1x1xf64>) -> tensor<1xf64>
   func.return %r : tensor<1xf64>
+}
+
+// What calls a library, such as for a determinant, is evaluated for more at once.
+// CHECK-LABEL:   func.func @calling(
+// CHECK:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 2048 : i64,
+func.func @calling(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> {
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @call>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
+}
+
+func.func private @call(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> tensor<1xf64> {
+  %y = stablehlo.convert %x : (tensor<1x8xi8>) -> tensor<1x8xf64>
+  %wide = stablehlo.broadcast_in_dim %y, dims = [0, 1] : (tensor<1x8xf64>) -> tensor<1x8x64xf64>
+  %z = "stablehlo.custom_call"(%wide) {call_target_name = "a_library"} : (tensor<1x8x64xf64>) -> tensor<1xf64>
+  func.return %z : tensor<1xf64>
 }
