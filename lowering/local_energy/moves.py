@@ -132,7 +132,7 @@ def moves_of(
     for part, numbers in parts_of(branches):
         op = part.owner
         if not isinstance(op, bt.BranchesOp):
-            return "the lanes of a fanout are elsewhere for each x"
+            return "lanes of a fanout, or compacted ones, are elsewhere for each x"
         one = _of_leaf(op, np.asarray(values, float), size)
         if isinstance(one, str):
             return one

@@ -35,13 +35,16 @@ __all__ = ["PlanLocalEnergyPass"]
 SAMPLES, NETWORK_SAMPLES = 256, 1024
 """Networks take more at once: the last chunk of pairs of each chunk of samples is not
 full, and what it is short of is evaluated in vain."""
+NETWORK_BUDGET = 4
+"""So many times the budget, then."""
 PAIRS = 1024
 TABLES = 8
 """So many times the budget: tables are made once for all chunks."""
 MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
-CALLED_PAIRS = 2048
-"""A call of a library, such as to factorise matrices, is given so many at least: it
-shares them among threads, which pays for many only."""
+CALLED_PAIRS, CALLS = 2048, 16
+"""A call of a library, such as to factorise matrices, is given so many: it shares them
+among threads, which pays for many only. Fewer where that takes more than so many times
+the budget."""
 BUFFERS = 3
 """So many of its largest values a network holds at once."""
 LONG, SHORT = 32, 8
@@ -53,8 +56,9 @@ class PlanLocalEnergyPass(ModulePass):
     """Choose chunk sizes for a memory budget, and predict the memory.
 
     Attributes:
-        budget: bytes for what a chunk of samples needs; tables by lane that take more
-            than eight times as many give way to tables by site, if these take less.
+        budget: bytes for what a chunk of samples needs, four times as many where
+            networks are evaluated; tables by lane that take more than eight times as
+            many give way to tables by site, if these take less.
         cache: bytes of the largest value that a network makes of all of its pairs.
     """
 
@@ -77,14 +81,15 @@ class PlanLocalEnergyPass(ModulePass):
         networks = _networks(op)
         budget, most = self.budget, SAMPLES
         if networks:
-            budget, most = 4 * budget, NETWORK_SAMPLES
+            budget, most = NETWORK_BUDGET * budget, NETWORK_SAMPLES
         samples = int(np.clip(budget // max(1, per_sample), 8, most))
         # Where no product is safe the whole network is evaluated after all
         sizes = [_units_bytes(part, module) for part in op.parts]
         largest = max([1, *sizes, *(_largest(name, module) for name in networks)])
         network = self.cache // largest
         if any(_has_calls(name, module) for name in networks):
-            network = max(network, CALLED_PAIRS)
+            room = CALLS * self.budget // (BUFFERS * largest)
+            network = max(network, min(room, CALLED_PAIRS))
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
         if not networks:
             network //= 2  # that is rare, and its memory is always taken

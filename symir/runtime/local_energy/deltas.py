@@ -24,8 +24,9 @@ from jax.extend.core import jaxprs_in_params
 from symir.errors import DefinitionError, SourceLocation, user_location
 from symir.runtime import x64_enabled
 from symir.runtime.local_energy.parts import Network, Pairs, Tableless, difference
+from symir.runtime.manual_axes import varying_like
 
-__all__ = ["Declared", "Delta", "delta_of", "register_delta"]
+__all__ = ["Declared", "Delta", "completed", "delta_of", "register_delta"]
 
 Function = Callable[..., Any]
 
@@ -56,7 +57,7 @@ def register_delta(model_or_function: Any) -> Callable[[Function, Function], Non
 
     def delta(parameters, cache, sites, old, new):  # log psi(x') - log psi(x)
         change = new - old
-        quadratic = change @ parameters[sites][:, sites] @ change
+        quadratic = change @ parameters[sites[:, None], sites] @ change
         return change @ cache[sites] + quadratic
 
     sym.register_delta(logpsi)(init, delta)
@@ -202,51 +203,61 @@ class Declared(Tableless):
     def work(self, leaves: Sequence[Any], x: Any, writes: int) -> float:
         """Return how many numbers a delta reads and makes for one pair.
 
-        The leaves and x, (1, N), may be shapes and dtypes.
+        Infinity where some array has many more than K * K, as of all lanes that would
+        take memory. The leaves and x, (1, N), may be shapes and dtypes.
         """
-        _, caches = jax.eval_shape(
-            lambda *of: self.base(of[:-1], of[-1], 1), *leaves, x
-        )
         parameters = jax.tree.unflatten(self._structure, leaves)
-        cache = jax.tree.map(
-            lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), caches
-        )
+        one = jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
+        cache = jax.eval_shape(self._init, parameters, one)
         sites = jax.ShapeDtypeStruct((writes,), np.int32)
         values = jax.ShapeDtypeStruct((writes,), x.dtype)
         traced = jax.make_jaxpr(self._delta)(parameters, cache, sites, values, values)
-        return _numbers_in(traced.jaxpr)
+        # Of a matrix of K * K entries, indices are twice as many
+        return _numbers_in(traced.jaxpr, 4 * writes**2)
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
+        leaves, _ = base
+
         def by_network() -> Any:
-            leaves, _ = base
             at_x = self.network.base(leaves, x, 1)
             return self.network.log_ratio(at_x, None, pairs, x)
 
         found = jnp.asarray(self.known(base, pairs)).astype(self.network.dtype)
-        unknown = jnp.isnan(found)
+        return completed(varying_like(found, [*leaves, x]), by_network)
 
-        def completed() -> Any:
-            return jnp.where(unknown, by_network(), found)
 
-        return lax.cond(unknown.any(), completed, lambda: found)
+def completed(found: Any, by_network: Callable[[], Any]) -> Any:
+    """Return what was found, and where that is NaN what the network says."""
+    unknown = jnp.isnan(found)
+
+    def both() -> Any:
+        return jnp.where(unknown, by_network(), found)
+
+    return lax.cond(unknown.any(), both, lambda: found)
 
 
 _PARTS_READ = ("dynamic_slice", "gather", "slice")
 """Of what these are given they read as much as they return."""
 
 
-def _numbers_in(jaxpr: Any) -> float:
-    """Return how many numbers are read and made; infinity for loops and choices."""
+def _numbers_in(jaxpr: Any, longest: int) -> float:
+    """Return how many numbers are read and made.
+
+    Infinity for loops and choices, and for values longer than the longest.
+    """
     count = 0.0
     for one in jaxpr.eqns:
         name, inner = one.primitive.name, list(jaxprs_in_params(one.params))
         if name in ("while", "scan", "cond"):
             return math.inf
         if inner:
-            count += sum(map(_numbers_in, inner))
+            count += sum(_numbers_in(one, longest) for one in inner)
             continue
-        read = one.outvars if name in _PARTS_READ else one.invars
-        count += sum(math.prod(v.aval.shape) for v in (*one.outvars, *read))
+        made = [math.prod(v.aval.shape) for v in one.outvars]
+        read = [math.prod(v.aval.shape) for v in one.invars]
+        if max(made) > longest:
+            return math.inf
+        count += sum(made) + sum(made if name in _PARTS_READ else read)
     return count
 
 
@@ -317,6 +328,12 @@ def _is_complex(aval: Any) -> bool:
     return jnp.issubdtype(aval.dtype, jnp.complexfloating)
 
 
+def _inexact(found: Any) -> Any:
+    """Return what a delta returned, with a derivative if it is an integer."""
+    found = jnp.asarray(found)
+    return found if _is_inexact(found) else found.astype(jnp.result_type(float))
+
+
 def _is_inexact(aval: Any) -> bool:
     return jnp.issubdtype(aval.dtype, jnp.inexact)
 
@@ -381,9 +398,11 @@ def _compared(
         given = list(leaves)
         for number, value in zip(moving, values, strict=True):
             given[number] = value
-        found = part.known(part.base(given, x, 1), pairs)
+        # What is returned unchanged is to be an array of JAX too
+        own = jnp.asarray(x)
+        found = jax.tree.map(_inexact, part.known(part.base(given, own, 1), pairs))
         # The model is called once: what it is made of compiles slowly
-        everywhere = jnp.concatenate([x, pairs.connected(x)])
+        everywhere = jnp.concatenate([own, pairs.connected(own)])
         _, psi = part.network.base(given, everywhere, 1)
         before, after = psi[: len(x)], psi[len(x) :]
         return found, difference(after, before[pairs.sample])
@@ -412,7 +431,7 @@ def _compared(
         if changes is None:
             return int(comparable.sum()), ""
         found, expected = changes
-        known = comparable & ~vanishing & np.isfinite(expected)
+        known = comparable = comparable & ~vanishing & np.isfinite(expected)
         close = np.abs(found - expected) <= tolerance * (1 + np.abs(expected))
     wrong = known & ~close
     if wrong.any():

@@ -101,13 +101,9 @@ class Lanes:
         def of_pairs(column: Any) -> Any:
             return column[lane] if column.ndim == 1 else column.reshape(-1)[flat]
 
-        sites = jnp.stack([of_pairs(site) for site in self._sites], axis=-1)
-        old = jnp.stack([of_pairs(source) for source in self._sources], axis=-1)
-        new = jnp.stack([of_pairs(value) for value in self._values], axis=-1)
-        inside = (sites >= 0) & (sites < self.x.shape[1])
-        sites = jnp.where(inside, sites, 0)
-        old = jnp.where(inside, old, self.x[flat // self.shape[1], :1])
-        return sites, old, jnp.where(inside, new, old)
+        columns = self._sites, self._sources, self._values
+        sites, old, new = (jnp.stack([of_pairs(c) for c in of], -1) for of in columns)
+        return self._inside(sites, old, new, self.x[flat // self.shape[1], :1])
 
     def changes(self) -> tuple[Any, Any, Any]:
         """Return sites, old and new values of all lanes, as those of `Pairs`.
@@ -116,13 +112,18 @@ class Lanes:
         """
         is_fixed = all(site.ndim == 1 for site in self._sites)
         shape = self.shape[1:] if is_fixed else self.shape
-        sites = jnp.stack([jnp.broadcast_to(s, shape) for s in self._sites], axis=-1)
-        old = jnp.stack(self._sources, axis=-1)
-        values = [jnp.broadcast_to(value, self.shape) for value in self._values]
+        columns = (self._sites, shape), (self._sources, None), (self._values, None)
+        sites, old, new = (
+            jnp.stack([jnp.broadcast_to(c, own or self.shape) for c in of], -1)
+            for of, own in columns
+        )
+        return self._inside(sites, old, new, self.x[:, None, :1])
+
+    def _inside(self, sites: Any, old: Any, new: Any, any_value: Any) -> Any:
+        """Return changes that are none where a write has no site."""
         inside = (sites >= 0) & (sites < self.x.shape[1])
-        old = jnp.where(inside, old, self.x[:, None, :1])
-        new = jnp.where(inside, jnp.stack(values, axis=-1), old)
-        return jnp.where(inside, sites, 0), old, new
+        old = jnp.where(inside, old, any_value)
+        return jnp.where(inside, sites, 0), old, jnp.where(inside, new, old)
 
     def _of_writes(self, flat: Any, lane: Any, moves: SiteMoves) -> Any:
         """Return the rows of the writes of pairs in tables by site, (P, K)."""

@@ -37,7 +37,13 @@ from symir.compiler.lowering import lower_to_stablehlo
 from symir.errors import InputError
 from symir.runtime.importing import import_function
 from symir.runtime.kernel import Kernel
-from symir.runtime.local_energy.deltas import Declared, delta_of, executed, is_right
+from symir.runtime.local_energy.deltas import (
+    Declared,
+    completed,
+    delta_of,
+    executed,
+    is_right,
+)
 from symir.runtime.local_energy.lanes import (
     Lanes,
     contributions,
@@ -74,7 +80,7 @@ what a declared delta is checked on."""
 DELTA_SAMPLES = 256
 """The plan does not know what a delta keeps of each sample: so many at most at once."""
 
-PACKING = 200
+PACKING = 260
 """To pack a lane takes as long as what reads and makes so many numbers a write."""
 
 
@@ -240,7 +246,7 @@ class EnergyProgram:
     def _declared(self) -> Declared | None:
         """Return log psi with the changes that its author declared, once checked."""
         found = delta_of(self._logpsi)
-        if found is None or not self.lanes:
+        if found is None or not self.lanes or not write_count(self.energy.branches):
             return None
         network = Network(1.0, self.network, self._log_dtype)
         part = Declared(*found, self._structure, network)
@@ -249,8 +255,9 @@ class EnergyProgram:
         return self._missed("a delta is declared, and nothing to compare it with")
 
     def _is_right(self, part: Declared, *, derivatives: bool = False) -> bool:
-        return is_right(part, self._avals, *self._trial(), derivatives=derivatives)
+        return is_right(part, self._avals, *self._trial, derivatives=derivatives)
 
+    @cached_property
     def _trial(self) -> tuple[np.ndarray, Pairs]:
         """Return random configurations, (C, N), and pairs of those that are live."""
         samples = max(1, min(TRIALS[0], TRIALS[1] // self.lanes))
@@ -470,23 +477,15 @@ class EnergyProgram:
         def one(x):
             base = part.base(arrays.leaves, x, 1)
 
-            def by_network(lanes: Lanes):
-                at_x = part.network.base(arrays.leaves, x, 1)
-
-                def log_ratio(pairs: Pairs):
-                    return part.network.log_ratio(at_x, None, pairs, x)
-
-                return over_pairs(lanes, log_ratio, size, self._log_dtype)
-
             def logarithms(lanes: Lanes):
+                def by_network():
+                    at_x = part.network.base(arrays.leaves, x, 1)
+                    log_ratio = partial(part.network.log_ratio, at_x, None, x=x)
+                    return over_pairs(lanes, log_ratio, size, self._log_dtype)
+
                 found = part.everywhere(base, *lanes.changes()).astype(self._log_dtype)
-                found = lanes.only_live(found)
-                unknown = jnp.isnan(found)
-
-                def completed():
-                    return jnp.where(unknown, by_network(lanes), found)
-
-                return lax.cond(unknown.any(), completed, lambda: found)
+                found = lanes.only_live(varying_like(found, [*arrays.leaves, x]))
+                return completed(found, by_network)
 
             return self._summed(arrays.operands, x, logarithms)
 

@@ -49,7 +49,8 @@ func.func private @masked(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> tens
 
 // What calls a library, such as for a determinant, is evaluated for more at once.
 // CHECK-LABEL:   func.func @calling(
-// CHECK:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 2048 : i64,
+// DEFAULT:         plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 2048 : i64,
+// SMALL:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 512 : i64,
 func.func @calling(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> {
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @call>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>

@@ -223,7 +223,7 @@ def fields(w: Any, x: Any) -> Any:
 
 def right(w: Any, cache: Any, sites: Any, old: Any, new: Any) -> Any:
     change = new - old
-    return (change @ cache[sites] + change @ w[sites][:, sites] @ change) / 2
+    return (change @ cache[sites] + change @ w[sites[:, None], sites] @ change) / 2
 
 
 def test_a_function() -> None:
@@ -354,6 +354,33 @@ def test_schedules(name: str, schedule: str, monkeypatch: pytest.MonkeyPatch) ->
     np.testing.assert_allclose(pushed.sum(), (pulled * direction).sum(), rtol=1e-9)
 
 
+def test_deltas_of_any_kind_of_number() -> None:
+    """Integers, x itself as the cache, and what is the same for all samples."""
+    op = operators()["few"]
+    x = op.space.all_states()
+
+    def logpsi(w: Any, x: Any) -> Any:
+        return w * x.sum(axis=-1)
+
+    sym.register_delta(logpsi)(lambda w, x: x, lambda w, *changes: 0)
+    check(op.compile(), logpsi, 0.7, x, 1e-13)
+    derivative = jax.grad(lambda w: sym.local_energy(op, logpsi, w, x).sum())(0.7)
+    np.testing.assert_allclose(derivative, 0, atol=1e-12)
+
+
+def test_no_writes() -> None:
+    op = (
+        sym.DOperator(sym.spin(0.5, 3), "diagonal")
+        .for_each_site("i")
+        .emit(sym.identity(), amplitude=sym.site("i").value * 1.0)
+        .build()
+    )
+    logpsi, x = quadratic(), op.space.all_states()
+    sym.register_delta(logpsi)(fields, right)
+    energy = sym.LocalEnergy(op, logpsi, without=("bt-local-energy-coalesce",))
+    np.testing.assert_allclose(energy(WEIGHTS[:3, :3], x), x.sum(axis=1), rtol=1e-13)
+
+
 def test_loops_are_packed() -> None:
     op, x = heisenberg()
     logpsi = quadratic()
@@ -364,7 +391,7 @@ def test_loops_are_packed() -> None:
 
         first = jax.lax.fori_loop(0, sites.shape[0], add, jnp.zeros((), w.dtype))
         change = new - old
-        return (first + change @ w[sites][:, sites] @ change) / 2
+        return (first + change @ w[sites[:, None], sites] @ change) / 2
 
     sym.register_delta(logpsi)(fields, slow)
     assert sym.LocalEnergy(op, logpsi).program(WEIGHTS, x.dtype).schedule == "packed"

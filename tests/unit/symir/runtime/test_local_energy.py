@@ -303,3 +303,29 @@ def test_inside_of_shard_map():
         gradient(ours),
         jax.grad(lambda p: weighted(plain, recognised)(PARAMETERS, p))(p),
     )
+
+
+def test_a_delta_that_no_device_changes():
+    """The same number everywhere, inside of `shard_map`."""
+    mesh = jax.make_mesh((1,), ("S",), axis_types=(jax.sharding.AxisType.Auto,))
+    spec = jax.sharding.PartitionSpec
+    op = (
+        sym.DOperator(sym.spin(0.5, 4), "flips")
+        .for_each_site("i")
+        .emit(sym.write("i", -sym.site("i").value), amplitude=1.0)
+        .build()
+    )
+
+    def logpsi(w: Any, x: Any) -> Any:
+        return w * (x * x).sum(axis=-1)
+
+    sym.register_delta(logpsi)(lambda w, x: (), lambda w, *changes: 0.0)
+    energy = sym.LocalEnergy(op, logpsi)
+    mapped = jax.shard_map(
+        lambda w, x: energy(w, x),
+        mesh=mesh,
+        in_specs=(spec(), spec("S")),
+        out_specs=spec("S"),
+    )
+    x = op.space.all_states()
+    np.testing.assert_allclose(jax.jit(mapped)(0.3, x), 4.0)
