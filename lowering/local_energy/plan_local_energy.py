@@ -15,7 +15,7 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, TensorType
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
@@ -33,8 +33,8 @@ from lowering.remarks import remark
 __all__ = ["PlanLocalEnergyPass"]
 
 SAMPLES, NETWORK_SAMPLES = 256, 1024
-"""Networks take more at once: the last chunk of pairs of each chunk of samples is not
-full, and what it is short of is evaluated in vain."""
+"""Networks take more at once: the last chunk of live pairs of each chunk of samples is
+not full, and what it is short of is evaluated in vain."""
 NETWORK_BUDGET = 4
 """So many times the budget, then."""
 PAIRS = 1024
@@ -57,8 +57,8 @@ class PlanLocalEnergyPass(ModulePass):
 
     Attributes:
         budget: bytes for what a chunk of samples needs, four times as many where
-            networks are evaluated; tables by lane that take more than eight times as
-            many give way to tables by site, if these take less.
+            networks are evaluated for live lanes; tables by lane that take more than
+            eight times as many give way to tables by site, if these take less.
         cache: bytes of the largest value that a network makes of all of its pairs.
     """
 
@@ -80,7 +80,7 @@ class PlanLocalEnergyPass(ModulePass):
         per_sample = lanes * per_lane + 2 * units
         networks = _networks(op)
         budget, most = self.budget, SAMPLES
-        if networks:
+        if networks and not _is_always_live(op):
             budget, most = NETWORK_BUDGET * budget, NETWORK_SAMPLES
         samples = int(np.clip(budget // max(1, per_sample), 8, most))
         # Where no product is safe the whole network is evaluated after all
@@ -131,6 +131,10 @@ def _units(op: bt.LocalEnergyOp, module: ModuleOp) -> list[int]:
 def _precision(value: SSAValue) -> int:
     dtype = dtype_of(element_of(value))
     return 8 * dtype.itemsize // (2 if dtype.kind == "c" else 1)
+
+
+def _is_always_live(op: bt.LocalEnergyOp) -> bool:
+    return op.plan is not None and op.plan.data.get("live") == StringAttr("all")
 
 
 def _rows(op: bt.LocalEnergyOp) -> int:

@@ -92,8 +92,8 @@ class LocalEnergy:
     derivatives by the parameters of the network and those of the operator.
 
     `without` names passes that are left out, such as "apply-exponential-sums"; `budget`
-    is what memory in bytes a chunk of samples may take, by default 2 MB, and four times
-    as much where a network is evaluated at x'.
+    is what memory in bytes a chunk of samples may take, by default 2 MB, and up to four
+    times as much where a network is evaluated at x'.
 
     Samples are configurations of the operator's space: where that has a fixed number of
     particles, the energy of another configuration may be NaN.
