@@ -387,7 +387,10 @@
       const open = rows.getAttribute("aria-expanded") === "true";
       rows.setAttribute("aria-expanded", String(!open));
       rows.textContent = open ? "Show the rows" : "Hide the rows";
-      if (open) card.lastChild.remove(); else card.append(rowTable(term));
+      if (open) { card.lastChild.remove(); return; }
+      const table = rowTable(term);
+      card.append(table.box);
+      table.list.resize(term.rows.length);  // how many rows fit is known only in the document
     });
     const iterates = term.labels.length ? `${count(term.rows.length, "row")} of (${term.labels.join(", ")})` : "once";
     const live = liveLanes(k);
@@ -420,8 +423,7 @@
     const box = el("div", { class: "table-box", tabindex: 0, "aria-label": `rows of ${term.name}` }, sheet);
     const list = windowed(box, sheet, ROW, 0, (k) => el("div", { class: "line" }, span("no", String(k)),
       el("span", { text: term.rows[k].map((site, n) => `${term.labels[n]} = ${site}`).join("   ") })));
-    requestAnimationFrame(() => list.resize(term.rows.length));
-    return box;
+    return { box, list };
   }
 
   let liveCounts;
