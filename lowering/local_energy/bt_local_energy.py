@@ -30,12 +30,18 @@ __all__ = ["BtLocalEnergyPass"]
 
 @dataclass(frozen=True)
 class BtLocalEnergyPass(ModulePass):
-    """Ask for energies of a wavefunction in place of connected configurations."""
+    """Ask for energies of a wavefunction in place of connected configurations.
+
+    Attributes:
+        wavefunction: the name of its function.
+        declared: whether its differences are given: no pass looks for them then.
+    """
 
     name = "bt-local-energy"
     relation: ClassVar[Relation] = Relation.EXPECTATION
 
     wavefunction: str = "logpsi"
+    declared: bool = False
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         names = {f.sym_name.data for f in op.ops if isinstance(f, FuncOp)}
@@ -49,11 +55,12 @@ class BtLocalEnergyPass(ModulePass):
                 f"{self.name}: @{self.wavefunction} returns {returned(logpsi).type} "
                 "for one configuration, expected one number"
             )
+        rung = bt.Rung.DECLARED if self.declared else bt.Rung.NETWORK
         for connections in connections_in(op):
-            _rewrite(connections, logpsi)
+            _rewrite(connections, logpsi, rung)
 
 
-def _rewrite(op: bt.ConnectionsOp, logpsi: FuncOp) -> None:
+def _rewrite(op: bt.ConnectionsOp, logpsi: FuncOp, rung: bt.Rung) -> None:
     function = op.parent_op()
     if not isinstance(function, FuncOp):
         return
@@ -69,7 +76,7 @@ def _rewrite(op: bt.ConnectionsOp, logpsi: FuncOp) -> None:
         op.branches,
         None,
         parameters,
-        [bt.PartAttr.get(bt.Rung.NETWORK, logpsi.sym_name.data)],
+        [bt.PartAttr.get(rung, logpsi.sym_name.data)],
         tensor(element, (batch,)),
     )
     energy.location = op.location

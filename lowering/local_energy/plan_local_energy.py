@@ -34,9 +34,10 @@ __all__ = ["PlanLocalEnergyPass"]
 
 SAMPLES, NETWORK_SAMPLES = 256, 1024
 """Networks take more at once: the last chunk of live pairs of each chunk of samples is
-not full, and what it is short of is evaluated in vain."""
+not full, and what it is short of is evaluated in vain. What a declared delta keeps of a
+sample is not known."""
 NETWORK_BUDGET = 4
-"""So many times the budget, then."""
+"""So many times the budget where the function of a part is called for live pairs."""
 PAIRS = 1024
 TABLES = 8
 """So many times the budget: tables are made once for all chunks."""
@@ -78,10 +79,11 @@ class PlanLocalEnergyPass(ModulePass):
         per_lane = 4 * writes + 4 + 3 * _bytes(op.result)
         units = sum(_units_bytes(part, module) for part in op.parts)
         per_sample = lanes * per_lane + 2 * units
-        networks = _networks(op)
+        networks, kinds = _networks(op), {part.kind for part in op.parts}
         budget, most = self.budget, SAMPLES
         if networks and not _is_always_live(op):
-            budget, most = NETWORK_BUDGET * budget, NETWORK_SAMPLES
+            budget *= NETWORK_BUDGET
+            most = SAMPLES if bt.Rung.DECLARED in kinds else NETWORK_SAMPLES
         samples = int(np.clip(budget // max(1, per_sample), 8, most))
         # Where no product is safe the whole network is evaluated after all
         sizes = [_units_bytes(part, module) for part in op.parts]
@@ -94,7 +96,12 @@ class PlanLocalEnergyPass(ModulePass):
         if not networks:
             network //= 2  # that is rare, and its memory is always taken
         rows, by_site, tables = _rows(op), _rows_by_site(op), "lanes"
-        if by_site and _is_by_site(rows, by_site, units, TABLES * self.budget):
+        has_tables = not kinds <= {bt.Rung.NETWORK, bt.Rung.DECLARED}
+        if (
+            has_tables
+            and by_site
+            and _is_by_site(rows, by_site, units, TABLES * self.budget)
+        ):
             rows, tables = by_site, "sites"
             remark(f"tables are of {rows} differences at one site", at=op)
         peak = samples * per_sample + 2 * rows * units + BUFFERS * network * largest
@@ -161,7 +168,7 @@ def _bytes(value: SSAValue) -> int:
 
 def _units_bytes(part: bt.PartAttr, module: ModuleOp) -> int:
     """Return what the elements of an additive function take, for one x."""
-    if part.kind in (bt.Rung.NETWORK, bt.Rung.LINEAR):
+    if part.kind in (bt.Rung.NETWORK, bt.Rung.DECLARED, bt.Rung.LINEAR):
         return 0
     own = part.functions if part.kind is bt.Rung.BILINEAR else part.functions[:1]
     results = [returned(function_named(module, name)) for name in own]
@@ -169,11 +176,9 @@ def _units_bytes(part: bt.PartAttr, module: ModuleOp) -> int:
 
 
 def _networks(op: bt.LocalEnergyOp) -> list[str]:
-    return [
-        part.functions[-1]
-        for part in op.parts
-        if part.kind in (bt.Rung.NETWORK, bt.Rung.LIFTED)
-    ]
+    """Return the functions that are called for live pairs, where no delta is known."""
+    called = (bt.Rung.NETWORK, bt.Rung.LIFTED, bt.Rung.DECLARED)
+    return [part.functions[-1] for part in op.parts if part.kind in called]
 
 
 def _has_calls(name: str, module: ModuleOp) -> bool:

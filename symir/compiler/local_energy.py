@@ -39,7 +39,8 @@ OPERATOR_PIPELINE = operator_pipeline(
     "static",
     3,
     without=("bt-join-diagonal", "bt-materialize-strategy"),
-).replace("bt-compact", "bt-compact{most_kept=0.25}")
+    most_kept=0.25,
+)
 """From an operator to branch tensors: lanes with one target are one, writes stay.
 
 Compacted lanes are elsewhere for each x, and have no row of a table each: that they
@@ -63,11 +64,13 @@ _OPTIONAL = (
 )
 
 
-def energy_pipeline(without: Collection[str] = (), budget: int | None = None) -> str:
+def energy_pipeline(
+    without: Collection[str] = (), budget: int | None = None, *, declared: bool = False
+) -> str:
     """Return the passes that make a plan of an operator and a wavefunction.
 
     `without` names passes that are left out; `budget` is the memory in bytes that a
-    chunk of samples may take.
+    chunk of samples may take; `declared` says that differences of log psi are given.
 
     Raises:
         SymbolicCompilerError: for a name that is no such pass (C006).
@@ -80,8 +83,8 @@ def energy_pipeline(without: Collection[str] = (), budget: int | None = None) ->
             expected=f"names of {', '.join(_OPTIONAL)}",
             found=", ".join(unknown),
         )
-    names = ["bt-local-energy", *(one for one in ENERGY_PASSES if one not in without)]
-    text = ",".join(names)
+    first = "bt-local-energy{declared=true}" if declared else "bt-local-energy"
+    text = ",".join([first, *(one for one in ENERGY_PASSES if one not in without)])
     return text if budget is None else f"{text}{{budget={budget}}}"
 
 
@@ -91,6 +94,7 @@ def compile_energy(
     *,
     without: Collection[str] = (),
     budget: int | None = None,
+    declared: bool = False,
     report: Callable[[SymbolicPassReport], None] | None = None,
     observe: Callable[[ModulePass, ModuleOp], None] | None = None,
 ) -> ModuleOp:
@@ -118,7 +122,9 @@ def compile_energy(
             f64, values.tolist()
         )
     module.body.block.add_op(function)
-    pipeline = LoweringPipeline.parse(energy_pipeline(without, budget))
+    pipeline = LoweringPipeline.parse(
+        energy_pipeline(without, budget, declared=declared)
+    )
     return pipeline.run(module, report=report, observe=observe, dump="energy")
 
 

@@ -52,7 +52,11 @@ _STRATEGIES = [
 
 
 def operator_pipeline(
-    coalesce: str = "none", opt_level: int = 2, without: Collection[str] = ()
+    coalesce: str = "none",
+    opt_level: int = 2,
+    without: Collection[str] = (),
+    *,
+    most_kept: float | None = None,
 ) -> str:
     """Return the passes from a `sym.operator` to a function on branch tensors.
 
@@ -60,6 +64,7 @@ def operator_pipeline(
         coalesce: "none", "diagonal" or "static": see `SymbolicCompilerOptions`.
         opt_level: 0 to 3, likewise.
         without: names of passes that are left out, of `optional_passes()`.
+        most_kept: that option of `bt-compact`.
     """
     optimised = coalesce != "none" or opt_level > 2
     bounded = optimised and "bt-narrow" not in without
@@ -83,7 +88,9 @@ def operator_pipeline(
         passes += ["bt-coalesce-static", *tidy]
     if optimised:
         passes += [*_STRATEGIES, *tidy]
-    return ",".join(name for name in passes if name not in without)
+    compact = "bt-compact" + ("" if most_kept is None else f"{{{most_kept=}}}")
+    kept = [name for name in passes if name not in without]
+    return ",".join(compact if name == "bt-compact" else name for name in kept)
 
 
 def _convert(*, bounds: bool, arrange: bool) -> str:

@@ -382,6 +382,7 @@ def _lowered_energy(
         cast("ModuleOp", function.parent_op()),
         without=energy.options.without,
         budget=energy.options.budget,
+        declared=program.is_declared,
         report=reports.append,
         observe=observe,
     )

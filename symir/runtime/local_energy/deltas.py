@@ -204,11 +204,10 @@ class Declared(Tableless):
         """Return how many numbers a delta reads and makes for one pair.
 
         Infinity where some array has many more than K * K, as of all lanes that would
-        take memory. The leaves and x, (1, N), may be shapes and dtypes.
+        take memory. The leaves and x, (N,), are shapes and dtypes.
         """
         parameters = jax.tree.unflatten(self._structure, leaves)
-        one = jax.ShapeDtypeStruct(x.shape[1:], x.dtype)
-        cache = jax.eval_shape(self._init, parameters, one)
+        cache = jax.eval_shape(self._init, parameters, x)
         sites = jax.ShapeDtypeStruct((writes,), np.int32)
         values = jax.ShapeDtypeStruct((writes,), x.dtype)
         traced = jax.make_jaxpr(self._delta)(parameters, cache, sites, values, values)
@@ -246,15 +245,16 @@ def _numbers_in(jaxpr: Any, longest: int) -> float:
     Infinity for loops and choices, and for values longer than the longest.
     """
     count = 0.0
-    for one in jaxpr.eqns:
-        name, inner = one.primitive.name, list(jaxprs_in_params(one.params))
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        inner = list(jaxprs_in_params(equation.params))
         if name in ("while", "scan", "cond"):
             return math.inf
         if inner:
             count += sum(_numbers_in(one, longest) for one in inner)
             continue
-        made = [math.prod(v.aval.shape) for v in one.outvars]
-        read = [math.prod(v.aval.shape) for v in one.invars]
+        made = [math.prod(v.aval.shape) for v in equation.outvars]
+        read = [math.prod(v.aval.shape) for v in equation.invars]
         if max(made) > longest:
             return math.inf
         count += sum(made) + sum(made if name in _PARTS_READ else read)

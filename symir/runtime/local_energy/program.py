@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from dialects import bt
@@ -39,6 +40,7 @@ from symir.runtime.importing import import_function
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.deltas import (
     Declared,
+    Delta,
     completed,
     delta_of,
     executed,
@@ -76,9 +78,6 @@ LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
 TRIALS = (16, 2**16, 256)
 """So many configurations at most, with so many pairs, and so many of these pairs are
 what a declared delta is checked on."""
-
-DELTA_SAMPLES = 256
-"""The plan does not know what a delta keeps of each sample: so many at most at once."""
 
 PACKING = 260
 """To pack a lane takes as long as what reads and makes so many numbers a write."""
@@ -140,7 +139,9 @@ class EnergyProgram:
 
     Attributes:
         module: the IR that it was compiled to.
+        is_declared: whether differences of log psi are those that were declared.
         reports: what the passes did, and what not and why.
+        misses: why nothing better was possible, beside what the passes say.
     """
 
     @spanned("compile", "local energy")
@@ -158,7 +159,6 @@ class EnergyProgram:
         self._logpsi = logpsi
         self._dtype = np.dtype(dtype)
         self._state = state_type(dtype)
-        self.reports: list[SymbolicPassReport] = []
         self.misses: list[str] = []
         x = jax.ShapeDtypeStruct((1, kernel.space.size), self._dtype)
         parameters = jax.tree.unflatten(structure, avals)
@@ -166,11 +166,29 @@ class EnergyProgram:
         self._avals = tuple(avals)
         self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
         self._log_dtype = dtype_of(element_of(returned(self._imported)))
+        declared = delta_of(logpsi)
+        self._compile(options, is_declared=declared is not None)
+        self.parts: list[Part] | None = None
+        if declared is not None:
+            part = self._declared(*declared)
+            if part is None:
+                self._compile(options, is_declared=False)
+            else:
+                self.parts = [part]
+        if not self.is_declared:
+            self.parts = self._chosen()
+
+    def _compile(self, options: Options, *, is_declared: bool) -> None:
+        kernel, imported = self.kernel, self._imported.parent_op()
+        assert isinstance(imported, ModuleOp)
+        self.is_declared = is_declared
+        self.reports: list[SymbolicPassReport] = []
         self.module = compile_energy(
             kernel.ir,
             imported,
             without=options.without,
             budget=options.budget,
+            declared=is_declared,
             report=self.reports.append,
         )
         (self.energy,) = energies_in(self.module)
@@ -183,7 +201,6 @@ class EnergyProgram:
         count = len(kernel.parameter_names)
         self._lanes_module = lanes_of_energy(self.module, count)
         self._kernels: dict[int, TraceableKernel] = {}
-        self.parts = self._chosen()
 
     @property
     def lanes(self) -> int:
@@ -201,10 +218,7 @@ class EnergyProgram:
 
     @spanned("choose parts", "local energy")
     def _chosen(self) -> list[Part] | None:
-        """Return the parts of log psi; None for the network as it is."""
-        declared = self._declared()
-        if declared is not None:
-            return [declared]
+        """Return the parts of log psi in the IR; None for the network as it is."""
         parts = list(self.energy.parts)
         if not self.lanes or all(part.kind is bt.Rung.NETWORK for part in parts):
             return None
@@ -243,13 +257,12 @@ class EnergyProgram:
         own = part.functions if part.kind is bt.Rung.BILINEAR else part.functions[:1]
         return all(is_linear(function_named(self.module, name)) for name in own)
 
-    def _declared(self) -> Declared | None:
+    def _declared(self, delta: Delta, model: Any) -> Declared | None:
         """Return log psi with the changes that its author declared, once checked."""
-        found = delta_of(self._logpsi)
-        if found is None or not self.lanes or not write_count(self.energy.branches):
+        if not self.lanes or not write_count(self.energy.branches):
             return None
         network = Network(1.0, self.network, self._log_dtype)
-        part = Declared(*found, self._structure, network)
+        part = Declared(delta, model, self._structure, network)
         if self._is_right(part):
             return part
         return self._missed("a delta is declared, and nothing to compare it with")
@@ -287,7 +300,7 @@ class EnergyProgram:
         part = None if self.parts is None else self.parts[0]
         if not isinstance(part, Declared):
             return "packed"
-        x = jax.ShapeDtypeStruct((1, self.kernel.space.size), self._dtype)
+        x = jax.ShapeDtypeStruct((self.kernel.space.size,), self._dtype)
         writes = write_count(self.energy.branches)
         work = part.work(self._avals, x, writes)
         return "dense" if work <= PACKING * writes else "packed"
@@ -295,12 +308,9 @@ class EnergyProgram:
     @property
     def rungs(self) -> list[bt.Rung]:
         """How each part of log psi in the IR is found in the end."""
-        kinds = [part.kind for part in self.energy.parts]
-        if self.parts is None:
-            return [bt.Rung.NETWORK] * len(kinds)
-        if any(isinstance(part, Declared) for part in self.parts):
-            return [bt.Rung.DECLARED] * len(kinds)
-        return kinds
+        parts = self.energy.parts
+        is_whole = self.parts is None
+        return [bt.Rung.NETWORK if is_whole else part.kind for part in parts]
 
     def _missed(self, message: str) -> None:
         self.misses.append(message)
@@ -409,7 +419,6 @@ class EnergyProgram:
             return packed()
         parts = self.parts
         if isinstance(parts[0], Declared):
-            samples = min(samples, DELTA_SAMPLES)
             if self.schedule == "dense":
                 return self._dense(parts[0], arrays, samples, chunk)
             size = at_most(chunk, self.plan.pairs)

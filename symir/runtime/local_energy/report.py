@@ -127,22 +127,22 @@ def energy_report(
     pairs = zip(energy.parts, rungs, strict=True)
     parts = tuple(_part(one, rung, program.module) for one, rung in pairs)
     evaluated = any(rung in (bt.Rung.NETWORK, bt.Rung.LIFTED) for rung in rungs)
-    plan = program.plan
+    plan, schedule = program.plan, program.schedule
+    at_once = {"samples": plan.samples}
+    if schedule == "packed":
+        at_once["pairs"] = plan.pairs
+    at_once["network evaluations"] = plan.network_pairs
     return EnergyReport(
         operator=operator,
         lanes=lanes,
         live=str(energy.plan.data["live"].data),  # pyright: ignore
-        schedule=program.schedule,
+        schedule=schedule,
         evaluations_before=program.kernel.lanes + 1,
         evaluations_after=lanes + 1 if evaluated else 1,
         parts=parts,
         passes=tuple(_notes(program.reports)),
         misses=tuple(program.misses),
-        plan={
-            "samples": plan.samples,
-            "pairs": plan.pairs,
-            "network evaluations": plan.network_pairs,
-        },
+        plan=at_once,
         predicted_bytes=plan.peak_bytes,
         measured_bytes=measured_bytes,
     )

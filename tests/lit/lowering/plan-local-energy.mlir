@@ -62,3 +62,13 @@ func.func private @call(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> tensor
   %z = "stablehlo.custom_call"(%wide) {call_target_name = "a_library"} : (tensor<1x8x64xf64>) -> tensor<1xf64>
   func.return %z : tensor<1xf64>
 }
+
+// What a declared delta keeps of a sample is not known: fewer are taken than of a network.
+// It has no tables.
+// CHECK-LABEL:   func.func @declared(
+// DEFAULT:         plan {samples = 256 : i64, pairs = 1024 : i64, network_pairs = 1024 : i64, units = array<i64: 1>, tables = "lanes",
+// SMALL:           plan {samples = 256 : i64, pairs = 1024 : i64, network_pairs = 512 : i64, units = array<i64: 1>, tables = "lanes",
+func.func @declared(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> attributes {bt.local_values = array<f64: -1.0, 1.0>} {
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<declared @masked>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
+}

@@ -15,9 +15,7 @@ from dialects import bt
 from lowering.valid_lanes import BITS
 from symir.compiler.lowering import operator_pipeline, run_passes
 
-PASSES = operator_pipeline("static", 3).replace(
-    "bt-compact", "bt-compact{most_kept=0.99}"
-)
+PASSES = operator_pipeline("static", 3, most_kept=0.99)
 
 
 @pytest.fixture(autouse=True)

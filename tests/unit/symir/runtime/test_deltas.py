@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import symir as sym
+from dialects.text import print_module
 from symir import models
 from symir.runtime.local_energy import program
 from symir.runtime.local_energy.deltas import delta_of
@@ -398,6 +399,22 @@ def test_loops_are_packed() -> None:
     check(op, logpsi, WEIGHTS, x, 1e-13)
 
 
+def test_what_is_declared_is_in_the_ir() -> None:
+    op, x = heisenberg()
+    logpsi = quadratic()
+    sym.register_delta(logpsi)(fields, right)
+    energy = sym.LocalEnergy(op, logpsi)
+    own = energy.program(WEIGHTS, x.dtype)
+    assert [str(part) for part in own.energy.parts] == ["#bt.part<declared @logpsi>"]
+    # Networks take more samples at once, of which nothing is kept
+    assert own.plan.samples == 256
+    lowered = sym.lower(energy, WEIGHTS, x)
+    assert lowered.at("bt").text == print_module(own.module)
+    report = energy.report(WEIGHTS, x)
+    assert {part.rung for part in report.parts} == {"declared"}
+    assert ("pairs" in report.plan) is (report.schedule == "packed")
+
+
 def test_what_cannot_be_compared_is_not_used() -> None:
     op, x = heisenberg()
     logpsi = quadratic()
@@ -405,6 +422,7 @@ def test_what_cannot_be_compared_is_not_used() -> None:
     energy = sym.LocalEnergy(op, logpsi)
     program = energy.program(WEIGHTS, x.dtype)
     assert program.rungs == ["bilinear"]
+    assert "declared" not in str(program.module)
     assert any("nothing to compare it with" in miss for miss in program.misses)
     expected = energies_of(op, logpsi, WEIGHTS, x)
     np.testing.assert_allclose(energy(WEIGHTS, x), expected, rtol=1e-12)
