@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial, reduce
 from typing import Any
 
@@ -18,7 +19,14 @@ from symir.runtime import x64_enabled
 from symir.runtime.local_energy.parts import Pairs
 from symir.runtime.manual_axes import varying_like
 
-__all__ = ["Lanes", "contributions", "counted", "over_chunks", "over_pairs"]
+__all__ = [
+    "Lanes",
+    "Packed",
+    "contributions",
+    "counted",
+    "over_chunks",
+    "over_pairs",
+]
 
 COUNTED = 32
 """So many flags are a block that is counted by itself."""
@@ -78,6 +86,18 @@ class Lanes:
         if self.live is None:
             return log_ratios
         return jnp.where(self.live, log_ratios, jnp.zeros_like(log_ratios))
+
+    def packed(self) -> Packed | None:
+        """Return which lanes are live; None where all are."""
+        if self.live is None:
+            return None
+        live = self.live.reshape(-1)
+        places, total = counted(live) - 1, live.shape[0]
+        order = jnp.zeros(total, np.int32)
+        order = order.at[jnp.where(live, places, total)].set(
+            np.arange(total, dtype=np.int32), mode="drop", unique_indices=True
+        )
+        return Packed(order, places)
 
     def pairs(self, flat: Any) -> Pairs:
         """Return pairs by their numbers in (C, R), row by row."""
@@ -192,30 +212,40 @@ class Lanes:
         return connected
 
 
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Live lanes of a chunk of samples, without gaps.
+
+    Attributes:
+        order: their numbers in (C, R), (C R,).
+        places: where each lane is among them, or the last live one before it, (C R,).
+    """
+
+    order: Any
+    places: Any
+
+
 def over_pairs(
-    lanes: Lanes, log_ratio: Callable[[Pairs], Any], chunk: int, dtype: np.dtype
+    lanes: Lanes,
+    packed: Packed | None,
+    log_ratio: Callable[[Pairs], Any],
+    chunk: int,
+    dtype: np.dtype,
 ) -> Any:
     """Return the log ratios of all live lanes, (C, R), so many pairs at once."""
     total = lanes.shape[0] * lanes.shape[1]
     chunk = min(chunk, total)
     trips = -(-total // chunk)
     found = varying_like(jnp.zeros(trips * chunk, dtype), [lanes.x])
-    if lanes.live is None:
-        order = None
+    if packed is None:
         count = trips
     else:
-        live = lanes.live.reshape(-1)
-        places = counted(live) - 1
-        end = trips * chunk
-        order = jnp.zeros(end, np.int32)
-        order = order.at[jnp.where(live, places, end)].set(
-            np.arange(total, dtype=np.int32), mode="drop", unique_indices=True
-        )
-        count = (places[-1] + chunk) // chunk
+        order = jnp.pad(packed.order, (0, trips * chunk - total))
+        count = (packed.places[-1] + chunk) // chunk
 
     def body(trip, found):
         start = trip * chunk
-        if order is None:
+        if packed is None:
             numbers = start + np.arange(chunk, dtype=np.int32)
             flat = jnp.minimum(numbers, total - 1)
         else:
@@ -223,9 +253,9 @@ def over_pairs(
         return lax.dynamic_update_slice(found, log_ratio(lanes.pairs(flat)), (start,))
 
     found = lax.fori_loop(0, count, body, found)
-    if order is None:
+    if packed is None:
         return found[:total].reshape(lanes.shape)
-    return found[jnp.maximum(places, 0)].reshape(lanes.shape)
+    return found[jnp.maximum(packed.places, 0)].reshape(lanes.shape)
 
 
 def counted(flags: Any) -> Any:

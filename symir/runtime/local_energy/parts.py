@@ -128,8 +128,8 @@ class Part(Protocol):
     """A part of log psi.
 
     `table` is computed once per call, from the parameters and the differences of x that
-    lanes make, (rows, N), and laid out for products of so many units; `base` once for
-    each chunk x of shape (C, N); and `log_ratio` for pairs of samples and lanes:
+    lanes make, (rows, N); `laid_out`, for products of so many units, and `base` once
+    for each chunk x of shape (C, N); and `log_ratio` for pairs of samples and lanes:
     log psi(x') - log psi(x), (P,). `bound` is how large the logarithm of a product can
     become before it is taken.
     """
@@ -185,14 +185,15 @@ class Exponential:
         total = changes.sum(axis=1)
         forth = self._linear * total
         back = -self._times * self._scale * total - forth
-        return self._scale * changes, jnp.stack([back, forth])
+        changes = self._scale * changes
+        return changes, jnp.exp(changes), jnp.stack([back, forth])
 
     def bound(self, table: Any, units: int) -> Any:
         return _split(jnp.abs(table[0].real), units).sum(axis=1).max(initial=0)
 
     def laid_out(self, table: Any, units: int) -> Any:
-        changes, offsets = table
-        return _split(jnp.exp(changes), units, 1), offsets
+        _, ratios, offsets = table
+        return _split(ratios, units, 1), offsets
 
     def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
         z = self._scale * of_samples(self._function, leaves, x)
@@ -235,13 +236,14 @@ class Bilinear:
 
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
         changes = tuple(steps.changes(one, leaves) for one in self._functions)
-        return changes, tuple(steps.largest(one, leaves) for one in self._functions)
+        largest = tuple(steps.largest(one, leaves) for one in self._functions)
+        return changes, largest, (changes[0] * changes[1]).sum(axis=1)
 
     def bound(self, table: Any, units: int) -> Any:
         """Return infinity where a product, or a sum of them, could overflow."""
         sizes = [
             jnp.maximum(jnp.abs(changes).max(initial=0), largest)
-            for changes, largest in zip(*table, strict=True)
+            for changes, largest in zip(*table[:2], strict=True)
         ]
         # With room for the sums over units, and over the writes of a lane
         units = max(1, table[0][0].shape[1])
@@ -252,7 +254,7 @@ class Bilinear:
 
     def laid_out(self, table: Any, units: int) -> Any:
         own, other = table[0]
-        return _split(own, self.UNITS), _split(other, self.UNITS), (own * other).sum(1)
+        return _split(own, self.UNITS), _split(other, self.UNITS), table[2]
 
     def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
         return tuple(
@@ -286,16 +288,18 @@ class Lifted:
         self._shape = shape_of(returned(function))
 
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
-        return steps.changes(self._function, leaves)
+        changes = steps.changes(self._function, leaves)
+        return changes, jnp.exp(2 * changes) if self._is_tanh else changes
 
     def bound(self, table: Any, units: int) -> Any:
+        changes, _ = table
         if not self._is_tanh:
-            return _unless_infinite(table)
+            return _unless_infinite(changes)
         # Half of the range for what the activation at x has lost to rounding
-        return 4 * jnp.abs(table).max(initial=0)
+        return 4 * jnp.abs(changes).max(initial=0)
 
     def laid_out(self, table: Any, units: int) -> Any:
-        return jnp.exp(2 * table) if self._is_tanh else table
+        return table[1]
 
     def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
         z = of_samples(self._function, leaves, x)

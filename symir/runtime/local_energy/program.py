@@ -48,6 +48,7 @@ from symir.runtime.local_energy.deltas import (
 )
 from symir.runtime.local_energy.lanes import (
     Lanes,
+    Packed,
     contributions,
     over_chunks,
     over_pairs,
@@ -132,6 +133,39 @@ class Plan:
             units=tuple(entries["units"].get_values()),
             tables=entries["tables"].data,
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """A way to find log ratios: by parts of log psi, so many pairs at once.
+
+    Attributes:
+        tables: those of the parts.
+        units: of so many units products are taken.
+    """
+
+    parts: Sequence[Part]
+    tables: Sequence[Any]
+    units: int
+    pairs: int
+
+    def log_ratios(self, leaves: Sequence[Any], x: Any) -> Callable[[Pairs], Any]:
+        """Return how log psi changes, for pairs of a chunk x, (C, N)."""
+        terms = [
+            partial(
+                part.log_ratio,
+                part.base(leaves, x, self.units),
+                part.laid_out(table, self.units),
+                x=x,
+            )
+            for part, table in zip(self.parts, self.tables, strict=True)
+        ]
+
+        def log_ratio(pairs: Pairs) -> Any:
+            first, *others = (term(pairs) for term in terms)
+            return sum(others, start=first)
+
+        return log_ratio
 
 
 class EnergyProgram:
@@ -408,21 +442,17 @@ class EnergyProgram:
     def energies(self, arrays: Arrays, chunk: int | None) -> Any:
         """Return the energies of a batch, by the fastest schedule that is safe."""
         arrays = arrays.like([varying_like(one, arrays.flat) for one in arrays.flat])
-        whole = [Network(1.0, self.network, self._log_dtype)]
         samples = at_most(chunk, self.plan.samples)
-
-        def packed():
-            size = at_most(chunk, self.plan.network_pairs)
-            return self._chunked(whole, [None], 1, arrays, samples, size)
-
+        network = Network(1.0, self.network, self._log_dtype)
+        whole = Way([network], [None], 1, at_most(chunk, self.plan.network_pairs))
         if self.parts is None or not self.lanes:
-            return packed()
+            return self._packed([whole], 0, arrays, samples)
         parts = self.parts
         if isinstance(parts[0], Declared):
             if self.schedule == "dense":
                 return self._dense(parts[0], arrays, samples, chunk)
-            size = at_most(chunk, self.plan.pairs)
-            return self._chunked(parts, [None], 1, arrays, samples, size)
+            way = Way(parts, [None], 1, at_most(chunk, self.plan.pairs))
+            return self._packed([way], 0, arrays, samples)
         tables = [part.table(arrays.leaves, self.steps) for part in parts]
         assert not isinstance(self._moves, str)
         choice: Any = len(self.plan.units)
@@ -434,63 +464,50 @@ class EnergyProgram:
             # What is not a number is not safe either
             safe = jnp.stack([bound < _largest(bound) for bound in bounds]).all()
             choice = jnp.where(safe, number, choice)
-
         size = self.plan.pairs
         if {bt.Rung.LIFTED, bt.Rung.NETWORK} & {p.kind for p in self.energy.parts}:
             size = self.plan.network_pairs
         size = at_most(chunk, size)
+        ways = [Way(parts, tables, units, size) for units in self.plan.units]
+        return self._packed([*ways, whole], choice, arrays, samples)
 
-        def fused(units: int):
-            laid_out = [
-                p.laid_out(t, units) for p, t in zip(parts, tables, strict=True)
-            ]
-            return self._chunked(parts, laid_out, units, arrays, samples, size)
-
-        return lax.switch(
-            choice, [*(partial(fused, units) for units in self.plan.units), packed]
-        )
-
-    def _chunked(
-        self,
-        parts: Sequence[Part],
-        tables: Sequence[Any],
-        units: int,
-        arrays: Arrays,
-        samples: int,
-        size: int,
+    def _packed(
+        self, ways: Sequence[Way], choice: Any, arrays: Arrays, samples: int
     ) -> Any:
+        """Return energies by the way of that number, for so many samples at once."""
+
         def one(x):
-            bases = [part.base(arrays.leaves, x, units) for part in parts]
-
-            def log_ratio(pairs: Pairs):
-                found = [
-                    part.log_ratio(base, table, pairs, x)
-                    for part, base, table in zip(parts, bases, tables, strict=True)
-                ]
-                return sum(found[1:], start=found[0])
-
             def logarithms(lanes: Lanes):
-                found = over_pairs(lanes, log_ratio, size, self._log_dtype)
-                return lanes.only_live(found)
+                packed = lanes.packed()
+                by = [
+                    partial(self._by, way, arrays.leaves, lanes, packed) for way in ways
+                ]
+                return lanes.only_live(lax.switch(choice, by))
 
             return self._summed(arrays.operands, x, logarithms)
 
         return over_chunks(one, arrays.x, samples)
+
+    def _by(
+        self, way: Way, leaves: Sequence[Any], lanes: Lanes, packed: Packed | None
+    ) -> Any:
+        """Return the log ratios of lanes, (C, R), where they are live."""
+        log_ratio = way.log_ratios(leaves, lanes.x)
+        return over_pairs(lanes, packed, log_ratio, way.pairs, self._log_dtype)
 
     def _dense(
         self, part: Declared, arrays: Arrays, samples: int, chunk: int | None
     ) -> Any:
         """Return energies by a delta that is found for all lanes, live or not."""
         size = at_most(chunk, self.plan.network_pairs)
+        whole = Way([part.network], [None], 1, size)
 
         def one(x):
             base = part.base(arrays.leaves, x, 1)
 
             def logarithms(lanes: Lanes):
                 def by_network():
-                    at_x = part.network.base(arrays.leaves, x, 1)
-                    log_ratio = partial(part.network.log_ratio, at_x, None, x=x)
-                    return over_pairs(lanes, log_ratio, size, self._log_dtype)
+                    return self._by(whole, arrays.leaves, lanes, lanes.packed())
 
                 found = part.everywhere(base, *lanes.changes()).astype(self._log_dtype)
                 found = lanes.only_live(varying_like(found, [*arrays.leaves, x]))
