@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cache
 from io import StringIO
 from math import prod
 from typing import Any, cast
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    AnyDenseElement,
     AnyFloat,
     Builtin,
     ComplexType,
@@ -22,9 +25,11 @@ from xdsl.dialects.builtin import (
     IndexType,
     IntegerType,
     ModuleOp,
+    RankedStructure,
 )
 from xdsl.dialects.func import Func
 from xdsl.ir import Attribute, Operation
+from xdsl.irdl import AttrConstraint, base
 from xdsl.parser import AttrParser, ParserState
 from xdsl.parser import Parser as XdslParser
 from xdsl.printer import Printer as XdslPrinter
@@ -86,6 +91,11 @@ class _Lexer(MLIRLexer):
         return Token(MLIRTokenKind.STRING_LIT, token.span)
 
 
+@cache
+def _of_dense() -> AttrConstraint[RankedStructure[AnyDenseElement]]:
+    return base(RankedStructure[AnyDenseElement])
+
+
 class Parser(XdslParser):
     """xDSL's parser with hexadecimal floats and string literals mended."""
 
@@ -114,6 +124,18 @@ class Parser(XdslParser):
         except ValueError:
             # xDSL counts the parameters of an attribute by a strict zip
             self.raise_error(f"not the parameters of {attr_name}", start, self.pos)
+
+    def _parse_dense_literal_type(self) -> Any:
+        # xDSL makes the constraint anew for each literal, which takes longer than it
+        type = self.expect(self.parse_optional_type, "Dense attribute must be typed!")
+        if not _of_dense().verifies(type):
+            self.raise_error(
+                "Expected memref, vector or tensor type of "
+                "integer, index, float, or complex type"
+            )
+        if DYNAMIC_INDEX in type.get_shape():
+            self.raise_error("Dense literal attribute should have a static shape.")
+        return type
 
     def parse_dense_int_or_fp_elements_attr(
         self, type: Any

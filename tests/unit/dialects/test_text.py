@@ -243,6 +243,9 @@ def test_an_invalid_module_is_refused() -> None:
 @pytest.mark.parametrize(
     ("attribute", "message"),
     [
+        ("dense<1> : f64", "Expected memref, vector or tensor type"),
+        ("dense<1> : tensor<1x!bt.state>", "Expected memref, vector or tensor type"),
+        ("dense<1> : tensor<?xi32>", "should have a static shape"),
         ("!sym.config<1>", r"not the parameters of sym\.config"),
         ('#sym.column<"J">', r"not the parameters of sym\.column"),
         ('#sym.column<"J", dense<1.0> : tensor<1xf64>, 2>', "not the parameters of"),
