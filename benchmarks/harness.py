@@ -86,12 +86,16 @@ def turns(names: Sequence[str], rounds: int) -> Iterator[str]:
 def in_fresh_process(program: str, limit: float | None = None) -> str:
     """Return what a Python program prints in a process of its own.
 
+    It writes bytecode, as installed packages have it: symir is not compiled each time.
+
     Raises:
         subprocess.TimeoutExpired: where it takes longer than a number of seconds.
     """
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
     run = subprocess.run(
         [sys.executable, "-c", program],
         check=True,
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
         timeout=limit,
