@@ -58,8 +58,9 @@ class PlanLocalEnergyPass(ModulePass):
 
     Attributes:
         budget: bytes for what a chunk of samples needs, four times as many where
-            networks are evaluated for live lanes; tables by lane that take more than
-            eight times as many give way to tables by site, if these take less.
+            networks, or declared deltas, are evaluated for live lanes; tables by lane
+            that take more than eight times as many give way to tables by site, if these
+            take less.
         cache: bytes of the largest value that a network makes of all of its pairs.
     """
 

@@ -242,20 +242,21 @@ _PARTS_READ = ("dynamic_slice", "gather", "slice")
 def _numbers_in(jaxpr: Any, longest: int) -> float:
     """Return how many numbers are read and made.
 
-    Infinity for loops and choices, and for values longer than the longest.
+    Infinity for loops and choices, what is no function of its operands, such as a
+    print, and for values longer than the longest.
     """
     count = 0.0
     for equation in jaxpr.eqns:
         name = equation.primitive.name
         inner = list(jaxprs_in_params(equation.params))
-        if name in ("while", "scan", "cond"):
+        if name in ("while", "scan", "cond") or equation.effects:
             return math.inf
         if inner:
             count += sum(_numbers_in(one, longest) for one in inner)
             continue
         made = [math.prod(v.aval.shape) for v in equation.outvars]
         read = [math.prod(v.aval.shape) for v in equation.invars]
-        if max(made) > longest:
+        if max(made, default=0) > longest:
             return math.inf
         count += sum(made) + sum(made if name in _PARTS_READ else read)
     return count

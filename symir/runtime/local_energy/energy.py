@@ -93,7 +93,7 @@ class LocalEnergy:
 
     `without` names passes that are left out, such as "apply-exponential-sums"; `budget`
     is what memory in bytes a chunk of samples may take, by default 2 MB, and up to four
-    times as much where a network is evaluated at x'.
+    times as much where a network, or a declared delta, is evaluated for each x'.
 
     Samples are configurations of the operator's space: where that has a fixed number of
     particles, the energy of another configuration may be NaN.

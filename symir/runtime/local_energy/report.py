@@ -32,7 +32,8 @@ class PartReport:
             network.
         activation: what was recognised, if anything.
         units: how many elements the activation is taken of, 1 for a number.
-        flops: operations for one branch, products and sums.
+        flops: operations for one branch, products and sums; of a declared part those of
+            the function that is not evaluated.
         bytes: what is read for one branch, without what a network makes on its way.
     """
 

@@ -399,6 +399,22 @@ def test_loops_are_packed() -> None:
     check(op, logpsi, WEIGHTS, x, 1e-13)
 
 
+def test_a_delta_may_print(capfd: pytest.CaptureFixture[str]) -> None:
+    """Of live branches only."""
+    op, x = heisenberg()
+    logpsi = quadratic()
+
+    def delta(w: Any, cache: Any, sites: Any, old: Any, new: Any) -> Any:
+        jax.debug.print("at {}", sites)
+        return right(w, cache, sites, old, new)
+
+    sym.register_delta(logpsi)(fields, delta)
+    assert sym.LocalEnergy(op, logpsi).program(WEIGHTS, x.dtype).schedule == "packed"
+    check(op, logpsi, WEIGHTS, x, 1e-13)
+    jax.effects_barrier()
+    assert "at [" in capfd.readouterr().out
+
+
 def test_what_is_declared_is_in_the_ir() -> None:
     op, x = heisenberg()
     logpsi = quadratic()
