@@ -92,7 +92,8 @@ class _Lexer(MLIRLexer):
 
 
 @cache
-def _of_dense() -> AttrConstraint[RankedStructure[AnyDenseElement]]:
+def _dense_types() -> AttrConstraint[RankedStructure[AnyDenseElement]]:
+    """Return what the type of a dense literal has to be."""
     return base(RankedStructure[AnyDenseElement])
 
 
@@ -128,7 +129,7 @@ class Parser(XdslParser):
     def _parse_dense_literal_type(self) -> Any:
         # xDSL makes the constraint anew for each literal, which takes longer than it
         type = self.expect(self.parse_optional_type, "Dense attribute must be typed!")
-        if not _of_dense().verifies(type):
+        if not _dense_types().verifies(type):
             self.raise_error(
                 "Expected memref, vector or tensor type of "
                 "integer, index, float, or complex type"

@@ -177,7 +177,7 @@ def _units_bytes(part: bt.PartAttr, module: ModuleOp) -> int:
 
 
 def _networks(op: bt.LocalEnergyOp) -> list[str]:
-    """Return the functions that are called for live pairs, where no delta is known."""
+    """Return the functions that may be called for live pairs."""
     called = (bt.Rung.NETWORK, bt.Rung.LIFTED, bt.Rung.DECLARED)
     return [part.functions[-1] for part in op.parts if part.kind in called]
 

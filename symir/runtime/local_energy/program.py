@@ -140,8 +140,9 @@ class Way:
     """A way to find log ratios: by parts of log psi, so many pairs at once.
 
     Attributes:
-        tables: those of the parts.
-        units: of so many units products are taken.
+        tables: those of the parts, in their order.
+        units: how many factors a product has before its logarithm is taken.
+        pairs: how many pairs are taken at once.
     """
 
     parts: Sequence[Part]
@@ -149,8 +150,8 @@ class Way:
     units: int
     pairs: int
 
-    def log_ratios(self, leaves: Sequence[Any], x: Any) -> Callable[[Pairs], Any]:
-        """Return how log psi changes, for pairs of a chunk x, (C, N)."""
+    def log_ratio(self, leaves: Sequence[Any], x: Any) -> Callable[[Pairs], Any]:
+        """Return log psi(x') - log psi(x), for pairs of a chunk x, (C, N)."""
         terms = [
             partial(
                 part.log_ratio,
@@ -161,11 +162,11 @@ class Way:
             for part, table in zip(self.parts, self.tables, strict=True)
         ]
 
-        def log_ratio(pairs: Pairs) -> Any:
+        def of_pairs(pairs: Pairs) -> Any:
             first, *others = (term(pairs) for term in terms)
             return sum(others, start=first)
 
-        return log_ratio
+        return of_pairs
 
 
 class EnergyProgram:
@@ -200,17 +201,13 @@ class EnergyProgram:
         self._avals = tuple(avals)
         self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
         self._log_dtype = dtype_of(element_of(returned(self._imported)))
-        declared = delta_of(logpsi)
-        self._compile(options, is_declared=declared is not None)
-        self.parts: list[Part] | None = None
-        if declared is not None:
-            part = self._declared(*declared)
-            if part is None:
-                self._compile(options, is_declared=False)
-            else:
-                self.parts = [part]
-        if not self.is_declared:
-            self.parts = self._chosen()
+        found, part = delta_of(logpsi), None
+        if found is not None:
+            self._compile(options, is_declared=True)
+            part = self._declared(*found)
+        if part is None:
+            self._compile(options, is_declared=False)
+        self.parts = self._chosen() if part is None else [part]
 
     def _compile(self, options: Options, *, is_declared: bool) -> None:
         kernel, imported = self.kernel, self._imported.parent_op()
@@ -479,20 +476,22 @@ class EnergyProgram:
         def one(x):
             def logarithms(lanes: Lanes):
                 packed = lanes.packed()
-                by = [
-                    partial(self._by, way, arrays.leaves, lanes, packed) for way in ways
-                ]
-                return lanes.only_live(lax.switch(choice, by))
+                given = (arrays.leaves, lanes, packed)
+                found = [partial(self._log_ratios, way, *given) for way in ways]
+                return lanes.only_live(lax.switch(choice, found))
 
             return self._summed(arrays.operands, x, logarithms)
 
         return over_chunks(one, arrays.x, samples)
 
-    def _by(
+    def _log_ratios(
         self, way: Way, leaves: Sequence[Any], lanes: Lanes, packed: Packed | None
     ) -> Any:
-        """Return the log ratios of lanes, (C, R), where they are live."""
-        log_ratio = way.log_ratios(leaves, lanes.x)
+        """Return the log ratios of lanes, (C, R), where they are live.
+
+        `packed` are those of the lanes: outside of branches they are found only once.
+        """
+        log_ratio = way.log_ratio(leaves, lanes.x)
         return over_pairs(lanes, packed, log_ratio, way.pairs, self._log_dtype)
 
     def _dense(
@@ -507,7 +506,8 @@ class EnergyProgram:
 
             def logarithms(lanes: Lanes):
                 def by_network():
-                    return self._by(whole, arrays.leaves, lanes, lanes.packed())
+                    packed = lanes.packed()
+                    return self._log_ratios(whole, arrays.leaves, lanes, packed)
 
                 found = part.everywhere(base, *lanes.changes()).astype(self._log_dtype)
                 found = lanes.only_live(varying_like(found, [*arrays.leaves, x]))

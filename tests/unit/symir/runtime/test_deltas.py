@@ -400,7 +400,7 @@ def test_loops_are_packed() -> None:
 
 
 def test_a_delta_may_print(capfd: pytest.CaptureFixture[str]) -> None:
-    """Of live branches only."""
+    """What has effects is run for live branches only: it is packed."""
     op, x = heisenberg()
     logpsi = quadratic()
 
@@ -410,6 +410,8 @@ def test_a_delta_may_print(capfd: pytest.CaptureFixture[str]) -> None:
 
     sym.register_delta(logpsi)(fields, delta)
     assert sym.LocalEnergy(op, logpsi).program(WEIGHTS, x.dtype).schedule == "packed"
+    jax.effects_barrier()
+    capfd.readouterr()  # what its check printed
     check(op, logpsi, WEIGHTS, x, 1e-13)
     jax.effects_barrier()
     assert "at [" in capfd.readouterr().out
