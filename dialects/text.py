@@ -97,6 +97,10 @@ def _dense_types() -> AttrConstraint[RankedStructure[AnyDenseElement]]:
     return base(RankedStructure[AnyDenseElement])
 
 
+_TENSOR = re.compile(r"tensor<(?:\d+x)*(?:[a-z]+\d+|complex<f\d+>)>")
+"""Types that say all by their text."""
+
+
 class Parser(XdslParser):
     """xDSL's parser with hexadecimal floats and string literals mended."""
 
@@ -106,6 +110,19 @@ class Parser(XdslParser):
         # An empty text first: the mended lexer must be the one that sees the input
         super().__init__(ctx, "", name)
         self._parser_state = ParserState(_Lexer(Input(input, name)))
+        self._tensors: dict[str, Any] = {}
+
+    def parse_optional_type(self) -> Any:
+        # Most of a text are types, and few are not there already
+        found = _TENSOR.match(self.lexer.input.content, self.pos)
+        if found is None:
+            return super().parse_optional_type()
+        text = found.group()
+        if text not in self._tensors:
+            self._tensors[text] = super().parse_optional_type()
+        else:
+            self._resume_from(found.end())
+        return self._tensors[text]
 
     def parse_operation(self) -> Operation:
         try:

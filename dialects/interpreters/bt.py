@@ -36,7 +36,7 @@ from dialects.reductions import Reduction
 from dialects.stablehlo import dtype_of, shape_of
 from dialects.tables import NO_SITE
 
-__all__ = ["Branches", "BtFunctions", "functions_of", "run_branches"]
+__all__ = ["Branches", "BtFunctions", "functions_of", "run_branches", "run_lanes"]
 
 Array = npt.NDArray[Any]
 
@@ -461,6 +461,35 @@ def run_branches(
             interpreter.register_implementations(functions)
     connected, elements = interpreter.call_op(function.sym_name.data, values)
     return connected, elements
+
+
+def run_lanes(
+    module: ModuleOp, x: npt.ArrayLike, parameters: Sequence[npt.ArrayLike] = ()
+) -> tuple[Array, Array, Array]:
+    """Run the only function of a module, which returns what its `bt.lanes` does first.
+
+    Arguments are those of `run_branches`. Returns for R lanes of K writes their sites,
+    int32 (B, R, K), the values there, (B, R, K) with the dtype of x, and the matrix
+    elements, (B, R).
+
+    Raises:
+        ValueError: for a module that does not have one function of configurations.
+    """
+    function = _the_function(module)
+    (lanes,) = (op for op in function.walk() if isinstance(op, bt.LanesOp))
+    config, writes = np.asarray(x), len(lanes.sites)
+    interpreter = Interpreter(module)
+    for functions in functions_of(len(config), config.dtype):
+        interpreter.register_implementations(functions)
+    arguments = (config, *map(np.asarray, parameters))
+    with np.errstate(all="ignore"):
+        found = interpreter.call_op(function.sym_name.data, arguments)
+    elements = found[2 * writes]
+    sites = np.zeros((*elements.shape, writes), np.int32)
+    values = np.zeros(sites.shape, config.dtype)
+    for k in range(writes):
+        sites[..., k], values[..., k] = found[k], found[writes + k]
+    return sites, values, elements
 
 
 def _the_function(module: ModuleOp) -> FuncOp:

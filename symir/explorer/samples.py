@@ -13,12 +13,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.interpreter import Interpreter
+from xdsl.dialects.func import ReturnOp
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects import bt
-from dialects.interpreters.bt import functions_of
+from dialects.interpreters.bt import run_lanes
 from dialects.stablehlo import element_of
 from lowering.lanes import connections_in
 from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
@@ -72,22 +71,12 @@ def connected(
     # Terms of one structure become one: thousands of them are interpreted as a handful
     lowered = run_passes(source, f"sym-plan-fusion,{OPERATOR_PIPELINE}")
     origins = [in_common(one) for one in lane_sources(source, lowered)]
-    writes = _end_in_lanes(lowered)
-    function = next(op for op in lowered.ops if isinstance(op, FuncOp))
-    interpreter = Interpreter(lowered)
-    for functions in functions_of(len(x), x.dtype):
-        interpreter.register_implementations(functions)
+    _end_in_lanes(lowered)
     arguments = [
         np.asarray(parameters[name], dtype)
         for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
     ]
-    with np.errstate(all="ignore"):
-        found = interpreter.call_op(function.sym_name.data, (x, *arguments))
-    *written, elements = found
-    shape = (*elements.shape, writes)
-    sites, values = np.zeros(shape, np.int64), np.zeros(shape, x.dtype)
-    for k in range(writes):
-        sites[..., k], values[..., k] = written[k], written[writes + k]
+    sites, values, elements = run_lanes(lowered, x, arguments)
     return Connected(x, origins, sites, values, elements)
 
 
@@ -120,11 +109,8 @@ def values_of_parameters(ir: SymbolicOperatorIR) -> dict[str, complex]:
     return {name: ir.defaults.get(name, 1.0) for name in ir.free_symbols}
 
 
-def _end_in_lanes(module: ModuleOp) -> int:
-    """Let a function return its lanes instead of x' and the matrix elements.
-
-    Returns the number of writes of each lane.
-    """
+def _end_in_lanes(module: ModuleOp) -> None:
+    """Let a function return its lanes instead of x' and the matrix elements."""
     (connections,) = connections_in(module)
     element = element_of(connections.matrix_elements)
     lanes = bt.LanesOp(connections.config, connections.branches, element)
@@ -135,4 +121,3 @@ def _end_in_lanes(module: ModuleOp) -> int:
     assert isinstance(end, ReturnOp)
     Rewriter.replace_op(end, ReturnOp(*lanes.results))
     Rewriter.erase_op(connections)
-    return len(lanes.values)

@@ -44,10 +44,9 @@ def import_function(function: Callable[..., Any], *arguments: Any) -> ModuleOp:
     # JAX has verified it; what xdsl-jax does not verify, such as a padding by floats,
     # is no op of a dialect here. Nor is a call: what xdsl-jax says of its effects
     # raises where it is asked
-    for op in list(module.walk()):
+    for op in list(module.walk(region_first=True)):
         if isinstance(op, hlo.CustomCallOp) or not _is_valid(op):
             Rewriter.replace_op(op, _unregistered(op))
-    module.verify()
     for op in list(module.ops):
         if not isinstance(op, FuncOp):
             op.detach()  # such as the mesh of devices: shardings are JAX's concern

@@ -214,15 +214,19 @@ class Declared(Tableless):
         # Of a matrix of K * K entries, indices are twice as many
         return _numbers_in(traced.jaxpr, 4 * writes**2)
 
+    def modelled(self, leaves: Sequence[Any], x: Any, pairs: Pairs) -> Any:
+        """Return log psi(x') - log psi(x) by the model, (P,)."""
+        # It is called once: what it is made of compiles slowly
+        everywhere = jnp.concatenate([x, pairs.connected(x)])
+        _, psi = self.network.base(leaves, everywhere, 1)
+        before, after = psi[: len(x)], psi[len(x) :]
+        return difference(after, before[pairs.sample])
+
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         leaves, _ = base
-
-        def by_network() -> Any:
-            at_x = self.network.base(leaves, x, 1)
-            return self.network.log_ratio(at_x, None, pairs, x)
-
         found = jnp.asarray(self.known(base, pairs)).astype(self.network.dtype)
-        return completed(varying_like(found, [*leaves, x]), by_network)
+        found = varying_like(found, [*leaves, x])
+        return completed(found, lambda: self.modelled(leaves, x, pairs))
 
 
 def completed(found: Any, by_network: Callable[[], Any]) -> Any:
@@ -265,6 +269,9 @@ def _numbers_in(jaxpr: Any, longest: int) -> float:
 # endregion
 # region Its check
 
+QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
+"""Options of XLA for what runs once: to make it fast would take longer than that."""
+
 
 def executed(function: Function, *arguments: Any, check: Function | None = None) -> Any:
     """Return a function of arrays as NumPy, whatever JAX is tracing meanwhile.
@@ -274,11 +281,34 @@ def executed(function: Function, *arguments: Any, check: Function | None = None)
     traced = jax.jit(function).trace(*arguments)
     if check is not None:
         check(traced.out_info)
-    # It runs once: to optimise it would take longer than that
-    is_cpu = jax.default_backend() == "cpu"
-    options: Any = {"xla_backend_optimization_level": 0} if is_cpu else None
-    compiled = traced.lower().compile(options)
+    lowered = traced.lower()
+    try:
+        compiled = lowered.compile(QUICKLY if jax.default_backend() == "cpu" else None)
+    except jax.errors.JaxRuntimeError:  # such as for options that are no more
+        compiled = lowered.compile()
     return jax.tree.map(np.asarray, compiled(*arguments))
+
+
+def live_pairs(x: np.ndarray, sites: Any, values: Any, most: int) -> Pairs:
+    """Return pairs, so many at most, of configurations (C, N) and what changes them.
+
+    Sites and values are those of all lanes, (C, R, K), as `bt.lanes` has them.
+    """
+    lanes, writes = sites.shape[1:]
+    inside = (sites >= 0) & (sites < x.shape[1])
+    sites = np.where(inside, sites, 0)
+    old = x[np.arange(len(x))[:, None, None], sites]
+    new = np.where(inside, values, old)
+    live = np.flatnonzero((old != new).any(axis=-1))
+    chosen = np.random.default_rng(0).permutation(live)[:most]
+    sample, lane = np.divmod(chosen, lanes)
+    inside, *changes = (one[sample, lane] for one in (inside, sites, old, new))
+    sites, _, new = changes
+    connected = x[sample]
+    for write in range(writes):
+        (row,) = inside[:, write].nonzero()
+        connected[row, sites[row, write]] = new[row, write]
+    return Pairs(sample, chosen, None, lambda x: connected, lambda: changes)
 
 
 def is_right(
@@ -402,11 +432,7 @@ def _compared(
         # What is returned unchanged is to be an array of JAX too
         own = jnp.asarray(x)
         found = jax.tree.map(_inexact, part.known(part.base(given, own, 1), pairs))
-        # The model is called once: what it is made of compiles slowly
-        everywhere = jnp.concatenate([own, pairs.connected(own)])
-        _, psi = part.network.base(given, everywhere, 1)
-        before, after = psi[: len(x)], psi[len(x) :]
-        return found, difference(after, before[pairs.sample])
+        return found, part.modelled(given, own, pairs)
 
     def with_derivatives(values: Any, tangents: Any) -> Any:
         return jax.jvp(both, tuple(values), tuple(tangents))

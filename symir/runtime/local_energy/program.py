@@ -22,6 +22,7 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
 
 from dialects import bt
+from dialects.interpreters.bt import run_lanes
 from dialects.stablehlo import dtype_of, element_of
 from lowering.bt_specialize import state_type
 from lowering.lanes import write_count
@@ -43,8 +44,8 @@ from symir.runtime.local_energy.deltas import (
     Delta,
     completed,
     delta_of,
-    executed,
     is_right,
+    live_pairs,
 )
 from symir.runtime.local_energy.lanes import (
     Lanes,
@@ -307,20 +308,8 @@ class EnergyProgram:
         samples = max(1, min(TRIALS[0], TRIALS[1] // self.lanes))
         x = self.kernel.space.random_states(samples, seed=0, dtype=self._dtype)
         operands = [np.ones((), dtype) for dtype in self.kernel.parameter_dtypes]
-        numbers = np.arange(samples * self.lanes, dtype=np.int32)
-
-        def all_pairs(x: Any, *operands: Any) -> Any:
-            _, _, lanes = self._evaluated(operands, x)
-            assert lanes is not None
-            live = jnp.ones(lanes.shape, bool) if lanes.live is None else lanes.live
-            return live, lanes.connected(numbers), lanes.pairs(numbers).changes()
-
-        live, connected, changes = executed(all_pairs, x, *operands)
-        chosen = np.random.default_rng(0).permutation(np.flatnonzero(live))
-        chosen = chosen[: TRIALS[2]]
-        connected, changes = connected[chosen], tuple(one[chosen] for one in changes)
-        sample = chosen // self.lanes
-        return x, Pairs(sample, chosen, None, lambda x: connected, lambda: changes)
+        sites, values, _ = run_lanes(self._lanes_module, x, operands)
+        return x, live_pairs(x, sites, values, TRIALS[2])
 
     @cached_property
     def schedule(self) -> str:
