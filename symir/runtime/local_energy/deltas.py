@@ -23,7 +23,13 @@ from jax.extend.core import jaxprs_in_params
 
 from symir.errors import DefinitionError, SourceLocation, user_location
 from symir.runtime import x64_enabled
-from symir.runtime.local_energy.parts import Network, Pairs, Tableless, difference
+from symir.runtime.local_energy.parts import (
+    Network,
+    Pairs,
+    Products,
+    Tableless,
+    difference,
+)
 from symir.runtime.manual_axes import varying_like
 
 __all__ = ["Declared", "Delta", "completed", "delta_of", "register_delta"]
@@ -173,7 +179,7 @@ class Declared(Tableless):
         self._delta = partial(delta.delta, *first)
         self._structure = structure
 
-    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
         parameters = jax.tree.unflatten(self._structure, leaves)
         return leaves, jax.vmap(partial(self._init, parameters))(x)
 
@@ -218,7 +224,7 @@ class Declared(Tableless):
         """Return log psi(x') - log psi(x) by the model, (P,)."""
         # It is called once: what it is made of compiles slowly
         everywhere = jnp.concatenate([x, pairs.connected(x)])
-        _, psi = self.network.base(leaves, everywhere, 1)
+        _, psi = self.network.base(leaves, everywhere, Products())
         before, after = psi[: len(x)], psi[len(x) :]
         return difference(after, before[pairs.sample])
 
@@ -302,13 +308,12 @@ def live_pairs(x: np.ndarray, sites: Any, values: Any, most: int) -> Pairs:
     live = np.flatnonzero((old != new).any(axis=-1))
     chosen = np.random.default_rng(0).permutation(live)[:most]
     sample, lane = np.divmod(chosen, lanes)
-    inside, *changes = (one[sample, lane] for one in (inside, sites, old, new))
-    sites, _, new = changes
+    inside, sites, old, new = (one[sample, lane] for one in (inside, sites, old, new))
     connected = x[sample]
     for write in range(writes):
         (row,) = inside[:, write].nonzero()
         connected[row, sites[row, write]] = new[row, write]
-    return Pairs(sample, chosen, None, lambda x: connected, lambda: changes)
+    return Pairs(sample, chosen, None, lambda x: connected, lambda: (sites, old, new))
 
 
 def is_right(
@@ -431,8 +436,8 @@ def _compared(
             given[number] = value
         # What is returned unchanged is to be an array of JAX too
         own = jnp.asarray(x)
-        found = jax.tree.map(_inexact, part.known(part.base(given, own, 1), pairs))
-        return found, part.modelled(given, own, pairs)
+        found = part.known(part.base(given, own, Products()), pairs)
+        return jax.tree.map(_inexact, found), part.modelled(given, own, pairs)
 
     def with_derivatives(values: Any, tangents: Any) -> Any:
         return jax.jvp(both, tuple(values), tuple(tangents))

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import lax
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 
@@ -36,6 +37,7 @@ __all__ = [
     "Network",
     "Pairs",
     "Part",
+    "Products",
     "Steps",
     "Tableless",
     "difference",
@@ -124,20 +126,56 @@ class Pairs:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class Products:
+    """How many factors are multiplied before a logarithm is taken.
+
+    It takes as long as many factors, and long products may overflow. What is laid out
+    in memory is for the shortest; products of others are products of these.
+
+    Attributes:
+        lengths: the longest first, each a multiple of the last.
+        chosen: the number of that which is taken; it may be traced.
+    """
+
+    lengths: Sequence[int] = (1,)
+    chosen: Any = 0
+
+    def split(self, values: Any, filling: float = 0) -> Any:
+        """Return (.., M) as (.., length, blocks): those of the shortest length."""
+        return _split(values, self.lengths[-1], filling)
+
+    def joined(self, values: Any, number: int, filling: float = 0) -> Any:
+        """Return what is of the shortest length, (.., M), as (.., factors, blocks)."""
+        return _split(values, self.lengths[number] // self.lengths[-1], filling)
+
+    def logarithm(self, factors: Any) -> Any:
+        """Return the logarithms of the products of all factors (P, length, blocks)."""
+
+        def of_number(number: int) -> Callable[[Any], Any]:
+            def logarithm(short: Any) -> Any:
+                return log_of_product(self.joined(short, number, 1).prod(axis=1))
+
+            return logarithm
+
+        ways = [of_number(number) for number in range(len(self.lengths))]
+        return lax.switch(self.chosen, ways, factors.prod(axis=1))
+
+
 class Part(Protocol):
     """A part of log psi.
 
     `table` is computed once per call, from the parameters and the differences of x that
-    lanes make, (rows, N); `laid_out`, for products of so many units, and `base` once
-    for each chunk x of shape (C, N); and `log_ratio` for pairs of samples and lanes:
-    log psi(x') - log psi(x), (P,). `bound` is how large the logarithm of a product can
+    lanes make, (rows, N); `laid_out`, and `base`, once for each chunk x of shape (C,
+    N); and `log_ratio` for pairs of samples and lanes: log psi(x') - log psi(x), (P,).
+    `bound` is how large the logarithm of a product of the length of that number can
     become before it is taken.
     """
 
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any: ...
-    def bound(self, table: Any, units: int) -> Any: ...
-    def laid_out(self, table: Any, units: int) -> Any: ...
-    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any: ...
+    def bound(self, table: Any, products: Products, number: int) -> Any: ...
+    def laid_out(self, table: Any, products: Products) -> Any: ...
+    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any: ...
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any: ...
 
 
@@ -151,13 +189,13 @@ class Linear:
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
         return steps.changes(self._function, leaves).sum(axis=1)
 
-    def bound(self, table: Any, units: int) -> Any:
+    def bound(self, table: Any, products: Products, number: int) -> Any:
         return _unless_infinite(table)
 
-    def laid_out(self, table: Any, units: int) -> Any:
+    def laid_out(self, table: Any, products: Products) -> Any:
         return table
 
-    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
         return None
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
@@ -188,21 +226,22 @@ class Exponential:
         changes = self._scale * changes
         return changes, jnp.exp(changes), jnp.stack([back, forth])
 
-    def bound(self, table: Any, units: int) -> Any:
-        return _split(jnp.abs(table[0].real), units).sum(axis=1).max(initial=0)
+    def bound(self, table: Any, products: Products, number: int) -> Any:
+        sums = products.split(jnp.abs(table[0].real)).sum(axis=1)
+        return products.joined(sums, number).sum(axis=1).max(initial=0)
 
-    def laid_out(self, table: Any, units: int) -> Any:
+    def laid_out(self, table: Any, products: Products) -> Any:
         _, ratios, offsets = table
-        return _split(ratios, units, 1), offsets
+        return products.split(ratios, 1), offsets, products
 
-    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
         z = self._scale * of_samples(self._function, leaves, x)
         up, down = _sigmoids(z)
         # Of the filling the factors are 1: one half of each side, and a ratio of 1
-        return _split(jnp.concatenate([up, down]), units, 0.5)
+        return products.split(jnp.concatenate([up, down]), 0.5)
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
-        ratio, offsets = table
+        ratio, offsets, products = table
         samples = base.shape[0] // 2
         here, there = pairs.sample, pairs.sample + samples
         if pairs.positive is None:
@@ -214,7 +253,7 @@ class Exponential:
             )
             offset = offsets[pairs.positive.astype(np.int32), pairs.row]
         factors = base[there] + base[here] * pairs.multiplied(ratio)
-        total = self._times * log_of_product(factors.prod(axis=1))
+        total = self._times * products.logarithm(factors)
         return self._scaled(total + offset)
 
 
@@ -239,7 +278,7 @@ class Bilinear:
         largest = tuple(steps.largest(one, leaves) for one in self._functions)
         return changes, largest, (changes[0] * changes[1]).sum(axis=1)
 
-    def bound(self, table: Any, units: int) -> Any:
+    def bound(self, table: Any, products: Products, number: int) -> Any:
         """Return infinity where a product, or a sum of them, could overflow."""
         sizes = [
             jnp.maximum(jnp.abs(changes).max(initial=0), largest)
@@ -252,11 +291,11 @@ class Bilinear:
         is_safe = jnp.log(sizes[0]) + jnp.log(sizes[1]) < jnp.log(room)
         return jnp.where(is_safe & jnp.isfinite(sizes[0] + sizes[1]), 0.0, jnp.inf)
 
-    def laid_out(self, table: Any, units: int) -> Any:
+    def laid_out(self, table: Any, products: Products) -> Any:
         own, other = table[0]
         return _split(own, self.UNITS), _split(other, self.UNITS), table[2]
 
-    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
         return tuple(
             _split(of_samples(one, leaves, x), self.UNITS) for one in self._functions
         )
@@ -291,17 +330,17 @@ class Lifted:
         changes = steps.changes(self._function, leaves)
         return changes, jnp.exp(2 * changes) if self._is_tanh else changes
 
-    def bound(self, table: Any, units: int) -> Any:
+    def bound(self, table: Any, products: Products, number: int) -> Any:
         changes, _ = table
         if not self._is_tanh:
             return _unless_infinite(changes)
         # Half of the range for what the activation at x has lost to rounding
         return 4 * jnp.abs(changes).max(initial=0)
 
-    def laid_out(self, table: Any, units: int) -> Any:
+    def laid_out(self, table: Any, products: Products) -> Any:
         return table[1]
 
-    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
         z = of_samples(self._function, leaves, x)
         before = self._rest(leaves, jnp.tanh(z) if self._is_tanh else z)
         if not self._is_tanh:
@@ -348,10 +387,10 @@ class Tableless:
     def table(self, leaves: Sequence[Any], steps: Any) -> Any:
         return None
 
-    def bound(self, table: Any, units: int) -> Any:
+    def bound(self, table: Any, products: Products, number: int) -> Any:
         return jnp.zeros(())
 
-    def laid_out(self, table: Any, units: int) -> Any:
+    def laid_out(self, table: Any, products: Products) -> Any:
         return table
 
 
@@ -368,7 +407,7 @@ class Network(Tableless):
         self._scaled = _scaling(coefficient, dtype)
         self._of = of
 
-    def base(self, leaves: Sequence[Any], x: Any, units: int) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
         return leaves, self._of(leaves, x)
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:

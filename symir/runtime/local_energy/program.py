@@ -62,6 +62,7 @@ from symir.runtime.local_energy.parts import (
     Network,
     Pairs,
     Part,
+    Products,
     Steps,
     evaluated,
     is_linear,
@@ -80,6 +81,8 @@ LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
 TRIALS = (16, 2**16, 256)
 """So many configurations at most, with so many pairs, and so many of these pairs are
 what a declared delta is checked on."""
+
+NO_PRODUCTS = Products()
 
 PACKING = 260
 """To pack a lane takes as long as what reads and makes so many numbers a write."""
@@ -142,22 +145,22 @@ class Way:
 
     Attributes:
         tables: those of the parts, in their order.
-        units: how many factors a product has before its logarithm is taken.
         pairs: how many pairs are taken at once.
+        products: how many factors are multiplied before a logarithm is taken.
     """
 
     parts: Sequence[Part]
     tables: Sequence[Any]
-    units: int
     pairs: int
+    products: Products = NO_PRODUCTS
 
     def log_ratio(self, leaves: Sequence[Any], x: Any) -> Callable[[Pairs], Any]:
         """Return log psi(x') - log psi(x), for pairs of a chunk x, (C, N)."""
         terms = [
             partial(
                 part.log_ratio,
-                part.base(leaves, x, self.units),
-                part.laid_out(table, self.units),
+                part.base(leaves, x, self.products),
+                part.laid_out(table, self.products),
                 x=x,
             )
             for part, table in zip(self.parts, self.tables, strict=True)
@@ -430,32 +433,37 @@ class EnergyProgram:
         arrays = arrays.like([varying_like(one, arrays.flat) for one in arrays.flat])
         samples = at_most(chunk, self.plan.samples)
         network = Network(1.0, self.network, self._log_dtype)
-        whole = Way([network], [None], 1, at_most(chunk, self.plan.network_pairs))
+        whole = Way([network], [None], at_most(chunk, self.plan.network_pairs))
         if self.parts is None or not self.lanes:
             return self._packed([whole], 0, arrays, samples)
         parts = self.parts
         if isinstance(parts[0], Declared):
             if self.schedule == "dense":
                 return self._dense(parts[0], arrays, samples, chunk)
-            way = Way(parts, [None], 1, at_most(chunk, self.plan.pairs))
+            way = Way(parts, [None], at_most(chunk, self.plan.pairs))
             return self._packed([way], 0, arrays, samples)
         tables = [part.table(arrays.leaves, self.steps) for part in parts]
-        assert not isinstance(self._moves, str)
-        choice: Any = len(self.plan.units)
-        for number, units in reversed(list(enumerate(self.plan.units))):
-            bounds = [
-                self._moves.at_once * part.bound(table, units)
-                for part, table in zip(parts, tables, strict=True)
-            ]
-            # What is not a number is not safe either
-            safe = jnp.stack([bound < _largest(bound) for bound in bounds]).all()
-            choice = jnp.where(safe, number, choice)
+        lengths = self.plan.units
+        safe = jnp.stack([self._is_safe(tables, n) for n in range(len(lengths))])
+        products = Products(lengths, safe.argmax())
         size = self.plan.pairs
         if {bt.Rung.LIFTED, bt.Rung.NETWORK} & {p.kind for p in self.energy.parts}:
             size = self.plan.network_pairs
-        size = at_most(chunk, size)
-        ways = [Way(parts, tables, units, size) for units in self.plan.units]
-        return self._packed([*ways, whole], choice, arrays, samples)
+        way = Way(parts, tables, at_most(chunk, size), products)
+        choice = jnp.where(safe.any(), 0, 1)
+        return self._packed([way, whole], choice, arrays, samples)
+
+    def _is_safe(self, tables: Sequence[Any], number: int) -> Any:
+        """Return whether no product of the length of that number overflows."""
+        assert self.parts is not None
+        assert not isinstance(self._moves, str)
+        products = Products(self.plan.units)
+        bounds = [
+            self._moves.at_once * part.bound(table, products, number)
+            for part, table in zip(self.parts, tables, strict=True)
+        ]
+        # What is not a number is not safe either
+        return jnp.stack([bound < _largest(bound) for bound in bounds]).all()
 
     def _packed(
         self, ways: Sequence[Way], choice: Any, arrays: Arrays, samples: int
@@ -488,10 +496,10 @@ class EnergyProgram:
     ) -> Any:
         """Return energies by a delta that is found for all lanes, live or not."""
         size = at_most(chunk, self.plan.network_pairs)
-        whole = Way([part.network], [None], 1, size)
+        whole = Way([part.network], [None], size)
 
         def one(x):
-            base = part.base(arrays.leaves, x, 1)
+            base = part.base(arrays.leaves, x, Products())
 
             def logarithms(lanes: Lanes):
                 def by_network():
