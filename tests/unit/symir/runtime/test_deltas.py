@@ -19,7 +19,7 @@ import symir as sym
 from dialects.text import print_module
 from symir import models
 from symir.runtime.local_energy import program
-from symir.runtime.local_energy.deltas import delta_of
+from symir.runtime.local_energy.deltas import delta_of, live_pairs
 
 CHAIN = nk.graph.Chain(6)
 SPINS = nk.hilbert.Spin(0.5, 6)
@@ -431,6 +431,43 @@ def test_what_is_declared_is_in_the_ir() -> None:
     report = energy.report(WEIGHTS, x)
     assert {part.rung for part in report.parts} == {"declared"}
     assert ("pairs" in report.plan) is (report.schedule == "packed")
+
+
+@pytest.mark.parametrize("most", [5, 1000])
+def test_pairs_that_are_compared(most: int) -> None:
+    rng = np.random.default_rng(3)
+    samples, lanes, size = 4, 20, 6
+    x = rng.integers(0, 2, (samples, size)).astype(np.int8)
+    # -1 and 6 are no sites; a lane writes to each at most once
+    order = rng.random((samples, lanes, size + 2)).argsort(axis=-1)
+    sites = (order[..., :3] - 1).astype(np.int32)
+    values = rng.integers(0, 2, sites.shape).astype(np.int8)
+    expected = {}
+    for sample, lane in np.ndindex(samples, lanes):
+        after = x[sample].copy()
+        pairs = zip(sites[sample, lane], values[sample, lane], strict=True)
+        for site, value in pairs:
+            if 0 <= site < size:
+                after[site] = value
+        if (after != x[sample]).any():
+            expected[sample * lanes + lane] = after
+    pairs = live_pairs(x, sites, values, most)
+    assert len(pairs.row) == min(most, len(expected))
+    if most >= len(expected):
+        assert set(pairs.row.tolist()) == expected.keys()
+    np.testing.assert_array_equal(pairs.sample, pairs.row // lanes)
+    connected = pairs.connected(x)
+    for number, after in zip(pairs.row.tolist(), connected, strict=True):
+        np.testing.assert_array_equal(after, expected[number])
+    places, old, new = pairs.changes()
+    assert ((0 <= places) & (places < size)).all()
+    before = np.take_along_axis(x[pairs.sample], places, axis=1)
+    np.testing.assert_array_equal(old, before)
+    changed = x[pairs.sample].copy()
+    for write in range(3):
+        rows = np.flatnonzero(old[:, write] != new[:, write])
+        changed[rows, places[rows, write]] = new[rows, write]
+    np.testing.assert_array_equal(changed, connected)
 
 
 def test_what_cannot_be_compared_is_not_used() -> None:
