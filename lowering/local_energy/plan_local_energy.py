@@ -19,7 +19,6 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
-from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
@@ -43,9 +42,6 @@ PAIRS = 1024
 TABLES = 8
 """So many times the budget: tables are made once for all chunks."""
 MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
-LAYERS = 2
-"""So many times the cache where matrices follow a lifted layer: their products take
-less time a row for more rows."""
 CALLED_PAIRS, CALLS = 2048, 16
 """A call of a library, such as to factorise matrices, is given so many: it shares them
 among threads, which pays for many only. Fewer where that takes more than so many times
@@ -65,8 +61,7 @@ class PlanLocalEnergyPass(ModulePass):
             networks, or declared deltas, are evaluated for live lanes; tables by lane
             that take more than eight times as many give way to tables by site, if these
             take less.
-        cache: bytes of the largest value that a network makes of all of its pairs,
-            twice as many where its first layer is lifted, and others are dense.
+        cache: bytes of the largest value that a network makes of all of its pairs.
     """
 
     name = "plan-local-energy"
@@ -95,8 +90,6 @@ class PlanLocalEnergyPass(ModulePass):
         sizes = [_units_bytes(part, module) for part in op.parts]
         largest = max([1, *sizes, *(_largest(name, module) for name in networks)])
         network = self.cache // largest
-        if bt.Rung.LIFTED in kinds and any(_has_layers(n, module) for n in networks):
-            network *= LAYERS
         if any(_has_calls(name, module) for name in networks):
             room = CALLS * self.budget // (BUFFERS * largest)
             network = max(network, min(room, CALLED_PAIRS))
@@ -187,14 +180,6 @@ def _networks(op: bt.LocalEnergyOp) -> list[str]:
     """Return the functions that may be called for live pairs."""
     called = (bt.Rung.NETWORK, bt.Rung.LIFTED, bt.Rung.DECLARED)
     return [part.functions[-1] for part in op.parts if part.kind in called]
-
-
-def _has_layers(name: str, module: ModuleOp) -> bool:
-    """Whether a function has dense layers of one row, (1, K), and many outputs."""
-    ops = function_named(module, name).body.block.ops
-    products = [op for op in ops if isinstance(op, hlo.DotGeneralOp)]
-    shapes = [shape_of(op.results[0]) for op in products]
-    return any(len(shape) == 2 and prod(shape) > 1 for shape in shapes)
 
 
 def _has_calls(name: str, module: ModuleOp) -> bool:
