@@ -456,9 +456,7 @@ def run_branches(
                 f"{dtype} {shape}, got {value.dtype} {value.shape}"
             )
     if interpreter is None:
-        interpreter = Interpreter(module)
-        for functions in functions_of(len(config), config.dtype):
-            interpreter.register_implementations(functions)
+        interpreter = _interpreter(module, config)
     connected, elements = interpreter.call_op(function.sym_name.data, values)
     return connected, elements
 
@@ -468,7 +466,7 @@ def run_lanes(
 ) -> tuple[Array, Array, Array]:
     """Run the only function of a module, which returns what its `bt.lanes` does first.
 
-    Arguments are those of `run_branches`. Returns for R lanes of K writes their sites,
+    Arguments are those of `run_branches`, and are not checked. Returns for R lanes of K writes their sites,
     int32 (B, R, K), the values there, (B, R, K) with the dtype of x, and the matrix
     elements, (B, R).
 
@@ -478,18 +476,23 @@ def run_lanes(
     function = _the_function(module)
     (lanes,) = (op for op in function.walk() if isinstance(op, bt.LanesOp))
     config, writes = np.asarray(x), len(lanes.sites)
-    interpreter = Interpreter(module)
-    for functions in functions_of(len(config), config.dtype):
-        interpreter.register_implementations(functions)
     arguments = (config, *map(np.asarray, parameters))
     with np.errstate(all="ignore"):
-        found = interpreter.call_op(function.sym_name.data, arguments)
+        run = _interpreter(module, config).call_op
+        found = run(function.sym_name.data, arguments)
     elements = found[2 * writes]
     sites = np.zeros((*elements.shape, writes), np.int32)
     values = np.zeros(sites.shape, config.dtype)
     for k in range(writes):
         sites[..., k], values[..., k] = found[k], found[writes + k]
     return sites, values, elements
+
+
+def _interpreter(module: ModuleOp, config: Array) -> Interpreter:
+    interpreter = Interpreter(module)
+    for functions in functions_of(len(config), config.dtype):
+        interpreter.register_implementations(functions)
+    return interpreter
 
 
 def _the_function(module: ModuleOp) -> FuncOp:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any
 
@@ -82,8 +82,6 @@ TRIALS = (16, 2**16, 256)
 """So many configurations at most, with so many pairs, and so many of these pairs are
 what a declared delta is checked on."""
 
-NO_PRODUCTS = Products()
-
 PACKING = 260
 """To pack a lane takes as long as what reads and makes so many numbers a write."""
 
@@ -152,7 +150,7 @@ class Way:
     parts: Sequence[Part]
     tables: Sequence[Any]
     pairs: int
-    products: Products = NO_PRODUCTS
+    products: Products = field(default_factory=Products)
 
     def log_ratio(self, leaves: Sequence[Any], x: Any) -> Callable[[Pairs], Any]:
         """Return log psi(x') - log psi(x), for pairs of a chunk x, (C, N)."""

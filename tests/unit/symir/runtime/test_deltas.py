@@ -18,7 +18,7 @@ import pytest
 import symir as sym
 from dialects.text import print_module
 from symir import models
-from symir.runtime.local_energy import program
+from symir.runtime.local_energy import deltas, program
 from symir.runtime.local_energy.deltas import delta_of, live_pairs
 
 CHAIN = nk.graph.Chain(6)
@@ -431,6 +431,15 @@ def test_what_is_declared_is_in_the_ir() -> None:
     report = energy.report(WEIGHTS, x)
     assert {part.rung for part in report.parts} == {"declared"}
     assert ("pairs" in report.plan) is (report.schedule == "packed")
+
+
+def test_options_of_xla_may_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What its check is compiled with is no reason for it to fail."""
+    monkeypatch.setattr(deltas, "QUICKLY", {"xla_no_such_option": True})
+    op, x = heisenberg()
+    logpsi = quadratic()
+    sym.register_delta(logpsi)(fields, right)
+    check(op, logpsi, WEIGHTS, x, 1e-13)
 
 
 @pytest.mark.parametrize("most", [5, 1000])
