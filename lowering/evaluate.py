@@ -19,6 +19,7 @@ from dialects.stablehlo import dtype_of
 from lowering.rounding import is_exact
 
 Array = npt.NDArray[Any]
+Evaluator = Callable[[Sequence[Array], np.dtype[Any]], Array]
 
 
 def _is_integer(value: Array) -> bool:
@@ -150,14 +151,12 @@ def evaluate(
     operands: Sequence[Array],
     *,
     exact: bool = False,
-    dtype: np.dtype[Any] | None = None,
 ) -> Array | None:
     """Return what an elementwise op computes, or None for an op that is not known here.
 
     The operands broadcast against each other, so that an op on scalars can be evaluated
     at many points at once. With `exact`, results that a backend may round differently
     count as unknown: roots, those of transcendental functions, and all that is rounded.
-    With a `dtype` the result has that one, and not the op's own.
     """
     function = _function(op, exact)
     if function is None:
@@ -166,7 +165,18 @@ def evaluate(
         result = np.asarray(function(*operands))
         if exact and not is_exact(op, operands, result):
             return None
-        return _convert(result, dtype or _result_dtype(op))
+        return _convert(result, _result_dtype(op))
+
+
+def evaluator(op: Operation) -> Evaluator | None:
+    """Return what `evaluate` does, as a function of operands and the result's dtype.
+
+    What is evaluated often is looked up once.
+    """
+    function = _function(op, exact=False)
+    if function is None:
+        return None
+    return lambda operands, dtype: _convert(np.asarray(function(*operands)), dtype)
 
 
 def _result_dtype(op: Operation) -> np.dtype[Any]:

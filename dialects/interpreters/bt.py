@@ -466,9 +466,9 @@ def run_lanes(
 ) -> tuple[Array, Array, Array]:
     """Run the only function of a module, which returns what its `bt.lanes` does first.
 
-    Arguments are those of `run_branches`, and are not checked. Returns for R lanes of K writes their sites,
-    int32 (B, R, K), the values there, (B, R, K) with the dtype of x, and the matrix
-    elements, (B, R).
+    Arguments are those of `run_branches`, and are not checked. Returns for R lanes of K
+    writes their sites, int32 (B, R, K), the values there, (B, R, K) with the dtype of
+    x, and the matrix elements, (B, R).
 
     Raises:
         ValueError: for a module that does not have one function of configurations.
@@ -478,8 +478,8 @@ def run_lanes(
     config, writes = np.asarray(x), len(lanes.sites)
     arguments = (config, *map(np.asarray, parameters))
     with np.errstate(all="ignore"):
-        run = _interpreter(module, config).call_op
-        found = run(function.sym_name.data, arguments)
+        interpreter = _interpreter(module, config)
+        found = interpreter.call_op(function.sym_name.data, arguments)
     elements = found[2 * writes]
     sites = np.zeros((*elements.shape, writes), np.int32)
     values = np.zeros(sites.shape, config.dtype)

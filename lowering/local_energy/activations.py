@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -24,7 +25,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import constant_of, dtype_of
-from lowering.evaluate import evaluate
+from lowering.evaluate import Evaluator, evaluator
 from lowering.local_energy.breakpoints import (
     base_line,
     quantities_of,
@@ -185,24 +186,21 @@ def _dtype(value: SSAValue) -> np.dtype[Any]:
 _WIDE = {np.dtype("f4"): np.dtype("f8"), np.dtype("c8"): np.dtype("c16")}
 
 
-def _applied(
-    op: Operation, operands: Sequence[Array], *, wide: bool = False
-) -> Array | None:
+def _function(op: Operation) -> Evaluator | None:
     """Return what an op does to scalars, many at once; None where that is not known.
 
-    With `wide`, what is of 32 bits is computed with 64.
+    It is a function of operands and the dtype of the result.
     """
     if isinstance(op, _SAME):
-        return operands[0]
-    dtype = _dtype(op.results[0])
-    dtype = _WIDE.get(dtype, dtype) if wide else dtype
+        return lambda operands, dtype: operands[0]
     if _is_sign_bit(op):
-        return np.where(np.signbit(operands[0].real), -1, 0).astype(dtype)
+        return lambda operands, dtype: np.where(
+            np.signbit(operands[0].real), -1, 0
+        ).astype(dtype)
     more = _MORE.get(op_name(op))
-    with np.errstate(all="ignore"):
-        if more is not None:
-            return np.asarray(more(*operands)).astype(dtype)
-        return evaluate(op, operands, dtype=dtype)
+    if more is None:
+        return evaluator(op)
+    return lambda operands, dtype: np.asarray(more(*operands)).astype(dtype)
 
 
 def _is_sign_bit(op: Operation) -> bool:
@@ -228,11 +226,16 @@ def known_number(value: SSAValue) -> complex | None:
                 return None
             values[one] = array.reshape(-1)[0]
             continue
-        found = _applied(one.owner, [values[v] for v in one.owner.operands])
-        if found is None:
+        function = _function(one.owner)
+        if function is None:
             return None
-        values[one] = found
+        with np.errstate(all="ignore"):
+            operands = [values[v] for v in one.owner.operands]
+            values[one] = function(operands, _dtype(one))
     return complex(np.asarray(values[value]).reshape(-1)[0])
+
+
+_Step = tuple[SSAValue, tuple[SSAValue, ...], Evaluator, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -243,22 +246,35 @@ class _Region:
     order: tuple[SSAValue, ...]
     numbers: Mapping[SSAValue, Array]
 
-    def values(self, points: Array, *, wide: bool = False) -> dict[SSAValue, Array]:
-        """Return all values at some points."""
-        found: dict[SSAValue, Array] = {**self.numbers, self.root: points}
+    @cached_property
+    def steps(self) -> list[_Step]:
+        """How each value is found; it is asked for hundreds of times."""
+        steps: list[_Step] = []
         for one in self.order:
             op = cast(Operation, one.owner)
-            if _is_sign_bit(op):
-                bits = cast("hlo.BitcastConvertOp", op.operands[0].owner)
-                operands = [found[bits.operands[0]]]
-            elif isinstance(op, hlo.BitcastConvertOp):
+            if isinstance(op, hlo.BitcastConvertOp):
                 continue
-            else:
-                operands = [found[value] for value in op.operands]
-            result = _applied(op, operands, wide=wide)
-            if result is None:
+            operands = tuple(op.operands)
+            if _is_sign_bit(op):
+                operands = tuple(cast(Operation, operands[0].owner).operands)
+            function = _function(op)
+            if function is None:
                 raise _Unknown(op_name(op))
-            found[one] = np.broadcast_to(result, points.shape)
+            steps.append((one, operands, function, _dtype(one)))
+        return steps
+
+    def values(self, points: Array, *, wide: bool = False) -> dict[SSAValue, Array]:
+        """Return all values at some points.
+
+        With `wide`, what is of 32 bits is computed with 64.
+        """
+        found: dict[SSAValue, Array] = {**self.numbers, self.root: points}
+        with np.errstate(all="ignore"):
+            for one, operands, function, dtype in self.steps:
+                dtype = _WIDE.get(dtype, dtype) if wide else dtype
+                result = function([found[value] for value in operands], dtype)
+                whole = result.shape == points.shape
+                found[one] = result if whole else np.broadcast_to(result, points.shape)
         return found
 
 
