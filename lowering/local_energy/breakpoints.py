@@ -31,6 +31,9 @@ Trace = Callable[[Array], Values]
 
 ROUNDS = 3
 SECTIONS = 16
+MIN_POINTS = 1024
+"""Points that are traced at once: few intervals are cut into more sections."""
+
 MAX_BRACKETS = 48
 """Of one quantity: the widest. Between points that are close it is rounding."""
 
@@ -158,6 +161,8 @@ def _difference(lhs: SSAValue, rhs: SSAValue, of: Callable[[Array], Array]):
 def _states(numbers: Array) -> Array:
     """Return signs; infinities and what is not a number have states of their own."""
     states = np.sign(numbers)
+    if np.isfinite(numbers).all():
+        return states
     states = np.where(np.isinf(numbers), 3 * states, states)
     return np.where(np.isnan(numbers), 5, states)
 
@@ -264,9 +269,10 @@ def _searched(brackets: _Brackets, trace: Trace, dtype: np.dtype[Any]) -> Array:
     low, high = brackets.low, brackets.high
     if not low.size:
         return low
-    fractions = np.arange(SECTIONS + 1)
+    sections = max(SECTIONS, MIN_POINTS // low.size)
+    fractions = np.arange(sections + 1)
     for _ in range(dtype.itemsize * 2):
-        step = (high - low) // SECTIONS
+        step = (high - low) // sections
         grid = np.minimum(low[:, None] + step[:, None] * fractions, high[:, None])
         small = step == 0
         grid[small] = np.minimum(low[small, None] + fractions, high[small, None])
