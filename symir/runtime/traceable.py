@@ -87,11 +87,14 @@ class TraceableKernel:
         self._name = name
         self._block = function.body.block
         self._demands = _demands(list(self._block.ops))
+        self._is_regular = not any(map(_is_singular, self._block.ops))
 
     def __call__(self, *arguments: Any) -> tuple[Any, ...]:
         """Return the results; the arguments may be traced in any way."""
-        plain = self._evaluate(arguments, None)
-        return self._returned(self._evaluate(arguments, plain))
+        values = self._evaluate(arguments, None)
+        if not self._is_regular:
+            values = self._evaluate(arguments, values)
+        return self._returned(values)
 
     def check_differentiable(self, active: Sequence[bool]) -> None:
         """Raise where a result depends on an active argument in steps.

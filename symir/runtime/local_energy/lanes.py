@@ -16,7 +16,7 @@ from jax import lax
 
 from lowering.local_energy.moves import Moves, SiteMoves
 from symir.runtime import x64_enabled
-from symir.runtime.local_energy.parts import Pairs
+from symir.runtime.local_energy.parts import Pairs, taken
 from symir.runtime.manual_axes import varying_like
 
 __all__ = [
@@ -26,6 +26,7 @@ __all__ = [
     "counted",
     "over_chunks",
     "over_pairs",
+    "over_states",
 ]
 
 COUNTED = 32
@@ -57,7 +58,7 @@ class Lanes:
         rows = np.arange(x.shape[0])[:, None]
         inside = [jnp.clip(site, 0, x.shape[1] - 1) for site in sites]
         self._sources = [
-            x[:, site] if site.ndim == 1 else x[rows, site] for site in inside
+            x[:, site] if site.ndim == 1 else taken(x, rows, site) for site in inside
         ]
         self.live = self._live()
 
@@ -99,31 +100,39 @@ class Lanes:
         )
         return Packed(order, places)
 
+    def _numbers(self, flat: Any) -> tuple[Any, Any]:
+        """Return those of samples and lanes by those of pairs."""
+        # Not those of NumPy, which look for numbers below 0
+        count = np.asarray(self.shape[1], flat.dtype)
+        return lax.div(flat, count), lax.rem(flat, count)
+
     def pairs(self, flat: Any) -> Pairs:
         """Return pairs by their numbers in (C, R), row by row."""
-        sample, lane = flat // self.shape[1], flat % self.shape[1]
+        sample, lane = self._numbers(flat)
         row, positive = lane, None
         if isinstance(self._moves, Moves):
             row, positive = self._directions(flat, lane, self._moves)
         elif isinstance(self._moves, SiteMoves):
-            row = self._of_writes(flat, lane, self._moves)
+            row = self._of_writes((flat, sample, lane), self._moves)
         return Pairs(
             sample,
             row,
             positive,
             lambda x: self.connected(flat),
-            lambda: self._changes(flat, lane),
+            lambda: self._changes(flat, sample, lane),
         )
 
-    def _changes(self, flat: Any, lane: Any) -> tuple[Any, Any, Any]:
+    def _changes(self, flat: Any, sample: Any, lane: Any) -> tuple[Any, Any, Any]:
         """Return sites, old and new values of pairs, each (P, K)."""
 
         def of_pairs(column: Any) -> Any:
-            return column[lane] if column.ndim == 1 else column.reshape(-1)[flat]
+            if column.ndim == 1:
+                return taken(column, lane)
+            return taken(column.reshape(-1), flat)
 
         columns = self._sites, self._sources, self._values
         sites, old, new = (jnp.stack([of_pairs(c) for c in of], -1) for of in columns)
-        return self._inside(sites, old, new, self.x[flat // self.shape[1], :1])
+        return self._inside(sites, old, new, taken(self.x[:, :1], sample))
 
     def changes(self) -> tuple[Any, Any, Any]:
         """Return sites, old and new values of all lanes, as those of `Pairs`.
@@ -145,7 +154,7 @@ class Lanes:
         old = jnp.where(inside, old, any_value)
         return jnp.where(inside, sites, 0), old, jnp.where(inside, new, old)
 
-    def _of_writes(self, flat: Any, lane: Any, moves: SiteMoves) -> Any:
+    def _of_writes(self, pairs: tuple[Any, Any, Any], moves: SiteMoves) -> Any:
         """Return the rows of the writes of pairs in tables by site, (P, K)."""
         values = np.asarray(moves.values)
 
@@ -154,7 +163,7 @@ class Lanes:
             above = local[..., None].astype(self._wide) > between
             return above.sum(axis=-1, dtype=np.int32)
 
-        sites, old, new = self._changes(flat, lane)
+        sites, old, new = self._changes(*pairs)
         pairs = numbers(old) * len(values) + numbers(new)
         return sites.astype(np.int32) * len(values) ** 2 + pairs
 
@@ -165,21 +174,22 @@ class Lanes:
         deltas = jnp.asarray(moves.deltas, self._wide)
         changes = jnp.stack(
             [
-                value.reshape(-1)[flat].astype(self._wide)
-                - source.reshape(-1)[flat].astype(self._wide)
+                taken(value.reshape(-1), flat).astype(self._wide)
+                - taken(source.reshape(-1), flat).astype(self._wide)
                 for value, source in zip(self._values, self._sources, strict=True)
             ],
             axis=-1,
         )
         # Without a site nothing changes, whatever is written
-        changes = jnp.where(jnp.asarray(moves.sites >= 0)[lane], changes, 0)
-        overlaps = jnp.einsum("puk,pk->pu", deltas[lane], changes, precision="highest")
+        changes = jnp.where(taken(moves.sites >= 0, lane), changes, 0)
+        deltas = taken(deltas, lane)
+        overlaps = jnp.einsum("puk,pk->pu", deltas, changes, precision="highest")
         if moves.olds is not None:
             return lane * moves.rows + self._of_values(flat, lane, changes), None
         if moves.rows == 1:
             return lane, overlaps[:, 0] > 0
         distances = [
-            jnp.abs(changes[:, None, :] - sign * deltas[lane]).sum(axis=-1)
+            jnp.abs(changes[:, None, :] - sign * deltas).sum(axis=-1)
             for sign in (1, -1)
         ]
         nearest = jnp.minimum(*distances).argmin(axis=1)
@@ -191,23 +201,26 @@ class Lanes:
         moves = self._moves
         assert isinstance(moves, Moves)
         assert moves.olds is not None
-        sources = [source.reshape(-1)[flat] for source in self._sources]
+        sources = [taken(source.reshape(-1), flat) for source in self._sources]
         old = jnp.stack(sources, axis=-1).astype(self._wide)
-        old = jnp.where(jnp.asarray(moves.sites >= 0)[lane], old, 0)
-        distances = [
-            jnp.abs(one[:, None, :] - jnp.asarray(known, self._wide)[lane]).sum(axis=-1)
-            for one, known in ((changes, moves.deltas), (old, moves.olds))
-        ]
-        return sum(distances[1:], start=distances[0]).argmin(axis=1)
+        old = jnp.where(taken(moves.sites >= 0, lane), old, 0)
+
+        def distance(one: Any, known: np.ndarray) -> Any:
+            own = taken(known.astype(self._wide), lane)
+            return jnp.abs(one[:, None, :] - own).sum(axis=-1)
+
+        distances = distance(changes, moves.deltas) + distance(old, moves.olds)
+        return distances.argmin(axis=1)
 
     def connected(self, flat: Any) -> Any:
         """Return x' of pairs, (P, N)."""
-        lanes = self.shape[1]
-        connected = self.x[flat // lanes]
+        sample, lane = self._numbers(flat)
+        connected = taken(self.x, sample)
         numbers = np.arange(self.x.shape[1], dtype=np.int32)
         for site, value in zip(self._sites, self._values, strict=True):
-            at = site[flat % lanes] if site.ndim == 1 else site.reshape(-1)[flat]
-            written = value.reshape(-1)[flat][:, None]
+            is_fixed = site.ndim == 1
+            at = taken(site, lane) if is_fixed else taken(site.reshape(-1), flat)
+            written = taken(value.reshape(-1), flat)[:, None]
             connected = jnp.where(numbers == at[:, None], written, connected)
         return connected
 
@@ -233,29 +246,82 @@ def over_pairs(
     dtype: np.dtype,
 ) -> Any:
     """Return the log ratios of all live lanes, (C, R), so many pairs at once."""
-    total = lanes.shape[0] * lanes.shape[1]
+
+    def of_pairs(flat: Any) -> Any:
+        return log_ratio(lanes.pairs(flat))
+
+    found = _over_numbers(0, lanes, packed, of_pairs, chunk, dtype)
+    return _of_lanes(found, lanes, packed)
+
+
+def over_states(
+    lanes: Lanes,
+    packed: Packed | None,
+    logpsi: Callable[[Any], Any],
+    chunk: int,
+    dtype: np.dtype,
+) -> tuple[Any, Any]:
+    """Return log psi of x, (C,), and of x' of live lanes, (C, R), so many at once.
+
+    One loop has both: a network takes XLA long, and is compiled once.
+    """
+    samples = lanes.shape[0]
+
+    def of_states(numbers: Any) -> Any:
+        own = taken(lanes.x, jnp.minimum(numbers, samples - 1))
+        connected = lanes.connected(jnp.maximum(numbers - samples, 0))
+        return logpsi(jnp.where((numbers < samples)[:, None], own, connected))
+
+    found = _over_numbers(samples, lanes, packed, of_states, chunk, dtype)
+    return found[:samples], _of_lanes(found[samples:], lanes, packed)
+
+
+def _over_numbers(
+    others: int,
+    lanes: Lanes,
+    packed: Packed | None,
+    function: Callable[[Any], Any],
+    chunk: int,
+    dtype: np.dtype,
+) -> Any:
+    """Return a function of numbers below that of others, and those of live lanes after.
+
+    The numbers of lanes are those in (C, R), behind the others.
+    """
+    total = others + lanes.shape[0] * lanes.shape[1]
     chunk = min(chunk, total)
     trips = -(-total // chunk)
     found = varying_like(jnp.zeros(trips * chunk, dtype), [lanes.x])
+    order = None
     if packed is None:
         count = trips
     else:
-        order = jnp.pad(packed.order, (0, trips * chunk - total))
-        count = (packed.places[-1] + chunk) // chunk
+        order = packed.order
+        if others:
+            first = np.arange(others, dtype=np.int32)
+            order = jnp.concatenate([first, order + others])
+        order = jnp.pad(order, (0, trips * chunk - total))
+        numbers = packed.places[-1] + (others + chunk)
+        count = lax.div(numbers, np.asarray(chunk, numbers.dtype))
 
     def body(trip, found):
         start = trip * chunk
-        if packed is None:
+        if order is None:
             numbers = start + np.arange(chunk, dtype=np.int32)
-            flat = jnp.minimum(numbers, total - 1)
+            numbers = jnp.minimum(numbers, total - 1)
         else:
-            flat = lax.dynamic_slice(order, (start,), (chunk,))
-        return lax.dynamic_update_slice(found, log_ratio(lanes.pairs(flat)), (start,))
+            numbers = lax.dynamic_slice(order, (start,), (chunk,))
+        values = function(numbers).astype(dtype)
+        return lax.dynamic_update_slice(found, values, (start,))
 
-    found = lax.fori_loop(0, count, body, found)
+    return lax.fori_loop(0, count, body, found)
+
+
+def _of_lanes(found: Any, lanes: Lanes, packed: Packed | None) -> Any:
+    """Return what was found of lanes, live ones without gaps, as (C, R)."""
     if packed is None:
-        return found[:total].reshape(lanes.shape)
-    return found[jnp.maximum(packed.places, 0)].reshape(lanes.shape)
+        return found[: lanes.shape[0] * lanes.shape[1]].reshape(lanes.shape)
+    return taken(found, jnp.maximum(packed.places, 0)).reshape(lanes.shape)
 
 
 def counted(flags: Any) -> Any:

@@ -45,11 +45,24 @@ __all__ = [
     "is_linear",
     "log_of_product",
     "of_samples",
+    "taken",
     "unknown_op",
 ]
 
 
-# region Functions of the IR
+# region Functions of the IR and of arrays
+
+
+def taken(values: Any, *numbers: Any) -> Any:
+    """Return values[numbers], where all numbers are those of entries.
+
+    What is not counted from the end, or outside, takes no ops to see to that.
+    """
+    return (
+        jnp.asarray(values)
+        .at[numbers]
+        .get(mode="promise_in_bounds", wrap_negative_indices=False)
+    )
 
 
 def evaluated(function: FuncOp, arguments: Sequence[Any]) -> Any:
@@ -110,15 +123,15 @@ class Pairs:
 
     def added(self, table: Any) -> Any:
         """Return the rows of pairs in a table of differences, (P, ..)."""
-        if self.row.ndim == 1:
-            return table[self.row]
-        return reduce(jnp.add, [table[column] for column in self.row.T])
+        return reduce(jnp.add, self._rows(table))
 
     def multiplied(self, table: Any) -> Any:
         """Return the rows of pairs in a table of ratios, (P, ..)."""
-        if self.row.ndim == 1:
-            return table[self.row]
-        return reduce(jnp.multiply, [table[column] for column in self.row.T])
+        return reduce(jnp.multiply, self._rows(table))
+
+    def _rows(self, table: Any) -> list[Any]:
+        columns = [self.row] if self.row.ndim == 1 else self.row.T
+        return [taken(table, column) for column in columns]
 
     def signed(self, value: Any) -> Any:
         return (
@@ -251,8 +264,8 @@ class Exponential:
                 jnp.where(pairs.positive, here, there),
                 jnp.where(pairs.positive, there, here),
             )
-            offset = offsets[pairs.positive.astype(np.int32), pairs.row]
-        factors = base[there] + base[here] * pairs.multiplied(ratio)
+            offset = taken(offsets, pairs.positive.astype(np.int32), pairs.row)
+        factors = taken(base, there) + taken(base, here) * pairs.multiplied(ratio)
         total = self._times * products.logarithm(factors)
         return self._scaled(total + offset)
 
@@ -303,9 +316,10 @@ class Bilinear:
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         own, other = base
         change, other_change = map(pairs.added, table[:2])
-        crossed = own[pairs.sample] * other_change + change * other[pairs.sample]
+        here = taken(own, pairs.sample), taken(other, pairs.sample)
+        crossed = here[0] * other_change + change * here[1]
         if pairs.row.ndim == 1:
-            both = table[2][pairs.row]
+            both = taken(table[2], pairs.row)
         else:
             both = (change * other_change).sum(axis=1).sum(axis=1)
         return self._scaled(pairs.signed(crossed.sum(axis=1).sum(axis=1)) + both)
@@ -361,22 +375,22 @@ class Lifted:
         if self._is_tanh:
             values = self._tanh(state, change, pairs)
         elif pairs.positive is None:
-            values = state[pairs.sample] + change
+            values = taken(state, pairs.sample) + change
         else:
             sign = jnp.where(pairs.positive, 1, -1).astype(change.real.dtype)
-            values = state[pairs.sample] + sign[:, None] * change
+            values = taken(state, pairs.sample) + sign[:, None] * change
         after = self._rest(leaves, values)
-        return self._scaled(difference(after, before[pairs.sample]))
+        return self._scaled(difference(after, taken(before, pairs.sample)))
 
     def _tanh(self, state: Any, ratio: Any, pairs: Pairs) -> Any:
         samples = state.shape[0] // 2
         here, there = pairs.sample, pairs.sample + samples
         if pairs.positive is None:
-            up, down = state[here] * ratio, state[there]
+            up, down = taken(state, here) * ratio, taken(state, there)
             return (up - down) / (up + down)
         # Of -d it is that of -t, with the other sign
-        up = state[jnp.where(pairs.positive, here, there)] * ratio
-        down = state[jnp.where(pairs.positive, there, here)]
+        up = taken(state, jnp.where(pairs.positive, here, there)) * ratio
+        down = taken(state, jnp.where(pairs.positive, there, here))
         sign = jnp.where(pairs.positive, 1, -1).astype(ratio.real.dtype)
         return sign[:, None] * (up - down) / (up + down)
 
@@ -413,7 +427,7 @@ class Network(Tableless):
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         leaves, before = base
         after = self._of(leaves, pairs.connected(x))
-        return self._scaled(difference(after, before[pairs.sample]))
+        return self._scaled(difference(after, taken(before, pairs.sample)))
 
 
 def _split(values: Any, units: int, filling: float = 0) -> Any:

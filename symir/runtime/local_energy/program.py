@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, Protocol
 
 import jax
 import jax.numpy as jnp
@@ -53,6 +53,7 @@ from symir.runtime.local_energy.lanes import (
     contributions,
     over_chunks,
     over_pairs,
+    over_states,
 )
 from symir.runtime.local_energy.parts import (
     Bilinear,
@@ -64,6 +65,7 @@ from symir.runtime.local_energy.parts import (
     Part,
     Products,
     Steps,
+    difference,
     evaluated,
     is_linear,
     of_samples,
@@ -137,9 +139,43 @@ class Plan:
         )
 
 
+class Way(Protocol):
+    """A way to find log psi(x') - log psi(x) of lanes, (C, R), where they are live.
+
+    `packed` are those of the lanes: outside of branches they are found only once.
+    """
+
+    def log_ratios(
+        self,
+        leaves: Sequence[Any],
+        lanes: Lanes,
+        packed: Packed | None,
+        dtype: np.dtype,
+    ) -> Any: ...
+
+
 @dataclass(frozen=True, eq=False)
-class Way:
-    """A way to find log ratios: by parts of log psi, so many pairs at once.
+class ByNetwork:
+    """By log psi at x and at x', so many of them at once."""
+
+    logpsi: Callable[[Sequence[Any], Any], Any]
+    states: int
+
+    def log_ratios(
+        self,
+        leaves: Sequence[Any],
+        lanes: Lanes,
+        packed: Packed | None,
+        dtype: np.dtype,
+    ) -> Any:
+        logpsi = partial(self.logpsi, leaves)
+        before, after = over_states(lanes, packed, logpsi, self.states, dtype)
+        return difference(after, before[:, None])
+
+
+@dataclass(frozen=True, eq=False)
+class ByParts:
+    """By the parts of log psi, so many pairs at once.
 
     Attributes:
         tables: those of the parts, in their order.
@@ -152,14 +188,19 @@ class Way:
     pairs: int
     products: Products = field(default_factory=Products)
 
-    def log_ratio(self, leaves: Sequence[Any], x: Any) -> Callable[[Pairs], Any]:
-        """Return log psi(x') - log psi(x), for pairs of a chunk x, (C, N)."""
+    def log_ratios(
+        self,
+        leaves: Sequence[Any],
+        lanes: Lanes,
+        packed: Packed | None,
+        dtype: np.dtype,
+    ) -> Any:
         terms = [
             partial(
                 part.log_ratio,
-                part.base(leaves, x, self.products),
+                part.base(leaves, lanes.x, self.products),
                 part.laid_out(table, self.products),
-                x=x,
+                x=lanes.x,
             )
             for part, table in zip(self.parts, self.tables, strict=True)
         ]
@@ -168,7 +209,7 @@ class Way:
             first, *others = (term(pairs) for term in terms)
             return sum(others, start=first)
 
-        return of_pairs
+        return over_pairs(lanes, packed, of_pairs, self.pairs, dtype)
 
 
 class EnergyProgram:
@@ -430,15 +471,14 @@ class EnergyProgram:
         """Return the energies of a batch, by the fastest schedule that is safe."""
         arrays = arrays.like([varying_like(one, arrays.flat) for one in arrays.flat])
         samples = at_most(chunk, self.plan.samples)
-        network = Network(1.0, self.network, self._log_dtype)
-        whole = Way([network], [None], at_most(chunk, self.plan.network_pairs))
+        whole = ByNetwork(self.network, at_most(chunk, self.plan.network_pairs))
         if self.parts is None or not self.lanes:
             return self._packed([whole], 0, arrays, samples)
         parts = self.parts
         if isinstance(parts[0], Declared):
             if self.schedule == "dense":
                 return self._dense(parts[0], arrays, samples, chunk)
-            way = Way(parts, [None], at_most(chunk, self.plan.pairs))
+            way = ByParts(parts, [None], at_most(chunk, self.plan.pairs))
             return self._packed([way], 0, arrays, samples)
         tables = [part.table(arrays.leaves, self.steps) for part in parts]
         lengths = self.plan.units
@@ -447,7 +487,7 @@ class EnergyProgram:
         size = self.plan.pairs
         if {bt.Rung.LIFTED, bt.Rung.NETWORK} & {p.kind for p in self.energy.parts}:
             size = self.plan.network_pairs
-        way = Way(parts, tables, at_most(chunk, size), products)
+        way = ByParts(parts, tables, at_most(chunk, size), products)
         choice = jnp.where(safe.any(), 0, 1)
         return self._packed([way, whole], choice, arrays, samples)
 
@@ -470,39 +510,27 @@ class EnergyProgram:
 
         def one(x):
             def logarithms(lanes: Lanes):
-                packed = lanes.packed()
-                given = (arrays.leaves, lanes, packed)
-                found = [partial(self._log_ratios, way, *given) for way in ways]
+                given = (arrays.leaves, lanes, lanes.packed(), self._log_dtype)
+                found = [partial(way.log_ratios, *given) for way in ways]
                 return lanes.only_live(lax.switch(choice, found))
 
             return self._summed(arrays.operands, x, logarithms)
 
         return over_chunks(one, arrays.x, samples)
 
-    def _log_ratios(
-        self, way: Way, leaves: Sequence[Any], lanes: Lanes, packed: Packed | None
-    ) -> Any:
-        """Return the log ratios of lanes, (C, R), where they are live.
-
-        `packed` are those of the lanes: outside of branches they are found only once.
-        """
-        log_ratio = way.log_ratio(leaves, lanes.x)
-        return over_pairs(lanes, packed, log_ratio, way.pairs, self._log_dtype)
-
     def _dense(
         self, part: Declared, arrays: Arrays, samples: int, chunk: int | None
     ) -> Any:
         """Return energies by a delta that is found for all lanes, live or not."""
-        size = at_most(chunk, self.plan.network_pairs)
-        whole = Way([part.network], [None], size)
+        whole = ByNetwork(self.network, at_most(chunk, self.plan.network_pairs))
 
         def one(x):
             base = part.base(arrays.leaves, x, Products())
 
             def logarithms(lanes: Lanes):
                 def by_network():
-                    packed = lanes.packed()
-                    return self._log_ratios(whole, arrays.leaves, lanes, packed)
+                    given = (arrays.leaves, lanes, lanes.packed(), self._log_dtype)
+                    return whole.log_ratios(*given)
 
                 found = part.everywhere(base, *lanes.changes()).astype(self._log_dtype)
                 found = lanes.only_live(varying_like(found, [*arrays.leaves, x]))
