@@ -7,10 +7,10 @@ types of StableHLO that do not fit, and functions that are no kernels.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterator
+from dataclasses import dataclass, field
 from functools import cache
-from typing import cast
+from typing import Any, cast
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -23,10 +23,10 @@ from xdsl.traits import (
 )
 from xdsl.utils.exceptions import VerifyException
 
-from dialects.bt import ConnectionsOp
+from dialects.bt import ConnectionsOp, LocalEnergyOp
 from dialects.stablehlo import type_error
 
-__all__ = ["Fault", "fault_in"]
+__all__ = ["Fault", "Seen", "fault_in"]
 
 
 @dataclass(frozen=True)
@@ -43,39 +43,83 @@ class Fault:
     error: Exception
 
 
-def fault_in(module: ModuleOp, seen: set[Hashable] | None = None) -> Fault | None:
+@dataclass
+class Seen:
+    """What was found valid, and need not be looked at again.
+
+    Attributes:
+        keys: those of ops whose validity depends on nothing else.
+        units: the ops of the module, such as functions, as they were.
+        symbols: by which these refer to each other.
+    """
+
+    keys: set[Hashable] = field(default_factory=set)
+    units: dict[Operation, list[Any]] = field(default_factory=dict)
+    symbols: list[Any] = field(default_factory=list)
+
+
+def fault_in(module: ModuleOp, seen: Seen | None = None) -> Fault | None:
     """Return the first fault of a module, or None where it is valid.
 
     `seen` is filled with what was found valid, and tells a later call what it need not
     look at again: most ops are what they were before a pass.
     """
-    seen = set() if seen is None else seen
-    # A verifier looks inside first
-    for op in module.walk(region_first=True):
-        key = _key(op)
-        if key is not None and key in seen:
-            continue
-        try:
-            _verify_blocks(op)
-            op.verify(verify_nested_ops=False)
-        except Exception as error:
-            return Fault(op, error)
-        if key is not None:
-            seen.add(key)
-    return next(_faults(module.body.block, set(), None), None)
+    seen = Seen() if seen is None else seen
+    units = {op: _snapshot(op) for block in module.body.blocks for op in block.ops}
+    symbols = [(op, op.properties.get("sym_name")) for op in units]
+    known = seen.units if symbols == seen.symbols else {}
+    changed = [op for op, now in units.items() if known.get(op) != now]
+    seen.units, seen.symbols = {}, []
+    for unit in (*changed, module):
+        # A verifier looks inside first
+        inner = unit.walk(region_first=True) if unit is not module else (module,)
+        for op in inner:
+            key = _key(op)
+            if key is not None and key in seen.keys:
+                continue
+            try:
+                _verify_blocks(op)
+                op.verify(verify_nested_ops=False)
+            except Exception as error:
+                return Fault(op, error)
+            if key is not None:
+                seen.keys.add(key)
+    fault = next(_faults(module.body.block, set(), None, set(changed)), None)
+    if fault is None:
+        seen.units, seen.symbols = units, symbols
+    return fault
+
+
+def _snapshot(op: Operation) -> list[Any]:
+    """Return all that an op is, and what is inside: equal only if nothing changed.
+
+    Ops and values are equal to themselves alone, so that this takes little time.
+    """
+    types = [result.type for result in op.results]
+    found: list[Any] = [op, *op.operands, *types, *op.successors]
+    found += [*op.properties.items(), *op.attributes.items()]
+    for region in op.regions:
+        for block in region.blocks:
+            found += [block, block.parent, *block.args, *(a.type for a in block.args)]
+            for inner in block.ops:
+                found.append(inner.parent)
+                found += _snapshot(inner)
+    return found
 
 
 def _key(op: Operation) -> Hashable | None:
     """Return all that the validity of an op depends on, or None where it is more.
 
     An op of StableHLO or `bt` without regions sees its types and attributes, and no
-    other op, but for `bt.connections` and the terminator of a block, the last op.
+    other op, but for `bt.connections`, `bt.local_energy` with the functions that it
+    names, and the terminator of a block, the last op.
     """
     block = op.parent
     if block is None or block.last_op is op or op.regions or op.successors:
         return None
     dialect = op.name.partition(".")[0]
-    if dialect not in ("stablehlo", "bt") or isinstance(op, ConnectionsOp):
+    sees_others = isinstance(op, ConnectionsOp | LocalEnergyOp)
+    if dialect not in ("stablehlo", "bt") or sees_others:
         return None
     if any(isinstance(operand, ErasedSSAValue) for operand in op.operands):
         return None
@@ -93,18 +137,26 @@ def _verify_blocks(op: Operation) -> None:
 
 
 def _faults(
-    block: Block, visible: set[SSAValue], dynamic: int | None
+    block: Block,
+    visible: set[SSAValue],
+    dynamic: int | None,
+    changed: Collection[Operation] | None = None,
 ) -> Iterator[Fault]:
     """Yield the faults of a block.
 
     `visible` are the values defined around it, `dynamic` is the number of leading axes
-    that may be dynamic in its function, None outside of functions.
+    that may be dynamic in its function, None outside of functions. Of its ops only
+    those that have changed are looked at, if it is known which.
     """
     own: list[SSAValue] = list(block.args)
     visible.update(own)
     for op in block.ops:
         if _is_imported(op):
             continue  # a wavefunction is what JAX made it
+        if changed is not None and op not in changed:
+            visible.update(op.results)
+            own.extend(op.results)
+            continue
         message = _op_error(op, visible, dynamic)
         if message is not None:
             yield Fault(op, VerifyException(message))

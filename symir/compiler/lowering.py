@@ -7,7 +7,7 @@ text. Nothing here needs JAX.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Hashable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline
@@ -20,7 +20,7 @@ from xdsl.utils.exceptions import (
 )
 
 from dialects.text import context
-from dialects.verification import fault_in
+from dialects.verification import Seen, fault_in
 from lowering.registry import get_all_passes
 from lowering.remarks import collected
 from symir.compiler.context import SymbolicPassReport
@@ -201,7 +201,7 @@ class LoweringPipeline:
         """
         result = module.clone()
         write = None if dump is None else dumping(dump, module)
-        valid: set[Hashable] = set()
+        valid = Seen()
         if verify and not verified:
             with span("verify", "verification"):
                 _verify(result, "the operator is invalid IR", valid)
@@ -271,14 +271,14 @@ def _failed(one: ModulePass, exception: Exception) -> SymbolicCompilerError:
     return error
 
 
-def _verify(module: ModuleOp, message: str, valid: set[Hashable]) -> None:
+def _verify(module: ModuleOp, message: str, valid: Seen) -> None:
     error = _verify_error(module, message, None, valid)
     if error is not None:
         raise error from error.__cause__
 
 
 def _verify_error(
-    module: ModuleOp, message: str, pass_name: str | None, valid: set[Hashable]
+    module: ModuleOp, message: str, pass_name: str | None, valid: Seen
 ) -> SymbolicCompilerError | None:
     fault = fault_in(module, valid)
     if fault is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 
 import pytest
 from xdsl.dialects.builtin import ModuleOp, TensorType, f32, f64
@@ -13,7 +13,8 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.text import parse_module
-from dialects.verification import Fault, fault_in
+from dialects.verification import Fault, Seen, fault_in
+from symir.compiler.lowering import LoweringPipeline
 
 KERNEL = """
 func.func @kernel(%a: tensor<4xf64>) -> tensor<4xf64> {
@@ -93,9 +94,9 @@ def test_what_was_valid_before_a_change_is_found(
     text: str, change: Change, blamed: str
 ) -> None:
     module = parse_module(text)
-    seen: set[Hashable] = set()
+    seen = Seen()
     assert fault_in(module, seen) is None
-    assert seen
+    assert seen.units
     change(module)
     again, anew = fault_in(module, seen), fault_in(module)
     assert again is not None
@@ -108,26 +109,70 @@ def test_what_was_valid_before_a_change_is_found(
 def test_invalid_ops_are_not_remembered() -> None:
     module = parse_module(KERNEL)
     add_a_property(module)
-    seen: set[Hashable] = set()
+    seen = Seen()
     faults = [fault_in(module, seen) for _ in range(2)]
     assert all(isinstance(fault, Fault) for fault in faults)
 
 
-def test_equal_ops_are_looked_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    module = parse_module(KERNEL)
-    verified: list[str] = []
+@pytest.fixture
+def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of the ops that are verified."""
+    names: list[str] = []
     own = Operation.verify
 
     def verify(op: Operation, verify_nested_ops: bool = True) -> None:
-        verified.append(op.name)
+        names.append(op.name)
         own(op, verify_nested_ops)
 
     monkeypatch.setattr(Operation, "verify", verify)
-    seen: set[Hashable] = set()
+    return names
+
+
+def test_equal_ops_are_looked_at_once(verified: list[str]) -> None:
+    module = parse_module(KERNEL)
+    verified.clear()
+    seen = Seen()
     for _ in range(2):
         assert fault_in(module, seen) is None
+        # Something else has changed
+        first(module, FuncOp).attributes["note"] = f64
     assert verified.count("stablehlo.add") == 1
     assert verified.count("func.return") == 2
+
+
+def test_functions_that_are_what_they_were_are_not_looked_at(
+    verified: list[str],
+) -> None:
+    module = parse_module(KERNEL + KERNEL.replace("@kernel", "@other"))
+    seen = Seen()
+    assert fault_in(module, seen) is None
+    verified.clear()
+    assert fault_in(module, seen) is None
+    assert verified == ["builtin.module"]
+    retype_operand(module)
+    fault = fault_in(module, seen)
+    assert fault is not None
+    assert fault.op is first(module, hlo.MultiplyOp)
+
+
+WAVEFUNCTION = """
+func.func private @logpsi(%x: tensor<1x4xf64>) -> tensor<1xf64> {
+  %one = stablehlo.constant dense<1.0> : tensor<1xf64>
+  func.return %one : tensor<1xf64>
+}
+"""
+
+
+def test_what_a_function_refers_to_may_be_gone() -> None:
+    separate = parse_module(BRANCHES + WAVEFUNCTION)
+    module = LoweringPipeline.parse("bt-local-energy").run(separate)
+    seen = Seen()
+    assert fault_in(module, seen) is None
+    functions = [op for op in module.ops if isinstance(op, FuncOp)]
+    functions[-1].detach()
+    fault = fault_in(module, seen)
+    assert fault is not None
+    assert isinstance(fault.op, bt.LocalEnergyOp)
 
 
 def test_an_op_belongs_to_the_block_that_holds_it() -> None:
