@@ -50,7 +50,7 @@ class Seen:
     Attributes:
         keys: those of ops whose validity depends on nothing else.
         units: the ops of the module, such as functions, as they were.
-        symbols: by which these refer to each other.
+        symbols: what these say of each other: all but what is inside of them.
     """
 
     keys: set[Hashable] = field(default_factory=set)
@@ -66,7 +66,7 @@ def fault_in(module: ModuleOp, seen: Seen | None = None) -> Fault | None:
     """
     seen = Seen() if seen is None else seen
     units = {op: _snapshot(op) for block in module.body.blocks for op in block.ops}
-    symbols = [(op, op.properties.get("sym_name")) for op in units]
+    symbols = [(op, *op.properties.items()) for op in units]
     known = seen.units if symbols == seen.symbols else {}
     changed = [op for op, now in units.items() if known.get(op) != now]
     seen.units, seen.symbols = {}, []
@@ -96,9 +96,10 @@ def _snapshot(op: Operation) -> list[Any]:
     Ops and values are equal to themselves alone, so that this takes little time.
     """
     types = [result.type for result in op.results]
-    found: list[Any] = [op, *op.operands, *types, *op.successors]
-    found += [*op.properties.items(), *op.attributes.items()]
+    found: list[Any] = [op, *op.operands, *op.results, *types, *op.successors]
+    found += [*op.properties.items(), None, *op.attributes.items()]
     for region in op.regions:
+        found.append(region)
         for block in region.blocks:
             found += [block, block.parent, *block.args, *(a.type for a in block.args)]
             for inner in block.ops:

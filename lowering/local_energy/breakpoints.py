@@ -299,12 +299,14 @@ def _change(grid: Array, own: Array) -> tuple[Array, Array]:
 
 
 def _turn(grid: Array, own: Array) -> tuple[Array, Array]:
-    middle = own[:, own.shape[1] // 2]
+    # Of a short interval the last columns are all its end
+    half = grid[:, 0] + (grid[:, -1] - grid[:, 0]) // 2
+    rows = np.arange(len(grid))
+    middle = own[rows, np.abs(grid - half[:, None]).argmin(axis=1)]
     rises = middle >= (own[:, 0] + own[:, -1]) / 2
     finite: Array = np.nan_to_num(own)
     signed = np.where(rises[:, None], finite, -finite)
     extremum = np.argmax(signed, axis=1)
-    rows = np.arange(len(grid))
     last = grid.shape[1] - 1
     return (
         grid[rows, np.maximum(extremum - 1, 0)],

@@ -113,7 +113,7 @@ class Lanes:
         if isinstance(self._moves, Moves):
             row, positive = self._directions(flat, lane, self._moves)
         elif isinstance(self._moves, SiteMoves):
-            row = self._of_writes((flat, sample, lane), self._moves)
+            row = self._of_writes(self._changes(flat, sample, lane), self._moves)
         return Pairs(
             sample,
             row,
@@ -154,7 +154,7 @@ class Lanes:
         old = jnp.where(inside, old, any_value)
         return jnp.where(inside, sites, 0), old, jnp.where(inside, new, old)
 
-    def _of_writes(self, pairs: tuple[Any, Any, Any], moves: SiteMoves) -> Any:
+    def _of_writes(self, changes: tuple[Any, Any, Any], moves: SiteMoves) -> Any:
         """Return the rows of the writes of pairs in tables by site, (P, K)."""
         values = np.asarray(moves.values)
 
@@ -163,7 +163,7 @@ class Lanes:
             above = local[..., None].astype(self._wide) > between
             return above.sum(axis=-1, dtype=np.int32)
 
-        sites, old, new = self._changes(*pairs)
+        sites, old, new = changes
         pairs = numbers(old) * len(values) + numbers(new)
         return sites.astype(np.int32) * len(values) ** 2 + pairs
 
@@ -270,7 +270,9 @@ def over_states(
     def of_states(numbers: Any) -> Any:
         own = taken(lanes.x, jnp.minimum(numbers, samples - 1))
         connected = lanes.connected(jnp.maximum(numbers - samples, 0))
-        return logpsi(jnp.where((numbers < samples)[:, None], own, connected))
+        found = logpsi(jnp.where((numbers < samples)[:, None], own, connected))
+        # In the IR bfloat16 is float32, and a number of Python has a type of its own
+        return found.astype(jnp.promote_types(found.dtype, dtype))
 
     found = _over_numbers(samples, lanes, packed, of_states, chunk, dtype)
     return found[:samples], _of_lanes(found[samples:], lanes, packed)
@@ -311,8 +313,7 @@ def _over_numbers(
             numbers = jnp.minimum(numbers, total - 1)
         else:
             numbers = lax.dynamic_slice(order, (start,), (chunk,))
-        values = function(numbers).astype(dtype)
-        return lax.dynamic_update_slice(found, values, (start,))
+        return lax.dynamic_update_slice(found, function(numbers), (start,))
 
     return lax.fori_loop(0, count, body, found)
 

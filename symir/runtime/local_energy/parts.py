@@ -54,9 +54,9 @@ __all__ = [
 
 
 def taken(values: Any, *numbers: Any) -> Any:
-    """Return values[numbers], where all numbers are those of entries.
+    """Return values[numbers], where no number is negative or too large.
 
-    What is not counted from the end, or outside, takes no ops to see to that.
+    That is not looked at: it would take ops. What is read elsewhere is undefined.
     """
     return (
         jnp.asarray(values)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from xdsl.dialects.builtin import ModuleOp, TensorType, f32, f64
+from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType, f32, f64
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Operation
+from xdsl.ir import Operation, OpResult, Region, SSAValues
 from xdsl.rewriter import Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
@@ -161,6 +161,64 @@ func.func private @logpsi(%x: tensor<1x4xf64>) -> tensor<1xf64> {
   func.return %one : tensor<1xf64>
 }
 """
+
+
+def retype_the_callee(module: ModuleOp) -> None:
+    inner = list(module.ops)[-1]
+    assert isinstance(inner, FuncOp)
+    kind = TensorType(f32, [4])
+    inner.function_type = FunctionType.from_lists(
+        [kind], list(inner.function_type.outputs)
+    )
+    Rewriter.replace_value_with_new_type(inner.body.block.args[0], kind)
+
+
+def move_a_property(module: ModuleOp) -> None:
+    function = first(module, FuncOp)
+    name, value = list(function.properties.items())[-1]
+    del function.properties[name]
+    function.attributes = {name: value, **function.attributes}
+
+
+def add_a_region(module: ModuleOp) -> None:
+    first(module, hlo.AddOp).add_region(Region())
+
+
+def replace_a_result(module: ModuleOp) -> None:
+    op = first(module, hlo.AddOp)
+    op.results = SSAValues([OpResult(op.results[0].type, op, 0)])
+
+
+CALLED = """
+func.func private @logpsi(%x: tensor<4xf64>) -> tensor<4xf64> {
+  %a = func.call @inner(%x) : (tensor<4xf64>) -> tensor<4xf64>
+  func.return %a : tensor<4xf64>
+}
+func.func private @inner(%x: tensor<4xf64>) -> tensor<4xf64> {
+  %one = stablehlo.constant dense<1.0> : tensor<4xf64>
+  func.return %one : tensor<4xf64>
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        (CALLED, retype_the_callee),
+        (KERNEL, move_a_property),
+        (KERNEL, add_a_region),
+        (KERNEL, replace_a_result),
+    ],
+)
+def test_nothing_hides_in_what_looks_the_same(text: str, change: Change) -> None:
+    module = parse_module(text)
+    seen = Seen()
+    assert fault_in(module, seen) is None
+    change(module)
+    again, anew = fault_in(module, seen), fault_in(module)
+    assert again is not None
+    assert anew is not None
+    assert str(again.error) == str(anew.error)
 
 
 def test_what_a_function_refers_to_may_be_gone() -> None:

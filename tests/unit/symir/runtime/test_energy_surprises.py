@@ -148,6 +148,27 @@ def test_ratios_have_the_type_of_log_psi() -> None:
     compared(hidden, single / 5)
 
 
+@pytest.mark.parametrize("scale", [0.5, 0.5 + 0.1j, jnp.bfloat16(0.5)])
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, np.float32])
+@pytest.mark.parametrize("outer", [jnp.sin, jnp.asarray])
+def test_types_that_are_others_in_the_ir(scale: Any, dtype: Any, outer: Any) -> None:
+    """Numbers of Python are as wide as what they meet, and bfloat16 is widened."""
+    w = {"W": jnp.asarray(W, dtype), "s": scale}
+
+    def logpsi(w: Any, x: Any) -> Any:
+        return outer(log_cosh(x.astype(dtype) @ w["W"]).sum(-1) * w["s"])
+
+    found = sym.local_energy(flips(), logpsi, w, X)
+    wide = {"W": np.asarray(w["W"], np.float64), "s": complex(scale)}
+    expected = plain(flips(), lambda w, x: logpsi_wide(outer, w, x), wide, X)
+    tolerance = 0.1 if jnp.bfloat16 in (dtype, jnp.asarray(scale).dtype) else 1e-5
+    np.testing.assert_allclose(found, expected, rtol=tolerance)
+
+
+def logpsi_wide(outer: Any, w: Any, x: Any) -> Any:
+    return outer(log_cosh(x.astype(np.float64) @ w["W"]).sum(-1) * w["s"])
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_products_that_overflow(dtype: Any) -> None:
     large = np.asarray(np.sqrt(np.finfo(dtype).max) * 10, dtype)
