@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
+from itertools import chain
 from typing import Any, cast
 
 from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
@@ -70,21 +71,21 @@ def fault_in(module: ModuleOp, seen: Seen | None = None) -> Fault | None:
     known = seen.units if symbols == seen.symbols else {}
     changed = [op for op, now in units.items() if known.get(op) != now]
     seen.units, seen.symbols = {}, []
-    for unit in (*changed, module):
-        # A verifier looks inside first
-        inner = unit.walk(region_first=True) if unit is not module else (module,)
-        for op in inner:
-            key = _key(op)
-            if key is not None and key in seen.keys:
-                continue
-            try:
-                _verify_blocks(op)
-                op.verify(verify_nested_ops=False)
-            except Exception as error:
-                return Fault(op, error)
-            if key is not None:
-                seen.keys.add(key)
-    fault = next(_faults(module.body.block, set(), None, set(changed)), None)
+    # A verifier looks inside first
+    inside = (op for unit in changed for op in unit.walk(region_first=True))
+    for op in chain(inside, [module]):
+        key = _key(op)
+        if key is not None and key in seen.keys:
+            continue
+        try:
+            _verify_blocks(op)
+            op.verify(verify_nested_ops=False)
+        except Exception as error:
+            return Fault(op, error)
+        if key is not None:
+            seen.keys.add(key)
+    same = units.keys() - set(changed)
+    fault = next(_faults(module.body.block, set(), None, same), None)
     if fault is None:
         seen.units, seen.symbols = units, symbols
     return fault
@@ -141,30 +142,25 @@ def _faults(
     block: Block,
     visible: set[SSAValue],
     dynamic: int | None,
-    changed: Collection[Operation] | None = None,
+    known: Collection[Operation] = (),
 ) -> Iterator[Fault]:
-    """Yield the faults of a block.
+    """Yield the faults of a block, but for those of its ops that are known.
 
     `visible` are the values defined around it, `dynamic` is the number of leading axes
-    that may be dynamic in its function, None outside of functions. Of its ops only
-    those that have changed are looked at, if it is known which.
+    that may be dynamic in its function, None outside of functions.
     """
     own: list[SSAValue] = list(block.args)
     visible.update(own)
     for op in block.ops:
-        if _is_imported(op):
-            continue  # a wavefunction is what JAX made it
-        if changed is not None and op not in changed:
-            visible.update(op.results)
-            own.extend(op.results)
-            continue
-        message = _op_error(op, visible, dynamic)
-        if message is not None:
-            yield Fault(op, VerifyException(message))
-        inner = _dynamic_axes(op) if isinstance(op, FuncOp) else dynamic
-        for region in op.regions:
-            for part in region.blocks:
-                yield from _faults(part, visible, inner)
+        # An imported wavefunction is what JAX made it
+        if not _is_imported(op) and op not in known:
+            message = _op_error(op, visible, dynamic)
+            if message is not None:
+                yield Fault(op, VerifyException(message))
+            inner = _dynamic_axes(op) if isinstance(op, FuncOp) else dynamic
+            for region in op.regions:
+                for part in region.blocks:
+                    yield from _faults(part, visible, inner)
         visible.update(op.results)
         own.extend(op.results)
     visible.difference_update(own)

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import Any, Protocol
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -139,77 +139,10 @@ class Plan:
         )
 
 
-class Way(Protocol):
-    """A way to find log psi(x') - log psi(x) of lanes, (C, R), where they are live.
+Way = Callable[[Lanes, "Packed | None"], Any]
+"""A way to find log psi(x') - log psi(x) of lanes, (C, R), where they are live.
 
-    `packed` are those of the lanes: outside of branches they are found only once.
-    """
-
-    def log_ratios(
-        self,
-        leaves: Sequence[Any],
-        lanes: Lanes,
-        packed: Packed | None,
-        dtype: np.dtype,
-    ) -> Any: ...
-
-
-@dataclass(frozen=True, eq=False)
-class ByNetwork:
-    """By log psi at x and at x', so many of them at once."""
-
-    logpsi: Callable[[Sequence[Any], Any], Any]
-    states: int
-
-    def log_ratios(
-        self,
-        leaves: Sequence[Any],
-        lanes: Lanes,
-        packed: Packed | None,
-        dtype: np.dtype,
-    ) -> Any:
-        logpsi = partial(self.logpsi, leaves)
-        before, after = over_states(lanes, packed, logpsi, self.states, dtype)
-        return difference(after, before[:, None])
-
-
-@dataclass(frozen=True, eq=False)
-class ByParts:
-    """By the parts of log psi, so many pairs at once.
-
-    Attributes:
-        tables: those of the parts, in their order.
-        pairs: how many pairs are taken at once.
-        products: how many factors are multiplied before a logarithm is taken.
-    """
-
-    parts: Sequence[Part]
-    tables: Sequence[Any]
-    pairs: int
-    products: Products = field(default_factory=Products)
-
-    def log_ratios(
-        self,
-        leaves: Sequence[Any],
-        lanes: Lanes,
-        packed: Packed | None,
-        dtype: np.dtype,
-    ) -> Any:
-        terms = [
-            partial(
-                part.log_ratio,
-                part.base(leaves, lanes.x, self.products),
-                part.laid_out(table, self.products),
-                x=lanes.x,
-            )
-            for part, table in zip(self.parts, self.tables, strict=True)
-        ]
-
-        def of_pairs(pairs: Pairs) -> Any:
-            first, *others = (term(pairs) for term in terms)
-            return sum(others, start=first)
-
-        return over_pairs(lanes, packed, of_pairs, self.pairs, dtype)
+It is given which they are, too: outside of branches that is found only once."""
 
 
 class EnergyProgram:
@@ -471,14 +404,15 @@ class EnergyProgram:
         """Return the energies of a batch, by the fastest schedule that is safe."""
         arrays = arrays.like([varying_like(one, arrays.flat) for one in arrays.flat])
         samples = at_most(chunk, self.plan.samples)
-        whole = ByNetwork(self.network, at_most(chunk, self.plan.network_pairs))
+        whole = self._by_network(arrays.leaves, chunk)
         if self.parts is None or not self.lanes:
             return self._packed([whole], 0, arrays, samples)
         parts = self.parts
         if isinstance(parts[0], Declared):
             if self.schedule == "dense":
-                return self._dense(parts[0], arrays, samples, chunk)
-            way = ByParts(parts, [None], at_most(chunk, self.plan.pairs))
+                return self._dense(parts[0], whole, arrays, samples)
+            size = at_most(chunk, self.plan.pairs)
+            way = self._by_parts(arrays.leaves, [None], size, Products())
             return self._packed([way], 0, arrays, samples)
         tables = [part.table(arrays.leaves, self.steps) for part in parts]
         lengths = self.plan.units
@@ -487,7 +421,8 @@ class EnergyProgram:
         size = self.plan.pairs
         if {bt.Rung.LIFTED, bt.Rung.NETWORK} & {p.kind for p in self.energy.parts}:
             size = self.plan.network_pairs
-        way = ByParts(parts, tables, at_most(chunk, size), products)
+        size = at_most(chunk, size)
+        way = self._by_parts(arrays.leaves, tables, size, products)
         choice = jnp.where(safe.any(), 0, 1)
         return self._packed([way, whole], choice, arrays, samples)
 
@@ -503,6 +438,47 @@ class EnergyProgram:
         # What is not a number is not safe either
         return jnp.stack([bound < _largest(bound) for bound in bounds]).all()
 
+    def _by_network(self, leaves: Sequence[Any], chunk: int | None) -> Way:
+        """Return the way by log psi at x and at x'."""
+        size = at_most(chunk, self.plan.network_pairs)
+        logpsi = partial(self.network, leaves)
+
+        def log_ratios(lanes: Lanes, packed: Packed | None) -> Any:
+            before, after = over_states(lanes, packed, logpsi, size, self._log_dtype)
+            return difference(after, before[:, None])
+
+        return log_ratios
+
+    def _by_parts(
+        self,
+        leaves: Sequence[Any],
+        tables: Sequence[Any],
+        size: int,
+        products: Products,
+    ) -> Way:
+        """Return the way by the parts of log psi, with a table each."""
+        assert self.parts is not None
+        parts = list(zip(self.parts, tables, strict=True))
+
+        def log_ratios(lanes: Lanes, packed: Packed | None) -> Any:
+            terms = [
+                partial(
+                    part.log_ratio,
+                    part.base(leaves, lanes.x, products),
+                    part.laid_out(table, products),
+                    x=lanes.x,
+                )
+                for part, table in parts
+            ]
+
+            def of_pairs(pairs: Pairs) -> Any:
+                first, *others = (term(pairs) for term in terms)
+                return sum(others, start=first)
+
+            return over_pairs(lanes, packed, of_pairs, size, self._log_dtype)
+
+        return log_ratios
+
     def _packed(
         self, ways: Sequence[Way], choice: Any, arrays: Arrays, samples: int
     ) -> Any:
@@ -510,27 +486,26 @@ class EnergyProgram:
 
         def one(x):
             def logarithms(lanes: Lanes):
-                given = (arrays.leaves, lanes, lanes.packed(), self._log_dtype)
-                found = [partial(way.log_ratios, *given) for way in ways]
+                packed = lanes.packed()
+                found = [partial(way, lanes, packed) for way in ways]
                 return lanes.only_live(lax.switch(choice, found))
 
             return self._summed(arrays.operands, x, logarithms)
 
         return over_chunks(one, arrays.x, samples)
 
-    def _dense(
-        self, part: Declared, arrays: Arrays, samples: int, chunk: int | None
-    ) -> Any:
-        """Return energies by a delta that is found for all lanes, live or not."""
-        whole = ByNetwork(self.network, at_most(chunk, self.plan.network_pairs))
+    def _dense(self, part: Declared, whole: Way, arrays: Arrays, samples: int) -> Any:
+        """Return energies by a delta that is found for all lanes, live or not.
+
+        `whole` is the way where it does not know.
+        """
 
         def one(x):
             base = part.base(arrays.leaves, x, Products())
 
             def logarithms(lanes: Lanes):
                 def by_network():
-                    given = (arrays.leaves, lanes, lanes.packed(), self._log_dtype)
-                    return whole.log_ratios(*given)
+                    return whole(lanes, lanes.packed())
 
                 found = part.everywhere(base, *lanes.changes()).astype(self._log_dtype)
                 found = lanes.only_live(varying_like(found, [*arrays.leaves, x]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import jax
@@ -153,20 +154,17 @@ def test_ratios_have_the_type_of_log_psi() -> None:
 @pytest.mark.parametrize("outer", [jnp.sin, jnp.asarray])
 def test_types_that_are_others_in_the_ir(scale: Any, dtype: Any, outer: Any) -> None:
     """Numbers of Python are as wide as what they meet, and bfloat16 is widened."""
-    w = {"W": jnp.asarray(W, dtype), "s": scale}
 
-    def logpsi(w: Any, x: Any) -> Any:
+    def of_type(dtype: Any, w: Any, x: Any) -> Any:
         return outer(log_cosh(x.astype(dtype) @ w["W"]).sum(-1) * w["s"])
 
-    found = sym.local_energy(flips(), logpsi, w, X)
+    w = {"W": jnp.asarray(W, dtype), "s": scale}
+    found = sym.local_energy(flips(), partial(of_type, dtype), w, X)
     wide = {"W": np.asarray(w["W"], np.float64), "s": complex(scale)}
-    expected = plain(flips(), lambda w, x: logpsi_wide(outer, w, x), wide, X)
+    expected = plain(flips(), partial(of_type, np.float64), wide, X)
+    # bfloat16 has 8 bits
     tolerance = 0.1 if jnp.bfloat16 in (dtype, jnp.asarray(scale).dtype) else 1e-5
     np.testing.assert_allclose(found, expected, rtol=tolerance)
-
-
-def logpsi_wide(outer: Any, w: Any, x: Any) -> Any:
-    return outer(log_cosh(x.astype(np.float64) @ w["W"]).sum(-1) * w["s"])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
