@@ -491,19 +491,15 @@ def _fitted(region: _Region, value: SSAValue, names: Sequence[str]) -> Fit | Non
     dtype = _dtype(region.root)
     real = np.zeros(0, dtype).real.dtype
     bytes_ = 2 if is_coarse(region.root) else real.itemsize
-    # Most are told apart by a few points
     line = base_line(real)
     points = (line if dtype.kind != "c" else line * (0.8 + 0.6j)).astype(dtype)
-    few = [
-        name
-        for name in names
-        if _compared(region, value, ACTIVATIONS[name], points, _TOLERANCES[bytes_])
-    ]
-    if not few:
-        return None
-    more = _points(region)
-    for name in few:
+    more: Array | None = None
+    for name in names:
         one = ACTIVATIONS[name]
+        # Most are told apart by a few points
+        if not _compared(region, value, one, points, _TOLERANCES[bytes_]):
+            continue
+        more = _points(region) if more is None else more
         found = _compared(region, value, one, more, _TOLERANCES[bytes_])
         if found is not None and bytes_ == 4:
             found = _compared(region, value, one, more, _WIDE_TOLERANCE, wide=True)

@@ -1,8 +1,16 @@
 """Settings that all unit tests share."""
 
 import os
+from pathlib import Path
 
 from hypothesis import settings
+
+ROOT = Path(__file__).parents[2]
+
+# Most of the time of the suite is XLA's, which compiles: what took long is kept for the
+# next run, and for processes that tests start. JAX reads this when it is imported.
+os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 
 # No deadline: a slow machine is no failure, and speed is measured in benchmarks/.
 # Where CI is set the examples are the same in every run: a build that fails can be

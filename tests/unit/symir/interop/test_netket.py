@@ -239,9 +239,14 @@ def test_numbers_of_connections_with_a_summed_diagonal(name: str):
     np.testing.assert_array_equal(found + counted, theirs.n_conn(x))
 
 
-@every_model
 @pytest.mark.parametrize(
-    ("dtype", "chunk_size"), [(jnp.int8, None), (jnp.float32, 8), (jnp.float64, 512)]
+    ("name", "dtype", "chunk_size"),
+    [
+        *((name, jnp.int8, None) for name in MODELS),
+        ("heisenberg", jnp.float32, 8),
+        ("bose_hubbard", jnp.float32, 8),
+        ("ising", jnp.float64, 512),
+    ],
 )
 def test_expectation_values_and_gradients(
     name: str, dtype: Any, chunk_size: int | None
