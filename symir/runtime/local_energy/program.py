@@ -139,7 +139,7 @@ class Plan:
         )
 
 
-Way = Callable[[Lanes, "Packed | None"], Any]
+Way = Callable[[Lanes, Packed | None], Any]
 """A way to find log psi(x') - log psi(x) of lanes, (C, R), where they are live.
 
 It is given which they are, too: outside of branches that is found only once."""
@@ -220,7 +220,6 @@ class EnergyProgram:
             self._kernels[samples] = TraceableKernel(module, self.kernel.name)
         return self._kernels[samples]
 
-    # endregion
     # region Parts
 
     @spanned("choose parts", "local energy")
