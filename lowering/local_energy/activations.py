@@ -493,13 +493,12 @@ def _fitted(region: _Region, value: SSAValue, names: Sequence[str]) -> Fit | Non
     bytes_ = 2 if is_coarse(region.root) else real.itemsize
     line = base_line(real)
     points = (line if dtype.kind != "c" else line * (0.8 + 0.6j)).astype(dtype)
-    more: Array | None = None
     for name in names:
         one = ACTIVATIONS[name]
         # Most are told apart by a few points
         if not _compared(region, value, one, points, _TOLERANCES[bytes_]):
             continue
-        more = _points(region) if more is None else more
+        more = _points(region)
         found = _compared(region, value, one, more, _TOLERANCES[bytes_])
         if found is not None and bytes_ == 4:
             found = _compared(region, value, one, more, _WIDE_TOLERANCE, wide=True)
