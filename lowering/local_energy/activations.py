@@ -13,10 +13,10 @@ are compared as such, and then with the roundings of the region left out.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -94,15 +94,15 @@ class Fit:
     """A region is factor * g(root) + const.
 
     Attributes:
-        activation: g.
         root: what it is a function of.
+        activation: g.
         factor: the factor.
         branches: whether complex logarithms agree up to multiples of 2 pi i only.
         is_plain: whether it is g(root) itself.
     """
 
-    activation: Activation
     root: SSAValue
+    activation: Activation
     factor: complex
     branches: bool
     is_plain: bool
@@ -247,6 +247,21 @@ class _Region:
     numbers: Mapping[SSAValue, Array]
 
     @cached_property
+    def key(self) -> Hashable:
+        """Say what there is to know of it: of equal keys all values are equal."""
+        places = {self.root: 0}
+        for one in (*self.numbers, *self.order):
+            places[one] = len(places)
+        constants = [(one.dtype, one.tobytes()) for one in self.numbers.values()]
+        ops: list[Hashable] = []
+        for one in self.order:
+            op = cast(Operation, one.owner)
+            operands = [places[operand] for operand in op.operands]
+            properties = frozenset({**op.properties, **op.attributes}.items())
+            ops.append((op_name(op), properties, tuple(operands), _dtype(one)))
+        return (_dtype(self.root), tuple(constants), tuple(ops))
+
+    @cached_property
     def steps(self) -> list[_Step]:
         """How each value is found; it is asked for hundreds of times."""
         steps: list[_Step] = []
@@ -262,6 +277,14 @@ class _Region:
                 raise _Unknown(op_name(op))
             steps.append((one, operands, function, _dtype(one)))
         return steps
+
+    def up_to(self, values: Iterable[SSAValue]) -> _Region:
+        """Return what has to be computed for some values of it."""
+        needed = set(values)
+        for one in reversed(self.order):
+            if one in needed:
+                needed.update(cast(Operation, one.owner).operands)
+        return replace(self, order=tuple(one for one in self.order if one in needed))
 
     def values(self, points: Array, *, wide: bool = False) -> dict[SSAValue, Array]:
         """Return all values at some points.
@@ -384,18 +407,19 @@ def _on_line(
     As far as its values of some kinds of dtypes say so; and the places where it does.
     """
     dtype = _dtype(region.root)
-
-    def trace(places: Array) -> Mapping[SSAValue, Array]:
-        if dtype.kind != "c":
-            return region.values(places)
-        return region.values((offset + direction * places).astype(dtype))
-
     hidden = hlo.BitcastConvertOp  # of which only the sign is of use
     watched = [
         one
         for one in region.order
         if not isinstance(one.owner, hidden) and _dtype(one).kind in f"biu{kinds}"
     ]
+    needed = region.up_to(watched)
+
+    def trace(places: Array) -> Mapping[SSAValue, Array]:
+        if dtype.kind != "c":
+            return needed.values(places)
+        return needed.values((offset + direction * places).astype(dtype))
+
     return refined(line, trace, quantities_of(region.root, watched, _dtype))
 
 
@@ -450,6 +474,15 @@ _CAN_OVERFLOW = {
 _LOGARITHMS = {"stablehlo.log", "stablehlo.log_plus_one"}
 
 
+_Found: TypeAlias = tuple[Activation, complex, bool, bool]
+"""What a fit says besides its root."""
+
+_FITTED: dict[Hashable, _Found | None] = {}
+"""By what is known of a region, and names: models spell an activation many times."""
+
+MAX_FITTED = 256
+
+
 def fit_of(
     value: SSAValue, known: Mapping[SSAValue, Dependence], names: Sequence[str] = ()
 ) -> Fit | str:
@@ -467,9 +500,13 @@ def fit_of(
         if isinstance(region, str):
             reasons.append(region)
             continue
-        fitted = _fitted(region, value, names or tuple(ACTIVATIONS))
-        if fitted is not None:
-            return fitted
+        asked = (region.key, tuple(names))
+        if asked not in _FITTED:
+            if len(_FITTED) >= MAX_FITTED:
+                _FITTED.clear()
+            _FITTED[asked] = _fitted(region, value, names or tuple(ACTIVATIONS))
+        if (fitted := _FITTED[asked]) is not None:
+            return Fit(root, *fitted)
         reasons.append("it is none of the functions that are known")
     return reasons[0]
 
@@ -486,7 +523,7 @@ def _roots(
     return found
 
 
-def _fitted(region: _Region, value: SSAValue, names: Sequence[str]) -> Fit | None:
+def _fitted(region: _Region, value: SSAValue, names: Sequence[str]) -> _Found | None:
     """Return the first activation that a region is, at many points."""
     dtype = _dtype(region.root)
     real = np.zeros(0, dtype).real.dtype
@@ -505,7 +542,7 @@ def _fitted(region: _Region, value: SSAValue, names: Sequence[str]) -> Fit | Non
         if found is not None:
             factor, constant, branches = found
             is_plain = factor == 1 and abs(constant) <= _TOLERANCES[bytes_]
-            return Fit(one, region.root, factor, branches, is_plain)
+            return one, factor, branches, is_plain
     return None
 
 

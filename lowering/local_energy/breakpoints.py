@@ -213,13 +213,19 @@ def _between(places: Array) -> Array:
     return places[:-1] + (places[1:] - places[:-1]) // 2
 
 
-def _around(places: Array, known: Array, dtype: np.dtype[Any]) -> Array:
-    """Return points at distances of powers of two, and between neighbouring places."""
+def _around(new: Array, known: Array, dtype: np.dtype[Any]) -> Array:
+    """Return points at distances of powers of two, and between neighbouring places.
+
+    Known places that are neighbours share them: those below the first, above the last.
+    """
     distances = 1 << np.arange(0, 8 * dtype.itemsize - 10, 2, dtype=np.int64)
-    steps = np.concatenate([[0], distances, -distances])
-    near = (places[:, None] + steps[None, :]).reshape(-1)
+    apart = np.diff(known) > 2
+    is_new = np.isin(known, new, assume_unique=True)
+    first = known[is_new & np.concatenate([[True], apart])]
+    last = known[is_new & np.concatenate([apart, [True]])]
+    below, above = first[:, None] - distances, last[:, None] + distances
+    found = np.concatenate([new, below.reshape(-1), above.reshape(-1), _between(known)])
     largest = _integers(np.array([np.finfo(dtype).max / 8], dtype))[0]
-    found = np.concatenate([near, _between(known)])
     return found[np.abs(found) <= largest]
 
 

@@ -361,4 +361,34 @@ def test_turns_of_a_phase_count_for_real_arguments() -> None:
     assert isinstance(fit(turned), str)
 
 
+ALIKE = [
+    (lambda z: jnp.where(z > jnp.inf, -log_cosh(z), log_cosh(z)), 1),
+    (lambda z: jnp.where(z < jnp.inf, -log_cosh(z), log_cosh(z)), -1),
+    (lambda z: jnp.where(jnp.greater(jnp.inf, z), -log_cosh(z), log_cosh(z)), -1),
+    (lambda z: jnp.where(z > 3, -log_cosh(z), log_cosh(z)), None),
+    (lambda z: jnp.where(z > 3, log_cosh(z), log_cosh(z)), 1),
+    (lambda z: jnp.where(z > 3, log_cosh(-z), log_cosh(z)), 1),
+]
+"""And their factors. A direction, an order or a constant may be all that differs."""
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_what_was_found_before_is_not_taken_for_another_function(turn: int) -> None:
+    for _ in range(2):
+        for function, factor in ALIKE[::turn]:
+            found = fit(function)
+            assert (found.factor if isinstance(found, Fit) else None) == factor
+
+
+def test_equal_functions_of_two_layers_have_their_own_roots() -> None:
+    w, x = (jax.ShapeDtypeStruct(shape, np.float64) for shape in ((4, 3), (1, 4)))
+    for factor in (2, 3):
+        layer = import_function(lambda w, x, f=factor: log_cosh(x @ (f * w)), w, x)
+        (main,) = layer.ops
+        assert isinstance(main, FuncOp)
+        found = fit_of(returned(main), analyse(main))
+        assert isinstance(found, Fit)
+        assert found.root.owner.parent is main.body.block
+
+
 # endregion
