@@ -13,9 +13,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias, cast
 
+import numpy as np
+import numpy.typing as npt
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
+    I32,
     ArrayAttr,
+    BytesAttr,
     ComplexType,
     DenseArrayBase,
     DictionaryAttr,
@@ -626,6 +630,11 @@ class CompactOp(BranchTensorOp):
             )
 
 
+def _integers(values: npt.ArrayLike) -> DenseArrayBase[I32]:
+    """Return integers as an attribute: `from_list` would check them one by one."""
+    return DenseArrayBase(i32, BytesAttr(np.asarray(values, "<i4").tobytes()))
+
+
 @irdl_op_definition
 class ConnectionsOp(BranchTensorOp):
     """The dense connected configurations x' and matrix elements of all lanes.
@@ -661,23 +670,25 @@ class ConnectionsOp(BranchTensorOp):
         config: SSAValue,
         branches: SSAValue,
         element: Attribute,
-        lane_of: Sequence[int] | None = None,
+        lane_of: npt.ArrayLike | None = None,
     ):
         batch, sites = _tensor(config).get_shape()
         lanes = _branches(branches).lanes.data
         state = cast(TypeAttribute, _tensor(config).element_type)
         super().__init__(
             operands=[config, branches],
-            properties={
-                "lane_of": None
-                if lane_of is None
-                else DenseArrayBase.from_list(i32, lane_of)
-            },
+            properties={"lane_of": None if lane_of is None else _integers(lane_of)},
             result_types=[
                 TensorType(state, [batch, lanes, sites]),
                 TensorType(cast(TypeAttribute, element), [batch, lanes]),
             ],
         )
+
+    def lane_numbers(self) -> npt.NDArray[np.int64]:
+        """Return which lane each one that there was is a part of, -1 for none."""
+        if self.lane_of is None:
+            return np.arange(_branches(self.branches).lanes.data)
+        return np.frombuffer(self.lane_of.data.data, "<i4").astype(np.int64)
 
     def verify_(self) -> None:
         batch, sites = _verify_config(self, self.config)
@@ -700,9 +711,9 @@ class ConnectionsOp(BranchTensorOp):
     def _verify_lane_of(self, lanes: int) -> None:
         if self.lane_of is None:
             return
-        known = range(-1, lanes)
-        unknown = [n for n in self.lane_of.get_values() if n not in known]
-        if unknown:
+        numbers = self.lane_numbers()
+        unknown = numbers[(numbers < -1) | (numbers >= lanes)]
+        if unknown.size:
             raise VerifyException(
                 f"'bt.connections' has {lanes} lanes, and no lane {unknown[0]} that "
                 "lane_of could mean"

@@ -158,8 +158,8 @@ def replace_branches(op: bt.ConnectionsOp, branches: SSAValue, moved: Array) -> 
     """
     element = op.matrix_elements.type.element_type
     # One more entry, for those that are none already
-    lane_of = np.append(moved, -1)[_lane_of(op)]
-    new = bt.ConnectionsOp(op.config, branches, element, lane_of.tolist())
+    lane_of = np.append(moved, -1)[op.lane_numbers()]
+    new = bt.ConnectionsOp(op.config, branches, element, lane_of)
     function = op.parent_op()
     Rewriter.replace_op(op, in_place_of(op, new))
     if not isinstance(function, FuncOp):
@@ -170,9 +170,3 @@ def replace_branches(op: bt.ConnectionsOp, branches: SSAValue, moved: Array) -> 
             list(function.function_type.inputs),
             [value.type for value in end.arguments],
         )
-
-
-def _lane_of(op: bt.ConnectionsOp) -> Array:
-    if op.lane_of is None:
-        return np.arange(lane_count(op.branches))
-    return np.array(op.lane_of.get_values(), np.int64)

@@ -2,27 +2,28 @@
 
 The value that a write stores depends on the local values of a few sites. All their
 joint values, in every kind of row that the table has (which labels alias, which local
-spaces the sites have), are enumerated, those that the predicate excludes are left out,
-and the value is computed at the rest. Where the enumeration would be too large, or the
-value depends on a run-time parameter or on an op that may be rounded differently
-elsewhere, the answer is "cannot prove it".
+spaces the sites have, what follows from the numbers of sites), are enumerated, those
+that the predicate excludes are left out, and the value is computed at the rest. Where
+the enumeration would be too large, or the value depends on a run-time parameter or on
+an op that may be rounded differently elsewhere, the answer is "cannot prove it".
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
 from dialects.stablehlo import constant_of, dtype_of, to_numpy
 from lowering.evaluate import evaluate
+from lowering.order import operands_first
 from lowering.sites import column_of
 
 Array = npt.NDArray[Any]
@@ -56,14 +57,17 @@ class _Slice:
     """Whether everything in the slice can be evaluated."""
 
 
-def _backward_slice(term: sym.TermOp, values: Iterable[SSAValue]) -> _Slice:
+def _backward_slice(
+    term: sym.TermOp, values: Iterable[SSAValue], known: Container[SSAValue] = ()
+) -> _Slice:
+    """Return what values depend on, besides those that are known."""
     result = _Slice()
     columns = term.body.block.args[1 + term.rows.data.labels :]
     seen = set[SSAValue]()
     pending = list(values)
     while pending:
         value = pending.pop()
-        if value in seen:
+        if value in seen or value in known:
             continue
         seen.add(value)
         owner = value.owner
@@ -107,7 +111,8 @@ class Points:
 
     term: sym.TermOp
     columns: dict[SSAValue, Array]
-    """The number of each site, and the value of each data column, per row kind."""
+    """Per row kind the number of each site, the value of each data column, and what
+    follows from the numbers of sites."""
     local_values: dict[SSAValue, Array]
     """The local value of each site that is read, per point."""
     reachable: Array
@@ -238,7 +243,8 @@ def enumerate_points(
 
     The rows are told apart by which of the `sites`, labels of the term, alias, too.
     """
-    needed = _backward_slice(term, values)
+    by_row = _of_rows(term, values)
+    needed = _backward_slice(term, values, known=by_row)
     labels = list(dict.fromkeys([*needed.reads, *needed.compared, *sites]))
     exact = list(dict.fromkeys(needed.indices))
     found = {site: column_of(term, site) for site in [*labels, *exact]}
@@ -250,6 +256,7 @@ def enumerate_points(
 
     given = {value: term.data_of(value) for value in needed.columns}
     data = {value: to_numpy(own) for value, own in given.items() if own is not None}
+    data.update(by_row)
     rows = _row_kinds(
         [columns[site] for site in labels],
         [number[columns[site]] for site in labels],
@@ -280,6 +287,48 @@ def enumerate_points(
             same = per_row[site] == per_row[other]
             reachable &= ~same | (local[site] == local[other])
     return Points(term, per_row, local, reachable)
+
+
+def _of_rows(term: sym.TermOp, values: Sequence[SSAValue]) -> dict[SSAValue, Array]:
+    """Return what follows from the numbers of sites and is used: (rows,) each.
+
+    A weight that is computed from the number of a site takes few values where there are
+    many sites.
+    """
+    if any(isinstance(value.owner, sym.IndexOp) for value in values):
+        return {}  # the numbers are asked for themselves
+    order: dict[SSAValue, None] = {}
+    for value in values:
+        order.update(dict.fromkeys(operands_first(value, known=order)))
+    columns = {site: column_of(term, site) for site in term.sites}
+    sites = {site: own[:, None] for site, own in columns.items() if own is not None}
+    rows = Points(term, sites, {}, np.ones((1, 1), np.bool_))
+    found: dict[SSAValue, Array] = {}
+    used = set(values)
+    for value in order:
+        op = value.owner
+        if isinstance(op, sym.IndexOp) or _is_computed(op, found):
+            own = rows.evaluate(value)
+            if own is not None and own.ndim == 2:
+                found[value] = own[:, 0]
+                continue
+        if isinstance(op, Operation):
+            used.update(op.operands)
+    return {
+        value: own
+        for value, own in found.items()
+        if value in used and not isinstance(value.owner, sym.IndexOp)
+    }
+
+
+def _is_computed(op: Operation | Block, known: Container[SSAValue]) -> bool:
+    """Whether an op of StableHLO computes something of what is known and constants."""
+    return (
+        isinstance(op, Operation)
+        and op.name.startswith("stablehlo.")
+        and bool(op.operands)
+        and all(v in known or constant_of(v) is not None for v in op.operands)
+    )
 
 
 def _row_kinds(

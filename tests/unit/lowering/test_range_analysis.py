@@ -456,15 +456,38 @@ def test_the_number_of_rows_does_not_count_where_they_are_alike(
     monkeypatch.setattr(range_analysis, "MAX_POINTS", 4)
     flip = "%v = stablehlo.subtract %one, %n : tensor<f64>"
     assert written(flip, "64 x [0, 1]", [[k] for k in range(64)])
+    # of what follows from the numbers of sites only the outcome counts
+    number = (
+        "%s = sym.index %i\n%f = stablehlo.convert %s : (tensor<i32>) -> tensor<f64>\n"
+    )
+    alike = (
+        number + "%z = stablehlo.constant dense<0.0> : tensor<f64>\n"
+        "%m = stablehlo.multiply %f, %z : tensor<f64>\n"
+        "%v = stablehlo.add %n, %m : tensor<f64>"
+    )
+    assert written(alike, "64 x [0, 1]", [[k] for k in range(64)])
     # here each of them is a kind of its own
     numbered = (
-        "%s = sym.index %i\n%z = stablehlo.constant dense<0> : tensor<i32>\n"
-        "%m = stablehlo.multiply %s, %z : tensor<i32>\n"
-        "%f = stablehlo.convert %m : (tensor<i32>) -> tensor<f64>\n"
-        "%v = stablehlo.add %n, %f : tensor<f64>"
+        number + "%m = stablehlo.add %n, %f : tensor<f64>\n"
+        "%v = stablehlo.subtract %m, %f : tensor<f64>"
     )
     assert written(numbered, "64 x [0, 1]", [[0], [1]])
     assert not written(numbered, "64 x [0, 1]", [[0], [1], [2]])
+
+
+def test_a_predicate_excludes_rows_by_the_numbers_of_their_sites() -> None:
+    value = (
+        "%s = sym.index %i\n%t = stablehlo.constant dense<2> : tensor<i32>\n"
+        "%r = stablehlo.remainder %s, %t : tensor<i32>\n"
+        "%f = stablehlo.convert %r : (tensor<i32>) -> tensor<f64>\n"
+        "%v = stablehlo.add %n, %f : tensor<f64>\n"
+    )
+    below = f"{value}%p = {compare('LT', '%s', '%t', 'i32')}"
+    even = f"{value}%p = {compare('NE', '%f', '%one')}"
+    assert not written(value, "4 x [0, 1]", [[0], [1], [2]])
+    assert not written(below, "4 x [0, 1]", [[0], [1], [2]])
+    assert written(below, "4 x [0, 1]", [[0], [2], [3]])
+    assert written(even, "4 x [0, 1]", [[0], [1], [2], [3]])
 
 
 def test_a_term_without_rows_never_leaves() -> None:
