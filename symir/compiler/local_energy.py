@@ -111,8 +111,8 @@ def compile_energy(
     function.sym_name = StringAttr(WAVEFUNCTION)
     function.sym_visibility = StringAttr("private")
     operator = LoweringPipeline.parse(OPERATOR_PIPELINE)
-    module = operator.run(
-        ir.module, verified=True, report=report, observe=observe, dump="energy-operator"
+    module = operator.run_and_verify(
+        ir.module, report=report, observe=observe, dump="energy-operator"
     )
     values = np.unique([v for site in ir.space.local_states for v in site])
     for connections in connections_in(module):
@@ -125,7 +125,9 @@ def compile_energy(
     pipeline = LoweringPipeline.parse(
         energy_pipeline(without, budget, declared=declared)
     )
-    return pipeline.run(module, report=report, observe=observe, dump="energy")
+    return pipeline.run_and_verify(
+        module, report=report, observe=observe, dump="energy"
+    )
 
 
 def lanes_of_energy(module: ModuleOp, parameters: int) -> ModuleOp:

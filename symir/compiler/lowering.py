@@ -34,6 +34,7 @@ __all__ = [
     "KERNEL_PIPELINE",
     "OPERATOR_PIPELINE",
     "LoweringPipeline",
+    "kernel_pipeline",
     "lower_to_bt",
     "lower_to_stablehlo",
     "operator_pipeline",
@@ -247,6 +248,30 @@ class LoweringPipeline:
                 write(one, result)
         return result
 
+    def run_and_verify(
+        self,
+        module: ModuleOp,
+        *,
+        report: Reporter | None = None,
+        observe: Observer | None = None,
+        dump: str | None = None,
+    ) -> ModuleOp:
+        """Apply the passes to a copy of a module, and verify what the last one left.
+
+        Only where that is invalid, or a pass fails, all run again, verified one by one,
+        to tell which one is wrong. Otherwise as `run`, for passes that are known.
+        """
+        try:
+            result = self.run(
+                module, verify=False, report=report, observe=observe, dump=dump
+            )
+            with span("verify", "verification"):
+                _verify(result, "the passes left invalid IR", Seen())
+        except SymbolicCompilerError:
+            self.run(module)  # its error says more
+            raise
+        return result
+
 
 def _spec_of(one: ModulePass) -> str:
     try:
@@ -332,7 +357,10 @@ def lower_to_stablehlo(
     module: ModuleOp, batch: int, state: str, *, verify: bool = True
 ) -> ModuleOp:
     """Lower branch tensors to a kernel for one batch size and state type (`i8`, ..)."""
-    text = KERNEL_PIPELINE.format(batch=batch, state=state)
-    return LoweringPipeline.parse(text).run(
-        module, verify=verify, dump=f"kernel-{batch}x{state}"
-    )
+    pipeline = kernel_pipeline(batch, state)
+    return pipeline.run(module, verify=verify, dump=f"kernel-{batch}x{state}")
+
+
+def kernel_pipeline(batch: int, state: str) -> LoweringPipeline:
+    """Return the passes from branch tensors to a kernel for one batch size and type."""
+    return LoweringPipeline.parse(KERNEL_PIPELINE.format(batch=batch, state=state))

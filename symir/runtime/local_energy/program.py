@@ -35,7 +35,7 @@ from lowering.local_energy.extraction import (
 from lowering.local_energy.moves import Moves, SiteMoves, moves_of
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
-from symir.compiler.lowering import lower_to_stablehlo
+from symir.compiler.lowering import kernel_pipeline
 from symir.errors import InputError
 from symir.runtime.importing import import_function
 from symir.runtime.kernel import Kernel
@@ -216,7 +216,9 @@ class EnergyProgram:
 
     def _kernel_of(self, samples: int) -> TraceableKernel:
         if samples not in self._kernels:
-            module = lower_to_stablehlo(self._lanes_module, samples, self._state)
+            module = kernel_pipeline(samples, self._state).run_and_verify(
+                self._lanes_module, dump=f"kernel-{samples}x{self._state}"
+            )
             self._kernels[samples] = TraceableKernel(module, self.kernel.name)
         return self._kernels[samples]
 

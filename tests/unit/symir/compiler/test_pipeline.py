@@ -43,6 +43,26 @@ class OtherOperatorPass(ModulePass):
         op.body.add_block(block)
 
 
+@dataclass(frozen=True)
+class DroppingPass(ModulePass):
+    """Drops what others use."""
+
+    name = "dropping"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        next(one for one in op.walk() if one.name == "sym.read").detach()
+
+
+@dataclass(frozen=True)
+class FailingPass(ModulePass):
+    """Fails."""
+
+    name = "failing"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        raise ValueError("it fails")
+
+
 class Nameless(sym.AbstractSymbolicPass):
     """Has no name."""
 
@@ -182,12 +202,33 @@ def test_a_lowering_leaves_its_input_alone() -> None:
     assert str(module) == before
 
 
-def test_a_broken_input_is_not_blamed_on_a_pass() -> None:
+@pytest.mark.parametrize("run", ["run", "run_and_verify"])
+def test_a_broken_input_is_not_blamed_on_a_pass(run: str) -> None:
     module = field().to_ir().module
     next(op for op in module.walk() if op.name == "sym.read").detach()
     with pytest.raises(sym.SymbolicCompilerError, match="C001") as error:
-        LoweringPipeline.parse("cse").run(module)
+        getattr(LoweringPipeline.parse("cse"), run)(module)
     assert error.value.pass_name is None
+
+
+@pytest.mark.parametrize("run", ["run", "run_and_verify"])
+@pytest.mark.parametrize(
+    ("wrong", "code"), [(DroppingPass(), "C001"), (FailingPass(), "C002")], ids=str
+)
+@pytest.mark.parametrize("text", ["cse", OPERATOR_PIPELINE])
+def test_the_pass_that_is_wrong_is_named(
+    text: str, wrong: ModulePass, code: str, run: str
+) -> None:
+    pipeline = LoweringPipeline.parse(text).inserted(wrong, 0)
+    with pytest.raises(sym.SymbolicCompilerError) as error:
+        getattr(pipeline, run)(field().to_ir().module)
+    assert (error.value.code, error.value.pass_name) == (code, wrong.name)
+
+
+def test_what_is_verified_once_is_the_same() -> None:
+    module = field().to_ir().module
+    pipeline = LoweringPipeline.parse(OPERATOR_PIPELINE)
+    assert str(pipeline.run_and_verify(module)) == str(pipeline.run(module))
 
 
 @pytest.mark.parametrize(
