@@ -309,7 +309,7 @@ def _of_rows(term: sym.TermOp, values: Sequence[SSAValue]) -> dict[SSAValue, Arr
         op = value.owner
         if isinstance(op, sym.IndexOp) or _is_computed(op, found):
             own = rows.evaluate(value)
-            if own is not None and own.ndim == 2:
+            if own is not None:
                 found[value] = own[:, 0]
                 continue
         if isinstance(op, Operation):
@@ -326,7 +326,7 @@ def _is_computed(op: Operation | Block, known: Container[SSAValue]) -> bool:
     return (
         isinstance(op, Operation)
         and op.name.startswith("stablehlo.")
-        and bool(op.operands)
+        and any(v in known for v in op.operands)
         and all(v in known or constant_of(v) is not None for v in op.operands)
     )
 

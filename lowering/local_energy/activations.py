@@ -24,7 +24,7 @@ from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects.stablehlo import constant_of, dtype_of
+from dialects.stablehlo import constant_of, dtype_of, element_of
 from lowering.evaluate import Evaluator, evaluator
 from lowering.local_energy.breakpoints import (
     base_line,
@@ -248,18 +248,24 @@ class _Region:
 
     @cached_property
     def key(self) -> Hashable:
-        """Say what there is to know of it: of equal keys all values are equal."""
+        """Say what there is to know of it: of equal keys all values are equal.
+
+        Types are those of the IR: numbers of 16 bits are computed with 32 here, and
+        compared as what they are.
+        """
         places = {self.root: 0}
         for one in (*self.numbers, *self.order):
             places[one] = len(places)
-        constants = [(one.dtype, one.tobytes()) for one in self.numbers.values()]
+        constants = [
+            (element_of(value), one.tobytes()) for value, one in self.numbers.items()
+        ]
         ops: list[Hashable] = []
         for one in self.order:
             op = cast(Operation, one.owner)
-            operands = [places[operand] for operand in op.operands]
-            properties = frozenset({**op.properties, **op.attributes}.items())
-            ops.append((op_name(op), properties, tuple(operands), _dtype(one)))
-        return (_dtype(self.root), tuple(constants), tuple(ops))
+            operands = tuple(places[operand] for operand in op.operands)
+            said = frozenset(op.properties.items()), frozenset(op.attributes.items())
+            ops.append((op_name(op), *said, operands, element_of(one)))
+        return (element_of(self.root), tuple(constants), tuple(ops))
 
     @cached_property
     def steps(self) -> list[_Step]:
@@ -500,12 +506,8 @@ def fit_of(
         if isinstance(region, str):
             reasons.append(region)
             continue
-        asked = (region.key, tuple(names))
-        if asked not in _FITTED:
-            if len(_FITTED) >= MAX_FITTED:
-                _FITTED.clear()
-            _FITTED[asked] = _fitted(region, value, names or tuple(ACTIVATIONS))
-        if (fitted := _FITTED[asked]) is not None:
+        fitted = _remembered(region, value, tuple(names or ACTIVATIONS))
+        if fitted is not None:
             return Fit(root, *fitted)
         reasons.append("it is none of the functions that are known")
     return reasons[0]
@@ -520,6 +522,21 @@ def _roots(
         form = known[one]
         if isinstance(form, Additive) and form.root == root and one is not root:
             found.append(one)
+    return found
+
+
+def _remembered(
+    region: _Region, value: SSAValue, names: tuple[str, ...]
+) -> _Found | None:
+    """Return what `_fitted` says, which is asked once for equal regions."""
+    asked = (region.key, names)
+    try:
+        return _FITTED[asked]
+    except KeyError:
+        found = _fitted(region, value, names)
+    if len(_FITTED) >= MAX_FITTED:
+        _FITTED.clear()  # maybe while another thread looks something up
+    _FITTED[asked] = found
     return found
 
 

@@ -112,7 +112,7 @@ def compile_energy(
     function.sym_visibility = StringAttr("private")
     operator = LoweringPipeline.parse(OPERATOR_PIPELINE)
     module = operator.run_and_verify(
-        ir.module, report=report, observe=observe, dump="energy-operator"
+        ir.module, verified=True, report=report, observe=observe, dump="energy-operator"
     )
     values = np.unique([v for site in ir.space.local_states for v in site])
     for connections in connections_in(module):

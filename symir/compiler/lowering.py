@@ -252,24 +252,34 @@ class LoweringPipeline:
         self,
         module: ModuleOp,
         *,
+        verified: bool = False,
         report: Reporter | None = None,
         observe: Observer | None = None,
         dump: str | None = None,
     ) -> ModuleOp:
-        """Apply the passes to a copy of a module, and verify what the last one left.
+        """Apply the passes to a copy of a module, verifying before and after all.
 
-        Only where that is invalid, or a pass fails, all run again, verified one by one,
-        to tell which one is wrong. Otherwise as `run`, for passes that are known.
+        Only where what they leave is invalid, or one fails, they run again, verified
+        one by one, to tell which one is wrong. Otherwise as `run`, for passes that are
+        known; `observe` sees what has not been verified.
         """
+        reports: list[SymbolicPassReport] = []
+        noted = None if report is None else reports.append
         try:
+            with span("verify", "verification"):
+                if not verified:
+                    _verify(module, "the operator is invalid IR", Seen())
             result = self.run(
-                module, verify=False, report=report, observe=observe, dump=dump
+                module, verify=False, report=noted, observe=observe, dump=dump
             )
             with span("verify", "verification"):
                 _verify(result, "the passes left invalid IR", Seen())
-        except SymbolicCompilerError:
-            self.run(module)  # its error says more
-            raise
+        except Exception:
+            self.run(module, verified=verified, report=report, dump=dump)
+            raise  # a pass that is right the second time
+        if report:
+            for one in reports:
+                report(one)
         return result
 
 

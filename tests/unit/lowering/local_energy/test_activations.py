@@ -380,6 +380,20 @@ def test_what_was_found_before_is_not_taken_for_another_function(turn: int) -> N
             assert (found.factor if isinstance(found, Fit) else None) == factor
 
 
+@pytest.mark.parametrize("turn", [1, -1])
+def test_what_half_precision_does_not_tell_apart_single_precision_does(
+    turn: int,
+) -> None:
+    """Even if the same function was found of the other dtype before."""
+
+    def similar(z: Any) -> Any:
+        return jnp.tanh(z) + 2**-7 * jnp.exp(-z * z)
+
+    for dtype in (jnp.bfloat16, np.float32)[::turn]:
+        is_known = isinstance(fit(similar, dtype), Fit)
+        assert is_known == (dtype is jnp.bfloat16)
+
+
 def test_equal_functions_of_two_layers_have_their_own_roots() -> None:
     w, x = (jax.ShapeDtypeStruct(shape, np.float64) for shape in ((4, 3), (1, 4)))
     for factor in (2, 3):

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, i32
 from xdsl.passes import ModulePass
 
 import symir as sym
+from lowering.lanes import connections_in
 from symir.compiler import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
-from symir.compiler.lowering import lower_to_bt
+from symir.compiler.lowering import kernel_pipeline, lower_to_bt
 from tests.unit.symir.compiler.doubles import Early, Late, Noting, field
 
 
@@ -209,6 +210,26 @@ def test_a_broken_input_is_not_blamed_on_a_pass(run: str) -> None:
     with pytest.raises(sym.SymbolicCompilerError, match="C001") as error:
         getattr(LoweringPipeline.parse("cse"), run)(module)
     assert error.value.pass_name is None
+
+
+def test_an_input_whose_fault_is_lowered_away_is_found() -> None:
+    lowered = lower_to_bt(field().to_ir().module)
+    (connections,) = connections_in(lowered)
+    connections.properties["lane_of"] = DenseArrayBase.from_list(i32, [99, -7])
+    pipeline = kernel_pipeline(3, "i8")
+    with pytest.raises(sym.SymbolicCompilerError, match="C001") as error:
+        pipeline.run_and_verify(lowered)
+    assert error.value.pass_name is None
+
+
+def test_reports_say_what_the_error_says() -> None:
+    reports: list[sym.SymbolicPassReport] = []
+    pipeline = LoweringPipeline.parse(OPERATOR_PIPELINE).inserted(DroppingPass(), 0)
+    with pytest.raises(sym.SymbolicCompilerError) as error:
+        pipeline.run_and_verify(field().to_ir().module, report=reports.append)
+    assert [(one.pass_name, one.error) for one in reports] == [
+        ("dropping", error.value.found)
+    ]
 
 
 @pytest.mark.parametrize("run", ["run", "run_and_verify"])
