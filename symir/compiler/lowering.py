@@ -260,26 +260,22 @@ class LoweringPipeline:
         """Apply the passes to a copy of a module, verifying before and after all.
 
         Only where what they leave is invalid, or one fails, they run again, verified
-        one by one, to tell which one is wrong. Otherwise as `run`, for passes that are
-        known; `observe` sees what has not been verified.
+        one by one, to tell which one is wrong, and are reported again: the last report
+        is on that one. Otherwise as `run`, for passes that are known; `observe` sees
+        what has not been verified.
         """
-        reports: list[SymbolicPassReport] = []
-        noted = None if report is None else reports.append
         try:
             with span("verify", "verification"):
                 if not verified:
                     _verify(module, "the operator is invalid IR", Seen())
             result = self.run(
-                module, verify=False, report=noted, observe=observe, dump=dump
+                module, verify=False, report=report, observe=observe, dump=dump
             )
             with span("verify", "verification"):
                 _verify(result, "the passes left invalid IR", Seen())
         except Exception:
             self.run(module, verified=verified, report=report, dump=dump)
             raise  # a pass that is right the second time
-        if report:
-            for one in reports:
-                report(one)
         return result
 
 

@@ -222,14 +222,13 @@ def test_an_input_whose_fault_is_lowered_away_is_found() -> None:
     assert error.value.pass_name is None
 
 
-def test_reports_say_what_the_error_says() -> None:
+def test_the_last_report_says_what_the_error_says() -> None:
     reports: list[sym.SymbolicPassReport] = []
     pipeline = LoweringPipeline.parse(OPERATOR_PIPELINE).inserted(DroppingPass(), 0)
     with pytest.raises(sym.SymbolicCompilerError) as error:
         pipeline.run_and_verify(field().to_ir().module, report=reports.append)
-    assert [(one.pass_name, one.error) for one in reports] == [
-        ("dropping", error.value.found)
-    ]
+    assert reports[-1].pass_name == "dropping"
+    assert reports[-1].error == error.value.found
 
 
 @pytest.mark.parametrize("run", ["run", "run_and_verify"])
