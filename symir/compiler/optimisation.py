@@ -22,7 +22,7 @@ from lowering.remarks import Remark
 from lowering.sym_fuse_terms import mark_groups
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.costs import CostTable, columns, cost_table
-from symir.compiler.lowering import KERNEL_PIPELINE, LoweringPipeline
+from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.manifest import as_json
 from symir.compiler.options import COALESCE, OPT_LEVELS, SymbolicCompilerOptions
 from symir.errors import SymbolicCompilerError, SymirError
@@ -154,8 +154,7 @@ def optimisation_report(
     lowered = _observed(lowering, planned, "operator", passes)
     if fingerprint(lowered) != fingerprint(_branch_tensors(artifact)):
         raise _cannot(artifact, "they lead to other branch tensors than they did")
-    kernel = LoweringPipeline.parse(KERNEL_PIPELINE.format(batch=batch, state=state))
-    _observed(kernel, lowered, "kernel", passes)
+    _observed(kernel_pipeline(batch, state), lowered, "kernel", passes)
     return OptimisationReport(
         artifact.operator_name,
         batch,

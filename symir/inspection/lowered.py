@@ -24,7 +24,7 @@ from symir.compiler.compiler import default_symbolic_compiler
 from symir.compiler.context import SymbolicCompilationContext, SymbolicPassReport
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowerers import planned_module
-from symir.compiler.lowering import KERNEL_PIPELINE, LoweringPipeline
+from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.options import SymbolicCompilerOptions
 from symir.errors import StageError, SymbolicCompilerError
 from symir.inspection.handle import LEVELS, LoweredOperator, Stage
@@ -224,7 +224,7 @@ def _lowered_operator(
         name_terms(module)
     levels = LEVELS[: LEVELS.index(to) + 1]
     above = list(context.lowering) if "bt" in levels else []
-    below = kernel_passes(batch, state) if "stablehlo" in levels else []
+    below = kernel_pipeline(batch, state) if "stablehlo" in levels else ()
     stages = [first, *passed(planned, [*above, *below], start=1)]
     last_of = {"sym": 0, "bt": len(above), "stablehlo": len(stages) - 1}
     return LoweredOperator(
@@ -251,12 +251,6 @@ def _analysed(
             raise
     # One can look at what JAX, as it is set, cannot run, and where JAX is missing
     return compiler.analysed(operator, {**options, "backend_preference": "reference"})
-
-
-def kernel_passes(batch: int, state: str) -> list[ModulePass]:
-    """Return the passes from branch tensors to a kernel."""
-    text = KERNEL_PIPELINE.format(batch=batch, state=state)
-    return list(LoweringPipeline.parse(text))
 
 
 def passed(
@@ -314,7 +308,7 @@ def _lowered_further(
     if first.level == "stablehlo" or energies_in(first.module):
         return replace(handle, stages=(first,), options=options, state=state)
     above = _passes_on_bt(first.module, options)
-    below = kernel_passes(batch, state) if to == "stablehlo" else []
+    below = list(kernel_pipeline(batch, state)) if to == "stablehlo" else []
     if not _is_dynamic(first.module):
         # It is specialised already
         below = below[1:]
@@ -389,7 +383,7 @@ def _lowered_energy(
     last_of = {"sym": 0, "bt": len(stages) - 1}
     if to == "stablehlo":
         lanes = lanes_of_energy(planned, len(ir.free_symbols))
-        below = kernel_passes(batch, state)
+        below = kernel_pipeline(batch, state)
         stages.append(Stage(len(stages), LANES, "bt", lanes))
         stages += passed(lanes, below, start=len(stages))
         last_of["stablehlo"] = len(stages) - 1

@@ -27,7 +27,7 @@ from lowering.bt_specialize import STATE_DTYPES, BtSpecializePass, state_type
 from lowering.relations import Relation, relation_of
 from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
 from symir.compiler.lowerers import check_lowered
-from symir.compiler.lowering import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
+from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline, kernel_pipeline
 from symir.errors import (
     DefinitionError,
     InputError,
@@ -379,8 +379,8 @@ def _report(
     is_partial = how.partial and (bound is not None or stages[-1].level != "bt")
     if not is_partial:
         check_lowered(stages[-1].module)
-        text = KERNEL_PIPELINE.format(batch=batch, state=state_type(states.dtype))
-        _run_passes(stages, LoweringPipeline.parse(text), how.observe)
+        kernel = kernel_pipeline(batch, state_type(states.dtype))
+        _run_passes(stages, kernel, how.observe)
     reports = _compared(ir, stages, states, values, batch)
     # Where a pass is looked for, the first one is enough
     is_done = any(r.skipped or (how.partial and not r.ok) for r in reports)

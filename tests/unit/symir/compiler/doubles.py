@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp
+from xdsl.passes import ModulePass
 
 import symir as sym
 from symir.compiler import JAXSymbolicLowerer
@@ -32,6 +37,27 @@ def field(**options: Any) -> sym.SymbolicOperator:
         .emit(sym.flip("i"), amplitude=-sym.symbol("h", default=0.5))
         .build()
     )
+
+
+@dataclass(frozen=True)
+class RaisingPass(ModulePass):
+    """A pass over IR that raises."""
+
+    name = "raising"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        raise IndexError("out of bounds")
+
+
+@dataclass(frozen=True)
+class DroppingPass(ModulePass):
+    """A pass over IR that leaves uses of what it erased."""
+
+    name = "dropping"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        reads = ("sym.read", "bt.gather")
+        next(one for one in op.walk() if one.name in reads).detach()
 
 
 class Noting(sym.AbstractSymbolicPass):

@@ -26,7 +26,15 @@ from symir.compiler import (
     default_symbolic_compiler,
 )
 from symir.ir import SymbolicOperatorIR
-from tests.unit.symir.compiler.doubles import Noting, demo, field, i, noting_compiler
+from tests.unit.symir.compiler.doubles import (
+    DroppingPass,
+    Noting,
+    RaisingPass,
+    demo,
+    field,
+    i,
+    noting_compiler,
+)
 
 PRE_CACHE = [
     "symbolic_validation",
@@ -492,27 +500,6 @@ def test_a_lowerer_that_returns_no_artifact() -> None:
     error = failure(compiler, field())
     assert (error.code, error.stage, error.found) == ("C014", "lowering", "None")
     assert "'empty'" in str(error)
-
-
-@dataclass(frozen=True)
-class RaisingPass(ModulePass):
-    """A pass over IR that raises."""
-
-    name = "raising"
-
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
-        raise IndexError("out of bounds")
-
-
-@dataclass(frozen=True)
-class DroppingPass(ModulePass):
-    """A pass over IR that leaves uses of what it erased."""
-
-    name = "dropping"
-
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
-        victim = next(one for one in op.walk() if one.name == "bt.gather")
-        victim.detach()
 
 
 @pytest.mark.parametrize(

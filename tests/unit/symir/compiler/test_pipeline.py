@@ -14,7 +14,14 @@ import symir as sym
 from lowering.lanes import connections_in
 from symir.compiler import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
 from symir.compiler.lowering import kernel_pipeline, lower_to_bt
-from tests.unit.symir.compiler.doubles import Early, Late, Noting, field
+from tests.unit.symir.compiler.doubles import (
+    DroppingPass,
+    Early,
+    Late,
+    Noting,
+    RaisingPass,
+    field,
+)
 
 
 @dataclass(frozen=True)
@@ -42,26 +49,6 @@ class OtherOperatorPass(ModulePass):
         block = lower_to_bt(ir.module).body.detach_block(0)
         op.body.detach_block(0)
         op.body.add_block(block)
-
-
-@dataclass(frozen=True)
-class DroppingPass(ModulePass):
-    """Drops what others use."""
-
-    name = "dropping"
-
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
-        next(one for one in op.walk() if one.name == "sym.read").detach()
-
-
-@dataclass(frozen=True)
-class FailingPass(ModulePass):
-    """Fails."""
-
-    name = "failing"
-
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
-        raise ValueError("it fails")
 
 
 class Nameless(sym.AbstractSymbolicPass):
@@ -233,7 +220,7 @@ def test_the_last_report_says_what_the_error_says() -> None:
 
 @pytest.mark.parametrize("run", ["run", "run_and_verify"])
 @pytest.mark.parametrize(
-    ("wrong", "code"), [(DroppingPass(), "C001"), (FailingPass(), "C002")], ids=str
+    ("wrong", "code"), [(DroppingPass(), "C001"), (RaisingPass(), "C002")], ids=str
 )
 @pytest.mark.parametrize("text", ["cse", OPERATOR_PIPELINE])
 def test_the_pass_that_is_wrong_is_named(
