@@ -22,7 +22,7 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects import bt
-from dialects.stablehlo import element_of
+from dialects.stablehlo import element_of, shape_of
 from lowering.lanes import connections_in
 from lowering.local_energy.extraction import energies_in
 from symir.compiler.context import SymbolicPassReport
@@ -131,10 +131,10 @@ def compile_energy(
 
 
 def lanes_of_energy(module: ModuleOp, parameters: int) -> ModuleOp:
-    """Return the lanes alone: sites, values, matrix elements, and the diagonal if any.
+    """Return the lanes alone, as a function of x and the parameters of the operator.
 
-    As `bt.lanes` has them; the function takes x and the parameters of the operator, of
-    which there are so many.
+    It returns what `bt.lanes` does (sites, values, matrix elements), the values of x at
+    these sites, and the diagonal if there is one. There are so many parameters.
     """
     module = module.clone()
     (energy,) = energies_in(module)
@@ -144,8 +144,10 @@ def lanes_of_energy(module: ModuleOp, parameters: int) -> ModuleOp:
     leaf = next(bt.leaves_of(energy.branches), None)
     element = element_of(energy.result if leaf is None else leaf.amplitude)
     lanes = bt.LanesOp(energy.config, energy.branches, element)
-    Rewriter.insert_op(lanes, InsertPoint.before(energy))
-    results: list[SSAValue] = [*lanes.results]
+    # Most are read for the values anyway
+    sources = [_read(energy.config, site) for site in lanes.sites]
+    Rewriter.insert_op([lanes, *sources], InsertPoint.before(energy))
+    results: list[SSAValue] = [*lanes.results, *(one.result for one in sources)]
     if energy.diagonal is not None:
         results.append(energy.diagonal)
     end = block.last_op
@@ -165,3 +167,9 @@ def lanes_of_energy(module: ModuleOp, parameters: int) -> ModuleOp:
             other.detach()
             other.erase(safe_erase=False)
     return module
+
+
+def _read(config: SSAValue, sites: SSAValue) -> bt.GatherOp:
+    """Return the values of x at the sites of a write, (batch, lanes)."""
+    is_own = len(shape_of(sites)) == 2
+    return bt.GatherOp(config, sites, element_of(config), per_sample=is_own)

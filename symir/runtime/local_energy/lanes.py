@@ -29,7 +29,7 @@ __all__ = [
     "over_states",
 ]
 
-COUNTED = 32
+BLOCK = 32
 """So many flags are a block that is counted by itself."""
 
 
@@ -46,20 +46,19 @@ class Lanes:
         self,
         moves: Moves | SiteMoves | str,
         x: Any,
-        sites: Sequence[Any],
-        values: Sequence[Any],
+        writes: tuple[Sequence[Any], Sequence[Any], Sequence[Any]],
         lanes: int,
     ):
+        """Take the sites of the K writes, (R,) or (C, R), and values before and after.
+
+        Those are (C, R); the value before is that of any site where there is none.
+        """
         self._moves = moves
         self.x = x
-        self._sites = sites
-        self._values = values
+        self._sites, self._sources, self._values = writes
+        if isinstance(moves, Moves):
+            self._sites = list(moves.sites.astype(np.int32).T)
         self.shape = (x.shape[0], lanes)
-        rows = np.arange(x.shape[0])[:, None]
-        inside = [jnp.clip(site, 0, x.shape[1] - 1) for site in sites]
-        self._sources = [
-            x[:, site] if site.ndim == 1 else taken(x, rows, site) for site in inside
-        ]
         self.live = self._live()
 
     @property
@@ -75,7 +74,7 @@ class Lanes:
         if not self._values:
             return jnp.zeros(self.shape, bool)
         changes = [
-            (value != source) & (site >= 0)
+            value != source if _is_everywhere(site) else (value != source) & (site >= 0)
             for value, source, site in zip(
                 self._values, self._sources, self._sites, strict=True
             )
@@ -93,10 +92,12 @@ class Lanes:
         if self.live is None:
             return None
         live = self.live.reshape(-1)
-        places, total = counted(live) - 1, live.shape[0]
-        order = jnp.zeros(total, np.int32)
-        order = order.at[jnp.where(live, places, total)].set(
-            np.arange(total, dtype=np.int32), mode="drop", unique_indices=True
+        samples, total = self.shape[0], live.shape[0]
+        places = counted(live) - 1
+        first = lax.iota(np.int32, samples + total)
+        order = jnp.where(first < samples, first, 0)
+        order = order.at[jnp.where(live, places + samples, samples + total)].set(
+            first[samples:], mode="drop", unique_indices=True
         )
         return Packed(order, places)
 
@@ -150,6 +151,8 @@ class Lanes:
 
     def _inside(self, sites: Any, old: Any, new: Any, any_value: Any) -> Any:
         """Return changes that are none where a write has no site."""
+        if all(map(_is_everywhere, self._sites)):
+            return sites, old, new
         inside = (sites >= 0) & (sites < self.x.shape[1])
         old = jnp.where(inside, old, any_value)
         return jnp.where(inside, sites, 0), old, jnp.where(inside, new, old)
@@ -171,7 +174,7 @@ class Lanes:
         """Return the rows of pairs in tables of differences, and their signs."""
         if moves.rows == 1 and not moves.signed:
             return lane, None
-        deltas = jnp.asarray(moves.deltas, self._wide)
+        deltas = self._of_each(moves.deltas, lane)
         changes = jnp.stack(
             [
                 taken(value.reshape(-1), flat).astype(self._wide)
@@ -180,10 +183,8 @@ class Lanes:
             ],
             axis=-1,
         )
-        # Without a site nothing changes, whatever is written
-        changes = jnp.where(taken(moves.sites >= 0, lane), changes, 0)
-        deltas = taken(deltas, lane)
-        overlaps = jnp.einsum("puk,pk->pu", deltas, changes, precision="highest")
+        changes = self._where_sites(changes, lane)
+        overlaps = (deltas * changes[:, None, :]).sum(axis=-1)
         if moves.olds is not None:
             return lane * moves.rows + self._of_values(flat, lane, changes), None
         if moves.rows == 1:
@@ -196,6 +197,19 @@ class Lanes:
         overlap = jnp.take_along_axis(overlaps, nearest[:, None], axis=1)[:, 0]
         return lane * moves.rows + nearest, overlap > 0 if moves.signed else None
 
+    def _where_sites(self, numbers: Any, lane: Any) -> Any:
+        """Return numbers of writes (P, K), 0 where one has no site: it does nothing."""
+        if all(map(_is_everywhere, self._sites)):
+            return numbers
+        is_site = np.stack(self._sites, axis=-1) >= 0
+        return jnp.where(taken(is_site, lane), numbers, 0)
+
+    def _of_each(self, rows: np.ndarray, lane: Any) -> Any:
+        """Return the rows of lanes, (P, ..), or one, (1, ..), where all are equal."""
+        rows = rows.astype(self._wide)
+        is_same = (rows == rows[:1]).all()
+        return jnp.asarray(rows[:1]) if is_same else taken(rows, lane)
+
     def _of_values(self, flat: Any, lane: Any, changes: Any) -> Any:
         """Return which differences pairs have, told apart by the values before."""
         moves = self._moves
@@ -203,10 +217,10 @@ class Lanes:
         assert moves.olds is not None
         sources = [taken(source.reshape(-1), flat) for source in self._sources]
         old = jnp.stack(sources, axis=-1).astype(self._wide)
-        old = jnp.where(taken(moves.sites >= 0, lane), old, 0)
+        old = self._where_sites(old, lane)
 
         def distance(one: Any, known: np.ndarray) -> Any:
-            own = taken(known.astype(self._wide), lane)
+            own = self._of_each(known, lane)
             return jnp.abs(one[:, None, :] - own).sum(axis=-1)
 
         distances = distance(changes, moves.deltas) + distance(old, moves.olds)
@@ -225,13 +239,19 @@ class Lanes:
         return connected
 
 
+def _is_everywhere(sites: Any) -> bool:
+    """Return whether there is a site in every lane, as far as is known."""
+    return isinstance(sites, np.ndarray) and bool((sites >= 0).all())
+
+
 @dataclass(frozen=True, eq=False)
 class Packed:
     """Live lanes of a chunk of samples, without gaps.
 
     Attributes:
-        order: their numbers in (C, R), (C R,).
-        places: where each lane is among them, or the last live one before it, (C R,).
+        order: the numbers of the samples, and behind them those of live lanes, which
+            are those in (C, R) and how many samples there are: (C + C R,).
+        places: where each lane is among those, or the last live one before it, (C R,).
     """
 
     order: Any
@@ -288,31 +308,28 @@ def _over_numbers(
 ) -> Any:
     """Return a function of numbers below that of others, and those of live lanes after.
 
-    The numbers of lanes are those in (C, R), behind the others.
+    The numbers of lanes are those in (C, R), behind the others, which are the samples
+    or none.
     """
-    total = others + lanes.shape[0] * lanes.shape[1]
+    samples, lanes_of_each = lanes.shape
+    total = others + samples * lanes_of_each
     chunk = min(chunk, total)
-    trips = -(-total // chunk)
-    found = varying_like(jnp.zeros(trips * chunk, dtype), [lanes.x])
-    order = None
+    found = varying_like(jnp.zeros(total, dtype), [lanes.x])
     if packed is None:
-        count = trips
+        count = -(-total // chunk)
     else:
-        order = packed.order
-        if others:
-            first = np.arange(others, dtype=np.int32)
-            order = jnp.concatenate([first, order + others])
-        order = jnp.pad(order, (0, trips * chunk - total))
         numbers = packed.places[-1] + (others + chunk)
         count = lax.div(numbers, np.asarray(chunk, numbers.dtype))
 
     def body(trip, found):
-        start = trip * chunk
-        if order is None:
+        # The last ones have some of the ones before again, so that nothing is padded
+        start = jnp.minimum(trip * chunk, total - chunk)
+        if packed is None:
             numbers = start + np.arange(chunk, dtype=np.int32)
-            numbers = jnp.minimum(numbers, total - 1)
         else:
-            numbers = lax.dynamic_slice(order, (start,), (chunk,))
+            left_out = samples - others
+            numbers = lax.dynamic_slice(packed.order, (start + left_out,), (chunk,))
+            numbers = numbers - left_out
         return lax.dynamic_update_slice(found, function(numbers), (start,))
 
     return lax.fori_loop(0, count, body, found)
@@ -321,25 +338,36 @@ def _over_numbers(
 def _of_lanes(found: Any, lanes: Lanes, packed: Packed | None) -> Any:
     """Return what was found of lanes, live ones without gaps, as (C, R)."""
     if packed is None:
-        return found[: lanes.shape[0] * lanes.shape[1]].reshape(lanes.shape)
+        return found.reshape(lanes.shape)
     return taken(found, jnp.maximum(packed.places, 0)).reshape(lanes.shape)
 
 
 def counted(flags: Any) -> Any:
     """Return how many flags (L,) are set up to each, itself included, as int32.
 
-    By doubling within short blocks: on CPUs `jnp.cumsum` of all takes twice as long.
+    Blocks are counted by themselves, by a sum over the whole block for each flag: on
+    CPUs `jnp.cumsum` takes longer, and more kernels are to be compiled.
     """
     length = flags.shape[0]
-    blocks = -(-length // COUNTED)
-    padded = jnp.pad(flags, (0, blocks * COUNTED - length))
-    inside = padded.reshape(blocks, COUNTED).astype(np.int32)
-    distance = 1
-    while distance < COUNTED:
-        inside += jnp.pad(inside, ((0, 0), (distance, 0)))[:, :COUNTED]
-        distance *= 2
-    totals = inside[:, -1]
-    before = jnp.cumsum(totals, dtype=np.int32) - totals
+    blocks = -(-length // BLOCK)
+    blocked = jnp.pad(flags, (0, blocks * BLOCK - length)).reshape(blocks, 1, BLOCK)
+    so_far = np.tri(BLOCK, dtype=bool)
+    inside = (blocked & so_far).sum(axis=2, dtype=np.uint8).astype(np.int32)
+    return (inside + _sums_before(inside[:, -1])[:, None]).reshape(-1)[:length]
+
+
+def _sums_before(numbers: Any) -> Any:
+    """Return the sum of all numbers (L,) before each, as int32."""
+    length = numbers.shape[0]
+    if length <= 2 * BLOCK:
+        return jnp.where(np.tri(length, k=-1, dtype=bool), numbers, 0).sum(
+            axis=1, dtype=np.int32
+        )
+    blocks = -(-length // BLOCK)
+    blocked = jnp.pad(numbers, (0, blocks * BLOCK - length)).reshape(blocks, BLOCK)
+    earlier = np.tri(BLOCK, k=-1, dtype=bool)
+    inside = jnp.where(earlier, blocked[:, None], 0).sum(axis=2, dtype=np.int32)
+    before = _sums_before(blocked.sum(axis=1, dtype=np.int32))
     return (inside + before[:, None]).reshape(-1)[:length]
 
 

@@ -527,10 +527,10 @@ class EnergyProgram:
             stays = stays + results.pop()
         if not self.lanes:
             return stays, None, None
-        elements = results.pop()
-        writes = len(results) // 2
-        sites, values = results[:writes], results[writes:]
-        lanes = Lanes(self._moves, x, sites, values, self.lanes)
+        writes = write_count(self.energy.branches)
+        sites, values = results[:writes], results[writes : 2 * writes]
+        elements, *sources = results[2 * writes :]
+        lanes = Lanes(self._moves, x, (sites, sources, values), self.lanes)
         return stays, elements, lanes
 
     def _summed(

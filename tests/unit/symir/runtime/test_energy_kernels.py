@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symir.runtime.local_energy.lanes import COUNTED, counted
+from symir.runtime.local_energy.lanes import BLOCK, counted
 from symir.runtime.local_energy.parts import PHASES, log_of_product
 
 
 @given(
-    st.sampled_from([1, 2, COUNTED - 1, COUNTED, COUNTED + 1, 5 * COUNTED - 3]),
+    st.sampled_from([1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK - 3]),
     st.integers(0, 2**32 - 1),
     st.sampled_from([0.0, 0.02, 0.5, 1.0]),
 )
