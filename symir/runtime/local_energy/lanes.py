@@ -29,8 +29,8 @@ __all__ = [
     "over_states",
 ]
 
-BLOCK = 32
-"""So many flags are a block that is counted by itself."""
+FLAGS, NUMBERS = 8, 32
+"""So many are a block that is counted, or added, by itself."""
 
 
 class Lanes:
@@ -94,10 +94,9 @@ class Lanes:
         live = self.live.reshape(-1)
         samples, total = self.shape[0], live.shape[0]
         places = counted(live) - 1
-        first = lax.iota(np.int32, samples + total)
-        order = jnp.where(first < samples, first, 0)
+        order = jnp.zeros(samples + total, np.int32)
         order = order.at[jnp.where(live, places + samples, samples + total)].set(
-            first[samples:], mode="drop", unique_indices=True
+            lax.iota(np.int32, total), mode="drop", unique_indices=True
         )
         return Packed(order, places)
 
@@ -184,7 +183,12 @@ class Lanes:
             axis=-1,
         )
         changes = self._where_sites(changes, lane)
-        overlaps = (deltas * changes[:, None, :]).sum(axis=-1)
+        # Write by write: a sum of so few is not fused with anything
+        by_write = [
+            deltas[:, :, write] * changes[:, None, write]
+            for write in range(changes.shape[1])
+        ]
+        overlaps = reduce(jnp.add, by_write)
         if moves.olds is not None:
             return lane * moves.rows + self._of_values(flat, lane, changes), None
         if moves.rows == 1:
@@ -249,9 +253,8 @@ class Packed:
     """Live lanes of a chunk of samples, without gaps.
 
     Attributes:
-        order: the numbers of the samples, and behind them those of live lanes, which
-            are those in (C, R) and how many samples there are: (C + C R,).
-        places: where each lane is among those, or the last live one before it, (C R,).
+        order: their numbers in (C, R), behind a zero for each sample: (C + C R,).
+        places: where each lane is among them, or the last live one before it, (C R,).
     """
 
     order: Any
@@ -267,10 +270,10 @@ def over_pairs(
 ) -> Any:
     """Return the log ratios of all live lanes, (C, R), so many pairs at once."""
 
-    def of_pairs(flat: Any) -> Any:
+    def of_pairs(places: Any, flat: Any) -> Any:
         return log_ratio(lanes.pairs(flat))
 
-    found = _over_numbers(0, lanes, packed, of_pairs, chunk, dtype)
+    found = _over_places(lanes.shape[0], lanes, packed, of_pairs, chunk, dtype)
     return _of_lanes(found, lanes, packed)
 
 
@@ -287,88 +290,98 @@ def over_states(
     """
     samples = lanes.shape[0]
 
-    def of_states(numbers: Any) -> Any:
-        own = taken(lanes.x, jnp.minimum(numbers, samples - 1))
-        connected = lanes.connected(jnp.maximum(numbers - samples, 0))
-        found = logpsi(jnp.where((numbers < samples)[:, None], own, connected))
+    def of_states(places: Any, flat: Any) -> Any:
+        own = taken(lanes.x, jnp.minimum(places, samples - 1))
+        is_own = (places < samples)[:, None]
+        found = logpsi(jnp.where(is_own, own, lanes.connected(flat)))
         # In the IR bfloat16 is float32, and a number of Python has a type of its own
         return found.astype(jnp.promote_types(found.dtype, dtype))
 
-    found = _over_numbers(samples, lanes, packed, of_states, chunk, dtype)
-    return found[:samples], _of_lanes(found[samples:], lanes, packed)
+    found = _over_places(0, lanes, packed, of_states, chunk, dtype)
+    return found[:samples], _of_lanes(found, lanes, packed)
 
 
-def _over_numbers(
-    others: int,
+def _over_places(
+    first: int,
     lanes: Lanes,
     packed: Packed | None,
-    function: Callable[[Any], Any],
+    function: Callable[[Any, Any], Any],
     chunk: int,
     dtype: np.dtype,
 ) -> Any:
-    """Return a function of numbers below that of others, and those of live lanes after.
+    """Return a function of places from the first, (C + C R,), so many at once.
 
-    The numbers of lanes are those in (C, R), behind the others, which are the samples
-    or none.
+    The C places of samples are followed by those of live lanes, or of all where nothing
+    is packed. The function takes numbers in (C, R) too, those of the lanes there.
     """
-    samples, lanes_of_each = lanes.shape
-    total = others + samples * lanes_of_each
-    chunk = min(chunk, total)
+    samples, of_each = lanes.shape
+    total = samples + samples * of_each
+    chunk = min(chunk, total - first)
     found = varying_like(jnp.zeros(total, dtype), [lanes.x])
     if packed is None:
-        count = -(-total // chunk)
+        count = -(-(total - first) // chunk)
     else:
-        numbers = packed.places[-1] + (others + chunk)
-        count = lax.div(numbers, np.asarray(chunk, numbers.dtype))
+        end = packed.places[-1] + (samples - first + chunk)
+        count = lax.div(end, np.asarray(chunk, end.dtype))
 
-    def body(trip, found):
-        # The last ones have some of the ones before again, so that nothing is padded
-        start = jnp.minimum(trip * chunk, total - chunk)
+    # Nor is it looked whether the number of a place is below 0
+    at_start = partial(partial, allow_negative_indices=False)
+
+    def body(_, state):
+        start, found = state
+        places = start + np.arange(chunk, dtype=np.int32)
         if packed is None:
-            numbers = start + np.arange(chunk, dtype=np.int32)
+            numbers = jnp.maximum(places - samples, 0)
         else:
-            left_out = samples - others
-            numbers = lax.dynamic_slice(packed.order, (start + left_out,), (chunk,))
-            numbers = numbers - left_out
-        return lax.dynamic_update_slice(found, function(numbers), (start,))
+            numbers = at_start(lax.dynamic_slice)(packed.order, (start,), (chunk,))
+        values = function(places, numbers)
+        found = at_start(lax.dynamic_update_slice)(found, values, (start,))
+        # The last ones have some of those before again, so that nothing is padded
+        return jnp.minimum(start + chunk, total - chunk), found
 
-    return lax.fori_loop(0, count, body, found)
+    start = varying_like(jnp.asarray(first, np.int32), [lanes.x])
+    return lax.fori_loop(0, count, body, (start, found))[1]
 
 
 def _of_lanes(found: Any, lanes: Lanes, packed: Packed | None) -> Any:
-    """Return what was found of lanes, live ones without gaps, as (C, R)."""
+    """Return what was found of lanes, behind the samples, as (C, R)."""
+    samples = lanes.shape[0]
     if packed is None:
-        return found.reshape(lanes.shape)
-    return taken(found, jnp.maximum(packed.places, 0)).reshape(lanes.shape)
+        return found[samples:].reshape(lanes.shape)
+    return taken(found, jnp.maximum(packed.places, 0) + samples).reshape(lanes.shape)
 
 
 def counted(flags: Any) -> Any:
     """Return how many flags (L,) are set up to each, itself included, as int32.
 
-    Blocks are counted by themselves, by a sum over the whole block for each flag: on
-    CPUs `jnp.cumsum` takes longer, and more kernels are to be compiled.
+    By sums over short blocks: on CPUs `jnp.cumsum` of all takes longer, and it is more
+    to compile.
     """
-    length = flags.shape[0]
-    blocks = -(-length // BLOCK)
-    blocked = jnp.pad(flags, (0, blocks * BLOCK - length)).reshape(blocks, 1, BLOCK)
-    so_far = np.tri(BLOCK, dtype=bool)
-    inside = (blocked & so_far).sum(axis=2, dtype=np.uint8).astype(np.int32)
-    return (inside + _sums_before(inside[:, -1])[:, None]).reshape(-1)[:length]
+    blocks = _blocks(flags, FLAGS)
+    so_far = np.tri(FLAGS, dtype=bool)
+    inside = (blocks[:, None] & so_far).sum(axis=2, dtype=np.int32)
+    before = _sums_before(inside[:, -1])
+    return (inside + before[:, None]).reshape(-1)[: flags.shape[0]]
 
 
 def _sums_before(numbers: Any) -> Any:
     """Return the sum of all numbers (L,) before each, as int32."""
     length = numbers.shape[0]
-    if length <= 2 * BLOCK:
-        return jnp.where(np.tri(length, k=-1, dtype=bool), numbers, 0).sum(
-            axis=1, dtype=np.int32
-        )
-    blocks = -(-length // BLOCK)
-    blocked = jnp.pad(numbers, (0, blocks * BLOCK - length)).reshape(blocks, BLOCK)
-    earlier = np.tri(BLOCK, k=-1, dtype=bool)
-    inside = jnp.where(earlier, blocked[:, None], 0).sum(axis=2, dtype=np.int32)
-    before = _sums_before(blocked.sum(axis=1, dtype=np.int32))
+    whole = length <= 2 * NUMBERS
+    blocks = numbers[None] if whole else _blocks(numbers, NUMBERS)
+    earlier = np.tri(blocks.shape[1], k=-1, dtype=bool)
+    inside = jnp.where(earlier, blocks[:, None], 0).sum(axis=2, dtype=np.int32)
+    if whole:
+        return inside[0]
+    before = _sums_before(blocks.sum(axis=1, dtype=np.int32))
     return (inside + before[:, None]).reshape(-1)[:length]
+
+
+def _blocks(values: Any, size: int) -> Any:
+    """Return values (L,) in blocks of a size, with zeros at the end."""
+    count = -(-values.shape[0] // size)
+    padded = jnp.pad(values, (0, count * size - values.shape[0]))
+    return padded.reshape(count, size)
 
 
 def over_chunks(function: Callable[[Any], Any], x: Any, size: int) -> Any:

@@ -11,12 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symir.runtime.local_energy.lanes import BLOCK, counted
+from symir.runtime.local_energy.lanes import FLAGS, NUMBERS, counted
 from symir.runtime.local_energy.parts import PHASES, log_of_product
+
+WHOLE = 2 * FLAGS * NUMBERS
+"""So many flags are counted in two steps, more of them in three."""
+
+LENGTHS = [
+    *(1, 2, FLAGS - 1, FLAGS, FLAGS + 1, 5 * FLAGS - 3, WHOLE, WHOLE + 1),
+    *(WHOLE * NUMBERS + 5, 2 * WHOLE * NUMBERS - 3),
+]
 
 
 @given(
-    st.sampled_from([1, 2, BLOCK - 1, BLOCK, BLOCK + 1, 5 * BLOCK - 3]),
+    st.sampled_from(LENGTHS),
     st.integers(0, 2**32 - 1),
     st.sampled_from([0.0, 0.02, 0.5, 1.0]),
 )
