@@ -324,23 +324,24 @@ def _over_places(
         end = packed.places[-1] + (samples - first + chunk)
         count = lax.div(end, np.asarray(chunk, end.dtype))
 
-    # Nor is it looked whether the number of a place is below 0
-    at_start = partial(partial, allow_negative_indices=False)
-
     def body(_, state):
         start, found = state
         places = start + np.arange(chunk, dtype=np.int32)
         if packed is None:
             numbers = jnp.maximum(places - samples, 0)
         else:
-            numbers = at_start(lax.dynamic_slice)(packed.order, (start,), (chunk,))
+            numbers = lax.dynamic_slice(packed.order, (start,), (chunk,), **_FORWARD)
         values = function(places, numbers)
-        found = at_start(lax.dynamic_update_slice)(found, values, (start,))
+        found = lax.dynamic_update_slice(found, values, (start,), **_FORWARD)
         # The last ones have some of those before again, so that nothing is padded
         return jnp.minimum(start + chunk, total - chunk), found
 
     start = varying_like(jnp.asarray(first, np.int32), [lanes.x])
     return lax.fori_loop(0, count, body, (start, found))[1]
+
+
+_FORWARD: dict[str, Any] = {"allow_negative_indices": False}
+"""For slices that start at 0 or behind: it is not looked whether they do."""
 
 
 def _of_lanes(found: Any, lanes: Lanes, packed: Packed | None) -> Any:
