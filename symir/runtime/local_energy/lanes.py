@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial, reduce
+from functools import cached_property, partial, reduce
 from typing import Any
 
 import jax
@@ -51,7 +51,8 @@ class Lanes:
     ):
         """Take the sites of the K writes, (R,) or (C, R), and values before and after.
 
-        Those are (C, R); the value before is that of any site where there is none.
+        Those are (C, R); the value before is that of any site where there is none. Of
+        moves that are known the sites are theirs.
         """
         self._moves = moves
         self.x = x
@@ -66,6 +67,11 @@ class Lanes:
         """A real type that tells local values apart."""
         is_narrow = self.x.dtype.itemsize <= 2 or not x64_enabled()
         return np.float32 if is_narrow else np.float64
+
+    @cached_property
+    def _are_everywhere(self) -> bool:
+        """Whether every write of every lane has a site, as far as is known."""
+        return all(map(_is_everywhere, self._sites))
 
     def _live(self) -> Any:
         """Return where x' is another configuration; None where it always is."""
@@ -150,7 +156,7 @@ class Lanes:
 
     def _inside(self, sites: Any, old: Any, new: Any, any_value: Any) -> Any:
         """Return changes that are none where a write has no site."""
-        if all(map(_is_everywhere, self._sites)):
+        if self._are_everywhere:
             return sites, old, new
         inside = (sites >= 0) & (sites < self.x.shape[1])
         old = jnp.where(inside, old, any_value)
@@ -173,7 +179,6 @@ class Lanes:
         """Return the rows of pairs in tables of differences, and their signs."""
         if moves.rows == 1 and not moves.signed:
             return lane, None
-        deltas = self._of_each(moves.deltas, lane)
         changes = jnp.stack(
             [
                 taken(value.reshape(-1), flat).astype(self._wide)
@@ -183,14 +188,15 @@ class Lanes:
             axis=-1,
         )
         changes = self._where_sites(changes, lane)
+        if moves.olds is not None:
+            return lane * moves.rows + self._of_values(flat, lane, changes), None
+        deltas = self._of_each(moves.deltas, lane)
         # Write by write: a sum of so few is not fused with anything
         by_write = [
             deltas[:, :, write] * changes[:, None, write]
             for write in range(changes.shape[1])
         ]
         overlaps = reduce(jnp.add, by_write)
-        if moves.olds is not None:
-            return lane * moves.rows + self._of_values(flat, lane, changes), None
         if moves.rows == 1:
             return lane, overlaps[:, 0] > 0
         distances = [
@@ -203,7 +209,7 @@ class Lanes:
 
     def _where_sites(self, numbers: Any, lane: Any) -> Any:
         """Return numbers of writes (P, K), 0 where one has no site: it does nothing."""
-        if all(map(_is_everywhere, self._sites)):
+        if self._are_everywhere:
             return numbers
         is_site = np.stack(self._sites, axis=-1) >= 0
         return jnp.where(taken(is_site, lane), numbers, 0)
@@ -244,7 +250,7 @@ class Lanes:
 
 
 def _is_everywhere(sites: Any) -> bool:
-    """Return whether there is a site in every lane, as far as is known."""
+    """Return whether every lane has a site, as far as is known by its moves."""
     return isinstance(sites, np.ndarray) and bool((sites >= 0).all())
 
 
@@ -341,7 +347,7 @@ def _over_places(
 
 
 _FORWARD: dict[str, Any] = {"allow_negative_indices": False}
-"""For slices that start at 0 or behind: it is not looked whether they do."""
+"""Slices that start at no negative place: to look would take ops."""
 
 
 def _of_lanes(found: Any, lanes: Lanes, packed: Packed | None) -> Any:

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symir.runtime.local_energy.lanes import FLAGS, NUMBERS, counted
+from symir.runtime.local_energy.lanes import (
+    FLAGS,
+    NUMBERS,
+    Lanes,
+    counted,
+    over_pairs,
+    over_states,
+)
 from symir.runtime.local_energy.parts import PHASES, log_of_product
 
 WHOLE = 2 * FLAGS * NUMBERS
@@ -33,6 +40,37 @@ def test_flags_are_counted(length: int, seed: int, share: float) -> None:
     found = jax.jit(counted)(flags)
     assert found.dtype == np.int32
     np.testing.assert_array_equal(found, np.cumsum(flags))
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 1000])
+@pytest.mark.parametrize(("samples", "lanes"), [(1, 1), (5, 9)])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_all_live_lanes_are_in_some_chunk(
+    samples: int, lanes: int, chunk: int, share: float
+) -> None:
+    rng = np.random.default_rng(lanes + samples)
+    x = rng.integers(1, 9, size=(samples, 10)).astype(np.float64)
+    sites = np.arange(1, lanes + 1, dtype=np.int32)
+    before = x[:, sites]
+    after = np.where(rng.random(before.shape) < share, -before, before)
+    connected = np.repeat(x[:, None], lanes, axis=1)
+    connected[:, np.arange(lanes), sites] = after
+    weights = rng.normal(size=10)
+    writes = [[jnp.asarray(one)] for one in (sites, before, after)]
+    some = Lanes("any", jnp.asarray(x), (writes[0], writes[1], writes[2]), lanes)
+    packed, dtype = some.packed(), np.dtype(np.float64)
+
+    own, others = over_states(some, packed, lambda y: y @ weights, chunk, dtype)
+    np.testing.assert_allclose(own, x @ weights)
+    expected = connected @ weights
+    live = before != after
+    np.testing.assert_allclose(np.asarray(others)[live], expected[live])
+
+    def of_pairs(pairs: Any) -> Any:
+        return pairs.connected(some.x) @ weights
+
+    found = np.asarray(over_pairs(some, packed, of_pairs, chunk, dtype))
+    np.testing.assert_allclose(found[live], expected[live])
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
