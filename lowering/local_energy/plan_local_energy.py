@@ -42,7 +42,10 @@ PAIRS = 1024
 TABLES = 8
 """So many times the budget: tables are made once for all chunks."""
 MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
-CALLED_PAIRS, CALLS = 2048, 16
+SMALL = 1 << 10
+"""Of networks whose largest values have so many bytes, to start an op is what takes
+time: where there is nothing else they are given as many pairs as any."""
+CALLED_PAIRS, CALLS = 4096, 16
 """A call of a library, such as to factorise matrices, is given so many: it shares them
 among threads, which pays for many only. Fewer where that takes more than so many times
 the budget."""
@@ -90,10 +93,13 @@ class PlanLocalEnergyPass(ModulePass):
         sizes = [_units_bytes(part, module) for part in op.parts]
         largest = max([1, *sizes, *(_largest(name, module) for name in networks)])
         network = self.cache // largest
+        if kinds == {bt.Rung.NETWORK} and largest <= SMALL:
+            network = MAX_NETWORK_PAIRS
         if any(_has_calls(name, module) for name in networks):
             room = CALLS * self.budget // (BUFFERS * largest)
             network = max(network, min(room, CALLED_PAIRS))
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
+        network = 1 << (network.bit_length() - 1)  # libraries are fast for such
         if not networks:
             network //= 2  # that is rare, and its memory is always taken
         rows, by_site, tables = _rows(op), _rows_by_site(op), "lanes"

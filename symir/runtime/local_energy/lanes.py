@@ -279,7 +279,7 @@ def over_pairs(
     def of_pairs(places: Any, flat: Any) -> Any:
         return log_ratio(lanes.pairs(flat))
 
-    found = _over_places(lanes.shape[0], lanes, packed, of_pairs, chunk, dtype)
+    found = _over_places(lanes.shape[0], lanes, packed, of_pairs, (chunk,), dtype)
     return _of_lanes(found, lanes, packed)
 
 
@@ -287,12 +287,13 @@ def over_states(
     lanes: Lanes,
     packed: Packed | None,
     logpsi: Callable[[Any], Any],
-    chunk: int,
+    chunks: Sequence[int],
     dtype: np.dtype,
 ) -> tuple[Any, Any]:
     """Return log psi of x, (C,), and of x' of live lanes, (C, R), so many at once.
 
-    One loop has both: a network takes XLA long, and is compiled once.
+    One loop has both: a network takes XLA long, and is compiled once for each size of
+    chunks.
     """
     samples = lanes.shape[0]
 
@@ -303,7 +304,7 @@ def over_states(
         # In the IR bfloat16 is float32, and a number of Python has a type of its own
         return found.astype(jnp.promote_types(found.dtype, dtype))
 
-    found = _over_places(0, lanes, packed, of_states, chunk, dtype)
+    found = _over_places(0, lanes, packed, of_states, chunks, dtype)
     return found[:samples], _of_lanes(found, lanes, packed)
 
 
@@ -312,38 +313,54 @@ def _over_places(
     lanes: Lanes,
     packed: Packed | None,
     function: Callable[[Any, Any], Any],
-    chunk: int,
+    chunks: Sequence[int],
     dtype: np.dtype,
 ) -> Any:
     """Return a function of places from the first, (C + C R,), so many at once.
 
     The C places of samples are followed by those of live lanes, or of all where nothing
-    is packed. The function takes numbers in (C, R) too, those of the lanes there.
+    is packed. The function takes numbers in (C, R) too, those of the lanes there. There
+    are as many chunks of each size, the largest first, as leave least for the next.
     """
     samples, of_each = lanes.shape
     total = samples + samples * of_each
-    chunk = min(chunk, total - first)
     found = varying_like(jnp.zeros(total, dtype), [lanes.x])
-    if packed is None:
-        count = -(-(total - first) // chunk)
-    else:
-        end = packed.places[-1] + (samples - first + chunk)
-        count = lax.div(end, np.asarray(chunk, end.dtype))
-
-    def body(_, state):
-        start, found = state
-        places = start + np.arange(chunk, dtype=np.int32)
-        if packed is None:
-            numbers = jnp.maximum(places - samples, 0)
-        else:
-            numbers = lax.dynamic_slice(packed.order, (start,), (chunk,), **_FORWARD)
-        values = function(places, numbers)
-        found = lax.dynamic_update_slice(found, values, (start,), **_FORWARD)
-        # The last ones have some of those before again, so that nothing is padded
-        return jnp.minimum(start + chunk, total - chunk), found
-
     start = varying_like(jnp.asarray(first, np.int32), [lanes.x])
-    return lax.fori_loop(0, count, body, (start, found))[1]
+    for size, count in _counts(first, total, samples, packed, chunks):
+
+        def body(_, state, size=size):
+            start, found = state
+            places = start + np.arange(size, dtype=np.int32)
+            if packed is None:
+                numbers = jnp.maximum(places - samples, 0)
+            else:
+                numbers = lax.dynamic_slice(packed.order, (start,), (size,), **_FORWARD)
+            values = function(places, numbers)
+            found = lax.dynamic_update_slice(found, values, (start,), **_FORWARD)
+            # The last ones have some of those before again, so that nothing is padded
+            return jnp.minimum(start + size, total - size), found
+
+        begin = jnp.minimum(start, total - size)
+        _, found = lax.fori_loop(0, count, body, (begin, found))
+        start = start + size * count
+    return found
+
+
+def _counts(
+    first: int, total: int, samples: int, packed: Packed | None, chunks: Sequence[int]
+) -> list[tuple[int, Any]]:
+    """Return sizes of chunks from a place to the last in use, and how many of each."""
+    sizes = list(dict.fromkeys(min(chunk, total - first) for chunk in chunks))
+    if packed is None:
+        count = -(-(total - first) // sizes[0])
+        return [(-(-(total - first) // count), count)]
+    left = packed.places[-1] + (samples + 1 - first)
+    counts = []
+    # One more where the smaller ones would be as many as fill it
+    for size, smaller in zip(sizes, (*sizes[1:], sizes[-1]), strict=True):
+        counts.append(lax.div(left + (smaller - 1), np.asarray(size, left.dtype)))
+        left = left - counts[-1] * size
+    return list(zip(sizes, counts, strict=True))
 
 
 _FORWARD: dict[str, Any] = {"allow_negative_indices": False}

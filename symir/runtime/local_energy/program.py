@@ -84,6 +84,9 @@ TRIALS = (16, 2**16, 256)
 """So many configurations at most, with so many pairs, and so many of these pairs are
 what a declared delta is checked on."""
 
+REST = 4
+"""What does not fill a chunk of a network is taken by chunks so many times smaller."""
+
 PACKING = 260
 """To pack a lane takes as long as what reads and makes so many numbers a write."""
 
@@ -442,10 +445,12 @@ class EnergyProgram:
     def _by_network(self, leaves: Sequence[Any], chunk: int | None) -> Way:
         """Return the way by log psi at x and at x'."""
         size = at_most(chunk, self.plan.network_pairs)
+        # What is rare is compiled once
+        sizes = (size, -(-size // REST)) if self.parts is None else (size,)
         logpsi = partial(self.network, leaves)
 
         def log_ratios(lanes: Lanes, packed: Packed | None) -> Any:
-            before, after = over_states(lanes, packed, logpsi, size, self._log_dtype)
+            before, after = over_states(lanes, packed, logpsi, sizes, self._log_dtype)
             return difference(after, before[:, None])
 
         return log_ratios

@@ -47,6 +47,22 @@ func.func private @masked(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> tens
   func.return %r : tensor<1xf64>
 }
 
+// Of a small network as many as ever.
+// CHECK-LABEL:   func.func @little(
+// CHECK:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 4096 : i64,
+func.func @little(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<8x128xf64>) -> tensor<?xf64> {
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @of_128>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<8x128xf64>) -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
+}
+
+func.func private @of_128(%w : tensor<8x128xf64>, %x : tensor<1x8xi8>) -> tensor<1xf64> {
+  %y = stablehlo.convert %x : (tensor<1x8xi8>) -> tensor<1x8xf64>
+  %z = stablehlo.dot_general %y, %w, contracting_dims = [1] x [0] : (tensor<1x8xf64>, tensor<8x128xf64>) -> tensor<1x128xf64>
+  %s = stablehlo.slice %z [0:1, 0:1] : (tensor<1x128xf64>) -> tensor<1x1xf64>
+  %r = stablehlo.reshape %s : (tensor<1x1xf64>) -> tensor<1xf64>
+  func.return %r : tensor<1xf64>
+}
+
 // What calls a library, such as for a determinant, is evaluated for more at once.
 // CHECK-LABEL:   func.func @calling(
 // DEFAULT:         plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 2048 : i64,

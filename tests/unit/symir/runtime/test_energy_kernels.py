@@ -42,11 +42,13 @@ def test_flags_are_counted(length: int, seed: int, share: float) -> None:
     np.testing.assert_array_equal(found, np.cumsum(flags))
 
 
-@pytest.mark.parametrize("chunk", [1, 4, 1000])
+@pytest.mark.parametrize(
+    "chunks", [(1,), (4,), (4, 1), (16, 4), (16, 5, 2), (40, 39), (1000,), (1000, 30)]
+)
 @pytest.mark.parametrize(("samples", "lanes"), [(1, 1), (5, 9)])
-@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.3, 0.7, 1.0])
 def test_all_live_lanes_are_in_some_chunk(
-    samples: int, lanes: int, chunk: int, share: float
+    samples: int, lanes: int, chunks: tuple[int, ...], share: float
 ) -> None:
     rng = np.random.default_rng(lanes + samples)
     x = rng.integers(1, 9, size=(samples, 10)).astype(np.float64)
@@ -60,7 +62,7 @@ def test_all_live_lanes_are_in_some_chunk(
     some = Lanes("any", jnp.asarray(x), (writes[0], writes[1], writes[2]), lanes)
     packed, dtype = some.packed(), np.dtype(np.float64)
 
-    own, others = over_states(some, packed, lambda y: y @ weights, chunk, dtype)
+    own, others = over_states(some, packed, lambda y: y @ weights, chunks, dtype)
     np.testing.assert_allclose(own, x @ weights)
     expected = connected @ weights
     live = before != after
@@ -69,7 +71,7 @@ def test_all_live_lanes_are_in_some_chunk(
     def of_pairs(pairs: Any) -> Any:
         return pairs.connected(some.x) @ weights
 
-    found = np.asarray(over_pairs(some, packed, of_pairs, chunk, dtype))
+    found = np.asarray(over_pairs(some, packed, of_pairs, chunks[0], dtype))
     np.testing.assert_allclose(found[live], expected[live])
 
 
