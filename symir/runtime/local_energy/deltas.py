@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Callable, Hashable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -279,20 +280,32 @@ QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": F
 """Options of XLA for what runs once: to make it fast would take longer than that."""
 
 
-def executed(function: Function, *arguments: Any, check: Function | None = None) -> Any:
-    """Return a function of arrays as NumPy, whatever JAX is tracing meanwhile.
+_THREAD = ThreadPoolExecutor(1, "symir-check-delta")
+"""Where XLA compiles a check while what uses the delta is traced and compiled."""
 
-    `check` is called with the shapes and dtypes of what it returns before it runs.
+
+def executing(
+    function: Function, *arguments: Any, check: Function | None = None
+) -> Callable[[], Any]:
+    """Return what waits for a function of arrays, whatever JAX is tracing meanwhile.
+
+    It returns results as NumPy. `check` is called with their shapes and dtypes before
+    anything runs.
     """
     traced = jax.jit(function).trace(*arguments)
     if check is not None:
         check(traced.out_info)
     lowered = traced.lower()
-    try:
-        compiled = lowered.compile(QUICKLY if jax.default_backend() == "cpu" else None)
-    except jax.errors.JaxRuntimeError:  # such as for options that are no more
-        compiled = lowered.compile()
-    return jax.tree.map(np.asarray, compiled(*arguments))
+    options = QUICKLY if jax.default_backend() == "cpu" else None
+
+    def results() -> Any:
+        try:
+            compiled = lowered.compile(options)
+        except jax.errors.JaxRuntimeError:  # such as for options that are no more
+            compiled = lowered.compile()
+        return jax.tree.map(np.asarray, compiled(*arguments))
+
+    return _THREAD.submit(results).result
 
 
 def live_pairs(x: np.ndarray, sites: Any, values: Any, most: int) -> Pairs:
@@ -316,37 +329,44 @@ def live_pairs(x: np.ndarray, sites: Any, values: Any, most: int) -> Pairs:
     return Pairs(sample, chosen, None, lambda x: connected, lambda: (sites, old, new))
 
 
-def is_right(
+def checking(
     part: Declared,
     avals: Sequence[jax.ShapeDtypeStruct],
     x: Any,
     pairs: Pairs,
     *,
     derivatives: bool = False,
-) -> bool:
-    """Return whether a delta agrees with its model; False where nothing is compared.
+) -> Callable[[], bool]:
+    """Return what waits for a check that a delta agrees with its model.
 
     Log ratios are compared, and their derivatives by the parameters where asked for.
+    It returns False where nothing is compared.
 
     Raises:
-        DefinitionError: for a delta of another shape or kind of number (R026), and
-            where it differs (R027).
+        DefinitionError: for a delta of another shape or kind of number (R026), and,
+            where it is waited for, of one that differs (R027).
     """
-    if not pairs.sample.size:
+
+    def started(leaves: Sequence[Any]) -> Callable[[], tuple[int, str]]:
+        return _comparing(part, leaves, x, pairs, derivatives)
+
+    begun = started(_drawn(avals))
+
+    def is_right() -> bool:
+        for positive in (False, True):
+            leaves = _drawn(avals, positive)
+            compared, wrong = (started(leaves) if positive else begun)()
+            if wrong and _is_single(avals):
+                # Whether that is rounding is seen with more digits
+                with jax.enable_x64(True):
+                    compared, wrong = started([_as_double(one) for one in leaves])()
+            if wrong:
+                raise _wrong(part.declared, wrong)
+            if compared:
+                return True
         return False
-    for positive in (False, True):
-        leaves = _drawn(avals, positive)
-        compared, wrong = _compared(part, leaves, x, pairs, derivatives)
-        if wrong and _is_single(avals):
-            # Whether that is rounding is seen with more digits
-            with jax.enable_x64(True):
-                doubles = [_as_double(leaf) for leaf in leaves]
-                compared, wrong = _compared(part, doubles, x, pairs, derivatives)
-        if wrong:
-            raise _wrong(part.declared, wrong)
-        if compared:
-            return True
-    return False
+
+    return is_right
 
 
 def _check_type(declared: Delta, compared: tuple[Any, Any]) -> None:
@@ -424,10 +444,13 @@ def _as_double(leaf: np.ndarray) -> np.ndarray:
     return leaf.astype(np.complex128 if _is_complex(leaf) else np.float64)
 
 
-def _compared(
+def _comparing(
     part: Declared, leaves: Sequence[Any], x: Any, pairs: Pairs, derivatives: bool
-) -> tuple[int, str]:
-    """Return how many differences of log psi were compared, and what is wrong."""
+) -> Callable[[], tuple[int, str]]:
+    """Return what waits for a comparison of differences of log psi.
+
+    It returns how many were compared, and what is wrong.
+    """
     moving = [number for number, leaf in enumerate(leaves) if _is_inexact(leaf)]
 
     def both(*values: Any) -> Any:
@@ -442,13 +465,20 @@ def _compared(
     def with_derivatives(values: Any, tangents: Any) -> Any:
         return jax.jvp(both, tuple(values), tuple(tangents))
 
-    values, changes = [leaves[number] for number in moving], None
+    values = [leaves[number] for number in moving]
     if values and derivatives:
-        tangents = _drawn(values, seed=1)
-        (found, expected), changes = executed(with_derivatives, values, tangents)
-    else:
-        check = partial(_check_type, part.declared)
-        found, expected = executed(both, *values, check=check)
+        waiting = executing(with_derivatives, values, _drawn(values, seed=1))
+        return lambda: _compared(pairs, *waiting())
+    waiting = executing(both, *values, check=partial(_check_type, part.declared))
+    return lambda: _compared(pairs, waiting())
+
+
+def _compared(pairs: Pairs, values: Any, changes: Any = None) -> tuple[int, str]:
+    """Return how many were compared, and what is wrong.
+
+    Log ratios of pairs are given, found and expected, and their derivatives.
+    """
+    found, expected = values
     real = jnp.finfo(expected.dtype)
     tolerance = 1e-3 if real.bits < 64 else 1e-6
     comparable = ~np.isnan(found) & (np.isfinite(expected) | np.isneginf(expected.real))

@@ -49,6 +49,7 @@ def _program(
     dtype: Any,
     options: Options,
 ) -> EnergyProgram:
+    """Return a program: settled, if it is not the first time."""
     structure, avals = static_of(parameters)
     types = tuple((aval.shape, np.dtype(aval.dtype)) for aval in avals)
     declared = delta_of(logpsi)
@@ -58,9 +59,11 @@ def _program(
     if isinstance(logpsi, WithCaptured) or not _is_hashable(key):
         return EnergyProgram(kernel, logpsi, structure, avals, dtype, options)
     with _LOCK:
-        if key in _PROGRAMS:
+        found = _PROGRAMS.get(key)
+        if found is not None:
             _PROGRAMS.move_to_end(key)
-            return _PROGRAMS[key]
+    if found is not None:
+        return found.settled
     made = EnergyProgram(kernel, logpsi, structure, avals, dtype, options)
     with _LOCK:
         _PROGRAMS[key] = made
@@ -142,7 +145,10 @@ class LocalEnergy:
             return jnp.zeros(lead, program.element)
         flat = array.reshape(-1, sites)
         run = differentiable_energies if isinstance(logpsi, WithCaptured) else _run
-        energies = run(program, chunk, len(operands), *operands, *leaves, flat)
+        arrays = chunk, len(operands), *operands, *leaves, flat
+        energies = run(program, *arrays)
+        if program.settled is not program:  # only now: it was checked meanwhile
+            energies = run(program.settled, *arrays)
         return energies.reshape(lead)
 
     def report(self, parameters: Any, x: Any, *, measure: bool = True) -> EnergyReport:
@@ -167,9 +173,10 @@ class LocalEnergy:
     def program(self, parameters: Any, dtype: Any = np.int8) -> EnergyProgram:
         """Return what is compiled for parameters, and configurations of a dtype."""
         self.operator.check_dtype(np.dtype(dtype))
-        return _program(
+        program = _program(
             self.operator.kernel, self.logpsi, parameters, dtype, self.options
         )
+        return program.settled
 
 
 def local_energy(

@@ -42,9 +42,9 @@ from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.deltas import (
     Declared,
     Delta,
+    checking,
     completed,
     delta_of,
-    is_right,
     live_pairs,
 )
 from symir.runtime.local_energy.lanes import (
@@ -83,6 +83,8 @@ LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
 TRIALS = (16, 2**16, 256)
 """So many configurations at most, with so many pairs, and so many of these pairs are
 what a declared delta is checked on."""
+
+INCOMPARABLE = "a delta is declared, and nothing to compare it with"
 
 REST = 4
 """What does not fill a chunk of a network is taken by chunks so many times smaller."""
@@ -167,6 +169,8 @@ class EnergyProgram:
         avals: Sequence[jax.ShapeDtypeStruct],
         dtype: np.dtype,
         options: Options,
+        *,
+        may_declare: bool = True,
     ):
         self.kernel = kernel
         self._structure = structure
@@ -180,16 +184,36 @@ class EnergyProgram:
         self._avals = tuple(avals)
         self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
         self._log_dtype = dtype_of(element_of(returned(self._imported)))
-        found, part = delta_of(logpsi), None
+        self._options = options
+        self._is_right: Callable[[], bool] | None = None
+        found, part = delta_of(logpsi) if may_declare else None, None
         if found is not None:
-            self._compile(options, is_declared=True)
+            self._compile(is_declared=True)
             part = self._declared(*found)
         if part is None:
-            self._compile(options, is_declared=False)
+            self._compile(is_declared=False)
         self.parts = self._chosen() if part is None else [part]
 
-    def _compile(self, options: Options, *, is_declared: bool) -> None:
-        kernel, imported = self.kernel, self._imported.parent_op()
+    @cached_property
+    def settled(self) -> EnergyProgram:
+        """This one, or one without the declared delta where nothing was to compare.
+
+        A declared delta is compared with its model while what uses it is compiled: this
+        waits for the outcome.
+
+        Raises:
+            DefinitionError: for a delta that differs (R027).
+        """
+        if self._is_right is None or self._is_right():
+            return self
+        own = self._structure, self._avals, self._dtype, self._options
+        other = EnergyProgram(self.kernel, self._logpsi, *own, may_declare=False)
+        other._missed(INCOMPARABLE)
+        return other
+
+    def _compile(self, *, is_declared: bool) -> None:
+        options, kernel = self._options, self.kernel
+        imported = self._imported.parent_op()
         assert isinstance(imported, ModuleOp)
         self.is_declared = is_declared
         self.reports: list[SymbolicPassReport] = []
@@ -269,17 +293,20 @@ class EnergyProgram:
         return all(is_linear(function_named(self.module, name)) for name in own)
 
     def _declared(self, delta: Delta, model: Any) -> Declared | None:
-        """Return log psi with the changes that its author declared, once checked."""
+        """Return log psi with the changes that its author declared; see `settled`."""
         if not self.lanes or not write_count(self.energy.branches):
             return None
+        if not self._trial[1].sample.size:
+            return self._missed(INCOMPARABLE)
         network = Network(1.0, self.network, self._log_dtype)
         part = Declared(delta, model, self._structure, network)
-        if self._is_right(part):
-            return part
-        return self._missed("a delta is declared, and nothing to compare it with")
+        self._is_right = self._checking(part)
+        return part
 
-    def _is_right(self, part: Declared, *, derivatives: bool = False) -> bool:
-        return is_right(part, self._avals, *self._trial, derivatives=derivatives)
+    def _checking(
+        self, part: Declared, *, derivatives: bool = False
+    ) -> Callable[[], bool]:
+        return checking(part, self._avals, *self._trial, derivatives=derivatives)
 
     @cached_property
     def _trial(self) -> tuple[np.ndarray, Pairs]:
@@ -362,7 +389,7 @@ class EnergyProgram:
         if self.parts is None:
             return True
         if isinstance(self.parts[0], Declared):
-            return self._is_right(self.parts[0], derivatives=True)
+            return self._checking(self.parts[0], derivatives=True)()
         if unknown_op(self._imported) is not None:
             return False
         rng = np.random.default_rng(0)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import flax.linen as nn
@@ -490,6 +491,21 @@ def test_what_cannot_be_compared_is_not_used() -> None:
     assert any("nothing to compare it with" in miss for miss in program.misses)
     expected = energies_of(op, logpsi, WEIGHTS, x)
     np.testing.assert_allclose(energy(WEIGHTS, x), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize("is_jitted", [False, True])
+def test_the_first_call_waits_for_the_comparison(is_jitted: bool) -> None:
+    op, x = heisenberg()
+    unknown, wrong = quadratic(), quadratic()
+    sym.register_delta(unknown)(fields, lambda w, *changes: jnp.nan)
+    sym.register_delta(wrong)(fields, without_second_order)
+    energies = [partial(sym.local_energy, op, logpsi) for logpsi in (unknown, wrong)]
+    of_unknown, of_wrong = map(jax.jit, energies) if is_jitted else energies
+    expected = energies_of(op, unknown, WEIGHTS, x)
+    for _ in range(2):
+        np.testing.assert_allclose(of_unknown(WEIGHTS, x), expected, rtol=1e-12)
+        with pytest.raises(sym.DefinitionError, match="R027"):
+            of_wrong(WEIGHTS, x)
 
 
 def test_parameters_that_have_to_be_positive() -> None:
