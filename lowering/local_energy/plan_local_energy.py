@@ -45,10 +45,9 @@ MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
 SMALL = 1 << 10
 """Of networks whose largest values have so many bytes, to start an op is what takes
 time: where there is nothing else they are given as many pairs as any."""
-CALLED_PAIRS, CALLS = 4096, 16
-"""A call of a library, such as to factorise matrices, is given so many: it shares them
-among threads, which pays for many only. Fewer where that takes more than so many times
-the budget."""
+CALLS = 16
+"""So many times the budget where a network calls a library, such as to factorise
+matrices: that shares them among threads, which pays for many only."""
 BUFFERS = 3
 """So many of its largest values a network holds at once."""
 LONG, SHORT = 32, 8
@@ -96,8 +95,7 @@ class PlanLocalEnergyPass(ModulePass):
         if kinds == {bt.Rung.NETWORK} and largest <= SMALL:
             network = MAX_NETWORK_PAIRS
         if any(_has_calls(name, module) for name in networks):
-            room = CALLS * self.budget // (BUFFERS * largest)
-            network = max(network, min(room, CALLED_PAIRS))
+            network = max(network, CALLS * self.budget // (BUFFERS * largest))
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
         network = 1 << (network.bit_length() - 1)  # libraries are fast for such
         if not networks:

@@ -93,8 +93,8 @@ def register_delta(model_or_function: Any) -> Callable[[Function, Function], Non
     the delta is compared with the model, on random parameters of these types, and on
     random configurations and branches of that operator; its derivatives by the
     parameters when energies are differentiated for the first time. Where nothing can be
-    compared (log psi is no finite number there, the delta is always NaN) it is not
-    used, which the report says.
+    compared (log psi is no finite number there, the delta is always NaN) no energies
+    come from it, which the report says.
 
     Raises:
         DefinitionError: for what is no function or class (R025); where it is used, for
@@ -280,32 +280,33 @@ QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": F
 """Options of XLA for what runs once: to make it fast would take longer than that."""
 
 
-_THREAD = ThreadPoolExecutor(1, "symir-check-delta")
-"""Where XLA compiles a check while what uses the delta is traced and compiled."""
-
-
 def executing(
     function: Function, *arguments: Any, check: Function | None = None
 ) -> Callable[[], Any]:
-    """Return what waits for a function of arrays, whatever JAX is tracing meanwhile.
+    """Return what returns a function of arrays, whatever JAX is tracing meanwhile.
 
-    It returns results as NumPy. `check` is called with their shapes and dtypes before
-    anything runs.
+    XLA compiles it in a thread until then. Results are of NumPy; `check` is called with
+    their shapes and dtypes before.
     """
     traced = jax.jit(function).trace(*arguments)
     if check is not None:
         check(traced.out_info)
     lowered = traced.lower()
+    thread = ThreadPoolExecutor(1, "symir-delta")
     options = QUICKLY if jax.default_backend() == "cpu" else None
+    waiting = thread.submit(lowered.compile, options)
+    thread.shutdown(wait=False)
 
     def results() -> Any:
         try:
-            compiled = lowered.compile(options)
+            compiled = waiting.result()
         except jax.errors.JaxRuntimeError:  # such as for options that are no more
             compiled = lowered.compile()
+        # Not in the thread: it has other settings of JAX, and XLA hangs on CPUs where
+        # two threads factorise matrices
         return jax.tree.map(np.asarray, compiled(*arguments))
 
-    return _THREAD.submit(results).result
+    return results
 
 
 def live_pairs(x: np.ndarray, sites: Any, values: Any, most: int) -> Pairs:

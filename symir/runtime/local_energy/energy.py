@@ -146,9 +146,12 @@ class LocalEnergy:
         flat = array.reshape(-1, sites)
         run = differentiable_energies if isinstance(logpsi, WithCaptured) else _run
         arrays = chunk, len(operands), *operands, *leaves, flat
-        energies = run(program, *arrays)
-        if program.settled is not program:  # only now: it was checked meanwhile
-            energies = run(program.settled, *arrays)
+        try:
+            energies = run(program, *arrays)
+        finally:
+            settled = program.settled  # only now: its check was compiled meanwhile
+        if settled is not program:
+            energies = run(settled, *arrays)
         return energies.reshape(lead)
 
     def report(self, parameters: Any, x: Any, *, measure: bool = True) -> EnergyReport:

@@ -198,8 +198,8 @@ class EnergyProgram:
     def settled(self) -> EnergyProgram:
         """This one, or one without the declared delta where nothing was to compare.
 
-        A declared delta is compared with its model while what uses it is compiled: this
-        waits for the outcome.
+        The comparison of a declared delta with its model is compiled while what uses it
+        is traced, and outside of `jax.jit` compiled: this waits for the outcome.
 
         Raises:
             DefinitionError: for a delta that differs (R027).

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -506,6 +506,34 @@ def test_the_first_call_waits_for_the_comparison(is_jitted: bool) -> None:
         np.testing.assert_allclose(of_unknown(WEIGHTS, x), expected, rtol=1e-12)
         with pytest.raises(sym.DefinitionError, match="R027"):
             of_wrong(WEIGHTS, x)
+
+
+@pytest.fixture
+def single_precision() -> Iterator[None]:
+    """What JAX has by default: in every thread, unlike `jax.enable_x64(False)`."""
+    jax.config.update("jax_enable_x64", False)
+    try:
+        yield
+    finally:
+        jax.config.update("jax_enable_x64", True)
+
+
+@pytest.mark.usefixtures("single_precision")
+@pytest.mark.parametrize("is_double", [False, True])
+def test_precision_of_the_comparison_is_that_of_the_caller(is_double: bool) -> None:
+    own, wrong = quadratic(), quadratic()
+    sym.register_delta(own)(fields, right)
+    sym.register_delta(wrong)(fields, without_second_order)
+    dtype = np.float64 if is_double else np.float32
+    weights = WEIGHTS.astype(dtype)
+    with jax.enable_x64(is_double):
+        op, x = heisenberg()
+        found = sym.local_energy(op, own, weights, x)
+        assert found.dtype == dtype
+        with pytest.raises(sym.DefinitionError, match="R027"):
+            sym.local_energy(op, wrong, weights, x)
+        expected = energies_of(op, own, weights, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-12 if is_double else 1e-4)
 
 
 def test_parameters_that_have_to_be_positive() -> None:
