@@ -772,6 +772,7 @@ class Rung(StrEnum):
     EXPONENTIAL = "exponential"
     BILINEAR = "bilinear"
     LIFTED = "lifted"
+    RATIONAL = "rational"
     DECLARED = "declared"
 
 
@@ -788,6 +789,7 @@ class PartAttr(ParametrizedAttribute):
       logarithm of an exponential sum, such as log_cosh.
     - `bilinear @f by @h`: the sum of f(x) h(x) over all elements of two such functions.
     - `lifted @f then @h`: h(f(x)) with such an f; `as tanh` h(tanh(f(x))).
+    - `rational @f then @h as tanh`: the same with an affine h, as of one hidden layer.
     - `declared @f`: f(x), whose differences the user has given.
 
     A function takes the parameters and one x of shape (1, sites); behind `then` it
@@ -1062,6 +1064,13 @@ class LocalEnergyOp(BranchTensorOp):
                 raise VerifyException(
                     "'bt.local_energy': a bilinear part is of two functions, got "
                     f"{part.function} alone"
+                )
+            if part.kind is Rung.RATIONAL and (
+                isinstance(part.tail, NoneAttr) or part.applied != "tanh"
+            ):
+                raise VerifyException(
+                    "'bt.local_energy': a rational part is of two functions and "
+                    f"tanh, got {part}"
                 )
             for name in part.functions:
                 if SymbolTable.lookup_symbol(self, name) is None:

@@ -344,9 +344,9 @@ class BtFunctions(InterpreterFunctions):
             values: Any = applied(first, x[None])
             if part.kind is bt.Rung.BILINEAR:
                 values = values.reshape(-1) * applied(last, x[None]).reshape(-1)
-            elif part.kind in (bt.Rung.EXPONENTIAL, bt.Rung.LIFTED):
+            else:
                 values = _ACTIVATIONS[part.applied](values)
-            if part.kind is bt.Rung.LIFTED:
+            if part.kind in (bt.Rung.LIFTED, bt.Rung.RATIONAL):
                 values = applied(last, values)
             coefficient = part.coefficient
             if not coefficient.imag:

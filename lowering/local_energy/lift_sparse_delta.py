@@ -4,7 +4,9 @@ What a network does with x first is mostly linear: a dense layer, a convolution,
 gather. Of x' it is that of x and one row of a table, the linear part applied to the few
 sites that change, so that only the rest of the network is evaluated at x'. Where the
 first activation is tanh, it follows from that of x as well: with u, v = sigmoid(+-2 t)
-and q = exp(2 d), tanh(t + d) = (u q - v) / (u q + v), without cancellation below.
+and q = exp(2 d), tanh(t + d) = (u q - v) / (u q + v), without cancellation below. Where
+what follows is affine, as of one hidden layer, nothing is evaluated at x': the
+difference is a sum of fractions.
 
 It pays where a layer costs more than the rows that it is replaced by.
 """
@@ -22,7 +24,7 @@ from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 
 from dialects import bt
-from dialects.stablehlo import shape_of
+from dialects.stablehlo import element_of, shape_of
 from lowering.lanes import write_count
 from lowering.local_energy.activations import fit_of
 from lowering.local_energy.extraction import (
@@ -38,7 +40,9 @@ from lowering.local_energy.site_affine import (
     Elementwise,
     Opaque,
     analyse,
+    dependent,
     is_additive,
+    is_linear,
     root_of,
 )
 from lowering.order import operands_first
@@ -124,9 +128,13 @@ def _is_cut(function: FuncOp, value: SSAValue) -> bool:
     return x not in operands_first(returned(function), known=known)
 
 
-def _unprofitable(op: bt.LocalEnergyOp, function: FuncOp, lift: _Lift) -> str | None:
+def _unprofitable(
+    op: bt.LocalEnergyOp, function: FuncOp, lift: _Lift, rung: bt.Rung
+) -> str | None:
     if is_coarse(lift.root):
         return "of fewer than 32 bits the rounding is the model"
+    if rung is bt.Rung.RATIONAL:
+        return None  # no part of the network is left to be evaluated
     units = int(np.prod(shape_of(lift.root)))
     sites = int(np.prod(shape_of(function.body.block.args[-1])))
     if units < MIN_UNITS:
@@ -140,24 +148,41 @@ def _unprofitable(op: bt.LocalEnergyOp, function: FuncOp, lift: _Lift) -> str | 
 def _lifted(op: bt.LocalEnergyOp, module: ModuleOp, part: bt.PartAttr) -> bt.PartAttr:
     name = part.functions[0]
     function = function_named(module, name)
-    known = analyse(function)
-    lift = _cut(function, known)
-    reason = lift if isinstance(lift, str) else _unprofitable(op, function, lift)
-    if reason is not None or isinstance(lift, str):
-        remark(f"@{name} is not lifted: {reason}", done=False, at=op)
+    lift = _cut(function, analyse(function))
+    if isinstance(lift, str):
+        remark(f"@{name} is not lifted: {lift}", done=False, at=op)
         return part
     x = function.body.block.args[-1]
     first, rest = f"{name}_prefix", f"{name}_tail"
-    extracted(function, rest, [lift.cut], returned(function))
+    tail = extracted(function, rest, [lift.cut], returned(function))
+    is_sum = lift.activation is not None and _is_weighted_sum(tail)
+    rung = bt.Rung.RATIONAL if is_sum else bt.Rung.LIFTED
+    reason = _unprofitable(op, function, lift, rung)
+    if reason is not None:
+        tail.detach()
+        tail.erase()
+        remark(f"@{name} is not lifted: {reason}", done=False, at=op)
+        return part
     extracted(function, first, [x], lift.root)
-    remark(f"@{name} is lifted: its first layer is computed once per sample", at=op)
+    remark(
+        f"@{name} is a sum of tanh: its changes are sums of fractions"
+        if is_sum
+        else f"@{name} is lifted: its first layer is computed once per sample",
+        at=op,
+    )
     return bt.PartAttr.get(
-        bt.Rung.LIFTED,
+        rung,
         first,
         tail=rest,
         activation=lift.activation,
         coefficient=part.coefficient,
     )
+
+
+def _is_weighted_sum(function: FuncOp) -> bool:
+    """Whether a function is affine, in arithmetic of one type all along."""
+    kinds = {element_of(v) for v in dependent(function, analyse(function))}
+    return is_linear(function) and kinds == {element_of(function.body.block.args[-1])}
 
 
 @dataclass(frozen=True)

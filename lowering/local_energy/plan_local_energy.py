@@ -92,6 +92,8 @@ class PlanLocalEnergyPass(ModulePass):
         sizes = [_units_bytes(part, module) for part in op.parts]
         largest = max([1, *sizes, *(_largest(name, module) for name in networks)])
         network = self.cache // largest
+        if bt.Rung.LIFTED in kinds:
+            network //= 2  # what its first layer is found from takes as much
         if kinds == {bt.Rung.NETWORK} and largest <= SMALL:
             network = MAX_NETWORK_PAIRS
         if any(_has_calls(name, module) for name in networks):

@@ -26,8 +26,14 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects.stablehlo import combiner_of, constant_of, dtype_of, shape_of
-from lowering.local_energy.extraction import is_coarse
+from dialects.stablehlo import (
+    combiner_of,
+    constant_of,
+    dtype_of,
+    element_of,
+    shape_of,
+)
+from lowering.local_energy.extraction import is_coarse, returned
 from lowering.order import captured
 
 __all__ = [
@@ -38,7 +44,9 @@ __all__ = [
     "Opaque",
     "SiteWise",
     "analyse",
+    "dependent",
     "is_additive",
+    "is_linear",
     "op_name",
     "root_of",
 ]
@@ -135,6 +143,21 @@ def analyse(function: FuncOp, config: SSAValue | None = None) -> dict[SSAValue, 
 def is_additive(one: Dependence) -> bool:
     """Whether a value is a sum of functions of one site each, and not constant."""
     return isinstance(one, Additive | SiteWise)
+
+
+def is_linear(function: FuncOp) -> bool:
+    """Whether what a function returns is additive and affine, also by its types."""
+    known = analyse(function)
+    one = known[returned(function)]
+    kinds = {dtype_of(element_of(v)).kind for v in dependent(function, known)}
+    return isinstance(one, Additive | SiteWise) and one.linear and "i" not in kinds
+
+
+def dependent(function: FuncOp, known: dict[SSAValue, Dependence]) -> list[SSAValue]:
+    """Return the values of a function that are computed from x."""
+    ops = [op for op in function.body.block.ops if not isinstance(op, ReturnOp)]
+    values = [op.results[0] for op in ops]
+    return [value for value in values if not isinstance(known[value], Constant)]
 
 
 def root_of(value: SSAValue, one: Dependence) -> SSAValue | None:

@@ -14,19 +14,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.ir import SSAValue
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.local_energy.activations import ACTIVATIONS
 from lowering.local_energy.extraction import returned
-from lowering.local_energy.site_affine import (
-    Additive,
-    Constant,
-    SiteWise,
-    analyse,
-    op_name,
-)
+from lowering.local_energy.site_affine import is_linear, op_name
 from symir.runtime.ops import apply, is_known
 
 __all__ = [
@@ -38,11 +32,11 @@ __all__ = [
     "Pairs",
     "Part",
     "Products",
+    "Rational",
     "Steps",
     "Tableless",
     "difference",
     "evaluated",
-    "is_linear",
     "log_of_product",
     "of_samples",
     "taken",
@@ -95,6 +89,9 @@ def of_samples(function: FuncOp, leaves: Sequence[Any], x: Any) -> Any:
 
 # endregion
 # region Parts of log psi
+
+VECTOR = 16
+"""So many sums run next to each other, to be added in the end."""
 
 PHASES = 64
 """So many complex numbers between 1 and the root of 2 are multiplied at once."""
@@ -277,9 +274,6 @@ class Bilinear:
     Of the difference -d and -e the first two change their sign.
     """
 
-    UNITS = 8
-    """Lengths of sums over the middle axis: what is left of a row fills vectors."""
-
     def __init__(
         self, part: bt.PartAttr, function: FuncOp, by: FuncOp, dtype: np.dtype
     ):
@@ -306,23 +300,21 @@ class Bilinear:
 
     def laid_out(self, table: Any, products: Products) -> Any:
         own, other = table[0]
-        return _split(own, self.UNITS), _split(other, self.UNITS), table[2]
+        return _vectors(own), _vectors(other), table[2]
 
     def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
-        return tuple(
-            _split(of_samples(one, leaves, x), self.UNITS) for one in self._functions
-        )
+        return tuple(_vectors(of_samples(one, leaves, x)) for one in self._functions)
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         own, other = base
         change, other_change = map(pairs.added, table[:2])
         here = taken(own, pairs.sample), taken(other, pairs.sample)
-        crossed = here[0] * other_change + change * here[1]
-        if pairs.row.ndim == 1:
-            both = taken(table[2], pairs.row)
-        else:
-            both = (change * other_change).sum(axis=1).sum(axis=1)
-        return self._scaled(pairs.signed(crossed.sum(axis=1).sum(axis=1)) + both)
+        terms = [here[0] * other_change, change * here[1]]
+        if pairs.row.ndim > 1:
+            terms.append(change * other_change)
+        one, other_one, *both = _sums(terms)
+        found = both[0] if both else taken(table[2], pairs.row)
+        return self._scaled(pairs.signed(one + other_one) + found)
 
 
 class Lifted:
@@ -395,6 +387,73 @@ class Lifted:
         return sign[:, None] * (up - down) / (up + down)
 
 
+class Rational:
+    """A weighted sum of tanh of an additive function, which are never evaluated at x'.
+
+    With u, v = sigmoid(+-2 t) and q = exp(2 d), tanh(t + d) - tanh(t) is
+    2 u v (q - 1) / (u q + v). Of -d it is that of -t, with the other sign. A division
+    takes as long as several products, so that two fractions are added by one.
+    """
+
+    def __init__(
+        self, part: bt.PartAttr, function: FuncOp, tail: FuncOp, dtype: np.dtype
+    ):
+        self._scaled = _scaling(part.coefficient, dtype)
+        self._function = function
+        self._tail = tail
+
+    def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
+        changes = steps.changes(self._function, leaves)
+        return changes, jnp.exp(2 * changes), self._weights(leaves)
+
+    def _weights(self, leaves: Sequence[Any]) -> Any:
+        """Return what the elements are multiplied by, (M,)."""
+        values = self._tail.body.block.args[-1]
+        dtype = dtype_of(element_of(values))
+
+        def tail(values):
+            return evaluated(self._tail, (*leaves, values)).reshape(())
+
+        _, transposed = jax.vjp(tail, jnp.zeros(shape_of(values), dtype))
+        return transposed(jnp.ones((), dtype))[0].reshape(-1)
+
+    def bound(self, table: Any, products: Products, number: int) -> Any:
+        changes, _, weights = table
+        # Two denominators of at most e^(2 |d|), and two numerators at most 2 w of those
+        size = jnp.log1p(jnp.abs(weights).max(initial=0))
+        return size + 4 * jnp.abs(changes).max(initial=0)
+
+    def laid_out(self, table: Any, products: Products) -> Any:
+        return _halves(table[1], 1)
+
+    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
+        z = of_samples(self._function, leaves, x)
+        up, down = _sigmoids(2 * z)
+        slopes = 2 * up * down * self._weights(leaves)
+        # Of the filling the sigmoids are halves, so that nothing is divided by 0
+        sides = _halves(jnp.concatenate([up, down]), 0.5)
+        return sides, _halves(slopes)
+
+    def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
+        sides, slopes = base
+        samples = slopes[0].shape[0]
+        up, down = pairs.sample, pairs.sample + samples
+        if pairs.positive is not None:
+            up, down = (
+                jnp.where(pairs.positive, up, down),
+                jnp.where(pairs.positive, down, up),
+            )
+        fractions = []
+        for side, slope, ratios in zip(sides, slopes, table, strict=True):
+            ratio = pairs.multiplied(ratios)
+            above = taken(slope, pairs.sample) * (ratio - 1)
+            fractions.append((above, taken(side, up) * ratio + taken(side, down)))
+        (one, below), (other, other_below) = fractions
+        inverse = 1 / (below * other_below)
+        sums = _sums([one * other_below * inverse, other * below * inverse])
+        return self._scaled(pairs.signed(sum(sums)))
+
+
 class Tableless:
     """What is found without a table, and is always safe."""
 
@@ -435,12 +494,47 @@ def _split(values: Any, units: int, filling: float = 0) -> Any:
 
     The last axis is vectorised; a sum or a product over it would not be.
     """
-    count = max(1, values.shape[-1])
-    units = max(1, min(units, count // 8))
-    blocks = -(-count // units)
-    missing = units * blocks - values.shape[-1]
+    units = max(1, min(units, max(1, values.shape[-1]) // 8))
+    return _rows(values, units, filling)
+
+
+def _vectors(values: Any, filling: float = 0) -> Any:
+    """Return (.., M) as (.., M / VECTOR, VECTOR), to be added over the middle axis.
+
+    That has two rows at least: otherwise there is no loop, see `_sums`.
+    """
+    return _rows(values, max(2, -(-values.shape[-1] // VECTOR)), filling)
+
+
+def _rows(values: Any, count: int, filling: float) -> Any:
+    """Return (.., M) as so many rows of equal length, with a filling at the end."""
+    length = -(-max(1, values.shape[-1]) // count)
+    missing = count * length - values.shape[-1]
     padded = jnp.pad(values, ((0, 0), (0, missing)), constant_values=filling)
-    return padded.reshape(-1, units, blocks)
+    return padded.reshape(-1, count, length)
+
+
+def _halves(values: Any, filling: float = 0) -> tuple[Any, Any]:
+    """Return the first and the second half of (.., M), each as vectors."""
+    middle = -(-values.shape[-1] // 2)
+    missing = 2 * middle - values.shape[-1]
+    padded = jnp.pad(values, ((0, 0), (0, missing)), constant_values=filling)
+    return _vectors(padded[:, :middle], filling), _vectors(padded[:, middle:], filling)
+
+
+def _sums(terms: Sequence[Any]) -> list[Any]:
+    """Return the sum of all elements of each row of some arrays, (P, ..) of vectors.
+
+    One loop adds all of them. `sum` of one array goes to a library, with what it is
+    computed from written before, and takes six times as long.
+    """
+    zeros = tuple(jnp.zeros((), term.dtype) for term in terms)
+
+    def added(some, others):
+        return tuple(map(jnp.add, some, others))
+
+    sums = lax.reduce(tuple(terms), zeros, added, (1,))
+    return [reduce(jnp.add, list(one.T)) for one in sums]
 
 
 def log_of_product(values: Any) -> Any:
@@ -556,20 +650,6 @@ class Steps:
         configurations[here, :, here] = self.values
         flat = configurations.reshape(-1, size).astype(self.dtype)
         return of_samples(function, leaves, flat).reshape(size, len(self.values), -1)
-
-
-def is_linear(function: FuncOp) -> bool:
-    """Whether an additive function is affine in x."""
-    one = analyse(function)[returned(function)]
-    kinds = [dtype_of(element_of(op.results[0])).kind for op in _inner(function)]
-    return isinstance(one, Additive | SiteWise) and one.linear and "i" not in kinds
-
-
-def _inner(function: FuncOp) -> list[Operation]:
-    """Return the ops of a function that depend on x."""
-    known = analyse(function)
-    ops = [op for op in function.body.block.ops if not isinstance(op, ReturnOp)]
-    return [op for op in ops if not isinstance(known[op.results[0]], Constant)]
 
 
 # endregion

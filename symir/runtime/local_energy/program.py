@@ -33,6 +33,7 @@ from lowering.local_energy.extraction import (
     returned,
 )
 from lowering.local_energy.moves import Moves, SiteMoves, moves_of
+from lowering.local_energy.site_affine import is_linear
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowering import kernel_pipeline
@@ -64,10 +65,10 @@ from symir.runtime.local_energy.parts import (
     Pairs,
     Part,
     Products,
+    Rational,
     Steps,
     difference,
     evaluated,
-    is_linear,
     of_samples,
     unknown_op,
 )
@@ -355,6 +356,9 @@ class EnergyProgram:
             case bt.Rung.LIFTED:
                 tail = function_named(self.module, part.functions[1])
                 return Lifted(part, function, tail, dtype)
+            case bt.Rung.RATIONAL:
+                tail = function_named(self.module, part.functions[1])
+                return Rational(part, function, tail, dtype)
             case _:
                 return Network(
                     part.coefficient,

@@ -28,8 +28,8 @@ class PartReport:
 
     Attributes:
         name: its function in the IR.
-        rung: how its ratio is found: declared, exponential, linear, bilinear, lifted or
-            network.
+        rung: how its ratio is found: declared, exponential, linear, bilinear, rational,
+            lifted or network.
         activation: what was recognised, if anything.
         units: how many elements the activation is taken of, 1 for a number.
         flops: operations for one branch, products and sums; of a declared part those of
@@ -167,6 +167,8 @@ def _part(part: bt.PartAttr, rung: bt.Rung, module: Any) -> PartReport:
         flops, read = 3 * units, 3 * units * size
     elif rung is bt.Rung.BILINEAR:
         flops, read = 4 * units, 4 * units * size
+    elif rung is bt.Rung.RATIONAL:
+        flops, read = 8 * units, 4 * units * size
     elif rung is bt.Rung.LINEAR:
         flops, read = 1, size
     elif rung is bt.Rung.LIFTED:

@@ -480,7 +480,19 @@
 
 // -----
 
-// CHECK: expected one of network, linear, exponential, bilinear, lifted, declared
+// CHECK: 'bt.local_energy': a rational part is of two functions and tanh, got #bt.part<rational @logpsi as "tanh">
+%x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
+%e = bt.local_energy %x, %b parameters() through [#bt.part<rational @logpsi as "tanh">] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?xf64>
+
+// -----
+
+// CHECK: 'bt.local_energy': a rational part is of two functions and tanh, got #bt.part<rational @logpsi then @tail>
+%x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
+%e = bt.local_energy %x, %b parameters() through [#bt.part<rational @logpsi then @tail>] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?xf64>
+
+// -----
+
+// CHECK: expected one of network, linear, exponential, bilinear, lifted, rational, declared
 "test.op"() {part = #bt.part<exp @logpsi>} : () -> ()
 
 // endregion

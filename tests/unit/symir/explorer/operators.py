@@ -77,17 +77,18 @@ def one_by_one(count: int) -> sym.SymbolicOperator:
 def energy() -> tuple[Any, dict[str, Any], Any]:
     """Return a local energy, parameters of its wavefunction, and configurations.
 
-    One part of the network is a sum of log cosh, the other a perceptron.
+    One part of the network is a sum of log cosh, the other a perceptron of two layers.
     """
     import jax.numpy as jnp
 
     def logpsi(w: Any, x: Any) -> Any:
-        hidden = jnp.tanh(x @ w["W"]) @ w["V"]
+        hidden = jnp.tanh(jnp.tanh(x @ w["W"]) @ w["U"]) @ w["V"]
         return jnp.log(jnp.cosh(x @ w["R"])).sum(axis=-1) + hidden
 
     rng = np.random.default_rng(0)
     w = {
         "W": 0.1 * rng.normal(size=(8, 256)),
+        "U": 0.1 * rng.normal(size=(256, 256)),
         "V": 0.1 * rng.normal(size=256),
         "R": 0.1 * rng.normal(size=(8, 16)),
     }

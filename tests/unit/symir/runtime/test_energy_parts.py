@@ -80,6 +80,20 @@ def perceptron(w: Any, x: Any) -> Any:
     return jnp.tanh(dense(w, x)) @ w["v"]
 
 
+def few_units(w: Any, x: Any) -> Any:
+    """Fewer than vectors have, and what is behind them in several steps."""
+    hidden = jnp.tanh(dense(w, x))[..., :3]
+    return 0.5 * (hidden * w["v"][:3] + 0.1).sum(-1) - (2 * hidden @ w["v"][3:6])
+
+
+def real_to_complex(w: Any, x: Any) -> Any:
+    return jnp.tanh(dense(w, x)) @ ((1 - 0.5j) * w["v"])
+
+
+def two_layers(w: Any, x: Any) -> Any:
+    return jnp.tanh(jnp.tanh(dense(w, x)) @ w["V"].T).sum(-1)
+
+
 def mixed(w: Any, x: Any) -> Any:
     return rbm(w, x) + jnp.sin(dense(w, x)).prod(-1)
 
@@ -93,7 +107,10 @@ WAVEFUNCTIONS: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "shifted": (shifted, ["exponential"]),
     "one_hot": (one_hot, ["exponential"]),
     "quadratic": (quadratic, ["bilinear"] * 3 + ["linear"]),
-    "perceptron": (perceptron, ["lifted"]),
+    "perceptron": (perceptron, ["rational"]),
+    "few_units": (few_units, ["rational"]),
+    "real_to_complex": (real_to_complex, ["rational"]),
+    "two_layers": (two_layers, ["lifted"]),
     "mixed": (mixed, ["exponential", "linear", "network"]),
 }
 
@@ -171,7 +188,7 @@ def test_energies_are_those_of_the_network(
 
 @pytest.mark.parametrize("scale", [3.0, 1000.0])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("logpsi", [rbm, perceptron, with_phase])
+@pytest.mark.parametrize("logpsi", [rbm, perceptron, few_units, two_layers, with_phase])
 @pytest.mark.parametrize("tables", ["by lane", "by site"])
 def test_weights_of_any_size(
     scale: float,
