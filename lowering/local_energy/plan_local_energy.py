@@ -42,9 +42,9 @@ PAIRS = 1024
 TABLES = 8
 """So many times the budget: tables are made once for all chunks."""
 MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
-SMALL = 1 << 10
+SMALL = 2 << 10
 """Of networks whose largest values have so many bytes, to start an op is what takes
-time: where there is nothing else they are given as many pairs as any."""
+time: where there is nothing else they are given twice as many pairs."""
 CALLS = 16
 """So many times the budget where a network calls a library, such as to factorise
 matrices: that shares them among threads, which pays for many only."""
@@ -95,7 +95,7 @@ class PlanLocalEnergyPass(ModulePass):
         if bt.Rung.LIFTED in kinds:
             network //= 2  # what its first layer is found from takes as much
         if kinds == {bt.Rung.NETWORK} and largest <= SMALL:
-            network = MAX_NETWORK_PAIRS
+            network *= 2
         if any(_has_calls(name, module) for name in networks):
             network = max(network, CALLS * self.budget // (BUFFERS * largest))
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
