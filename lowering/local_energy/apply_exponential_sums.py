@@ -4,12 +4,14 @@ A wavefunction whose logarithm is a sum is taken apart into its summands. One of
 form c * sum f(z) with z additive in x and exp f an exponential sum needs no network at
 x': exp(f(z + d) - f(z)) = sum_j w_j(z) e^(a_j d), where w is computed once for x. What
 is additive itself changes by a number of the lane alone, and a sum of products of two
-additive values y and z, as in x W x, by y e + d z + d e. The rest stays a network.
+additive values y and z, as in x W x, by y e + d z + d e. The rest stays a network;
+it is not taken apart into others, unless `lift-sparse-delta` makes each of them a sum
+of tanh.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
@@ -33,6 +35,7 @@ from lowering.local_energy.extraction import (
     is_coarse,
     returned,
 )
+from lowering.local_energy.lift_sparse_delta import is_sum_of_tanh
 from lowering.local_energy.site_affine import (
     Constant,
     Dependence,
@@ -269,6 +272,27 @@ def _reason(known: dict[SSAValue, Dependence], value: SSAValue) -> str:
     return "no sum of recognised activations"
 
 
+def _are_networks(function: FuncOp, summands: Sequence[_Summand]) -> bool:
+    """Whether to take a function apart is no use: each summand is evaluated at x'.
+
+    They may share what they are computed from.
+    """
+    if any(one.rung is not bt.Rung.NETWORK for one in summands):
+        return False
+    is_one = len(summands) == 1 and summands[0].coefficient == 1
+    if is_one or is_sum_of_tanh(function):
+        return True
+    x = function.body.block.args[-1]
+    for one in summands:
+        network = extracted(function, f"{function.sym_name.data}_one", [x], one.value)
+        is_sum = is_sum_of_tanh(network)
+        network.detach()
+        network.erase()
+        if not is_sum:
+            return True
+    return False
+
+
 def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
     function = function_named(module, part.functions[0])
     x = function.body.block.args[-1]
@@ -284,7 +308,7 @@ def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
             hint="compute in float32 to have it fused",
         )
         return [part]
-    if all(one.rung is bt.Rung.NETWORK for one in taken.summands):
+    if _are_networks(function, taken.summands):
         remark(
             f"@{part.functions[0]} stays a network: {_reason(known, whole)}", done=False
         )

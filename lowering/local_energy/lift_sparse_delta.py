@@ -13,6 +13,7 @@ It pays where a layer costs more than the rows that it is replaced by.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -22,6 +23,7 @@ from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import element_of, shape_of
@@ -36,6 +38,7 @@ from lowering.local_energy.extraction import (
     returned,
 )
 from lowering.local_energy.site_affine import (
+    Constant,
     Dependence,
     Elementwise,
     Opaque,
@@ -49,7 +52,7 @@ from lowering.order import operands_first
 from lowering.relations import Relation
 from lowering.remarks import remark
 
-__all__ = ["LiftSparseDeltaPass"]
+__all__ = ["LiftSparseDeltaPass", "is_sum_of_tanh"]
 
 MIN_UNITS = 128
 """A layer with fewer outputs is not worth it (`docs/local_energy.md` has figures)."""
@@ -98,6 +101,8 @@ def _cut(function: FuncOp, known: dict[SSAValue, Dependence]) -> _Lift | str:
         return "its first op on x is an activation already"
     for value in _elementwise(function, root, known):
         if _is_cut(function, value):
+            if (scaled := _tanh_of(value, known)) is not None:
+                return _Lift(scaled, value, "tanh")
             fitted = fit_of(value, known, ["tanh"])
             if not isinstance(fitted, str) and fitted.is_plain and fitted.root is root:
                 return _Lift(root, value, fitted.activation.name)
@@ -106,19 +111,41 @@ def _cut(function: FuncOp, known: dict[SSAValue, Dependence]) -> _Lift | str:
     return _Lift(root, root, None)
 
 
+def _tanh_of(value: SSAValue, known: dict[SSAValue, Dependence]) -> SSAValue | None:
+    """Return the additive value that a value is tanh of, which may be a multiple."""
+    op = value.owner
+    if isinstance(op, hlo.TanhOp) and is_additive(known[op.operands[0]]):
+        return op.operands[0]
+    return None
+
+
 def _elementwise(
     function: FuncOp, root: SSAValue, known: dict[SSAValue, Dependence]
 ) -> list[SSAValue]:
-    """Return the functions of a root that others than such functions are taken of."""
-    found: list[SSAValue] = []
+    """Return functions of a root, with its elements in the order that it has them in.
+
+    They are those that others than such functions are taken of, and what these are
+    computed from.
+    """
+    found: dict[SSAValue, Elementwise] = {}
     for op in function.body.block.ops:
         if isinstance(op, ReturnOp) or not isinstance(known[op.results[0]], Opaque):
             continue
         for value in op.operands:
             one = known[value]
-            if isinstance(one, Elementwise) and one.root is root and value not in found:
-                found.append(value)
-    return found
+            while isinstance(one, Elementwise) and one.root is root:
+                found[value] = one
+                before = [v for v in _operands(value) if v is not root]
+                moving = [v for v in before if not isinstance(known[v], Constant)]
+                if len(moving) != 1:
+                    break
+                (value,) = moving
+                one = known[value]
+    return [value for value, one in found.items() if not one.order]
+
+
+def _operands(value: SSAValue) -> Sequence[SSAValue]:
+    return value.owner.operands if isinstance(value.owner, Operation) else ()
 
 
 def _is_cut(function: FuncOp, value: SSAValue) -> bool:
@@ -143,6 +170,18 @@ def _unprofitable(
     if lift.activation is None and sites <= least:
         return f"a layer of {sites} inputs is as fast; of {least} it would be worth it"
     return None
+
+
+def is_sum_of_tanh(function: FuncOp) -> bool:
+    """Whether the differences of a network are found without evaluating it."""
+    lift = _cut(function, analyse(function))
+    if isinstance(lift, str) or lift.activation is None or is_coarse(lift.root):
+        return False
+    tail = extracted(function, "tail", [lift.cut], returned(function))
+    is_sum = _is_weighted_sum(tail)
+    tail.detach()
+    tail.erase()
+    return is_sum
 
 
 def _lifted(op: bt.LocalEnergyOp, module: ModuleOp, part: bt.PartAttr) -> bt.PartAttr:

@@ -81,7 +81,8 @@ class PlanLocalEnergyPass(ModulePass):
         # Sites, old and new values, order and log ratios, matrix elements
         per_lane = 4 * writes + 4 + 3 * _bytes(op.result)
         units = sum(_units_bytes(part, module) for part in op.parts)
-        per_sample = lanes * per_lane + 2 * units
+        kept = sum(_kept(part) * _units_bytes(part, module) for part in op.parts)
+        per_sample = lanes * per_lane + kept
         networks, kinds = _networks(op), {part.kind for part in op.parts}
         budget, most = self.budget, SAMPLES
         if networks and not _is_always_live(op):
@@ -180,6 +181,11 @@ def _units_bytes(part: bt.PartAttr, module: ModuleOp) -> int:
     own = part.functions if part.kind is bt.Rung.BILINEAR else part.functions[:1]
     results = [returned(function_named(module, name)) for name in own]
     return sum(prod(shape_of(result)) * _bytes(result) for result in results)
+
+
+def _kept(part: bt.PartAttr) -> int:
+    """Return how many numbers are kept of each element for a sample."""
+    return 3 if part.kind is bt.Rung.RATIONAL else 2
 
 
 def _networks(op: bt.LocalEnergyOp) -> list[str]:

@@ -19,7 +19,6 @@ from xdsl.ir import SSAValue
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.local_energy.activations import ACTIVATIONS
-from lowering.local_energy.extraction import returned
 from lowering.local_energy.site_affine import is_linear, op_name
 from symir.runtime.ops import apply, is_known
 
@@ -330,7 +329,7 @@ class Lifted:
         self._function = function
         self._tail = tail
         self._is_tanh = part.applied == "tanh"
-        self._shape = shape_of(returned(function))
+        self._shape = shape_of(tail.body.block.args[-1])
 
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
         changes = steps.changes(self._function, leaves)
@@ -419,9 +418,11 @@ class Rational:
 
     def bound(self, table: Any, products: Products, number: int) -> Any:
         changes, _, weights = table
-        # Two denominators of at most e^(2 |d|), and two numerators at most 2 w of those
-        size = jnp.log1p(jnp.abs(weights).max(initial=0))
-        return size + 4 * jnp.abs(changes).max(initial=0)
+        # Two denominators of at most e^(2 |d|), and two numerators at most 2 w of these
+        below = 4 * jnp.abs(changes).max(initial=0)
+        above = jnp.log1p(jnp.abs(weights).max(initial=0))
+        # Weights may be of a wider type, in which the denominators are not
+        return below + above.astype(below.dtype)
 
     def laid_out(self, table: Any, products: Products) -> Any:
         return _halves(table[1], 1)

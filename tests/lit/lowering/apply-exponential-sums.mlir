@@ -148,3 +148,44 @@ func.func private @logpsi(%x : tensor<1x4xi32>) -> tensor<f64> {
   %all = stablehlo.add %r, %q : tensor<f64>
   func.return %all : tensor<f64>
 }
+
+// -----
+
+// Two sums of tanh, one with a factor: each for itself is found without a network.
+// CHECK-LABEL:   func.func @two
+// CHECK:           through [#bt.part<network @logpsi_0>, #bt.part<network @logpsi_1 times (-1.000000e+00, 0.000000e+00)>]
+func.func @two(%x : tensor<?x3x!bt.state>, %b : !bt.branches<3 x 1>, %w : tensor<3x4xf64>, %v : tensor<4xf64>) -> tensor<?xf64> {
+  %e = bt.local_energy %x, %b parameters(%w, %v) through [#bt.part<network @logpsi>] : tensor<?x3x!bt.state>, !bt.branches<3 x 1> (tensor<3x4xf64>, tensor<4xf64>) -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
+}
+
+func.func private @logpsi(%w : tensor<3x4xf64>, %v : tensor<4xf64>, %x : tensor<1x3xf64>) -> tensor<1xf64> {
+  %t = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] : (tensor<1x3xf64>, tensor<3x4xf64>) -> tensor<1x4xf64>
+  %h = stablehlo.tanh %t : tensor<1x4xf64>
+  %a = stablehlo.dot_general %h, %v, contracting_dims = [1] x [0] : (tensor<1x4xf64>, tensor<4xf64>) -> tensor<1xf64>
+  %square = stablehlo.multiply %w, %w : tensor<3x4xf64>
+  %u = stablehlo.dot_general %x, %square, contracting_dims = [1] x [0] : (tensor<1x3xf64>, tensor<3x4xf64>) -> tensor<1x4xf64>
+  %g = stablehlo.tanh %u : tensor<1x4xf64>
+  %c = stablehlo.dot_general %g, %v, contracting_dims = [1] x [0] : (tensor<1x4xf64>, tensor<4xf64>) -> tensor<1xf64>
+  %all = stablehlo.subtract %a, %c : tensor<1xf64>
+  func.return %all : tensor<1xf64>
+}
+
+// -----
+
+// Not where one of them is evaluated anyway: they may share what they start from.
+// CHECK-LABEL:   func.func @heads
+// CHECK:           through [#bt.part<network @logpsi>]
+func.func @heads(%x : tensor<?x3x!bt.state>, %b : !bt.branches<3 x 1>, %w : tensor<3x4xf64>, %v : tensor<4xf64>) -> tensor<?xf64> {
+  %e = bt.local_energy %x, %b parameters(%w, %v) through [#bt.part<network @logpsi>] : tensor<?x3x!bt.state>, !bt.branches<3 x 1> (tensor<3x4xf64>, tensor<4xf64>) -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
+}
+
+func.func private @logpsi(%w : tensor<3x4xf64>, %v : tensor<4xf64>, %x : tensor<1x3xf64>) -> tensor<1xf64> {
+  %t = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] : (tensor<1x3xf64>, tensor<3x4xf64>) -> tensor<1x4xf64>
+  %h = stablehlo.tanh %t : tensor<1x4xf64>
+  %a = stablehlo.dot_general %h, %v, contracting_dims = [1] x [0] : (tensor<1x4xf64>, tensor<4xf64>) -> tensor<1xf64>
+  %c = stablehlo.sine %a : tensor<1xf64>
+  %all = stablehlo.subtract %a, %c : tensor<1xf64>
+  func.return %all : tensor<1xf64>
+}

@@ -29,7 +29,7 @@ func.func @elsewhere(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %
 // the masked ones here, are there once. Where a network is always evaluated, more fit, and
 // more samples are taken, so that few of the last chunk are evaluated in vain.
 // CHECK-LABEL:   func.func @network(
-// DEFAULT:         plan {samples = 1024 : i64, pairs = 1024 : i64, network_pairs = 1024 : i64,
+// DEFAULT:         plan {samples = 1024 : i64, pairs = 1024 : i64, network_pairs = 2048 : i64,
 // SMALL:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 512 : i64,
 func.func @network(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> {
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @masked>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
@@ -47,9 +47,10 @@ func.func private @masked(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> tens
   func.return %r : tensor<1xf64>
 }
 
-// Of a small network as many as ever.
+// Of a small network twice as many as fit.
 // CHECK-LABEL:   func.func @little(
-// CHECK:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 4096 : i64,
+// DEFAULT:         plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 4096 : i64,
+// SMALL:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 512 : i64,
 func.func @little(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<8x128xf64>) -> tensor<?xf64> {
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @of_128>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<8x128xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
@@ -61,6 +62,27 @@ func.func private @of_128(%w : tensor<8x128xf64>, %x : tensor<1x8xi8>) -> tensor
   %s = stablehlo.slice %z [0:1, 0:1] : (tensor<1x128xf64>) -> tensor<1x1xf64>
   %r = stablehlo.reshape %s : (tensor<1x1xf64>) -> tensor<1xf64>
   func.return %r : tensor<1xf64>
+}
+
+// Of a lifted one half as many: what its first layer is found from takes as much.
+// CHECK-LABEL:   func.func @half(
+// DEFAULT:         plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 1024 : i64,
+// SMALL:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 512 : i64,
+func.func @half(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<8x256xf32>) -> tensor<?xf32> {
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<lifted @first then @rest as "tanh">] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<8x256xf32>) -> tensor<?xf32>
+  func.return %e : tensor<?xf32>
+}
+
+func.func private @first(%w : tensor<8x256xf32>, %x : tensor<1x8xi8>) -> tensor<1x256xf32> {
+  %y = stablehlo.convert %x : (tensor<1x8xi8>) -> tensor<1x8xf32>
+  %z = stablehlo.dot_general %y, %w, contracting_dims = [1] x [0] : (tensor<1x8xf32>, tensor<8x256xf32>) -> tensor<1x256xf32>
+  func.return %z : tensor<1x256xf32>
+}
+
+func.func private @rest(%w : tensor<8x256xf32>, %h : tensor<1x256xf32>) -> tensor<1xf32> {
+  %z = stablehlo.dot_general %h, %h, contracting_dims = [1] x [1] : (tensor<1x256xf32>, tensor<1x256xf32>) -> tensor<1x1xf32>
+  %r = stablehlo.reshape %z : (tensor<1x1xf32>) -> tensor<1xf32>
+  func.return %r : tensor<1xf32>
 }
 
 // What calls a library, such as for a determinant, is evaluated for more at once.

@@ -90,6 +90,23 @@ def real_to_complex(w: Any, x: Any) -> Any:
     return jnp.tanh(dense(w, x)) @ ((1 - 0.5j) * w["v"])
 
 
+def modulus_and_phase(w: Any, x: Any) -> Any:
+    """Two networks, one of a multiple, with factors before their sums."""
+    hidden = 0.3 * jnp.tanh(1.5 * (x @ w["V"])) - 0.1
+    return perceptron(w, x) + 0.7j * (hidden @ w["v"])
+
+
+def few_reordered(w: Any, x: Any) -> Any:
+    hidden = jnp.tanh((x @ w["W"][:, :12]).reshape(*x.shape[:-1], 3, 4))
+    hidden = jnp.swapaxes(hidden, -1, -2)
+    return hidden.reshape(*x.shape[:-1], 12) @ w["v"][:12]
+
+
+def reordered(w: Any, x: Any) -> Any:
+    hidden = jnp.tanh(dense(w, x).reshape(*x.shape[:-1], 8, 16))
+    return jnp.sin(jnp.swapaxes(hidden, -1, -2) @ w["v"][:8]).sum(-1)
+
+
 def two_layers(w: Any, x: Any) -> Any:
     return jnp.tanh(jnp.tanh(dense(w, x)) @ w["V"].T).sum(-1)
 
@@ -110,6 +127,9 @@ WAVEFUNCTIONS: dict[str, tuple[Callable[..., Any], list[str]]] = {
     "perceptron": (perceptron, ["rational"]),
     "few_units": (few_units, ["rational"]),
     "real_to_complex": (real_to_complex, ["rational"]),
+    "modulus_and_phase": (modulus_and_phase, ["rational", "rational"]),
+    "few_reordered": (few_reordered, ["rational"]),
+    "reordered": (reordered, ["lifted"]),
     "two_layers": (two_layers, ["lifted"]),
     "mixed": (mixed, ["exponential", "linear", "network"]),
 }
@@ -209,6 +229,21 @@ def test_weights_of_any_size(
     np.testing.assert_allclose(
         found[finite], expected[finite], rtol=digits * scale / 30
     )
+
+
+@pytest.mark.parametrize("scale", [1.0, 15.0, 80.0])
+@pytest.mark.parametrize("wide", [np.float64, np.complex128])
+def test_weights_of_a_wider_type_than_the_first_layer(scale: float, wide: Any) -> None:
+    op = OPERATORS["flips"]()
+    w, x = parameters([-1, 1]), samples(op)
+    w["W"] = scale * jnp.sign(w["W"]).astype(np.float32)
+    w["v"] = 0.05 * w["v"].astype(wide)
+
+    def logpsi(w: Any, x: Any) -> Any:
+        return jnp.tanh(x @ w["W"]) @ w["v"]
+
+    found, expected = sym.LocalEnergy(op, logpsi)(w, x), unfused(op, logpsi, w, x)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
 def test_passes_are_left_out_by_name() -> None:
