@@ -451,7 +451,9 @@ class Rational:
             fractions.append((above, taken(side, up) * ratio + taken(side, down)))
         (one, below), (other, other_below) = fractions
         inverse = 1 / (below * other_below)
-        sums = _sums([one * other_below * inverse, other * below * inverse])
+        terms = [one * other_below * inverse, other * below * inverse]
+        # On CPUs a loop that adds is not vectorised where it reads so many arrays
+        sums = _sums(terms) if pairs.row.ndim == 1 else [_written_sum(sum(terms))]
         return self._scaled(pairs.signed(sum(sums)))
 
 
@@ -536,6 +538,13 @@ def _sums(terms: Sequence[Any]) -> list[Any]:
 
     sums = lax.reduce(tuple(terms), zeros, added, (1,))
     return [reduce(jnp.add, list(one.T)) for one in sums]
+
+
+def _written_sum(values: Any) -> Any:
+    """Return the sum of all elements of each row (P, ..), which is written before."""
+    flat = values.reshape(values.shape[0], -1)
+    ones = jnp.ones(flat.shape[1], flat.dtype)
+    return jnp.matmul(flat, ones, precision="highest")
 
 
 def log_of_product(values: Any) -> Any:
