@@ -20,6 +20,7 @@ from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.local_energy.activations import ACTIVATIONS
 from lowering.local_energy.site_affine import is_linear, op_name
+from symir.runtime.manual_axes import varying_like
 from symir.runtime.ops import apply, is_known
 
 __all__ = [
@@ -413,8 +414,11 @@ class Rational:
         def tail(values):
             return evaluated(self._tail, (*leaves, values)).reshape(())
 
-        _, transposed = jax.vjp(tail, jnp.zeros(shape_of(values), dtype))
-        return transposed(jnp.ones((), dtype))[0].reshape(-1)
+        # Both vary over the axes that parameters do: nothing is summed over devices
+        zeros = varying_like(jnp.zeros(shape_of(values), dtype), leaves)
+        constant, transposed = jax.vjp(tail, zeros)
+        one = varying_like(jnp.ones((), dtype), [constant])
+        return transposed(one)[0].reshape(-1)
 
     def bound(self, table: Any, products: Products, number: int) -> Any:
         changes, _, weights = table

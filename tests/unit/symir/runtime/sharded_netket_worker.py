@@ -81,10 +81,18 @@ def check_kernel(state, op, x) -> None:
     assert compiled(state.variables, x, op).sharding.spec[0] == "S"
 
 
-def check(ours, theirs, rule) -> None:
+def networks() -> tuple[Any, Any]:
+    """One whose ratios are products, and one whose differences are sums."""
+    layers = {"hidden_dims": (20,), "hidden_activations": jax.numpy.tanh}
+    return (
+        nk.models.RBM(alpha=1, param_dtype=float),
+        nk.models.MLP(**layers, param_dtype=float),
+    )
+
+
+def check(model, ours, theirs, rule) -> None:
     compiled, hilbert = ours.compile(), ours.hilbert
     sampler = nk.sampler.MetropolisSampler(hilbert, rule, n_chains=16, sweep_size=4)
-    model = nk.models.RBM(alpha=1, param_dtype=float)
     state = nk.vqs.MCState(
         sampler, model, n_samples=64, n_discard_per_chain=1, seed=1, sampler_seed=2
     )
@@ -110,6 +118,7 @@ class Refused(logging.Handler):
 
 
 logging.getLogger("symir.interop.netket").addHandler(Refused())
-for make in (spins, bosons):
-    check(*make())
+for model in networks():
+    for make in (spins, bosons):
+        check(model, *make())
 print("agrees", jax.device_count())
