@@ -26,7 +26,7 @@ from benchmarks.get_conn import (
     say,
     time_together,
 )
-from benchmarks.harness import described, environment, load, markdown, write_docs
+from benchmarks.harness import environment, load, markdown, medians_of, write_docs
 from benchmarks.models import MODELS
 from symir.compiler.lowering import (
     LoweringPipeline,
@@ -87,12 +87,9 @@ def run(chosen: list[str], arguments: argparse.Namespace) -> dict[str, Any]:
 
 def report(figures: Mapping[str, Any]) -> str:
     """Return what was measured in one run, in Markdown."""
-    about = (
-        f"{described(figures['environment'])}. Medians of {figures['rounds']} rounds."
-    )
     columns = [column for column in figures["pipelines"] if column != ALL]
     header = ("model", "K", "StableHLO ops", "ms", *columns, "load")
-    return f"{about}\n\n" + markdown(
+    return f"{medians_of(figures)}.\n\n" + markdown(
         header,
         [_line(name, columns, one) for name, one in figures["models"].items()],
     )

@@ -20,12 +20,13 @@ from typing import Any
 import jax
 
 import symir as sym
+from benchmarks.get_conn import figures_of
 from benchmarks.harness import (
-    described,
     environment,
     interleave,
     load,
     markdown,
+    medians_of,
     milliseconds,
     ratio,
     write_docs,
@@ -109,12 +110,11 @@ def run(pairs: list[Pair], arguments: argparse.Namespace) -> dict[str, Any]:
 
 def report(figures: Mapping[str, Any]) -> str:
     """Return what was measured in one run, in Markdown."""
-    about = (
-        f"{described(figures['environment'])}. Medians of {figures['rounds']} rounds."
-    )
     columns = [column for column in WITHOUT if column != ALL]
     header = ("operator", "wavefunction", "type", "ms", *columns, "load")
-    return f"{about}\n\n" + markdown(header, [_line(one) for one in figures["pairs"]])
+    return f"{medians_of(figures)}.\n\n" + markdown(
+        header, [_line(one) for one in figures["pairs"]]
+    )
 
 
 def _line(one: Mapping[str, Any]) -> list[str]:
@@ -143,16 +143,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write all figures to a file")
     parser.add_argument("--write-docs", action="store_true")
     arguments = parser.parse_args()
-    jax.config.update("jax_enable_x64", True)
-    if arguments.report:
-        runs = [json.loads(path.read_text()) for path in arguments.report]
-    else:
-        given = (arguments.only, arguments.models, arguments.dtypes)
-        systems, wavefunctions, dtypes = (tuple(text.split(",")) for text in given)
-        pairs = pairs_of(systems, wavefunctions, dtypes)
-        if not pairs:
-            parser.error("there is no such pair")
-        runs = [run(pairs, arguments)]
+    given = (arguments.only, arguments.models, arguments.dtypes)
+    systems, wavefunctions, dtypes = (tuple(text.split(",")) for text in given)
+    pairs = pairs_of(systems, wavefunctions, dtypes)
+    if not pairs:
+        parser.error("there is no such pair")
+    runs = figures_of(arguments, pairs, run)
     text = "\n\n".join(map(report, runs))
     print(text)
     if arguments.write_docs:

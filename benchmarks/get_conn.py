@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -479,10 +479,13 @@ def rounds_of(arguments: argparse.Namespace) -> int:
     return min(arguments.rounds, 3) if arguments.quick else arguments.rounds
 
 
+Chosen = TypeVar("Chosen")
+
+
 def figures_of(
     arguments: argparse.Namespace,
-    chosen: list[str],
-    run: Callable[[list[str], argparse.Namespace], dict[str, Any]],
+    chosen: list[Chosen],
+    run: Callable[[list[Chosen], argparse.Namespace], dict[str, Any]],
 ) -> list[dict[str, Any]]:
     """Return the figures of former runs, or those of a new one."""
     if arguments.report:

@@ -145,6 +145,11 @@ def described(setting: Mapping[str, str]) -> str:
     return ", ".join(f"{key} {value}" for key, value in setting.items())
 
 
+def medians_of(figures: Mapping[str, Any]) -> str:
+    """Return where a run was made, and of how many rounds its medians are."""
+    return f"{described(figures['environment'])}. Medians of {figures['rounds']} rounds"
+
+
 def markdown(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a table in Markdown."""
     lines = [header, ["---"] * len(header), *rows]

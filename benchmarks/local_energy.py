@@ -31,12 +31,12 @@ from netket.vqs.mc.kernels_packed import local_value_kernel_jax_packed
 import symir as sym
 from benchmarks import models
 from benchmarks.harness import (
-    described,
     environment,
     in_fresh_process,
     interleave,
     load,
     markdown,
+    medians_of,
     milliseconds,
     ratio,
     write_docs,
@@ -518,7 +518,7 @@ HEADER = (
 def report(figures: Mapping[str, Any]) -> str:
     """Return what was measured in one run, in Markdown."""
     about = (
-        f"{described(figures['environment'])}. Medians of {figures['rounds']} rounds; "
+        f"{medians_of(figures)}; "
         f"first calls are medians over processes ({figures['first_repeats']})."
     )
     rows = [row for one in figures["pairs"] for row in _cells(one)]

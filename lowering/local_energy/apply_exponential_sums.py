@@ -29,6 +29,7 @@ from dialects.stablehlo import combiner_of, dtype_of, element_of, shape_of
 from lowering.local_energy.activations import ACTIVATIONS, fit_of, known_number
 from lowering.local_energy.extraction import (
     energies_in,
+    erase,
     erase_unused,
     extracted,
     function_named,
@@ -286,8 +287,7 @@ def _are_networks(function: FuncOp, summands: Sequence[_Summand]) -> bool:
     for one in summands:
         network = extracted(function, f"{function.sym_name.data}_one", [x], one.value)
         is_sum = is_sum_of_tanh(network)
-        network.detach()
-        network.erase()
+        erase(network)
         if not is_sum:
             return True
     return False

@@ -16,6 +16,7 @@ from lowering.order import operands_first
 
 __all__ = [
     "energies_in",
+    "erase",
     "erase_unused",
     "extracted",
     "function_named",
@@ -89,6 +90,12 @@ def extracted(
     return new
 
 
+def erase(function: FuncOp) -> None:
+    """Erase a function that nothing refers to."""
+    function.detach()
+    function.erase(safe_erase=False)
+
+
 def erase_unused(module: ModuleOp, names: Iterable[str]) -> None:
     """Erase those of some functions that no local energy refers to any more."""
     used = {
@@ -98,6 +105,4 @@ def erase_unused(module: ModuleOp, names: Iterable[str]) -> None:
         for name in part.functions
     }
     for name in set(names) - used:
-        function = function_named(module, name)
-        function.detach()
-        function.erase(safe_erase=False)
+        erase(function_named(module, name))

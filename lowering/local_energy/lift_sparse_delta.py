@@ -31,6 +31,7 @@ from lowering.lanes import write_count
 from lowering.local_energy.activations import fit_of
 from lowering.local_energy.extraction import (
     energies_in,
+    erase,
     erase_unused,
     extracted,
     function_named,
@@ -179,8 +180,7 @@ def is_sum_of_tanh(function: FuncOp) -> bool:
         return False
     tail = extracted(function, "tail", [lift.cut], returned(function))
     is_sum = _is_weighted_sum(tail)
-    tail.detach()
-    tail.erase()
+    erase(tail)
     return is_sum
 
 
@@ -198,8 +198,7 @@ def _lifted(op: bt.LocalEnergyOp, module: ModuleOp, part: bt.PartAttr) -> bt.Par
     rung = bt.Rung.RATIONAL if is_sum else bt.Rung.LIFTED
     reason = _unprofitable(op, function, lift, rung)
     if reason is not None:
-        tail.detach()
-        tail.erase()
+        erase(tail)
         remark(f"@{name} is not lifted: {reason}", done=False, at=op)
         return part
     extracted(function, first, [x], lift.root)

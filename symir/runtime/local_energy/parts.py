@@ -130,6 +130,19 @@ class Pairs:
         columns = [self.row] if self.row.ndim == 1 else self.row.T
         return [taken(table, column) for column in columns]
 
+    def sides(self, samples: int) -> tuple[Any, Any]:
+        """Return rows of tables of 2 C: those of x, and of its other sign behind these.
+
+        Where the difference is minus that of the table, the two are exchanged.
+        """
+        here, there = self.sample, self.sample + samples
+        if self.positive is None:
+            return here, there
+        return (
+            jnp.where(self.positive, here, there),
+            jnp.where(self.positive, there, here),
+        )
+
     def signed(self, value: Any) -> Any:
         return (
             value if self.positive is None else jnp.where(self.positive, value, -value)
@@ -253,14 +266,10 @@ class Exponential:
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         ratio, offsets, products = table
         samples = base.shape[0] // 2
-        here, there = pairs.sample, pairs.sample + samples
+        here, there = pairs.sides(samples)
         if pairs.positive is None:
             offset = pairs.added(offsets[1])
         else:
-            here, there = (
-                jnp.where(pairs.positive, here, there),
-                jnp.where(pairs.positive, there, here),
-            )
             offset = taken(offsets, pairs.positive.astype(np.int32), pairs.row)
         factors = taken(base, there) + taken(base, here) * pairs.multiplied(ratio)
         total = self._times * products.logarithm(factors)
@@ -376,13 +385,11 @@ class Lifted:
 
     def _tanh(self, state: Any, ratio: Any, pairs: Pairs) -> Any:
         samples = state.shape[0] // 2
-        here, there = pairs.sample, pairs.sample + samples
+        here, there = pairs.sides(samples)
+        up, down = taken(state, here) * ratio, taken(state, there)
         if pairs.positive is None:
-            up, down = taken(state, here) * ratio, taken(state, there)
             return (up - down) / (up + down)
         # Of -d it is that of -t, with the other sign
-        up = taken(state, jnp.where(pairs.positive, here, there)) * ratio
-        down = taken(state, jnp.where(pairs.positive, there, here))
         sign = jnp.where(pairs.positive, 1, -1).astype(ratio.real.dtype)
         return sign[:, None] * (up - down) / (up + down)
 
@@ -442,12 +449,7 @@ class Rational:
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         sides, slopes = base
         samples = slopes[0].shape[0]
-        up, down = pairs.sample, pairs.sample + samples
-        if pairs.positive is not None:
-            up, down = (
-                jnp.where(pairs.positive, up, down),
-                jnp.where(pairs.positive, down, up),
-            )
+        up, down = pairs.sides(samples)
         fractions = []
         for side, slope, ratios in zip(sides, slopes, table, strict=True):
             ratio = pairs.multiplied(ratios)
