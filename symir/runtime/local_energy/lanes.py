@@ -112,14 +112,28 @@ class Lanes:
         count = np.asarray(self.shape[1], flat.dtype)
         return lax.div(flat, count), lax.rem(flat, count)
 
-    def pairs(self, flat: Any) -> Pairs:
+    def directions(self) -> tuple[Any, Any]:
+        """Return rows in tables, (C, R) or (C, R, K), and signs, (C, R), of all lanes.
+
+        Rows are None where they are the numbers of lanes, signs where none is minus.
+        Those of lanes that are not live are of no use, but to gather for live ones what
+        they are found from takes longer than to find all.
+        """
+        if isinstance(self._moves, Moves):
+            return self._of_lanes(self._moves)
+        if isinstance(self._moves, SiteMoves):
+            return self._of_writes(self._moves), None
+        return None, None
+
+    def pairs(self, flat: Any, directions: tuple[Any, Any]) -> Pairs:
         """Return pairs by their numbers in (C, R), row by row."""
         sample, lane = self._numbers(flat)
+        rows, signs = directions
         row, positive = lane, None
-        if isinstance(self._moves, Moves):
-            row, positive = self._directions(flat, lane, self._moves)
-        elif isinstance(self._moves, SiteMoves):
-            row = self._of_writes(self._changes(flat, sample, lane), self._moves)
+        if rows is not None:
+            row = taken(rows.reshape(-1, *rows.shape[2:]), flat).astype(np.int32)
+        if signs is not None:
+            positive = taken(signs.reshape(-1), flat)
         return Pairs(
             sample,
             row,
@@ -162,79 +176,73 @@ class Lanes:
         old = jnp.where(inside, old, any_value)
         return jnp.where(inside, sites, 0), old, jnp.where(inside, new, old)
 
-    def _of_writes(self, changes: tuple[Any, Any, Any], moves: SiteMoves) -> Any:
-        """Return the rows of the writes of pairs in tables by site, (P, K)."""
+    def _of_writes(self, moves: SiteMoves) -> Any:
+        """Return the rows of the writes of all lanes in tables by site, (C, R, K)."""
         values = np.asarray(moves.values)
+        between = ((values[1:] + values[:-1]) / 2).astype(self._wide)
+        kind = _counting(self.x.shape[1] * len(values) ** 2)
 
-        def numbers(local: Any) -> Any:
-            between = ((values[1:] + values[:-1]) / 2).astype(self._wide)
-            above = local[..., None].astype(self._wide) > between
-            return above.sum(axis=-1, dtype=np.int32)
+        def number(local: Any) -> Any:
+            above = [(local.astype(self._wide) > one).astype(kind) for one in between]
+            return reduce(jnp.add, above, jnp.zeros(local.shape, kind))
 
-        sites, old, new = changes
-        pairs = numbers(old) * len(values) + numbers(new)
-        return sites.astype(np.int32) * len(values) ** 2 + pairs
+        def row(site: Any, source: Any, value: Any) -> Any:
+            site, old, new = self._inside(site, source, value, self.x[:, :1])
+            pair = number(old) * kind(len(values)) + number(new)
+            return site.astype(kind) * kind(len(values) ** 2) + pair
 
-    def _directions(self, flat: Any, lane: Any, moves: Moves) -> tuple[Any, Any]:
-        """Return the rows of pairs in tables of differences, and their signs."""
+        columns = zip(self._sites, self._sources, self._values, strict=True)
+        return jnp.stack([row(*column) for column in columns], axis=-1)
+
+    def _of_lanes(self, moves: Moves) -> tuple[Any, Any]:
+        """Return the rows of all lanes in tables of differences, and their signs."""
         if moves.rows == 1 and not moves.signed:
-            return lane, None
-        changes = jnp.stack(
-            [
-                taken(value.reshape(-1), flat).astype(self._wide)
-                - taken(source.reshape(-1), flat).astype(self._wide)
-                for value, source in zip(self._values, self._sources, strict=True)
-            ],
-            axis=-1,
-        )
-        changes = self._where_sites(changes, lane)
+            return None, None
+        sources = [source.astype(self._wide) for source in self._sources]
+        values = [value.astype(self._wide) for value in self._values]
+        changes = self._where_sites(list(map(jnp.subtract, values, sources)))
+        deltas = self._by_row(moves.deltas)
         if moves.olds is not None:
-            return lane * moves.rows + self._of_values(flat, lane, changes), None
-        deltas = self._of_each(moves.deltas, lane)
-        # Write by write: a sum of so few is not fused with anything
-        by_write = [
-            deltas[:, :, write] * changes[:, None, write]
-            for write in range(changes.shape[1])
-        ]
-        overlaps = reduce(jnp.add, by_write)
+            olds = self._by_row(moves.olds)
+            distances = _distance(changes, deltas)
+            distances += _distance(self._where_sites(sources), olds)
+            return self._numbered(distances.argmin(axis=0)), None
+        overlaps = reduce(jnp.add, map(jnp.multiply, deltas, changes))
         if moves.rows == 1:
-            return lane, overlaps[:, 0] > 0
-        distances = [
-            jnp.abs(changes[:, None, :] - sign * deltas).sum(axis=-1)
-            for sign in (1, -1)
-        ]
-        nearest = jnp.minimum(*distances).argmin(axis=1)
-        overlap = jnp.take_along_axis(overlaps, nearest[:, None], axis=1)[:, 0]
-        return lane * moves.rows + nearest, overlap > 0 if moves.signed else None
+            return None, overlaps[0] > 0
+        opposite = [-delta for delta in deltas]
+        distances = jnp.minimum(
+            _distance(changes, deltas), _distance(changes, opposite)
+        )
+        nearest = distances.argmin(axis=0)
+        is_nearest = np.arange(moves.rows)[:, None, None] == nearest
+        overlap = jnp.where(is_nearest, overlaps, 0).sum(axis=0)
+        return self._numbered(nearest), overlap > 0 if moves.signed else None
 
-    def _where_sites(self, numbers: Any, lane: Any) -> Any:
-        """Return numbers of writes (P, K), 0 where one has no site: it does nothing."""
+    def _where_sites(self, columns: list[Any]) -> list[Any]:
+        """Return numbers of writes (C, R), 0 where one has no site: it does nothing."""
         if self._are_everywhere:
-            return numbers
-        is_site = np.stack(self._sites, axis=-1) >= 0
-        return jnp.where(taken(is_site, lane), numbers, 0)
+            return columns
+        return [
+            jnp.where(site >= 0, column, 0)
+            for site, column in zip(self._sites, columns, strict=True)
+        ]
 
-    def _of_each(self, rows: np.ndarray, lane: Any) -> Any:
-        """Return the rows of lanes, (P, ..), or one, (1, ..), where all are equal."""
-        rows = rows.astype(self._wide)
-        is_same = (rows == rows[:1]).all()
-        return jnp.asarray(rows[:1]) if is_same else taken(rows, lane)
+    def _by_row(self, known: np.ndarray) -> list[np.ndarray]:
+        """Return numbers (R, U, K) write by write, each (U, 1, R), or (U, 1, 1).
 
-    def _of_values(self, flat: Any, lane: Any, changes: Any) -> Any:
-        """Return which differences pairs have, told apart by the values before."""
-        moves = self._moves
-        assert isinstance(moves, Moves)
-        assert moves.olds is not None
-        sources = [taken(source.reshape(-1), flat) for source in self._sources]
-        old = jnp.stack(sources, axis=-1).astype(self._wide)
-        old = self._where_sites(old, lane)
+        The latter where those of all lanes are equal.
+        """
+        if (known == known[:1]).all():
+            known = known[:1]
+        return list(known.astype(self._wide).transpose(2, 1, 0)[:, :, None])
 
-        def distance(one: Any, known: np.ndarray) -> Any:
-            own = self._of_each(known, lane)
-            return jnp.abs(one[:, None, :] - own).sum(axis=-1)
-
-        distances = distance(changes, moves.deltas) + distance(old, moves.olds)
-        return distances.argmin(axis=1)
+    def _numbered(self, rows: Any) -> Any:
+        """Return the rows of lanes, (C, R), among those of all lanes."""
+        assert isinstance(self._moves, Moves)
+        kind = _counting(self.shape[1] * self._moves.rows)
+        lanes = np.arange(self.shape[1]) * self._moves.rows
+        return lanes.astype(kind) + rows.astype(kind)
 
     def connected(self, flat: Any) -> Any:
         """Return x' of pairs, (P, N)."""
@@ -247,6 +255,16 @@ class Lanes:
             written = taken(value.reshape(-1), flat)[:, None]
             connected = jnp.where(numbers == at[:, None], written, connected)
         return connected
+
+
+def _counting(numbers: int) -> Any:
+    """Return the smallest type of so many numbers, from 0 on."""
+    return np.min_scalar_type(max(0, numbers - 1)).type
+
+
+def _distance(some: Sequence[Any], others: Sequence[Any]) -> Any:
+    """Return how far numbers of K writes are apart."""
+    return reduce(jnp.add, map(jnp.abs, map(jnp.subtract, some, others)))
 
 
 def _is_everywhere(sites: Any) -> bool:
@@ -275,9 +293,10 @@ def over_pairs(
     dtype: np.dtype,
 ) -> Any:
     """Return the log ratios of all live lanes, (C, R), so many pairs at once."""
+    directions = lanes.directions()
 
     def of_pairs(places: Any, flat: Any) -> Any:
-        return log_ratio(lanes.pairs(flat))
+        return log_ratio(lanes.pairs(flat, directions))
 
     found = _over_places(lanes.shape[0], lanes, packed, of_pairs, (chunk,), dtype)
     return _of_lanes(found, lanes, packed)
