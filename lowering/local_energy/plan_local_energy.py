@@ -90,8 +90,8 @@ class PlanLocalEnergyPass(ModulePass):
             most = SAMPLES if bt.Rung.DECLARED in kinds else NETWORK_SAMPLES
         samples = int(np.clip(budget // max(1, per_sample), 8, most))
         # Where no product is safe the whole network is evaluated after all
-        sizes = [_units_bytes(part, module) for part in op.parts]
-        largest = max([1, *sizes, *(_largest(name, module) for name in networks)])
+        functions = {name for part in op.parts for name in part.functions}
+        largest = max([1, *(_largest(name, module) for name in functions)])
         network = self.cache // largest
         if bt.Rung.LIFTED in kinds:
             network //= 2  # what its first layer is found from takes as much

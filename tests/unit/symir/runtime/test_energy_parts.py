@@ -349,6 +349,21 @@ def test_the_report_says_what_was_done_and_what_not() -> None:
     assert report.as_dict()["operator"] == "heisenberg"
 
 
+def test_the_plan_knows_what_the_first_layer_is_found_from() -> None:
+    """Where no product is safe it is evaluated at x', in the memory of all others."""
+    op = models.transverse_field_ising(32, [(i, i + 1) for i in range(31)])
+    w = jax.random.normal(jax.random.key(0), (2 * 32, 128)) / 10
+
+    def embedded(w: Any, x: Any) -> Any:
+        rows = jnp.arange(32) * 2 + (x > 0)
+        return log_cosh(w[rows].sum(axis=-2)).sum(-1)
+
+    report = sym.LocalEnergy(op, embedded).report(w, samples(op))
+    assert [part.rung for part in report.parts] == ["exponential"]
+    assert report.measured_bytes is not None
+    assert report.measured_bytes < report.predicted_bytes + 1_000_000
+
+
 def test_an_operator_without_branches() -> None:
     op = (
         sym.DOperator(sym.spin(0.5, 4), "field", hermitian=True)
