@@ -840,6 +840,11 @@ class PartAttr(ParametrizedAttribute):
         return complex(self.real.value.data, self.imaginary.value.data)
 
     @property
+    def additive(self) -> tuple[str, ...]:
+        """The functions of x whose changes are in tables, if there are any."""
+        return self.functions if self.kind is Rung.BILINEAR else self.functions[:1]
+
+    @property
     def functions(self) -> tuple[str, ...]:
         """The names of the functions, in the order that they are written in."""
         symbols = (self.function, self.tail)

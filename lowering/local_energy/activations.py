@@ -1,6 +1,6 @@
 """Which activation a scalar function of a wavefunction is: found by its values.
 
-A region of elementwise ops is evaluated with NumPy at some hundred points and compared
+A region of elementwise ops is evaluated with NumPy at thousands of points and compared
 with a library, up to a factor and a constant. How it is written does not matter. It is
 validation and no proof, so the points are chosen to find a difference: powers of two to
 the end of the range, a dense middle, and both sides of all places where a value of the
@@ -97,14 +97,12 @@ class Fit:
         root: what it is a function of.
         activation: g.
         factor: the factor.
-        branches: whether complex logarithms agree up to multiples of 2 pi i only.
         is_plain: whether it is g(root) itself.
     """
 
     root: SSAValue
     activation: Activation
     factor: complex
-    branches: bool
     is_plain: bool
 
 
@@ -369,8 +367,8 @@ def _hides(op: Operation, root: SSAValue) -> str | None:
 # region Points
 
 
-_LINES = ((0, 1), (0, 1j), (0, 0.8 + 0.6j), (0, -0.28 + 0.96j))
-"""Offsets and directions of lines through the complex plane; the first is real."""
+_DIRECTIONS = (1, 1j, 0.8 + 0.6j, -0.28 + 0.96j)
+"""Of lines through 0 of the complex plane; the first is real."""
 
 MAX_CORNERS = 64
 
@@ -379,15 +377,15 @@ def _points(region: _Region) -> Array:
     """Return points where a region is looked at."""
     dtype = _dtype(region.root)
     if dtype.kind != "c":
-        return _on_line(region, base_line(dtype), 0, 1, "f")[0]
+        return _on_line(region, base_line(dtype), 1, "f")[0]
     line = base_line(np.zeros(0, dtype).real.dtype)
     line = np.union1d(line[::2], np.zeros(1, line.dtype))
-    found = [_on_line(region, line, 0, 1, "c")[0].astype(complex)]
+    found = [_on_line(region, line, 1, "c")[0].astype(complex)]
     ends: list[Array] = []
-    for offset, direction in _LINES:
+    for direction in _DIRECTIONS:
         # Off the axis complex exponentials oscillate, and decide nothing
-        own, places = _on_line(region, line, offset, direction, "f")
-        found.append(offset + direction * own.astype(complex))
+        own, places = _on_line(region, line, direction, "f")
+        found.append(direction * own.astype(complex))
         ends.append(places)
     angles = np.exp(1j * np.array([0.2, 0.7, 1.2, 1.9, 2.6, 3.5, 4.4, 5.3]))
     central = line[np.abs(line) < 1e3].astype(complex)
@@ -406,7 +404,7 @@ def _spread(places: Array) -> Array:
 
 
 def _on_line(
-    region: _Region, line: Array, offset: complex, direction: complex, kinds: str
+    region: _Region, line: Array, direction: complex, kinds: str
 ) -> tuple[Array, Array]:
     """Return points of a line, dense where a region changes its course along it.
 
@@ -424,7 +422,7 @@ def _on_line(
     def trace(places: Array) -> Mapping[SSAValue, Array]:
         if dtype.kind != "c":
             return needed.values(places)
-        return needed.values((offset + direction * places).astype(dtype))
+        return needed.values((direction * places).astype(dtype))
 
     return refined(line, trace, quantities_of(region.root, watched, _dtype))
 
@@ -480,7 +478,7 @@ _CAN_OVERFLOW = {
 _LOGARITHMS = {"stablehlo.log", "stablehlo.log_plus_one"}
 
 
-_Found: TypeAlias = tuple[Activation, complex, bool, bool]
+_Found: TypeAlias = tuple[Activation, complex, bool]
 """What a fit says besides its root."""
 
 _FITTED: dict[Hashable, _Found | None] = {}
@@ -557,9 +555,9 @@ def _fitted(region: _Region, value: SSAValue, names: Sequence[str]) -> _Found | 
         if found is not None and bytes_ == 4:
             found = _compared(region, value, one, more, _WIDE_TOLERANCE, wide=True)
         if found is not None:
-            factor, constant, branches = found
+            factor, constant = found
             is_plain = factor == 1 and abs(constant) <= _TOLERANCES[bytes_]
-            return one, factor, branches, is_plain
+            return one, factor, is_plain
     return None
 
 
@@ -571,8 +569,11 @@ def _compared(
     tolerance: float,
     *,
     wide: bool = False,
-) -> tuple[complex, complex, bool] | None:
-    """Return factor and constant of an activation, and whether branches differ."""
+) -> tuple[complex, complex] | None:
+    """Return factor and constant of an activation.
+
+    Complex logarithms may differ by multiples of 2 pi i.
+    """
     with np.errstate(all="ignore"):
         given = points.astype(_WIDE.get(points.dtype, points.dtype)) if wide else points
         traced = region.values(given, wide=wide)
@@ -584,7 +585,6 @@ def _compared(
         factor, constant = fitted
         fitted = factor * expected + constant
         error = values - fitted
-        branches = False
         if (
             points.dtype.kind == "c"
             and factor.imag == 0
@@ -592,7 +592,6 @@ def _compared(
         ):
             period = 2 * np.pi * abs(factor.real)
             turns = np.round(error.imag / period)
-            branches = bool((turns[np.isfinite(turns)] != 0).any())
             error = error - 1j * period * turns
         scale = np.maximum(1, np.abs(fitted))
         if points.dtype.kind == "c":
@@ -600,7 +599,7 @@ def _compared(
             scale = scale / np.minimum(1, _distance(activation, exact))
         agrees = np.abs(error) <= tolerance * scale
         agrees |= _overflows(region, value, traced, points)
-    return (factor, constant, branches) if bool(agrees.all()) else None
+    return (factor, constant) if bool(agrees.all()) else None
 
 
 def _double(values: Array) -> Array:

@@ -310,7 +310,8 @@ def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
         return [part]
     if _are_networks(function, taken.summands):
         remark(
-            f"@{part.functions[0]} stays a network: {_reason(known, whole)}", done=False
+            f"@{part.functions[0]} is no exponential sum: {_reason(known, whole)}",
+            done=False,
         )
         return [part]
     parts: list[bt.PartAttr] = []
@@ -322,7 +323,8 @@ def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
             by = f"{name}_by"
             extracted(function, by, [x], one.by)
         if one.rung is bt.Rung.NETWORK:
-            remark(f"@{name} stays a network: {_reason(known, one.value)}", done=False)
+            reason = _reason(known, one.value)
+            remark(f"@{name} is no exponential sum: {reason}", done=False)
         parts.append(
             bt.PartAttr.get(
                 one.rung,

@@ -1,10 +1,10 @@
 """`bt-local-energy-pack`: which lanes are asked for at x', and in what order.
 
 Only a live lane is: valid, and with x' another configuration than x. Live lanes of a
-chunk of samples are packed into chunks of pairs, in order, as many as there are: none
-is evaluated in vain, and none is lost. Where every lane is live for every x, which
-follows from the local values that the writes are functions of, pairs are simply
-counted. The differences x' - x that lanes can make are tabulated, up to a sign.
+chunk of samples are packed into chunks of pairs, in order, as many as there are: less
+than a chunk is evaluated in vain, and none is lost. Where every lane is live for every
+x, which follows from the local values that the writes are functions of, pairs are
+simply counted. The differences x' - x that lanes can make are tabulated, up to a sign.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ from lowering.remarks import remark
 __all__ = ["LiftSparseDeltaPass", "is_sum_of_tanh"]
 
 MIN_UNITS = 128
-"""A layer with fewer outputs is not worth it (`docs/local_energy.md` has figures)."""
+"""A layer with fewer outputs is not worth it (an ablation: `docs/benchmarks.md`)."""
 
 SITES_PER_ROW = 20
 """A row of a table costs about as much as so many inputs of a dense layer."""

@@ -2,9 +2,10 @@
 
 Samples are taken in chunks whose lanes fit the budget, live lanes of a chunk in chunks
 of pairs: so many that what a network makes of them stays in the cache of a core. So
-memory grows with neither the batch nor lanes times hidden units. `units` are the
-lengths of products whose logarithms are added; the longest that is safe for the
-parameters is taken at run time, and the network itself where none is.
+memory grows with neither the batch nor lanes times hidden units, but for tables: they
+have rows for each lane, or for each lane and its values before, or for each site.
+`units` are the lengths of products whose logarithms are added; the longest that is safe
+for the parameters is taken at run time, and the network itself where none is.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.lanes import lane_count, write_count
 from lowering.local_energy.bt_local_energy_pack import local_values, planned
 from lowering.local_energy.extraction import energies_in, function_named, returned
-from lowering.local_energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES
-from lowering.local_energy.site_affine import Constant, analyse, op_name
+from lowering.local_energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES, moves_of
+from lowering.local_energy.site_affine import Constant, analyse, is_linear, op_name
 from lowering.relations import Relation
 from lowering.remarks import remark
 
@@ -42,7 +43,7 @@ PAIRS = 1024
 TABLES = 8
 """So many times the budget: tables are made once for all chunks."""
 MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
-SMALL = 2 << 10
+SMALL = 3 << 9
 """Of networks whose largest values have so many bytes, to start an op is what takes
 time: where there is nothing else they are given twice as many pairs."""
 CALLS = 16
@@ -105,6 +106,8 @@ class PlanLocalEnergyPass(ModulePass):
             network //= 2  # that is rare, and its memory is always taken
         rows, by_site, tables = _rows(op), _rows_by_site(op), "lanes"
         has_tables = not kinds <= {bt.Rung.NETWORK, bt.Rung.DECLARED}
+        if has_tables and rows and _are_by_values(op, module):
+            rows, tables = _rows_by_values(op), "values"
         if (
             has_tables
             and by_site
@@ -157,6 +160,27 @@ def _rows(op: bt.LocalEnergyOp) -> int:
     return rows.value.data if isinstance(rows, IntegerAttr) else 0
 
 
+def _are_by_values(op: bt.LocalEnergyOp, module: ModuleOp) -> bool:
+    """Whether a difference x' - x does not say how what is additive changes.
+
+    Of two local values it says which they are.
+    """
+    names = [
+        name
+        for part in op.parts
+        for name in part.additive
+        if part.kind is not bt.Rung.NETWORK
+    ]
+    functions = (function_named(module, name) for name in names)
+    return len(local_values(op) or ()) > 2 and not all(map(is_linear, functions))
+
+
+def _rows_by_values(op: bt.LocalEnergyOp) -> int:
+    size = shape_of(op.config)[1]
+    moves = moves_of(op.branches, local_values(op) or (), size=size, by_values=True)
+    return 0 if isinstance(moves, str) else lane_count(op.branches) * moves.rows
+
+
 def _rows_by_site(op: bt.LocalEnergyOp) -> int:
     """Return how many rows tables by site have, 0 for no such tables."""
     values, writes = local_values(op) or [], write_count(op.branches)
@@ -178,8 +202,7 @@ def _units_bytes(part: bt.PartAttr, module: ModuleOp) -> int:
     """Return what the elements of an additive function take, for one x."""
     if part.kind in (bt.Rung.NETWORK, bt.Rung.DECLARED, bt.Rung.LINEAR):
         return 0
-    own = part.functions if part.kind is bt.Rung.BILINEAR else part.functions[:1]
-    results = [returned(function_named(module, name)) for name in own]
+    results = [returned(function_named(module, name)) for name in part.additive]
     return sum(prod(shape_of(result)) * _bytes(result) for result in results)
 
 

@@ -116,13 +116,13 @@ class Opaque:
 Dependence: TypeAlias = Constant | SiteWise | Additive | Elementwise | Opaque
 
 
-def analyse(function: FuncOp, config: SSAValue | None = None) -> dict[SSAValue, Any]:
+def analyse(function: FuncOp) -> dict[SSAValue, Any]:
     """Return the dependence of each value of a function on x, its last argument.
 
     Without calls: see `inline-calls`.
     """
     block = function.body.block
-    x = block.args[-1] if config is None else config
+    x = block.args[-1]
     found: dict[SSAValue, Dependence] = {}
     for argument in block.args:
         found[argument] = Constant(is_splat=shape_of(argument) == ())

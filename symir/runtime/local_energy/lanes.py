@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial, reduce
 from typing import Any
@@ -112,7 +112,7 @@ class Lanes:
         count = np.asarray(self.shape[1], flat.dtype)
         return lax.div(flat, count), lax.rem(flat, count)
 
-    def directions(self) -> tuple[Any, Any]:
+    def rows_and_signs(self) -> tuple[Any, Any]:
         """Return rows in tables, (C, R) or (C, R, K), and signs, (C, R), of all lanes.
 
         Rows are None where they are the numbers of lanes, signs where none is minus.
@@ -120,15 +120,14 @@ class Lanes:
         they are found from takes longer than to find all.
         """
         if isinstance(self._moves, Moves):
-            return self._of_lanes(self._moves)
+            return self._nearest(self._moves)
         if isinstance(self._moves, SiteMoves):
             return self._of_writes(self._moves), None
         return None, None
 
-    def pairs(self, flat: Any, directions: tuple[Any, Any]) -> Pairs:
+    def pairs(self, flat: Any, rows: Any, signs: Any) -> Pairs:
         """Return pairs by their numbers in (C, R), row by row."""
         sample, lane = self._numbers(flat)
-        rows, signs = directions
         row, positive = lane, None
         if rows is not None:
             row = taken(rows.reshape(-1, *rows.shape[2:]), flat).astype(np.int32)
@@ -194,30 +193,40 @@ class Lanes:
         columns = zip(self._sites, self._sources, self._values, strict=True)
         return jnp.stack([row(*column) for column in columns], axis=-1)
 
-    def _of_lanes(self, moves: Moves) -> tuple[Any, Any]:
-        """Return the rows of all lanes in tables of differences, and their signs."""
-        if moves.rows == 1 and not moves.signed:
-            return None, None
+    def _nearest(self, moves: Moves) -> tuple[Any, Any]:
+        """Return the rows of all lanes in tables by lane, and their signs.
+
+        Row by row, as that is one loop: a reduction would have all of them in memory.
+        """
         sources = [source.astype(self._wide) for source in self._sources]
         values = [value.astype(self._wide) for value in self._values]
         changes = self._where_sites(list(map(jnp.subtract, values, sources)))
-        deltas = self._by_row(moves.deltas)
-        if moves.olds is not None:
-            olds = self._by_row(moves.olds)
-            distances = _distance(changes, deltas)
-            distances += _distance(self._where_sites(sources), olds)
-            return self._numbered(distances.argmin(axis=0)), None
-        overlaps = reduce(jnp.add, map(jnp.multiply, deltas, changes))
+
+        def compared(row: int) -> tuple[Any, Any]:
+            """Return how far a row, or minus that, is; and whether it is not minus."""
+            deltas = self._columns(moves.deltas[:, row])
+            distance = _size(map(jnp.subtract, changes, deltas))
+            if moves.olds is not None:
+                olds = self._columns(moves.olds[:, row])
+                here = _size(map(jnp.subtract, self._where_sites(sources), olds))
+                return distance + here, None
+            distance = jnp.minimum(distance, _size(map(jnp.add, changes, deltas)))
+            return distance, reduce(jnp.add, map(jnp.multiply, changes, deltas)) > 0
+
         if moves.rows == 1:
-            return None, overlaps[0] > 0
-        opposite = [-delta for delta in deltas]
-        distances = jnp.minimum(
-            _distance(changes, deltas), _distance(changes, opposite)
-        )
-        nearest = distances.argmin(axis=0)
-        is_nearest = np.arange(moves.rows)[:, None, None] == nearest
-        overlap = jnp.where(is_nearest, overlaps, 0).sum(axis=0)
-        return self._numbered(nearest), overlap > 0 if moves.signed else None
+            return None, compared(0)[1] if moves.signed else None
+        kind = _counting(self.shape[1] * moves.rows)
+        nearest = kind(0)
+        least, sign = compared(0)
+        for row in range(1, moves.rows):
+            distance, is_positive = compared(row)
+            is_nearer = distance < least
+            nearest = jnp.where(is_nearer, kind(row), nearest)
+            least = jnp.minimum(distance, least)
+            if sign is not None:
+                sign = jnp.where(is_nearer, is_positive, sign)
+        first = np.arange(self.shape[1]) * moves.rows
+        return first.astype(kind) + nearest, sign if moves.signed else None
 
     def _where_sites(self, columns: list[Any]) -> list[Any]:
         """Return numbers of writes (C, R), 0 where one has no site: it does nothing."""
@@ -228,21 +237,10 @@ class Lanes:
             for site, column in zip(self._sites, columns, strict=True)
         ]
 
-    def _by_row(self, known: np.ndarray) -> list[np.ndarray]:
-        """Return numbers (R, U, K) write by write, each (U, 1, R), or (U, 1, 1).
-
-        The latter where those of all lanes are equal.
-        """
-        if (known == known[:1]).all():
-            known = known[:1]
-        return list(known.astype(self._wide).transpose(2, 1, 0)[:, :, None])
-
-    def _numbered(self, rows: Any) -> Any:
-        """Return the rows of lanes, (C, R), among those of all lanes."""
-        assert isinstance(self._moves, Moves)
-        kind = _counting(self.shape[1] * self._moves.rows)
-        lanes = np.arange(self.shape[1]) * self._moves.rows
-        return lanes.astype(kind) + rows.astype(kind)
+    def _columns(self, known: np.ndarray) -> list[Any]:
+        """Return numbers (R, K) write by write, each (R,), or () if all are equal."""
+        columns = known.astype(self._wide).T
+        return [jnp.asarray(c[0] if (c == c[0]).all() else c) for c in columns]
 
     def connected(self, flat: Any) -> Any:
         """Return x' of pairs, (P, N)."""
@@ -262,9 +260,8 @@ def _counting(numbers: int) -> Any:
     return np.min_scalar_type(max(0, numbers - 1)).type
 
 
-def _distance(some: Sequence[Any], others: Sequence[Any]) -> Any:
-    """Return how far numbers of K writes are apart."""
-    return reduce(jnp.add, map(jnp.abs, map(jnp.subtract, some, others)))
+def _size(numbers: Iterable[Any]) -> Any:
+    return reduce(jnp.add, map(jnp.abs, numbers))
 
 
 def _is_everywhere(sites: Any) -> bool:
@@ -293,10 +290,10 @@ def over_pairs(
     dtype: np.dtype,
 ) -> Any:
     """Return the log ratios of all live lanes, (C, R), so many pairs at once."""
-    directions = lanes.directions()
+    rows, signs = lanes.rows_and_signs()
 
     def of_pairs(places: Any, flat: Any) -> Any:
-        return log_ratio(lanes.pairs(flat, directions))
+        return log_ratio(lanes.pairs(flat, rows, signs))
 
     found = _over_places(lanes.shape[0], lanes, packed, of_pairs, (chunk,), dtype)
     return _of_lanes(found, lanes, packed)

@@ -33,7 +33,6 @@ from lowering.local_energy.extraction import (
     returned,
 )
 from lowering.local_energy.moves import Moves, SiteMoves, moves_of
-from lowering.local_energy.site_affine import is_linear
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowering import kernel_pipeline
@@ -266,32 +265,25 @@ class EnergyProgram:
                     return self._missed(
                         f"'{unknown}' in @{name} is not evaluated alone"
                     )
-        moves = self._tabled(parts)
+        moves = self._tabled()
         if isinstance(moves, str):
             return self._missed(f"no tables of differences: {moves}")
         self._moves = moves
         return [self._part(part) for part in parts]
 
-    def _tabled(self, parts: Sequence[bt.PartAttr]) -> Moves | SiteMoves | str:
+    def _tabled(self) -> Moves | SiteMoves | str:
         """Return the differences that tables have rows of, or why there are none."""
-        moves = self._moves
-        if self.plan.tables == "sites":
-            always = isinstance(moves, Moves) and moves.always
-            values = tuple(sorted(self._values))
-            return SiteMoves(values, always, write_count(self.energy.branches))
-        if isinstance(moves, str):
-            return moves
-        if len(self._values) > 2 and not all(map(self._is_linear, parts)):
-            # The difference of two values does not say which values they are
-            branches, size = self.energy.branches, self.kernel.space.size
-            return moves_of(branches, self._values, size=size, by_values=True)
-        return moves
-
-    def _is_linear(self, part: bt.PartAttr) -> bool:
-        if part.kind is bt.Rung.NETWORK:
-            return True  # it has no table
-        own = part.functions if part.kind is bt.Rung.BILINEAR else part.functions[:1]
-        return all(is_linear(function_named(self.module, name)) for name in own)
+        moves, branches = self._moves, self.energy.branches
+        match self.plan.tables:
+            case "sites":
+                always = isinstance(moves, Moves) and moves.always
+                values = tuple(sorted(self._values))
+                return SiteMoves(values, always, write_count(branches))
+            case "values":
+                size = self.kernel.space.size
+                return moves_of(branches, self._values, size=size, by_values=True)
+            case _:
+                return moves
 
     def _declared(self, delta: Delta, model: Any) -> Declared | None:
         """Return log psi with the changes that its author declared; see `settled`."""

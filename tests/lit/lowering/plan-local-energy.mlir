@@ -26,10 +26,10 @@ func.func @elsewhere(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %
 }
 
 // So many evaluations at once that what depends on x stays small: parameters, such as
-// the masked ones here, are there once. Where a network is always evaluated, more fit, and
+// the masked ones here, are there once. Where a network is always evaluated
 // more samples are taken, so that few of the last chunk are evaluated in vain.
 // CHECK-LABEL:   func.func @network(
-// DEFAULT:         plan {samples = 1024 : i64, pairs = 1024 : i64, network_pairs = 2048 : i64,
+// DEFAULT:         plan {samples = 1024 : i64, pairs = 1024 : i64, network_pairs = 1024 : i64,
 // SMALL:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 512 : i64,
 func.func @network(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> {
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @masked>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>

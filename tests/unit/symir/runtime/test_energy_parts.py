@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import symir as sym
+from dialects import bt
 from lowering.local_energy import plan_local_energy
 from symir import models
 from symir.errors import SymbolicCompilerError
@@ -25,6 +26,12 @@ OPERATORS = {
     "hops": lambda: models.bose_hubbard(SITES, 2, RING, U=1.5),
     "fermions": lambda: models.fermi_hubbard(3, [(0, 1), (1, 2)], U=2.0),
     "clock": lambda: models.potts(SITES, 3, RING),
+    "cycles": lambda: (
+        sym.DOperator(sym.spin(1, SITES), "cycles")
+        .for_each(("i", "j", "k"), over=[(i, j, (j + 1) % SITES) for i, j in RING])
+        .emit(sym.permute("i", "j", "k"), amplitude=0.7)
+        .build()
+    ),
 }
 
 
@@ -206,6 +213,27 @@ def test_energies_are_those_of_the_network(
     assert found == rungs
 
 
+@pytest.mark.parametrize(
+    ("name", "logpsi", "tables"),
+    [
+        ("flips", one_hot, "lanes"),
+        ("clock", rbm, "lanes"),
+        ("clock", one_hot, "values"),
+        ("hops", perceptron, "lanes"),
+        ("hops", quadratic, "values"),
+        ("hops", one_hot, "values"),
+        ("cycles", rbm, "lanes"),
+        ("cycles", one_hot, "sites"),  # of 24 values before, and most rows are 16
+    ],
+)
+def test_what_tables_have_rows_for(name: str, logpsi: Any, tables: str) -> None:
+    """The difference of two of three values does not say which they are."""
+    op = OPERATORS[name]()
+    program = sym.LocalEnergy(op, logpsi).program(parameters(local_values(op)), np.int8)
+    assert program.plan.tables == tables
+    assert all(rung is not bt.Rung.NETWORK for rung in program.rungs)
+
+
 @pytest.mark.parametrize("scale", [3.0, 1000.0])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("logpsi", [rbm, perceptron, few_units, two_layers, with_phase])
@@ -345,7 +373,7 @@ def test_the_report_says_what_was_done_and_what_not() -> None:
     assert report.measured_bytes < 4 * report.predicted_bytes + 1_000_000
     text = str(report)
     assert "log_cosh is recognised" in text
-    assert "stays a network" in text
+    assert "is no exponential sum" in text
     assert report.as_dict()["operator"] == "heisenberg"
 
 
