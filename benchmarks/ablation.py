@@ -18,7 +18,6 @@ from typing import Any
 
 from benchmarks.get_conn import (
     compiled,
-    figures_of,
     models_of,
     parser_of_runs,
     prepare,
@@ -26,7 +25,14 @@ from benchmarks.get_conn import (
     say,
     time_together,
 )
-from benchmarks.harness import environment, load, markdown, medians_of, write_docs
+from benchmarks.harness import (
+    environment,
+    figures_of,
+    load,
+    markdown,
+    medians_of,
+    write_docs,
+)
 from benchmarks.models import MODELS
 from symir.compiler.lowering import (
     LoweringPipeline,

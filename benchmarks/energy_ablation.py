@@ -20,9 +20,9 @@ from typing import Any
 import jax
 
 import symir as sym
-from benchmarks.get_conn import figures_of
 from benchmarks.harness import (
     environment,
+    figures_of,
     interleave,
     load,
     markdown,

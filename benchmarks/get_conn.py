@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any, TypeVar
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -30,6 +30,7 @@ from benchmarks.harness import (
     check_equal,
     described,
     environment,
+    figures_of,
     in_fresh_process,
     interleave,
     load,
@@ -477,21 +478,6 @@ def models_of(
 def rounds_of(arguments: argparse.Namespace) -> int:
     """Return the number of rounds that is asked for."""
     return min(arguments.rounds, 3) if arguments.quick else arguments.rounds
-
-
-Chosen = TypeVar("Chosen")
-
-
-def figures_of(
-    arguments: argparse.Namespace,
-    chosen: list[Chosen],
-    run: Callable[[list[Chosen], argparse.Namespace], dict[str, Any]],
-) -> list[dict[str, Any]]:
-    """Return the figures of former runs, or those of a new one."""
-    if arguments.report:
-        return [json.loads(path.read_text()) for path in arguments.report]
-    jax.config.update("jax_enable_x64", True)
-    return [run(chosen, arguments)]
 
 
 def main() -> None:

@@ -7,6 +7,8 @@ took turns in one run does.
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import platform
 import subprocess
@@ -17,7 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 import jax
 import numpy as np
@@ -143,6 +145,21 @@ def load() -> str:
 def described(setting: Mapping[str, str]) -> str:
     """Return the text of an environment."""
     return ", ".join(f"{key} {value}" for key, value in setting.items())
+
+
+Chosen = TypeVar("Chosen")
+
+
+def figures_of(
+    arguments: argparse.Namespace,
+    chosen: list[Chosen],
+    run: Callable[[list[Chosen], argparse.Namespace], dict[str, Any]],
+) -> list[dict[str, Any]]:
+    """Return the figures of former runs, or those of a new one."""
+    if arguments.report:
+        return [json.loads(path.read_text()) for path in arguments.report]
+    jax.config.update("jax_enable_x64", True)
+    return [run(chosen, arguments)]
 
 
 def medians_of(figures: Mapping[str, Any]) -> str:

@@ -32,6 +32,7 @@ import symir as sym
 from benchmarks import models
 from benchmarks.harness import (
     environment,
+    figures_of,
     in_fresh_process,
     interleave,
     load,
@@ -623,17 +624,13 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="write the table to a file")
     parser.add_argument("--write-docs", action="store_true")
     arguments = parser.parse_args()
-    jax.config.update("jax_enable_x64", True)
-    if arguments.report:
-        runs = [json.loads(path.read_text()) for path in arguments.report]
-    else:
-        systems, wavefunctions = _names(arguments.only), _names(arguments.models)
-        if arguments.quick:
-            systems, wavefunctions = systems or QUICK[0], wavefunctions or QUICK[1]
-        pairs = pairs_of(systems, wavefunctions, _names(arguments.dtypes))
-        if not pairs:
-            parser.error("there is no such pair")
-        runs = [run(pairs, arguments)]
+    systems, wavefunctions = _names(arguments.only), _names(arguments.models)
+    if arguments.quick:
+        systems, wavefunctions = systems or QUICK[0], wavefunctions or QUICK[1]
+    pairs = pairs_of(systems, wavefunctions, _names(arguments.dtypes))
+    if not pairs:
+        parser.error("there is no such pair")
+    runs = figures_of(arguments, pairs, run)
     text = "\n\n".join(map(report, runs))
     print(text)
     if arguments.markdown:

@@ -841,8 +841,14 @@ class PartAttr(ParametrizedAttribute):
 
     @property
     def additive(self) -> tuple[str, ...]:
-        """The functions of x whose changes are in tables, if there are any."""
-        return self.functions if self.kind is Rung.BILINEAR else self.functions[:1]
+        """Those of the functions that are additive: tables have their changes."""
+        match self.kind:
+            case Rung.NETWORK | Rung.DECLARED:
+                return ()
+            case Rung.BILINEAR:
+                return self.functions
+            case _:
+                return self.functions[:1]
 
     @property
     def functions(self) -> tuple[str, ...]:

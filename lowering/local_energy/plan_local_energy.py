@@ -165,12 +165,7 @@ def _are_by_values(op: bt.LocalEnergyOp, module: ModuleOp) -> bool:
 
     Of two local values it says which they are.
     """
-    names = [
-        name
-        for part in op.parts
-        for name in part.additive
-        if part.kind is not bt.Rung.NETWORK
-    ]
+    names = [name for part in op.parts for name in part.additive]
     functions = (function_named(module, name) for name in names)
     return len(local_values(op) or ()) > 2 and not all(map(is_linear, functions))
 
@@ -200,8 +195,8 @@ def _bytes(value: SSAValue) -> int:
 
 def _units_bytes(part: bt.PartAttr, module: ModuleOp) -> int:
     """Return what the elements of an additive function take, for one x."""
-    if part.kind in (bt.Rung.NETWORK, bt.Rung.DECLARED, bt.Rung.LINEAR):
-        return 0
+    if part.kind is bt.Rung.LINEAR:
+        return 0  # its table has one number for each row
     results = [returned(function_named(module, name)) for name in part.additive]
     return sum(prod(shape_of(result)) * _bytes(result) for result in results)
 

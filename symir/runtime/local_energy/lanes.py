@@ -120,9 +120,9 @@ class Lanes:
         they are found from takes longer than to find all.
         """
         if isinstance(self._moves, Moves):
-            return self._nearest(self._moves)
+            return self._rows_by_lane(self._moves)
         if isinstance(self._moves, SiteMoves):
-            return self._of_writes(self._moves), None
+            return self._rows_by_site(self._moves), None
         return None, None
 
     def pairs(self, flat: Any, rows: Any, signs: Any) -> Pairs:
@@ -175,11 +175,11 @@ class Lanes:
         old = jnp.where(inside, old, any_value)
         return jnp.where(inside, sites, 0), old, jnp.where(inside, new, old)
 
-    def _of_writes(self, moves: SiteMoves) -> Any:
+    def _rows_by_site(self, moves: SiteMoves) -> Any:
         """Return the rows of the writes of all lanes in tables by site, (C, R, K)."""
         values = np.asarray(moves.values)
         between = ((values[1:] + values[:-1]) / 2).astype(self._wide)
-        kind = _counting(self.x.shape[1] * len(values) ** 2)
+        kind = _smallest_type(self.x.shape[1] * len(values) ** 2)
 
         def number(local: Any) -> Any:
             above = [(local.astype(self._wide) > one).astype(kind) for one in between]
@@ -193,7 +193,7 @@ class Lanes:
         columns = zip(self._sites, self._sources, self._values, strict=True)
         return jnp.stack([row(*column) for column in columns], axis=-1)
 
-    def _nearest(self, moves: Moves) -> tuple[Any, Any]:
+    def _rows_by_lane(self, moves: Moves) -> tuple[Any, Any]:
         """Return the rows of all lanes in tables by lane, and their signs.
 
         Row by row, as that is one loop: a reduction would have all of them in memory.
@@ -201,21 +201,24 @@ class Lanes:
         sources = [source.astype(self._wide) for source in self._sources]
         values = [value.astype(self._wide) for value in self._values]
         changes = self._where_sites(list(map(jnp.subtract, values, sources)))
+        before = self._where_sites(sources)
 
         def compared(row: int) -> tuple[Any, Any]:
             """Return how far a row, or minus that, is; and whether it is not minus."""
             deltas = self._columns(moves.deltas[:, row])
-            distance = _size(map(jnp.subtract, changes, deltas))
+            distance = _sum_of_sizes(map(jnp.subtract, changes, deltas))
             if moves.olds is not None:
                 olds = self._columns(moves.olds[:, row])
-                here = _size(map(jnp.subtract, self._where_sites(sources), olds))
+                here = _sum_of_sizes(map(jnp.subtract, before, olds))
                 return distance + here, None
-            distance = jnp.minimum(distance, _size(map(jnp.add, changes, deltas)))
+            distance = jnp.minimum(
+                distance, _sum_of_sizes(map(jnp.add, changes, deltas))
+            )
             return distance, reduce(jnp.add, map(jnp.multiply, changes, deltas)) > 0
 
         if moves.rows == 1:
             return None, compared(0)[1] if moves.signed else None
-        kind = _counting(self.shape[1] * moves.rows)
+        kind = _smallest_type(self.shape[1] * moves.rows)
         nearest = kind(0)
         least, sign = compared(0)
         for row in range(1, moves.rows):
@@ -255,12 +258,13 @@ class Lanes:
         return connected
 
 
-def _counting(numbers: int) -> Any:
+def _smallest_type(numbers: int) -> Any:
     """Return the smallest type of so many numbers, from 0 on."""
     return np.min_scalar_type(max(0, numbers - 1)).type
 
 
-def _size(numbers: Iterable[Any]) -> Any:
+def _sum_of_sizes(numbers: Iterable[Any]) -> Any:
+    """Return the sum of the absolute values of some arrays."""
     return reduce(jnp.add, map(jnp.abs, numbers))
 
 
