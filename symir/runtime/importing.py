@@ -19,10 +19,35 @@ from dialects.text import Parser, context
 from lowering.local_energy.inline_calls import InlineCallsPass
 from symir.spans import spanned
 
-__all__ = ["import_function"]
+__all__ = ["import_function", "module_of", "text_of", "unjitted"]
 
 
-@spanned("import a function", "local energy")
+def unjitted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function that `jax.jit` was given, however often.
+
+    A function of `jax.jit` keeps traces, each of what it held on to at that time.
+    """
+    jitted = type(jax.jit(unjitted))
+    while isinstance(function, jitted):
+        function = getattr(function, "__wrapped__")
+    return function
+
+
+def text_of(function: Callable[..., Any], *arguments: Any) -> str:
+    """Return the StableHLO of a function of JAX, as it is by now.
+
+    The arguments are those of `import_function`. JAX remembers the traces of a
+    function, so it gets a new one.
+    """
+
+    def anew(*given: Any) -> Any:
+        return function(*given)
+
+    lowered = jax.jit(anew, keep_unused=True).lower(*arguments)
+    ir = lowered.compiler_ir("stablehlo")
+    return ir.operation.get_asm(print_generic_op_form=True)  # pyright: ignore
+
+
 def import_function(function: Callable[..., Any], *arguments: Any) -> ModuleOp:
     """Return a function of JAX as a module of StableHLO with the one function `@main`.
 
@@ -33,9 +58,12 @@ def import_function(function: Callable[..., Any], *arguments: Any) -> ModuleOp:
 
     Raises what JAX raises where the function cannot be traced.
     """
-    lowered = jax.jit(function, keep_unused=True).lower(*arguments)
-    ir = lowered.compiler_ir("stablehlo")
-    text = ir.operation.get_asm(print_generic_op_form=True)  # pyright: ignore
+    return module_of(text_of(function, *arguments))
+
+
+@spanned("import a function", "local energy")
+def module_of(text: str) -> ModuleOp:
+    """Return the text of a function of JAX as `import_function` does."""
     # What xdsl-jax calls a property of `compare` is not what StableHLO does
     text = text.replace("compare_type = #stablehlo", "comparison_type = #stablehlo")
     ctx = context()

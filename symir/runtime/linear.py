@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax import lax
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 
@@ -33,15 +34,18 @@ def linear_function(
     arguments: Sequence[Any],
     *,
     smooth: _Forward,
+    like: Any,
 ) -> list[Any]:
     """Return forward(residuals, arguments), which is linear in the arguments.
 
     `transpose(residuals, cotangents)` returns the cotangents of the arguments, and
     `smooth` what `forward` does, by ops that JAX can differentiate in every mode: it is
     what derivatives by the residuals are taken of. All take and return sequences of
-    arrays; the functions are static.
+    arrays; the functions are static. The one result has the type of `like`: where it is
+    only transposed, `forward` is never traced, which rules of `jax.custom_vjp` forbid.
     """
-    return linear_p.bind(
+    result = linear_p.bind(
+        lax.stop_gradient(like),
         *residuals,
         *arguments,
         forward=forward,
@@ -49,34 +53,31 @@ def linear_function(
         smooth=smooth,
         count=len(residuals),
     )
+    return list(result)
 
 
-def _run(*arrays, forward: _Forward, transpose: _Forward, smooth: _Forward, count: int):
+def _run(
+    _, *arrays, forward: _Forward, transpose: _Forward, smooth: _Forward, count: int
+):
     return list(forward(arrays[:count], arrays[count:]))
 
 
 @linear_p.def_abstract_eval
-def _abstract_eval(
-    *avals, forward: _Forward, transpose: _Forward, smooth: _Forward, count: int
-):
-    def run(*arrays):
-        return list(forward(arrays[:count], arrays[count:]))
-
-    jaxpr = jax.make_jaxpr(run)(*avals)
-    return list(jaxpr.out_avals)
+def _abstract_eval(like, *_, **__):
+    return [like]
 
 
 linear_p.def_impl(_run)
 mlir.register_lowering(linear_p, mlir.lower_fun(_run))
 
 
-def _transpose(cotangents, *arrays, forward, transpose, smooth, count: int):
+def _transpose(cotangents, _, *arrays, forward, transpose, smooth, count: int):
     residuals, arguments = arrays[:count], arrays[count:]
     given = [
         ad.instantiate_zeros(ct) if isinstance(ct, ad.Zero) else ct for ct in cotangents
     ]
     results = transpose(residuals, given)
-    return [None] * count + [
+    return [None] * (1 + count) + [
         result if ad.is_undefined_primal(argument) else None
         for result, argument in zip(results, arguments, strict=True)
     ]
@@ -87,13 +88,16 @@ ad.primitive_transposes[linear_p] = _transpose
 
 def _jvp(primals, tangents, *, forward, transpose, smooth, count: int):
     static = {"forward": forward, "transpose": transpose, "smooth": smooth}
-    results = linear_p.bind(*primals, **static, count=count)
+    like, *primals = primals
+    _, *tangents = tangents
+    results = linear_p.bind(like, *primals, **static, count=count)
     changes = [ad.instantiate_zeros(tangent) for tangent in tangents]
     by_residuals = [
         not isinstance(tangent, ad.Zero) and tangent.dtype != jax.dtypes.float0
         for tangent in tangents[:count]
     ]
-    pushed = linear_p.bind(*primals[:count], *changes[count:], **static, count=count)
+    moving = [like, *primals[:count], *changes[count:]]
+    pushed = linear_p.bind(*moving, **static, count=count)
     if not any(by_residuals):
         return results, pushed
 
@@ -120,16 +124,17 @@ def _batching(arrays, axes, *, forward, transpose, smooth, count: int):
         for array, axis in zip(arrays, axes, strict=True)
         if axis is not None
     }
-    # Of arguments that are not mapped the transpose has to be summed: as that of this
+    # Of arguments that are not mapped the transpose has to be summed: as that of this.
+    # The first array has the type of the result
     moved = [
         jnp.broadcast_to(array, (size, *array.shape))
-        if axis is None and number >= count
+        if axis is None and not 0 < number <= count
         else array
         if axis is None
         else jnp.moveaxis(array, axis, 0)
         for number, (array, axis) in enumerate(zip(arrays, axes, strict=True))
     ]
-    mapped = [None if axis is None else 0 for axis in axes[:count]]
+    mapped = [None if axis is None else 0 for axis in axes[1 : 1 + count]]
 
     def of_many(function):
         def mapped_function(residuals, others):

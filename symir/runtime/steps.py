@@ -9,7 +9,9 @@ these alone nobody can tell whether the steps are meant, as in a predicate, or n
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from dialects import sym
@@ -17,20 +19,29 @@ from symir.algebra import operator_in
 from symir.errors import NotDifferentiable
 from symir.ir import SymbolicOperatorIR
 from symir.provenance import place_of
+from symir.runtime.kernel import Kernel
 
-__all__ = ["check_no_steps"]
+__all__ = ["check_differentiable"]
 
 _STEPS = (sym.LookupOp, sym.LocalIndexOp, sym.LocalValueOp, sym.ShiftModOp)
 
 
-def check_no_steps(ir: SymbolicOperatorIR, active: Sequence[bool]) -> None:
-    """Raise where an amplitude or x' depends on an active input in steps.
+def check_differentiable(
+    kernel: Kernel, batch: int, dtype: Any, active: Sequence[bool]
+) -> None:
+    """Raise where x' or an element depends on an active input in steps.
 
-    `active` has a flag for x, and one for each parameter.
+    `active` has a flag for x, of shape (batch, N) and a dtype, and one for each
+    parameter.
 
     Raises:
         NotDifferentiable: naming the op and the user's line (R011).
     """
+    _check_no_steps(kernel.ir, active)
+    kernel.traceable(batch, np.dtype(dtype)).check_differentiable(active)
+
+
+def _check_no_steps(ir: SymbolicOperatorIR, active: Sequence[bool]) -> None:
     by_x, *by_parameter = active
     operator = operator_in(ir.module)
     arguments = zip(operator.body.block.args, by_parameter, strict=True)

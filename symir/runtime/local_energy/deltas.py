@@ -24,6 +24,7 @@ from jax.extend.core import jaxprs_in_params
 
 from symir.errors import DefinitionError, SourceLocation, user_location
 from symir.runtime import x64_enabled
+from symir.runtime.importing import unjitted
 from symir.runtime.local_energy.parts import (
     Network,
     Pairs,
@@ -76,7 +77,7 @@ def register_delta(model_or_function: Any) -> Callable[[Function, Function], Non
     new[k] at sites[k] in place of old[k]. K is that of the operator, the same for all
     of its branches; entries without a change have old[k] == new[k], and any site. No
     two entries that change something have the same site. Both functions are vectorised
-    and differentiated with `jax.vmap` and `jax.jvp`.
+    with `jax.vmap`; derivatives of energies are those of the model.
 
     A delta may return NaN where it does not know, such as where psi(x) is 0: there
     the model is evaluated at x' itself. A ratio of 0 is -inf.
@@ -91,10 +92,9 @@ def register_delta(model_or_function: Any) -> Callable[[Function, Function], Non
 
     When an operator meets the model for the first time with parameters of some types,
     the delta is compared with the model, on random parameters of these types, and on
-    random configurations and branches of that operator; its derivatives by the
-    parameters when energies are differentiated for the first time. Where nothing can be
-    compared (log psi is no finite number there, the delta is always NaN) no energies
-    come from it, which the report says.
+    random configurations and branches of that operator. Where nothing can be compared
+    (log psi is no finite number there, the delta is always NaN) no energies come from
+    it, which the report says.
 
     Raises:
         DefinitionError: for what is no function or class (R025); where it is used, for
@@ -154,9 +154,7 @@ def _shipped() -> dict[Any, Delta]:
 
 def _unwrapped(function: Any) -> Any:
     """Return the function, or the model, that is called by one of JAX or NetKet."""
-    jitted = type(jax.jit(_unwrapped))
-    while isinstance(function, jitted):
-        function = getattr(function, "__wrapped__")
+    function = unjitted(function)
     if "netket" not in sys.modules:
         return function
     from symir.interop.netket_deltas import wrapped

@@ -1,9 +1,10 @@
-"""Energies with derivatives: forward through the kernel, backward beside it."""
+"""Energies with derivatives: those of the network at every x'."""
 
 # pyright: basic, reportPrivateImportUsage=false
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -14,6 +15,7 @@ from symir.runtime.linear import linear_function
 from symir.runtime.local_energy.lanes import over_chunks
 from symir.runtime.local_energy.program import Arrays, EnergyProgram, at_most
 from symir.runtime.manual_axes import varying_like
+from symir.runtime.steps import check_differentiable
 
 __all__ = ["differentiable_energies"]
 
@@ -22,18 +24,34 @@ BACKWARD_CHUNKS = 2
 fewer and larger ones take less time, and are bounded in memory by the plan too."""
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2))
 def differentiable_energies(
     program: EnergyProgram, chunk: int | None, operands: int, *flat
 ):
-    arrays = Arrays(flat[:operands], flat[operands:-1], flat[-1])
-    return program.energies(arrays, chunk)
+    """Return the energies of a batch, with derivatives of every order.
+
+    Derivatives are those of the network at every x', by whatever rules it has. That
+    is traced here, along with the energies: a value that the network holds on to may be
+    another one when derivatives are asked for, and they are of these energies.
+    """
+    count = operands
+    of_network = jax.make_jaxpr(
+        lambda *flat: _unfused(program, chunk, _arrays(count, flat))
+    )(*flat)
+    return _energies(program, chunk, count, of_network, *flat)
 
 
-@partial(differentiable_energies.defjvp, symbolic_zeros=True)
-def _pushed(program, chunk, operands, flat, tangents):
-    energies = differentiable_energies(program, chunk, operands, *flat)
-    template = Arrays(flat[:operands], flat[operands:-1], flat[-1])
+def _arrays(operands: int, flat: Sequence[Any]) -> Arrays:
+    return Arrays(flat[:operands], flat[operands:-1], flat[-1])
+
+
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
+def _energies(program, chunk, operands, of_network, *flat):
+    return program.energies(_arrays(operands, flat), chunk)
+
+
+@partial(_energies.defjvp, symbolic_zeros=True)
+def _pushed(program, chunk, operands, of_network, flat, tangents):
+    energies = _energies(program, chunk, operands, of_network, *flat)
     active = tuple(
         not isinstance(tangent, jax.custom_derivatives.SymbolicZero)
         and jnp.issubdtype(primal.dtype, jnp.inexact)
@@ -41,6 +59,9 @@ def _pushed(program, chunk, operands, flat, tangents):
     )
     if not any(active):
         return energies, jnp.zeros_like(energies)
+    x = flat[-1]
+    by_operator = [active[-1], *active[:operands]]
+    check_differentiable(program.kernel, 1, x.dtype, by_operator)
 
     def merged(residuals, chosen):
         given = iter(chosen)
@@ -52,19 +73,13 @@ def _pushed(program, chunk, operands, flat, tangents):
     def chosen(values):
         return [v for v, is_active in zip(values, active, strict=True) if is_active]
 
-    def energies_of(run):
-        def of(residuals, moving):
-            return run(template.like(merged(residuals, moving)))
+    def fused(residuals, moving):
+        found = merged(residuals, moving)
+        return program.energies(_arrays(operands, found), chunk)
 
-        return of
-
-    # How lanes move x is known while x stays: tables do not follow a change of it. And
-    # rules of the user's own for derivatives are nowhere in the IR
-    by_network = any(active[operands:-1])
-    is_unfused = active[-1] or (by_network and not program.derives_alike)
-    unfused = energies_of(partial(_unfused, program, chunk))
-    fused = energies_of(lambda one: program.energies(one, chunk))
-    fused = unfused if is_unfused else fused
+    def unfused(residuals, moving):
+        found = merged(residuals, moving)
+        return jax.core.eval_jaxpr(of_network.jaxpr, of_network.consts, *found)[0]
 
     def pushed_through(energies):
         def forward(residuals, changes):
@@ -75,16 +90,21 @@ def _pushed(program, chunk, operands, flat, tangents):
 
         return forward
 
+    # Matrix elements enter linearly, and ratios of psi do not depend on them
+    by_elements = not any(active[operands:])
+    first_order = fused if by_elements else unfused
+
     def transpose(residuals, cotangents):
-        _, pull = jax.vjp(partial(unfused, residuals), chosen(residuals))
+        _, pull = jax.vjp(partial(first_order, residuals), chosen(residuals))
         return pull(cotangents[0])[0]
 
     (change,) = linear_function(
-        pushed_through(fused),
+        pushed_through(first_order),
         transpose,
         list(flat),
         chosen(tangents),
         smooth=pushed_through(unfused),
+        like=energies,
     )
     return energies, change
 

@@ -80,9 +80,19 @@ def _is_hashable(key: Any) -> bool:
     return True
 
 
+def _current(program: EnergyProgram) -> EnergyProgram:
+    """Return a program of what the wavefunction computes by now, and keep that."""
+    current = program.current
+    if current is not program:
+        with _LOCK:
+            stale = [key for key, one in _PROGRAMS.items() if one is program]
+            _PROGRAMS.update(dict.fromkeys(stale, current))
+    return current
+
+
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _run(program: EnergyProgram, chunk: int | None, operands: int, *flat):
-    return differentiable_energies(program, chunk, operands, *flat)
+    return differentiable_energies(_current(program), chunk, operands, *flat)
 
 
 class LocalEnergy:
@@ -179,7 +189,7 @@ class LocalEnergy:
         program = _program(
             self.operator.kernel, self.logpsi, parameters, dtype, self.options
         )
-        return program.settled
+        return _current(program.settled)
 
 
 def local_energy(

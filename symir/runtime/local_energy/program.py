@@ -37,7 +37,7 @@ from symir.compiler.context import SymbolicPassReport
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowering import kernel_pipeline
 from symir.errors import InputError
-from symir.runtime.importing import import_function
+from symir.runtime.importing import module_of, text_of, unjitted
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.deltas import (
     Declared,
@@ -67,7 +67,6 @@ from symir.runtime.local_energy.parts import (
     Rational,
     Steps,
     difference,
-    evaluated,
     of_samples,
     unknown_op,
 )
@@ -174,14 +173,13 @@ class EnergyProgram:
     ):
         self.kernel = kernel
         self._structure = structure
-        self._logpsi = logpsi
+        self._logpsi = unjitted(logpsi)
         self._dtype = np.dtype(dtype)
         self._state = state_type(dtype)
         self.misses: list[str] = []
-        x = jax.ShapeDtypeStruct((1, kernel.space.size), self._dtype)
-        parameters = jax.tree.unflatten(structure, avals)
-        imported = import_function(logpsi, parameters, x)
         self._avals = tuple(avals)
+        self._text = self._imported_text()
+        imported = module_of(self._text)
         self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
         self._log_dtype = dtype_of(element_of(returned(self._imported)))
         self._options = options
@@ -206,10 +204,30 @@ class EnergyProgram:
         """
         if self._is_right is None or self._is_right():
             return self
-        own = self._structure, self._avals, self._dtype, self._options
-        other = EnergyProgram(self.kernel, self._logpsi, *own, may_declare=False)
+        other = self._anew(may_declare=False)
         other._missed(INCOMPARABLE)
         return other
+
+    def _anew(self, *, may_declare: bool = True) -> EnergyProgram:
+        own = self._structure, self._avals, self._dtype, self._options
+        return EnergyProgram(self.kernel, self._logpsi, *own, may_declare=may_declare)
+
+    def _imported_text(self) -> str:
+        """Return the wavefunction of one configuration as StableHLO, as it is now."""
+        x = jax.ShapeDtypeStruct((1, self.kernel.space.size), self._dtype)
+        parameters = jax.tree.unflatten(self._structure, self._avals)
+        return text_of(self._logpsi, parameters, x)
+
+    @property
+    def current(self) -> EnergyProgram:
+        """This one, or another one where the wavefunction computes something else now.
+
+        JAX traces a function again for another shape, and sees the values then that it
+        holds on to: what is compiled from its IR has to be of the same values.
+        """
+        if self._imported_text() == self._text:
+            return self
+        return self._anew().settled
 
     def _compile(self, *, is_declared: bool) -> None:
         options, kernel = self._options, self.kernel
@@ -373,51 +391,6 @@ class EnergyProgram:
         return found.reshape(x.shape[0])
 
     @cached_property
-    def derives_alike(self) -> bool:
-        """Whether derivatives of the IR are those of the network.
-
-        They are not where the user stops gradients, or has rules of his own: that is
-        not said in the IR. Looked at for random parameters.
-
-        Raises:
-            DefinitionError: where those of a declared delta are not (R027).
-        """
-        if self.parts is None:
-            return True
-        if isinstance(self.parts[0], Declared):
-            return self._checking(self.parts[0], derivatives=True)()
-        if unknown_op(self._imported) is not None:
-            return False
-        rng = np.random.default_rng(0)
-
-        def numbers(aval: jax.ShapeDtypeStruct) -> Any:
-            return rng.normal(size=aval.shape, scale=0.5).astype(aval.dtype)
-
-        leaves = [numbers(aval) for aval in self._avals]
-        moving = [jnp.issubdtype(aval.dtype, jnp.inexact) for aval in self._avals]
-        x = self.kernel.space.random_states(1, seed=0, dtype=self._dtype)
-
-        def jvp(function: Callable[..., Any]) -> Any:
-            def of(*chosen: Any) -> Any:
-                given = iter(chosen)
-                pairs = zip(leaves, moving, strict=True)
-                return function([next(given) if m else leaf for leaf, m in pairs])
-
-            chosen = [leaf for leaf, m in zip(leaves, moving, strict=True) if m]
-            return jax.jvp(of, chosen, directions)[1]
-
-        directions = [
-            numbers(aval) for aval, m in zip(self._avals, moving, strict=True) if m
-        ]
-        if not directions:
-            return True
-        with jax.ensure_compile_time_eval():
-            theirs = np.asarray(jvp(lambda given: self.network(given, jnp.asarray(x))))
-            ours = np.asarray(jvp(lambda given: evaluated(self._imported, (*given, x))))
-        rtol = 1e-3 if jnp.finfo(theirs.dtype).bits < 64 else 1e-8
-        return bool(np.allclose(ours.reshape(-1), theirs, rtol=rtol, atol=rtol))
-
-    @cached_property
     def steps(self) -> Steps:
         """The differences that tables have rows of."""
         assert not isinstance(self._moves, str)
@@ -578,8 +551,10 @@ class EnergyProgram:
         def logarithms(lanes: Lanes):
             shape = lanes.shape
             connected = lanes.connected(jnp.arange(shape[0] * shape[1]))
-            after = self.network(leaves, connected).reshape(shape)
-            difference = after - self.network(leaves, x)[:, None]
+            # Called once: what it is made of is traced and compiled once
+            psi = self.network(leaves, jnp.concatenate([x, connected]))
+            before, after = psi[: shape[0]], psi[shape[0] :].reshape(shape)
+            difference = after - before[:, None]
             is_node = jnp.isneginf(after.real)
             difference = jnp.where(is_node, -jnp.inf, difference)
             # A swap of equal values is a swap still where they change

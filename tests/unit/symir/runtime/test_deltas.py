@@ -253,7 +253,8 @@ def test_derivatives() -> None:
     np.testing.assert_allclose(found[1], other[1], rtol=1e-11)
     gradient = jax.grad(lambda w: energy(w, x).sum())(WEIGHTS)
     other = jax.grad(lambda w: expected(w).sum())(WEIGHTS)
-    np.testing.assert_allclose(gradient, other, rtol=1e-11)
+    # Those by the diagonal are sums of hundreds that cancel
+    np.testing.assert_allclose(gradient, other, rtol=1e-11, atol=1e-11)
 
 
 def test_derivatives_of_determinants() -> None:
@@ -579,27 +580,14 @@ def test_wrong_deltas_are_refused(delta: Any, dtype: Any) -> None:
     assert "at sites" in (caught.value.found or "")
 
 
-@pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("derivative", [jax.jvp, jax.vjp])
-def test_wrong_derivatives_are_refused(derivative: Any, dtype: Any) -> None:
+@pytest.mark.parametrize("derivative", [jax.jacfwd, jax.jacrev])
+def test_a_delta_is_never_differentiated(derivative: Any) -> None:
     op, x = heisenberg()
     logpsi = quadratic()
     sym.register_delta(logpsi)(fields, without_derivative)
-    energy, weights = sym.LocalEnergy(op, logpsi), WEIGHTS.astype(dtype)
-    energy(weights, x)
-
-    def derived() -> Any:
-        def of(w: Any) -> Any:
-            return energy(w, x)
-
-        if derivative is jax.vjp:
-            return jax.vjp(of, weights)
-        return jax.jvp(of, (weights,), (weights,))
-
-    with pytest.raises(sym.DefinitionError) as caught:
-        derived()
-    assert caught.value.code == "R027"
-    assert "a derivative of" in (caught.value.found or "")
+    found = derivative(lambda w: sym.local_energy(op, logpsi, w, x[:2]))(WEIGHTS)
+    expected = derivative(lambda w: energies_of(op, logpsi, w, x[:2]))(WEIGHTS)
+    np.testing.assert_allclose(found, expected, rtol=1e-11, atol=1e-11)
 
 
 def test_a_wrong_sign_is_refused() -> None:
