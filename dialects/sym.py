@@ -392,6 +392,10 @@ SCALAR = MessageConstraint(
     TensorType.constr(element_type=AnyAttr(), shape=eq(NO_SHAPE)),
     "expected a scalar, that is a tensor without dimensions",
 )
+OWN_RULE = "own_rule"
+"""On the last op of a registered function: its name, where it stops gradients or has a
+derivative of its own, which its ops do not say."""
+
 PREDICATE: TensorType[I1] = TensorType(i1, [])
 INDEX = TensorType(i32, [])
 

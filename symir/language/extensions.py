@@ -123,8 +123,9 @@ class Function:
         key = argument, element
         if key not in self._scalar:
             kinds = dict.fromkeys((i1, i32, real_type(element), element))
-            text = self._traced(argument)
-            self._scalar[key] = inlined(self.name, text, self.arity, [*kinds])
+            text, rule = self._traced(argument)
+            made = inlined(self.name, text, self.arity, [*kinds])
+            self._scalar[key] = made if rule is None else made.with_rule(self.name)
         found = self._scalar[key]
         if found.result_element == result:
             return found
@@ -136,7 +137,7 @@ class Function:
             "values and integers become numbers by jnp.where(p, 1.0, 0.0) and .astype",
         )
 
-    def _traced(self, argument: Attribute) -> str:
+    def _traced(self, argument: Attribute) -> tuple[str, str | None]:
         try:
             tracing = import_module("symir.runtime.tracing")
         except ModuleNotFoundError as error:

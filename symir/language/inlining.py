@@ -14,13 +14,13 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.interpreter import Interpreter
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.utils.exceptions import InterpretationError, ParseError, VerifyException
 
-from dialects import stablehlo
+from dialects import stablehlo, sym
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.text import parse_module
 from symir.errors import DefinitionError
@@ -51,12 +51,14 @@ class ScalarOp:
     kind: type[Operation]
     properties: tuple[tuple[str, Attribute], ...]
     result: TensorType[Attribute]
+    attributes: tuple[tuple[str, Attribute], ...] = ()
 
     def __call__(self, *operands: SSAValue) -> Operation:
         return self.kind.create(
             operands=operands,
             result_types=[self.result],
             properties=dict(self.properties),
+            attributes=dict(self.attributes),
         )
 
 
@@ -76,6 +78,20 @@ class ScalarFunction:
     ops: tuple[tuple[ScalarOp, tuple[int, ...]], ...]
     result: int
     result_element: Attribute
+
+    def with_rule(self, name: str) -> ScalarFunction:
+        """Return the function with a last op that names a derivative of its own.
+
+        It changes no number; where it is differentiated there is an error, since the
+        derivatives of the ops before it would be others.
+        """
+        scalar = TensorType(self.result_element, ())
+        last = ScalarOp(
+            stablehlo.ConvertOp, (), scalar, ((sym.OWN_RULE, StringAttr(name)),)
+        )
+        ops = (*self.ops, (last, (self.result,)))
+        result = self.arity + len(self.ops)
+        return ScalarFunction(self.arity, ops, result, self.result_element)
 
 
 def inlined(

@@ -52,8 +52,8 @@ def _check_no_steps(ir: SymbolicOperatorIR, active: Sequence[bool]) -> None:
         for op in term.body.walk():
             if inputs.isdisjoint(_needed(op)):
                 continue
-            if isinstance(op, _STEPS) and op.results[0] in reached:
-                raise _stepwise(ir, term, op)
+            if not reached.isdisjoint(op.results):
+                _check_smooth(ir, term, op)
             inputs.update(result for result in op.results if _is_smooth(result))
 
 
@@ -86,16 +86,28 @@ def _reaching_branches(term: sym.TermOp) -> set[SSAValue]:
     return reached
 
 
-def _stepwise(
-    ir: SymbolicOperatorIR, term: sym.TermOp, op: Operation
-) -> NotDifferentiable:
-    return NotDifferentiable(
+def _check_smooth(ir: SymbolicOperatorIR, term: sym.TermOp, op: Operation) -> None:
+    """Raise for an op whose derivative is 0, or not that of the ops of its kernel."""
+    rule = op.attributes.get(sym.OWN_RULE)
+    if rule is not None:
+        name = f"the function {rule}"
+        found = "it stops gradients, or has a derivative of its own"
+        hint = (
+            "write it with functions of expressions, or register_function(.., "
+            "macro=True): their derivatives are those of what they compute"
+        )
+    elif isinstance(op, _STEPS):
+        name, found = f"'{op.name}'", f"'{op.name}' is constant between its steps"
+        hint = "jax.lax.stop_gradient on the input, if the steps are meant"
+    else:
+        return
+    raise NotDifferentiable(
         "R011",
-        f"the operator has no derivative through '{op.name}'",
+        f"the operator has no derivative through {name}",
         operator=ir.operator_name,
         term=term.sym_name.data,
         location=place_of(op),
         expected="an amplitude that is smooth in what it is differentiated by",
-        found=f"'{op.name}' is constant between its steps",
-        hint="jax.lax.stop_gradient on the input, if the steps are meant",
+        found=found,
+        hint=hint,
     )

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from jax.extend.core import jaxprs_in_params
 from jaxlib.mlir.dialects import stablehlo
 from jaxlib.mlir.passmanager import PassManager
 
@@ -26,10 +28,14 @@ def with_x64(enabled: bool) -> AbstractContextManager[None]:
     return jax.enable_x64(enabled)
 
 
-def stablehlo_of(function: Callable[..., Any], arity: int, dtype: np.dtype) -> str:
-    """Return the StableHLO of a function of `arity` scalars of a dtype.
+def stablehlo_of(
+    function: Callable[..., Any], arity: int, dtype: np.dtype
+) -> tuple[str, str | None]:
+    """Return the StableHLO of a function of `arity` scalars of a dtype, and its rule.
 
     It depends on nothing but these: neither on how JAX is set up, nor on the devices.
+    Behind it is the name of what stops gradients or has a derivative of its own, in
+    place of that of its ops: the text does not say so. None where nothing does.
     Raises whatever the function does when it is traced.
     """
 
@@ -45,4 +51,25 @@ def stablehlo_of(function: Callable[..., Any], arity: int, dtype: np.dtype) -> s
         assert module is not None
         with module.context:
             PassManager.parse(_EXPAND).run(module.operation)
-        return str(module)
+        return str(module), _own_rule(trace.jaxpr.jaxpr)
+
+
+_RULES = ("custom_jvp_call", "custom_vjp_call", "stop_gradient")
+_LOGADDEXP = f"logaddexp at {Path(jax.__file__).parent}"
+
+
+def _own_rule(jaxpr: Any) -> str | None:
+    """Return the name of a derivative that need not be that of the ops of a function.
+
+    That of JAX's own `logaddexp`, and so of its softplus, is the same.
+    """
+    for equation in jaxpr.eqns:
+        inner = list(jaxprs_in_params(equation.params))
+        if equation.primitive.name in _RULES:
+            sources = [str(one.debug_info.func_src_info) for one in inner[:1]]
+            if not sources or not sources[0].startswith(_LOGADDEXP):
+                return sources[0].partition(" at ")[0] if sources else "stop_gradient"
+        for found in map(_own_rule, inner):
+            if found is not None:
+                return found
+    return None

@@ -153,6 +153,43 @@ def test_constants_are_shared_with_the_term() -> None:
     assert text.count("dense<2.0") == 1
 
 
+def stopped(a: Any) -> Any:
+    return jax.lax.stop_gradient(a) * a
+
+
+@jax.custom_jvp
+def flat_root(a: Any) -> Any:
+    return jnp.sqrt(a)
+
+
+@flat_root.defjvp
+def _(primals: Any, tangents: Any) -> Any:
+    return flat_root(*primals), 0.0 * tangents[0]
+
+
+@pytest.mark.parametrize(
+    "body", [stopped, jax.lax.stop_gradient, flat_root, jax.nn.relu]
+)
+def test_derivatives_of_their_own_are_refused(body: Any) -> None:
+    f = sym.register_function("f", body)
+    factor = sym.symbol("b", default=1.5)
+    terms = sym.DOperator(sym.fock(2, 1), "o").globally()
+    built = terms.emit(amplitude=factor * f(sym.symbol("a", default=4.0))).build()
+    x = np.zeros((1, 1), np.int8)
+    for op in (built.compile(), (2 * built).compile()):
+
+        def derived(name: str, op: Any = op) -> Any:
+            def element(value: Any) -> Any:
+                return op.replace(**{name: value}).get_conn_padded(x)[1].sum()
+
+            return jax.grad(element)(4.0)
+
+        with pytest.raises(sym.NotDifferentiable, match=r'R011.* function "f"'):
+            derived("a")
+        assert derived("b") == op.get_conn_padded(x)[1].sum() / 1.5
+    assert sym.check(built).ok
+
+
 def test_several_arguments_and_private_functions() -> None:
     def body(a: Any, b: Any) -> Any:
         return jnp.where(a > b, jax.nn.relu(a), jax.nn.relu(-b)) + jnp.clip(b, 0, 1)
