@@ -35,9 +35,7 @@ from symir.compiler.pipeline import (
 from symir.compiler.signature import SymbolicCacheKey, SymbolicCompilationSignature
 from symir.compiler.store import (
     AbstractSymbolicArtifactStore,
-    DiskSymbolicArtifactStore,
     InMemorySymbolicArtifactStore,
-    LayeredSymbolicArtifactStore,
     default_symbolic_artifact_store,
 )
 
@@ -48,10 +46,8 @@ __all__ = [
     "AbstractSymbolicLowerer",
     "AbstractSymbolicPass",
     "BranchOrigin",
-    "DiskSymbolicArtifactStore",
     "InMemorySymbolicArtifactStore",
     "JAXSymbolicLowerer",
-    "LayeredSymbolicArtifactStore",
     "LoweringPipeline",
     "OptimisationReport",
     "ReferenceSymbolicLowerer",

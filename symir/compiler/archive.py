@@ -1,279 +1,346 @@
-"""The file of a compiled artifact: a zip archive of text, never of pickled objects.
+"""The file of a compiled artifact: the text of its operator, below what compiles it.
 
-Its members are `manifest.json`, `sym.mlir` and, for a backend that has branch tensors,
-`bt.mlir`. The manifest has the SHA-256 of the other members, and the comment of the
-archive that of all bytes in front of it: any zip tool opens the file, and damage is
-found before anything is parsed. The digests protect against accidents, not against
-somebody who writes new ones; a file cannot make symir run code either way.
+    // symir artifact, format 2
+    // {
+    //  "options": {"backend_preference": "auto", ...},
+    //  "metadata": {},
+    //  "toolchain": {"symir": "0.1.0", ...}
+    // }
+    sym.operator @field() space ...
+    // sha256 2c26b46b68ffc68ff99b453c1d304134...
 
-Metadata and pass reports are JSON. Sequences in them come back as tuples, which is what
-analyses are made of; numbers of NumPy come back as those of Python. Metadata come back
-with the same values, or are not saved. Reports are for reading: what JSON has no word
-for comes back in them as in `artifact.manifest()`.
+To load it is to compile the operator with passes of symir: no file holds a kernel, or
+makes symir run what it does not come with. The last line is there for accidents. The
+whole is IR, which `symir-opt` reads.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import json
-import logging
 import os
+import re
+import stat
 import uuid
-import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
-from dialects.text import parse_module, print_module
-from lowering.remarks import Remark
 from symir.compiler.artifact import SymbolicCompiledArtifact
-from symir.compiler.context import SymbolicCompilationContext, SymbolicPassReport
-from symir.compiler.diagnostics.diagnostic import Diagnostic
+from symir.compiler.compiler import SymbolicCompiler
 from symir.compiler.failures import summary
-from symir.compiler.lowerers import default_symbolic_lowerer_registry
-from symir.compiler.lowering import LoweringPipeline
+from symir.compiler.lowering import LoweringPipeline, lowering_of_file
 from symir.compiler.options import SymbolicCompilerOptions
-from symir.compiler.precision import in_supported_precision
-from symir.compiler.reference import ReferenceOperator
-from symir.compiler.signature import SymbolicCacheKey, toolchain
-from symir.errors import SymbolicCompilerError, SymirError
-from symir.ir import SymbolicOperatorIR
+from symir.compiler.signature import toolchain
+from symir.errors import SourceLocation, SymbolicCompilerError, SymirError
+from symir.ir import SymbolicOperatorIR, fingerprint
 
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
-    from symir.runtime.operator import CompiledOperator
 
 __all__ = [
-    "ArtifactFile",
+    "is_artifact",
     "load_artifact",
     "save_artifact",
     "write_atomically",
     "write_file",
 ]
 
-FORMAT = 1
-"""Counts the changes after which older files cannot be read."""
+LARGEST = 1 << 26
+"""The most bytes of a file, which are some millions of rows."""
+
+LARGEST_HEADER = 1 << 20
+"""The most bytes of JSON in it, which takes many times its size in memory."""
 
 StrPath: TypeAlias = str | os.PathLike[str]
 
-_MANIFEST, _SYM, _BT = "manifest.json", "sym.mlir", "bt.mlir"
-_DIGEST_LENGTH = 64
-_LOG = logging.getLogger("symir")
+_NAME = b"// symir artifact, format "
+_FIRST = _NAME + b"2\n"
+"""The first line; the number counts the changes that older files do not know of."""
+
+_ZIP = b"PK\x03\x04"
+"""How files of format 1 begin."""
+
+_HEADER = re.compile(rb"(?://.*\n)+")
+_PARTS = ("options", "metadata", "toolchain")
 
 
-@dataclass(frozen=True)
-class ArtifactFile:
-    """What is in the file of an artifact; its texts are not parsed yet.
-
-    Attributes:
-        manifest: `artifact.manifest()` with the plain metadata of the artifact, the
-            format, and the digests of the other members.
-        sym: the text of the `sym` level.
-        bt: the text of the `bt` level; None of a backend that has none.
-    """
-
-    manifest: Mapping[str, Any]
-    sym: str
-    bt: str | None
-
-    # region Writing
-
-    @classmethod
-    def of(cls, artifact: SymbolicCompiledArtifact) -> ArtifactFile:
-        """Return what a file says of an artifact.
-
-        Raises:
-            SymbolicCompilerError: where the file could not give it back (C017): the
-                backend is not symir's own, or metadata are not plain data.
-        """
-        _check_backend(artifact)
-        sym = artifact.operator_ir.text()
-        bt = _text_of(artifact.branch_tensors, artifact.operator_name)
-        manifest = {
-            "format": FORMAT,
-            **artifact.manifest(),
-            "metadata": _plain(artifact.metadata, "metadata", artifact.operator_name),
-            "digests": {name: _digest(text) for name, text in _members(sym, bt)},
-        }
-        return cls(manifest, sym, bt)
-
-    def to_bytes(self) -> bytes:
-        """Return the file."""
-        stream = io.BytesIO()
-        manifest = json.dumps(self.manifest, indent=1)
-        with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, text in ((_MANIFEST, manifest), *_members(self.sym, self.bt)):
-                archive.writestr(name, text)
-            archive.comment = b"0" * _DIGEST_LENGTH
-        content = stream.getvalue()[:-_DIGEST_LENGTH]
-        return content + _digest(content).encode()
-
-    # endregion
-    # region Reading
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> ArtifactFile:
-        """Read a file and check its digests.
-
-        Raises:
-            SymbolicCompilerError: for anything but an undamaged file (C016) of this
-                format (C018).
-        """
-        content, digest = data[:-_DIGEST_LENGTH], data[-_DIGEST_LENGTH:]
-        if not data:
-            raise _damaged("it is empty")
-        if _digest(content).encode() != digest:
-            raise _damaged("it does not end in the SHA-256 of its content")
-        try:
-            return cls._from_archive(io.BytesIO(data))
-        except SymirError:
-            raise
-        except Exception as error:
-            raise _damaged(summary(error)) from error
-
-    @classmethod
-    def _from_archive(cls, stream: io.BytesIO) -> ArtifactFile:
-        with zipfile.ZipFile(stream) as archive:
-            texts = {name: archive.read(name).decode() for name in archive.namelist()}
-        manifest = json.loads(texts.pop(_MANIFEST))
-        if manifest["format"] != FORMAT:
-            raise SymbolicCompilerError(
-                "C018",
-                "the file of an artifact has another format",
-                expected=f"format {FORMAT}",
-                found=f"format {manifest['format']!r}",
-                hint="compile the operator again",
-            )
-        digests = {name: _digest(text) for name, text in texts.items()}
-        if digests != manifest["digests"]:
-            raise _damaged("the digests of its members are not those in its manifest")
-        return cls(manifest, texts[_SYM], texts.get(_BT))
-
-    @property
-    def cache_key(self) -> SymbolicCacheKey | None:
-        """The key that the artifact was stored under, if any."""
-        key = self.manifest.get("cache_key")
-        return None if key is None else SymbolicCacheKey(**key)
-
-    @property
-    def toolchain(self) -> object:
-        """The toolchain that made the artifact."""
-        return self.manifest.get("toolchain")
-
-    def artifact(self, hilbert: object = None) -> SymbolicCompiledArtifact:
-        """Return the artifact; no pass runs.
-
-        Raises:
-            DefinitionError: when `hilbert` is another space than the operator's (D031).
-            SymbolicCompilerError: where the IR is not what was saved (C016); where JAX
-                is absent (C005) or set to 32 bits (C004) and the artifact is not for
-                that.
-        """
-        operator = self.operator(hilbert)
-        try:
-            parts = self._parts()
-        except Exception as error:
-            raise _damaged(summary(error)) from error
-        return SymbolicCompiledArtifact(
-            operator_ir=operator.to_ir(),
-            compiled_operator=self._executable(operator, parts["branch_tensors"]),
-            **parts,
-        )
-
-    def operator(self, hilbert: object = None) -> SymbolicOperator:
-        """Return the operator that was compiled.
-
-        Raises:
-            DefinitionError, SymbolicCompilerError: as `artifact`.
-        """
-        from symir.operator import SymbolicOperator
-
-        try:
-            ir = SymbolicOperatorIR.from_text(self.sym, _SYM)
-        except SymirError as error:
-            found = error.found or ""
-            raise _damaged(f"{_SYM}: {error.message} {found}".strip()) from error
-        if ir.static_fingerprint() != self.manifest.get("fingerprint"):
-            raise _damaged(f"{_SYM} does not have the fingerprint in the manifest")
-        return SymbolicOperator.from_ir(ir, hilbert)
-
-    def _parts(self) -> dict[str, Any]:
-        """Return the parts of the artifact, but for the operator."""
-        manifest, backend = self.manifest, self.manifest["backend"]
-        members = {"jax": True, "reference": False}
-        if members.get(backend) is not (self.bt is not None):
-            raise ValueError(f"{_BT} is not what the backend {backend!r} has")
-        return {
-            "branch_tensors": None if self.bt is None else parse_module(self.bt, _BT),
-            "backend": backend,
-            "lowerer_name": manifest["lowerer"],
-            "cache_key": self.cache_key,
-            "pass_reports": tuple(_report(_frozen(one)) for one in manifest["passes"]),
-            "metadata": self.metadata,
-            "options": self.options,
-            "lowering": manifest["lowering"],
-        }
-
-    def _executable(
-        self, operator: SymbolicOperator, branch_tensors: ModuleOp | None
-    ) -> CompiledOperator | ReferenceOperator:
-        ir = operator.to_ir()
-        if branch_tensors is None:
-            return ReferenceOperator(ir, ir.defaults, operator.hilbert)
-        # Says that JAX is missing, or set to 32 bits where that is too little.
-        in_supported_precision(
-            SymbolicCompilationContext(
-                operator, ir, SymbolicCompilerOptions(), LoweringPipeline(())
-            )
-        )
-        from symir.runtime.kernel import Kernel
-        from symir.runtime.operator import compiled_operator
-
-        kernel = Kernel(ir, branch_tensors)
-        return compiled_operator(kernel, ir.defaults, operator.hilbert)
-
-    @property
-    def metadata(self) -> dict[str, Any]:
-        """The metadata of the artifact, with tuples for sequences."""
-        return _frozen(self.manifest["metadata"])
-
-    @property
-    def options(self) -> SymbolicCompilerOptions | None:
-        """The options that the artifact was compiled with."""
-        options = self.manifest["options"]
-        if options is None:
-            return None
-        return SymbolicCompilerOptions.from_mapping(options)
-
-    # endregion
-
-
-# region Files
-
-
-def _report(plain: dict[str, Any]) -> SymbolicPassReport:
-    report = SymbolicPassReport(**plain)
-    report = replace(report, remarks=tuple(Remark(**one) for one in plain["remarks"]))
-    if "diagnostics" not in report.metadata:
-        return report
-    found = tuple(map(Diagnostic.from_dict, report.metadata["diagnostics"]))
-    return replace(report, metadata={**report.metadata, "diagnostics": found})
+# region Saving
 
 
 def save_artifact(artifact: SymbolicCompiledArtifact, path: StrPath) -> None:
     """Write an artifact to a file, which is replaced as a whole or not at all.
 
+    Before that it is compiled once more, from what is written, and compared.
+
     Raises:
         SymbolicCompilerError: where the file cannot be written (C015), or could not
             give the artifact back (C017).
     """
-    write_file(path, ArtifactFile.of(artifact).to_bytes(), artifact.operator_name)
+    write_file(path, _file_of(artifact), artifact.operator_name)
+
+
+def _file_of(artifact: SymbolicCompiledArtifact) -> bytes:
+    text = artifact.operator_ir.text()
+    try:
+        options = _options_of(artifact)
+        operator = _operator(text, "<saved>", artifact.compiled_operator.hilbert)
+        quick = replace(options, diagnostics="off", validate="off")
+        again = SymbolicCompiler().compile(operator, quick)
+        ours, theirs = _essence(artifact), _essence(again)
+    except Exception as error:
+        raise _not_saved(artifact, _reason(error)) from error
+    others = [f"{key} {value}" for key, value in ours.items() if theirs[key] != value]
+    if others:
+        raise _not_saved(artifact, ", ".join(others))
+    given = {k: v for k, v in artifact.metadata.items() if k not in again.metadata}
+    parts = {
+        "options": options.as_dict(),
+        "metadata": _plain(given, "metadata", artifact),
+        "toolchain": toolchain(),
+    }
+    header = "".join(f"// {line}\n" for line in json.dumps(parts, indent=1).split("\n"))
+    content = _FIRST + f"{header}{text}\n".encode()
+    if len(header) > LARGEST_HEADER or len(content) > LARGEST - len(_seal(content)):
+        found = f"{len(header):,} bytes of metadata, {len(content):,} in all"
+        raise _not_saved(artifact, found)
+    return content + _seal(content)
+
+
+def _options_of(artifact: SymbolicCompiledArtifact) -> SymbolicCompilerOptions:
+    """Return the options that compile an operator anew, by the passes that it had."""
+    options, lowering = artifact.options or SymbolicCompilerOptions(), artifact.lowering
+    asked = str(LoweringPipeline.parse(options.operator_pipeline()))
+    if lowering not in (None, asked):
+        options = replace(options, lowering=lowering)
+    lowering_of_file(options.operator_pipeline())
+    return options
+
+
+def _essence(artifact: SymbolicCompiledArtifact) -> dict[str, object]:
+    """Return what of an artifact has to come back, each part comparable by value."""
+    compiled: Any = artifact.compiled_operator
+    is_reference = artifact.branch_tensors is None
+    runs = compiled.ir if is_reference else compiled.kernel
+    values = compiled.parameters.items()
+    return {
+        "the operator": artifact.operator_ir.static_fingerprint(),
+        "the backend": artifact.backend,
+        "the lowerer": artifact.lowerer_name,
+        "the lowering": artifact.lowering,
+        "branch tensors": _hash(artifact.branch_tensors),
+        "the executable": (
+            f"{type(compiled)} of {type(runs)} "
+            f"{_hash(None if is_reference else runs.branch_tensors)}"
+        ),
+        "parameters": str({name: np.asarray(value).item() for name, value in values}),
+    }
+
+
+def _hash(module: ModuleOp | None) -> str | None:
+    return None if module is None else fingerprint(module)
+
+
+def _plain(value: object, place: str, artifact: SymbolicCompiledArtifact) -> Any:
+    """Return a value as JSON data.
+
+    Raises:
+        SymbolicCompilerError: where it cannot come back (C017).
+    """
+    if isinstance(value, np.bool_ | np.integer | np.floating):
+        value = cast(object, value.item())
+    match value:
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping() if all(isinstance(key, str) for key in value):  # pyright: ignore[reportUnknownVariableType]
+            items = cast(Mapping[str, object], value).items()
+            return {key: _plain(one, f"{place}.{key}", artifact) for key, one in items}
+        case list() | tuple():
+            sequence = cast(Sequence[object], value)
+            return [_plain(one, place, artifact) for one in sequence]
+        case _:
+            raise _not_saved(artifact, f"{place} = {value!r}")
+
+
+def _not_saved(artifact: SymbolicCompiledArtifact, found: str) -> SymbolicCompilerError:
+    return SymbolicCompilerError(
+        "C017",
+        "the artifact cannot be saved: its file would not give it back",
+        operator=artifact.operator_name,
+        expected="what symir's own passes and lowerers make of the operator and its "
+        "defaults, with metadata of numbers, strings, booleans, None, and sequences "
+        f"and mappings of them by name; {LARGEST_HEADER:,} bytes of metadata, and "
+        f"{LARGEST:,} in all",
+        found=found,
+    )
+
+
+# endregion
+# region Loading
+
+
+def is_artifact(path: StrPath) -> bool:
+    """Whether a path leads to a file that begins as those of artifacts do."""
+    path = Path(path)
+    if not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_NAME)) == _NAME
+    except OSError:
+        return False
+
+
+def load_artifact(path: StrPath, hilbert: object = None) -> SymbolicCompiledArtifact:
+    """Compile the operator of a file that `artifact.save(path)` has written.
+
+    It is compiled with the options that it was saved with, and without what was
+    compiled before: other versions of symir may make another kernel of it.
+
+    Args:
+        path: the file.
+        hilbert: the space to give the operator, by default that of the IR. Predicates
+            of a space are not in the IR: only this brings them back.
+
+    Raises:
+        DefinitionError: when `hilbert` is another space than the operator's (D031).
+        SymbolicCompilerError: where the file cannot be read, or is larger than 64 MiB
+            (C015), is no artifact or damaged (C016), or asks for what symir does not
+            know, as those of other versions may (C018); and as `SymbolicCompiler`
+            raises, where JAX is absent (C005) or set to 32 bits (C004) for one.
+    """
+    data = _read(Path(path))
+    try:
+        parts, text = _opened(data)
+        operator = _operator(text, str(path), hilbert)
+        return SymbolicCompiler().compile(operator, _known(parts), parts["metadata"])
+    except SymbolicCompilerError as error:
+        error.message = f"'{path}': {error.message}"
+        raise
+
+
+def _read(path: Path) -> bytes:
+    """Return what is in a file, once its kind and its size allow to open it."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            raise OSError("it is no regular file")
+        if status.st_size > LARGEST:
+            raise OSError(f"{status.st_size:,} bytes")
+        with path.open("rb") as file:
+            return file.read(status.st_size)
+    except (OSError, ValueError) as error:  # a name may be none that files have
+        raise SymbolicCompilerError(
+            "C015",
+            f"'{path}' cannot be read",
+            expected="a regular file that artifact.save(path) has written, of at most "
+            f"{LARGEST:,} bytes",
+            found=getattr(error, "strerror", None) or str(error),
+        ) from error
+
+
+def _opened(data: bytes) -> tuple[dict[str, dict[str, Any]], str]:
+    """Return the header of a file, and all of its text: lines keep their numbers."""
+    if not data.startswith(_FIRST):
+        if data.startswith((_NAME, _ZIP)):
+            found = repr(data[: len(_FIRST)].partition(b"\n")[0])
+            raise _unknown("its format", _FIRST.decode().strip(), found)
+        raise _damaged("it does not begin as one" if data else "it is empty")
+    content = data[: -len(_seal(b""))]
+    if not data.endswith(_seal(content)):
+        raise _damaged("it does not end in the SHA-256 of its content")
+    lines = _HEADER.match(content, len(_FIRST), len(_FIRST) + LARGEST_HEADER)
+    header = b"" if lines is None else re.sub(rb"(?m)^//", b"", lines[0])
+    try:
+        text = content.decode()
+        parts: object = _frozen(json.loads(header))
+    except (ValueError, RecursionError) as error:
+        raise _damaged(summary(error)) from error
+    named = cast(dict[str, Any], parts if isinstance(parts, dict) else {})
+    if {*named} == {*_PARTS} and all(isinstance(one, dict) for one in named.values()):
+        return named, text
+    raise _damaged(f"its header is not of {', '.join(_PARTS)}")
+
+
+def _operator(text: str, name: str, hilbert: object) -> SymbolicOperator:
+    """Return the operator of a text.
+
+    Raises:
+        DefinitionError: as `load_artifact`.
+        SymbolicCompilerError: for a text that is no operator (C016).
+    """
+    from symir.operator import SymbolicOperator
+
+    try:
+        ir = SymbolicOperatorIR.from_text(text, name)
+    except Exception as error:
+        raise _damaged(_reason(error), getattr(error, "location", None)) from error
+    return SymbolicOperator.from_ir(ir, hilbert)
+
+
+def _known(parts: Mapping[str, Mapping[str, Any]]) -> SymbolicCompilerOptions:
+    """Return the options of a file; raises C018 for those that symir does not have."""
+    try:
+        options = SymbolicCompilerOptions.from_mapping(parts["options"])
+        lowering_of_file(options.operator_pipeline())
+    except SymirError as error:
+        made_by = f"{_reason(error)}; symir {parts['toolchain'].get('symir')} made it"
+        expected = "options of symir, and passes that files can ask for"
+        raise _unknown("its options", expected, made_by) from error
+    return options
+
+
+def _frozen(value: Any) -> Any:
+    """Return JSON data with tuples for lists."""
+    match value:
+        case dict():
+            items = cast(dict[str, Any], value)
+            return {key: _frozen(one) for key, one in items.items()}
+        case list():
+            return tuple(_frozen(one) for one in cast(list[Any], value))
+        case _:
+            return value
+
+
+def _damaged(
+    found: str, location: SourceLocation | None = None
+) -> SymbolicCompilerError:
+    return SymbolicCompilerError(
+        "C016",
+        "this is not the file of an artifact, or it is damaged",
+        location=location,
+        expected="what artifact.save(path) has written",
+        found=found,
+        hint="compile the operator again",
+    )
+
+
+def _unknown(what: str, expected: str, found: str) -> SymbolicCompilerError:
+    return SymbolicCompilerError(
+        "C018",
+        f"this symir does not know {what}",
+        expected=expected,
+        found=found,
+        hint="compile the operator again",
+    )
+
+
+def _reason(error: Exception) -> str:
+    details = getattr(error, "found", None)
+    return f"{summary(error)}: {details}" if details else summary(error)
+
+
+def _seal(content: bytes) -> bytes:
+    return f"// sha256 {hashlib.sha256(content).hexdigest()}\n".encode()
+
+
+# endregion
+# region Files
 
 
 def write_file(path: StrPath, data: bytes, operator: str) -> None:
@@ -294,44 +361,6 @@ def write_file(path: StrPath, data: bytes, operator: str) -> None:
         ) from error
 
 
-def load_artifact(path: StrPath, hilbert: object = None) -> SymbolicCompiledArtifact:
-    """Read an artifact that `artifact.save(path)` has written.
-
-    No pass runs, unless other versions of symir or of what it stands on made the file:
-    then the operator is compiled anew from its `sym` level, without a cache, and
-    `metadata["recompiled_from"]` is the toolchain that made the file.
-
-    Args:
-        path: the file.
-        hilbert: the space to give the operator, by default that of the IR. Predicates
-            of a space are not in the IR: only this brings them back.
-
-    Raises:
-        DefinitionError: when `hilbert` is another space than the operator's (D031).
-        SymbolicCompilerError: where the file cannot be read (C015), is no artifact or
-            damaged (C016), or of another toolchain and made by passes that symir does
-            not have (C018); where JAX is absent (C005) or set to 32 bits (C004) and the
-            artifact is not for that.
-    """
-    try:
-        data = Path(path).read_bytes()
-    except OSError as error:
-        raise SymbolicCompilerError(
-            "C015",
-            f"'{path}' cannot be read",
-            expected="a file that artifact.save(path) has written",
-            found=error.strerror or str(error),
-        ) from error
-    try:
-        file = ArtifactFile.from_bytes(data)
-        if file.toolchain == toolchain():
-            return file.artifact(hilbert)
-        return _recompiled(file, hilbert)
-    except SymbolicCompilerError as error:
-        error.message = f"'{path}': {error.message}"
-        raise
-
-
 def write_atomically(path: Path, data: bytes) -> None:
     """Write a file that exists once it is complete, whenever the process is killed.
 
@@ -349,185 +378,6 @@ def write_atomically(path: Path, data: bytes) -> None:
         with contextlib.suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
-
-
-# endregion
-# region What an artifact runs
-
-
-def _check_backend(artifact: SymbolicCompiledArtifact) -> None:
-    """Refuse what does not follow from the IR: it would come back as something else."""
-    if _is_of_jax(artifact) or _is_of_reference(artifact):
-        return
-    raise SymbolicCompilerError(
-        "C017",
-        "the artifact cannot be saved: its IR does not say how to run it",
-        operator=artifact.operator_name,
-        expected="what the lowerers of symir make, with the operator's own defaults",
-        found=f"{artifact.compiled_operator!r} of the lowerer "
-        f"'{artifact.lowerer_name}' and the backend '{artifact.backend}'",
-    )
-
-
-def _is_of_reference(artifact: SymbolicCompiledArtifact) -> bool:
-    compiled = artifact.compiled_operator
-    return (
-        artifact.backend == "reference"
-        and type(compiled) is ReferenceOperator
-        and compiled.ir == artifact.operator_ir
-        and compiled.parameters == artifact.operator_ir.defaults
-    )
-
-
-def _is_of_jax(artifact: SymbolicCompiledArtifact) -> bool:
-    if artifact.backend != "jax" or artifact.branch_tensors is None:
-        return False
-    from symir.runtime.kernel import Kernel
-    from symir.runtime.operator import CompiledOperator
-
-    compiled = artifact.compiled_operator
-    return (
-        isinstance(compiled, CompiledOperator)
-        and type(compiled).__module__.startswith("symir.")
-        and type(compiled.kernel) is Kernel
-        and compiled.kernel.fingerprint
-        == Kernel(artifact.operator_ir, artifact.branch_tensors).fingerprint
-        and _values(compiled) == artifact.operator_ir.defaults
-    )
-
-
-def _values(compiled: CompiledOperator) -> dict[str, complex]:
-    return {name: value.item() for name, value in compiled.parameters.items()}
-
-
-def _recompiled(file: ArtifactFile, hilbert: object) -> SymbolicCompiledArtifact:
-    """Compile the operator of a file anew: other versions made it."""
-    from symir.compiler.compiler import SymbolicCompiler
-
-    operator = file.operator(hilbert)
-    try:
-        options = _options_known_here(file)
-        metadata = {**file.metadata, "recompiled_from": file.toolchain}
-    except Exception as error:
-        details = getattr(error, "found", None)
-        raise SymbolicCompilerError(
-            "C018",
-            "other versions of symir, or of what it stands on, made the artifact, and "
-            "not with passes and options that are known here",
-            operator=operator.name,
-            expected="options, passes and a lowerer that symir comes with",
-            found=f"{summary(error)}: {details}" if details else summary(error),
-            hint="compile the operator again",
-        ) from error
-    _LOG.info("compiling '%s' anew: other versions made its file", operator.name)
-    return SymbolicCompiler().compile(operator, options, metadata)
-
-
-def _options_known_here(file: ArtifactFile) -> SymbolicCompilerOptions:
-    """Return the options of an artifact that passes and lowerers of symir made."""
-    lowering, lowerer = file.manifest["lowering"], file.manifest["lowerer"]
-    if lowerer not in default_symbolic_lowerer_registry().names:
-        raise ValueError(f"the lowerer '{lowerer}'")
-    if lowering is not None:
-        LoweringPipeline.parse(lowering)
-    options = file.options or SymbolicCompilerOptions()
-    return replace(
-        options, backend_preference=file.manifest["backend"], cache_enabled=False
-    )
-
-
-# endregion
-# region Texts and plain data
-
-
-def _members(sym: str, bt: str | None) -> list[tuple[str, str]]:
-    return [(_SYM, sym), *([] if bt is None else [(_BT, bt)])]
-
-
-def _digest(content: str | bytes) -> str:
-    data = content.encode() if isinstance(content, str) else content
-    return hashlib.sha256(data).hexdigest()
-
-
-def _text_of(branch_tensors: ModuleOp | None, operator: str) -> str | None:
-    """Return the text of branch tensors, which parses back as just that."""
-    if branch_tensors is None:
-        return None
-    text = print_module(branch_tensors)
-    try:
-        parsed = parse_module(text, _BT)
-    except Exception as error:
-        raise _not_text(operator, f"{type(error).__name__}: {error}") from error
-    if parsed.is_structurally_equivalent(branch_tensors):
-        return text
-    raise _not_text(operator, "a text that parses as something else")
-
-
-def _not_text(operator: str, found: str) -> SymbolicCompilerError:
-    return SymbolicCompilerError(
-        "C017",
-        "the artifact cannot be saved: its branch tensors cannot be written as text",
-        operator=operator,
-        expected="ops and attributes of the dialects of symir-opt, which parse back",
-        found=found,
-    )
-
-
-def _plain(value: object, place: str, operator: str) -> Any:
-    """Return a value as JSON data.
-
-    Raises:
-        SymbolicCompilerError: where it cannot come back (C017).
-    """
-    if isinstance(value, np.bool_ | np.integer | np.floating):
-        value = cast(object, value.item())
-    match value:
-        case None | bool() | int() | float() | str():
-            return value
-        case Mapping() if _has_names(cast(Mapping[object, object], value)):
-            items = cast(Mapping[str, object], value)
-            return {
-                key: _plain(one, f"{place}.{key}".lstrip("."), operator)
-                for key, one in items.items()
-            }
-        case list() | tuple():
-            sequence = cast(Sequence[object], value)
-            return [_plain(one, place, operator) for one in sequence]
-        case _:
-            raise SymbolicCompilerError(
-                "C017",
-                f"the artifact cannot be saved: '{place}' is not plain data",
-                operator=operator,
-                expected="numbers, strings, booleans, None, and sequences and mappings "
-                "of them by name",
-                found=repr(value),
-            )
-
-
-def _has_names(value: Mapping[object, object]) -> bool:
-    return all(isinstance(key, str) for key in value)
-
-
-def _frozen(value: Any) -> Any:
-    """Return JSON data with tuples for lists."""
-    match value:
-        case dict():
-            items = cast(dict[str, Any], value)
-            return {key: _frozen(one) for key, one in items.items()}
-        case list():
-            return tuple(_frozen(one) for one in cast(list[Any], value))
-        case _:
-            return value
-
-
-def _damaged(reason: str) -> SymbolicCompilerError:
-    return SymbolicCompilerError(
-        "C016",
-        "this is not the file of an artifact, or it is damaged",
-        expected="what artifact.save(path) has written",
-        found=reason,
-        hint="compile the operator again",
-    )
 
 
 # endregion

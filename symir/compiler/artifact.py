@@ -243,12 +243,13 @@ class SymbolicCompiledArtifact:
             ) from error
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the artifact to a file, for `load_artifact`.
+        """Write the operator to a text file, with what `load_artifact` compiles it by.
 
         Raises:
-            SymbolicCompilerError: where the file cannot be written (C015), or could not
-                give the artifact back (C017): metadata are not plain data, or a lowerer
-                made what does not follow from the IR.
+            SymbolicCompilerError: where the file cannot be written (C015), or would not
+                give the artifact back (C017): metadata are not plain data, parameters
+                are not the operator's defaults, or passes or a lowerer that symir does
+                not come with made what its own do not.
         """
         from symir.compiler.archive import save_artifact
 

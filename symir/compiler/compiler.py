@@ -303,6 +303,12 @@ def _is_same(hilbert: object, other: object) -> bool:
     return hilbert == other and hilbert.subsystems == other.subsystems
 
 
+_HINTS = {
+    "artifact_store": 'jax.config.update("jax_compilation_cache_dir", folder) keeps on '
+    "disk what XLA compiles, which takes longest"
+}
+
+
 def _check_kinds(**arguments: tuple[object, type]) -> None:
     """Raise for an argument that is neither None nor of its kind (C006)."""
     for name, (value, kind) in arguments.items():
@@ -313,6 +319,7 @@ def _check_kinds(**arguments: tuple[object, type]) -> None:
             f"{name} is not what a compiler can use",
             expected=f"an instance of {kind.__name__}, or None",
             found=repr(value),
+            hint=_HINTS.get(name),
         )
 
 

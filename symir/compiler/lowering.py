@@ -37,6 +37,7 @@ __all__ = [
     "kernel_pipeline",
     "lower_to_bt",
     "lower_to_stablehlo",
+    "lowering_of_file",
     "operator_pipeline",
     "optional_passes",
     "run_passes",
@@ -112,6 +113,29 @@ def optional_passes() -> frozenset[str]:
     every = LoweringPipeline.parse(operator_pipeline("static", 3)).names
     needed = LoweringPipeline.parse(operator_pipeline("none", 0)).names
     return frozenset({*every, *_OF_KERNELS}) - frozenset(needed)
+
+
+_IN_FILES = ("canonicalize", "cse", "dce")
+"""Passes of xDSL that only rewrite IR: others read and write files and run programs."""
+
+
+def lowering_of_file(text: str) -> LoweringPipeline:
+    """Return the pipeline that a file asks for, which may be anybody's.
+
+    Raises:
+        SymbolicCompilerError: for other passes, or a text that is no pipeline (C008).
+    """
+    lowering = LoweringPipeline.parse(text)
+    known = {*get_all_passes(), *_IN_FILES}
+    others = [name for name in lowering.names if name not in known]
+    if not others:
+        return lowering
+    raise SymbolicCompilerError(
+        "C008",
+        "files cannot ask for every pass",
+        expected=f"passes of symir, {', '.join(_IN_FILES)}",
+        found=", ".join(others),
+    )
 
 
 OPERATOR_PIPELINE = operator_pipeline()

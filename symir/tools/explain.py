@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from symir.compiler import (
-    SymbolicCompiledArtifact,
-    SymbolicCompilerOptions,
-    load_artifact,
-)
+from symir.compiler import SymbolicCompiledArtifact, SymbolicCompilerOptions
+from symir.compiler.archive import is_artifact, load_artifact
 from symir.facts import OperatorFacts
 from symir.operator import SymbolicOperator
 from symir.tools.codes import Fault
@@ -35,8 +31,7 @@ def artifact_of(reference: str, progress: Progress) -> SymbolicCompiledArtifact:
         UserCodeError: where the file is Python that raises.
     """
     path, name = split_reference(reference)
-    is_artifact = path.suffix not in (".py", ".mlir") and zipfile.is_zipfile(path)
-    if not is_artifact:
+    if path.suffix == ".py" or not is_artifact(path):
         with progress.stage(f"reading {reference}"):
             operator = load_operator(reference)
         return compile_artifact(operator, progress)

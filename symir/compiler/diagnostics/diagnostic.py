@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -59,14 +59,6 @@ class Diagnostic:
         details = (("at", self.location), ("found", self.found), ("hint", self.hint))
         lines += [f"  {key + ':':<9} {value}" for key, value in details if value]
         return "\n".join(lines)
-
-    @classmethod
-    def from_dict(cls, plain: Mapping[str, Any]) -> Diagnostic:
-        """Return the diagnostic that `as_dict` gave."""
-        place = plain["location"]
-        location = None if place is None else SourceLocation(*place)
-        parts: dict[str, Any] = {**plain, "location": location}
-        return cls(**parts)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the diagnostic as plain data; `location` is [file, line] or None."""

@@ -141,6 +141,8 @@ def test_a_compiler_is_made_of_what_it_can_use(arguments: dict[str, Any]) -> Non
         sym.SymbolicCompiler(**arguments)
     assert caught.value.code == "C006"
     assert next(iter(arguments)) in caught.value.message
+    on_disk = "jax_compilation_cache_dir" in (caught.value.hint or "")
+    assert on_disk is ("artifact_store" in arguments)
 
 
 def test_options_of_a_compilation_are_options() -> None:

@@ -1,15 +1,11 @@
-"""Many threads on one compiler, and many processes on one folder."""
+"""Many threads on one compiler."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import threading
 import time
-from ast import literal_eval
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -18,8 +14,6 @@ import pytest
 import symir as sym
 from symir.compiler import JAXSymbolicLowerer
 from tests.unit.symir.compiler.doubles import field
-
-ROOT = Path(__file__).parents[4]
 
 
 class CountingLowerer(JAXSymbolicLowerer):
@@ -53,9 +47,9 @@ class CountingLowerer(JAXSymbolicLowerer):
                 self._inside[name] -= 1
 
 
-def compiler_with(lowerer: JAXSymbolicLowerer, **options: Any) -> sym.SymbolicCompiler:
+def compiler_with(lowerer: JAXSymbolicLowerer) -> sym.SymbolicCompiler:
     registry = sym.SymbolicLowererRegistry([lowerer])
-    return sym.SymbolicCompiler(lowerer_registry=registry, **options)
+    return sym.SymbolicCompiler(lowerer_registry=registry)
 
 
 def in_threads(count: int, work: Any) -> list[Any]:
@@ -72,14 +66,9 @@ def in_threads(count: int, work: Any) -> list[Any]:
         return list(pool.map(run, range(count)))
 
 
-@pytest.mark.parametrize("on_disk", [False, True])
-def test_threads_compile_every_operator_once(on_disk: bool, tmp_path: Path) -> None:
-    disk = sym.DiskSymbolicArtifactStore(tmp_path)
+def test_threads_compile_every_operator_once() -> None:
     lowerer = CountingLowerer()
-    memory = sym.InMemorySymbolicArtifactStore()
-    stores = (memory, disk) if on_disk else (memory,)
-    store = sym.LayeredSymbolicArtifactStore(*stores)
-    compiler = compiler_with(lowerer, artifact_store=store)
+    compiler = compiler_with(lowerer)
     names = [f"op{k}" for k in range(10)]
     # Every thread has operators of its own: nothing is translated yet.
 
@@ -97,8 +86,6 @@ def test_threads_compile_every_operator_once(on_disk: bool, tmp_path: Path) -> N
     }
     assert len(kernels) == 10
     assert compiler._compiling == {}
-    assert len(disk) == (10 if on_disk else 0)
-    assert disk.rejections == []
 
 
 def test_an_error_reaches_every_thread_and_poisons_nothing() -> None:
@@ -141,59 +128,3 @@ def test_a_pass_that_compiles_its_own_operator_fails() -> None:
     with pytest.raises(sym.SymbolicCompilerError, match="recursive"):
         one.compiler.compile(field())
     assert one.compiler._compiling == {}
-
-
-PROGRAM = """
-import multiprocessing
-import sys
-import symir as sym
-from tests.unit.symir.compiler.doubles import field
-
-# They share what is imported, which takes longer than all the rest.
-context = multiprocessing.get_context("fork")
-start = context.Barrier(8)
-
-def work(results):
-    store = sym.DiskSymbolicArtifactStore(sys.argv[1])
-    options = sym.SymbolicCompilerOptions(backend_preference="reference")
-    compiler = sym.SymbolicCompiler(artifact_store=store, options=options)
-    operators = [field().named(f"op{k}") * (k + 1) for k in range(4)]
-    start.wait()
-    mels = []
-    for _ in range(3):
-        for one in operators:
-            compiled = compiler.compile_operator(one)
-            mels.append(compiled.get_conn_padded([[1, -1, 1, 1]])[1].tolist())
-    results.put((mels, store.rejections))
-
-results = context.Queue()
-processes = [context.Process(target=work, args=(results,)) for _ in range(8)]
-for process in processes:
-    process.start()
-print([results.get(timeout=60) for _ in processes])
-"""
-
-
-def test_processes_share_a_folder(tmp_path: Path) -> None:
-    result = subprocess.run(
-        [sys.executable, "-c", PROGRAM, str(tmp_path)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={"PYTHONPATH": str(ROOT), "PATH": ""},
-        check=False,
-    )
-    assert result.returncode == 0, result.stderr
-    reference = sym.SymbolicCompiler()
-    expected: list[Any] = [
-        reference.compile_operator(
-            field() * (k + 1), {"backend_preference": "reference"}
-        )
-        .get_conn_padded([[1, -1, 1, 1]])[1]
-        .tolist()
-        for k in range(4)
-    ]
-    assert literal_eval(result.stdout) == [(expected * 3, [])] * 8
-    # Nothing is left of writers that were not the last.
-    store = sym.DiskSymbolicArtifactStore(tmp_path)
-    assert len(store) == len(list(tmp_path.iterdir())) == 4
