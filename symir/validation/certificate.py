@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symir.compiler.archive import write_file
+from symir.compiler.lowering import lowering_of_file
 from symir.compiler.signature import toolchain
 from symir.errors import InputError, SymirError
 from symir.ir import SymbolicOperatorIR
@@ -103,6 +104,7 @@ def replay(path: StrPath) -> Replay:
         if found["format"] != FORMAT:
             raise _no_certificate(path, f"format {found['format']}")
         ir = SymbolicOperatorIR.from_text(found["text"], str(path))
+        lowering_of_file(found["lowering"])
         report = check(
             ir,
             _unpacked(found["x"]),

@@ -335,6 +335,21 @@ def test_files_that_are_no_certificates(tmp_path: Path, change: str) -> None:
     assert caught.value.code == "V013"
 
 
+def test_a_certificate_runs_no_program(tmp_path: Path) -> None:
+    """xDSL has a pass that runs what its option `executable` names."""
+    path, program, proof = (tmp_path / name for name in ("op.json", "run", "proof"))
+    check(models.heisenberg(4, RING[:3]), executable=False).save(path)
+    data = json.loads(path.read_text())
+    data["lowering"] = f'mlir-opt{{executable="{program}"}},{data["lowering"]}'
+    path.write_text(json.dumps(data))
+    program.write_text(f"#!/bin/sh\ntouch {proof}\n")
+    program.chmod(0o755)
+    with pytest.raises(InputError, match="mlir-opt") as caught:
+        replay(path)
+    assert caught.value.code == "V013"
+    assert not proof.exists()
+
+
 # endregion
 # region Provenance
 
