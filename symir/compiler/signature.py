@@ -170,10 +170,7 @@ def _source_file(kind: type) -> str | None:
 
 @cache
 def toolchain() -> dict[str, str]:
-    """Return the versions that made an artifact, and a hash of symir's own sources.
-
-    Artifacts on disk of other sources are not used: the compiler may have changed.
-    """
+    """Return the versions that make an artifact, and a hash of symir's own sources."""
     versions = {
         name: _version(name) for name in ("symir", "xdsl", "xdsl-jax", "jax", "numpy")
     }
