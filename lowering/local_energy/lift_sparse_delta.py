@@ -20,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp
-from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl_jax.dialects import stablehlo as hlo
@@ -81,12 +81,10 @@ def _roots(function: FuncOp, known: dict[SSAValue, Dependence]) -> set[SSAValue]
     """Return the additive values that others than additive ones are computed from."""
     found: set[SSAValue] = set()
     for op in function.body.block.ops:
-        if isinstance(op, ReturnOp):
-            needed = [v for v in op.arguments if is_additive(known[v])]
-        elif isinstance(known[op.results[0]], Elementwise | Opaque):
-            needed = [v for v in op.operands if is_additive(known[v])]
-        else:
+        # What ends without a result, such as a print, needs what it is given
+        if op.results and not isinstance(known[op.results[0]], Elementwise | Opaque):
             continue
+        needed = [v for v in op.operands if is_additive(known[v])]
         roots = (root_of(value, known[value]) for value in needed)
         found.update(root for root in roots if root is not None)
     return found
@@ -130,7 +128,7 @@ def _elementwise(
     """
     found: dict[SSAValue, Elementwise] = {}
     for op in function.body.block.ops:
-        if isinstance(op, ReturnOp) or not isinstance(known[op.results[0]], Opaque):
+        if not op.results or not isinstance(known[op.results[0]], Opaque):
             continue
         for value in op.operands:
             one = known[value]
