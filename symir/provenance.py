@@ -117,7 +117,7 @@ def whereabouts(op: Operation) -> dict[str, Any]:
     makers = [owner for owner in owners if isinstance(owner, Operation)]
     known = [origin for one in (op, *makers, *around[1:]) for origin in origins(one)]
     names = {
-        kind: one.sym_name.data
+        kind: _given_name(one)
         for kind in (sym.OperatorOp, sym.TermOp, FuncOp)
         for one in around
         if isinstance(one, kind)
@@ -129,6 +129,12 @@ def whereabouts(op: Operation) -> dict[str, Any]:
         "term": own_term or _first(origin.term for origin in known),
         "location": _first(origin.location for origin in known),
     }
+
+
+def _given_name(op: Operation) -> str | None:
+    """Return the name of an op; one that does not verify may have none."""
+    name = op.properties.get("sym_name")
+    return name.data if isinstance(name, StringAttr) else None
 
 
 _T = TypeVar("_T")

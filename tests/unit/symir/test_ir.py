@@ -6,6 +6,7 @@ import hashlib
 import json
 import pickle
 from collections.abc import Callable
+from io import StringIO
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from xdsl.dialects.builtin import FileLineColLoc, ModuleOp
+from xdsl.dialects.func import FuncOp
+from xdsl.printer import Printer
 
 from dialects import sym
 from dialects.tables import LocalSpace, SiteSum
@@ -453,6 +456,24 @@ def test_texts_that_do_not_verify(old: str, new: str, message: str, term: str | 
     assert error.term == term
     line = TEXT[: TEXT.index(old)].count("\n") + 1
     assert error.location == SourceLocation("file.mlir", line)
+
+
+@pytest.mark.parametrize(
+    ("name", "operator"),
+    [("sym.operator", None), ("sym.term", "op"), ("func.func", None)],
+)
+def test_ops_without_a_name(name: str, operator: str | None):
+    module = _ir().module
+    module.body.block.add_op(FuncOp.external("f", [], []))
+    for op in module.walk():
+        if op.name == name:
+            del op.properties["sym_name"]
+    stream = StringIO()
+    Printer(stream, print_generic_format=True).print_op(module)
+    error = _error(stream.getvalue())
+    assert error.code == "D029"
+    assert "'sym_name' expected" in error.message
+    assert (error.operator, error.found) == (operator, f"'{name}'")
 
 
 @pytest.mark.parametrize(
