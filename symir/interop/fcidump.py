@@ -149,8 +149,8 @@ def _fields(body: str) -> dict[str, str]:
 def _checked(lines: _Lines, start: int, fields: dict[str, str]) -> _Header:
     def integer(name: str, default: str | None = None) -> int:
         text = fields.get(name, default)
-        if text is None or not re.fullmatch(r"[+-]?\d+", text):
-            found = "is missing" if text is None else f"is {text!r}"
+        if text is None or not re.fullmatch(r"[+-]?\d{1,18}", text):
+            found = "is missing" if text is None else f"is {shortened(text)}"
             raise lines.error(
                 "N008", f"{name} {found} in the header", start, f"{name}=an integer"
             )
@@ -173,8 +173,19 @@ def _checked(lines: _Lines, start: int, fields: dict[str, str]) -> _Header:
             start,
             "0 to NORB electrons of each spin, (NELEC - MS2) / 2 and (NELEC + MS2) / 2",
         )
+    size = 8 * orbitals**4
+    if size > _MOST_BYTES:
+        raise lines.error(
+            "N008",
+            f"the integrals over NORB={orbitals} orbitals take {size / 2**30:.3g} GiB",
+            start,
+            f"at most {_MOST_BYTES / 2**30:g} GiB: 8 NORB**4 bytes",
+        )
     return _Header(orbitals, down, up)
 
+
+_MOST_BYTES = 2**33
+"""What the table of (ij|kl) may take."""
 
 # endregion
 # region Integrals
@@ -215,7 +226,8 @@ def _integral(
         value, indices = float("nan"), ()
     zeros = tuple(index == 0 for index in indices)
     is_one_of = zeros in _PATTERNS and all(0 <= index <= n for index in indices)
-    if np.isfinite(value) and is_one_of:
+    # Python alone reads 0_7 as a number
+    if np.isfinite(value) and is_one_of and "_" not in lines.texts[number]:
         return value, indices
     raise lines.error(
         "N009",

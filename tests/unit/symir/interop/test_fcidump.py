@@ -111,6 +111,10 @@ def test_a_short_file(tmp_path: Path) -> None:
         (GOOD + "0.5 1 1 -1 0\n", "N009", 4),
         (GOOD + "0.5 0 1 0 0\n", "N009", 4),
         (GOOD + "0.75 1 1 1 2\n", "N010", 4),
+        ("&FCI NORB=" + 5000 * "1" + ",NELEC=2 /\n", "N008", 1),
+        ("&FCI NORB=2,NELEC=0_2 /\n", "N008", 1),
+        (GOOD + "0_7 1 1 0 0\n", "N009", 4),
+        (GOOD + "0.7 0_1 1 0 0\n", "N009", 4),
     ],
 )
 def test_malformed_files(tmp_path: Path, text: str, code: str, line: int) -> None:
@@ -120,6 +124,14 @@ def test_malformed_files(tmp_path: Path, text: str, code: str, line: int) -> Non
         sym.from_fcidump(path)
     assert caught.value.code == code
     assert f"{path}:{line}:" in (caught.value.found or "")
+
+
+def test_integrals_that_no_memory_holds(tmp_path: Path) -> None:
+    path = tmp_path / "FCIDUMP"
+    path.write_text("&FCI NORB=1000,NELEC=2 /\n0.5 1 1 0 0\n")
+    with pytest.raises(sym.DefinitionError, match="N008") as caught:
+        sym.from_fcidump(path)
+    assert "7.45e+03 GiB" in caught.value.message
 
 
 def test_there_is_no_file(tmp_path: Path) -> None:
