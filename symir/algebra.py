@@ -9,7 +9,7 @@ is asked for, so that a sum of many operators costs what its operands cost.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, cast
@@ -322,38 +322,43 @@ def add_terms(module: ModuleOp, terms: list[sym.TermOp]) -> None:
         operator_in(module).body.block.add_op(term)
 
 
-def joined(first: SymbolicOperator, second: SymbolicOperator) -> Combination:
-    """Return the combination of all summands of two operators.
+def joined(operators: Sequence[SymbolicOperator]) -> Combination:
+    """Return the combination of all summands of operators.
 
     Raises:
         DefinitionError: when they act on different spaces (D031), declare a symbol in
-            two ways (D026), or one of them is projected (D052).
+            two ways (D026), or some of them are projected (D052).
     """
-    symbols = common_symbols(first, second, "sum")
-    summands = (*first.combination.summands, *second.combination.summands)
-    return Combination(summands, symbols, user_location(), first.is_projected)
+    symbols = common_symbols(operators, "sum")
+    summands = tuple(part for one in operators for part in one.combination.summands)
+    return Combination(summands, symbols, user_location(), operators[0].is_projected)
 
 
 def common_symbols(
-    first: SymbolicOperator, second: SymbolicOperator, what: str
+    operators: Sequence[SymbolicOperator], what: str
 ) -> tuple[Symbol, ...]:
-    """Return the symbols of two operators that have a sum, or a product: `what`.
+    """Return the symbols of operators that have a sum, or a product: `what`.
 
     Raises:
         DefinitionError: when they act on different spaces (D031), declare a symbol in
-            two ways (D026), or one of them is projected (D052).
+            two ways (D026), or some of them are projected (D052).
     """
-    if first.space != second.space:
-        raise Mistake.SPACE_MISMATCH.error(
-            f"operators on different spaces have no {what}",
-            operator=first.name,
-            expected=repr(first.space),
-            found=f"{second.space!r}, of operator '{second.name}'",
-        )
-    if first.is_projected != second.is_projected:
-        raise _projected_in_part(first, second)
-    with blamed_on(second.name, location=user_location()):
-        return _united(first.symbols, first.dtype, second.symbols, second.dtype)
+    first, *others = operators
+    symbols, dtype = first.symbols, first.dtype
+    for other in others:
+        if first.space != other.space:
+            raise Mistake.SPACE_MISMATCH.error(
+                f"operators on different spaces have no {what}",
+                operator=first.name,
+                expected=repr(first.space),
+                found=f"{other.space!r}, of operator '{other.name}'",
+            )
+        if first.is_projected != other.is_projected:
+            raise _projected_in_part(first, other)
+        with blamed_on(other.name, location=user_location()):
+            symbols = _united(symbols, dtype, other.symbols, other.dtype)
+        dtype = np.result_type(dtype, other.dtype)
+    return symbols
 
 
 def _projected_in_part(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
@@ -17,7 +17,7 @@ from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
 from symir.language.definitions import OperatorDefinition, TermDefinition
 from symir.language.expressions import Constant, Expr, ExprLike, Symbol
-from symir.language.scalars import Number, as_name
+from symir.language.scalars import Number, as_name, items_of, shortened
 from symir.language.scope import blamed_on
 from symir.language.translate import translate
 from symir.spaces import Space, as_space
@@ -72,7 +72,7 @@ class SymbolicOperator:
         dtype_is_default: bool = False,
     ) -> SymbolicOperator:
         """Return the operator of a definition on the space that the user gave."""
-        return cls(
+        return SymbolicOperator(
             hilbert,
             definition.space,
             definition.name,
@@ -102,7 +102,7 @@ class SymbolicOperator:
                 expected=repr(ir.space),
                 found=repr(hilbert),
             )
-        return cls(
+        return SymbolicOperator(
             space if hilbert is None else hilbert,
             space,
             ir.operator_name,
@@ -215,7 +215,15 @@ class SymbolicOperator:
             operator = cast(sym.OperatorOp, module.body.block.first_op)
             operator.sym_name = StringAttr(checked)
             source = SymbolicOperatorIR(module)
-        return replace(self, name=checked, _source=source)
+        return self._with(name=checked, _source=source)
+
+    def _with(self, **changes: Any) -> Self:
+        """Return the operator with other values of some fields."""
+        other = object.__new__(type(self))
+        for field in fields(self):
+            value = changes.get(field.name, getattr(self, field.name))
+            object.__setattr__(other, field.name, value)
+        return other
 
     # region Algebra
 
@@ -299,7 +307,7 @@ class SymbolicOperator:
     def anticommutator(self, other: SymbolicOperator) -> SymbolicOperator:
         """Return A B + B A, which is Hermitian where both operators are."""
         total = (self @ other + other @ self).named(_bracket("{{{}, {}}}", self, other))
-        return replace(total, is_hermitian=self.is_hermitian and other.is_hermitian)
+        return total._with(is_hermitian=self.is_hermitian and other.is_hermitian)
 
     @property
     def H(self) -> SymbolicOperator:
@@ -358,7 +366,7 @@ class SymbolicOperator:
         name = algebra.shortened_name(name)
         ir = products.product(self, other, name, is_hermitian=is_hermitian)
         is_default = self.dtype_is_default and other.dtype_is_default
-        return replace(self._rewritten(ir), dtype_is_default=is_default)
+        return self._rewritten(ir)._with(dtype_is_default=is_default)
 
     @property
     def _in_product(self) -> str:
@@ -368,8 +376,7 @@ class SymbolicOperator:
         """Return a multiple of the operator under a name."""
         source = self.combination.times(factor, self)
         is_complex = algebra.check_factor(factor, self)
-        return replace(
-            self,
+        return self._with(
             name=algebra.shortened_name(name),
             dtype=algebra.dtype_with(self.dtype, factor),
             is_hermitian=self.is_hermitian and not is_complex,
@@ -392,13 +399,52 @@ class SymbolicOperator:
         )
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(frozen=True, eq=False, repr=False, init=False)
 class SymbolicOperatorSum(SymbolicOperator):
-    """A sum of operators, each times a coefficient.
+    """A sum of operators, each times a coefficient: what `A + 2 * B` makes.
 
     It is an operator like any other. Sums of sums and multiples of sums are sums of
     the same operators.
+
+    Args:
+        hilbert: the space of all operators.
+        operators: one or more.
+        name: the name of the sum, by default the names of the operators with `+`.
+
+    Raises:
+        DefinitionError: for what is no operator, or none at all (D058), a bad name
+            (D019), operators on different spaces (D031), that declare a symbol in two
+            ways (D026), or of which some are projected (D052).
     """
+
+    def __init__(
+        self,
+        hilbert: object,
+        operators: Iterable[SymbolicOperator],
+        *,
+        name: str | None = None,
+    ):
+        summed = _as_operators(operators)
+        first = summed[0]
+        if hilbert is not first.hilbert and as_space(hilbert) != first.space:
+            raise Mistake.SPACE_MISMATCH.error(
+                "the operators of a sum act on another space",
+                operator=first.name,
+                expected=repr(first.space),
+                found=repr(hilbert),
+            )
+        joined = " + ".join(operator.name for operator in summed)
+        super().__init__(
+            hilbert,
+            first.space,
+            algebra.shortened_name(joined)
+            if name is None
+            else as_name(name, "the name of an operator"),
+            np.result_type(*(operator.dtype for operator in summed)),
+            all(operator.dtype_is_default for operator in summed),
+            all(operator.is_hermitian for operator in summed),
+            algebra.joined(summed),
+        )
 
     @property
     def operators(self) -> tuple[SymbolicOperator, ...]:
@@ -449,14 +495,21 @@ def _sum(lhs: object, sign: str, rhs: object) -> SymbolicOperator:
         return second
     if _is_zero(rhs):
         return first
-    return SymbolicOperatorSum(
-        first.hilbert,
-        first.space,
-        name,
-        np.result_type(first.dtype, second.dtype),
-        first.dtype_is_default and second.dtype_is_default,
-        first.is_hermitian and second.is_hermitian,
-        algebra.joined(first, second),
+    return SymbolicOperatorSum(first.hilbert, (first, second), name=name)
+
+
+def _as_operators(values: object) -> tuple[SymbolicOperator, ...]:
+    """Return the operators to be summed, one at least."""
+    items = None if isinstance(values, SymbolicOperator) else items_of(values)
+    summed = [] if items is None else list(items)
+    others = [value for value in summed if not isinstance(value, SymbolicOperator)]
+    if summed and not others:
+        return tuple(cast(list[SymbolicOperator], summed))
+    raise Mistake.NOT_AN_OPERATOR.error(
+        "a sum is of operators",
+        expected="a list of one operator or more, such as DOperator(..).build()",
+        found=shortened(others[0] if others else values),
+        hint="numbers are added by +: 0.5 + operator",
     )
 
 

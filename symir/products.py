@@ -98,7 +98,7 @@ def product(
             more than MAX_BRANCHES branches (D080).
     """
     _check_size(first, second)
-    symbols = algebra.common_symbols(first, second, "product")
+    symbols = algebra.common_symbols((first, second), "product")
     dtype = np.result_type(first.dtype, second.dtype)
     definition = OperatorDefinition(
         name,

@@ -173,6 +173,38 @@ def test_sums_are_flat_and_keep_their_operators() -> None:
     assert +a is a
 
 
+def test_sums_are_made_of_a_list_too() -> None:
+    a, b, c = bonds("a"), field("b", amplitude=h, dtype="complex64"), field("c")
+    total = SymbolicOperatorSum(sym.spin(0.5, 3), (one for one in (a, 2 * b + c)))
+    assert total.operators == (a, b, c)
+    assert total.coefficients == (1, 2, 1)
+    assert total.name == "a + 2*b + c"
+    added = a + (2 * b + c)
+    assert type(added) is type(total)
+    assert added.to_ir() == total.to_ir()
+    assert added.dtype_is_default is total.dtype_is_default is False
+    named = SymbolicOperatorSum(SPACE, [a], name="H")
+    assert (named.name, named.operators, named.is_hermitian) == ("H", (a,), True)
+    assert named.hilbert is (2 * named).named("G").hilbert is SPACE
+
+
+@pytest.mark.parametrize(
+    ("code", "space", "operators"),
+    [
+        ("D058", SPACE, []),
+        ("D058", SPACE, bonds()),
+        ("D058", SPACE, [bonds(), 2]),
+        ("D031", sym.qubit(3), [bonds()]),
+        ("D031", SPACE, [sym.DOperator(sym.qubit(3)).globally().emit().build()]),
+        ("D019", SPACE, [bonds()]),
+    ],
+)
+def test_lists_that_have_no_sum(code: str, space: sym.Space, operators: Any) -> None:
+    name: Any = 3 if code == "D019" else "sum"
+    with pytest.raises(DefinitionError, match=code):
+        SymbolicOperatorSum(space, operators, name=name)
+
+
 def test_the_builtin_sum() -> None:
     operators = [bonds("a"), field("b"), field("c")]
     total = sum(operators)
