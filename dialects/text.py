@@ -124,6 +124,14 @@ class Parser(XdslParser):
             self._resume_from(found.end())
         return self._tensors[text]
 
+    def parse_argument(self, *, expect_type: bool = True) -> Any:
+        # Locations are printed with the arguments of every region, and xDSL reads them
+        # with those of functions and blocks alone
+        argument = super().parse_argument(expect_type=expect_type)
+        if isinstance(argument, self.Argument):
+            argument.location = self.parse_optional_location()
+        return argument
+
     def parse_operation(self) -> Operation:
         try:
             return super().parse_operation()

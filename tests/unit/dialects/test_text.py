@@ -324,3 +324,23 @@ def test_numbers_of_a_width_that_nothing_stores() -> None:
     text = '"test.op"() {v = dense<[1, 2]> : tensor<2xi302>} : () -> ()'
     with pytest.raises(ParseError, match="i302"):
         parse_module(text)
+
+
+def test_locations_of_the_arguments_of_a_region_are_read() -> None:
+    text = """\
+builtin.module {
+  func.func @sums(%x: tensor<3xf32> loc("a":1:1), %z: tensor<f32>) -> tensor<f32> {
+    %s = stablehlo.reduce(%x init: %z) across dimensions = [0] : \
+(tensor<3xf32>, tensor<f32>) -> tensor<f32>
+    reducer(%a: tensor<f32> loc("b":2:3), %b: tensor<f32> loc("b":2:4)) {
+      %c = stablehlo.add %a, %b : tensor<f32>
+      stablehlo.return %c : tensor<f32>
+    }
+    func.return %s : tensor<f32>
+  }
+}"""
+    module = parse_module(text)
+    printed = print_module(module, locations=True)
+    assert '%a: tensor<f32> loc("b":2:3), %b: tensor<f32> loc("b":2:4)' in printed
+    assert '%x: tensor<3xf32> loc("a":1:1)' in printed
+    assert print_module(parse_module(printed), locations=True) == printed
