@@ -21,11 +21,13 @@ __all__ = [
     "StageError",
     "SymbolicCompilerError",
     "SymirError",
+    "UnfinishedError",
     "user_location",
 ]
 
 _NOT_THE_USERS = {
-    *("symir", "dialects", "lowering", "xdsl", "xdsl_jax", "jax"),
+    *("symir", "dialects", "lowering", "xdsl", "xdsl_jax"),
+    *("flax", "jax", "netket", "numpy", "plum"),
     *sys.stdlib_module_names,
 }
 """Packages that stand between the user's code and an error."""
@@ -115,6 +117,18 @@ class SymirError(Exception):
 
 class DefinitionError(SymirError, ValueError):
     """An operator, a space or an expression was written in a way that means nothing."""
+
+
+class UnfinishedError(DefinitionError, AttributeError):
+    """What an operator has only when it is built, or compiled, is asked for: D087."""
+
+    def __init__(self, what: str, call: str, operator: Any):
+        super().__init__(
+            "D087",
+            f"{what} comes after .{call}",
+            expected=f"what .{call} returns",
+            found=f"{operator!r}",
+        )
 
 
 class SymbolicCompilerError(SymirError, ValueError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 import numpy as np
@@ -12,7 +13,7 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 
 from dialects import sym
 from symir import adjoints, algebra, products
-from symir.errors import user_location
+from symir.errors import UnfinishedError, user_location
 from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
 from symir.language.definitions import OperatorDefinition, TermDefinition
@@ -20,7 +21,7 @@ from symir.language.expressions import Constant, Expr, ExprLike, Symbol
 from symir.language.scalars import Number, as_name, items_of, shortened
 from symir.language.scope import blamed_on
 from symir.language.translate import translate
-from symir.spaces import Space, as_space
+from symir.spaces import Space, as_space, is_of_netket
 from symir.spans import spanned
 from symir.terms import Term
 
@@ -28,7 +29,21 @@ if TYPE_CHECKING:
     from symir.compiler.diagnostics import Diagnostic
     from symir.facts import OperatorFacts
 
-__all__ = ["OperatorLike", "SymbolicOperator", "SymbolicOperatorSum", "Term"]
+__all__ = [
+    "OF_COMPILED",
+    "OperatorLike",
+    "SymbolicOperator",
+    "SymbolicOperatorSum",
+    "Term",
+]
+
+OF_COMPILED = frozenset(
+    {
+        *("get_conn", "get_conn_flattened", "get_conn_padded", "n_conn"),
+        *("collect", "kernel", "parameters", "replace", "to_dense", "to_sparse"),
+    }
+)
+"""What only compiled operators have, some of it on spaces of NetKet."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -72,6 +87,8 @@ class SymbolicOperator:
         dtype_is_default: bool = False,
     ) -> SymbolicOperator:
         """Return the operator of a definition on the space that the user gave."""
+        if is_of_netket(hilbert):
+            import_module("symir.interop.netket_guards")
         return SymbolicOperator(
             hilbert,
             definition.space,
@@ -190,6 +207,21 @@ class SymbolicOperator:
         return facts_of(
             self, parameters, max_states=max_states, samples=samples, seed=seed
         )
+
+    if not TYPE_CHECKING:  # types know what an operator has not
+
+        def __getattr__(self, name: str) -> Any:
+            """Say where what is asked for can be found.
+
+            Raises:
+                UnfinishedError: for what compiled operators have (D087).
+            """
+            if name in OF_COMPILED:
+                raise UnfinishedError(f".{name}", "compile()", self)
+            kind = type(self).__name__
+            raise AttributeError(
+                f"'{kind}' object has no attribute '{name}'", name=name, obj=self
+            )
 
     def diagnostics(self, *, thorough: bool = False) -> tuple[Diagnostic, ...]:
         """Return what is questionable about the operator, without compiling it.

@@ -33,6 +33,7 @@ __all__ = [
     "as_space",
     "fermions",
     "fock",
+    "is_of_netket",
     "qubit",
     "space",
     "spin",
@@ -801,6 +802,12 @@ def as_space(hilbert: object) -> Space:
         (_foreign_subsystem(hilbert, sites),),
         tuple(_foreign_sums(hilbert, sites)),
     )
+
+
+def is_of_netket(hilbert: object) -> bool:
+    """Whether a space is a Hilbert space of NetKet, or derived from one."""
+    bases = type(hilbert).__mro__
+    return any(base.__module__.partition(".")[0] == "netket" for base in bases)
 
 
 def _own_space(hilbert: object) -> Space | None:

@@ -15,7 +15,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, NoReturn
 
 import jax
 from netket.jax.sharding import sharding_decorator
@@ -24,6 +24,7 @@ from netket.utils import config
 from netket.vqs import MCState
 from netket.vqs.mc import get_local_kernel, kernels, kernels_packed
 
+from symir.errors import InputError
 from symir.runtime.local_energy import LocalEnergy
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
 from symir.runtime.operator import CompiledOperator
@@ -54,6 +55,17 @@ class NetKetOperator(CompiledOperator, DiscreteJaxOperator):
 
     def __rsub__(self, other: Any) -> Any:
         return _sum(other, self, -1) if _is_theirs(other) else super().__rsub__(other)
+
+    def to_numba_operator(self) -> NoReturn:
+        """Raise an InputError: there is none, and `LocalLiouvillian` asks for it."""
+        raise InputError(
+            "N019",
+            "operators of symir have no form for Numba, which open systems need",
+            operator=self.name,
+            expected="operators of NetKet in a LocalLiouvillian",
+            found=repr(self),
+            hint="write the Hamiltonian and the jump operators with netket.operator",
+        )
 
     def __repr__(self) -> str:
         return CompiledOperator.__repr__(self).replace(

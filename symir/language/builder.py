@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialects.tables import RowTable, SiteSets
-from symir.errors import DefinitionError, user_location
+from symir.errors import DefinitionError, UnfinishedError, user_location
 from symir.language import clauses, rows
 from symir.language.codes import Mistake
 from symir.language.definitions import (
@@ -646,8 +646,18 @@ class DOperator:
     # region Custom clauses
 
     def __getattr__(self, name: str) -> Callable[..., DOperator]:
-        """Return a custom clause as a method."""
+        """Return a custom clause as a method.
+
+        Raises:
+            UnfinishedError: for what operators have that are built, or compiled (D087).
+        """
+        from symir.operator import OF_COMPILED, SymbolicOperator
+
         clause = clauses.registered(name)
+        if clause is None and name in OF_COMPILED:
+            raise UnfinishedError(f".{name}", "build().compile()", self)
+        if clause is None and name in dir(SymbolicOperator) and name[0] != "_":
+            raise UnfinishedError(f".{name}", "build()", self)
         if clause is None:
             raise AttributeError(_no_method(name), name=name, obj=self)
         return lambda *args, **kwargs: self._apply(name, clause(), args, kwargs)
@@ -740,8 +750,9 @@ class DOperator:
 
 
 def _no_method(name: str) -> str:
+    public = [one for one in dir(DOperator) if one[0] != "_"]
     near = difflib.get_close_matches(
-        name, dir(DOperator) + clauses.available_clause_names(), n=1
+        name, public + clauses.available_clause_names(), n=1
     )
     hint = f"; did you mean {near[0]!r}?" if near and not name.startswith("_") else ""
     return (

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import NoReturn, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -86,6 +86,25 @@ _INFIX = {
     "or": "|",
 }
 _PREFIX = {"neg": "-", "not": "~"}
+_REFLECTED = {
+    "add": "__radd__",
+    "subtract": "__rsub__",
+    "multiply": "__rmul__",
+    "divide": "__rtruediv__",
+    "floor_divide": "__rfloordiv__",
+    "remainder": "__rmod__",
+    "power": "__rpow__",
+    "equal": "__eq__",
+    "not_equal": "__ne__",
+    "less": "__gt__",
+    "less_equal": "__ge__",
+    "greater": "__lt__",
+    "greater_equal": "__le__",
+    "bitwise_and": "__rand__",
+    "bitwise_or": "__ror__",
+    "bitwise_xor": "__rxor__",
+}
+"""What Python calls of the right operand, by the function of NumPy for the left one."""
 
 # region Nodes
 
@@ -99,8 +118,26 @@ class Node:
 
     __slots__ = ()
 
-    # NumPy's scalars and arrays leave operators with a node on the right to the node.
-    __array_ufunc__ = None
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: object, **_: object
+    ) -> Any:
+        """Let operators with NumPy's scalars and arrays on the left be the node's."""
+        reflected = _REFLECTED.get(ufunc.__name__)
+        if reflected is None or method != "__call__" or inputs[-1] is not self:
+            self._no_number()
+        return getattr(self, reflected)(inputs[0])
+
+    def _no_number(self) -> NoReturn:
+        raise Mistake.NOT_A_NUMBER.error(
+            f"{self!r} is no number while the operator is written down",
+            expected="a number; an expression has another for each configuration",
+            found=repr(self),
+            hint="sym.sqrt, sym.exp and their like take expressions, register_function "
+            "makes more; table(J)[..] looks up in a list, row('J') reads data",
+        )
+
+    __float__ = __int__ = __index__ = _no_number
+    dtype = property(_no_number, doc="Nothing: JAX asks for it before all else.")
 
     @property
     def children(self) -> tuple[Node, ...]:

@@ -314,7 +314,8 @@ def _exact_integer(entry: object) -> int | None:
 def _index_of(entry: SupportsIndex) -> int | None:
     try:
         return operator.index(entry)
-    except TypeError:  # an array of floats, of several entries, or that JAX is tracing
+    # An expression, or an array of floats, of several entries, or that JAX is tracing
+    except (DefinitionError, TypeError):
         return None
 
 

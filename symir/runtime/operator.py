@@ -26,7 +26,7 @@ from symir.runtime.checks import check_elements, check_states
 from symir.runtime.kernel import Kernel
 from symir.runtime.primitive import connections
 from symir.runtime.spans import run_spans
-from symir.spaces import as_space
+from symir.spaces import as_space, is_of_netket
 
 
 @jax.tree_util.register_pytree_node_class
@@ -394,8 +394,7 @@ def compiled_operator(
     kernel: Kernel, parameters: Mapping[str, Any], hilbert: Any
 ) -> CompiledOperator:
     """Return the operator of a kernel: NetKet's kind on a Hilbert space of NetKet."""
-    packages = {base.__module__.partition(".")[0] for base in type(hilbert).__mro__}
-    if "netket" not in packages:
+    if not is_of_netket(hilbert):
         return CompiledOperator(kernel, parameters, hilbert)
     from symir.interop.netket import NetKetOperator
 

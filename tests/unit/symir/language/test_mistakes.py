@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import linecache
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -416,6 +417,41 @@ def expression_as_a_predicate():
 @case(Mistake.NOT_A_PREDICATE, "term0")
 def number_as_a_predicate():
     broken().for_each_site("i").where(1)  # mistake
+
+
+@case(Mistake.NOT_A_NUMBER)
+def expression_in_a_function_of_math():
+    math.sqrt(site("i"))  # mistake
+
+
+@case(Mistake.NOT_A_NUMBER)
+def expression_in_a_function_of_numpy():
+    np.sqrt(site("i"))  # mistake
+
+
+@case(Mistake.NOT_A_NUMBER)
+def expression_that_numpy_sums():
+    np.sum(site("i"))  # mistake
+
+
+@case(Mistake.NOT_A_NUMBER)
+def expression_in_a_function_of_jax():
+    jnp.exp(site("i"))  # mistake
+
+
+@case(Mistake.NOT_A_NUMBER)
+def predicate_in_a_function_of_numpy():
+    np.logical_and(site("i") > 0, True)  # mistake
+
+
+@case(Mistake.NOT_A_NUMBER)
+def entry_of_a_list():
+    [0.5, 1.0][site("i")]  # mistake
+
+
+@case(Mistake.NOT_A_SITE_NUMBER, "term0")
+def expression_in_a_row():
+    broken().for_each("i", over=[site("j")])  # mistake
 
 
 @case(Mistake.NOT_AN_UPDATE, "term0", "emit0")
