@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -136,8 +136,10 @@ class Node:
             "makes more; table(J)[..] looks up in a list, row('J') reads data",
         )
 
-    __float__ = __int__ = __index__ = _no_number
-    dtype = property(_no_number, doc="Nothing: JAX asks for it before all else.")
+    if not TYPE_CHECKING:  # types say so before
+        __float__ = __int__ = __index__ = _no_number
+        # JAX asks for it before all else
+        dtype = property(_no_number)
 
     @property
     def children(self) -> tuple[Node, ...]:

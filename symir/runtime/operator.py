@@ -100,6 +100,8 @@ class CompiledOperator:
                 operator=self.name,
                 expected=", ".join(self._kernel.parameter_names) or "no parameter",
                 found=", ".join(unknown),
+                hint="parameters are what the operator was written with: "
+                f"symbol({unknown[0]!r}, default=..)",
             )
         return type(self)(
             self._kernel, {**self._parameters, **parameters}, self._hilbert

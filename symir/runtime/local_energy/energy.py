@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from symir.errors import InputError
+from symir.language.scalars import shortened
 from symir.operator import SymbolicOperator
 from symir.runtime import x64_enabled
 from symir.runtime.kernel import Kernel
@@ -110,6 +111,8 @@ class LocalEnergy:
 
     Samples are configurations of the operator's space: where that has a fixed number of
     particles, the energy of another configuration may be NaN.
+
+    Raises `InputError` for what is no operator, or no function of this kind (C032).
     """
 
     def __init__(
@@ -120,9 +123,9 @@ class LocalEnergy:
         without: Collection[str] = (),
         budget: int | None = None,
     ):
-        self.operator: CompiledOperator = (
-            op.compile() if isinstance(op, SymbolicOperator) else op
-        )
+        operator = op.compile() if isinstance(op, SymbolicOperator) else op
+        _check_kinds(operator, logpsi)
+        self.operator: CompiledOperator = operator
         self.logpsi = logpsi
         self.options = Options(tuple(without), budget)
 
@@ -190,6 +193,28 @@ class LocalEnergy:
             self.operator.kernel, self.logpsi, parameters, dtype, self.options
         )
         return _current(program.settled)
+
+
+def _check_kinds(op: Any, logpsi: Any) -> None:
+    is_module = hasattr(logpsi, "apply") and hasattr(logpsi, "init")
+    if not isinstance(op, CompiledOperator):
+        wrong, expected, hint = op, "an operator that is built, or compiled", None
+        if hasattr(op, "build"):
+            hint = "DOperator(..).build() makes one"
+        elif hasattr(op, "hilbert"):
+            hint = "from_netket(..) makes one of an operator of NetKet"
+    elif is_module or not callable(logpsi):
+        wrong, expected = logpsi, "a function logpsi(parameters, x)"
+        hint = "the apply of the model: LocalEnergy(op, model.apply)"
+    else:
+        return
+    raise InputError(
+        "C032",
+        "a local energy is of an operator and a function log psi",
+        expected=expected,
+        found=f"{type(wrong).__name__}: {shortened(wrong)}",
+        hint=hint,
+    )
 
 
 def local_energy(

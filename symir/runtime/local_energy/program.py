@@ -181,6 +181,9 @@ class EnergyProgram:
         self._text = self._imported_text()
         imported = module_of(self._text)
         self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
+        shapes = [kind.get_shape() for kind in self._imported.function_type.outputs]
+        if shapes not in ([()], [(1,)]):
+            raise self._no_number(x.shape, *shapes)
         self._log_dtype = dtype_of(element_of(returned(self._imported)))
         self._options = options
         self._is_right: Callable[[], bool] | None = None
@@ -380,15 +383,18 @@ class EnergyProgram:
         """Return log psi of x (B, N), by the user's function."""
         found = self._logpsi(jax.tree.unflatten(self._structure, leaves), x)
         if math.prod(found.shape) != x.shape[0]:
-            raise InputError(
-                "R021",
-                "logpsi does not return one number for each configuration",
-                operator=self.kernel.name,
-                expected=f"shape ({x.shape[0]},) for x of shape {x.shape}",
-                found=f"shape {found.shape}",
-                hint="sums over sites or units are along the last axis: axis=-1",
-            )
+            raise self._no_number(x.shape, found.shape)
         return found.reshape(x.shape[0])
+
+    def _no_number(self, x: tuple[int, ...], *found: tuple[int, ...]) -> InputError:
+        return InputError(
+            "R021",
+            "logpsi does not return one number for each configuration",
+            operator=self.kernel.name,
+            expected=f"shape ({x[0]},) for x of shape {x}",
+            found=f"shape {' and '.join(map(str, found)) or 'of nothing'}",
+            hint="sums over sites or units are along the last axis: axis=-1",
+        )
 
     @cached_property
     def steps(self) -> Steps:

@@ -89,3 +89,25 @@ def test_operators_survive_pickling():
     copy = pickle.loads(pickle.dumps(operator))
     assert copy.to_ir() == operator.to_ir()
     assert copy.terms == operator.terms
+
+
+def test_what_only_comes_after_a_call():
+    operator, builder = _operator(), DOperator(qubit(2), "flips").globally().emit()
+    for early, attribute, call in (
+        (operator, "get_conn_padded", "compile()"),
+        (operator + operator, "to_dense", "compile()"),
+        (builder, "compile", "build()"),
+        (builder, "H", "build()"),
+        (builder, "replace", "build().compile()"),
+    ):
+        with pytest.raises(DefinitionError) as caught:
+            getattr(early, attribute)
+        error = caught.value
+        assert error.code == "D087"
+        assert error.message == f".{attribute} comes after .{call}"
+        assert error.location is not None
+        assert error.location.file == __file__
+        assert not hasattr(early, attribute)
+    for early in (operator, builder):
+        with pytest.raises(AttributeError, match="nothing"):
+            getattr(early, "nothing")

@@ -498,3 +498,23 @@ def test_algebra_with_an_operator_of_netkets(name: str):
 
 
 # endregion
+
+
+def test_what_is_not_compiled_has_no_expectation_value():
+    hilbert = nk.hilbert.Spin(0.5, 8)
+    builder = sym.DOperator(hilbert).for_each_site("i").emit(sym.flip("i"))
+    state, operator = mc_state(hilbert), builder.build()
+    for expect in (state.expect, state.expect_and_grad):
+        with pytest.raises(sym.DefinitionError, match="D087"):
+            expect(operator)
+    with pytest.raises(sym.DefinitionError, match=r"comes after \.build\(\)\.compile"):
+        state.expect(builder)
+    with pytest.raises(sym.DefinitionError, match="D087"):
+        nk.driver.VMC(operator, nk.optimizer.Sgd(0.1), variational_state=state)
+
+
+def test_operators_of_ours_are_no_part_of_an_open_system():
+    theirs = with_theirs()[1]["local"]
+    for parts in ((with_theirs()[0], []), (theirs, [with_theirs()[0]])):
+        with pytest.raises(sym.InputError, match="N019"):
+            operators.LocalLiouvillian(*parts)

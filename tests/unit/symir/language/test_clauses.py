@@ -373,4 +373,6 @@ def test_attributes_that_do_not_exist():
         builder.for_each_sites("i")
     with pytest.raises(AttributeError, match="no custom clause"):
         builder.zzz()
+    with pytest.raises(AttributeError, match=r"registered so$"):
+        builder.scope()  # nor is a private name suggested
     assert not hasattr(builder, "__wrapped__")

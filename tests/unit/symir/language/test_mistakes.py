@@ -91,6 +91,10 @@ def case(
     return register
 
 
+unknown: Any = site("i")
+"""An expression whose type is not checked."""
+
+
 def broken(**options: Any) -> Any:
     """Return a builder on four sites whose types are not checked."""
     return DOperator(qubit(4), "broken", **options)
@@ -421,32 +425,32 @@ def number_as_a_predicate():
 
 @case(Mistake.NOT_A_NUMBER)
 def expression_in_a_function_of_math():
-    math.sqrt(site("i"))  # mistake
+    math.sqrt(unknown)  # mistake
 
 
 @case(Mistake.NOT_A_NUMBER)
 def expression_in_a_function_of_numpy():
-    np.sqrt(site("i"))  # mistake
+    np.sqrt(unknown)  # mistake
 
 
 @case(Mistake.NOT_A_NUMBER)
 def expression_that_numpy_sums():
-    np.sum(site("i"))  # mistake
+    np.sum(unknown)  # mistake
 
 
 @case(Mistake.NOT_A_NUMBER)
 def expression_in_a_function_of_jax():
-    jnp.exp(site("i"))  # mistake
+    jnp.exp(unknown)  # mistake
 
 
 @case(Mistake.NOT_A_NUMBER)
 def predicate_in_a_function_of_numpy():
-    np.logical_and(site("i") > 0, True)  # mistake
+    np.logical_and(unknown > 0, True)  # mistake
 
 
 @case(Mistake.NOT_A_NUMBER)
 def entry_of_a_list():
-    [0.5, 1.0][site("i")]  # mistake
+    _ = [0.5, 1.0][unknown]  # mistake
 
 
 @case(Mistake.NOT_A_SITE_NUMBER, "term0")

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import netket as nk
 import numpy as np
 import pytest
 
@@ -97,6 +98,27 @@ def test_one_number_for_each_configuration() -> None:
     check(lambda w, x: jnp.squeeze(jnp.sin(x @ w).prod(-1, keepdims=True)), X[:1])
     with pytest.raises(sym.InputError, match="R021"):
         sym.local_energy(flips(), lambda w, x: jnp.sin(x @ w).sum(), W, X)
+    matrix: Any = lambda w, x: x @ w  # noqa: E731
+    pair: Any = lambda w, x: (matrix(w, x).sum(-1), 1.0)  # noqa: E731
+    for logpsi, found in (matrix, "(1, 9)"), (pair, "(1,) and ()"):
+        with pytest.raises(sym.InputError, match="R021") as caught:
+            sym.local_energy(flips(), logpsi, W, X)
+        assert caught.value.found == f"shape {found}"
+
+
+def test_what_has_no_local_energy() -> None:
+    module = nk.models.RBM()
+    builder = sym.DOperator(sym.spin(0.5, SITES)).globally().emit()
+    theirs = nk.operator.spin.sigmax(nk.hilbert.Spin(0.5, SITES), 0)
+    for op, logpsi, hint in (
+        (builder, module.apply, "build()"),
+        (theirs, module.apply, "from_netket"),
+        (flips(), module, "model.apply"),
+        (flips(), None, "model.apply"),
+    ):
+        with pytest.raises(sym.InputError, match="C032") as caught:
+            sym.LocalEnergy(op, logpsi)  # pyright: ignore[reportArgumentType]
+        assert hint in (caught.value.hint or "")
 
 
 @jax.custom_jvp

@@ -150,7 +150,8 @@ def test_a_missing_or_unknown_parameter_is_named() -> None:
     assert compiled.replace(h=2.0).get_conn_padded(x)[1].min() == -2.0
     with pytest.raises(sym.InputError, match="R003") as unknown:
         compiled.replace(J=1.0)
-    assert "J" in str(unknown.value)
+    assert "expected: h" in str(unknown.value)
+    assert "symbol('J'" in str(unknown.value)
 
 
 @pytest.mark.parametrize(
