@@ -142,8 +142,9 @@ def _on_devices(
     """
     one = jax.ShapeDtypeStruct((1, sigma.shape[-1]), sigma.dtype)
     logpsi, pars = without_captured(logpsi, pars, one)
-    if isinstance(logpsi, WithCaptured):
-        # What it holds on to was the same for all devices when it was traced
+    if isinstance(logpsi, WithCaptured) or jax.device_count() == 1:
+        # What it holds on to was the same for all devices when it was traced. Of one
+        # device nothing differs, and no loop of a model has to say so
         return LocalEnergy(op, logpsi)(pars, sigma, chunk_size)
 
     def of_device(pars: Any, sigma: jax.Array, op: NetKetOperator) -> jax.Array:

@@ -39,6 +39,7 @@ MODELS = {
     "complex": models.RBM(alpha=1, param_dtype=complex),
     "phase": models.RBMModPhase(alpha=1, param_dtype=float),
     "any": models.MLP(hidden_dims=(3,), param_dtype=float),
+    "loop": models.tensor_networks.MPSPeriodic(HILBERT, 2, param_dtype=float),
 }
 i, j = sym.site("i"), sym.site("j")
 
@@ -102,7 +103,7 @@ def same_without_fusion(vstate: Any, op: Any) -> None:
 
 @pytest.mark.parametrize(
     ("model", "chunk_size"),
-    [("real", 8), ("complex", None), ("phase", 8), ("any", None)],
+    [("real", 8), ("complex", None), ("phase", 8), ("any", None), ("loop", None)],
 )
 def test_hermitian_operators(model: str, chunk_size: int | None):
     same_without_fusion(state(model, chunk_size=chunk_size), operator())
