@@ -181,7 +181,8 @@ class EnergyProgram:
         self._text = self._imported_text()
         imported = module_of(self._text)
         self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
-        shapes = [kind.get_shape() for kind in self._imported.function_type.outputs]
+        results = self._imported.function_type.outputs
+        shapes = [kind.get_shape() for kind in results]  # pyright: ignore
         if shapes not in ([()], [(1,)]):
             raise self._no_number(x.shape, *shapes)
         self._log_dtype = dtype_of(element_of(returned(self._imported)))

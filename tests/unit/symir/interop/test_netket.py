@@ -503,7 +503,8 @@ def test_algebra_with_an_operator_of_netkets(name: str):
 def test_what_is_not_compiled_has_no_expectation_value():
     hilbert = nk.hilbert.Spin(0.5, 8)
     builder = sym.DOperator(hilbert).for_each_site("i").emit(sym.flip("i"))
-    state, operator = mc_state(hilbert), builder.build()
+    state = mc_state(hilbert)
+    operator: Any = builder.build()
     for expect in (state.expect, state.expect_and_grad):
         with pytest.raises(sym.DefinitionError, match="D087"):
             expect(operator)
