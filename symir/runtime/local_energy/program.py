@@ -184,7 +184,7 @@ class EnergyProgram:
         results = self._imported.function_type.outputs
         shapes = [kind.get_shape() for kind in results]  # pyright: ignore
         if shapes not in ([()], [(1,)]):
-            raise self._no_number(x.shape, *shapes)
+            raise self._no_number((1, kernel.space.size), *shapes)
         self._log_dtype = dtype_of(element_of(returned(self._imported)))
         self._options = options
         self._is_right: Callable[[], bool] | None = None
