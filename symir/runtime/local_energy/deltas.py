@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Hashable, Sequence
+import threading
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import chain, cycle
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from jax.core import Tracer
 from jax.extend.core import jaxprs_in_params
 
 from symir.errors import DefinitionError, SourceLocation, user_location
@@ -34,7 +37,16 @@ from symir.runtime.local_energy.parts import (
 )
 from symir.runtime.manual_axes import varying_like
 
-__all__ = ["Declared", "Delta", "completed", "delta_of", "register_delta"]
+__all__ = [
+    "Check",
+    "Declared",
+    "Delta",
+    "Trial",
+    "at_hand",
+    "completed",
+    "delta_of",
+    "register_delta",
+]
 
 Function = Callable[..., Any]
 
@@ -91,10 +103,11 @@ def register_delta(model_or_function: Any) -> Callable[[Function, Function], Non
     last one to be registered counts.
 
     When an operator meets the model for the first time with parameters of some types,
-    the delta is compared with the model, on random parameters of these types, and on
-    random configurations and branches of that operator. Where nothing can be compared
-    (log psi is no finite number there, the delta is always NaN) no energies come from
-    it, which the report says.
+    the delta is compared with the model: on the parameters that are given, unless JAX
+    is tracing them, and on random ones of both signs and several sizes, with zeros,
+    small integers and booleans; and on the branches of that operator at random
+    configurations. Where nothing can be compared (log psi is no finite number there,
+    the delta is always NaN) no energies come from it, which the report says.
 
     Raises:
         DefinitionError: for what is no function or class (R025); where it is used, for
@@ -219,19 +232,19 @@ class Declared(Tableless):
         # Of a matrix of K * K entries, indices are twice as many
         return _numbers_in(traced.jaxpr, 4 * writes**2)
 
-    def modelled(self, leaves: Sequence[Any], x: Any, pairs: Pairs) -> Any:
-        """Return log psi(x') - log psi(x) by the model, (P,)."""
+    def modelled(self, leaves: Sequence[Any], x: Any, pairs: Pairs) -> tuple[Any, Any]:
+        """Return log psi(x') and log psi(x) by the model, (P,) each."""
         # It is called once: what it is made of compiles slowly
         everywhere = jnp.concatenate([x, pairs.connected(x)])
         _, psi = self.network.base(leaves, everywhere, Products())
         before, after = psi[: len(x)], psi[len(x) :]
-        return difference(after, before[pairs.sample])
+        return after, before[pairs.sample]
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         leaves, _ = base
         found = jnp.asarray(self.known(base, pairs)).astype(self.network.dtype)
         found = varying_like(found, [*leaves, x])
-        return completed(found, lambda: self.modelled(leaves, x, pairs))
+        return completed(found, lambda: difference(*self.modelled(leaves, x, pairs)))
 
 
 def completed(found: Any, by_network: Callable[[], Any]) -> Any:
@@ -274,103 +287,476 @@ def _numbers_in(jaxpr: Any, longest: int) -> float:
 # endregion
 # region Its check
 
+SAMPLES, PAIRS = 8, (32, 256)
+"""So many configurations, and at least and at most so many pairs of them, are compared
+at once."""
+
+MOST, LEAST = (64, 2**29), 3
+"""So often at most, with so many operations or bytes; but on so many draws in any case.
+"""
+
+TRIES = 3
+"""So often a lane is compared where its log ratios are no finite numbers."""
+
+NEAR, SPREAD = 4, 32
+"""So many parameters with other last digits are looked at; and numbers may differ by
+so many times what they differ among these."""
+
+ROUNDED = 16
+"""So many units in the last place are lost in a sum."""
+
+COARSE = 0.1
+"""Digits that numbers of single precision have in any case, relative to 1."""
+
 QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": False}
 """Options of XLA for what runs once: to make it fast would take longer than that."""
 
 
-def executing(
-    function: Function, *arguments: Any, check: Function | None = None
-) -> Callable[[], Any]:
-    """Return what returns a function of arrays, whatever JAX is tracing meanwhile.
+class Executed:
+    """A function of arrays that is executed, whatever JAX is tracing meanwhile.
 
-    XLA compiles it in a thread until then. Results are of NumPy; `check` is called with
-    their shapes and dtypes before.
+    XLA compiles it in a thread until its first call. It is for arrays of the shapes and
+    dtypes that are given; the last of them stay what they are where they are left out.
+    Results are of NumPy. `check` is called with their shapes and dtypes before.
     """
-    traced = jax.jit(function).trace(*arguments)
-    if check is not None:
-        check(traced.out_info)
-    lowered = traced.lower()
-    thread = ThreadPoolExecutor(1, "symir-delta")
-    options = QUICKLY if jax.default_backend() == "cpu" else None
-    waiting = thread.submit(lowered.compile, options)
-    thread.shutdown(wait=False)
 
-    def results() -> Any:
+    def __init__(
+        self,
+        function: Function,
+        *arguments: Any,
+        check: Callable[..., None] | None = None,
+    ):
+        self._arguments = arguments
+        traced = jax.jit(function).trace(*arguments)
+        if check is not None:
+            check(traced.out_info)
+        self._lowered = traced.lower()
+        thread = ThreadPoolExecutor(1, "symir-delta")
+        options = QUICKLY if jax.default_backend() == "cpu" else None
+        self._waiting = thread.submit(self._lowered.compile, options)
+        thread.shutdown(wait=False)
+
+    @cached_property
+    def _compiled(self) -> Any:
         try:
-            compiled = waiting.result()
+            return self._waiting.result()
         except jax.errors.JaxRuntimeError:  # such as for options that are no more
-            compiled = lowered.compile()
+            return self._lowered.compile()
+
+    def __call__(self, *arguments: Any) -> Any:
         # Not in the thread: it has other settings of JAX, and XLA hangs on CPUs where
         # two threads factorise matrices
-        return jax.tree.map(np.asarray, compiled(*arguments))
+        everything = *arguments, *self._arguments[len(arguments) :]
+        return jax.tree.map(np.asarray, self._compiled(*everything))
 
-    return results
+    @property
+    def work(self) -> float:
+        """How many operations or bytes XLA says that it takes; 1 where it does not."""
+        costs = self._compiled.cost_analysis() or {}
+        return max(1, costs.get("flops", 0), costs.get("bytes accessed", 0))
 
 
-def live_pairs(x: np.ndarray, sites: Any, values: Any, most: int) -> Pairs:
-    """Return pairs, so many at most, of configurations (C, N) and what changes them.
+class Compared(NamedTuple):
+    """Pairs that are compared, of configurations of their own.
 
-    Sites and values are those of all lanes, (C, R, K), as `bt.lanes` has them.
+    Attributes:
+        x: (C, N).
+        connected: x' of the pairs, (P, N).
+        sample: the number of x of a pair, (P,).
+        sites: where it changes, (P, K); old and new local values likewise.
     """
-    lanes, writes = sites.shape[1:]
-    inside = (sites >= 0) & (sites < x.shape[1])
-    sites = np.where(inside, sites, 0)
-    old = x[np.arange(len(x))[:, None, None], sites]
-    new = np.where(inside, values, old)
-    live = np.flatnonzero((old != new).any(axis=-1))
-    chosen = np.random.default_rng(0).permutation(live)[:most]
-    sample, lane = np.divmod(chosen, lanes)
-    inside, sites, old, new = (one[sample, lane] for one in (inside, sites, old, new))
-    connected = x[sample]
-    for write in range(writes):
-        (row,) = inside[:, write].nonzero()
-        connected[row, sites[row, write]] = new[row, write]
-    return Pairs(sample, chosen, None, lambda x: connected, lambda: (sites, old, new))
+
+    x: Any
+    connected: Any
+    sample: Any
+    sites: Any
+    old: Any
+    new: Any
+
+    def pairs(self) -> Pairs:
+        changes = self.sites, self.old, self.new
+        after = self.connected
+        return Pairs(self.sample, None, None, lambda x: after, lambda: changes)
 
 
-def checking(
-    part: Declared,
-    avals: Sequence[jax.ShapeDtypeStruct],
-    x: Any,
-    pairs: Pairs,
-    *,
-    derivatives: bool = False,
-) -> Callable[[], bool]:
-    """Return what waits for a check that a delta agrees with its model.
+class Trial:
+    """Configurations of an operator, and what its lanes change there.
 
-    Log ratios are compared, and their derivatives by the parameters where asked for.
-    It returns False where nothing is compared.
+    Attributes:
+        live: where x' is another configuration, (C, R), for at least one lane of each
+            configuration: there may be none at all.
+    """
+
+    def __init__(
+        self,
+        x: np.ndarray,
+        sites: np.ndarray,
+        values: np.ndarray,
+        kinds: Iterable[np.ndarray] = (),
+    ):
+        """Take configurations (C, N), and the writes of all lanes, each (C, R, K).
+
+        Sites and values are those of `bt.lanes`; kinds are the numbers of the lanes of
+        each emission.
+        """
+        inside = (sites >= 0) & (sites < x.shape[1])
+        sites = np.where(inside, sites, 0).astype(np.int32)
+        old = x[np.arange(len(x))[:, None, None], sites]
+        new = np.where(inside, values, old)
+        live = (old != new).any(axis=-1)
+        kept = live.any(axis=1)
+        self._x, self._writes = x[kept], (sites[kept], old[kept], new[kept])
+        self.live = live[kept]
+        self._rng = np.random.default_rng(0)
+        # One lane of each kind first, then the next: they may be too many
+        turn = self._rng.random(self.live.shape[1])
+        for lanes in kinds:
+            turn[lanes] += self._rng.permutation(len(lanes))
+        self._order = turn.argsort()
+        least, most = PAIRS
+        self._pairs = min(max(least, -(-len(turn) // len(DRAWS))), most)
+
+    def chosen(self, waiting: np.ndarray) -> tuple[np.ndarray, Compared]:
+        """Return pairs of as many lanes as possible that are waiting, (R,), and others.
+
+        Returns their lanes, (P,), too.
+        """
+        rng = self._rng
+        score = (self.live & waiting).sum(axis=1) + rng.random(len(self.live))
+        group = np.resize((-score).argsort()[:SAMPLES], SAMPLES)
+        live = self.live[group]
+        candidates = self._order[(waiting & live.any(axis=0))[self._order]]
+        lanes = candidates[: self._pairs]
+        first = (live[:, lanes] * (1 - rng.random((SAMPLES, len(lanes))))).argmax(0)
+        others = rng.choice(np.flatnonzero(live), self._pairs - len(lanes))
+        sample = np.append(first, others // live.shape[1]).astype(np.int32)
+        lanes = np.append(lanes, others % live.shape[1])
+        x = self._x[group]
+        sites, old, new = (one[group[sample], lanes] for one in self._writes)
+        connected = x[sample]
+        for write in range(sites.shape[1]):
+            (row,) = (old[:, write] != new[:, write]).nonzero()
+            connected[row, sites[row, write]] = new[row, write]
+        return lanes, Compared(x, connected, sample, sites, old, new)
+
+
+class Draw(NamedTuple):
+    """Random parameters: of what size and sign (0: both), and what part of them 0."""
+
+    size: float
+    sign: int = 0
+    zeros: float = 0
+
+    def __str__(self) -> str:
+        if self.zeros:
+            return f"random ones, {self.zeros:.0%} of them 0"
+        sign = {0: "", 1: " positive", -1: " negative"}[self.sign]
+        return f"random{sign} ones of size {self.size:g}"
+
+
+USUAL = tuple(Draw(0.5, sign) for sign in (0, 1, -1))
+LARGE = (Draw(30), Draw(3), Draw(30, 1), Draw(30, -1))
+ZEROS = (Draw(0.5, zeros=0.5), Draw(0.5, zeros=1))
+DRAWS = (USUAL[0], LARGE[0], ZEROS[0], *USUAL[1:], *LARGE[1:], ZEROS[1])
+"""The parameters that deltas are compared on, first what sees most.
+
+Of usual ones a delta knows what its model does; large ones may overflow, and it may
+divide by zeros."""
+
+
+class Draws:
+    """Random parameters of some shapes and dtypes.
+
+    Integers are small: in six draws each takes all of six values, or of four where
+    there is no sign. Keys of random numbers are those of any seed.
+    """
+
+    def __init__(self, avals: Sequence[Any], seed: int = 0):
+        rng = np.random.default_rng(seed)
+        self._avals = avals
+        self._seeds = [
+            rng.normal(size=(1 + _is_complex(aval), *aval.shape))
+            if _is_inexact(aval)
+            else rng.integers(12, size=aval.shape)
+            for aval in avals
+        ]
+
+    def __call__(self, draw: Draw) -> list[Any]:
+        pairs = zip(self._avals, self._seeds, strict=True)
+        return [self._leaf(draw, aval, seed) for aval, seed in pairs]
+
+    def _leaf(self, draw: Draw, aval: Any, seed: np.ndarray) -> Any:
+        dtype, number = aval.dtype, DRAWS.index(draw)
+        if jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key):
+            with jax.ensure_compile_time_eval():
+                return jax.random.split(jax.random.key(number, impl=dtype), aval.shape)
+        if jnp.issubdtype(dtype, jnp.signedinteger):
+            return ((seed + number) % 6 - 2).astype(dtype)
+        if not _is_inexact(aval):
+            return ((seed + number) % (2 if dtype == np.bool_ else 4)).astype(dtype)
+        real, *imaginary = seed
+        # Large ones are not small by chance
+        found = real + np.copysign(1 if draw in LARGE else 0.2, real)
+        if draw.sign:
+            found = draw.sign * np.abs(found)
+        for part in imaginary:
+            found = found + 1j * part
+        # The last digits of a random number are random too
+        kept = real * 2**20 % 1 >= draw.zeros
+        return (draw.size * (found * kept if draw.zeros else found)).astype(dtype)
+
+
+def at_hand(leaves: Sequence[Any], avals: Sequence[Any]) -> list[Any] | None:
+    """Return parameters as arrays of these types, None where they are not known.
+
+    They are not while JAX is tracing them, nor where other processes have parts.
+    """
+
+    def is_known(leaf: Any) -> bool:
+        if isinstance(leaf, jax.Array):
+            return not isinstance(leaf, Tracer) and leaf.is_fully_addressable
+        return not isinstance(leaf, jax.ShapeDtypeStruct)
+
+    def of(leaf: Any, dtype: Any) -> Any:
+        is_key = jax.dtypes.issubdtype(dtype, jax.dtypes.prng_key)
+        return leaf if is_key else np.asarray(leaf, dtype)
+
+    if not all(map(is_known, leaves)):
+        return None
+    return [of(leaf, aval.dtype) for leaf, aval in zip(leaves, avals, strict=True)]
+
+
+class Check:
+    """The comparison of a delta with its model, which XLA compiles meanwhile.
+
+    Log ratios are compared on each draw for some pairs, and then for more until all
+    lanes of the trial were, as far as `MOST` allows. So they are for the caller's own
+    parameters, where these are given.
 
     Raises:
-        DefinitionError: for a delta of another shape or kind of number (R026), and,
-            where it is waited for, of one that differs (R027).
+        DefinitionError: for a delta of another shape or kind of number (R026).
     """
 
-    def started(leaves: Sequence[Any]) -> Callable[[], tuple[int, str]]:
-        return _comparing(part, leaves, x, pairs, derivatives)
+    def __init__(
+        self,
+        part: Declared,
+        avals: Sequence[Any],
+        trial: Trial,
+        own: Sequence[Any] | None = None,
+    ):
+        self._part, self._avals, self._trial = part, avals, trial
+        self._own = own
+        self._draws: Draws | None = Draws(avals)
+        self._run: Executed | None = self._executed(self._draws(DRAWS[0]))
+        self._lock = threading.Lock()
+        self._outcome: tuple[bool, str] | None = None
 
-    begun = started(_drawn(avals))
+    def is_right(self) -> bool:
+        """Return whether it is, False where nothing is compared.
 
-    def is_right() -> bool:
-        for positive in (False, True):
-            leaves = _drawn(avals, positive)
-            compared, wrong = (started(leaves) if positive else begun)()
-            if wrong and _is_single(avals):
-                # Whether that is rounding is seen with more digits
-                with jax.enable_x64(True):
-                    compared, wrong = started([_as_double(one) for one in leaves])()
+        Raises:
+            DefinitionError: for a delta that differs (R027).
+        """
+        with self._lock:
+            if self._outcome is None:
+                self._outcome = self._found()
+                # The caller's values may be large: they are not kept
+                self._own = self._draws = self._run = None
+        compared, wrong = self._outcome
+        if wrong:
+            raise _wrong(self._part.declared, wrong)
+        return compared
+
+    def _executed(self, leaves: Sequence[Any]) -> Executed:
+        """Return the delta, log psi after and before, and how they change.
+
+        As a function of parameters and of what is compared.
+        """
+        part = self._part
+
+        def values(leaves: Sequence[Any], compared: Compared) -> Any:
+            x, pairs = compared.x, compared.pairs()
+            found = part.known(part.base(leaves, x, Products()), pairs)
+            return jax.tree.map(_inexact, found), *part.modelled(leaves, x, pairs)
+
+        nothing = np.zeros(self._trial.live.shape[1], bool)
+        _, compared = self._trial.chosen(nothing)
+        check = partial(_check_type, part.declared)
+        return Executed(values, leaves, compared, check=check)
+
+    def _found(self) -> tuple[bool, str]:
+        """Return whether something was compared, and what is wrong."""
+        compared = False
+        own: list[Draw | None] = [] if self._own is None else [None]
+        for draws in (own, list(DRAWS)):
+            useful, wrong = self._everywhere(draws)
             if wrong:
-                raise _wrong(part.declared, wrong)
-            if compared:
-                return True
-        return False
+                return True, wrong
+            compared |= useful
+        return compared, ""
 
-    return is_right
+    def _everywhere(self, draws: Sequence[Draw | None]) -> tuple[bool, str]:
+        """Compare on each draw, and more pairs until all lanes are; None: the own.
+
+        Returns whether something was compared, and what is wrong.
+        """
+        tries = np.where(self._trial.live.any(axis=0), TRIES, 0)
+        useful: list[Draw | None] = []
+        assert self._run is not None
+        most = min(MOST[0], MOST[1] // self._run.work)
+        several = chain(draws, cycle(useful))
+        for number, draw in enumerate(several):
+            is_more = number >= len(draws)
+            is_enough = number >= most and (is_more or len(useful) >= LEAST)
+            if is_enough or (is_more and not tries.any()):
+                break
+            compared, wrong = self._once(draw, tries)
+            if wrong:
+                return True, wrong
+            if compared and not is_more:
+                useful.append(draw)
+        return bool(useful), ""
+
+    def _once(self, draw: Draw | None, tries: np.ndarray) -> tuple[bool, str]:
+        """Compare some pairs on one draw, and count the tries of their lanes.
+
+        Returns whether a lane was compared for good, and what is wrong.
+        """
+        assert self._run is not None
+        assert self._draws is not None
+        own = self._own or []
+        leaves = own if draw is None else self._draws(draw)
+        may_overflow = draw is not None and draw not in USUAL
+        lanes, pairs = self._trial.chosen(tries > 0)
+        found = _compared(self._run, leaves, pairs, may_overflow)
+        if found.wrong.any() and _is_single(self._avals):
+            # Whether that is rounding is seen with more digits
+            with jax.enable_x64(True):
+                leaves = [_as_double(one) for one in leaves]
+                exact = _compared(self._executed(leaves), leaves, pairs, may_overflow)
+            found = exact if exact.wrong.any() else found.coarse(may_overflow)
+        if found.wrong.any():
+            whose = "your own" if draw is None else str(draw)
+            return True, f"{found.shown(pairs)}; parameters are {whose}"
+        is_good = found.known
+        if (draw is not None and draw.zeros) or not is_good.any():
+            return False, ""
+        tries[lanes] = np.maximum(tries[lanes] - 1, 0)
+        tries[lanes[is_good]] = 0
+        return True, ""
 
 
-def _check_type(declared: Delta, compared: tuple[Any, Any]) -> None:
+@dataclass(frozen=True)
+class Comparison:
+    """Log ratios that were found for some pairs, (P,), and those that are expected.
+
+    Attributes:
+        known: where there is something to compare.
+        allowed: by how much they may differ.
+    """
+
+    found: np.ndarray
+    expected: np.ndarray
+    known: np.ndarray
+    allowed: np.ndarray
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """Where they differ by more."""
+        close = self.distance(self.found, self.expected) <= self.allowed
+        return self.known & ~close
+
+    def distance(self, one: Any, other: Any) -> np.ndarray:
+        """Return how different numbers are, 0 for equal infinities, NaN for NaN."""
+        with np.errstate(invalid="ignore"):
+            # Imaginary parts of logarithms are angles
+            angle = np.abs(np.exp(1j * one.imag) - np.exp(1j * other.imag))
+            equal = one.real == other.real
+            return angle + np.where(equal, 0, np.abs(one.real - other.real))
+
+    def spread(self, near: Comparison) -> np.ndarray:
+        """Return how far numbers are from those next to them, infinity for NaN."""
+        both = self.distance(self.found, near.found)
+        both = both + self.distance(self.expected, near.expected)
+        return np.where(np.isnan(both), np.inf, both)
+
+    def coarse(self, may_overflow: bool) -> Comparison:
+        """Return the same for numbers with few digits, or none where they overflow."""
+        allowed = np.inf if may_overflow else COARSE * (1 + np.abs(self.expected))
+        return replace(self, allowed=np.maximum(self.allowed, allowed))
+
+    def shown(self, pairs: Compared) -> str:
+        wrong = self.wrong
+        first = int(np.argmax(wrong))
+        changes = pairs.sites, pairs.old, pairs.new
+        sites, old, new = (one[first].tolist() for one in changes)
+        return (
+            f"a log ratio of {self.found[first]:.6g} for {self.expected[first]:.6g}, "
+            f"at sites {sites} from {old} to {new}; {int(wrong.sum())} of {len(wrong)} "
+            "differ"
+        )
+
+
+def _compared(
+    run: Function, leaves: Sequence[Any], pairs: Compared, may_overflow: bool
+) -> Comparison:
+    """Compare for these parameters; and for some next to them, if something is wrong.
+
+    No more is known of numbers than what they are for parameters with other last
+    digits: that is what an ill-conditioned matrix, or a large sum, leaves of them.
+    """
+    found = _comparison(run(leaves, pairs), may_overflow)
+    if not found.wrong.any():
+        return found
+    eps = float(jnp.finfo(found.expected.dtype).eps)
+    first, *others = (
+        _comparison(run(_next_to(leaves, eps, seed), pairs), may_overflow)
+        for seed in range(NEAR)
+    )
+    spread = np.max([first.spread(other) for other in others], axis=0)
+    return replace(found, allowed=np.maximum(found.allowed, SPREAD * spread))
+
+
+def _next_to(leaves: Sequence[Any], eps: float, seed: int) -> list[Any]:
+    """Return parameters with other last digits."""
+    rng = np.random.default_rng(seed)
+
+    def of(leaf: Any) -> Any:
+        if not _is_inexact(leaf):
+            return leaf
+        own = max(eps, float(jnp.finfo(leaf.dtype).eps))
+        # At least a few units, so that none stays what it is
+        shape = 2, *leaf.shape
+        real, imaginary = own * rng.uniform(2, 4, shape) * rng.choice([-1, 1], shape)
+        change = real + 1j * imaginary if _is_complex(leaf) else real
+        return (leaf * (1 + change)).astype(leaf.dtype)
+
+    return [of(leaf) for leaf in leaves]
+
+
+def _comparison(results: Any, may_overflow: bool) -> Comparison:
+    """Return the comparison of log ratios by a delta, and log psi after and before."""
+    found, after, before = results
+    real = jnp.finfo(after.dtype)
+    # No more is known of a number close to 0 than that it is
+    limit = math.log(real.eps)
+    with np.errstate(invalid="ignore", over="ignore"):
+        is_node = np.isneginf(after.real)
+        expected = np.where(is_node, -np.inf, after - before)
+        vanishing = (found.real < limit) & (expected.real < limit)
+        known = (np.isfinite(expected) | is_node) & ~np.isnan(found) & ~vanishing
+        known = known & np.isfinite(found) if may_overflow else known
+        least = np.minimum(np.abs(found), np.abs(expected))
+        tolerance = 1e-3 if real.bits < 64 else 1e-6
+        # Nor has a sum more digits than its largest term
+        sizes = (np.where(np.isfinite(p), np.abs(p), 0) for p in (after, before))
+        allowed = tolerance * (1 + least) + ROUNDED * float(real.eps) * sum(sizes)
+    return Comparison(found, expected, known, allowed)
+
+
+def _check_type(declared: Delta, results: Any) -> None:
     """Check the shapes and dtypes of what a delta returns for pairs, and of log psi."""
-    found, psi = compared
+    found, psi, _ = results
     expected = "a scalar" + ("" if _is_complex(psi) else ", real as log psi is")
     if getattr(found, "shape", None) != psi.shape:
         shown = [str(leaf.shape[1:]) for leaf in jax.tree.leaves(found)]
@@ -384,7 +770,7 @@ def _is_complex(aval: Any) -> bool:
 
 
 def _inexact(found: Any) -> Any:
-    """Return what a delta returned, with a derivative if it is an integer."""
+    """Return what a delta returned, as floats if it is an integer."""
     found = jnp.asarray(found)
     return found if _is_inexact(found) else found.astype(jnp.result_type(float))
 
@@ -409,27 +795,12 @@ def _wrong(delta: Delta, found: str) -> DefinitionError:
         "R027",
         "a delta is not how log psi changes",
         location=delta.location,
-        expected="log psi(x') - log psi(x) of the model, on random parameters",
+        expected="log psi(x') - log psi(x) of the model, for all parameters",
         found=found,
         hint="compare delta(parameters, init(parameters, x), sites, old, new) with the "
-        "model at x and x'",
+        "model at x and x'. Where it does not know it may return NaN; integers that "
+        "have one value only are no parameters",
     )
-
-
-def _drawn(avals: Sequence[Any], positive: bool = False, seed: int = 0) -> list[Any]:
-    """Return random numbers of some shapes and dtypes; integers are 0."""
-    rng = np.random.default_rng(seed)
-
-    def of(aval: Any) -> np.ndarray:
-        if not _is_inexact(aval):
-            return np.zeros(aval.shape, aval.dtype)
-        real, imaginary = rng.normal(scale=0.5, size=(2, *aval.shape))
-        if positive:
-            real = np.abs(real) + 0.1
-        drawn = real + 1j * imaginary if _is_complex(aval) else real
-        return drawn.astype(aval.dtype)
-
-    return [of(aval) for aval in avals]
 
 
 def _is_single(avals: Sequence[Any]) -> bool:
@@ -437,83 +808,10 @@ def _is_single(avals: Sequence[Any]) -> bool:
     return not x64_enabled() or any(jnp.finfo(dtype).bits < 64 for dtype in inexact)
 
 
-def _as_double(leaf: np.ndarray) -> np.ndarray:
+def _as_double(leaf: Any) -> Any:
     if not _is_inexact(leaf):
         return leaf
     return leaf.astype(np.complex128 if _is_complex(leaf) else np.float64)
-
-
-def _comparing(
-    part: Declared, leaves: Sequence[Any], x: Any, pairs: Pairs, derivatives: bool
-) -> Callable[[], tuple[int, str]]:
-    """Return what waits for a comparison of differences of log psi.
-
-    It returns how many were compared, and what is wrong.
-    """
-    moving = [number for number, leaf in enumerate(leaves) if _is_inexact(leaf)]
-
-    def both(*values: Any) -> Any:
-        given = list(leaves)
-        for number, value in zip(moving, values, strict=True):
-            given[number] = value
-        # What is returned unchanged is to be an array of JAX too
-        own = jnp.asarray(x)
-        found = part.known(part.base(given, own, Products()), pairs)
-        return jax.tree.map(_inexact, found), part.modelled(given, own, pairs)
-
-    def with_derivatives(values: Any, tangents: Any) -> Any:
-        return jax.jvp(both, tuple(values), tuple(tangents))
-
-    values = [leaves[number] for number in moving]
-    if values and derivatives:
-        waiting = executing(with_derivatives, values, _drawn(values, seed=1))
-        return lambda: _compared(pairs, *waiting())
-    waiting = executing(both, *values, check=partial(_check_type, part.declared))
-    return lambda: _compared(pairs, waiting())
-
-
-def _compared(pairs: Pairs, values: Any, changes: Any = None) -> tuple[int, str]:
-    """Return how many were compared, and what is wrong.
-
-    Log ratios of pairs are given, found and expected, and their derivatives.
-    """
-    found, expected = values
-    real = jnp.finfo(expected.dtype)
-    tolerance = 1e-3 if real.bits < 64 else 1e-6
-    comparable = ~np.isnan(found) & (np.isfinite(expected) | np.isneginf(expected.real))
-    # No more is known of a number close to 0 than that it is
-    limit = math.log(real.eps)
-    vanishing = (found.real < limit) & (expected.real < limit)
-    with np.errstate(invalid="ignore"):
-        close = _is_close(found, expected, tolerance)
-        wrong = comparable & ~vanishing & ~close
-        if wrong.any():
-            return 1, _shown("log ratio", found, expected, wrong, pairs)
-        if changes is None:
-            return int(comparable.sum()), ""
-        found, expected = changes
-        known = comparable = comparable & ~vanishing & np.isfinite(expected)
-        close = np.abs(found - expected) <= tolerance * (1 + np.abs(expected))
-    wrong = known & ~close
-    if wrong.any():
-        return 1, _shown("derivative", found, expected, wrong, pairs)
-    return int(comparable.sum()), ""
-
-
-def _is_close(found: Any, expected: Any, tolerance: float) -> Any:
-    """Return whether logarithms are: their imaginary parts are angles."""
-    size = np.abs(found.real - expected.real)
-    angle = np.abs(np.exp(1j * found.imag) - np.exp(1j * expected.imag))
-    return (size <= tolerance * (1 + np.abs(expected.real))) & (angle <= tolerance)
-
-
-def _shown(what: str, found: Any, expected: Any, wrong: Any, pairs: Pairs) -> str:
-    first = int(np.argmax(wrong))
-    sites, old, new = (one[first].tolist() for one in pairs.changes())
-    return (
-        f"a {what} of {found[first]:.6g} for {expected[first]:.6g}, at sites {sites} "
-        f"from {old} to {new}; {int(wrong.sum())} of {len(wrong)} differ"
-    )
 
 
 # endregion

@@ -65,7 +65,10 @@ def _program(
             _PROGRAMS.move_to_end(key)
     if found is not None:
         return found.settled
-    made = EnergyProgram(kernel, logpsi, structure, avals, dtype, options)
+    values = jax.tree.leaves(parameters)
+    made = EnergyProgram(
+        kernel, logpsi, structure, avals, dtype, options, values=values
+    )
     with _LOCK:
         _PROGRAMS[key] = made
         if len(_PROGRAMS) > _PROGRAMS_KEPT:

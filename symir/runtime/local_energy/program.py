@@ -25,7 +25,7 @@ from dialects import bt
 from dialects.interpreters.bt import run_lanes
 from dialects.stablehlo import dtype_of, element_of
 from lowering.bt_specialize import state_type
-from lowering.lanes import write_count
+from lowering.lanes import parts_of, write_count
 from lowering.local_energy.bt_local_energy_pack import local_values
 from lowering.local_energy.extraction import (
     energies_in,
@@ -40,12 +40,13 @@ from symir.errors import InputError
 from symir.runtime.importing import module_of, text_of, unjitted
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.deltas import (
+    Check,
     Declared,
     Delta,
-    checking,
+    Trial,
+    at_hand,
     completed,
     delta_of,
-    live_pairs,
 )
 from symir.runtime.local_energy.lanes import (
     Lanes,
@@ -79,9 +80,9 @@ __all__ = ["Arrays", "EnergyProgram", "Options", "Plan", "at_most"]
 LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
 """By the bytes of a real number: products whose logarithm stays below are finite."""
 
-TRIALS = (16, 2**16, 256)
-"""So many configurations at most, with so many pairs, and so many of these pairs are
-what a declared delta is checked on."""
+TRIALS = (64, 2**16)
+"""So many configurations at most, with so many lanes of all of them, are what a
+declared delta is checked on."""
 
 INCOMPARABLE = "a delta is declared, and nothing to compare it with"
 
@@ -169,8 +170,13 @@ class EnergyProgram:
         dtype: np.dtype,
         options: Options,
         *,
+        values: Sequence[Any] | None = None,
         may_declare: bool = True,
     ):
+        """Take parameters of the wavefunction too, if a delta may be checked on them.
+
+        They may be traced, and are not kept for longer than that takes.
+        """
         self.kernel = kernel
         self._structure = structure
         self._logpsi = unjitted(logpsi)
@@ -191,7 +197,7 @@ class EnergyProgram:
         found, part = delta_of(logpsi) if may_declare else None, None
         if found is not None:
             self._compile(is_declared=True)
-            part = self._declared(*found)
+            part = self._declared(*found, at_hand(values, avals) if values else None)
         if part is None:
             self._compile(is_declared=False)
         self.parts = self._chosen() if part is None else [part]
@@ -307,30 +313,28 @@ class EnergyProgram:
             case _:
                 return moves
 
-    def _declared(self, delta: Delta, model: Any) -> Declared | None:
+    def _declared(
+        self, delta: Delta, model: Any, values: Sequence[Any] | None
+    ) -> Declared | None:
         """Return log psi with the changes that its author declared; see `settled`."""
         if not self.lanes or not write_count(self.energy.branches):
             return None
-        if not self._trial[1].sample.size:
+        if not self._trial.live.size:
             return self._missed(INCOMPARABLE)
         network = Network(1.0, self.network, self._log_dtype)
         part = Declared(delta, model, self._structure, network)
-        self._is_right = self._checking(part)
+        self._is_right = Check(part, self._avals, self._trial, values).is_right
         return part
 
-    def _checking(
-        self, part: Declared, *, derivatives: bool = False
-    ) -> Callable[[], bool]:
-        return checking(part, self._avals, *self._trial, derivatives=derivatives)
-
     @cached_property
-    def _trial(self) -> tuple[np.ndarray, Pairs]:
-        """Return random configurations, (C, N), and pairs of those that are live."""
+    def _trial(self) -> Trial:
+        """Random configurations, and what the lanes change there."""
         samples = max(1, min(TRIALS[0], TRIALS[1] // self.lanes))
         x = self.kernel.space.random_states(samples, seed=0, dtype=self._dtype)
         operands = [np.ones((), dtype) for dtype in self.kernel.parameter_dtypes]
         sites, values, _ = run_lanes(self._lanes_module, x, operands)
-        return x, live_pairs(x, sites, values, TRIALS[2])
+        kinds = [lanes for _, lanes in parts_of(self.energy.branches)]
+        return Trial(x, sites, values, kinds)
 
     @cached_property
     def schedule(self) -> str:

@@ -20,7 +20,7 @@ import symir as sym
 from dialects.text import print_module
 from symir import models
 from symir.runtime.local_energy import deltas, program
-from symir.runtime.local_energy.deltas import delta_of, live_pairs
+from symir.runtime.local_energy.deltas import Trial, delta_of
 
 CHAIN = nk.graph.Chain(6)
 SPINS = nk.hilbert.Spin(0.5, 6)
@@ -444,41 +444,49 @@ def test_options_of_xla_may_go(monkeypatch: pytest.MonkeyPatch) -> None:
     check(op, logpsi, WEIGHTS, x, 1e-13)
 
 
-@pytest.mark.parametrize("most", [5, 1000])
-def test_pairs_that_are_compared(most: int) -> None:
+@pytest.mark.parametrize("lanes", [20, 300])
+def test_pairs_that_are_compared(lanes: int) -> None:
     rng = np.random.default_rng(3)
-    samples, lanes, size = 4, 20, 6
+    samples, size = 4, 6
     x = rng.integers(0, 2, (samples, size)).astype(np.int8)
     # -1 and 6 are no sites; a lane writes to each at most once
     order = rng.random((samples, lanes, size + 2)).argsort(axis=-1)
     sites = (order[..., :3] - 1).astype(np.int32)
     values = rng.integers(0, 2, sites.shape).astype(np.int8)
+    kinds = [np.arange(lanes - 2), np.array([lanes - 2]), np.array([lanes - 1])]
+    trial = Trial(x, sites, values, kinds)
     expected = {}
     for sample, lane in np.ndindex(samples, lanes):
-        after = x[sample].copy()
+        connected = x[sample].copy()
         pairs = zip(sites[sample, lane], values[sample, lane], strict=True)
         for site, value in pairs:
             if 0 <= site < size:
-                after[site] = value
-        if (after != x[sample]).any():
-            expected[sample * lanes + lane] = after
-    pairs = live_pairs(x, sites, values, most)
-    assert len(pairs.row) == min(most, len(expected))
-    if most >= len(expected):
-        assert set(pairs.row.tolist()) == expected.keys()
-    np.testing.assert_array_equal(pairs.sample, pairs.row // lanes)
-    connected = pairs.connected(x)
-    for number, after in zip(pairs.row.tolist(), connected, strict=True):
-        np.testing.assert_array_equal(after, expected[number])
-    places, old, new = pairs.changes()
-    assert ((0 <= places) & (places < size)).all()
-    before = np.take_along_axis(x[pairs.sample], places, axis=1)
-    np.testing.assert_array_equal(old, before)
-    changed = x[pairs.sample].copy()
-    for write in range(3):
-        rows = np.flatnonzero(old[:, write] != new[:, write])
-        changed[rows, places[rows, write]] = new[rows, write]
-    np.testing.assert_array_equal(changed, connected)
+                connected[site] = value
+        if (connected != x[sample]).any():
+            after = expected.setdefault((lane, x[sample].tobytes()), [])
+            after.append(connected.tobytes())
+    waiting = trial.live.any(axis=0)
+    seen = set()
+    while waiting.any():
+        chosen, compared = trial.chosen(waiting)
+        # One of each kind is among the first
+        assert seen or {lanes - 2, lanes - 1} <= set(chosen.tolist())
+        # All that are new are of lanes that wait, as far as there are so many
+        assert len(set(chosen)) >= min(waiting.sum(), len(chosen))
+        waiting[chosen] = False
+        seen.update(chosen.tolist())
+        before = compared.x[compared.sample]
+        for lane, own, after in zip(chosen, before, compared.connected, strict=True):
+            assert after.tobytes() in expected[lane, own.tobytes()]
+        places, old, new = compared.pairs().changes()
+        assert ((0 <= places) & (places < size)).all()
+        np.testing.assert_array_equal(old, np.take_along_axis(before, places, axis=1))
+        changed = before.copy()
+        for write in range(3):
+            rows = np.flatnonzero(old[:, write] != new[:, write])
+            changed[rows, places[rows, write]] = new[rows, write]
+        np.testing.assert_array_equal(changed, compared.connected)
+    assert seen == {lane for lane, _ in expected}
 
 
 def test_what_cannot_be_compared_is_not_used() -> None:
