@@ -440,7 +440,8 @@ class OperatorOp(IRDLOperation):
     """An operator: its parameters, space, element type, and its terms.
 
     The block arguments are the parameters (free symbols), each with the name that users
-    bind it by and an optional default. `hermitian` is the author's claim.
+    bind it by and an optional default. `hermitian` and `not_hermitian` are the author's
+    claims; without one of them nothing is said.
 
     A branch whose x' has another conserved sum than x is a mistake in the operator, and
     its matrix element is NaN, unless it is 0 anyway; in a `projected` operator such a
@@ -460,6 +461,7 @@ class OperatorOp(IRDLOperation):
     space = prop_def(SpaceAttr)
     element = prop_def(TypeAttribute)
     hermitian = opt_prop_def(UnitAttr)
+    not_hermitian = opt_prop_def(UnitAttr)
     projected = opt_prop_def(UnitAttr)
     parameter_names = prop_def(ArrayAttr[StringAttr])
     defaults = prop_def(ArrayAttr[DenseIntOrFPElementsAttr | UnitAttr])
@@ -475,7 +477,7 @@ class OperatorOp(IRDLOperation):
         element: TypeAttribute,
         body: Region | Block,
         *,
-        hermitian: bool = False,
+        hermitian: bool | None = None,
         projected: bool = False,
         parameter_names: Iterable[str] = (),
         defaults: Iterable[DenseIntOrFPElementsAttr | None] = (),
@@ -486,6 +488,7 @@ class OperatorOp(IRDLOperation):
                 "space": space,
                 "element": element,
                 "hermitian": UnitAttr() if hermitian else None,
+                "not_hermitian": UnitAttr() if hermitian is False else None,
                 "projected": UnitAttr() if projected else None,
                 "parameter_names": ArrayAttr(StringAttr(n) for n in parameter_names),
                 "defaults": ArrayAttr(
@@ -499,6 +502,13 @@ class OperatorOp(IRDLOperation):
     def terms(self) -> tuple[TermOp, ...]:
         """The terms in order."""
         return tuple(cast(TermOp, op) for op in self.body.block.ops)
+
+    @property
+    def declared_hermitian(self) -> bool | None:
+        """What the author says of Hermiticity; None where nothing is said."""
+        if self.hermitian is not None:
+            return True
+        return None if self.not_hermitian is None else False
 
     @property
     def lane_of(self) -> tuple[int, ...] | None:
@@ -527,6 +537,8 @@ class OperatorOp(IRDLOperation):
         printer.print_attribute(self.element)
         if self.hermitian is not None:
             printer.print_string(" hermitian")
+        if self.not_hermitian is not None:
+            printer.print_string(" not_hermitian")
         if self.projected is not None:
             printer.print_string(" projected")
         printer.print_op_attributes(self.attributes, print_keyword=True)
@@ -547,7 +559,11 @@ class OperatorOp(IRDLOperation):
             parser.raise_error(f"expected a #sym.space attribute, got {space}")
         parser.parse_keyword("element")
         element = parser.parse_type()
-        hermitian = parser.parse_optional_keyword("hermitian") is not None
+        hermitian = None
+        if parser.parse_optional_keyword("hermitian") is not None:
+            hermitian = True
+        elif parser.parse_optional_keyword("not_hermitian") is not None:
+            hermitian = False
         projected = parser.parse_optional_keyword("projected") is not None
         attributes = parser.parse_optional_attr_dict_with_keyword()
         body = parser.parse_region([argument for argument, _, _ in parameters])
@@ -571,6 +587,8 @@ class OperatorOp(IRDLOperation):
                 "the element type of an operator is f32, f64, complex<f32> or "
                 f"complex<f64>, got {self.element}"
             )
+        if self.hermitian is not None and self.not_hermitian is not None:
+            raise VerifyException("an operator is hermitian or not_hermitian, not both")
         self._verify_local_values()
         self._verify_parameters()
         names = set[str]()

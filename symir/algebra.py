@@ -280,7 +280,7 @@ class Combination:
             operator.name,
             operator.space,
             operator.dtype,
-            operator.is_hermitian,
+            operator.declared_hermitian,
             (),
             self.symbols,
             self.location,

@@ -114,9 +114,26 @@ class SymbolicOperatorIR:
         return stablehlo.dtype_of(self._operator.element).name
 
     @property
+    def declared_hermitian(self) -> bool | None:
+        """Whether the author claims that the operator is Hermitian, or that it is not.
+
+        None where nothing is said.
+        """
+        return self._operator.declared_hermitian
+
+    @property
     def is_hermitian(self) -> bool:
-        """Whether the author claims that the operator is Hermitian."""
-        return self._operator.hermitian is not None
+        """Whether the operator is Hermitian: what is declared, or else what is proved.
+
+        The proof holds for all values of the parameters. It is looked for at the first
+        use, with the bounds of `symir.facts.hermiticity`; without one it is False.
+        """
+        declared = self.declared_hermitian
+        if declared is not None:
+            return declared
+        from symir.facts.hermiticity import is_proved_hermitian
+
+        return is_proved_hermitian(self)
 
     @property
     def is_projected(self) -> bool:

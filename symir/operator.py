@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.builtin import ModuleOp, StringAttr, UnitAttr
 
-from dialects import sym
 from symir import adjoints, algebra, products
 from symir.errors import UnfinishedError, user_location
 from symir.ir import SymbolicOperatorIR
@@ -57,8 +56,8 @@ class SymbolicOperator:
     and `A ** n`, adjoints `A.H`.
 
     The dtype of a combination is the common one of its operands; it is complex where a
-    factor is, and the precision of factors does not count. It is Hermitian if all
-    operands are and all factors are real.
+    factor is, and the precision of factors does not count. Claims to be Hermitian, or
+    not, are kept where they imply one.
 
     Attributes:
         hilbert: the space that the user gave, of symir or of NetKet.
@@ -67,7 +66,8 @@ class SymbolicOperator:
         dtype: the dtype of the matrix elements.
         dtype_is_default: whether the user left the dtype open; a compiler may then
             choose single precision.
-        is_hermitian: whether the author claims that it is Hermitian.
+        declared_hermitian: whether the author claims that it is Hermitian, or that it
+            is not; None where nothing is said.
     """
 
     hilbert: Any
@@ -75,7 +75,7 @@ class SymbolicOperator:
     name: str
     dtype: np.dtype[Any]
     dtype_is_default: bool
-    is_hermitian: bool
+    declared_hermitian: bool | None
     _source: OperatorDefinition | SymbolicOperatorIR | algebra.Combination
 
     @classmethod
@@ -95,7 +95,7 @@ class SymbolicOperator:
             definition.name,
             definition.dtype,
             dtype_is_default,
-            definition.is_hermitian,
+            definition.declared_hermitian,
             definition,
         )
 
@@ -125,7 +125,7 @@ class SymbolicOperator:
             ir.operator_name,
             np.dtype(ir.dtype_str),
             False,
-            ir.is_hermitian,
+            ir.declared_hermitian,
             ir,
         )
 
@@ -150,6 +150,15 @@ class SymbolicOperator:
             Symbol(name, defaults.get(name), dtype.kind == "c")
             for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
         )
+
+    @property
+    def is_hermitian(self) -> bool:
+        """Whether the operator is Hermitian: what is declared, or else what is proved.
+
+        See `SymbolicOperatorIR.is_hermitian`.
+        """
+        declared = self.declared_hermitian
+        return self.to_ir().is_hermitian if declared is None else declared
 
     @property
     def is_projected(self) -> bool:
@@ -244,7 +253,7 @@ class SymbolicOperator:
             source = replace(source, name=checked)
         if isinstance(source, SymbolicOperatorIR):
             module = source.module
-            operator = cast(sym.OperatorOp, module.body.block.first_op)
+            operator = algebra.operator_in(module)
             operator.sym_name = StringAttr(checked)
             source = SymbolicOperatorIR(module)
         return self._with(name=checked, _source=source)
@@ -314,8 +323,8 @@ class SymbolicOperator:
         if not isinstance(other, SymbolicOperator):
             return NotImplemented
         name = f"{self._in_product} @ {other._in_product}"
-        is_square = self is other and self.is_hermitian
-        return self._product(other, name, is_hermitian=is_square)
+        is_square = self is other and self.declared_hermitian
+        return self._product(other, name, declared_hermitian=is_square or None)
 
     def __pow__(self, exponent: int) -> SymbolicOperator:
         """Return a power; the 0th is the identity.
@@ -329,7 +338,8 @@ class SymbolicOperator:
             return _identity(self).named(name)
         power: SymbolicOperator = self
         for _ in range(times - 1):
-            power = power._product(self, name, is_hermitian=self.is_hermitian)
+            claim = self.declared_hermitian or None
+            power = power._product(self, name, declared_hermitian=claim)
         return power
 
     def commutator(self, other: SymbolicOperator) -> SymbolicOperator:
@@ -339,11 +349,24 @@ class SymbolicOperator:
     def anticommutator(self, other: SymbolicOperator) -> SymbolicOperator:
         """Return A B + B A, which is Hermitian where both operators are."""
         total = (self @ other + other @ self).named(_bracket("{{{}, {}}}", self, other))
-        return total._with(is_hermitian=self.is_hermitian and other.is_hermitian)
+        claim = self.declared_hermitian and other.declared_hermitian
+        return total.claimed_hermitian() if claim else total
+
+    def claimed_hermitian(self) -> Self:
+        """Return the same operator, declared to be Hermitian."""
+        source = self._source
+        if isinstance(source, OperatorDefinition):
+            source = replace(source, declared_hermitian=True)
+        if isinstance(source, SymbolicOperatorIR):
+            module = source.module
+            operator = algebra.operator_in(module)
+            operator.hermitian, operator.not_hermitian = UnitAttr(), None
+            source = SymbolicOperatorIR(module)
+        return self._with(declared_hermitian=True, _source=source)
 
     @property
     def H(self) -> SymbolicOperator:
-        """The adjoint: the operator itself where it is claimed to be Hermitian.
+        """The adjoint: the operator itself where it is Hermitian.
 
         Raises:
             DefinitionError: where an update has too many inverse images (D082).
@@ -388,15 +411,15 @@ class SymbolicOperator:
             ir.operator_name,
             np.dtype(ir.dtype_str),
             self.dtype_is_default,
-            ir.is_hermitian,
+            ir.declared_hermitian,
             ir,
         )
 
     def _product(
-        self, other: SymbolicOperator, name: str, *, is_hermitian: bool
+        self, other: SymbolicOperator, name: str, *, declared_hermitian: bool | None
     ) -> SymbolicOperator:
         name = algebra.shortened_name(name)
-        ir = products.product(self, other, name, is_hermitian=is_hermitian)
+        ir = products.product(self, other, name, declared_hermitian=declared_hermitian)
         is_default = self.dtype_is_default and other.dtype_is_default
         return self._rewritten(ir)._with(dtype_is_default=is_default)
 
@@ -411,7 +434,7 @@ class SymbolicOperator:
         return self._with(
             name=algebra.shortened_name(name),
             dtype=algebra.dtype_with(self.dtype, factor),
-            is_hermitian=self.is_hermitian and not is_complex,
+            declared_hermitian=None if is_complex else self.declared_hermitian,
             _source=source,
         )
 
@@ -426,7 +449,7 @@ class SymbolicOperator:
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}({self.name!r}, {self.space!r}, dtype={self.dtype}, "
-            f"hermitian={self.is_hermitian}, terms={len(self.terms)}, "
+            f"hermitian={self.declared_hermitian}, terms={len(self.terms)}, "
             f"max_conn_size={self.max_conn_size})"
         )
 
@@ -474,7 +497,7 @@ class SymbolicOperatorSum(SymbolicOperator):
             else as_name(name, "the name of an operator"),
             np.result_type(*(operator.dtype for operator in summed)),
             all(operator.dtype_is_default for operator in summed),
-            all(operator.is_hermitian for operator in summed),
+            _claim_of_sum(summed),
             algebra.joined(summed),
         )
 
@@ -543,6 +566,14 @@ def _as_operators(values: object) -> tuple[SymbolicOperator, ...]:
         found=shortened(others[0] if others else values),
         hint="numbers are added by +: 0.5 + operator",
     )
+
+
+def _claim_of_sum(summed: Sequence[SymbolicOperator]) -> bool | None:
+    """Return what claims say of the sum; of two that are not Hermitian, nothing."""
+    claims = [operator.declared_hermitian for operator in summed]
+    if None in claims or claims.count(False) > 1:
+        return None
+    return all(claims)
 
 
 def _is_zero(value: object) -> bool:

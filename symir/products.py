@@ -84,7 +84,7 @@ def product(
     second: SymbolicOperator,
     name: str,
     *,
-    is_hermitian: bool = False,
+    declared_hermitian: bool | None = None,
 ) -> SymbolicOperatorIR:
     """Return the product of two operators under a name.
 
@@ -104,7 +104,7 @@ def product(
         name,
         first.space,
         dtype,
-        is_hermitian,
+        declared_hermitian,
         (),
         symbols,
         user_location(),

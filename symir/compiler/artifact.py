@@ -115,7 +115,7 @@ class SymbolicCompiledArtifact:
         """Return facts about the artifact, by name.
 
         They are `hilbert_size`, `dtype_str`, `term_count`, `total_padded_size` (the
-        number of lanes), `is_hermitian`, the analyses `term_fanouts` and
+        number of lanes), `declared_hermitian`, the analyses `term_fanouts` and
         `fusion_groups`, and what the caller of the compiler added.
         """
         ir = self.operator_ir
@@ -124,7 +124,7 @@ class SymbolicCompiledArtifact:
             "dtype_str": ir.dtype_str,
             "term_count": ir.term_count,
             "total_padded_size": self.lanes,
-            "is_hermitian": ir.is_hermitian,
+            "declared_hermitian": ir.declared_hermitian,
             **self.metadata,
         }
 

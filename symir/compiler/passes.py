@@ -16,7 +16,7 @@ from symir.compiler.context import SymbolicCompilationContext, SymbolicPassRepor
 from symir.compiler.failures import summary
 from symir.compiler.precision import in_single_precision, in_supported_precision
 from symir.compiler.signature import extension_token
-from symir.errors import SymirError
+from symir.errors import SymbolicCompilerError, SymirError
 from symir.spans import span
 
 __all__ = [
@@ -78,7 +78,7 @@ class SymbolicValidationPass(AbstractSymbolicPass):
 
     Writes `validation_summary`: how many terms, emissions and free symbols there are,
     and the errors, none under strict validation. Without it an operator of 64 bits is
-    compiled with 32 where JAX is set to them.
+    compiled with 32 where JAX is set to them, and a claim to be Hermitian is believed.
     """
 
     name = "symbolic_validation"
@@ -86,6 +86,7 @@ class SymbolicValidationPass(AbstractSymbolicPass):
     def run(self, context: SymbolicCompilationContext) -> Mapping[str, Any]:
         errors: list[str] = []
         try:
+            _check_claim(context)
             context.ir = in_supported_precision(context)
         except SymirError as error:
             if context.options.strict_validation:
@@ -105,6 +106,26 @@ class SymbolicValidationPass(AbstractSymbolicPass):
             ),
         }
         return {"validation_summary": found}
+
+
+def _check_claim(context: SymbolicCompilationContext) -> None:
+    """Raise where some matrix elements show that a claim to be Hermitian is wrong."""
+    from symir.compiler.diagnostics.sampling import refuted_claim
+
+    wrong = refuted_claim(context.operator)
+    if wrong is None:
+        return
+    raise SymbolicCompilerError(
+        "C028",
+        wrong.message,
+        operator=wrong.operator,
+        term=wrong.term,
+        emission=wrong.emission,
+        location=wrong.location,
+        expected="<x'|O|x> = conj(<x|O|x'>) for all x and x'",
+        found=wrong.found,
+        hint=wrong.hint,
+    )
 
 
 class SymbolicNormalizationPass(AbstractSymbolicPass):

@@ -42,7 +42,7 @@ class ReferenceOperator:
 
     @property
     def is_hermitian(self) -> bool:
-        """Whether the operator was declared Hermitian."""
+        """Whether it is Hermitian: declared to be, or proved; see `DOperator`."""
         return self.ir.is_hermitian
 
     def replace(self, /, **parameters: complex) -> ReferenceOperator:

@@ -31,7 +31,7 @@ def as_plain(operator: sym.OperatorOp, *, tables: bool) -> dict[str, Any]:
             for conserved in space.sums
         ],
         "dtype": stablehlo.dtype_of(operator.element).name,
-        "hermitian": operator.hermitian is not None,
+        "hermitian": operator.declared_hermitian,
         "projected": operator.projected is not None,
         "parameters": [
             _plain_parameter(operator, k) for k in range(len(operator.parameter_names))

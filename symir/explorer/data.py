@@ -139,7 +139,7 @@ def _of_operator(
         "sites": ir.hilbert_size,
         "lanes": ir.max_conn_size,
         "dtype": ir.dtype_str,
-        "hermitian": ir.is_hermitian,
+        "hermitian": ir.declared_hermitian,
         "parameters": {name: ir.defaults.get(name) for name in ir.free_symbols},
         "signs": is_signs(operator.space),
         "local_values": np.unique(np.concatenate(operator.space.local_states)).tolist(),

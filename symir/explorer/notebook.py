@@ -28,7 +28,7 @@ _BAR = "display:inline-block;height:7px;border-radius:3px;background:#3b6fd4"
 
 def operator_html(operator: SymbolicOperator) -> str:
     """Return an operator: its space, and the lanes of each term."""
-    claim = ", Hermitian" if operator.is_hermitian else ""
+    claim = ", Hermitian" if operator.declared_hermitian else ""
     about = (
         f"{operator.space}: {operator.max_conn_size} branches of each x, "
         f"{operator.dtype}{claim}"

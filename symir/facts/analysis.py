@@ -226,7 +226,7 @@ class _Analysis:
         return OperatorFacts(
             operator=self.operator.name,
             sites=self.space.size,
-            declared_hermitian=self.operator.is_hermitian,
+            declared_hermitian=self.operator.declared_hermitian,
             finite=self._finite(),
             hermitian=self._hermitian(),
             real=self._real(),

@@ -103,7 +103,8 @@ class OperatorFacts:
     Attributes:
         operator: the name of the operator.
         sites: the number of sites N.
-        declared_hermitian: whether the author claims that it is Hermitian.
+        declared_hermitian: whether the author claims that it is Hermitian, or that it
+            is not; None where nothing is said.
         finite: whether all matrix elements are finite. The other facts take NaN for
             equal to NaN, and for real and not 0.
         hermitian: whether the matrix is equal to its adjoint.
@@ -134,7 +135,7 @@ class OperatorFacts:
 
     operator: str
     sites: int
-    declared_hermitian: bool
+    declared_hermitian: bool | None
     finite: Fact
     hermitian: Fact
     real: Fact

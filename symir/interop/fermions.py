@@ -368,7 +368,7 @@ def operator_of(
         hilbert,
         name,
         dtype=dtype_of(np.concatenate([*weights, np.zeros(1, np.complex128)]), dtype),
-        hermitian=_is_hermitian(groups, space.size),
+        hermitian=_is_hermitian(groups, space.size) or None,
     )
     for group in groups:
         _emit(builder, group)

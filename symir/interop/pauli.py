@@ -84,7 +84,7 @@ def from_pauli_strings(
     _check_acts(read, space)
     mels = summed * _PHASES[(read == _Y).sum(axis=1) % 4]
     builder = DOperator(
-        given, name, dtype=dtype_of(mels, dtype), hermitian=is_real(summed)
+        given, name, dtype=dtype_of(mels, dtype), hermitian=is_real(summed) or None
     )
     flips, signs = (read == _X) | (read == _Y), (read == _Y) | (read == _Z)
     letters = _Letters(flips, signs, _states(given, space))

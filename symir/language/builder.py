@@ -79,8 +79,10 @@ class DOperator:
         name: the name of the operator.
         dtype: that of the matrix elements: float32, float64, complex64 or complex128.
             By default float64.
-        hermitian: whether the operator equals its conjugate transpose. It is the
-            author's claim.
+        hermitian: whether the operator equals its conjugate transpose, for all values
+            of its parameters: the author's claim. By default that is proved where
+            `is_hermitian` is asked for, and False where no cheap proof is found. A
+            claim that some configurations refute is an error of `compile` (C028).
         projected: whether branches that leave the constraints of the space, such as a
             fixed number of particles, are dropped: the operator is P O P then. By
             default such a branch is a mistake, found by `build` or marked by a NaN.
@@ -96,7 +98,7 @@ class DOperator:
         name: str = "operator",
         *,
         dtype: npt.DTypeLike | None = None,
-        hermitian: bool = False,
+        hermitian: bool | None = None,
         projected: bool = False,
     ):
         self._location = user_location()
@@ -106,7 +108,9 @@ class DOperator:
             self._space = as_space(hilbert)
             self._dtype_is_default = dtype is None
             self._dtype = as_dtype("float64" if dtype is None else dtype)
-            self._is_hermitian = _as_flag(hermitian, "hermitian")
+            self._hermitian = (
+                None if hermitian is None else _as_flag(hermitian, "hermitian")
+            )
             self._is_projected = _as_flag(projected, "projected")
         self._terms: list[TermDefinition] = []
         self._named_by_user = set[int]()
@@ -717,7 +721,7 @@ class DOperator:
             self._name,
             self._space,
             self._dtype,
-            self._is_hermitian,
+            self._hermitian,
             tuple(self._terms),
             tuple(self._symbols.values()),
             self._location,
@@ -744,7 +748,7 @@ class DOperator:
     def __repr__(self) -> str:
         return (
             f"DOperator({self._space!r}, {self._name!r}, dtype={self._dtype}, "
-            f"hermitian={self._is_hermitian}, "
+            f"hermitian={self._hermitian}, "
             f"terms={[term.name for term in self._terms]})"
         )
 

@@ -93,7 +93,7 @@ class OperatorDefinition:
     name: str
     space: Space
     dtype: np.dtype[Any]
-    is_hermitian: bool
+    declared_hermitian: bool | None
     terms: tuple[TermDefinition, ...]
     symbols: tuple[Symbol, ...]
     location: SourceLocation | None

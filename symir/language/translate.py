@@ -142,7 +142,7 @@ def translate(definition: OperatorDefinition) -> ModuleOp:
         sym.SpaceAttr(LocalSpace(space.size, space.local_states, space.sums)),
         element,
         body,
-        hermitian=definition.is_hermitian,
+        hermitian=definition.declared_hermitian,
         projected=definition.is_projected,
         parameter_names=[symbol.name for symbol in definition.symbols],
         defaults=[

@@ -34,11 +34,14 @@ class EditedKernel(Kernel):
         super().__init__(ir, branch_tensors)
         self._before = ir
         self._fixed = fixed
-        # What was declared of the operator before the edit need not hold behind it
-        self.is_hermitian = False
         text = "" if fixed is None else print_module(fixed[2])
         digest = hashlib.sha256(f"{self.fingerprint}, edited: {text}".encode())
         self.fingerprint = digest.hexdigest()
+
+    @property
+    def is_hermitian(self) -> bool:
+        """False: what holds before an edit need not hold behind it."""
+        return False
 
     @property
     def ir(self) -> SymbolicOperatorIR:

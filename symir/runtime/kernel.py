@@ -52,7 +52,6 @@ class Kernel:
         self.name = ir.operator_name
         self.space = ir.space
         self.dtype = np.dtype(ir.dtype_str)
-        self.is_hermitian = ir.is_hermitian
         self.parameter_names = ir.free_symbols
         self.parameter_dtypes = ir.parameter_dtypes
         lanes = lanes_of_function(branch_tensors)
@@ -78,6 +77,11 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"Kernel({self.name!r}, {self.fingerprint[:12]})"
+
+    @property
+    def is_hermitian(self) -> bool:
+        """Whether the operator is Hermitian, as far as that is known."""
+        return self.ir.is_hermitian
 
     @property
     def branch_tensors(self) -> ModuleOp:

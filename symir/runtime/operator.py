@@ -82,7 +82,7 @@ class CompiledOperator:
 
     @property
     def is_hermitian(self) -> bool:
-        """Whether the operator was declared Hermitian."""
+        """Whether it is Hermitian: declared to be, or proved; see `DOperator`."""
         return self._kernel.is_hermitian
 
     @property

@@ -81,7 +81,7 @@ def facts_of_artifact(artifact: SymbolicCompiledArtifact) -> OperatorFacts:
 
 def _summary(manifest: Manifest) -> list[str]:
     facts = manifest["metadata"]
-    claim = ", hermitian" if facts["is_hermitian"] else ""
+    claim = ", hermitian" if facts["declared_hermitian"] else ""
     return [
         f"{manifest['operator']}: {facts['hilbert_size']} sites, "
         f"{facts['dtype_str']}{claim}",

@@ -387,7 +387,7 @@ def _erase(op: Operation) -> None:
 
 def _claims(operator: sym.OperatorOp) -> Iterator[Edit]:
     """Yield what takes back claims, promises, names of emissions and predicates."""
-    for name in ("hermitian", "projected"):
+    for name in ("hermitian", "not_hermitian", "projected"):
         if name in operator.properties:
             yield lambda op, name=name: _without(op, name)
     for number, term in enumerate(operator.terms):

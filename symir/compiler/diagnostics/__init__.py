@@ -3,10 +3,11 @@
 Each has a code (see `docs/diagnostics.md`), names the operator, term and emission, and
 the user's file and line. An "error" makes wrong numbers for some x; a "warning" is for
 what does nothing, or hardly what was meant; a "note" is true and may be of use. None of
-them stops a compilation.
+them stops a compilation, but for a wrong claim to be Hermitian (C028).
 
-The cheap ones look at the IR alone: at what is used, and at the joint local values of a
-few sites. The thorough ones evaluate the branches of configurations, too: of all in a
+The cheap ones look at the IR alone: at what is used, at the joint local values of a few
+sites, and at matrix elements of a few configurations where they are declared Hermitian.
+The thorough ones evaluate the branches of configurations, too: of all in a
 small space, else of a sample.
 """
 
@@ -21,7 +22,7 @@ from weakref import WeakKeyDictionary
 from dialects import sym
 from symir.compiler.diagnostics.diagnostic import Diagnostic, Severity
 from symir.compiler.diagnostics.ranges import range_diagnostics
-from symir.compiler.diagnostics.sampling import sampled_diagnostics
+from symir.compiler.diagnostics.sampling import refuted_claim, sampled_diagnostics
 from symir.compiler.diagnostics.usage import usage_diagnostics
 
 if TYPE_CHECKING:
@@ -63,7 +64,9 @@ def _diagnose(
     is_constrained = operator.space.is_constrained
     if not thorough:
         origin = _origin_of(op)
-        return _cheap(_Source(ir.static_fingerprint(), origin, is_constrained, op))
+        found = _cheap(_Source(ir.static_fingerprint(), origin, is_constrained, op))
+        claim = refuted_claim(operator)
+        return found if claim is None else _sorted([claim, *found])
     ranges = range_diagnostics(op, is_constrained=is_constrained, thorough=True)
     sampled = sampled_diagnostics(operator, op)
     return _sorted([*usage_diagnostics(op), *ranges, *sampled])

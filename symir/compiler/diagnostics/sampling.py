@@ -7,7 +7,7 @@ same. Parameters have their defaults; where one has none, nothing is looked at.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,9 +20,10 @@ from symir.compiler.diagnostics.diagnostic import Diagnostic, diagnostic_of
 from symir.errors import SymirError
 
 if TYPE_CHECKING:
+    from symir.facts import Counterexample
     from symir.operator import SymbolicOperator
 
-__all__ = ["sampled_diagnostics"]
+__all__ = ["refuted_claim", "sampled_diagnostics"]
 
 Array = npt.NDArray[Any]
 
@@ -36,38 +37,55 @@ def sampled_diagnostics(
     """Find elements that are not Hermitian, and fanouts that are broken or generous."""
     if any(isinstance(default, UnitAttr) for default in op.defaults):
         return
-    if operator.is_hermitian:
-        yield from _not_hermitian(operator, op)
+    if operator.declared_hermitian:
+        # It looks at matrices, and uses the passes of the compiler
+        from symir.facts import facts_of
+
+        yield from _not_hermitian(op, facts_of(operator).hermitian.counterexample)
     promised = [term for term in op.terms if term.lanes < term.branches]
     if promised:
         yield from _wrong_fanouts(operator, op, promised)
 
 
-def _not_hermitian(
-    operator: SymbolicOperator, op: sym.OperatorOp
-) -> Iterator[Diagnostic]:
-    # It looks at matrices, and uses the passes of the compiler
-    from symir.facts import facts_of
+def refuted_claim(operator: SymbolicOperator) -> Diagnostic | None:
+    """Return what a few configurations say against a claim to be Hermitian."""
+    if not operator.declared_hermitian:
+        return None
+    from symir.facts.hermiticity import counterexample, values_to_try
 
-    fact = facts_of(operator).hermitian
-    if fact.value is not False or fact.counterexample is None:
+    ir = operator.to_ir()
+    found = counterexample(ir, operator.space)
+    return next(_not_hermitian(ir.operator, found, values_to_try(ir)), None)
+
+
+def _not_hermitian(
+    op: sym.OperatorOp,
+    found: Counterexample | None,
+    values: Mapping[str, complex] | None = None,
+) -> Iterator[Diagnostic]:
+    """Yield what a counterexample says of an operator that is declared Hermitian."""
+    if found is None:
         return
-    x, other = np.array(fact.counterexample.x), np.array(fact.counterexample.xp)
+    x, other = np.array(found.x), np.array(found.xp)
     yield diagnostic_of(
-        _emission_between(op, x, other) or _emission_between(op, other, x) or op,
+        _emission_between(op, x, other, values)
+        or _emission_between(op, other, x, values)
+        or op,
         "W017",
         "error",
         "the operator is declared to be Hermitian, and is not",
-        found=str(fact.counterexample),
+        found=str(found),
         hint="add the branch that leads back, or leave out hermitian=True",
     )
 
 
-def _emission_between(op: sym.OperatorOp, x: Array, other: Array) -> sym.EmitOp | None:
+def _emission_between(
+    op: sym.OperatorOp, x: Array, other: Array, values: Mapping[str, complex] | None
+) -> sym.EmitOp | None:
     """Return an emission with a branch from one configuration to another one."""
     plain = _without_fanouts(op)
     terms = {term.sym_name.data: term for term in op.terms}
-    for branch in branches(plain, x):
+    for branch in branches(plain, x, values):
         if branch.valid and branch.amplitude != 0 and (branch.config == other).all():
             return terms[branch.term].emissions[branch.emission]
     return None

@@ -37,7 +37,7 @@ def dense(operator: SymbolicOperator, **parameters: complex) -> Any:
 def field(
     name: str = "field",
     amplitude: sym.Expr | complex = -1.0,
-    hermitian: bool = True,
+    hermitian: bool | None = True,
     **options: Any,
 ) -> SymbolicOperator:
     builder = sym.DOperator(SPACE, name, hermitian=hermitian, **options)
@@ -90,7 +90,7 @@ ALGEBRA: dict[str, tuple[Callable[[Any, Any], Any], Callable[[Any, Any], Any]]] 
 @pytest.mark.parametrize("name", ALGEBRA)
 def test_the_matrix_is_that_of_the_formula(name: str, precision: str) -> None:
     of_operators, of_matrices = ALGEBRA[name]
-    a, b = bonds(dtype=precision), reparsed(field(amplitude=h + i))
+    a, b = bonds(dtype=precision), reparsed(field(amplitude=h + i, hermitian=None))
     operator = of_operators(a, b)
     expected = of_matrices(dense(a), dense(b))
     np.testing.assert_allclose(dense(operator), expected, rtol=1e-6, atol=1e-12)
@@ -323,6 +323,10 @@ def test_real_parameters_stay_real_in_a_complex_sum() -> None:
         (lambda a, b: a * z, False),
         (lambda a, b: a * abs(z), True),
         (lambda a, b: a + 1j, False),
+        (lambda a, b: -b, False),
+        (lambda a, b: a @ a, True),
+        (lambda a, b: b**3 - b.H, True),
+        (lambda a, b: 1j * (1j * a), True),
     ],
 )
 def test_what_is_known_to_be_hermitian(

@@ -311,11 +311,11 @@ def test_neither_compiled_nor_with_jax() -> None:
         BLOCKED
         + """
 import symir as sym
-from symir import models
-operator = models.heisenberg(4, [(0, 1), (1, 2)])
+operator = sym.DOperator(sym.qubit(4), "flips").for_each_site("i")
+operator = operator.emit(sym.flip("i")).build()
 sym.SymbolicCompiler().compile(operator, {"backend_preference": "reference"})
 assert "symir.facts" not in sys.modules
-assert operator.facts().hermitian.value
+assert operator.facts().hermitian.value and operator.is_hermitian
 """
     )
     root = Path(__file__).parents[3]

@@ -14,6 +14,13 @@ sym.operator @a() space #sym.space<2 x [0, 1]> element complex<f16> {}
 
 // -----
 
+// CHECK: an operator is hermitian or not_hermitian, not both
+"sym.operator"() <{sym_name = "a", space = #sym.space<2 x [0, 1]>, element = f64, hermitian, not_hermitian, parameter_names = [], defaults = []}> ({
+^bb0:
+}) : () -> ()
+
+// -----
+
 // CHECK: 1 parameters, 0 names, 0 defaults
 "sym.operator"() <{sym_name = "a", space = #sym.space<2 x [0, 1]>, element = f64, parameter_names = [], defaults = []}> ({
 ^bb0(%t : tensor<f64>):

@@ -233,4 +233,10 @@ sym.operator @second() space #sym.space<3 x [0, 1]> element f64 {
 // GENERIC:      %r0 = "sym.reduce"(%{{.*}}) <{kind = #sym<reduction sum>, operandSegmentSizes = array<i32: 1, 0, 0>}> ({
 // GENERIC:      %r1 = "sym.reduce"(%a, %a) <{kind = #sym<reduction parity>, operandSegmentSizes = array<i32: 0, 1, 1>}> ({
 // GENERIC:      %r2 = "sym.reduce"() <{kind = #sym<reduction prod>, operandSegmentSizes = array<i32: 0, 0, 0>}> ({
+
+// What is declared not to be Hermitian.
+sym.operator @lower() space #sym.space<1 x [0, 1]> element f64 not_hermitian projected {}
+// CHECK-NEXT:   sym.operator @lower() space #sym.space<1 x [0, 1]> element f64 not_hermitian projected {
+// CHECK-NEXT:   }
+// GENERIC:      "sym.operator"() <{sym_name = "lower", space = #sym.space<1 x [0, 1]>, element = f64, not_hermitian, projected, parameter_names = [], defaults = []}> ({
 // CHECK-NEXT: }

@@ -120,7 +120,12 @@ def make(recipe: Recipe, labels: tuple[str, str] = ("i", "j")) -> sym.SymbolicOp
     data, sets, tag, fanout, second, hermitian = rest
     a, b = map(sym.site, labels)
     builder = sym.DOperator(
-        space(), name, dtype=dtype, hermitian=hermitian, projected=True
+        # A claim to be Hermitian would be wrong, and an error
+        space(),
+        name,
+        dtype=dtype,
+        hermitian=False if hermitian else None,
+        projected=True,
     ).for_each(
         labels,
         over=rows,

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from symir.ir import SymbolicOperatorIR
 from symir.language import (
     DOperator,
     emitted,
@@ -92,7 +93,7 @@ def test_defaults():
     assert operator.name == "operator"
     assert operator.dtype == np.float64
     assert operator.dtype_is_default
-    assert not operator.is_hermitian
+    assert operator.declared_hermitian is None
     assert operator.terms[0].tags == (None,)
 
 
@@ -106,8 +107,17 @@ def test_a_stated_dtype_is_no_default(dtype: Any):
 
 def test_the_claim_of_hermiticity_is_kept():
     operator = DOperator(qubit(2), hermitian=True).globally().emit().build()
-    assert operator.is_hermitian
-    assert operator.to_ir().is_hermitian
+    assert operator.declared_hermitian is operator.is_hermitian is True
+    assert operator.to_ir().declared_hermitian is True
+
+
+def test_what_is_declared_not_to_be_hermitian_stays_so():
+    operator = DOperator(qubit(2), hermitian=False).globally().emit().build()
+    assert operator.declared_hermitian is operator.is_hermitian is False
+    ir = operator.to_ir()
+    assert " element f64 not_hermitian {" in ir.text()
+    assert SymbolicOperatorIR.from_text(ir.text()).declared_hermitian is False
+    assert operator.H.is_hermitian is operator.compile().is_hermitian is False
 
 
 class _Hilbert:
