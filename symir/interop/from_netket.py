@@ -104,14 +104,21 @@ def _builder(op: Any, *real: Any) -> DOperator:
     """Return a builder for an operator like that of NetKet.
 
     It is Hermitian where NetKet says so and these coefficients are real: of its models
-    NetKet says so whatever they are.
+    NetKet says so whatever they are. Where it does not say so that may be proved.
     """
     return DOperator(
         op.hilbert,
         type(op).__name__,
         dtype=np.dtype(op.dtype),
-        hermitian=bool(op.is_hermitian) and not any(np.imag(c) for c in real),
+        hermitian=(op.is_hermitian and not any(np.imag(c) for c in real)) or None,
     )
+
+
+def _as_claimed(taken: SymbolicOperator, op: Any) -> SymbolicOperator:
+    """Return an operator that claims no less than NetKet, which rounds more."""
+    if taken.declared_hermitian or not op.is_hermitian:
+        return taken
+    return taken.claimed_hermitian()
 
 
 def _number(value: Any) -> float | complex:
@@ -158,13 +165,14 @@ def _pauli_strings(op: Any) -> SymbolicOperator:
     strings = [str(string) for string in np.asarray(op.operators)[kept]]
     if not strings:
         return _zero(op)
-    return from_pauli_strings(
+    taken = from_pauli_strings(
         strings,
         weights[kept],
         hilbert=op.hilbert,
         name=type(op).__name__,
         dtype=np.dtype(op.dtype),
     )
+    return _as_claimed(taken, op)
 
 
 def _zero(op: Any) -> SymbolicOperator:
@@ -177,9 +185,10 @@ def _fermions(op: Any) -> SymbolicOperator:
         for term, weight in op.operators.items()
         if abs(weight) > op.cutoff
     }
-    return from_fermions(
+    taken = from_fermions(
         terms, hilbert=op.hilbert, name=type(op).__name__, dtype=np.dtype(op.dtype)
     )
+    return _as_claimed(taken, op)
 
 
 # endregion
@@ -467,27 +476,26 @@ def _sum(op: Any) -> SymbolicOperator:
     return total.named(type(op).__name__)
 
 
-def _product_of(op: Any, factors: Sequence[Any]) -> SymbolicOperator:
-    product = functools.reduce(operator.matmul, map(_taken, factors))
-    return product.named(type(op).__name__)
-
-
 def _product(op: Any) -> SymbolicOperator:
-    product = _product_of(op, op.operators)
+    product = functools.reduce(operator.matmul, map(_taken, op.operators))
     return (product * _number(op.coefficient)).named(type(op).__name__)
 
 
 def _squared(op: Any) -> SymbolicOperator:
-    return _product_of(op, (op.parent.H, op.parent))
+    parent = _taken(op.parent)
+    adjoint = parent.H if op.parent.is_hermitian else _taken(op.parent.H)
+    return (adjoint @ parent).named(type(op).__name__).claimed_hermitian()
+
+
+# NetKet takes all sums for Hermitian, and models whatever their coefficients are
 
 
 def _adjoint(op: Any) -> SymbolicOperator:
-    return _taken(op.parent) if op.parent.is_hermitian else _collected(op)
+    return _taken(op.parent).H if op.parent.is_hermitian else _collected(op)
 
 
 def _transpose(op: Any) -> SymbolicOperator:
-    is_symmetric = op.parent.is_hermitian and np.dtype(op.dtype).kind != "c"
-    return _taken(op.parent) if is_symmetric else _collected(op)
+    return _taken(op.parent).T if op.parent.is_hermitian else _collected(op)
 
 
 def _collected(op: Any) -> SymbolicOperator:

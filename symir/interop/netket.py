@@ -18,13 +18,18 @@ from contextvars import ContextVar
 from typing import Any, NoReturn
 
 import jax
+import jax.numpy as jnp
+from jax.core import Tracer
+from jax.errors import JAXTypeError
 from netket.jax.sharding import sharding_decorator
 from netket.operator import AbstractOperator, DiscreteJaxOperator, SumOperator
+from netket.operator._sum.discrete_jax_operator import SumDiscreteJaxOperator
 from netket.utils import config
-from netket.vqs import MCState
+from netket.vqs import MCState, VariationalState, expect_and_grad
 from netket.vqs.mc import get_local_kernel, kernels, kernels_packed
 
-from symir.errors import InputError
+from symir.errors import InputError, SymirError
+from symir.interop.from_netket import from_netket
 from symir.runtime.local_energy import LocalEnergy
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
 from symir.runtime.operator import CompiledOperator
@@ -44,17 +49,20 @@ class NetKetOperator(CompiledOperator, DiscreteJaxOperator):
 
     __hash__ = object.__hash__
 
-    # With an operator of NetKet's own the sum is NetKet's. It is made here: not every
-    # class of NetKet answers to an operator of another class.
-
-    def __add__(self, other: Any) -> Any:
-        return _sum(self, other, 1) if _is_theirs(other) else super().__add__(other)
-
-    def __sub__(self, other: Any) -> Any:
-        return _sum(self, other, -1) if _is_theirs(other) else super().__sub__(other)
-
-    def __rsub__(self, other: Any) -> Any:
-        return _sum(other, self, -1) if _is_theirs(other) else super().__rsub__(other)
+    def _combined(self, operation: str, other: Any) -> Any:
+        if not isinstance(other, AbstractOperator) or isinstance(other, NetKetOperator):
+            return _honest(super()._combined(operation, other))
+        if operation not in _SUMS:
+            return _honest(_theirs(super()._combined(operation, other), self, other))
+        imported = _imported(other)
+        if imported is not None:
+            try:
+                return super()._combined(operation, imported)
+            except SymirError:  # one of them is projected
+                pass
+        first, second = (other, self) if operation[2] == "r" else (self, other)
+        operators: Any = (first, second)
+        return _honest(SumOperator(*operators, coefficients=[1.0, _SUMS[operation]]))
 
     def to_numba_operator(self) -> NoReturn:
         """Raise an InputError: there is none, and `LocalLiouvillian` asks for it."""
@@ -73,13 +81,116 @@ class NetKetOperator(CompiledOperator, DiscreteJaxOperator):
         )
 
 
-def _sum(first: Any, second: Any, sign: int) -> Any:
-    operators: Any = (first, second)
-    return SumOperator(*operators, coefficients=[1.0, float(sign)])
+# region Sums and products with operators of NetKet's own
+
+_SUMS = {"__add__": 1.0, "__radd__": 1.0, "__sub__": -1.0, "__rsub__": -1.0}
+"""The sign of the second operand."""
 
 
-def _is_theirs(value: Any) -> bool:
-    return isinstance(value, AbstractOperator) and not isinstance(value, NetKetOperator)
+def _imported(other: Any) -> NetKetOperator | None:
+    """Return an operator of NetKet's as ours, where `from_netket` knows it."""
+    try:
+        return from_netket(other).compile()
+    except (SymirError, JAXTypeError):  # of another kind, or its numbers are traced
+        return None
+
+
+def _theirs(product: Any, first: Any, second: Any) -> Any:
+    """Return NetKet's product, which the second operand may have to make."""
+    return second.__rmatmul__(first) if product is NotImplemented else product
+
+
+def _honest(result: Any) -> Any:
+    """Return a sum of NetKet's as one that claims no more than follows."""
+    if type(result) is not SumDiscreteJaxOperator:
+        return result
+    coefficients: Any = result.coefficients
+    return HonestSum(*result.operators, coefficients=coefficients, dtype=result.dtype)
+
+
+@jax.tree_util.register_pytree_node_class
+class HonestSum(SumDiscreteJaxOperator):
+    """A sum with an operator that is not imported.
+
+    NetKet takes every sum for Hermitian. This one is if all operators are and all
+    coefficients are real; and so are the sums that are made of it.
+    """
+
+    @property
+    def is_hermitian(self) -> bool:
+        """Whether that follows from the operators and coefficients."""
+        factors = self.coefficients
+        is_real = not isinstance(factors, Tracer) and not jnp.imag(factors).any()
+        return bool(is_real) and all(one.is_hermitian for one in self.operators)
+
+    def __add__(self, other: Any) -> Any:
+        return _honest(super().__add__(other))
+
+    def __radd__(self, other: Any) -> Any:
+        return _honest(super().__radd__(other))
+
+    def __sub__(self, other: Any) -> Any:
+        return _honest(super().__sub__(other))
+
+    def __mul__(self, other: Any) -> Any:
+        return _honest(super().__mul__(other))
+
+    def __rmul__(self, other: Any) -> Any:
+        return _honest(super().__rmul__(other))
+
+    def __neg__(self) -> Any:
+        return _honest(super().__neg__())
+
+    def __matmul__(self, other: Any) -> Any:
+        return _honest(super().__matmul__(other))
+
+    def __rmatmul__(self, other: Any) -> Any:
+        return _honest(super().__rmatmul__(other))
+
+
+@expect_and_grad.dispatch(precedence=1)
+def _expect_and_grad(
+    vstate: VariationalState,
+    op: NetKetOperator | SumDiscreteJaxOperator,
+    *args: Any,
+    **options: Any,
+):
+    # A sum that NetKet has made of one of ours claims what it likes
+    if _has_ours(op):
+        op = _honest(op)
+        _check_hermitian(op, options.get("use_covariance"))
+    types = [type(vstate), DiscreteJaxOperator, *map(type, args)]
+    return expect_and_grad.invoke(*types)(vstate, op, *args, **options)
+
+
+def _has_ours(op: Any) -> bool:
+    parts = getattr(op, "operators", ())  # of a sum or product
+    return isinstance(op, NetKetOperator) or any(map(_has_ours, parts))
+
+
+def _check_hermitian(op: Any, use_covariance: bool | None) -> None:
+    """Raise where NetKet would not compute the gradient (N017)."""
+    takes = op.is_hermitian if use_covariance is None else use_covariance
+    if takes or config.netket_experimental:
+        return
+    parts = op.operators if isinstance(op, HonestSum) else (op,)
+    names = [getattr(one, "name", type(one).__name__) for one in parts]
+    blamed = [
+        name for name, one in zip(names, parts, strict=True) if not one.is_hermitian
+    ]
+    raise InputError(
+        "N017",
+        "the gradient of an expectation value is known of Hermitian operators only",
+        operator=" + ".join(names),
+        expected="is_hermitian True: declared, or proved for all values of parameters",
+        found=f"is_hermitian False, of {', '.join(map(repr, blamed)) or 'a factor'}",
+        hint="declare DOperator(.., hermitian=True) where it is and no cheap proof is "
+        "found: op.facts().hermitian of the symbolic operator says what is known. "
+        "NetKet's own gradient of others needs NETKET_EXPERIMENTAL=1",
+    )
+
+
+# endregion
 
 
 # region Local energies

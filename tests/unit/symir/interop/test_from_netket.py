@@ -323,6 +323,31 @@ def test_adjoints_and_transposes() -> None:
         sym.from_netket(nk.operator.Transpose(strings))
 
 
+def test_what_is_hermitian_whatever_it_is_made_of() -> None:
+    """Squares are; NetKet says so of sums and models, too, that are not."""
+    hilbert, graph = nk.hilbert.Spin(0.5, 3), nk.graph.Chain(3)
+    up = nk.operator.spin.sigmap(hilbert, 0)
+    ising = nk.operator.IsingJax(hilbert, graph, h=0.5)
+    total = ising + 1j * nk.operator.PauliStringsJax(hilbert, ["XYY"])
+    a, b = dense(sym.from_netket(up)), dense(sym.from_netket(total))
+    for op, expected in (
+        (nk.operator.Squared(up), a.conj().T @ a),
+        (nk.operator.Squared(total), b.conj().T @ b),
+    ):
+        taken = sym.from_netket(op)
+        assert taken.declared_hermitian is True
+        assert np.allclose(dense(taken), expected)
+        assert taken.compile().is_hermitian
+    assert total.is_hermitian  # says NetKet
+    assert not sym.from_netket(total).is_hermitian
+    adjoint = sym.from_netket(nk.operator.Adjoint(total))
+    assert np.allclose(dense(adjoint), b.conj().T)
+    transposed = sym.from_netket(nk.operator.Transpose(total))
+    assert np.allclose(dense(transposed), b.T)
+    hop = nk.operator.LocalOperatorJax(hilbert, [[0, 1j], [-1j, 0]], [1], dtype=complex)
+    assert sym.from_netket(nk.operator.Transpose(hop)).is_hermitian
+
+
 def test_nothing_is_left() -> None:
     hilbert = nk.hilbert.Spin(0.5, 2)
     for op in (

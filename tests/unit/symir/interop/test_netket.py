@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 import symir as sym
+from symir.interop.netket import HonestSum, NetKetOperator
 from symir.language import c, cdag, n, sum_over
 
 # NetKet would rather have another class of its own
@@ -480,7 +481,7 @@ def with_theirs() -> tuple[Any, dict[str, Any]]:
     "name", ["fermions", "local", "strings", "ising", "sum", "product"]
 )
 def test_algebra_with_an_operator_of_netkets(name: str):
-    """It is NetKet's, in either order."""
+    """Sums are ours, in either order, but that of a sum of NetKet's and ours."""
     ours, theirs = with_theirs()[0], with_theirs()[1][name]
     a, b = dense(ours), dense(theirs)
     for found, expected in (
@@ -489,7 +490,8 @@ def test_algebra_with_an_operator_of_netkets(name: str):
         (ours - theirs, a - b),
         (theirs - ours, b - a),
     ):
-        assert isinstance(found, operators.SumOperator)
+        is_ours = isinstance(found, NetKetOperator)
+        assert is_ours or (name == "sum" and isinstance(found, operators.SumOperator))
         assert isinstance(found, operators.DiscreteJaxOperator)
         close(dense(found), expected)
     for found, expected in ((ours @ theirs, a @ b), (theirs @ ours, b @ a)):
@@ -519,3 +521,87 @@ def test_operators_of_ours_are_no_part_of_an_open_system():
     for parts in ((with_theirs()[0], []), (theirs, [with_theirs()[0]])):
         with pytest.raises(sym.InputError, match="N019"):
             operators.LocalLiouvillian(*parts)
+
+
+# region Claims to be Hermitian
+
+
+@cache
+def projected() -> tuple[Any, Any, Any]:
+    """Return an operator that NetKet's cannot be imported to, and two of NetKet's."""
+    hilbert = nk.hilbert.Spin(0.5, 2, total_sz=0)
+    builder = sym.DOperator(hilbert, "xx", projected=True).globally()
+    ours = builder.emit(sym.flip(0).flip(1)).build().compile()
+    z = operators.spin.sigmaz(hilbert, 0)
+    return ours, z, 1j * z
+
+
+def test_a_sum_claims_no_more_than_its_operators():
+    hilbert, graph = nk.hilbert.Spin(0.5, 3), nk.graph.Chain(3)
+    theirs = operators.IsingJax(hilbert, graph, h=1.0)
+    ours, up = sym.from_netket(theirs).compile(), operators.spin.sigmap(hilbert, 0)
+    for found in (ours + up, up + ours, ours - up, up - ours):
+        assert isinstance(found, NetKetOperator)
+        assert found.is_hermitian is False
+    for found in (ours + theirs, theirs - ours, ours + up + up.H):
+        assert isinstance(found, NetKetOperator)
+        assert found.is_hermitian is True
+
+
+def test_a_sum_with_what_is_not_imported_claims_no_more():
+    ours, z, iz = projected()
+    for found, expected in (
+        (ours + z, True),
+        (z - ours, True),
+        (ours + iz, False),
+        (ours - iz, False),
+        (2 * (ours + z), True),
+        (2j * (ours + z), False),
+        (-(ours + z) + iz, False),
+        (iz + (ours + z), False),
+        ((ours + z) @ (ours + z), False),
+        (ours @ (ours + z), False),
+        (ours * jnp.asarray(2j), False),
+    ):
+        assert isinstance(found, operators.DiscreteJaxOperator)
+        assert found.is_hermitian is expected
+        matrix = dense(found)
+        assert not expected or np.allclose(matrix, matrix.conj().T)
+    total = ours + z
+    assert isinstance(total, HonestSum)
+    leaves, structure = jax.tree.flatten(total)
+    assert jax.tree.unflatten(structure, leaves).is_hermitian
+    seen = []
+    jax.jit(lambda op: seen.append(op.is_hermitian) or 0)(total)
+    assert seen == [False]
+    close(dense(total), dense(ours) + dense(z))
+
+
+def test_gradients_need_the_flag():
+    ours, z, iz = projected()
+    sampler = nk.sampler.ExactSampler(ours.hilbert)
+    model = nk.models.RBM(param_dtype=complex)
+    sampled = nk.vqs.MCState(sampler, model, n_samples=32, seed=1, sampler_seed=2)
+    exact = nk.vqs.FullSumState(ours.hilbert, model, seed=1)
+    assert ours.is_hermitian
+    for vstate in (sampled, exact):
+        expected, gradient = vstate.expect_and_grad(ours, use_covariance=True)
+        found, same = vstate.expect_and_grad(ours)
+        close((found.mean, same), (expected.mean, gradient))
+        for op, names in (
+            (iz + ours, "xx"),
+            ((z + operators.PauliStringsJax(ours.hilbert, ["ZZ"])) + 1j * ours, "xx"),
+            (1j * ours, "1j*xx"),
+        ):
+            with pytest.raises(sym.SymirError, match="N017") as caught:
+                vstate.expect_and_grad(op)
+            assert names in str(caught.value)
+            assert caught.value.location is not None
+            assert caught.value.location.file == __file__
+    sampled.chunk_size = 16
+    close(sampled.expect_and_grad(ours)[1], sampled.expect_and_grad(ours + 0 * z)[1])
+    with pytest.raises(sym.SymirError, match="N017"):
+        sampled.expect_and_grad(1j * ours)
+
+
+# endregion
