@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import warnings
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -17,12 +18,14 @@ __all__ = [
     "DefinitionError",
     "InputError",
     "NotDifferentiable",
+    "PrecisionWarning",
     "SourceLocation",
     "StageError",
     "SymbolicCompilerError",
     "SymirError",
     "UnfinishedError",
     "user_location",
+    "warn",
 ]
 
 _NOT_THE_USERS = {
@@ -203,3 +206,23 @@ class NotDifferentiable(SymirError, TypeError):
 
 class InputError(SymirError, ValueError):
     """Data given to a compiled operator or to a tool does not fit it."""
+
+
+class PrecisionWarning(UserWarning):
+    """An operator that says 64 bits is computed in 32, since JAX is set to them: C030.
+
+    It is said once for each operator.
+    """
+
+
+_WARNED: dict[str | tuple[str, type[Warning], int], int] = {}
+"""What `warnings` keeps, to say a thing once for each line."""
+
+
+def warn(category: type[Warning], code: str, message: str, **details: Any) -> None:
+    """Warn of something in the user's code, in the words of a `SymirError`."""
+    place = user_location()
+    file, line = ("symir", 1) if place is None else (place.file, place.line)
+    error = SymirError(code, message, **details)
+    error.location = None  # Python says it
+    warnings.warn_explicit(str(error), category, file, line, registry=_WARNED)

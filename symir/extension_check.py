@@ -8,6 +8,7 @@ compiled kernel does.
 from __future__ import annotations
 
 import itertools
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib import import_module
@@ -18,7 +19,7 @@ import numpy.typing as npt
 
 from dialects.interpreters.sym import connections
 from symir import spaces
-from symir.errors import SymbolicCompilerError, SymirError
+from symir.errors import PrecisionWarning, SymbolicCompilerError, SymirError
 from symir.ir import SymbolicOperatorIR
 from symir.language import clauses
 from symir.language.builder import DOperator
@@ -606,7 +607,8 @@ def _check_default_dtype(subject: _Subject, states: Array, findings: _Findings) 
         return
     operator = subject.build(None)
     expected = [subject.expected("float32", x) for x in states]
-    with tracing.with_x64(False):
+    with tracing.with_x64(False), warnings.catch_warnings():
+        warnings.simplefilter("ignore", PrecisionWarning)
         found = operator.compile().get_conn_padded(states.astype(np.float32))
     what = "the compiled kernel, x of float32, JAX set to 32 bits"
     _compare(subject, operator.to_ir(), states, found, expected, what)

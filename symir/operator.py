@@ -64,8 +64,8 @@ class SymbolicOperator:
         space: the same as a space of symir.
         name: the name of the operator.
         dtype: the dtype of the matrix elements.
-        dtype_is_default: whether the user left the dtype open; a compiler may then
-            choose single precision.
+        dtype_is_default: whether the user left the precision open; where JAX is set to
+            32 bits the operator is then compiled to float32 or complex64.
         declared_hermitian: whether the author claims that it is Hermitian, or that it
             is not; None where nothing is said.
     """

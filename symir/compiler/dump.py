@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import warnings
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -23,7 +22,7 @@ from xdsl.passes import ModulePass
 
 from dialects import sym
 from dialects.text import print_module
-from symir.errors import user_location
+from symir.errors import warn
 
 __all__ = ["VARIABLE", "dumping"]
 
@@ -81,21 +80,13 @@ class _Dump:
                 index.write(f"{json.dumps(entry)}\n")
         except OSError as error:
             self._has_failed = True
-            _warn(
-                f"[C062] {VARIABLE}: the stages of '{self._operator}' are not written\n"
-                "  expected: a folder that can be written\n"
-                f"  found:    {self._root}: {error.strerror or error}"
+            warn(
+                RuntimeWarning,
+                "C062",
+                f"{VARIABLE}: the stages of '{self._operator}' are not written",
+                expected="a folder that can be written",
+                found=f"{self._root}: {error.strerror or error}",
             )
-
-
-_WARNED: dict[str | tuple[str, type[Warning], int], int] = {}
-"""What `warnings` keeps, to say a thing once for each line."""
-
-
-def _warn(message: str) -> None:
-    place = user_location()
-    file, line = ("symir", 1) if place is None else (place.file, place.line)
-    warnings.warn_explicit(message, RuntimeWarning, file, line, registry=_WARNED)
 
 
 def _new_folder(root: Path, name: str) -> Path:

@@ -11,7 +11,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from symir.compiler.context import SymbolicPassReport
-from symir.errors import SymbolicCompilerError, SymirError
+from symir.errors import PrecisionWarning, SymbolicCompilerError, SymirError
 
 __all__ = ["blamed_on", "summary"]
 
@@ -45,10 +45,13 @@ def blamed_on(
     Raises:
         SymbolicCompilerError: for every exception: the compiler's own as they are, with
             what they do not know yet; others as the failure of a pass (C010) or stage
-            (C014), with what a `SymirError` knows kept.
+            (C014), with what a `SymirError` knows kept. A warning that the user has
+            made an error stays what it is.
     """
     try:
         yield
+    except PrecisionWarning:
+        raise
     except SymbolicCompilerError as error:
         error.blame(stage=stage, pass_name=pass_name, operator=operator)
         error.hint = error.hint or _HINTS[stage]

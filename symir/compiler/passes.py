@@ -93,7 +93,7 @@ class SymbolicValidationPass(AbstractSymbolicPass):
                 raise
             errors.append(summary(error))
             if error.code == "C004":
-                context.ir = in_single_precision(context.ir)
+                context.ir = in_single_precision(context)
         ir = context.ir
         found = {
             "is_valid": not errors,

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from typing import Any
 
@@ -35,6 +36,8 @@ def to_netket(value: Any, **options: Any) -> Any:
             "N015", "NetKet is not installed", hint='pip install "symir[netket]"'
         )
     if isinstance(value, SymbolicOperator):
+        # NetKet sets JAX to 64 bits when it is imported: compilations go by that
+        importlib.import_module("netket")
         return to_netket(value.compile(**options))
     if options:
         raise InputError(

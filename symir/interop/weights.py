@@ -78,6 +78,7 @@ def is_real(weights: Weights) -> bool:
 def dtype_of(weights: Weights, dtype: npt.DTypeLike | None) -> npt.DTypeLike | None:
     """Return the dtype asked for; by default the narrowest that holds the weights.
 
-    That is None, the builder's own choice, where all of them are real.
+    That is None, the builder's own choice, where all of them are real. Its precision is
+    open.
     """
-    return "complex128" if dtype is None and not is_real(weights) else dtype
+    return complex if dtype is None and not is_real(weights) else dtype

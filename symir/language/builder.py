@@ -49,6 +49,7 @@ from symir.language.scalars import (
     as_name,
     as_number,
     is_bool,
+    is_open,
     items_of,
     shortened,
 )
@@ -77,8 +78,9 @@ class DOperator:
     Args:
         hilbert: a space of symir, or a discrete Hilbert space of NetKet.
         name: the name of the operator.
-        dtype: that of the matrix elements: float32, float64, complex64 or complex128.
-            By default float64.
+        dtype: that of the matrix elements: float32, float64, complex64 or complex128;
+            or `float`, the default, and `complex`, which are float64 and complex128
+            where JAX is set to 64 bits, and float32 and complex64 where it is not.
         hermitian: whether the operator equals its conjugate transpose, for all values
             of its parameters: the author's claim. By default that is proved where
             `is_hermitian` is asked for, and False where no cheap proof is found. A
@@ -106,7 +108,7 @@ class DOperator:
         with blamed_on(self._name, location=self._location):
             self._hilbert = hilbert
             self._space = as_space(hilbert)
-            self._dtype_is_default = dtype is None
+            self._dtype_is_default = is_open(dtype)
             self._dtype = as_dtype("float64" if dtype is None else dtype)
             self._hermitian = (
                 None if hermitian is None else _as_flag(hermitian, "hermitian")

@@ -20,6 +20,7 @@ __all__ = [
     "as_number",
     "fits",
     "is_bool",
+    "is_open",
     "items_of",
     "shortened",
 ]
@@ -142,6 +143,14 @@ def as_dtype(dtype: npt.DTypeLike | None) -> np.dtype[Any]:
         expected=" or ".join((", ".join(_DTYPES[:-1]), _DTYPES[-1])),
         found=shortened(dtype),
     )
+
+
+def is_open(dtype: npt.DTypeLike | None) -> bool:
+    """Whether a dtype says the kind of numbers, and leaves their precision open."""
+    if isinstance(dtype, str):
+        return dtype in ("float", "complex")
+    # No comparison by value: to NumPy float64 equals `float`
+    return dtype is None or dtype is float or dtype is complex
 
 
 def _dtype_name(dtype: npt.DTypeLike | None) -> str | None:

@@ -52,7 +52,7 @@ def bose_hubbard(
     phi, bond_data = coupling("phi", 0.0 if phases is None else phases)
     right, left = (1, 1) if phases is None else (exp(1j * phi), exp(-1j * phi))
     mu_i, site_data = coupling("mu", mu)
-    dtype = None if phases is None else "complex128"
+    dtype = None if phases is None else complex
     return (
         DOperator(fock(n_max, n), "bose_hubbard", dtype=dtype, hermitian=True)
         .for_each(("i", "j"), over=as_bonds(edges), data=bond_data)

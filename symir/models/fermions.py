@@ -153,7 +153,7 @@ def syk(
     quartets = [(*ij, *kl) for ij in pairs for kl in pairs]
     sign_after = 1 - 2 * parity(emitted(here.index).value, over=between("k", "l"))
     return (
-        DOperator(qubit(n), "syk", dtype="complex128", hermitian=True)
+        DOperator(qubit(n), "syk", dtype=complex, hermitian=True)
         .for_each(("i", "j", "k", "l"), over=quartets, data={"J": matrix.reshape(-1)})
         .named("quartets")
         .where((site("i") == 1) & (site("j") == 1))
@@ -207,7 +207,7 @@ def majorana_syk(
     factors, strings = zip(*map(_majorana_product, quartets), strict=True)
     sign = 1 - 2 * parity(here.value, over=set_("string"))
     return (
-        DOperator(qubit(n), "majorana_syk", dtype="complex128", hermitian=True)
+        DOperator(qubit(n), "majorana_syk", dtype=complex, hermitian=True)
         .for_each(
             ("i", "j", "k", "l"),
             over=np.array(quartets) // 2,

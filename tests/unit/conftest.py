@@ -1,8 +1,10 @@
 """Settings that all unit tests share."""
 
 import os
+from collections.abc import Generator
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).parents[2]
@@ -19,3 +21,15 @@ settings.register_profile(
     "symir", deadline=None, print_blob=True, derandomize=bool(os.environ.get("CI"))
 )
 settings.load_profile("symir")
+
+
+@pytest.fixture(autouse=True)
+def x64() -> Generator[None]:
+    """Allow 64-bit types, as NetKet does: whether it is imported must not matter.
+
+    Tests that want 32 bits say so themselves.
+    """
+    import jax
+
+    with jax.enable_x64(True):
+        yield

@@ -6,6 +6,7 @@ import runpy
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -220,7 +221,7 @@ def test_all_configurations_of_a_small_lattice(model: Example) -> None:
 @each_model
 def test_all_configurations_in_single_precision(model: Example) -> None:
     operator = model.build(model.small)
-    with jax.enable_x64(False):
+    with jax.enable_x64(False), pytest.warns(sym.PrecisionWarning):
         check_branches(operator, operator.space.all_states(), 1e-5)
 
 
@@ -238,7 +239,8 @@ def test_shapes_and_dtypes(model: Example, dtype: str, x64: bool) -> None:
     operator = model.build(model.small)
     x = operator.space.random_states(6, 5, dtype)
     tolerance = 1e-12 if x64 else 1e-5
-    with jax.enable_x64(x64):
+    warned = nullcontext() if x64 else pytest.warns(sym.PrecisionWarning)
+    with jax.enable_x64(x64), warned:
         for batch in (x, x[0], x[:0], x.reshape(2, 3, -1)):
             check_branches(operator, batch, tolerance)
             check_dtypes(operator, batch)

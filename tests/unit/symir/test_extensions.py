@@ -9,6 +9,7 @@ import pickle
 import subprocess
 import sys
 from collections.abc import Callable, Generator
+from contextlib import nullcontext
 from typing import Any
 
 import jax
@@ -78,11 +79,11 @@ def failure(code: str, do: Callable[[], object]) -> sym.SymirError:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "complex64", "complex128"])
 @pytest.mark.parametrize("x64", [True, False], ids=["x64", "x32"])
 def test_a_function_is_lowered_for_each_dtype(dtype: str, x64: bool) -> None:
-    built = operator(softplus()(0.5 * x_i.value), dtype)
+    built, warned = operator(softplus()(0.5 * x_i.value), dtype), nullcontext()
     if not x64 and dtype in ("float64", "complex128"):
         built = operator(softplus()(0.5 * x_i.value), None)
-        dtype = "float32"
-    with jax.enable_x64(x64):
+        dtype, warned = "float32", pytest.warns(sym.PrecisionWarning)
+    with jax.enable_x64(x64), warned:
         found = elements(built, STATES.astype(np.int8))
     tolerance = 1e-6 if dtype in ("float32", "complex64") else 1e-14
     assert found.dtype == dtype

@@ -425,7 +425,8 @@ def test_another_space_is_an_error(data: bytes, path: Path) -> None:
 def test_an_artifact_of_64_bits_needs_them(data: bytes, path: Path) -> None:
     with jax.enable_x64(False):
         assert rejected(data, path).code == "C004"
-        compiled(field()).save(path)
+        with pytest.warns(sym.PrecisionWarning):
+            compiled(field()).save(path)
         assert results(load_artifact(path))[1].dtype == np.float32
     assert results(load_artifact(path))[1].dtype == np.float32
 

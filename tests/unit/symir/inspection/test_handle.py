@@ -92,7 +92,8 @@ def test_lowering_may_stop_early() -> None:
 def test_the_precision_is_that_of_a_compilation_where_jax_can_run_it() -> None:
     text = ising().to_ir().text()
     with jax.enable_x64(False):
-        assert "f32" in sym.lower(ising()).at("bt").text
+        with pytest.warns(sym.PrecisionWarning):
+            assert "f32" in sym.lower(ising()).at("bt").text
         # A text states its dtype. One can look at it all the same
         double = sym.lower(text)
         assert "f64" in double.at("bt").text

@@ -97,12 +97,21 @@ def test_defaults():
     assert operator.terms[0].tags == (None,)
 
 
-@pytest.mark.parametrize("dtype", ["float64", np.complex64, jnp.float32, complex])
+@pytest.mark.parametrize(
+    "dtype", ["float64", np.complex64, jnp.float32, np.dtype(float), "complex128"]
+)
 def test_a_stated_dtype_is_no_default(dtype: Any):
     operator = DOperator(qubit(2), dtype=dtype).globally().emit().build()
     assert operator.dtype == np.dtype(dtype)
     assert not operator.dtype_is_default
     assert operator.to_ir().dtype_str == operator.dtype.name
+
+
+@pytest.mark.parametrize("dtype", [float, complex, "float", "complex"])
+def test_a_kind_of_numbers_leaves_their_precision_open(dtype: Any):
+    operator = DOperator(qubit(2), dtype=dtype).globally().emit().build()
+    assert operator.dtype == np.dtype(dtype)
+    assert operator.dtype_is_default
 
 
 def test_the_claim_of_hermiticity_is_kept():

@@ -88,7 +88,11 @@ def test_sums_that_single_precision_cannot_hold():
     states = space.all_states()
     _, mels = operator.compile().get_conn_padded(states)
     np.testing.assert_array_equal(mels, 1.0)
-    with jax.enable_x64(False), pytest.raises(sym.SymirError, match="64 bits"):
+    with (
+        jax.enable_x64(False),
+        pytest.warns(sym.PrecisionWarning),
+        pytest.raises(sym.SymirError, match="64 bits"),
+    ):
         operator.compile(cache=False)
 
 

@@ -58,7 +58,8 @@ def test_without_64_bits(dtype: str) -> None:
     operator = UPDATES["several emissions"](4)
     x = operator.space.random_states(5, 0).astype(dtype)
     with jax.enable_x64(False):
-        compiled = operator.compile()
+        with pytest.warns(sym.PrecisionWarning, match="C030"):
+            compiled = operator.compile()
         assert compiled.dtype == np.float32
         xp, mels = compiled.get_conn_padded(x)
     assert (xp.dtype, mels.dtype) == (dtype, np.float32)
@@ -170,7 +171,7 @@ def test_fractions_without_64_bits() -> None:
         .build()
     )
     x = tenths.all_states().astype(np.float32)
-    with jax.enable_x64(False):
+    with jax.enable_x64(False), pytest.warns(sym.PrecisionWarning, match="C030"):
         xp, mels = operator.compile().get_conn_padded(x)
     np.testing.assert_array_equal(xp[:, 0], x[:, ::-1])
     np.testing.assert_array_equal(mels, 1)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
@@ -535,8 +536,10 @@ def test_precision_of_the_comparison_is_that_of_the_caller(is_double: bool) -> N
     sym.register_delta(wrong)(fields, without_second_order)
     dtype = np.float64 if is_double else np.float32
     weights = WEIGHTS.astype(dtype)
+    warned = nullcontext() if is_double else pytest.warns(sym.PrecisionWarning)
     with jax.enable_x64(is_double):
-        op, x = heisenberg()
+        with warned:
+            op, x = heisenberg()
         found = sym.local_energy(op, own, weights, x)
         assert found.dtype == dtype
         with pytest.raises(sym.DefinitionError, match="R027"):
