@@ -499,6 +499,28 @@ class Space:
             DefinitionError: where the space is constrained, and the dtype is one of
                 floats that cannot tell its local states apart (S006).
         """
+        exact = self._exact(states)
+        inside = self._has_local_states(exact)
+        if self.is_constrained:
+            inside[inside] = self._satisfied(exact[inside])
+        return inside
+
+    def has_local_states(self, states: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+        """Return which configurations have a local state on every site.
+
+        As `contains`, whatever the constraints of the space.
+
+        Raises:
+            InputError: as `contains`.
+        """
+        return self._has_local_states(self._exact(states))
+
+    def _exact(self, states: npt.ArrayLike) -> npt.NDArray[Any]:
+        """Return configurations as an array of floats.
+
+        Raises:
+            InputError: for another shape (S007) or dtype (S008).
+        """
         array = np.asarray(states)
         if array.ndim == 0 or array.shape[-1] != self.size:
             raise InputError(
@@ -515,11 +537,7 @@ class Space:
                 found=f"dtype {array.dtype}",
             )
         # Rounding the local states to an integer dtype would change them.
-        exact = array if array.dtype.kind == "f" else array.astype(np.float64)
-        inside = self._has_local_states(exact)
-        if self.is_constrained:
-            inside[inside] = self._satisfied(exact[inside])
-        return inside
+        return array if array.dtype.kind == "f" else array.astype(np.float64)
 
     def _has_local_states(self, array: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
         if self.is_uniform:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from dialects.interpreters.sym import connections
+from symir.compiler.checks import check_some_states
 from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR
 
@@ -77,10 +78,11 @@ class ReferenceOperator:
 
         Raises:
             InputError: for an x of another shape or dtype, or where a parameter has no
-                value (R001).
+                value (R001), and for a value that its site cannot have (R007), as far
+                as some configurations show it.
         """
         try:
-            return connections(self.ir.module, x, self.parameters)
+            connected = connections(self.ir.module, x, self.parameters)
         except ValueError as error:
             raise InputError(
                 "R001",
@@ -88,6 +90,8 @@ class ReferenceOperator:
                 operator=self.name,
                 found=str(error),
             ) from error
+        check_some_states(self, self.ir.space, np.asarray(x))
+        return connected
 
     def __repr__(self) -> str:
         return f"ReferenceOperator({self.name!r}, max_conn_size={self.max_conn_size})"

@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
@@ -30,6 +31,7 @@ from netket.utils.dispatch import dispatch
 
 from dialects.tables import LocalSpace, SiteSum
 from symir.constraints import PartialSums, partial_sums
+from symir.errors import PrecisionWarning
 from symir.predicates import indicator
 from symir.spaces import MAX_DRAWS, MAX_ENUMERATED_STATES, Space, Subsystem, as_space
 
@@ -186,7 +188,9 @@ class _States:
         self.edges = self._padded(self._walks.edges, -1, np.int32)
         self._test = None
         if space.predicates:
-            compiled = indicator(space, space._conditions).compile()
+            with warnings.catch_warnings():  # no operator of the user's
+                warnings.simplefilter("ignore", PrecisionWarning)
+                compiled = indicator(space, space._conditions).compile()
             self._test = compiled.get_conn_padded
             if self._walks.count > MAX_DRAWS:
                 space.random_states(1, seed=0)  # raises where drawing is hopeless
@@ -242,7 +246,9 @@ class _States:
         """Return what is inside and satisfies the predicates."""
         if self._test is None:
             return inside
-        return inside & (self._test(x)[1][..., 0] == 1)
+        # What is outside stands for another x here: the operator would refuse it
+        known = self.local_values(self.local_indices(x), x.dtype)
+        return inside & (self._test(known)[1][..., 0] == 1)
 
     def _ranked(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
         """Return the places before predicates, and what is inside but for them."""

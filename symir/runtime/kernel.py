@@ -57,6 +57,8 @@ class Kernel:
         lanes = lanes_of_function(branch_tensors)
         self.lanes = ir.max_conn_size if lanes is None else lanes
         self.ir = ir
+        # Those that are known to hold configurations
+        self.state_dtypes = set[np.dtype]()
         # A copy: whoever holds the module may rewrite it
         self._branch_tensors = branch_tensors.clone()
         self.fingerprint = _fingerprint(ir, self._branch_tensors)

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
+from weakref import WeakSet
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,12 @@ from xdsl.dialects.builtin import ArrayAttr, UnitAttr
 
 from lowering.bt_specialize import state_type
 from symir.algebra import operator_in
+from symir.compiler.checks import (
+    check_elements,
+    check_some_states,
+    check_states,
+    on_host,
+)
 from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
@@ -22,7 +29,6 @@ from symir.language.expressions import Expr
 from symir.language.scalars import as_number
 from symir.operator import SymbolicOperator
 from symir.runtime import x64_enabled
-from symir.runtime.checks import check_elements, check_states
 from symir.runtime.kernel import Kernel
 from symir.runtime.primitive import connections
 from symir.runtime.spans import run_spans
@@ -155,7 +161,7 @@ class CompiledOperator:
                 operator=self.name,
                 hint="call get_conn_padded(x, checked=True) outside of jit, vmap, ..",
             )
-        states, values = _on_host(array), [value.item() for value in parameters]
+        states, values = on_host(array), [value.item() for value in parameters]
         space = as_space(self._hilbert)
         check_states(self._kernel.ir, space, states)
         connected, elements = connections(array, parameters, self._kernel)
@@ -221,10 +227,17 @@ class CompiledOperator:
                 found=str(array.shape),
             )
         self.check_dtype(array.dtype)
+        # While JAX is tracing, an array of NumPy has values, and that of JAX has none
+        given = x if isinstance(x, np.ndarray) else array
+        for part in _parts_at_hand(given, self._kernel):
+            is_part = part.shape != array.shape
+            check_some_states(self, self._kernel.space, part, is_part=is_part)
         return array
 
     def check_dtype(self, dtype: np.dtype) -> None:
         """Raise an InputError for a dtype that cannot hold configurations (R002)."""
+        if dtype in self._kernel.state_dtypes:
+            return
         if problem := self._dtype_problem(dtype):
             raise InputError(
                 "R002",
@@ -234,6 +247,7 @@ class CompiledOperator:
                 f"{_listed(self._local_values())}",
                 found=f"{dtype}: {problem}",
             )
+        self._kernel.state_dtypes.add(dtype)
 
     def _local_values(self) -> np.ndarray:
         states = self._kernel.space.local_states
@@ -439,10 +453,38 @@ def _wrapped(x: Any, array: jax.Array) -> bool:
     return x.dtype != array.dtype and not np.array_equal(np.asarray(array), x)
 
 
-def _on_host(x: jax.Array) -> np.ndarray:
-    """Return configurations as an array that NumPy can compute with."""
-    states = np.asarray(x)
-    return states if states.dtype.kind in "iuf" else states.astype(np.float64)
+_SEEN: WeakSet[Kernel] = WeakSet()
+"""Kernels that were given an x on an accelerator."""
+
+_HOST = "cpu"
+"""The platform whose arrays are in the memory of the host."""
+
+_ROWS = 256
+"""How much of the leading axis of an x on an accelerator is copied to the host."""
+
+
+def _parts_at_hand(x: Any, kernel: Kernel) -> Iterator[np.ndarray]:
+    """Yield the parts of x whose values can be looked at, at little cost.
+
+    What JAX is tracing has no values, and what other processes hold is not here. Of
+    what is spread over devices these are the first and the last part. A copy from an
+    accelerator waits for x: it is made once for each kernel.
+    """
+    if isinstance(x, np.ndarray):
+        yield x
+        return
+    if isinstance(x, Tracer) or not x.is_fully_addressable:
+        return
+    shards = x.addressable_shards
+    for shard in (*shards[:1], *shards[1:][-1:]):
+        if shard.data.shape[-1] != x.shape[-1]:
+            return
+        if shard.device.platform == _HOST:
+            yield np.asarray(shard.data)
+        elif kernel not in _SEEN:
+            yield jax.device_get(shard.data[:_ROWS] if x.ndim > 1 else shard.data)
+    if shards[0].device.platform != _HOST:
+        _SEEN.add(kernel)
 
 
 def _as_parameter(operator: str, name: str, value: Any, dtype: np.dtype) -> jax.Array:

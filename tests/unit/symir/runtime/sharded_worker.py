@@ -124,6 +124,18 @@ def check(name: str, x: np.ndarray, kind: AxisType) -> None:
             assert agrees(ours, theirs), (name, kind)
 
 
+def check_values() -> None:
+    """One process sees what is outside of the space; of many none has all of x."""
+    x = np.full((8 * jax.device_count(), 4), 9, np.int8)
+    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(AxisType.Auto,))
+    is_found = False
+    try:
+        OPERATORS["branches"].compile().get_conn_padded(spread(x, mesh))
+    except sym.InputError as error:
+        is_found = error.code == "R007"
+    assert is_found == (jax.process_count() == 1)
+
+
 def check_gradient(x: np.ndarray) -> None:
     """The energy of all samples, differentiated by a coupling, on every device."""
     mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(AxisType.Auto,))
@@ -180,6 +192,7 @@ def main() -> None:
     x = BOSONS.random_states(8 * jax.device_count(), seed=4)
     check_gradient(x)
     check_tangents(x)
+    check_values()
     print("agrees", jax.device_count(), jnp.zeros(()).dtype)
 
 

@@ -1,14 +1,18 @@
-"""What `get_conn_padded(x, checked=True)` looks at: slow, on the host, and exact.
+"""Whether configurations are of the space, and why matrix elements are NaN.
 
-The kernel marks what it cannot answer for by NaN. Why a sample has one is found out by
-the reference interpreter, which names the term and the values.
+Some configurations are always looked at; `get_conn_padded(x, checked=True)` looks at
+all, and at the matrix elements. The kernel marks what it cannot answer for by NaN. Why
+a sample has one is found out by the reference interpreter, which names the term and the
+values.
 """
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping
-from typing import Any, cast
+from functools import lru_cache
+from typing import Any, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,9 +21,66 @@ from dialects import sym
 from dialects.interpreters.sym import Branch, branches
 from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR
-from symir.spaces import Space
+from symir.spaces import Space, as_space
 
 Array = npt.NDArray[Any]
+
+
+class Checked(Protocol):
+    """An operator of any backend."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hilbert(self) -> Any: ...
+
+
+_VALUES = 2048
+"""How many local values of a batch are looked at each time; it takes about 10 us."""
+
+
+def check_some_states(
+    operator: Checked, space: Space, x: Array, *, is_part: bool = False
+) -> None:
+    """Raise where one of some configurations has a value that its site cannot have.
+
+    x has shape (..., N) and any real dtype that holds the local values. They are
+    evenly spaced from the first to the last one. Constraints of the space are not
+    looked at. With `is_part` x is a part of what the user gave, at an unknown place.
+
+    `space` is that of the operator, or one that differs in its constraints only.
+
+    Raises:
+        InputError: with the first such configuration (R007).
+    """
+    if not x.size:
+        return
+    batch = x[None] if x.ndim == 1 else x
+    rows = _some_rows(batch.shape[:-1], max(2, _VALUES // space.size))
+    sample = on_host(batch[rows])
+    inside = space.has_local_states(sample)
+    if inside.all():
+        return
+    first = int(np.argmin(inside))
+    is_named = not is_part and x.ndim > 1
+    index = tuple(int(axis[first]) for axis in rows) if is_named else ()
+    known = as_space(operator.hilbert)
+    raise _outside(operator.name, known, index, sample[first])
+
+
+@lru_cache(maxsize=64)
+def _some_rows(shape: tuple[int, ...], count: int) -> tuple[Array, ...]:
+    """Return the places of evenly spaced entries, first and last among them."""
+    last = math.prod(shape) - 1
+    chosen = np.linspace(0, last, min(count, last + 1)).astype(np.int64)
+    return np.unravel_index(chosen, shape)
+
+
+def on_host(x: npt.ArrayLike) -> Array:
+    """Return configurations as an array that NumPy can compute with."""
+    states = np.asarray(x)
+    return states if states.dtype.kind in "iuf" else states.astype(np.float64)
 
 
 def check_states(ir: SymbolicOperatorIR, space: Space, x: Array) -> None:
@@ -34,12 +95,22 @@ def check_states(ir: SymbolicOperatorIR, space: Space, x: Array) -> None:
     if inside.all():
         return
     index = tuple(np.argwhere(~inside)[0].tolist())
-    raise InputError(
+    raise _outside(ir.operator_name, space, index, x[index])
+
+
+def _outside(
+    operator: str, space: Space, index: tuple[int, ...], configuration: Array
+) -> InputError:
+    states = space.local_states_at
+    wrong = (k for k, v in enumerate(configuration) if not _is_in(v, states(k)))
+    site = next(wrong, None)
+    where = "" if site is None else f", with {_choice(states(site))} at site {site}"
+    return InputError(
         "R007",
         "x holds a configuration that the space does not have",
-        operator=ir.operator_name,
-        expected=f"a configuration of {space!r}",
-        found=f"x{_at(index)} = {_listed(x[index])}",
+        operator=operator,
+        expected=f"a configuration of {space!r}{where}",
+        found=f"x{_at(index)} = {_listed(configuration)}",
     )
 
 
@@ -124,6 +195,17 @@ def _check_inside(
             f"x' = {_listed(branch.config)} from row {branch.row}",
             hint="DOperator(.., projected=True) drops such branches",
         )
+
+
+def _is_in(value: np.generic, states: tuple[float, ...]) -> bool:
+    # Floats are what their dtype makes of a local value, as in `Space.contains`
+    exact = value.dtype if value.dtype.kind == "f" else np.dtype(np.float64)
+    return value in np.array(states, exact)
+
+
+def _choice(states: tuple[float, ...]) -> str:
+    shown = [f"{value:g}" for value in states[:8]]
+    return " or ".join(shown) + (" or .." if len(states) > 8 else "")
 
 
 def _at(index: tuple[int, ...]) -> str:
