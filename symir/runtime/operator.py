@@ -142,13 +142,15 @@ class CompiledOperator:
         shape (..., K, N) and x's dtype, the matrix elements have shape (..., K) and the
         operator's dtype. A branch that is not valid has x' = x and matrix element 0.
 
-        With `checked` every x is looked at to be in the space, and every matrix element
-        to be a number: where a fanout is too small they are NaN. It costs a copy to the
-        host, and does not work while JAX is tracing.
+        Of an x that JAX is not tracing, some configurations are looked at to have local
+        values of the space. With `checked` every x is looked at to be in the space, and
+        every matrix element to be a number: where a fanout is too small they are NaN.
+        It costs a copy to the host, and does not work while JAX is tracing.
 
         Raises `InputError` for an x of another shape or dtype (R001, R002), where a
         parameter has no value (R004), where JAX is set to fewer bits than when it was
-        compiled (R012), and where a check fails (R006 to R010).
+        compiled (R012), for an x that is not in the space (R007), and where a check
+        fails (R006 to R010).
         """
         self._check_precision()
         array, parameters = self._checked(x), self._bound()

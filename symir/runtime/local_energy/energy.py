@@ -112,8 +112,10 @@ class LocalEnergy:
     is what memory in bytes a chunk of samples may take, by default 2 MB, and up to four
     times as much where a network, or a declared delta, is evaluated for each x'.
 
-    Samples are configurations of the operator's space: where that has a fixed number of
-    particles, the energy of another configuration may be NaN.
+    Samples are configurations of the operator's space: local values that it does not
+    have are an error where JAX is not tracing (R007), of which a sample is looked at;
+    where it has a fixed number of particles, the energy of another configuration may be
+    NaN.
 
     Raises `InputError` for what is no operator, or no function of this kind (C032).
     """
