@@ -1105,7 +1105,8 @@ SUMS = "bt.sums"
 a weight for each site, and the total at the end."""
 
 LOCAL_VALUES = "bt.local_values"
-"""An attribute of a function: `array<f64: ..>` of the local values that x can have."""
+"""An attribute of a function: `array<f64: ..>` of the local values that x can have, or
+a list of these, one for each site."""
 
 Bt = Dialect(
     "bt",

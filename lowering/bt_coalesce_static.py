@@ -1,22 +1,25 @@
 """`bt-coalesce-static`: sum lanes that provably lead to the same x'.
 
-What a lane writes is often known as a function of x whatever x is: the value read at
-one site, or a function of that. Lanes that write the same functions to the same sites
-lead to one x', and are summed: Pauli strings that flip the same qubits, say, or hops
-with other numbers beside them. They may come from different terms.
+What a lane writes is a function of x at the sites that it reads, see `lane_functions`.
+Lanes that write the same functions to the same sites lead to one x', and are summed:
+Pauli strings that flip the same qubits, say, or hops with other numbers beside them.
+They may come from different terms. What is written over or leaves x as it is does not
+count: two flips of one site lead back to x.
 
 The lanes of a sum are put in a row of a table (sums, lanes of each), so that summing is
 a reduction along rows; nothing is gathered for it at run time. The writes of a sum are
-those of its first lane. It is valid where one of its lanes is.
+those of its first lane, none where it leads back to x. It is valid where one of its
+lanes is.
 
-Two lanes whose x' are equal for the allowed local values, and not as functions, are not
-found out, and keep a lane each. Those of a term with a fanout stay as they are: where
-they are differs from x to x.
+Functions are the same if they are for all local values (`bt.local_values`). Derivatives
+of x' by x, of which there are some where x is a float, are those of the first lane. Two
+lanes that agree only where both are valid keep a lane each. Those of a term with a
+fanout stay as they are: where they are differs from x to x.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from itertools import pairwise
@@ -41,7 +44,7 @@ from dialects.stablehlo import (
     select,
     shape_of,
 )
-from dialects.tables import NO_SITE
+from lowering.lane_functions import IDENTITY, UNKNOWN, LaneFunctions
 from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
 from lowering.lanes import (
     connections_in,
@@ -53,15 +56,12 @@ from lowering.lanes import (
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
-from lowering.site_wise import SiteWise, SiteWiseAnalysis
+from lowering.row_kinds import kinds_of_rows
 
 Array = npt.NDArray[Any]
 
 _NOTHING = -1
 """In a key: there is no such write."""
-
-_SOURCE = -2
-"""In a key: what is there already is written."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,8 +71,9 @@ class _Part:
     Attributes:
         op: the branches.
         numbers: which lanes of the whole they are.
-        keys: (lanes, writes, 3): the site, the number of the function of x, and the
-            site that it reads, for each write; the same for two lanes whose x' agree.
+        keys: (lanes, writes, 2 + sites): the site, the number of the function of x, and
+            the sites that it is one of, for each write that changes x; the same for two
+            lanes whose x' agree.
     """
 
     op: bt.BranchesOp
@@ -87,53 +88,36 @@ class _Part:
 # region What lanes write
 
 
-class _Functions:
-    """Numbers for functions of x: the same for the same function."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[Hashable, int] = {}
-
-    def number(self, value: SSAValue) -> int:
-        return self._numbers.setdefault(value, len(self._numbers))
-
-
-def _keys(
-    op: bt.BranchesOp, analysis: SiteWiseAnalysis, functions: _Functions
-) -> Array | None:
+def _keys(op: bt.BranchesOp, functions: LaneFunctions, sites: int) -> Array | None:
     """Return what the lanes write, for `_Part`; None where that is not known."""
     lanes = lane_count(op.result)
     columns: list[Array] = []
     for site, value in zip(op.sites, op.values, strict=True):
         table = constant_of(site)
-        form = None if table is None else analysis.of(value)
-        if table is None or form is None:
+        if table is None:
             return None
-        sites = np.broadcast_to(table, (lanes,)).astype(np.int64)
-        sites = np.where((sites < 0) | (sites >= analysis.sites), _NOTHING, sites)
-        columns.append(_column(sites, form, analysis, functions))
+        of_lane = np.broadcast_to(table, (lanes,)).astype(np.int64)[:, None]
+        column = np.hstack([of_lane, functions.of(value, lanes)])
+        column[(of_lane[:, 0] < 0) | (of_lane[:, 0] >= sites)] = _NOTHING
+        columns.append(column)
     if not columns:
         return np.full((lanes, 0, 3), _NOTHING)
-    writes = _without_shadowed(np.stack(columns, axis=1))
+    width = max(column.shape[1] for column in columns)
+    writes = _without_shadowed(
+        np.stack([_widened(column, width) for column in columns], axis=1)
+    )
     # Not before: a write that restores the source shadows earlier ones, too
-    writes[writes[:, :, 1] == _SOURCE] = _NOTHING
+    site, number, read = writes[:, :, 0], writes[:, :, 1], writes[:, :, 2]
+    writes[(number == IDENTITY) & (read == site)] = _NOTHING
+    if (number <= UNKNOWN).any(axis=1).all():
+        return None
     return _in_order(writes)
 
 
-def _column(
-    sites: Array, form: SiteWise, analysis: SiteWiseAnalysis, functions: _Functions
-) -> Array:
-    """Return one write of all lanes, (lanes, 3)."""
-    lanes = sites.shape
-    read = np.broadcast_to(form.table, lanes)
-    column = np.full((*lanes, 3), _NOTHING)
-    for piece in form.pieces:
-        where = np.broadcast_to(piece.where, lanes) & (sites != _NOTHING)
-        column[where, 0] = sites[where]
-        column[where, 1] = functions.number(piece.value)
-        column[where, 2] = read[where] if piece.is_image else NO_SITE
-        if piece.is_image and analysis.is_source(piece.value):
-            column[where & (read == sites), 1] = _SOURCE
-    return column
+def _widened(keys: Array, width: int) -> Array:
+    """Return keys with more columns, in which there is nothing."""
+    missing = [(0, 0)] * (keys.ndim - 1) + [(0, width - keys.shape[-1])]
+    return np.pad(keys, missing, constant_values=_NOTHING)
 
 
 def _without_shadowed(writes: Array) -> Array:
@@ -153,18 +137,17 @@ def _in_order(writes: Array) -> Array:
 
 
 def _parts(op: bt.ConnectionsOp) -> list[_Part]:
-    analysis = SiteWiseAnalysis(op.config, Inserter.before(op))
-    functions = _Functions()
+    functions = LaneFunctions.before(op, op.config)
+    sites = shape_of(op.config)[1]
     found: list[_Part] = []
     for branches, numbers in parts_of(op.branches):
         leaf = branches.owner
         if not isinstance(leaf, bt.BranchesOp) or not len(numbers):
             continue
-        amplitude_can = _can_be_laid_out(leaf.amplitude)
-        valid_can = leaf.valid is None or _can_be_laid_out(leaf.valid)
-        values_can = all(map(_can_be_laid_out, leaf.values))
-        keys = _keys(leaf, analysis, functions)
-        if keys is not None and amplitude_can and valid_can and values_can:
+        if not all(map(_can_be_laid_out, leaf.operands)):
+            continue
+        keys = _keys(leaf, functions, sites)
+        if keys is not None:
             found.append(_Part(leaf, numbers, keys))
     return found
 
@@ -179,23 +162,19 @@ def _can_be_laid_out(value: SSAValue) -> bool:
 
 def _sums_of(parts: Sequence[_Part]) -> Array:
     """Return the number of the sum that each lane belongs to, in order of the parts."""
-    writes = max(part.keys.shape[1] for part in parts)
-    padded = [
-        np.pad(
-            part.keys,
-            ((0, 0), (0, writes - part.keys.shape[1]), (0, 0)),
-            constant_values=_NOTHING,
-        )
-        for part in parts
+    keys = [part.keys for part in parts]
+    width = max(one.shape[2] for one in keys)
+    writes = max(one.shape[1] for one in keys)
+    rows = [
+        _widened(_widened(one, width).reshape(len(one), -1), width * writes)
+        for one in keys
     ]
-    keys = np.concatenate(padded).reshape(sum(part.lanes for part in parts), -1)
-    if not keys.shape[1]:
-        return np.zeros(len(keys), np.int64)
-    _, first, number = np.unique(keys, axis=0, return_index=True, return_inverse=True)
+    columns = np.concatenate(rows)
+    number, first = kinds_of_rows(columns.T, len(columns))
     # The sums come in the order of their first lanes
     rank = np.empty(len(first), np.int64)
     rank[np.argsort(first, kind="stable")] = np.arange(len(first))
-    return rank[number.reshape(-1)]
+    return rank[number]
 
 
 @dataclass(frozen=True, eq=False)
@@ -204,11 +183,13 @@ class _Class:
 
     Attributes:
         sums: their numbers.
+        writes: whether they write anything.
         members: for each part that has a lane in them, its number, and the table of its
             lanes (sums, most lanes of one sum), -1 where there are fewer.
     """
 
     sums: Array
+    writes: bool
     members: list[tuple[int, Array]]
 
 
@@ -222,8 +203,9 @@ def _classes(parts: Sequence[_Part], sum_of: Array) -> list[_Class]:
     # Rows of twice the length are another class, lest most of them be empty
     lengths = np.stack([(table >= 0).sum(axis=1) for table in tables], axis=1)
     sizes = np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64) + (lengths > 0)
-    _, first, kind = np.unique(sizes, axis=0, return_index=True, return_inverse=True)
-    kind = kind.reshape(-1)
+    writes = np.zeros(count, np.int64)
+    writes[sum_of] = np.concatenate([_writes(part) for part in parts])
+    kind, first = kinds_of_rows([writes, *sizes.T], count)
     found: list[_Class] = []
     for number in np.argsort(first, kind="stable"):
         sums = np.flatnonzero(kind == number)
@@ -232,8 +214,13 @@ def _classes(parts: Sequence[_Part], sum_of: Array) -> list[_Class]:
             for part, table in enumerate(tables)
             if lengths[sums[0], part]
         ]
-        found.append(_Class(sums, members))
+        found.append(_Class(sums, bool(writes[sums[0]]), members))
     return found
+
+
+def _writes(part: _Part) -> Array:
+    """Return whether each lane of a part changes x anywhere."""
+    return (part.keys != _NOTHING).any(axis=(1, 2))
 
 
 def _table(sum_of: Array, count: int) -> Array:
@@ -269,8 +256,14 @@ class _Summing:
         if self._is_whole(first, table):
             return first.result
         layout = LaneLayout(table[:, 0], self.at)
-        sites = [layout.of(site, lane_axis(site)) for site in first.sites]
-        values = [layout.of(value, lane_axis(value)) for value in first.values]
+        writes = (
+            zip(first.sites, first.values, strict=True) if self.group.writes else ()
+        )
+        written = [
+            (layout.of(site, lane_axis(site)), layout.of(value, lane_axis(value)))
+            for site, value in writes
+        ]
+        sites, values = [one for one, _ in written], [one for _, one in written]
         self.at.location = first.location
         totals, valids = zip(*map(self._total, self.group.members), strict=True)
         amplitude = reduce(lambda a, b: self._joined(AddOp, a, b), totals)
@@ -283,6 +276,8 @@ class _Summing:
     def _is_whole(self, op: bt.BranchesOp, table: Array) -> bool:
         """Whether the class is a part as it stands."""
         if len(self.group.members) > 1 or table.shape[1] > 1:
+            return False
+        if op.sites and not self.group.writes:
             return False
         return np.array_equal(table[:, 0], np.arange(lane_count(op.result)))
 
@@ -393,7 +388,7 @@ def _remark_on_rest(op: bt.ConnectionsOp, parts: Iterable[_Part]) -> None:
             done=False,
             hint="lanes of a term with a fanout are elsewhere for each x: leave it out"
             if promised
-            else "what they write depends on more than one site of x",
+            else "where they write, or what, follows from x in no way that is known",
             at=cast(Operation, branches.owner),
         )
 

@@ -667,8 +667,8 @@ class ConvertBtToStablehloPass(ModulePass):
                 pattern, walk_reverse=isinstance(pattern, EraseBranches)
             ).rewrite_module(op)
         for function in op.walk():
-            function.attributes.pop(bt.BOUNDS, None)
-            function.attributes.pop(bt.SUMS, None)
+            for promise in (bt.BOUNDS, bt.SUMS, bt.LOCAL_VALUES):
+                function.attributes.pop(promise, None)
         left = sorted({inner.name for inner in op.walk() if inner.name[:3] == "bt."})
         if left:
             raise PassFailedException(f"{self.name}: cannot lower {', '.join(left)}")

@@ -601,6 +601,15 @@ def _bounds(operator: sym.OperatorOp) -> DenseArrayBase | None:
     return DenseArrayBase.from_list(i64, [int(min(values)), int(max(values))])
 
 
+def _local_values(operator: sym.OperatorOp) -> Attribute:
+    """Return the local values that x can have; for each site where they differ."""
+    kinds, number = operator.space.data.kinds
+    listed = [DenseArrayBase.from_list(f64, [*values]) for values in kinds]
+    if len(listed) == 1:
+        return listed[0]
+    return ArrayAttr([listed[kind] for kind in number])
+
+
 def _promises(operator: sym.OperatorOp) -> dict[str, Attribute]:
     """Return what is known of every x, as attributes of a function."""
     known: dict[str, Attribute] = {}
@@ -618,7 +627,8 @@ class ConvertSymToBtPass(ModulePass):
     """Vectorise every operator.
 
     With `bounds` functions say how small the integers in x are, for `bt-narrow`, and
-    which sums over x are conserved, for `bt-compact`. Without `arrange` they say that
+    which sums over x are conserved, for `bt-compact`; with `values`, which local values
+    x has, for `bt-coalesce-static`. Without `arrange` they say that
     `stablehlo-arrange-gathers` is to leave their kernels as they are.
     """
 
@@ -626,6 +636,7 @@ class ConvertSymToBtPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     bounds: bool = False
+    values: bool = False
     arrange: bool = True
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
@@ -641,6 +652,8 @@ class ConvertSymToBtPass(ModulePass):
             function = _lower_operator(operator)
             if self.bounds:
                 function.attributes |= _promises(operator)
+            if self.values:
+                function.attributes[bt.LOCAL_VALUES] = _local_values(operator)
             if not self.arrange:
                 function.attributes[bt.UNARRANGED] = UnitAttr()
             Rewriter.replace_op(operator, function, [])

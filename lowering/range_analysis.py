@@ -24,6 +24,7 @@ from dialects import sym
 from dialects.stablehlo import constant_of, dtype_of, to_numpy
 from lowering.evaluate import evaluate
 from lowering.order import operands_first
+from lowering.row_kinds import bits_of, kinds_of_rows
 from lowering.sites import column_of
 
 Array = npt.NDArray[Any]
@@ -336,7 +337,7 @@ def _row_kinds(
     spaces: Sequence[Array],
     indices: Sequence[Array],
     data: Sequence[Array],
-) -> npt.NDArray[np.intp]:
+) -> npt.NDArray[np.int64]:
     """Return one row of each kind: rows of a kind cannot be told apart by the values.
 
     Which labels alias, which local spaces their sites have, and the exact numbers and
@@ -345,31 +346,6 @@ def _row_kinds(
     aliases = [
         (a == b).astype(np.int64) for k, a in enumerate(labels) for b in labels[:k]
     ]
-    # complex data: real and imaginary part each tell rows apart
-    parts = [part for column in data for part in (np.real(column), np.imag(column))]
-    # by their bits: 0 and -0 are not the same number
-    bits = [np.ascontiguousarray(part, np.float64).view(np.int64) for part in parts]
-    signature = [*aliases, *spaces, *indices, *bits]
+    bits = [part for column in data for part in bits_of(column)]
     rows = len(labels[0]) if labels else 0
-    if not rows:
-        return np.zeros(0, np.intp)
-    # One column after the other: sorting rows as wholes takes ten times as long.
-    kind = np.zeros(rows, np.int64)
-    for column in signature:
-        values = _numbered(column)
-        kind = _numbered(kind * (int(values.max()) + 1) + values)
-    # The first row of each kind: the last one that is written, backwards
-    first = np.empty(int(kind.max()) + 1, np.intp)
-    first[kind[::-1]] = np.arange(rows - 1, -1, -1)
-    return first
-
-
-def _numbered(column: Array) -> npt.NDArray[np.int64]:
-    """Return integers 0, 1, .. that are equal where, and ascend as, those given do."""
-    low, high = int(column.min()), int(column.max())
-    if high - low > 4 * len(column) + 64:
-        return np.unique(column, return_inverse=True)[1].astype(np.int64)
-    shifted = column.astype(np.int64) - low
-    present = np.zeros(high - low + 1, np.int64)
-    present[shifted] = 1
-    return (np.cumsum(present) - 1)[shifted]
+    return kinds_of_rows([*aliases, *spaces, *indices, *bits], rows)[1]

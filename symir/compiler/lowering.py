@@ -79,7 +79,7 @@ def operator_pipeline(
         "sym-forward-reads",
         *tidy,
         "sym-guard-space",
-        _convert(bounds=bounded, arrange=arranged),
+        _convert(bounds=bounded, values=coalesce == "static", arrange=arranged),
         *tidy,
     ]
     if optimised:
@@ -95,10 +95,11 @@ def operator_pipeline(
     return ",".join(compact if name == "bt-compact" else name for name in kept)
 
 
-def _convert(*, bounds: bool, arrange: bool) -> str:
+def _convert(*, bounds: bool, values: bool, arrange: bool) -> str:
     """Return the conversion, with what it tells the passes of the kernel."""
     said = [
         *(["bounds=true"] if bounds else []),
+        *(["values=true"] if values else []),
         *([] if arrange else ["arrange=false"]),
     ]
     return f"convert-sym-to-bt{{{' '.join(said)}}}" if said else "convert-sym-to-bt"

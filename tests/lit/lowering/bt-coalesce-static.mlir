@@ -102,7 +102,8 @@ func.func @shadowed(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x4
 // CHECK-LABEL: func.func @shadowed({{.*}}) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>) {
 // CHECK:         lane_of [0, 0, 1, 1] :
 
-// Writes at a site that x decides, values of two sites, and what is compacted.
+// Writes at a site that x decides, and what is compacted, stay as they are. Values that
+// are one function of two sites are summed.
 func.func @unknown(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x8x3x!bt.state>, tensor<?x8xf64>) {
   %i = stablehlo.constant dense<[0, 0, 0]> : tensor<3xi32>
   %j = stablehlo.constant dense<[1, 1, 1]> : tensor<3xi32>
@@ -119,10 +120,9 @@ func.func @unknown(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x8x
   func.return %xp, %mels : tensor<?x8x3x!bt.state>, tensor<?x8xf64>
 }
 
-// CHECK-LABEL: func.func @unknown
-// CHECK-NOT:     lane_of
-// CHECK:         %all = bt.concat %there, %both, %few
-// CHECK-NEXT:    %xp, %mels = bt.connections %x, %all : (tensor<?x3x!bt.state>, !bt.branches<8 x 1>)
+// CHECK-LABEL: func.func @unknown({{.*}}) -> (tensor<?x6x3x!bt.state>, tensor<?x6xf64>) {
+// CHECK:         bt.concat {{%\S+}}, %there, %few : !bt.branches<1 x 1>, !bt.branches<3 x 1>, !bt.branches<2 x 1>
+// CHECK-NEXT:    bt.connections %x, {{.*}} lane_of [1, 2, 3, 0, 0, 0, 4, 5] :
 
 // Lanes that are known are summed beside those that are not, which come after them.
 func.func @beside(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x5x3x!bt.state>, tensor<?x5xf64>) {
@@ -142,3 +142,54 @@ func.func @beside(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x5x3
 // CHECK-NEXT:    [[B:%\S+]] = bt.branches[{{.*}}] = [%t] amplitude [[R]] :
 // CHECK-NEXT:    bt.concat [[B]], %there : !bt.branches<1 x 1>, !bt.branches<2 x 1> -> !bt.branches<3 x 1>
 // CHECK-NEXT:    bt.connections %x, {{.*}} lane_of [1, 2, 0, 0, 0] :
+
+// Local values are known, and rows alias: -(-x) is x, and two lanes that flip the same
+// sites agree. Nothing is written where they lead back to x.
+func.func @aliasing(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x6x3x!bt.state>, tensor<?x6xf64>) attributes {bt.local_values = array<f64: -1.0, 1.0>} {
+  %i = stablehlo.constant dense<[0, 0, 1, 1, 2, 2]> : tensor<6xi32>
+  %j = stablehlo.constant dense<[0, 1, 0, 1, 1, 0]> : tensor<6xi32>
+  %same = stablehlo.constant dense<[true, false, false, true, false, false]> : tensor<6xi1>
+  %s = bt.broadcast %same dims = [1] : tensor<6xi1> -> tensor<?x6xi1>
+  %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<6xi32>) -> tensor<?x6xf64>
+  %b = bt.gather %x[%j] : (tensor<?x3x!bt.state>, tensor<6xi32>) -> tensor<?x6xf64>
+  %m = stablehlo.negate %a : tensor<?x6xf64>
+  %first = stablehlo.select %s, %a, %m : tensor<?x6xi1>, tensor<?x6xf64>
+  %c = stablehlo.select %s, %m, %b : tensor<?x6xi1>, tensor<?x6xf64>
+  %second = stablehlo.negate %c : tensor<?x6xf64>
+  %flips = bt.branches [%i, %j] = [%first, %second] amplitude %t : [tensor<6xi32>, tensor<6xi32>] [tensor<?x6xf64>, tensor<?x6xf64>] tensor<f64> -> !bt.branches<6 x 2>
+  %xp, %mels = bt.connections %x, %flips : (tensor<?x3x!bt.state>, !bt.branches<6 x 2>) -> (tensor<?x6x3x!bt.state>, tensor<?x6xf64>)
+  func.return %xp, %mels : tensor<?x6x3x!bt.state>, tensor<?x6xf64>
+}
+
+// CHECK-LABEL: func.func @aliasing({{.*}}) -> (tensor<?x4x3x!bt.state>, tensor<?x4xf64>)
+// CHECK:         bt.branches[] = [] amplitude {{.*}} -> !bt.branches<1 x 0>
+// CHECK:         lane_of [0, 1, 1, 0, 2, 3] :
+
+// The same, where it is not known that x has no other values: -(-x) is another function.
+func.func @not_known(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>) {
+  %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+  %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
+  %m = stablehlo.negate %a : tensor<?x2xf64>
+  %n = stablehlo.negate %m : tensor<?x2xf64>
+  %b = bt.branches [%i] = [%n] amplitude %t : [tensor<2xi32>] [tensor<?x2xf64>] tensor<f64> -> !bt.branches<2 x 1>
+  %xp, %mels = bt.connections %x, %b : (tensor<?x3x!bt.state>, !bt.branches<2 x 1>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
+  func.return %xp, %mels : tensor<?x2x3x!bt.state>, tensor<?x2xf64>
+}
+
+// CHECK-LABEL: func.func @not_known({{.*}}) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
+// CHECK-NOT:     lane_of
+
+// Sites of other values: x^2 is x at the first, and not at the second.
+func.func @of_sites(%x : tensor<?x2x!bt.state>, %t : tensor<f64>) -> (tensor<?x4x2x!bt.state>, tensor<?x4xf64>) attributes {bt.local_values = [array<f64: 0.0, 1.0>, array<f64: 0.0, 1.0, 2.0>]} {
+  %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+  %a = bt.gather %x[%i] : (tensor<?x2x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
+  %m = stablehlo.multiply %a, %a : tensor<?x2xf64>
+  %b = bt.branches [%i] = [%m] amplitude %t : [tensor<2xi32>] [tensor<?x2xf64>] tensor<f64> -> !bt.branches<2 x 1>
+  %c = bt.branches [%i] = [%a] amplitude %t : [tensor<2xi32>] [tensor<?x2xf64>] tensor<f64> -> !bt.branches<2 x 1>
+  %d = bt.concat %b, %c : !bt.branches<2 x 1>, !bt.branches<2 x 1> -> !bt.branches<4 x 1>
+  %xp, %mels = bt.connections %x, %d : (tensor<?x2x!bt.state>, !bt.branches<4 x 1>) -> (tensor<?x4x2x!bt.state>, tensor<?x4xf64>)
+  func.return %xp, %mels : tensor<?x4x2x!bt.state>, tensor<?x4xf64>
+}
+
+// CHECK-LABEL: func.func @of_sites({{.*}}) -> (tensor<?x2x2x!bt.state>, tensor<?x2xf64>)
+// CHECK:         lane_of [0, 1, 0, 0] :

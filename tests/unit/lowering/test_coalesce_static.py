@@ -11,17 +11,21 @@ import netket as nk
 import numpy as np
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import symir as sym
+from dialects.interpreters.bt import run_branches
 from dialects.interpreters.sym import dense_matrix
 from dialects.text import parse_module
-from symir.compiler.lowering import run_passes
+from symir.compiler.lowering import operator_pipeline, run_passes
 from symir.interop.from_netket import from_netket
 from symir.interop.pauli import from_pauli_strings
 from symir.ir import SymbolicOperatorIR
 from tests.unit.lowering.branch_programs import (
     checked,
     flips,
+    lowered,
+    ops_of,
     pauli_sums,
     remarks_of,
 )
@@ -230,12 +234,13 @@ def test_a_fanout_keeps_its_lanes() -> None:
     assert np.isnan(np.asarray(broken[1])).sum() == 4
 
 
-def test_equal_numbers_that_are_other_functions_are_kept() -> None:
-    # (1 - n) and (n + 1) mod 2 are equal for bits, and not found to be
+def test_functions_that_differ_for_one_local_value_are_kept() -> None:
+    # 2 - n and (n + 2) mod 4 agree for 0 and 2; 1 - n and 0 ** n for bits alone
     operator = ring(
-        (RING, sym.write("i", 1 - i.value), 1.0),
-        (RING, sym.write("i", sym.where(i.value > 0, 0, 1)), 2.0),
-        space=sym.qubit(4),
+        (RING, sym.write("i", sym.where(i.value > 0, 2 - i.value, 0)), 1.0),
+        (RING, sym.write("i", sym.where(i.value == 1, 1, 0)), 2.0),
+        (RING, sym.write("i", sym.where(i.value > 1, 1, 0)), 2.0),
+        space=sym.fock(2, 4),
     )
     assert artifact_of(operator).lanes == 8
     checked(operator)
@@ -261,6 +266,169 @@ def test_values_of_other_sites_are_told_apart() -> None:
     )
     assert artifact_of(operator).lanes == 4 + 2 + 4
     checked(operator, executable=True)
+
+
+# endregion
+# region Rows that alias
+
+
+def squared(operator: sym.SymbolicOperator) -> Any:
+    return operator @ operator
+
+
+def on_rows(space: Any, rows: Any, *updates: Any) -> sym.SymbolicOperator:
+    builder = sym.DOperator(space, "rows").for_each(("i", "j"), over=rows)
+    for update in updates:
+        builder = builder.emit(update, amplitude=h)
+    return builder.build()
+
+
+def sum_of(space: Any, update: Any, amplitude: Any = 1.0) -> sym.SymbolicOperator:
+    builder = sym.DOperator(space, "sum").for_each_site("i")
+    return builder.emit(update, amplitude=amplitude).build()
+
+
+def ising(sites: int, *, field_along_z: bool = False) -> sym.SymbolicOperator:
+    builder = sym.DOperator(sym.spin(0.5, sites), "ising")
+    if field_along_z:
+        builder = builder.for_each_site("i").emit(amplitude=i.value)
+    else:
+        rows = [(k, (k + 1) % sites) for k in range(sites)]
+        builder = builder.for_each(("i", "j"), over=rows)
+        builder = builder.emit(amplitude=i.value * j.value)
+    return builder.for_each_site("i").emit(sym.flip("i"), amplitude=h).build()
+
+
+ALIASING = [(0, 0), (0, 1), (1, 0), (1, 1)]
+TWICE = sym.shift_mod("i", 1).shift_mod("j", 1)
+CONTROLLED = sym.write("j", sym.where(i.value > 0, 1 - j.value, j.value))
+MIXED = sym.space([[-1, 1], [0, 1, 2], [-1, 1], [0, 1, 2]])
+
+CASES = {
+    "flips": (lambda: on_rows(sym.spin(0.5, 3), ALIASING[:3], BOTH), 2),
+    "flips of one site": (lambda: on_rows(sym.spin(0.5, 3), ALIASING[::3], BOTH), 1),
+    "X @ X, 3": (lambda: squared(sum_of(sym.spin(0.5, 3), sym.flip("i"))), 4),
+    "X @ X, 4": (lambda: squared(sum_of(sym.spin(0.5, 4), sym.flip("i"))), 7),
+    "X @ X, bits": (lambda: squared(sum_of(sym.qubit(3), sym.flip("i"))), 4),
+    "(X + Z) @ (X + Z)": (lambda: squared(ising(3, field_along_z=True)), 7),
+    "ising @ ising": (lambda: squared(ising(4)), 11),
+    "turns of three": (
+        lambda: squared(sum_of(sym.spin(1, 3), sym.shift_mod("i", 1))),
+        6,
+    ),
+    "turns": (lambda: on_rows(sym.fock(2, 2), ALIASING, TWICE), 3),
+    "turns of two": (lambda: on_rows(sym.qubit(2), ALIASING, TWICE), 2),
+    "sites that differ": (
+        lambda: on_rows(MIXED, [(0, 0), (1, 1), (2, 2), (3, 3), (0, 2), (2, 0)], TWICE),
+        1 + 2 + 1,
+    ),
+    "swaps": (
+        lambda: (
+            sym.DOperator(sym.spin(0.5, 3), "swaps")
+            .globally()
+            .emit(sym.swap(0, 1).swap(0, 1))
+            .emit(sym.swap(0, 1))
+            .emit(sym.swap(1, 0).swap(1, 2).swap(2, 1))
+            .emit(amplitude=2.0)
+            .build()
+        ),
+        2,
+    ),
+    "constants": (
+        lambda: on_rows(
+            sym.qubit(2),
+            ALIASING,
+            sym.write("i", 1).write("j", 1),
+            sym.write("i", i.value).write("j", 1),
+        ),
+        3,
+    ),
+    "where the row says": (
+        lambda: on_rows(
+            sym.qubit(3), RING[:2], sym.write(sym.where(i.index >= 0, 0, 1), 1)
+        ),
+        1,
+    ),
+    "of two sites": (
+        lambda: on_rows(
+            sym.qubit(3),
+            [(0, 1), (2, 1)],
+            CONTROLLED,
+            sym.write("j", (i.value + j.value) % 2),
+        ),
+        2,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_rows_that_alias(name: str) -> None:
+    build, lanes = CASES[name]
+    operator = build()
+    checked(operator, executable=name in ("ising @ ising", "sites that differ"))
+    assert artifact_of(operator).lanes == lanes
+
+
+def test_a_sum_that_leads_back_to_x_writes_nothing() -> None:
+    operator = on_rows(sym.spin(0.5, 3), ALIASING[::3], BOTH)
+    module = lowered(operator, "bt-compact")
+    (branches,) = ops_of(module, "bt.branches")
+    assert "!bt.branches<1 x 0>" in str(branches)
+
+
+def test_what_is_not_known_of_x_is_not_used() -> None:
+    operator = on_rows(sym.spin(0.5, 3), ALIASING[:3], BOTH)
+    known = operator_pipeline("static")
+    unknown = known.replace(" values=true", "")
+    assert known != unknown
+    lanes = [artifact_of(operator, lowering=one).lanes for one in (known, unknown)]
+    assert lanes == [2, 3]
+
+
+def test_lanes_are_compared_at_every_level_of_optimisation() -> None:
+    operator = on_rows(sym.spin(0.5, 3), ALIASING[:3], BOTH)
+    for level in (0, 1, 3):
+        assert artifact_of(operator, opt_level=level).lanes == 2
+
+
+@st.composite
+def chains(draw: Any) -> sym.SymbolicOperator:
+    """Draw chains of updates that stay in the space, on rows that alias."""
+    values = draw(st.sampled_from([(0, 1), (-1, 1), (0, 1, 2)]))
+    sizes = [list(values)] * 3
+    if draw(st.booleans()):
+        sizes[1] = [0, 1]
+    site = st.integers(0, 2)
+    rows = draw(st.lists(st.tuples(site, site), min_size=1, max_size=5))
+    builder = sym.DOperator(sym.space(sizes), "chains").for_each(("i", "j"), over=rows)
+    uniform = sizes[1] == sizes[0]
+    for _ in range(draw(st.integers(1, 3))):
+        update: Any = sym
+        for label in draw(st.sampled_from(["i", "ij", "ji", "iij", "iji"])):
+            steps: list[Any] = [("shift_mod", label, 1), ("shift_mod", label, -1)]
+            if uniform:
+                steps += [("swap", "i", "j"), ("write", label, values[0])]
+                steps += [("write", label, i.value), ("write", label, j.value)]
+                equal = sym.where(i.value == j.value, values[1], values[0])
+                steps.append(("write", label, equal))
+            name, *arguments = draw(st.sampled_from(steps))
+            update = getattr(update, name)(*arguments)
+        builder = builder.emit(update, amplitude=1.0)
+    return builder.build()
+
+
+@settings(max_examples=25)
+@given(chains())
+def test_lanes_are_summed_just_where_they_lead_to_one_configuration(
+    operator: sym.SymbolicOperator,
+) -> None:
+    x = operator.space.all_states()
+    targets, _ = run_branches(lowered(operator, PASS), x)
+    found, _ = run_branches(lowered(operator, "bt-compact"), x)
+    different = {lane.tobytes() for lane in np.moveaxis(np.asarray(targets), 1, 0)}
+    kept = [lane.tobytes() for lane in np.moveaxis(np.asarray(found), 1, 0)]
+    assert sorted(different) == sorted(kept)
+    checked(operator)
 
 
 # endregion
