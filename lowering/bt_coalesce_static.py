@@ -197,11 +197,10 @@ def _classes(parts: Sequence[_Part], sum_of: Array) -> list[_Class]:
     """Return classes of sums, each of which becomes one `bt.branches`."""
     count = int(sum_of.max()) + 1
     bounds = np.cumsum([0, *[part.lanes for part in parts]])
-    tables = [
-        _table(sum_of[start:stop], count) for start, stop in pairwise(bounds.tolist())
-    ]
+    owns = [sum_of[start:stop] for start, stop in pairwise(bounds.tolist())]
+    lanes = [np.argsort(own, kind="stable") for own in owns]
+    lengths = np.stack([np.bincount(own, minlength=count) for own in owns], axis=1)
     # Rows of twice the length are another class, lest most of them be empty
-    lengths = np.stack([(table >= 0).sum(axis=1) for table in tables], axis=1)
     sizes = np.ceil(np.log2(np.maximum(lengths, 1))).astype(np.int64) + (lengths > 0)
     writes = np.zeros(count, np.int64)
     writes[sum_of] = np.concatenate([_writes(part) for part in parts])
@@ -210,8 +209,8 @@ def _classes(parts: Sequence[_Part], sum_of: Array) -> list[_Class]:
     for number in np.argsort(first, kind="stable"):
         sums = np.flatnonzero(kind == number)
         members = [
-            (part, _trimmed(table[sums]))
-            for part, table in enumerate(tables)
+            (part, _table(own, lengths[:, part], sums))
+            for part, own in enumerate(lanes)
             if lengths[sums[0], part]
         ]
         found.append(_Class(sums, bool(writes[sums[0]]), members))
@@ -223,19 +222,16 @@ def _writes(part: _Part) -> Array:
     return (part.keys != _NOTHING).any(axis=(1, 2))
 
 
-def _table(sum_of: Array, count: int) -> Array:
-    """Return the lanes of each sum, (sums, most lanes), filled up with -1."""
-    order = np.argsort(sum_of, kind="stable")
-    sorted_sums = sum_of[order]
-    start = np.searchsorted(sorted_sums, np.arange(count))
-    place = np.arange(len(order)) - start[sorted_sums]
-    table = np.full((count, int(place.max()) + 1), -1)
-    table[sorted_sums, place] = order
-    return table
+def _table(lanes: Array, lengths: Array, sums: Array) -> Array:
+    """Return the lanes of some sums, (sums, most lanes), filled up with -1.
 
-
-def _trimmed(table: Array) -> Array:
-    return table[:, : int((table >= 0).sum(axis=1).max())]
+    `lanes` has those of all sums, one sum after the other, of which each has so many.
+    """
+    start: Array = (np.cumsum(lengths) - lengths)[sums, None]
+    length: Array = lengths[sums, None]
+    place = np.arange(int(length.max()))
+    found = lanes[np.minimum(start + place, len(lanes) - 1)]
+    return np.where(place < length, found, -1)
 
 
 @dataclass
