@@ -453,10 +453,26 @@ def _affine_zeros(region: _Region) -> Array:
 # region Fits
 
 
-_TOLERANCES = {2: 3e-2, 4: 3e-5, 8: 1e-12}
-"""By the bytes of a real number: the largest error relative to the value, or to 1."""
+@dataclass(frozen=True)
+class _Tolerance:
+    """The largest error: near 0, and relative to values that are large.
 
-_WIDE_TOLERANCE = 2e-7
+    Spellings of 64 bits lose more around 0 than they are rounded by where values are
+    large: a step out there is no rounding.
+    """
+
+    near: float
+    far: float
+
+
+_TOLERANCES = {
+    2: _Tolerance(3e-2, 3e-2),
+    4: _Tolerance(3e-5, 3e-5),
+    8: _Tolerance(1e-12, 32 * float(np.finfo(np.float64).eps)),
+}
+"""By the bytes of a real number."""
+
+_WIDE_TOLERANCE = _Tolerance(2e-7, 2e-7)
 """Of what has 32 bits where nothing is rounded but its constants."""
 
 _OVERFLOW = {2: 80.0, 4: 80.0, 8: 700.0}
@@ -500,6 +516,9 @@ def fit_of(
         return "it is no function of the elements of one additive value"
     reasons: list[str] = []
     for root in _roots(value, one.root, known):
+        if _dtype(root).kind not in "fc":
+            reasons.append("it is a function of whole numbers")
+            continue
         region = _region(value, root, known)
         if isinstance(region, str):
             reasons.append(region)
@@ -542,21 +561,21 @@ def _fitted(region: _Region, value: SSAValue, names: Sequence[str]) -> _Found | 
     """Return the first activation that a region is, at many points."""
     dtype = _dtype(region.root)
     real = np.zeros(0, dtype).real.dtype
-    bytes_ = 2 if is_coarse(region.root) else real.itemsize
+    tolerance = _TOLERANCES[2 if is_coarse(region.root) else real.itemsize]
     line = base_line(real)
     points = (line if dtype.kind != "c" else line * (0.8 + 0.6j)).astype(dtype)
     for name in names:
         one = ACTIVATIONS[name]
         # Most are told apart by a few points
-        if not _compared(region, value, one, points, _TOLERANCES[bytes_]):
+        if not _compared(region, value, one, points, tolerance):
             continue
         more = _points(region)
-        found = _compared(region, value, one, more, _TOLERANCES[bytes_])
-        if found is not None and bytes_ == 4:
+        found = _compared(region, value, one, more, tolerance)
+        if found is not None and tolerance is _TOLERANCES[4]:
             found = _compared(region, value, one, more, _WIDE_TOLERANCE, wide=True)
         if found is not None:
             factor, constant = found
-            is_plain = factor == 1 and abs(constant) <= _TOLERANCES[bytes_]
+            is_plain = factor == 1 and abs(constant) <= tolerance.near
             return one, factor, is_plain
     return None
 
@@ -566,7 +585,7 @@ def _compared(
     value: SSAValue,
     activation: Activation,
     points: Array,
-    tolerance: float,
+    tolerance: _Tolerance,
     *,
     wide: bool = False,
 ) -> tuple[complex, complex] | None:
@@ -579,7 +598,7 @@ def _compared(
         traced = region.values(given, wide=wide)
         values, exact = _double(traced[value]), _double(points)
         expected = activation.value(exact)
-        fitted = _fitted_line(exact, values, expected, tolerance)
+        fitted = _fitted_line(exact, values, expected, tolerance.near)
         if fitted is None:
             return None
         factor, constant = fitted
@@ -593,11 +612,11 @@ def _compared(
             period = 2 * np.pi * abs(factor.real)
             turns = np.round(error.imag / period)
             error = error - 1j * period * turns
-        scale = np.maximum(1, np.abs(fitted))
+        allowed = np.maximum(tolerance.near, tolerance.far * np.abs(fitted))
         if points.dtype.kind == "c":
             # Near a singularity a logarithm is as inaccurate as it is large
-            scale = scale / np.minimum(1, _distance(activation, exact))
-        agrees = np.abs(error) <= tolerance * scale
+            allowed = allowed / np.minimum(1, _distance(activation, exact))
+        agrees = np.abs(error) <= allowed
         agrees |= _overflows(region, value, traced, points)
     return (factor, constant) if bool(agrees.all()) else None
 

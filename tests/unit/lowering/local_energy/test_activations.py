@@ -276,6 +276,31 @@ def test_a_similar_function(number: int, dtype: Any) -> None:
     assert isinstance(fit(SIMILAR[number], dtype), str)
 
 
+@pytest.mark.parametrize(("step", "place"), [(5, 1e13), (0.005, 1e10), (0.3, 3e13)])
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_a_step_where_values_are_large(step: float, place: float, dtype: Any) -> None:
+    def stepped(z: Any) -> Any:
+        return log_cosh(z) + jnp.where(z.real > place, step, 0)
+
+    assert isinstance(fit(stepped, dtype), str)
+
+
+@pytest.mark.parametrize("factor", [0.3, -1 / 3, 0.1257302210933933, 7.77])
+@pytest.mark.parametrize("function", [log_cosh, softplus])
+def test_factors_that_are_not_round(function: Any, factor: float) -> None:
+    assert isinstance(fit(lambda z: factor * function(z)), Fit)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32])
+def test_functions_of_whole_numbers_are_none(dtype: Any) -> None:
+    def network(x: Any) -> Any:
+        return abs(x.sum(-1) - 2) * 0.3
+
+    (main,) = import_function(network, jax.ShapeDtypeStruct((1, 4), dtype)).ops
+    assert isinstance(main, FuncOp)
+    assert fit_of(returned(main), analyse(main)) == "it is a function of whole numbers"
+
+
 def test_rounding_in_the_middle_of_double_precision() -> None:
     def rounded(z: Any) -> Any:
         return log_cosh(z) + 1e3 * (z - z.astype(np.float32).astype(np.float64))
