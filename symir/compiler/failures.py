@@ -3,17 +3,36 @@
 Whatever goes wrong in a compilation is a `SymbolicCompilerError` that names the stage,
 the pass if there was one, and the operator, keeps what raised it as its cause, and has
 the reports of the passes so far.
+
+What only makes something faster may fail: the result is the same without it, and
+`tolerated` says what happened. A fault of symir it is all the same: `SYMIR_STRICT=1` in
+the environment makes an error of it.
 """
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
+from lowering.remarks import Remark
 from symir.compiler.context import SymbolicPassReport
 from symir.errors import PrecisionWarning, SymbolicCompilerError, SymirError
 
-__all__ = ["blamed_on", "summary"]
+__all__ = ["OUR_FAULT", "STRICT", "blamed_on", "summary", "tolerated"]
+
+STRICT = "SYMIR_STRICT"
+"""The environment variable with which what could be left out has to succeed."""
+
+OUR_FAULT = (
+    "this is a fault of symir and not yours; results are right, and take longer: "
+    "please report it with op.to_ir(), the network, and the traceback that there is "
+    f"with {STRICT}=1 in the environment"
+)
+"""What is said of a failure that nobody has foreseen."""
+
+_LOG = logging.getLogger("symir")
 
 _HINTS = {
     "extraction": "look at how the operator is built: op.to_ir() fails as well",
@@ -31,6 +50,29 @@ def summary(error: Exception) -> str:
     if isinstance(error, SymirError):
         return f"[{error.code}] {error.message}"
     return f"{type(error).__name__}: {error}"
+
+
+def tolerated(error: Exception, what: str) -> Remark:
+    """Return a remark on a failure that only makes something slower, and log it.
+
+    `what` says what failed, or what is done instead.
+
+    Raises the error where the environment says so.
+    """
+    if os.environ.get(STRICT, "0") not in ("", "0", "false"):
+        raise error
+    message = f"{what}: {summary(error.__cause__ or error)}".partition("\n")[0]
+    hint = OUR_FAULT if _is_ours(error) else None
+    _LOG.warning("%s", f"{message}. {hint}" if hint else message)
+    return Remark(False, message, hint)
+
+
+def _is_ours(error: Exception) -> bool:
+    """Whether nobody has foreseen an error: those that have a code say what to do."""
+    if isinstance(error, SymbolicCompilerError):
+        cause = error.__cause__
+        return cause is not None and not isinstance(cause, SymirError)
+    return not isinstance(error, SymirError)
 
 
 @contextmanager

@@ -26,7 +26,11 @@ from dialects.stablehlo import element_of, shape_of
 from lowering.lanes import connections_in
 from lowering.local_energy.extraction import energies_in
 from symir.compiler.context import SymbolicPassReport
-from symir.compiler.lowering import LoweringPipeline, operator_pipeline
+from symir.compiler.lowering import (
+    LoweringPipeline,
+    operator_pipeline,
+    optional_passes,
+)
 from symir.errors import SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR
 
@@ -62,6 +66,9 @@ _OPTIONAL = (
     "apply-exponential-sums",
     "lift-sparse-delta",
 )
+
+_DISPENSABLE = (*_OPTIONAL, "canonicalize", "cse")
+"""What is left out where it fails."""
 
 
 def energy_pipeline(
@@ -103,7 +110,8 @@ def compile_energy(
     The wavefunction is a module of one function, which is copied. The module that is
     returned has a function (x, parameters of the operator, those of the wavefunction)
     -> energies, and the functions that it refers to. `report` and `observe` are told of
-    each pass, as by `LoweringPipeline.run`.
+    each pass, as by `LoweringPipeline.run`. A pass that only makes something faster,
+    and fails, is left out (`LoweringPipeline.run_what_works`).
     """
     (function,) = wavefunction.clone().ops
     assert isinstance(function, FuncOp)
@@ -111,8 +119,13 @@ def compile_energy(
     function.sym_name = StringAttr(WAVEFUNCTION)
     function.sym_visibility = StringAttr("private")
     operator = LoweringPipeline.parse(OPERATOR_PIPELINE)
-    module = operator.run_and_verify(
-        ir.module, verified=True, report=report, observe=observe, dump="energy-operator"
+    module = operator.run_what_works(
+        ir.module,
+        optional_passes(),
+        verified=True,
+        report=report,
+        observe=observe,
+        dump="energy-operator",
     )
     values = np.unique([v for site in ir.space.local_states for v in site])
     for connections in connections_in(module):
@@ -125,8 +138,8 @@ def compile_energy(
     pipeline = LoweringPipeline.parse(
         energy_pipeline(without, budget, declared=declared)
     )
-    return pipeline.run_and_verify(
-        module, report=report, observe=observe, dump="energy"
+    return pipeline.run_what_works(
+        module, _DISPENSABLE, report=report, observe=observe, dump="energy"
     )
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import replace
+from functools import cache
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline
@@ -25,6 +27,7 @@ from lowering.registry import get_all_passes
 from lowering.remarks import collected
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.dump import dumping
+from symir.compiler.failures import tolerated
 from symir.compiler.signature import extension_token
 from symir.errors import SymbolicCompilerError
 from symir.provenance import whereabouts
@@ -109,6 +112,7 @@ _OF_KERNELS = ("bt-narrow", "stablehlo-arrange-gathers")
 """Passes of `KERNEL_PIPELINE` that do only what a function says that they may do."""
 
 
+@cache
 def optional_passes() -> frozenset[str]:
     """Return the names of the passes that a compilation can be without."""
     every = LoweringPipeline.parse(operator_pipeline("static", 3)).names
@@ -302,6 +306,48 @@ class LoweringPipeline:
             self.run(module, verified=verified, report=report, dump=dump)
             raise  # a pass that is right the second time
         return result
+
+    def run_what_works(
+        self,
+        module: ModuleOp,
+        optional: Collection[str],
+        *,
+        verified: bool = False,
+        report: Reporter | None = None,
+        observe: Observer | None = None,
+        dump: str | None = None,
+    ) -> ModuleOp:
+        """Apply the passes as `run_and_verify` does, without optional ones that fail.
+
+        Those are named. Where one of them fails, or leaves invalid IR, all others run
+        again, and the last report is on it, with a remark: see `tolerated`.
+        """
+        reports: list[SymbolicPassReport] = []
+        try:
+            return self.run_and_verify(
+                module,
+                verified=verified,
+                report=reports.append,
+                observe=observe,
+                dump=dump,
+            )
+        except SymbolicCompilerError as error:
+            if error.pass_name not in optional:
+                raise
+            said = tolerated(error, f"the pass '{error.pass_name}' is left out")
+            reports = [replace(reports[-1], remarks=(said,))]
+            others = (one for one in self if one.name != error.pass_name)
+            return LoweringPipeline(others).run_what_works(
+                module,
+                optional,
+                verified=verified,
+                report=report,
+                observe=observe,
+                dump=dump,
+            )
+        finally:
+            for one in reports if report else ():
+                report(one)
 
 
 def _spec_of(one: ModulePass) -> str:

@@ -10,7 +10,6 @@ and full summation take it as they take one of NetKet's. Its local energies are 
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,6 +27,7 @@ from netket.utils import config
 from netket.vqs import MCState, VariationalState, expect_and_grad
 from netket.vqs.mc import get_local_kernel, kernels, kernels_packed
 
+from symir.compiler.failures import tolerated
 from symir.errors import InputError, SymirError
 from symir.interop.from_netket import from_netket
 from symir.runtime.local_energy import LocalEnergy
@@ -35,8 +35,6 @@ from symir.runtime.local_energy.captured import WithCaptured, without_captured
 from symir.runtime.operator import CompiledOperator
 
 __all__ = ["NetKetOperator", "fused_local_energy", "local_energy_kernel"]
-
-logger = logging.getLogger(__name__)
 
 
 @jax.tree_util.register_pytree_node_class
@@ -226,17 +224,18 @@ def local_energy_kernel(
 
     The network sees `chunk_size` configurations at once, at most. Where the network and
     the operator cannot be compiled together the kernel is NetKet's own; the reason is
-    logged.
+    logged, or raised in an environment that is strict: see `tolerated`.
     """
     try:
         return _on_devices(logpsi, pars, sigma, op, chunk_size)
     # Whatever goes wrong here is no reason to stop: NetKet's kernel needs none of it,
     # and where the model or the samples are to blame it says so itself
     except Exception as error:
-        reason = f"{type(error).__name__}: {error}".partition("\n")[0]
-        logger.warning("local energies of %r by NetKet's kernel: %s", op.name, reason)
+        failed = error
     chunked = {} if chunk_size is None else {"chunk_size": chunk_size}
-    return _their_kernel(chunk_size)(logpsi, pars, sigma, op, **chunked)
+    found = _their_kernel(chunk_size)(logpsi, pars, sigma, op, **chunked)
+    tolerated(failed, f"local energies of {op.name!r} by NetKet's kernel")
+    return found
 
 
 def _on_devices(

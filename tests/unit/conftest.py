@@ -14,6 +14,9 @@ ROOT = Path(__file__).parents[2]
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
 os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 
+# What is left out where it fails, to make something slower, has to succeed here
+os.environ.setdefault("SYMIR_STRICT", "1")
+
 # No deadline: a slow machine is no failure, and speed is measured in benchmarks/.
 # Where CI is set the examples are the same in every run: a build that fails can be
 # repeated, and new examples are tried wherever else the tests run.

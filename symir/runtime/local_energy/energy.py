@@ -22,6 +22,7 @@ from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
 from symir.runtime.local_energy.deltas import delta_of
 from symir.runtime.local_energy.derivatives import differentiable_energies
+from symir.runtime.local_energy.keys import with_keys_as_numbers
 from symir.runtime.local_energy.program import EnergyProgram, Options
 from symir.runtime.local_energy.report import EnergyReport, energy_report
 from symir.runtime.operator import CompiledOperator
@@ -154,6 +155,7 @@ class LocalEnergy:
         lead, sites = array.shape[:-1], array.shape[-1]
         one = jax.ShapeDtypeStruct((1, sites), array.dtype)
         logpsi, parameters = without_captured(self.logpsi, parameters, one)
+        parameters = with_keys_as_numbers(parameters)
         program = _program(
             operator.kernel, logpsi, parameters, array.dtype, self.options
         )
@@ -179,6 +181,7 @@ class LocalEnergy:
         """
         operator = self.operator
         array = operator._checked(x)
+        parameters = with_keys_as_numbers(parameters)
         program = self.program(parameters, array.dtype)
         measured = None
         if measure:
@@ -194,6 +197,7 @@ class LocalEnergy:
     def program(self, parameters: Any, dtype: Any = np.int8) -> EnergyProgram:
         """Return what is compiled for parameters, and configurations of a dtype."""
         self.operator.check_dtype(np.dtype(dtype))
+        parameters = with_keys_as_numbers(parameters)
         program = _program(
             self.operator.kernel, self.logpsi, parameters, dtype, self.options
         )

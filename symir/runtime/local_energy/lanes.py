@@ -80,7 +80,9 @@ class Lanes:
         if not self._values:
             return jnp.zeros(self.shape, bool)
         changes = [
-            value != source if _is_everywhere(site) else (value != source) & (site >= 0)
+            value != source
+            if _is_everywhere(site)
+            else (value != source) & _wide_as(value, site >= 0)
             for value, source, site in zip(
                 self._values, self._sources, self._sites, strict=True
             )
@@ -172,8 +174,9 @@ class Lanes:
         if self._are_everywhere:
             return sites, old, new
         inside = (sites >= 0) & (sites < self.x.shape[1])
+        sites, inside = jnp.where(inside, sites, 0), _wide_as(old, inside)
         old = jnp.where(inside, old, any_value)
-        return jnp.where(inside, sites, 0), old, jnp.where(inside, new, old)
+        return sites, old, jnp.where(inside, new, old)
 
     def _rows_by_site(self, moves: SiteMoves) -> Any:
         """Return the rows of the writes of all lanes in tables by site, (C, R, K)."""
@@ -188,7 +191,7 @@ class Lanes:
         def row(site: Any, source: Any, value: Any) -> Any:
             site, old, new = self._inside(site, source, value, self.x[:, :1])
             pair = number(old) * kind(len(values)) + number(new)
-            return site.astype(kind) * kind(len(values) ** 2) + pair
+            return _wide_as(pair, site.astype(kind)) * kind(len(values) ** 2) + pair
 
         columns = zip(self._sites, self._sources, self._values, strict=True)
         return jnp.stack([row(*column) for column in columns], axis=-1)
@@ -229,33 +232,41 @@ class Lanes:
             if sign is not None:
                 sign = jnp.where(is_nearer, is_positive, sign)
         first = np.arange(self.shape[1]) * moves.rows
-        return first.astype(kind) + nearest, sign if moves.signed else None
+        return first.astype(kind)[None] + nearest, sign if moves.signed else None
 
     def _where_sites(self, columns: list[Any]) -> list[Any]:
         """Return numbers of writes (C, R), 0 where one has no site: it does nothing."""
         if self._are_everywhere:
             return columns
         return [
-            jnp.where(site >= 0, column, 0)
+            jnp.where(_wide_as(column, site >= 0), column, 0)
             for site, column in zip(self._sites, columns, strict=True)
         ]
 
     def _columns(self, known: np.ndarray) -> list[Any]:
-        """Return numbers (R, K) write by write, each (R,), or () if all are equal."""
+        """Return numbers (R, K) write by write, (1, R), or () if all are equal."""
         columns = known.astype(self._wide).T
-        return [jnp.asarray(c[0] if (c == c[0]).all() else c) for c in columns]
+        return [jnp.asarray(c[0] if (c == c[0]).all() else c[None]) for c in columns]
 
     def connected(self, flat: Any) -> Any:
         """Return x' of pairs, (P, N)."""
         sample, lane = self._numbers(flat)
         connected = taken(self.x, sample)
-        numbers = np.arange(self.x.shape[1], dtype=np.int32)
+        numbers = np.arange(self.x.shape[1], dtype=np.int32)[None]
         for site, value in zip(self._sites, self._values, strict=True):
             is_fixed = site.ndim == 1
             at = taken(site, lane) if is_fixed else taken(site.reshape(-1), flat)
             written = taken(value.reshape(-1), flat)[:, None]
             connected = jnp.where(numbers == at[:, None], written, connected)
         return connected
+
+
+def _wide_as(values: Any, of_lanes: Any) -> Any:
+    """Return what is of lanes, (R, ..), to be used with values of samples, (C, R, ..).
+
+    That is said for those who allow no promotion of ranks.
+    """
+    return of_lanes if of_lanes.ndim == values.ndim else of_lanes[None]
 
 
 def _smallest_type(numbers: int) -> Any:
@@ -402,7 +413,7 @@ def counted(flags: Any) -> Any:
     to compile.
     """
     blocks = _blocks(flags, FLAGS)
-    so_far = np.tri(FLAGS, dtype=bool)
+    so_far = np.tri(FLAGS, dtype=bool)[None]
     inside = (blocks[:, None] & so_far).sum(axis=2, dtype=np.int32)
     before = _sums_before(inside[:, -1])
     return (inside + before[:, None]).reshape(-1)[: flags.shape[0]]
@@ -413,7 +424,7 @@ def _sums_before(numbers: Any) -> Any:
     length = numbers.shape[0]
     whole = length <= 2 * NUMBERS
     blocks = numbers[None] if whole else _blocks(numbers, NUMBERS)
-    earlier = np.tri(blocks.shape[1], k=-1, dtype=bool)
+    earlier = np.tri(blocks.shape[1], k=-1, dtype=bool)[None]
     inside = jnp.where(earlier, blocks[:, None], 0).sum(axis=2, dtype=np.int32)
     if whole:
         return inside[0]

@@ -35,6 +35,7 @@ __all__ = [
     "Rational",
     "Steps",
     "Tableless",
+    "added",
     "difference",
     "evaluated",
     "log_of_product",
@@ -380,8 +381,8 @@ class Lifted:
         else:
             sign = jnp.where(pairs.positive, 1, -1).astype(change.real.dtype)
             values = taken(state, pairs.sample) + sign[:, None] * change
-        after = self._rest(leaves, values)
-        return self._scaled(difference(after, taken(before, pairs.sample)))
+        after = self._scaled(self._rest(leaves, values))
+        return difference(after, self._scaled(taken(before, pairs.sample)))
 
     def _tanh(self, state: Any, ratio: Any, pairs: Pairs) -> Any:
         samples = state.shape[0] // 2
@@ -441,7 +442,7 @@ class Rational:
     def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
         z = of_samples(self._function, leaves, x)
         up, down = _sigmoids(2 * z)
-        slopes = 2 * up * down * self._weights(leaves)
+        slopes = 2 * up * down * self._weights(leaves)[None]
         # Of the filling the sigmoids are halves, so that nothing is divided by 0
         sides = _halves(jnp.concatenate([up, down]), 0.5)
         return sides, _halves(slopes)
@@ -494,8 +495,8 @@ class Network(Tableless):
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
         leaves, before = base
-        after = self._of(leaves, pairs.connected(x))
-        return self._scaled(difference(after, taken(before, pairs.sample)))
+        after = self._scaled(self._of(leaves, pairs.connected(x)))
+        return difference(after, self._scaled(taken(before, pairs.sample)))
 
 
 def _split(values: Any, units: int, filling: float = 0) -> Any:
@@ -579,9 +580,24 @@ def _unless_infinite(table: Any) -> Any:
 
 def difference(after: Any, before: Any) -> Any:
     """Return after - before; a node of psi at x' is a ratio of 0, whatever is at x."""
-    difference = after - before
-    nothing = jnp.full_like(difference, -jnp.inf)
-    return jnp.where(jnp.isneginf(after.real), nothing, difference)
+    return _or_node(after - before, _is_node(after))
+
+
+def added(terms: Sequence[Any]) -> Any:
+    """Return the sum of some log ratios; a node of any at x' is one, whatever is at x.
+
+    Infinities of two signs are those of one part at x, and of another one at x'.
+    """
+    is_node = reduce(jnp.logical_or, map(_is_node, terms))
+    return _or_node(reduce(jnp.add, terms), is_node)
+
+
+def _is_node(logarithm: Any) -> Any:
+    return jnp.isneginf(logarithm.real)
+
+
+def _or_node(log_ratio: Any, is_node: Any) -> Any:
+    return jnp.where(is_node, jnp.full_like(log_ratio, -jnp.inf), log_ratio)
 
 
 def _scaling(coefficient: complex, dtype: np.dtype) -> Callable[[Any], Any]:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property, partial, reduce
 from typing import Any
 
 import jax
@@ -34,6 +34,7 @@ from lowering.local_energy.extraction import (
 )
 from lowering.local_energy.moves import Moves, SiteMoves, moves_of
 from symir.compiler.context import SymbolicPassReport
+from symir.compiler.failures import tolerated
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowering import kernel_pipeline
 from symir.errors import InputError
@@ -67,6 +68,7 @@ from symir.runtime.local_energy.parts import (
     Products,
     Rational,
     Steps,
+    added,
     difference,
     of_samples,
     unknown_op,
@@ -226,7 +228,7 @@ class EnergyProgram:
         """Return the wavefunction of one configuration as StableHLO, as it is now."""
         x = jax.ShapeDtypeStruct((1, self.kernel.space.size), self._dtype)
         parameters = jax.tree.unflatten(self._structure, self._avals)
-        return text_of(self._logpsi, parameters, x)
+        return text_of(partial(_floats_of, self._logpsi), parameters, x)
 
     @property
     def current(self) -> EnergyProgram:
@@ -386,7 +388,8 @@ class EnergyProgram:
 
     def network(self, leaves: Sequence[Any], x: Any) -> Any:
         """Return log psi of x (B, N), by the user's function."""
-        found = self._logpsi(jax.tree.unflatten(self._structure, leaves), x)
+        parameters = jax.tree.unflatten(self._structure, leaves)
+        found = _floats_of(self._logpsi, parameters, x)
         if math.prod(found.shape) != x.shape[0]:
             raise self._no_number(x.shape, found.shape)
         return found.reshape(x.shape[0])
@@ -412,7 +415,26 @@ class EnergyProgram:
     # region Energies
 
     def energies(self, arrays: Arrays, chunk: int | None) -> Any:
-        """Return the energies of a batch, by the fastest schedule that is safe."""
+        """Return the energies of a batch, by the fastest schedule that is safe.
+
+        Where that is not even traced it is a fault of the parts, if the network is.
+        """
+        try:
+            return self._scheduled(arrays, chunk)
+        except Exception as error:
+            if self.parts is None or isinstance(self.parts[0], Declared):
+                raise
+            failed, parts = error, self.parts
+        try:
+            self.parts = None
+            found = self._scheduled(arrays, chunk)
+        except Exception:
+            self.parts = parts
+            raise
+        self._missed(tolerated(failed, "no part of log psi is fused").message)
+        return found
+
+    def _scheduled(self, arrays: Arrays, chunk: int | None) -> Any:
         arrays = arrays.like([varying_like(one, arrays.flat) for one in arrays.flat])
         samples = at_most(chunk, self.plan.samples)
         whole = self._by_network(arrays.leaves, chunk)
@@ -472,6 +494,10 @@ class EnergyProgram:
         """Return the way by the parts of log psi, with a table each."""
         assert self.parts is not None
         parts = list(zip(self.parts, tables, strict=True))
+        # Only what is evaluated at x can be infinite there
+        has_nodes = any(isinstance(part, Network | Lifted) for part in self.parts)
+        is_sum = len(parts) < 2 or not has_nodes
+        total = partial(reduce, jnp.add) if is_sum else added
 
         def log_ratios(lanes: Lanes, packed: Packed | None) -> Any:
             terms = [
@@ -485,8 +511,7 @@ class EnergyProgram:
             ]
 
             def of_pairs(pairs: Pairs) -> Any:
-                first, *others = (term(pairs) for term in terms)
-                return sum(others, start=first)
+                return total([term(pairs) for term in terms])
 
             return over_pairs(lanes, packed, of_pairs, size, self._log_dtype)
 
@@ -575,6 +600,18 @@ class EnergyProgram:
         return self._summed(arrays.operands, x, logarithms)
 
     # endregion
+
+
+def _floats_of(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a function returns; whole numbers as floats, as `jnp.exp` does."""
+    return jax.tree.map(
+        lambda one: (
+            one
+            if jnp.issubdtype(jnp.result_type(one), jnp.inexact)
+            else jnp.asarray(one, jnp.result_type(one, float))
+        ),
+        function(*arguments),
+    )
 
 
 def _largest(bound: Any) -> float:

@@ -154,7 +154,7 @@ def _notes(reports: Sequence[SymbolicPassReport]):
         done = tuple((r.message, r.hint) for r in report.remarks if r.done)
         missed = tuple((r.message, r.hint) for r in report.remarks if not r.done)
         is_own = report.pass_name.startswith(("bt-local", "apply-", "lift-", "plan-"))
-        if is_own and (done or missed):
+        if (is_own or report.error) and (done or missed):
             yield PassNotes(report.pass_name, done, missed)
 
 

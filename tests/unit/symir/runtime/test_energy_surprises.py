@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
+from itertools import product
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ import pytest
 
 import symir as sym
 from symir import models
+from symir.compiler.failures import OUR_FAULT, STRICT
 
 SITES = 4
 RING = [(site, (site + 1) % SITES) for site in range(SITES)]
@@ -212,3 +214,136 @@ def test_products_with_what_is_infinite_at_x() -> None:
         return ((x @ w["W"] + w["a"]) * (x / 2 + 0.75)).sum(-1)
 
     compared(logpsi, w)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.int32, np.float64])
+def test_whole_numbers_made_of_x(dtype: Any) -> None:
+    x = X.astype(dtype)
+    order = np.array([2, 0, 3, 1])
+    check(lambda w, x: 0.1 * x.sum(-1) ** 2 + abs(x.sum(-1)) * 0.3, x)
+    check(lambda w, x: log_cosh((x[:, order] * 2) * 0.3).sum(-1) + x @ w[:, 0], x)
+
+    def sector(w: Any, x: Any) -> Any:
+        return log_cosh(x @ w).sum(-1) + jnp.where(x.sum(-1) == 0, 0.0, -jnp.inf)
+
+    bonds = models.heisenberg(SITES, RING)
+    check(sector, x[2:], bonds)
+
+
+@pytest.mark.parametrize("dtype", [np.int8, np.float32])
+def test_log_psi_of_whole_numbers(dtype: Any) -> None:
+    check(lambda w, x: x.astype(np.int8).sum(-1), X.astype(dtype))
+
+
+def test_nodes_of_two_parts() -> None:
+    """One is a node at x, the other one at x': as of a network that is not split."""
+
+    def node(w: Any, x: Any, first: int) -> Any:
+        holds = x[:, first] * x[:, first + 1] * jnp.sin(x @ w[:, first]) > -0.5
+        return jnp.where(holds, 0.0, -jnp.inf)
+
+    def bar(w: Any, x: Any) -> Any:
+        return jnp.where(x[:, 0] * jnp.sin(x @ w[:, 1]) > 0.8, jnp.inf, 0.0)
+
+    def logpsi(w: Any, x: Any) -> Any:
+        return x @ w[:, 2] + node(w, x, 0) + node(w, x, 2) - bar(w, x)
+
+    x = np.array(list(product((-1, 1), repeat=SITES)), np.int8)
+    split = sym.LocalEnergy(flips(), logpsi)
+    whole = sym.LocalEnergy(flips(), logpsi, without=("apply-exponential-sums",))
+    assert [part.rung for part in split.report(W, x, measure=False).parts] == [
+        "linear",
+        *["network"] * 3,
+    ]
+    expected = np.asarray(whole(W, x))
+    assert np.isinf(expected).any()
+    assert np.isfinite(expected).any()
+    assert not np.isnan(expected).any()
+    np.testing.assert_allclose(split(W, x), expected, rtol=1e-5)
+
+
+def test_keys_among_parameters() -> None:
+    def logpsi(w: Any, x: Any) -> Any:
+        noise = jax.random.normal(w["keys"][1], (SITES,))
+        return log_cosh(x @ w["W"]).sum(-1) + x @ noise
+
+    keys = jax.random.split(jax.random.key(3, impl="rbg"), 2)
+    given = {"W": jnp.asarray(W), "keys": keys}
+    energy = sym.LocalEnergy(flips(), logpsi)
+    expected = plain(flips(), logpsi, given, X)
+    np.testing.assert_allclose(energy(given, X), expected, rtol=1e-5)
+    assert energy.report(given, X, measure=False).lanes == SITES
+
+    def total(weights: Any) -> Any:
+        return energy({**given, "W": weights}, X).sum()
+
+    moved = jax.jvp(total, (given["W"],), (given["W"],))[1]
+    pulled = jnp.vdot(jax.grad(total)(given["W"]), given["W"])
+    np.testing.assert_allclose(moved, pulled, rtol=1e-5)
+
+
+def test_ranks_that_are_not_promoted() -> None:
+    """Wherever numbers of lanes meet those of samples."""
+    hops = (
+        sym.DOperator(sym.fock(2, SITES), "hops")
+        .for_each_distinct_pair("i", "j")
+        .emit(sym.hop("i", "j"), amplitude=1.0)
+        .for_each_site("i")
+        .emit(sym.write("i", 0), amplitude=0.3)
+        .build()
+        .compile()
+    )
+    x = np.abs(X)
+
+    def logpsi(w: Any, x: Any) -> Any:
+        one_hot = x[..., None] == jnp.arange(3)[None, None]
+        return log_cosh(one_hot.reshape(len(x), -1) @ jnp.tile(w, (3, 1))).sum(-1)
+
+    def tanh(w: Any, x: Any) -> Any:
+        return jnp.tanh(x @ w) @ w[0]
+
+    for network, budget in ((logpsi, None), (logpsi, 100), (tanh, None)):
+        expected = sym.LocalEnergy(hops, network, budget=budget)(W, x)
+        with jax.numpy_rank_promotion("raise"):
+            found = sym.LocalEnergy(hops, network, budget=budget)(W, x)
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def broken(*arguments: Any, **options: Any) -> Any:
+    raise KeyError("not today")
+
+
+BREAKABLE = (
+    ("lowering.local_energy.apply_exponential_sums.fit_of", "apply-exponential-sums"),
+    ("lowering.bt_coalesce_static.BtCoalesceStaticPass.apply", "bt-coalesce-static"),
+    ("symir.runtime.local_energy.parts.Exponential.table", "not better: no part"),
+)
+
+
+@pytest.mark.parametrize(("place", "said"), BREAKABLE)
+def test_what_fails_and_could_be_left_out_is(
+    place: str, said: str, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    def logpsi(w: Any, x: Any) -> Any:
+        return log_cosh(x @ w).sum(-1)
+
+    expected = plain(flips(), logpsi, W, X)
+    monkeypatch.setattr(place, broken)
+    with pytest.raises((sym.SymbolicCompilerError, KeyError), match="not today"):
+        sym.local_energy(flips(), lambda w, x: logpsi(w, x), W, X)
+    monkeypatch.delenv(STRICT)
+    energy = sym.LocalEnergy(flips(), lambda w, x: logpsi(w, x))
+    np.testing.assert_allclose(energy(W, X), expected, rtol=1e-5)
+    text = str(energy.report(W, X, measure=False))
+    assert said in text
+    assert "KeyError: 'not today'" in text
+    (record,) = (one for one in caplog.records if one.name == "symir")
+    assert OUR_FAULT in record.getMessage()
+
+
+def test_mistakes_of_the_user_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(STRICT)
+    with pytest.raises(sym.InputError, match="R021"):
+        sym.local_energy(flips(), lambda w, x: log_cosh(x @ w).sum(), W, X)
+    with pytest.raises(sym.SymbolicCompilerError, match="C006"):
+        sym.LocalEnergy(flips(), lambda w, x: x @ w[:, 0], without=("nothing",))(W, X)
