@@ -45,7 +45,7 @@ _HINTS = {
 }
 
 
-def summary(error: Exception) -> str:
+def summary(error: BaseException) -> str:
     """Return an error in one line: its code or type, and what it says."""
     if isinstance(error, SymirError):
         return f"[{error.code}] {error.message}"

@@ -346,8 +346,9 @@ class LoweringPipeline:
                 dump=dump,
             )
         finally:
-            for one in reports if report else ():
-                report(one)
+            if report is not None:
+                for one in reports:
+                    report(one)
 
 
 def _spec_of(one: ModulePass) -> str:

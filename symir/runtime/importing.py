@@ -47,6 +47,9 @@ def text_of(function: Callable[..., Any], *arguments: Any) -> str:
     ir = lowered.compiler_ir("stablehlo")
     return ir.operation.get_asm(print_generic_op_form=True)  # pyright: ignore
 
+CONSTRAINT = "sdy.sharding_constraint"
+"""An op that says where its operand is, and returns it: that is JAX's concern."""
+
 
 def import_function(function: Callable[..., Any], *arguments: Any) -> ModuleOp:
     """Return a function of JAX as a module of StableHLO with the one function `@main`.
@@ -73,7 +76,9 @@ def module_of(text: str) -> ModuleOp:
     # is no op of a dialect here. Nor is a call: what xdsl-jax says of its effects
     # raises where it is asked
     for op in list(module.walk(region_first=True)):
-        if isinstance(op, hlo.CustomCallOp) or not _is_valid(op):
+        if isinstance(op, UnregisteredOp) and op.op_name.data == CONSTRAINT:
+            Rewriter.replace_op(op, [], list(op.operands))
+        elif isinstance(op, hlo.CustomCallOp) or not _is_valid(op):
             Rewriter.replace_op(op, _unregistered(op))
     for op in list(module.ops):
         if not isinstance(op, FuncOp):

@@ -13,6 +13,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from symir.errors import InputError
 from symir.language.scalars import shortened
@@ -100,6 +101,23 @@ def _run(program: EnergyProgram, chunk: int | None, operands: int, *flat):
     return differentiable_energies(_current(program), chunk, operands, *flat)
 
 
+def _in_auto_axes(run: Callable[..., Any], x: Any) -> Callable[..., Any]:
+    """Return what runs on a mesh where x is spread over axes that are Explicit.
+
+    Inside JAX is to choose where intermediate results are; energies are where x is.
+    """
+    sharding = jax.typeof(x).sharding
+    if AxisType.Explicit not in sharding.mesh.axis_types:
+        return run
+    to = NamedSharding(sharding.mesh, PartitionSpec(sharding.spec[0]))
+
+    def spread(*arguments: Any) -> Any:
+        static, arrays = arguments[:3], arguments[3:]
+        return jax.sharding.auto_axes(partial(run, *static), out_sharding=to)(*arrays)
+
+    return spread
+
+
 class LocalEnergy:
     """The local energy of an operator for a wavefunction, compiled together.
 
@@ -165,13 +183,14 @@ class LocalEnergy:
             return jnp.zeros(lead, program.element)
         flat = array.reshape(-1, sites)
         run = differentiable_energies if isinstance(logpsi, WithCaptured) else _run
-        arrays = chunk, len(operands), *operands, *leaves, flat
+        arrays = *operands, *leaves, flat
+        run = _in_auto_axes(run, flat)
         try:
-            energies = run(program, *arrays)
+            energies = run(program, chunk, len(operands), *arrays)
         finally:
             settled = program.settled  # only now: its check was compiled meanwhile
         if settled is not program:
-            energies = run(settled, *arrays)
+            energies = run(settled, chunk, len(operands), *arrays)
         return energies.reshape(lead)
 
     def report(self, parameters: Any, x: Any, *, measure: bool = True) -> EnergyReport:

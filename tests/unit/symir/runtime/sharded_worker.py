@@ -181,6 +181,31 @@ def check_tangents(x: np.ndarray) -> None:
                 np.testing.assert_allclose(part.data, theirs[part.index], rtol=1e-12)
 
 
+def check_energies() -> None:
+    """Of axes that are Explicit, with derivatives: energies are where samples are."""
+    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(AxisType.Explicit,))
+    x = SPINS.random_states(8 * jax.device_count(), seed=4)
+    operator = OPERATORS["the same for every x"].compile()
+    energy = sym.LocalEnergy(operator, lambda w, x: jnp.log(jnp.cosh(x @ w)).sum(-1))
+    w = np.linspace(-0.5, 0.5, 12).reshape(4, 3)
+
+    def total(w, x) -> jax.Array:
+        return energy(w, x).sum()
+
+    with jax.default_device(jax.local_devices()[0]):
+        expected = np.asarray(energy(w, x))
+        gradient = np.asarray(jax.grad(total)(w, x))
+    with jax.set_mesh(mesh):
+        found = energy(w, spread(x, mesh))
+        assert found.sharding.spec[0] == "S", found.sharding
+        rungs = [one.rung for one in energy.report(w, x, measure=False).parts]
+        assert rungs == ["exponential"], rungs
+        moved = jax.jit(jax.grad(total))(w, spread(x, mesh))
+    for part in found.addressable_shards:
+        np.testing.assert_allclose(part.data, expected[part.index], rtol=1e-12)
+    np.testing.assert_allclose(np.asarray(moved), gradient, rtol=1e-12)
+
+
 def main() -> None:
     for name, operator in OPERATORS.items():
         for dtype in (np.int8, np.float64):
@@ -193,6 +218,7 @@ def main() -> None:
     check_gradient(x)
     check_tangents(x)
     check_values()
+    check_energies()
     print("agrees", jax.device_count(), jnp.zeros(()).dtype)
 
 
