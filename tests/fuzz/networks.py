@@ -1050,7 +1050,9 @@ def draw_network(seed: int, number: int) -> Network:
     dtype = str(rng.choice(list(DTYPES), p=list(DTYPES.values())))
     w = Writer(rng, SPACES[operator], container, dtype)
     count = w.weighted({1: 3.0, 2: 4.0, 3: 2.0, 4: 1.0})
-    parts = [_part(w) for _ in range(count)]
+    # A first layer is lifted of a network that has no other
+    kinds = ["wide layers"] if w.chance(7) else [None] * count
+    parts = [_part(w, kind) for kind in kinds]
     combine = w.weighted(COMBINED)
     if combine.startswith("jnp.") and any("node" in part.features for part in parts):
         combine = "{}"  # would not be one any more
@@ -1081,9 +1083,9 @@ def _single(leaf: Leaf) -> Leaf:
     return leaf if dtype is None else replace(leaf, dtype=dtype)
 
 
-def _part(w: Writer) -> Part:
+def _part(w: Writer, kind: str | None = None) -> Part:
     w.lines, w.features = [], set()
-    kind = w.weighted({name: weight for name, (_, weight) in PARTS.items()})
+    kind = kind or w.weighted({name: weight for name, (_, weight) in PARTS.items()})
     w.tag(kind)
     value = PARTS[kind][0](w)
     if kind != "node":

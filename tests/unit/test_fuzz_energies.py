@@ -22,7 +22,7 @@ from tests.fuzz.check import Mismatch
 from tests.fuzz.energies import Case, check_network, main, smallest
 from tests.fuzz.networks import FEATURES, Leaf, Network, Part, draw_network
 
-SMALL = (833, 326, 1192, 1241, 12, 470, 1079, 301, 281, 412, 17, 86, 907)
+SMALL = (594, 1097, 454, 478, 997, 1393, 791, 955, 967, 1)
 """Of seed 0: with every one of `FEATURES`, in few networks."""
 
 
