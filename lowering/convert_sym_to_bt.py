@@ -604,10 +604,12 @@ def _bounds(operator: sym.OperatorOp) -> DenseArrayBase | None:
 def _local_values(operator: sym.OperatorOp) -> Attribute:
     """Return the local values that x can have; for each site where they differ."""
     kinds, number = operator.space.data.kinds
-    listed = [DenseArrayBase.from_list(f64, [*values]) for values in kinds]
+    listed: list[Attribute] = [
+        DenseArrayBase.from_list(f64, [*values]) for values in kinds
+    ]
     if len(listed) == 1:
         return listed[0]
-    return ArrayAttr([listed[kind] for kind in number])
+    return ArrayAttr([listed[int(kind)] for kind in number])
 
 
 def _promises(operator: sym.OperatorOp) -> dict[str, Attribute]:

@@ -47,6 +47,7 @@ def text_of(function: Callable[..., Any], *arguments: Any) -> str:
     ir = lowered.compiler_ir("stablehlo")
     return ir.operation.get_asm(print_generic_op_form=True)  # pyright: ignore
 
+
 CONSTRAINT = "sdy.sharding_constraint"
 """An op that says where its operand is, and returns it: that is JAX's concern."""
 

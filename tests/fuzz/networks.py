@@ -1051,8 +1051,8 @@ def draw_network(seed: int, number: int) -> Network:
     w = Writer(rng, SPACES[operator], container, dtype)
     count = w.weighted({1: 3.0, 2: 4.0, 3: 2.0, 4: 1.0})
     # A first layer is lifted of a network that has no other
-    kinds = ["wide layers"] if w.chance(7) else [None] * count
-    parts = [_part(w, kind) for kind in kinds]
+    is_wide = w.chance(7)
+    parts = [_part(w, "wide layers")] if is_wide else [_part(w) for _ in range(count)]
     combine = w.weighted(COMBINED)
     if combine.startswith("jnp.") and any("node" in part.features for part in parts):
         combine = "{}"  # would not be one any more
@@ -1083,9 +1083,10 @@ def _single(leaf: Leaf) -> Leaf:
     return leaf if dtype is None else replace(leaf, dtype=dtype)
 
 
-def _part(w: Writer, kind: str | None = None) -> Part:
+def _part(w: Writer, only: str = "") -> Part:
     w.lines, w.features = [], set()
-    kind = kind or w.weighted({name: weight for name, (_, weight) in PARTS.items()})
+    kinds = {name: weight for name, (_, weight) in PARTS.items()}
+    kind: str = only or w.weighted(kinds)
     w.tag(kind)
     value = PARTS[kind][0](w)
     if kind != "node":

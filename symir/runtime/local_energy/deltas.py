@@ -742,7 +742,7 @@ def _comparison(results: Any, may_overflow: bool) -> Comparison:
     limit = math.log(real.eps)
     with np.errstate(invalid="ignore", over="ignore"):
         is_node = np.isneginf(after.real)
-        expected = np.where(is_node, -np.inf, after - before)
+        expected: Any = np.where(is_node, -np.inf, after - before)
         vanishing = (found.real < limit) & (expected.real < limit)
         known = (np.isfinite(expected) | is_node) & ~np.isnan(found) & ~vanishing
         known = known & np.isfinite(found) if may_overflow else known

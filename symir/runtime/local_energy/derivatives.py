@@ -10,6 +10,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.core import eval_jaxpr
 
 from symir.runtime.linear import linear_function
 from symir.runtime.local_energy.lanes import over_chunks
@@ -79,7 +80,7 @@ def _pushed(program, chunk, operands, of_network, flat, tangents):
 
     def unfused(residuals, moving):
         found = merged(residuals, moving)
-        return jax.core.eval_jaxpr(of_network.jaxpr, of_network.consts, *found)[0]
+        return eval_jaxpr(of_network.jaxpr, of_network.consts, *found)[0]
 
     def pushed_through(energies):
         def forward(residuals, changes):
