@@ -8,7 +8,7 @@ these alone nobody can tell whether the steps are meant, as in a predicate, or n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,7 +21,7 @@ from symir.ir import SymbolicOperatorIR
 from symir.provenance import place_of
 from symir.runtime.kernel import Kernel
 
-__all__ = ["check_differentiable"]
+__all__ = ["check_differentiable", "moves_configurations"]
 
 _STEPS = (sym.LookupOp, sym.LocalIndexOp, sym.LocalValueOp, sym.ShiftModOp)
 
@@ -41,20 +41,39 @@ def check_differentiable(
     kernel.traceable(batch, np.dtype(dtype)).check_differentiable(active)
 
 
+def moves_configurations(ir: SymbolicOperatorIR, active: Sequence[bool]) -> bool:
+    """Whether some x' depends on an active parameter, other than by predicates."""
+    return any(
+        emit.config in inputs
+        for term, inputs in _perturbed(ir, [False, *active])
+        for emit in term.emissions
+    )
+
+
 def _check_no_steps(ir: SymbolicOperatorIR, active: Sequence[bool]) -> None:
+    for term, inputs in _perturbed(ir, active):
+        reached = _reaching_branches(term)
+        for op in term.body.walk():
+            if not inputs.isdisjoint(_needed(op)) and not reached.isdisjoint(
+                op.results
+            ):
+                _check_smooth(ir, term, op)
+
+
+def _perturbed(
+    ir: SymbolicOperatorIR, active: Sequence[bool]
+) -> Iterator[tuple[sym.TermOp, set[SSAValue]]]:
+    """Yield each term, and the values in it that depend on what is active."""
     by_x, *by_parameter = active
     operator = operator_in(ir.module)
     arguments = zip(operator.body.block.args, by_parameter, strict=True)
     perturbed: set[SSAValue] = {argument for argument, flag in arguments if flag}
     for term in operator.terms:
-        reached = _reaching_branches(term)
         inputs = {*perturbed, term.source} if by_x else set(perturbed)
         for op in term.body.walk():
-            if inputs.isdisjoint(_needed(op)):
-                continue
-            if not reached.isdisjoint(op.results):
-                _check_smooth(ir, term, op)
-            inputs.update(result for result in op.results if _is_smooth(result))
+            if not inputs.isdisjoint(_needed(op)):
+                inputs.update(result for result in op.results if _is_smooth(result))
+        yield term, inputs
 
 
 def _needed(op: Operation) -> set[SSAValue]:

@@ -16,7 +16,7 @@ from symir.runtime.linear import linear_function
 from symir.runtime.local_energy.lanes import over_chunks
 from symir.runtime.local_energy.program import Arrays, EnergyProgram, at_most
 from symir.runtime.manual_axes import varying_like
-from symir.runtime.steps import check_differentiable
+from symir.runtime.steps import check_differentiable, moves_configurations
 
 __all__ = ["differentiable_energies"]
 
@@ -92,7 +92,10 @@ def _pushed(program, chunk, operands, of_network, flat, tangents):
         return forward
 
     # Matrix elements enter linearly, and ratios of psi do not depend on them
-    by_elements = not any(active[operands:])
+    by_elements = not any(active[operands:]) and not (
+        jnp.issubdtype(x.dtype, jnp.inexact)
+        and moves_configurations(program.kernel.ir, active[:operands])
+    )
     first_order = fused if by_elements else unfused
 
     def transpose(residuals, cotangents):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
 import jax
@@ -27,7 +28,9 @@ def flips(amplitude: Any) -> Any:
     return terms.emit(sym.flip("i"), amplitude=amplitude).build().compile()
 
 
-OPERATOR = flips(H * H)
+@cache
+def operator() -> Any:
+    return flips(H * H)
 
 
 def plain(op: Any, logpsi: Any, w: Any, x: Any) -> Any:
@@ -105,7 +108,7 @@ def with_relu(w: Any, x: Any) -> Any:
 def test_forward_and_backward(logpsi: Any) -> None:
     for direction in (jax.jacfwd, jax.jacrev):
         found, expected = (
-            direction(lambda w, f=f: f(OPERATOR, logpsi, w, X))(W)
+            direction(lambda w, f=f: f(operator(), logpsi, w, X))(W)
             for f in (sym.local_energy, plain)
         )
         np.testing.assert_allclose(found, expected, rtol=1e-9)
@@ -113,12 +116,12 @@ def test_forward_and_backward(logpsi: Any) -> None:
 
 def test_rules_of_reverse_mode_alone() -> None:
     found, expected = (
-        jax.jacrev(lambda w, f=f: f(OPERATOR, with_doubled, w, X))(W)
+        jax.jacrev(lambda w, f=f: f(operator(), with_doubled, w, X))(W)
         for f in (sym.local_energy, plain)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     with pytest.raises(TypeError, match="custom_vjp"):
-        jax.jvp(lambda w: sym.local_energy(OPERATOR, with_doubled, w, X), (W,), (W,))
+        jax.jvp(lambda w: sym.local_energy(operator(), with_doubled, w, X), (W,), (W,))
 
 
 @pytest.mark.parametrize("direction", [jax.jacfwd, jax.jacrev])
@@ -137,7 +140,22 @@ def test_no_network_is_derived_for_couplings(direction: Any) -> None:
         return refused(x * w).sum(-1)
 
     found, expected = (
-        direction(lambda op, f=f: f(op, logpsi, W, X))(OPERATOR)
+        direction(lambda op, f=f: f(op, logpsi, W, X))(operator())
+        for f in (sym.local_energy, plain)
+    )
+    np.testing.assert_allclose(found.parameters["h"], expected.parameters["h"])
+
+
+@pytest.mark.parametrize("direction", [jax.jacfwd, jax.jacrev])
+def test_couplings_that_move_x(direction: Any) -> None:
+    """Ratios depend on a coupling that a site of floats is multiplied by."""
+    halves = sym.symbol("h", default=0.5)
+    terms = sym.DOperator(sym.space([0.25, 0.5, 1.0], SITES), "op").for_each_site("i")
+    update = sym.write("i", sym.site("i").value * halves)
+    op = terms.emit(update, amplitude=2 * halves).build().compile()
+    x = np.where(X > 0, 1.0, 0.5)
+    found, expected = (
+        direction(lambda op, f=f: f(op, log_cosh, W, x))(op)
         for f in (sym.local_energy, plain)
     )
     np.testing.assert_allclose(found.parameters["h"], expected.parameters["h"])
@@ -156,14 +174,14 @@ def test_an_energy_and_its_derivative_are_of_one_model(wrapped: Any) -> None:
         hidden = log_cosh(w * held["scale"], x)
         return hidden + jnp.sin(jnp.tanh(x @ w) * held["scale"]).reshape(-1)
 
-    energy = sym.LocalEnergy(OPERATOR, wrapped(scaled))
+    energy = sym.LocalEnergy(operator(), wrapped(scaled))
 
     def both(count: int) -> Any:
         return jax.value_and_grad(lambda w: energy(w, X[:count]).sum())(W / 5)
 
     def expected(count: int) -> Any:
         def of(w: Any) -> Any:
-            return plain(OPERATOR, scaled, w, X[:count]).sum()
+            return plain(operator(), scaled, w, X[:count]).sum()
 
         return jax.value_and_grad(of)(W / 5)
 
