@@ -33,7 +33,6 @@ __all__ = [
     "as_space",
     "fermions",
     "fock",
-    "is_of_netket",
     "qubit",
     "space",
     "spin",

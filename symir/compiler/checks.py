@@ -41,13 +41,19 @@ _VALUES = 2048
 
 
 def check_some_states(
-    operator: Checked, space: Space, x: Array, *, is_part: bool = False
+    operator: Checked,
+    space: Space,
+    x: Array,
+    dtype: npt.DTypeLike | None = None,
+    *,
+    is_part: bool = False,
 ) -> None:
     """Raise where one of some configurations has a value that its site cannot have.
 
     x has shape (..., N) and any real dtype that holds the local values. They are
     evenly spaced from the first to the last one. Constraints of the space are not
-    looked at. With `is_part` x is a part of what the user gave, at an unknown place.
+    looked at. `dtype` is that of what is computed with, where it is another one than
+    that of x. With `is_part` x is a part of what the user gave, at an unknown place.
 
     `space` is that of the operator, or one that differs in its constraints only.
 
@@ -59,6 +65,8 @@ def check_some_states(
     batch = x[None] if x.ndim == 1 else x
     rows = _some_rows(batch.shape[:-1], max(2, _VALUES // space.size))
     sample = on_host(batch[rows])
+    if dtype is not None and sample.dtype != dtype:
+        sample = on_host(sample.astype(dtype))
     inside = space.has_local_states(sample)
     if inside.all():
         return

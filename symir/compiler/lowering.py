@@ -320,35 +320,33 @@ class LoweringPipeline:
         """Apply the passes as `run_and_verify` does, without optional ones that fail.
 
         Those are named. Where one of them fails, or leaves invalid IR, all others run
-        again, and the last report is on it, with a remark: see `tolerated`.
+        again; the last report before that is on it, with a remark: see `tolerated`.
         """
-        reports: list[SymbolicPassReport] = []
+        latest: list[SymbolicPassReport] = []
+
+        def told(one: SymbolicPassReport) -> None:
+            latest[:] = [one]
+            if report is not None:
+                report(one)
+
         try:
             return self.run_and_verify(
-                module,
-                verified=verified,
-                report=reports.append,
-                observe=observe,
-                dump=dump,
+                module, verified=verified, report=told, observe=observe, dump=dump
             )
         except SymbolicCompilerError as error:
             if error.pass_name not in optional:
                 raise
             said = tolerated(error, f"the pass '{error.pass_name}' is left out")
-            reports = [replace(reports[-1], remarks=(said,))]
-            others = (one for one in self if one.name != error.pass_name)
-            return LoweringPipeline(others).run_what_works(
-                module,
-                optional,
-                verified=verified,
-                report=report,
-                observe=observe,
-                dump=dump,
-            )
-        finally:
-            if report is not None:
-                for one in reports:
-                    report(one)
+            told(replace(latest[0], remarks=(said,)))
+            others = [one for one in self if one.name != error.pass_name]
+        return LoweringPipeline(others).run_what_works(
+            module,
+            optional,
+            verified=verified,
+            report=report,
+            observe=observe,
+            dump=dump,
+        )
 
 
 def _spec_of(one: ModulePass) -> str:

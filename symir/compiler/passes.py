@@ -17,6 +17,7 @@ from symir.compiler.failures import summary
 from symir.compiler.precision import in_single_precision, in_supported_precision
 from symir.compiler.signature import extension_token
 from symir.errors import SymbolicCompilerError, SymirError
+from symir.ir import SymbolicOperatorIR
 from symir.spans import span
 
 __all__ = [
@@ -85,15 +86,15 @@ class SymbolicValidationPass(AbstractSymbolicPass):
 
     def run(self, context: SymbolicCompilationContext) -> Mapping[str, Any]:
         errors: list[str] = []
-        try:
-            _check_claim(context)
-            context.ir = in_supported_precision(context)
-        except SymirError as error:
-            if context.options.strict_validation:
-                raise
-            errors.append(summary(error))
-            if error.code == "C004":
-                context.ir = in_single_precision(context)
+        for checked in (_with_claim, in_supported_precision):
+            try:
+                context.ir = checked(context)
+            except SymirError as error:
+                if context.options.strict_validation:
+                    raise
+                errors.append(summary(error))
+                if error.code == "C004":
+                    context.ir = in_single_precision(context)
         ir = context.ir
         found = {
             "is_valid": not errors,
@@ -108,13 +109,17 @@ class SymbolicValidationPass(AbstractSymbolicPass):
         return {"validation_summary": found}
 
 
-def _check_claim(context: SymbolicCompilationContext) -> None:
-    """Raise where some matrix elements show that a claim to be Hermitian is wrong."""
+def _with_claim(context: SymbolicCompilationContext) -> SymbolicOperatorIR:
+    """Return the IR, if no matrix elements show that it claims wrongly to be Hermitian.
+
+    Raises:
+        SymbolicCompilerError: where some do (C028).
+    """
     from symir.compiler.diagnostics.sampling import refuted_claim
 
     wrong = refuted_claim(context.operator)
     if wrong is None:
-        return
+        return context.ir
     raise SymbolicCompilerError(
         "C028",
         wrong.message,

@@ -6,9 +6,10 @@ branches there are, and where they lead. What two elements <x|O|x'> and <x'|O|x>
 differ by is a polynomial of the same degree then, of the parameters or, where they are
 complex, of their real and imaginary parts. A polynomial of total degree d in n numbers
 is 0 if it is at all n-tuples of integers >= 0 with a sum of at most d (R. A.
-Nicolaides, SIAM J. Numer. Anal. 9, 435 (1972)): there the groups of rows of
-`symir.facts.local` are compared, or all configurations of a small space. Elements that
-rounding may have made different count as equal, as they do for all facts.
+Nicolaides, SIAM J. Numer. Anal. 9, 435 (1972)), or at multiples of these. There the
+groups of rows of `symir.facts.local` are compared, or all configurations of a small
+space. Elements that rounding may have made different count as equal, as they do for all
+facts.
 
 A counterexample is looked for in a few configurations, at the values that parameters
 have by default.
@@ -18,7 +19,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -61,6 +62,9 @@ REFUTATION_WORK = 2**17
 
 MAX_SAMPLES, MAX_REVERSED = 8, 32
 """In so many configurations a counterexample is looked for, and x' from there."""
+
+FAR = 2**10
+"""A proof looks again at parameters that are so many times as large as elements."""
 
 WRONG = 1e-5
 """Elements that differ by less of their branches were meant to be equal.
@@ -117,10 +121,10 @@ def is_proved_hermitian(ir: SymbolicOperatorIR) -> bool:
     points = _points(op)
     if points is None:
         return False
-    evaluators = [_Literal(ir, ir.space, point) for point in points]
-    most = PROOF_WORK // (evaluators[0].cost * len(points))
+    cost = _Literal(ir, ir.space, points[0]).cost
+    most = PROOF_WORK // (2 * cost * len(points))
     return any(
-        all(_is_symmetric(one.elements(x, selected)) for one in evaluators)
+        _are_symmetric(ir, points, x, selected)
         for x, selected in _samples(op, ir.space, most)
     )
 
@@ -138,6 +142,30 @@ def _samples(
         yield parts.x, parts.selected
     if space.n_states <= min(most, MAX_STATES):
         yield space.all_states(), None
+
+
+def _are_symmetric(
+    ir: SymbolicOperatorIR,
+    points: Sequence[Values],
+    x: Array,
+    selected: Selected | None,
+) -> bool:
+    """Whether elements are symmetric at all points, and at far multiples of them.
+
+    Next to a large constant a difference in a parameter is lost to rounding, and far
+    out one in the constant is: either is seen at one of the two.
+    """
+    factor = 1.0
+    for _ in range(2 if any(any(point.values()) for point in points) else 1):
+        largest = 0.0
+        for point in points:
+            values = {name: factor * value for name, value in point.items()}
+            elements = _Literal(ir, ir.space, values).elements(x, selected)
+            if not _is_symmetric(elements):
+                return False
+            largest = max(largest, float(elements.scale.max(initial=0)))
+        factor = FAR * 2.0 ** math.ceil(math.log2(1 + largest))
+    return True
 
 
 def _is_symmetric(elements: Elements) -> bool:

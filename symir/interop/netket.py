@@ -28,7 +28,7 @@ from netket.vqs import MCState, VariationalState, expect_and_grad
 from netket.vqs.mc import get_local_kernel, kernels, kernels_packed
 
 from symir.compiler.failures import tolerated
-from symir.errors import InputError, SymirError
+from symir.errors import DefinitionError, InputError, SymirError
 from symir.interop.from_netket import from_netket
 from symir.runtime.local_energy import LocalEnergy
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
@@ -183,7 +183,8 @@ def _check_hermitian(op: Any, use_covariance: bool | None) -> None:
         expected="is_hermitian True: declared, or proved for all values of parameters",
         found=f"is_hermitian False, of {', '.join(map(repr, blamed)) or 'a factor'}",
         hint="declare DOperator(.., hermitian=True) where it is and no cheap proof is "
-        "found: op.facts().hermitian of the symbolic operator says what is known. "
+        "found: op.facts().hermitian of the symbolic operator says what is known for "
+        "one set of values. "
         "NetKet's own gradient of others needs NETKET_EXPERIMENTAL=1",
     )
 
@@ -228,6 +229,8 @@ def local_energy_kernel(
     """
     try:
         return _on_devices(logpsi, pars, sigma, op, chunk_size)
+    except DefinitionError:  # a declared delta is wrong
+        raise
     # Whatever goes wrong here is no reason to stop: NetKet's kernel needs none of it,
     # and where the model or the samples are to blame it says so itself
     except Exception as error:

@@ -87,7 +87,7 @@ class Mistake(Enum):
     BAD_POWER = ("D081", "an operator is raised to something that is no small integer")
     NO_ADJOINT = ("D082", "the adjoint of a branch is not known")
     TWO_VALUES = ("D083", "a parameter has different values in two operators")
-    NOT_A_NUMBER = ("D088", "Python, NumPy or JAX takes an expression for a number")
+    NOT_A_NUMBER = ("D088", "Python or NumPy takes an expression for a number")
 
     @property
     def code(self) -> str:

@@ -138,8 +138,6 @@ class Node:
 
     if not TYPE_CHECKING:  # types say so before
         __float__ = __int__ = __index__ = _no_number
-        # JAX asks for it before all else
-        dtype = property(_no_number)
 
     @property
     def children(self) -> tuple[Node, ...]:

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import jax
+from jax._src import config
 from xdsl.dialects.builtin import ModuleOp, UnregisteredOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
@@ -19,7 +22,14 @@ from dialects.text import Parser, context
 from lowering.local_energy.inline_calls import InlineCallsPass
 from symir.spans import spanned
 
-__all__ = ["import_function", "module_of", "text_of", "unjitted"]
+__all__ = [
+    "fresh_traces",
+    "import_function",
+    "module_of",
+    "retraced",
+    "text_of",
+    "unjitted",
+]
 
 
 def unjitted(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -33,17 +43,39 @@ def unjitted(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
-def text_of(function: Callable[..., Any], *arguments: Any) -> str:
-    """Return the StableHLO of a function of JAX, as it is by now.
+def retraced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function as one that JAX has not traced yet.
 
-    The arguments are those of `import_function`. JAX remembers the traces of a
-    function, so it gets a new one.
+    JAX remembers the traces of a function, with what it held on to then.
     """
 
     def anew(*given: Any) -> Any:
         return function(*given)
 
-    lowered = jax.jit(anew, keep_unused=True).lower(*arguments)
+    return anew
+
+
+_GENERATIONS = itertools.count()
+
+
+def fresh_traces() -> AbstractContextManager[None]:
+    """Return a context in which JAX remembers no trace, of functions of `jax.jit` too.
+
+    These keep one for each shape, with what they held on to then. A setting of JAX that
+    traces depend on, and nothing that is traced does, is another one in each context:
+    by which part of the names of source files are shortened in metadata, here of none.
+    """
+    nothing = f"$^{next(_GENERATIONS)}"
+    return config.hlo_source_file_canonicalization_regex(nothing)
+
+
+def text_of(function: Callable[..., Any], *arguments: Any) -> str:
+    """Return the StableHLO of a function of JAX, as it is by now.
+
+    The arguments are those of `import_function`.
+    """
+    with fresh_traces():
+        lowered = jax.jit(retraced(function), keep_unused=True).lower(*arguments)
     ir = lowered.compiler_ir("stablehlo")
     return ir.operation.get_asm(print_generic_op_form=True)  # pyright: ignore
 

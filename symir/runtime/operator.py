@@ -233,7 +233,9 @@ class CompiledOperator:
         given = x if isinstance(x, np.ndarray) else array
         for part in _parts_at_hand(given, self._kernel):
             is_part = part.shape != array.shape
-            check_some_states(self, self._kernel.space, part, is_part=is_part)
+            check_some_states(
+                self, self._kernel.space, part, array.dtype, is_part=is_part
+            )
         return array
 
     def check_dtype(self, dtype: np.dtype) -> None:

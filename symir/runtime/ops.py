@@ -36,6 +36,8 @@ UNARY: dict[type[Operation], Callable[..., Any]] = {
     hlo.NotOp: lax.bitwise_not,
     hlo.PopcntOp: lax.population_count,
     hlo.RealOp: lax.real,
+    hlo.RoundNearestAfzOp: lax.round,
+    hlo.RoundNearestEvenOp: jnp.round,
     hlo.RsqrtOp: lax.rsqrt,
     hlo.SignOp: lax.sign,
     hlo.SineOp: lax.sin,

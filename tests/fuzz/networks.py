@@ -995,7 +995,7 @@ PARTS: dict[str, tuple[Callable[[Writer], str], float]] = {
     "deep": (_deep, 1.5),
     "linear": (_linear, 2),
     "bilinear": (_bilinear, 1.7),
-    "three body": (_three_body, 0.2),
+    "three body": (_three_body, 0.4),
     "integer part": (_integer, 1.7),
     "stopped part": (_stopped, 1.5),
     "node": (_node, 1.0),

@@ -12,7 +12,10 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+from jax._src.core import trace_state_clean
 from jax.core import Tracer, eval_jaxpr
+
+from symir.runtime.importing import retraced
 
 __all__ = ["WithCaptured", "without_captured"]
 
@@ -25,12 +28,14 @@ def without_captured(
     What it holds on to becomes a parameter: the parameters are returned, too. Nothing
     is executed; `x` may be a `jax.ShapeDtypeStruct`.
     """
-    # As a jitted function it is traced once, not at every call
-    constants = jax.make_jaxpr(jax.jit(function))(parameters, x).consts
+    if trace_state_clean():
+        return function, parameters
+    anew = retraced(function)
+    constants = jax.make_jaxpr(anew)(parameters, x).consts
     captured = [value for value in constants if isinstance(value, Tracer)]
     if not captured:
         return function, parameters
-    return WithCaptured(function, captured), (parameters, captured)
+    return WithCaptured(anew, captured), (parameters, captured)
 
 
 class WithCaptured:

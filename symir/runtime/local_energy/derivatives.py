@@ -4,14 +4,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.core import eval_jaxpr
+from jax.extend.core import jaxpr_as_fun
 
+from symir.runtime.importing import fresh_traces
 from symir.runtime.linear import linear_function
 from symir.runtime.local_energy.lanes import over_chunks
 from symir.runtime.local_energy.program import Arrays, EnergyProgram, at_most
@@ -30,29 +30,30 @@ def differentiable_energies(
 ):
     """Return the energies of a batch, with derivatives of every order.
 
-    Derivatives are those of the network at every x', by whatever rules it has. That
-    is traced here, along with the energies: a value that the network holds on to may be
+    Derivatives are those of the network at every x', by whatever rules it has. They are
+    traced here, along with the energies: a value that the network holds on to may be
     another one when derivatives are asked for, and they are of these energies.
     """
-    count = operands
-    of_network = jax.make_jaxpr(
-        lambda *flat: _unfused(program, chunk, _arrays(count, flat))
-    )(*flat)
-    return _energies(program, chunk, count, of_network, *flat)
 
+    def fused(*flat):
+        return program.energies(Arrays.of(flat, operands), chunk)
 
-def _arrays(operands: int, flat: Sequence[Any]) -> Arrays:
-    return Arrays(flat[:operands], flat[operands:-1], flat[-1])
+    def unfused(*flat):
+        return _unfused(program, chunk, Arrays.of(flat, operands))
+
+    with fresh_traces():
+        traced = [jaxpr_as_fun(jax.make_jaxpr(f)(*flat)) for f in (fused, unfused)]
+    return _energies(program.kernel, operands, *traced, *flat)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
-def _energies(program, chunk, operands, of_network, *flat):
-    return program.energies(_arrays(operands, flat), chunk)
+def _energies(kernel, operands, fused, unfused, *flat):
+    return fused(*flat)[0]
 
 
 @partial(_energies.defjvp, symbolic_zeros=True)
-def _pushed(program, chunk, operands, of_network, flat, tangents):
-    energies = _energies(program, chunk, operands, of_network, *flat)
+def _pushed(kernel, operands, fused, unfused, flat, tangents):
+    energies = _energies(kernel, operands, fused, unfused, *flat)
     active = tuple(
         not isinstance(tangent, jax.custom_derivatives.SymbolicZero)
         and jnp.issubdtype(primal.dtype, jnp.inexact)
@@ -62,7 +63,8 @@ def _pushed(program, chunk, operands, of_network, flat, tangents):
         return energies, jnp.zeros_like(energies)
     x = flat[-1]
     by_operator = [active[-1], *active[:operands]]
-    check_differentiable(program.kernel, 1, x.dtype, by_operator)
+    if any(by_operator):
+        check_differentiable(kernel, 1, x.dtype, by_operator)
 
     def merged(residuals, chosen):
         given = iter(chosen)
@@ -74,32 +76,28 @@ def _pushed(program, chunk, operands, of_network, flat, tangents):
     def chosen(values):
         return [v for v, is_active in zip(values, active, strict=True) if is_active]
 
-    def fused(residuals, moving):
-        found = merged(residuals, moving)
-        return program.energies(_arrays(operands, found), chunk)
+    def of_chosen(energies, residuals):
+        def of(moving):
+            return energies(*merged(residuals, moving))[0]
 
-    def unfused(residuals, moving):
-        found = merged(residuals, moving)
-        return eval_jaxpr(of_network.jaxpr, of_network.consts, *found)[0]
+        return of
 
     def pushed_through(energies):
         def forward(residuals, changes):
-            moving = chosen(residuals)
-            return [
-                jax.jvp(partial(energies, residuals), (moving,), (list(changes),))[1]
-            ]
+            of = of_chosen(energies, residuals)
+            return [jax.jvp(of, (chosen(residuals),), (list(changes),))[1]]
 
         return forward
 
     # Matrix elements enter linearly, and ratios of psi do not depend on them
     by_elements = not any(active[operands:]) and not (
         jnp.issubdtype(x.dtype, jnp.inexact)
-        and moves_configurations(program.kernel.ir, active[:operands])
+        and moves_configurations(kernel.ir, active[:operands])
     )
     first_order = fused if by_elements else unfused
 
     def transpose(residuals, cotangents):
-        _, pull = jax.vjp(partial(first_order, residuals), chosen(residuals))
+        _, pull = jax.vjp(of_chosen(first_order, residuals), chosen(residuals))
         return pull(cotangents[0])[0]
 
     (change,) = linear_function(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable
+from collections.abc import Callable, Collection, Hashable, Sequence
 from functools import partial
 from typing import Any
 
@@ -58,7 +58,8 @@ def _program(
     declared = delta_of(logpsi)
     delta = declared and declared[0]
     dtype = np.dtype(dtype)
-    key = (kernel, logpsi, delta, structure, types, dtype, options, x64_enabled())
+    modes = x64_enabled(), jax.config.jax_default_matmul_precision  # pyright: ignore
+    key = (kernel, logpsi, delta, structure, types, dtype, options, modes)
     if isinstance(logpsi, WithCaptured) or not _is_hashable(key):
         return EnergyProgram(kernel, logpsi, structure, avals, dtype, options)
     with _LOCK:
@@ -66,7 +67,11 @@ def _program(
         if found is not None:
             _PROGRAMS.move_to_end(key)
     if found is not None:
-        return found.settled
+        settled = found.settled
+        if settled is not found:
+            with _LOCK:
+                _PROGRAMS[key] = settled
+        return settled
     values = jax.tree.leaves(parameters)
     made = EnergyProgram(
         kernel, logpsi, structure, avals, dtype, options, values=values
@@ -101,15 +106,16 @@ def _run(program: EnergyProgram, chunk: int | None, operands: int, *flat):
     return differentiable_energies(_current(program), chunk, operands, *flat)
 
 
-def _in_auto_axes(run: Callable[..., Any], x: Any) -> Callable[..., Any]:
-    """Return what runs on a mesh where x is spread over axes that are Explicit.
+def _in_auto_axes(run: Callable[..., Any], arrays: Sequence[Any]) -> Callable[..., Any]:
+    """Return what runs where arrays, the last one is x, are on a mesh of Explicit axes.
 
     Inside JAX is to choose where intermediate results are; energies are where x is.
     """
-    sharding = jax.typeof(x).sharding
-    if AxisType.Explicit not in sharding.mesh.axis_types:
+    shardings = [jax.typeof(array).sharding for array in arrays]
+    meshes = [one.mesh for one in shardings if AxisType.Explicit in one.mesh.axis_types]
+    if not meshes:
         return run
-    to = NamedSharding(sharding.mesh, PartitionSpec(sharding.spec[0]))
+    to = NamedSharding(meshes[0], PartitionSpec(shardings[-1].spec[0]))
 
     def spread(*arguments: Any) -> Any:
         static, arrays = arguments[:3], arguments[3:]
@@ -184,7 +190,7 @@ class LocalEnergy:
         flat = array.reshape(-1, sites)
         run = differentiable_energies if isinstance(logpsi, WithCaptured) else _run
         arrays = *operands, *leaves, flat
-        run = _in_auto_axes(run, flat)
+        run = _in_auto_axes(run, arrays)
         try:
             energies = run(program, chunk, len(operands), *arrays)
         finally:

@@ -107,9 +107,13 @@ class Arrays:
     def flat(self) -> list[Any]:
         return [*self.operands, *self.leaves, self.x]
 
+    @classmethod
+    def of(cls, flat: Sequence[Any], operands: int) -> Arrays:
+        """Return flat arrays apart, of which so many are parameters of the operator."""
+        return cls(flat[:operands], flat[operands:-1], flat[-1])
+
     def like(self, flat: Sequence[Any]) -> Arrays:
-        count = len(self.operands)
-        return Arrays(flat[:count], flat[count:-1], flat[-1])
+        return self.of(flat, len(self.operands))
 
 
 @dataclass(frozen=True)
@@ -419,63 +423,63 @@ class EnergyProgram:
 
         Where that is not even traced it is a fault of the parts, if the network is.
         """
+        parts = self.parts
         try:
-            return self._scheduled(arrays, chunk)
-        except Exception as error:
-            if self.parts is None or isinstance(self.parts[0], Declared):
-                raise
-            failed, parts = error, self.parts
-        try:
-            self.parts = None
-            found = self._scheduled(arrays, chunk)
-        except Exception:
-            self.parts = parts
+            return self._scheduled(parts, arrays, chunk)
+        except jax.errors.JAXTypeError:  # such as for a value that JAX was tracing
             raise
+        except Exception as error:
+            if parts is None or isinstance(parts[0], Declared):
+                raise
+            failed = error
+        found = self._scheduled(None, arrays, chunk)
         self._missed(tolerated(failed, "no part of log psi is fused").message)
+        self.parts = None
         return found
 
-    def _scheduled(self, arrays: Arrays, chunk: int | None) -> Any:
+    def _scheduled(
+        self, parts: Sequence[Part] | None, arrays: Arrays, chunk: int | None
+    ) -> Any:
         arrays = arrays.like([varying_like(one, arrays.flat) for one in arrays.flat])
         samples = at_most(chunk, self.plan.samples)
-        whole = self._by_network(arrays.leaves, chunk)
-        if self.parts is None or not self.lanes:
+        whole = self._by_network(arrays.leaves, chunk, is_rare=parts is not None)
+        if parts is None or not self.lanes:
             return self._packed([whole], 0, arrays, samples)
-        parts = self.parts
         if isinstance(parts[0], Declared):
             if self.schedule == "dense":
                 return self._dense(parts[0], whole, arrays, samples)
             size = at_most(chunk, self.plan.pairs)
-            way = self._by_parts(arrays.leaves, [None], size, Products())
+            way = self._by_parts(arrays.leaves, [(parts[0], None)], size, Products())
             return self._packed([way], 0, arrays, samples)
-        tables = [part.table(arrays.leaves, self.steps) for part in parts]
+        tabled = [(part, part.table(arrays.leaves, self.steps)) for part in parts]
         lengths = self.plan.units
-        safe = jnp.stack([self._is_safe(tables, n) for n in range(len(lengths))])
+        safe = jnp.stack([self._is_safe(tabled, n) for n in range(len(lengths))])
         products = Products(lengths, safe.argmax())
         size = self.plan.pairs
         if {bt.Rung.LIFTED, bt.Rung.NETWORK} & {p.kind for p in self.energy.parts}:
             size = self.plan.network_pairs
         size = at_most(chunk, size)
-        way = self._by_parts(arrays.leaves, tables, size, products)
+        way = self._by_parts(arrays.leaves, tabled, size, products)
         choice = jnp.where(safe.any(), 0, 1)
         return self._packed([way, whole], choice, arrays, samples)
 
-    def _is_safe(self, tables: Sequence[Any], number: int) -> Any:
+    def _is_safe(self, tabled: Sequence[tuple[Part, Any]], number: int) -> Any:
         """Return whether no product of the length of that number overflows."""
-        assert self.parts is not None
         assert not isinstance(self._moves, str)
         products = Products(self.plan.units)
         bounds = [
             self._moves.at_once * part.bound(table, products, number)
-            for part, table in zip(self.parts, tables, strict=True)
+            for part, table in tabled
         ]
         # What is not a number is not safe either
         return jnp.stack([bound < _largest(bound) for bound in bounds]).all()
 
-    def _by_network(self, leaves: Sequence[Any], chunk: int | None) -> Way:
-        """Return the way by log psi at x and at x'."""
+    def _by_network(
+        self, leaves: Sequence[Any], chunk: int | None, *, is_rare: bool
+    ) -> Way:
+        """Return the way by log psi at x and at x'; what is rare is compiled once."""
         size = at_most(chunk, self.plan.network_pairs)
-        # What is rare is compiled once
-        sizes = (size, -(-size // REST)) if self.parts is None else (size,)
+        sizes = (size,) if is_rare else (size, -(-size // REST))
         logpsi = partial(self.network, leaves)
 
         def log_ratios(lanes: Lanes, packed: Packed | None) -> Any:
@@ -487,16 +491,14 @@ class EnergyProgram:
     def _by_parts(
         self,
         leaves: Sequence[Any],
-        tables: Sequence[Any],
+        tabled: Sequence[tuple[Part, Any]],
         size: int,
         products: Products,
     ) -> Way:
         """Return the way by the parts of log psi, with a table each."""
-        assert self.parts is not None
-        parts = list(zip(self.parts, tables, strict=True))
         # Only what is evaluated at x can be infinite there
-        has_nodes = any(isinstance(part, Network | Lifted) for part in self.parts)
-        is_sum = len(parts) < 2 or not has_nodes
+        has_nodes = any(isinstance(part, Network | Lifted) for part, _ in tabled)
+        is_sum = len(tabled) < 2 or not has_nodes
         total = partial(reduce, jnp.add) if is_sum else added
 
         def log_ratios(lanes: Lanes, packed: Packed | None) -> Any:
@@ -507,7 +509,7 @@ class EnergyProgram:
                     part.laid_out(table, products),
                     x=lanes.x,
                 )
-                for part, table in parts
+                for part, table in tabled
             ]
 
             def of_pairs(pairs: Pairs) -> Any:
@@ -590,12 +592,10 @@ class EnergyProgram:
             # Called once: what it is made of is traced and compiled once
             psi = self.network(leaves, jnp.concatenate([x, connected]))
             before, after = psi[: shape[0]], psi[shape[0] :].reshape(shape)
-            difference = after - before[:, None]
-            is_node = jnp.isneginf(after.real)
-            difference = jnp.where(is_node, -jnp.inf, difference)
+            found = difference(after, before[:, None])
             # A swap of equal values is a swap still where they change
             is_fixed = not jnp.issubdtype(x.dtype, jnp.inexact)
-            return lanes.only_live(difference) if is_fixed else difference
+            return lanes.only_live(found) if is_fixed else found
 
         return self._summed(arrays.operands, x, logarithms)
 

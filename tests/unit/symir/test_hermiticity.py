@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import jax
 import numpy as np
 import pytest
 
@@ -41,6 +42,12 @@ CASES: dict[str, tuple[Callable[[], sym.SymbolicOperator], bool]] = {
     "a polynomial": (lambda: flips(h * g - h / 2 + 1), True),
     "signs": (lambda: flips(h * i), False),
     "signs at h != 1 and 2": (lambda: flips((h * h - 3 * h + 2) * i), False),
+    "signs next to a large constant": (
+        lambda: flips(2e4 + h * i, dtype="float32"),
+        False,
+    ),
+    "signs next to a larger one": (lambda: flips(1e14 + h * i), False),
+    "a large constant": (lambda: flips(1e14 + h), True),
     "an imaginary sign": (lambda: flips(1j * h * i, dtype=complex), True),
     "a complex parameter": (lambda: flips(z, dtype=complex), False),
     "its real part": (lambda: flips(sym.real(z), dtype=complex), True),
@@ -167,6 +174,14 @@ def test_a_wrong_claim_is_an_error(amplitude: Any) -> None:
     assert [one.code for one in operator.diagnostics()] == ["W017"]
     believed = sym.SymbolicCompiler().compile(operator, {"strict_validation": False})
     assert believed.compiled_operator.is_hermitian
+
+
+def test_a_claim_that_is_believed_leaves_the_precision_open() -> None:
+    operator = flips(h * i, hermitian=True)
+    with jax.enable_x64(False), pytest.warns(sym.PrecisionWarning):
+        compiled = operator.compile(strict_validation=False)
+    assert compiled.is_hermitian
+    assert compiled.dtype == np.float32
 
 
 UNREFUTED: dict[str, Callable[[], sym.SymbolicOperator]] = {

@@ -439,11 +439,6 @@ def expression_that_numpy_sums():
 
 
 @case(Mistake.NOT_A_NUMBER)
-def expression_in_a_function_of_jax():
-    jnp.exp(unknown)  # mistake
-
-
-@case(Mistake.NOT_A_NUMBER)
 def predicate_in_a_function_of_numpy():
     np.logical_and(unknown > 0, True)  # mistake
 

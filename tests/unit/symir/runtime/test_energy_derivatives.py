@@ -165,7 +165,13 @@ def test_couplings_that_move_x(direction: Any) -> None:
 # region Values that a wavefunction holds on to
 
 
-@pytest.mark.parametrize("wrapped", [lambda f: f, jax.jit])
+def nested(function: Any) -> Any:
+    """Return a function of a function of `jax.jit`, which keeps a trace a shape."""
+    inner = jax.jit(function)
+    return lambda w, x: inner(w, x)
+
+
+@pytest.mark.parametrize("wrapped", [lambda f: f, jax.jit, nested])
 def test_an_energy_and_its_derivative_are_of_one_model(wrapped: Any) -> None:
     held = {"scale": 1.0}
 
@@ -199,10 +205,33 @@ def test_an_energy_and_its_derivative_are_of_one_model(wrapped: Any) -> None:
     ):
         np.testing.assert_allclose(found[0], other[0], rtol=1e-10)
         np.testing.assert_allclose(found[1], other[1], rtol=1e-10)
+    # What was traced for this shape is of either value, but not of both
     value, gradient = both(1)
     model = min((earlier[0], expected(1)), key=lambda one: abs(one[0] - value))
     np.testing.assert_allclose(value, model[0], rtol=1e-10)
     np.testing.assert_allclose(gradient, model[1], rtol=1e-10)
+
+
+def test_a_closure_that_holds_what_is_differentiated() -> None:
+    held = {"scale": 0.3}
+
+    def scaled(w: Any, x: Any) -> Any:
+        return jnp.log(jnp.cosh(x @ w * held["scale"] + 0.1))
+
+    energy = sym.LocalEnergy(operator(), scaled)
+    energy(W, X)  # now JAX knows a trace of it
+
+    def total(scale: Any, count: int) -> Any:
+        held["scale"] = scale
+        return energy(W, X[:count]).sum()
+
+    def expected(scale: Any, count: int) -> Any:
+        held["scale"] = scale
+        return plain(operator(), scaled, W, X[:count]).sum()
+
+    for scale, count in ((0.2, 3), (0.1, 2), (0.4, 3)):
+        found, other = (jax.value_and_grad(f)(scale, count) for f in (total, expected))
+        np.testing.assert_allclose(found, other, rtol=1e-10)
 
 
 # endregion
