@@ -30,30 +30,29 @@ def differentiable_energies(
 ):
     """Return the energies of a batch, with derivatives of every order.
 
-    Derivatives are those of the network at every x', by whatever rules it has. They are
-    traced here, along with the energies: a value that the network holds on to may be
-    another one when derivatives are asked for, and they are of these energies.
+    Derivatives are those of the network at every x', by whatever rules it has. It is
+    traced here, along with the energies: a value that it holds on to may be another one
+    when derivatives are asked for, and they are of these energies.
     """
-
-    def fused(*flat):
-        return program.energies(Arrays.of(flat, operands), chunk)
-
-    def unfused(*flat):
-        return _unfused(program, chunk, Arrays.of(flat, operands))
-
+    arrays = Arrays.of(flat, operands)
     with fresh_traces():
-        traced = [jaxpr_as_fun(jax.make_jaxpr(f)(*flat)) for f in (fused, unfused)]
-    return _energies(program.kernel, operands, *traced, *flat)
+        fused = jaxpr_as_fun(
+            jax.make_jaxpr(lambda *flat: program.energies(arrays.like(flat), chunk))(
+                *flat
+            )
+        )
+        network = _network(program, chunk, arrays)
+    return _energies(program, chunk, operands, fused, network, *flat)
 
 
-@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3))
-def _energies(kernel, operands, fused, unfused, *flat):
+@partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3, 4))
+def _energies(program, chunk, operands, fused, network, *flat):
     return fused(*flat)[0]
 
 
 @partial(_energies.defjvp, symbolic_zeros=True)
-def _pushed(kernel, operands, fused, unfused, flat, tangents):
-    energies = _energies(kernel, operands, fused, unfused, *flat)
+def _pushed(program, chunk, operands, fused, network, flat, tangents):
+    energies = _energies(program, chunk, operands, fused, network, *flat)
     active = tuple(
         not isinstance(tangent, jax.custom_derivatives.SymbolicZero)
         and jnp.issubdtype(primal.dtype, jnp.inexact)
@@ -63,8 +62,10 @@ def _pushed(kernel, operands, fused, unfused, flat, tangents):
         return energies, jnp.zeros_like(energies)
     x = flat[-1]
     by_operator = [active[-1], *active[:operands]]
-    if any(by_operator):
-        check_differentiable(kernel, 1, x.dtype, by_operator)
+    check_differentiable(program.kernel, 1, x.dtype, by_operator)
+
+    def unfused(*flat):
+        return [_unfused(program, chunk, network, Arrays.of(flat, operands))]
 
     def merged(residuals, chosen):
         given = iter(chosen)
@@ -92,7 +93,7 @@ def _pushed(kernel, operands, fused, unfused, flat, tangents):
     # Matrix elements enter linearly, and ratios of psi do not depend on them
     by_elements = not any(active[operands:]) and not (
         jnp.issubdtype(x.dtype, jnp.inexact)
-        and moves_configurations(kernel.ir, active[:operands])
+        and moves_configurations(program.kernel.ir, active[:operands])
     )
     first_order = fused if by_elements else unfused
 
@@ -111,18 +112,33 @@ def _pushed(kernel, operands, fused, unfused, flat, tangents):
     return energies, change
 
 
-def _unfused(program: EnergyProgram, chunk: int | None, arrays: Arrays) -> Any:
+def _network(program: EnergyProgram, chunk: int | None, arrays: Arrays) -> Any:
+    """Return log psi of leaves and of x and x' of a chunk, as it is traced now."""
+    size = _chunk_size(program, chunk, arrays.x.shape[0]) * (1 + program.lanes)
+    states = jnp.zeros((size, arrays.x.shape[1]), arrays.x.dtype)
+    *leaves, states = (varying_like(a, arrays.flat) for a in (*arrays.leaves, states))
+    return jaxpr_as_fun(jax.make_jaxpr(program.network)(leaves, states))
+
+
+def _chunk_size(program: EnergyProgram, chunk: int | None, batch: int) -> int:
+    """Return of how many samples all x' are evaluated at once; none is nearly empty."""
+    states = at_most(chunk, BACKWARD_CHUNKS * program.plan.network_pairs)
+    most = max(1, min(batch, states // max(1, program.lanes)))
+    return -(-batch // -(-batch // most))
+
+
+def _unfused(
+    program: EnergyProgram, chunk: int | None, network: Any, arrays: Arrays
+) -> Any:
     """Return the energies with log psi at every x', some samples at once.
 
     They are computed again where derivatives are pulled back: of no x' a value is kept.
     """
-    batch = arrays.x.shape[0]
-    states = at_most(chunk, BACKWARD_CHUNKS * program.plan.network_pairs)
-    size = max(1, min(batch, states // max(1, program.lanes)))
 
     @jax.checkpoint
     def of_chunk(flat, x):
-        return program.unfused(arrays.like([*flat, x]))
+        return program.unfused(arrays.like([*flat, x]), network)
 
     own = [varying_like(one, arrays.flat) for one in arrays.flat]
+    size = _chunk_size(program, chunk, own[-1].shape[0])
     return over_chunks(partial(of_chunk, own[:-1]), own[-1], size)

@@ -180,13 +180,13 @@ class LocalEnergy:
         one = jax.ShapeDtypeStruct((1, sites), array.dtype)
         logpsi, parameters = without_captured(self.logpsi, parameters, one)
         parameters = with_keys_as_numbers(parameters)
+        operands = operator._bound()
+        leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
         program = _program(
             operator.kernel, logpsi, parameters, array.dtype, self.options
         )
-        operands = operator._bound()
-        leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
         if not array.size:
-            return jnp.zeros(lead, program.element)
+            return jnp.zeros(lead, _current(program).element)
         flat = array.reshape(-1, sites)
         run = differentiable_energies if isinstance(logpsi, WithCaptured) else _run
         arrays = *operands, *leaves, flat

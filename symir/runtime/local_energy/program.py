@@ -190,7 +190,7 @@ class EnergyProgram:
         self._state = state_type(dtype)
         self.misses: list[str] = []
         self._avals = tuple(avals)
-        self._text = self._imported_text()
+        self._text, self._is_new = self._imported_text(), True
         imported = module_of(self._text)
         self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
         results = self._imported.function_type.outputs
@@ -239,9 +239,11 @@ class EnergyProgram:
         """This one, or another one where the wavefunction computes something else now.
 
         JAX traces a function again for another shape, and sees the values then that it
-        holds on to: what is compiled from its IR has to be of the same values.
+        holds on to: what is compiled from its IR has to be of the same values. The
+        first time is right after it was imported.
         """
-        if self._imported_text() == self._text:
+        is_new, self._is_new = self._is_new, False
+        if is_new or self._imported_text() == self._text:
             return self
         return self._anew().settled
 
@@ -582,15 +584,17 @@ class EnergyProgram:
         others = contributions(elements, logarithms(lanes)).sum(axis=1)
         return energies + others.astype(self.element)
 
-    def unfused(self, arrays: Arrays) -> Any:
-        """Return the energies with log psi at every x': what derivatives are of."""
-        leaves, x = arrays.leaves, arrays.x
+    def unfused(self, arrays: Arrays, network: Callable[..., Any]) -> Any:
+        """Return the energies with log psi at every x': what derivatives are of.
+
+        `network(*leaves, x)` returns a list of it, of x and x' behind each other.
+        """
+        x = arrays.x
 
         def logarithms(lanes: Lanes):
             shape = lanes.shape
             connected = lanes.connected(jnp.arange(shape[0] * shape[1]))
-            # Called once: what it is made of is traced and compiled once
-            psi = self.network(leaves, jnp.concatenate([x, connected]))
+            (psi,) = network(*arrays.leaves, jnp.concatenate([x, connected]))
             before, after = psi[: shape[0]], psi[shape[0] :].reshape(shape)
             found = difference(after, before[:, None])
             # A swap of equal values is a swap still where they change
