@@ -535,7 +535,8 @@ def _compare_derivatives(
 def _compare_eager(case: Case, theirs: Any, rows: Array) -> None:
     if not case.network.is_eager:
         return
-    found = case.ours(case.floats, np.float64(H), case.x(rows))[0]
+    floats = [jnp.asarray(one) for one in case.floats]
+    found = case.ours(floats, np.float64(H), case.x(rows))[0]
     answer = jax.tree.map(np.asarray, theirs(*case.given_to_theirs(rows)))
     expected = Expected.of(answer, case.network.is_single)
     values = expected.found["value"][0]
