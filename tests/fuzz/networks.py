@@ -144,8 +144,12 @@ class Network:
 
     @property
     def is_single(self) -> bool:
-        """Whether some parameter has no more than single precision."""
-        return any(leaf.dtype in ("float32", "complex64") for leaf in self.leaves)
+        """Whether x or some parameter has no more than single precision.
+
+        What is computed from x and whole numbers alone is as precise as x.
+        """
+        dtypes = (self.x_dtype, *(leaf.dtype for leaf in self.leaves))
+        return any(dtype in ("float32", "complex64") for dtype in dtypes)
 
     def body(self) -> str:
         """Return the source of `logpsi`, with what it needs."""
