@@ -164,7 +164,7 @@ class LocalEnergy:
         """Return the local energies of x (..., N), of shape (...).
 
         `chunk` is how many configurations the network sees at once, at most; by default
-        it is planned. Where derivatives are pulled back it sees all x' of one at least.
+        it is planned. For derivatives by its parameters it sees all x' of one at least.
         """
         operator = self.operator
         if chunk is not None and (not isinstance(chunk, int) or chunk < 1):
