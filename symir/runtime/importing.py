@@ -7,10 +7,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import cached_property
 from typing import Any
 
 import jax
 from jax._src import config
+from jax.core import Tracer
+from jax.extend.core import jaxpr_as_fun
 from xdsl.dialects.builtin import ModuleOp, UnregisteredOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
@@ -23,11 +26,11 @@ from lowering.local_energy.inline_calls import InlineCallsPass
 from symir.spans import spanned
 
 __all__ = [
-    "fresh_traces",
+    "FreshTraces",
+    "Traced",
     "import_function",
     "module_of",
     "retraced",
-    "text_of",
     "unjitted",
 ]
 
@@ -58,26 +61,44 @@ def retraced(function: Callable[..., Any]) -> Callable[..., Any]:
 _GENERATIONS = itertools.count()
 
 
-def fresh_traces() -> AbstractContextManager[None]:
-    """Return a context in which JAX remembers no trace, of functions of `jax.jit` too.
+class FreshTraces:
+    """A context in which JAX remembers no trace from outside, of `jax.jit` neither.
 
-    These keep one for each shape, with what they held on to then. A setting of JAX that
-    traces depend on, and nothing that is traced does, is another one in each context:
-    by which part of the names of source files are shortened in metadata, here of none.
+    Functions of `jax.jit` keep one for each shape, with what they held on to then. A
+    setting of JAX that traces depend on, and nothing that is traced does, is another
+    one in each context: by which part of the names of source files are shortened in
+    metadata, here of none. It may be entered again, and remembers its own traces.
     """
-    nothing = f"$^{next(_GENERATIONS)}"
-    return config.hlo_source_file_canonicalization_regex(nothing)
+
+    def __init__(self) -> None:
+        self._nothing = f"$^{next(_GENERATIONS)}"
+
+    def __call__(self) -> AbstractContextManager[None]:
+        return config.hlo_source_file_canonicalization_regex(self._nothing)
 
 
-def text_of(function: Callable[..., Any], *arguments: Any) -> str:
-    """Return the StableHLO of a function of JAX, as it is by now.
+class Traced:
+    """A function of JAX as it is by now, for arguments as `import_function` has them.
 
-    The arguments are those of `import_function`.
+    Attributes:
+        traces: where it was traced, to trace it there again for another shape.
+        captured: the values that it holds on to and that JAX is tracing.
     """
-    with fresh_traces():
-        lowered = jax.jit(retraced(function), keep_unused=True).lower(*arguments)
-    ir = lowered.compiler_ir("stablehlo")
-    return ir.operation.get_asm(print_generic_op_form=True)  # pyright: ignore
+
+    def __init__(self, function: Callable[..., Any], *arguments: Any):
+        self.traces = FreshTraces()
+        with self.traces():
+            self._jaxpr = jax.make_jaxpr(retraced(function))(*arguments)
+        self.captured = [one for one in self._jaxpr.consts if isinstance(one, Tracer)]
+
+    @cached_property
+    def text(self) -> str:
+        """Its StableHLO; there is none where it holds on to what JAX is tracing."""
+        function = jax.jit(jaxpr_as_fun(self._jaxpr), keep_unused=True)
+        with self.traces():
+            lowered = function.lower(*self._jaxpr.in_avals)
+        ir = lowered.compiler_ir("stablehlo")
+        return ir.operation.get_asm(print_generic_op_form=True)  # pyright: ignore
 
 
 CONSTRAINT = "sdy.sharding_constraint"
@@ -94,7 +115,7 @@ def import_function(function: Callable[..., Any], *arguments: Any) -> ModuleOp:
 
     Raises what JAX raises where the function cannot be traced.
     """
-    return module_of(text_of(function, *arguments))
+    return module_of(Traced(function, *arguments).text)
 
 
 @spanned("import a function", "local energy")

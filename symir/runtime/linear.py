@@ -16,8 +16,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 from jax import lax
+from jax.core import eval_jaxpr
 from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
+from jax.interpreters.partial_eval import dce_jaxpr
 
 __all__ = ["linear_function"]
 
@@ -59,7 +61,14 @@ def linear_function(
 def _run(
     _, *arrays, forward: _Forward, transpose: _Forward, smooth: _Forward, count: int
 ):
-    return list(forward(arrays[:count], arrays[count:]))
+    def of(*arrays):
+        return list(forward(arrays[:count], arrays[count:]))
+
+    # JAX forgets what nothing needs in what it compiles, not inside of a primitive: it
+    # may have no rule there, as tangents of `jax.custom_vjp` behind a step
+    traced = jax.make_jaxpr(of)(*arrays)
+    needed, _ = dce_jaxpr(traced.jaxpr, [True] * len(traced.out_avals), True)
+    return eval_jaxpr(needed, traced.consts, *arrays)
 
 
 @linear_p.def_abstract_eval

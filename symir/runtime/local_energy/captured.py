@@ -12,30 +12,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
-from jax._src.core import trace_state_clean
-from jax.core import Tracer, eval_jaxpr
+from jax.core import eval_jaxpr
 
-from symir.runtime.importing import retraced
+from symir.runtime.importing import Traced, retraced
 
 __all__ = ["WithCaptured", "without_captured"]
 
 
 def without_captured(
-    function: Callable[..., Any], parameters: Any, x: Any
+    function: Callable[..., Any], parameters: Any, traced: Traced
 ) -> tuple[Callable[..., Any], Any]:
     """Return a function of (parameters, x) that holds on to no traced value.
 
-    What it holds on to becomes a parameter: the parameters are returned, too. Nothing
-    is executed; `x` may be a `jax.ShapeDtypeStruct`.
+    What it holds on to, as it was `traced`, becomes a parameter: the parameters are
+    returned, too.
     """
-    if trace_state_clean():
+    if not traced.captured:
         return function, parameters
     anew = retraced(function)
-    constants = jax.make_jaxpr(anew)(parameters, x).consts
-    captured = [value for value in constants if isinstance(value, Tracer)]
-    if not captured:
-        return function, parameters
-    return WithCaptured(anew, captured), (parameters, captured)
+    return WithCaptured(anew, traced.captured), (parameters, traced.captured)
 
 
 class WithCaptured:

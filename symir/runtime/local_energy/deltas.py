@@ -738,11 +738,13 @@ def _comparison(results: Any, may_overflow: bool) -> Comparison:
     """Return the comparison of log ratios by a delta, and log psi after and before."""
     found, after, before = results
     real = jnp.finfo(after.dtype)
-    # No more is known of a number close to 0 than that it is
-    limit = math.log(real.eps)
     with np.errstate(invalid="ignore", over="ignore"):
         is_node = np.isneginf(after.real)
         expected: Any = np.where(is_node, -np.inf, after - before)
+        # No more is known of a number close to 0 than that it is. Where one of both is
+        # 0, the other is what rounding left of a sum of many terms
+        is_zero = np.isneginf(found.real) | np.isneginf(expected.real)
+        limit = np.where(is_zero, 0.5, 1) * math.log(real.eps)
         vanishing = (found.real < limit) & (expected.real < limit)
         known = (np.isfinite(expected) | is_node) & ~np.isnan(found) & ~vanishing
         known = known & np.isfinite(found) if may_overflow else known

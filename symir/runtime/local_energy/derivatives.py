@@ -11,7 +11,6 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
-from symir.runtime.importing import fresh_traces
 from symir.runtime.linear import linear_function
 from symir.runtime.local_energy.lanes import over_chunks
 from symir.runtime.local_energy.program import Arrays, EnergyProgram, at_most
@@ -35,7 +34,7 @@ def differentiable_energies(
     when derivatives are asked for, and they are of these energies.
     """
     arrays = Arrays.of(flat, operands)
-    with fresh_traces():
+    with program.traces():
         fused = jaxpr_as_fun(
             jax.make_jaxpr(lambda *flat: program.energies(arrays.like(flat), chunk))(
                 *flat

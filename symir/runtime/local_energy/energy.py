@@ -13,18 +13,20 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax._src.core import trace_state_clean
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from symir.errors import InputError
 from symir.language.scalars import shortened
 from symir.operator import SymbolicOperator
 from symir.runtime import x64_enabled
+from symir.runtime.importing import Traced
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
 from symir.runtime.local_energy.deltas import delta_of
 from symir.runtime.local_energy.derivatives import differentiable_energies
 from symir.runtime.local_energy.keys import with_keys_as_numbers
-from symir.runtime.local_energy.program import EnergyProgram, Options
+from symir.runtime.local_energy.program import EnergyProgram, Options, wavefunction
 from symir.runtime.local_energy.report import EnergyReport, energy_report
 from symir.runtime.operator import CompiledOperator
 from symir.runtime.spans import run_spans
@@ -51,6 +53,7 @@ def _program(
     parameters: Any,
     dtype: Any,
     options: Options,
+    traced: Traced | None = None,
 ) -> EnergyProgram:
     """Return a program: settled, if it is not the first time."""
     structure, avals = static_of(parameters)
@@ -74,7 +77,7 @@ def _program(
         return settled
     values = jax.tree.leaves(parameters)
     made = EnergyProgram(
-        kernel, logpsi, structure, avals, dtype, options, values=values
+        kernel, logpsi, structure, avals, dtype, options, traced, values=values
     )
     with _LOCK:
         _PROGRAMS[key] = made
@@ -177,13 +180,15 @@ class LocalEnergy:
             )
         array = operator._checked(x)
         lead, sites = array.shape[:-1], array.shape[-1]
-        one = jax.ShapeDtypeStruct((1, sites), array.dtype)
-        logpsi, parameters = without_captured(self.logpsi, parameters, one)
+        logpsi, traced = self.logpsi, None
         parameters = with_keys_as_numbers(parameters)
+        if not trace_state_clean():
+            traced = wavefunction(logpsi, *static_of(parameters), sites, array.dtype)
+            logpsi, parameters = without_captured(logpsi, parameters, traced)
         operands = operator._bound()
         leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
         program = _program(
-            operator.kernel, logpsi, parameters, array.dtype, self.options
+            operator.kernel, logpsi, parameters, array.dtype, self.options, traced
         )
         if not array.size:
             return jnp.zeros(lead, _current(program).element)

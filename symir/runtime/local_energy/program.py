@@ -38,7 +38,7 @@ from symir.compiler.failures import tolerated
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowering import kernel_pipeline
 from symir.errors import InputError
-from symir.runtime.importing import module_of, text_of, unjitted
+from symir.runtime.importing import Traced, module_of, unjitted
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.deltas import (
     Check,
@@ -77,7 +77,7 @@ from symir.runtime.manual_axes import varying_like
 from symir.runtime.traceable import TraceableKernel
 from symir.spans import spanned
 
-__all__ = ["Arrays", "EnergyProgram", "Options", "Plan", "at_most"]
+__all__ = ["Arrays", "EnergyProgram", "Options", "Plan", "at_most", "wavefunction"]
 
 LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
 """By the bytes of a real number: products whose logarithm stays below are finite."""
@@ -161,6 +161,7 @@ class EnergyProgram:
 
     Attributes:
         module: the IR that it was compiled to.
+        traces: where the network is traced, along with which its IR was found.
         is_declared: whether differences of log psi are those that were declared.
         reports: what the passes did, and what not and why.
         misses: why nothing better was possible, beside what the passes say.
@@ -175,13 +176,15 @@ class EnergyProgram:
         avals: Sequence[jax.ShapeDtypeStruct],
         dtype: np.dtype,
         options: Options,
+        traced: Traced | None = None,
         *,
         values: Sequence[Any] | None = None,
         may_declare: bool = True,
     ):
-        """Take parameters of the wavefunction too, if a delta may be checked on them.
+        """Take the wavefunction as it was traced, too, if that was right now.
 
-        They may be traced, and are not kept for longer than that takes.
+        And take its parameters, if a delta may be checked on them: they may be traced,
+        and are not kept for longer than that takes.
         """
         self.kernel = kernel
         self._structure = structure
@@ -190,7 +193,8 @@ class EnergyProgram:
         self._state = state_type(dtype)
         self.misses: list[str] = []
         self._avals = tuple(avals)
-        self._text, self._is_new = self._imported_text(), True
+        traced = traced or self._traced()
+        self._text, self.traces, self._is_new = traced.text, traced.traces, True
         imported = module_of(self._text)
         self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
         results = self._imported.function_type.outputs
@@ -224,15 +228,16 @@ class EnergyProgram:
         other._missed(INCOMPARABLE)
         return other
 
-    def _anew(self, *, may_declare: bool = True) -> EnergyProgram:
-        own = self._structure, self._avals, self._dtype, self._options
+    def _anew(
+        self, traced: Traced | None = None, *, may_declare: bool = True
+    ) -> EnergyProgram:
+        own = self._structure, self._avals, self._dtype, self._options, traced
         return EnergyProgram(self.kernel, self._logpsi, *own, may_declare=may_declare)
 
-    def _imported_text(self) -> str:
-        """Return the wavefunction of one configuration as StableHLO, as it is now."""
-        x = jax.ShapeDtypeStruct((1, self.kernel.space.size), self._dtype)
-        parameters = jax.tree.unflatten(self._structure, self._avals)
-        return text_of(partial(_floats_of, self._logpsi), parameters, x)
+    def _traced(self) -> Traced:
+        sites = self.kernel.space.size
+        own = self._logpsi, self._structure, self._avals
+        return wavefunction(*own, sites, self._dtype)
 
     @property
     def current(self) -> EnergyProgram:
@@ -243,9 +248,13 @@ class EnergyProgram:
         first time is right after it was imported.
         """
         is_new, self._is_new = self._is_new, False
-        if is_new or self._imported_text() == self._text:
+        if is_new:
             return self
-        return self._anew().settled
+        traced = self._traced()
+        if traced.text != self._text:
+            return self._anew(traced).settled
+        self.traces = traced.traces
+        return self
 
     def _compile(self, *, is_declared: bool) -> None:
         options, kernel = self._options, self.kernel
@@ -331,7 +340,8 @@ class EnergyProgram:
             return self._missed(INCOMPARABLE)
         network = Network(1.0, self.network, self._log_dtype)
         part = Declared(delta, model, self._structure, network)
-        self._is_right = Check(part, self._avals, self._trial, values).is_right
+        with self.traces():
+            self._is_right = Check(part, self._avals, self._trial, values).is_right
         return part
 
     @cached_property
@@ -604,6 +614,19 @@ class EnergyProgram:
         return self._summed(arrays.operands, x, logarithms)
 
     # endregion
+
+
+def wavefunction(
+    logpsi: Callable[..., Any],
+    structure: Any,
+    avals: Sequence[jax.ShapeDtypeStruct],
+    sites: int,
+    dtype: Any,
+) -> Traced:
+    """Return log psi of one configuration, as it is by now."""
+    parameters = jax.tree.unflatten(structure, avals)
+    x = jax.ShapeDtypeStruct((1, sites), dtype)
+    return Traced(partial(_floats_of, unjitted(logpsi)), parameters, x)
 
 
 def _floats_of(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -217,6 +217,16 @@ def noded(w: Any, x: Any) -> Any:
     return jnp.where(x[0] == x[1], -jnp.inf, field_of(w, x))
 
 
+def rounded(zero: float) -> Callable[..., Any]:
+    """Return the delta of `noded` that finds another logarithm of zero."""
+
+    def delta(*changes: Any) -> Any:
+        found = exact(noded)(*changes)
+        return jnp.where(jnp.isneginf(found), zero, found)
+
+    return delta
+
+
 def summed(w: Any, x: Any) -> Any:
     """A large sum: its difference has few digits."""
     return 1e5 * w.sum() + w @ x
@@ -238,6 +248,7 @@ RIGHT = {
     ),
     "few digits": Case(summed, change_of, WEIGHTS.astype(np.float32)),
     "nodes": Case(noded, exact(noded)),
+    "nodes but for rounding": Case(noded, rounded(-34.5)),
 }
 
 
@@ -249,6 +260,8 @@ def test_right_deltas_are_used(name: str) -> None:
 def test_finite_ratios_at_nodes_are_refused() -> None:
     with pytest.raises(sym.DefinitionError, match="R027"):
         Case(noded, change_of).program()
+    with pytest.raises(sym.DefinitionError, match="R027"):
+        Case(noded, rounded(-15.0)).program()
 
 
 def test_under_jit_nothing_is_known_of_the_caller() -> None:

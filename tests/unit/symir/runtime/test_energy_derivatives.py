@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import symir as sym
+from tests.unit.symir.runtime.energies import energies_of
 
 SITES = 4
 X = np.array([[1, 1, -1, 1], [-1, 1, -1, -1], [1, -1, 1, -1]], np.int8)
@@ -31,13 +32,6 @@ def flips(amplitude: Any) -> Any:
 @cache
 def operator() -> Any:
     return flips(H * H)
-
-
-def plain(op: Any, logpsi: Any, w: Any, x: Any) -> Any:
-    """Return the energies by the network at every x'."""
-    connected, elements = op.get_conn_padded(x)
-    after = logpsi(w, connected.reshape(-1, SITES)).reshape(elements.shape)
-    return (elements * jnp.exp(after - logpsi(w, x)[:, None])).sum(axis=1)
 
 
 # region Steps
@@ -109,7 +103,7 @@ def test_forward_and_backward(logpsi: Any) -> None:
     for direction in (jax.jacfwd, jax.jacrev):
         found, expected = (
             direction(lambda w, f=f: f(operator(), logpsi, w, X))(W)
-            for f in (sym.local_energy, plain)
+            for f in (sym.local_energy, energies_of)
         )
         np.testing.assert_allclose(found, expected, rtol=1e-9)
 
@@ -117,11 +111,26 @@ def test_forward_and_backward(logpsi: Any) -> None:
 def test_rules_of_reverse_mode_alone() -> None:
     found, expected = (
         jax.jacrev(lambda w, f=f: f(operator(), with_doubled, w, X))(W)
-        for f in (sym.local_energy, plain)
+        for f in (sym.local_energy, energies_of)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-9)
     with pytest.raises(TypeError, match="custom_vjp"):
         jax.jvp(lambda w: sym.local_energy(operator(), with_doubled, w, X), (W,), (W,))
+
+
+def test_rules_that_no_derivative_needs() -> None:
+    """JAX has no tangent of `doubled`, and nothing is found from it."""
+
+    def stepped(w: Any, x: Any) -> Any:
+        return jnp.round(doubled(x * w)).sum(-1) + log_cosh(w, x)
+
+    found, expected = (
+        jax.jit(
+            lambda w, f=f: jax.jvp(lambda w: f(operator(), stepped, w, X), (w,), (w,))
+        )(W)[1]
+        for f in (sym.local_energy, energies_of)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-9)
 
 
 @pytest.mark.parametrize("direction", [jax.jacfwd, jax.jacrev])
@@ -141,7 +150,7 @@ def test_no_network_is_derived_for_couplings(direction: Any) -> None:
 
     found, expected = (
         direction(lambda op, f=f: f(op, logpsi, W, X))(operator())
-        for f in (sym.local_energy, plain)
+        for f in (sym.local_energy, energies_of)
     )
     np.testing.assert_allclose(found.parameters["h"], expected.parameters["h"])
 
@@ -156,7 +165,7 @@ def test_couplings_that_move_x(direction: Any) -> None:
     x = np.where(X > 0, 1.0, 0.5)
     found, expected = (
         direction(lambda op, f=f: f(op, log_cosh, W, x))(op)
-        for f in (sym.local_energy, plain)
+        for f in (sym.local_energy, energies_of)
     )
     np.testing.assert_allclose(found.parameters["h"], expected.parameters["h"])
 
@@ -187,7 +196,7 @@ def test_an_energy_and_its_derivative_are_of_one_model(wrapped: Any) -> None:
 
     def expected(count: int) -> Any:
         def of(w: Any) -> Any:
-            return plain(operator(), scaled, w, X[:count]).sum()
+            return energies_of(operator(), scaled, w, X[:count]).sum()
 
         return jax.value_and_grad(of)(W / 5)
 
@@ -227,7 +236,7 @@ def test_a_closure_that_holds_what_is_differentiated() -> None:
 
     def expected(scale: Any, count: int) -> Any:
         held["scale"] = scale
-        return plain(operator(), scaled, W, X[:count]).sum()
+        return energies_of(operator(), scaled, W, X[:count]).sum()
 
     for scale, count in ((0.2, 3), (0.1, 2), (0.4, 3)):
         found, other = (jax.value_and_grad(f)(scale, count) for f in (total, expected))

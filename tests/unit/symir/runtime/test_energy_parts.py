@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import jax
@@ -16,11 +16,12 @@ from dialects import bt
 from lowering.local_energy import plan_local_energy
 from symir import models
 from symir.errors import SymbolicCompilerError
+from tests.unit.symir.runtime.energies import energies_of
 
 SITES = 6
 RING = [(site, (site + 1) % SITES) for site in range(SITES)]
 
-OPERATORS = {
+_DEFINED: dict[str, Callable[[], Any]] = {
     "flips": lambda: models.transverse_field_ising(SITES, RING, h=0.7),
     "swaps": lambda: models.heisenberg(SITES, RING),
     "hops": lambda: models.bose_hubbard(SITES, 2, RING, U=1.5),
@@ -33,6 +34,7 @@ OPERATORS = {
         .build()
     ),
 }
+OPERATORS = {name: cache(define) for name, define in _DEFINED.items()}
 
 
 def log_cosh(z: Any) -> Any:
@@ -144,10 +146,10 @@ WAVEFUNCTIONS: dict[str, tuple[Callable[..., Any], list[str]]] = {
 
 def parameters(values: Any, scale: float = 0.4, dtype: Any = np.float64) -> Any:
     units = 128
-    keys = iter(jax.random.split(jax.random.key(0), 8))
+    rng = np.random.default_rng(0)
 
     def numbers(*shape: int) -> Any:
-        return scale * jax.random.normal(next(keys), shape, dtype)
+        return jnp.asarray(scale * rng.normal(size=shape), dtype)
 
     return {
         "W": numbers(SITES, units),
@@ -164,12 +166,6 @@ def samples(op: Any, count: int = 40) -> Any:
     space = op.to_ir().space
     rng = np.random.default_rng(1)
     return rng.choice(local_values(op), (count, space.size)).astype(np.int8)
-
-
-def unfused(op: Any, logpsi: Any, w: Any, x: Any) -> Any:
-    connected, elements = op.compile().get_conn_padded(x)
-    ratios = jnp.exp(logpsi(w, connected) - logpsi(w, x)[:, None])
-    return jnp.where(elements == 0, 0, elements * ratios).sum(axis=1)
 
 
 def chosen(tables: str, monkeypatch: pytest.MonkeyPatch) -> int | None:
@@ -208,7 +204,7 @@ def test_energies_are_those_of_the_network(
     values = local_values(op)
     w, x = parameters(values), samples(op)
     energy = sym.LocalEnergy(op, logpsi, budget=budget)
-    np.testing.assert_allclose(energy(w, x), unfused(op, logpsi, w, x), rtol=1e-9)
+    np.testing.assert_allclose(energy(w, x), energies_of(op, logpsi, w, x), rtol=1e-9)
     found = [part.rung for part in energy.report(w, x, measure=False).parts]
     assert found == rungs
 
@@ -248,7 +244,7 @@ def test_weights_of_any_size(
     budget = chosen(tables, monkeypatch)
     op = OPERATORS["swaps"]()
     w, x = parameters([-1, 1], scale, dtype), samples(op)
-    expected = np.asarray(unfused(op, logpsi, w, x))
+    expected = np.asarray(energies_of(op, logpsi, w, x))
     found = np.asarray(sym.LocalEnergy(op, logpsi, budget=budget)(w, x))
     # Where the ratio is no number that the network can say, neither are these
     np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
@@ -270,7 +266,7 @@ def test_weights_of_a_wider_type_than_the_first_layer(scale: float, wide: Any) -
     def logpsi(w: Any, x: Any) -> Any:
         return jnp.tanh(x @ w["W"]) @ w["v"]
 
-    found, expected = sym.LocalEnergy(op, logpsi)(w, x), unfused(op, logpsi, w, x)
+    found, expected = sym.LocalEnergy(op, logpsi)(w, x), energies_of(op, logpsi, w, x)
     np.testing.assert_allclose(found, expected, rtol=1e-4)
 
 
@@ -288,7 +284,7 @@ def test_passes_are_left_out_by_name() -> None:
 def test_chunks_of_any_size_give_the_same() -> None:
     op, w = OPERATORS["swaps"](), parameters([-1, 1])
     x = samples(op, 300)
-    expected = unfused(op, rbm, w, x)
+    expected = energies_of(op, rbm, w, x)
     for chunk in (1, 7, 100_000):
         found = sym.local_energy(op, rbm, w, x, chunk=chunk)
         np.testing.assert_allclose(found, expected, rtol=1e-9)
@@ -312,7 +308,7 @@ def test_lanes_that_are_elsewhere_for_each_x_have_tables_by_site() -> None:
     report = energy.report(w, x, measure=False)
     assert report.lanes == most
     assert [part.rung for part in report.parts] == ["exponential", "linear"]
-    np.testing.assert_allclose(energy(w, x), unfused(op, rbm, w, x), rtol=1e-9)
+    np.testing.assert_allclose(energy(w, x), energies_of(op, rbm, w, x), rtol=1e-9)
 
 
 @pytest.mark.parametrize("tables", ["by lane", "by site"])
@@ -337,7 +333,7 @@ def test_values_that_single_precision_does_not_tell_apart(
     x = op.to_ir().space.random_states(20, seed=0, dtype=np.float64)
     budget = chosen(tables, monkeypatch)
     found = sym.LocalEnergy(op, logpsi, budget=budget)(w, x)
-    np.testing.assert_allclose(found, unfused(op, logpsi, w, x), rtol=1e-6)
+    np.testing.assert_allclose(found, energies_of(op, logpsi, w, x), rtol=1e-6)
 
 
 def test_a_dtype_that_holds_no_configurations() -> None:

@@ -15,6 +15,7 @@ import pytest
 import symir as sym
 from symir import models
 from symir.compiler.failures import OUR_FAULT, STRICT
+from tests.unit.symir.runtime.energies import energies_of
 
 SITES = 4
 RING = [(site, (site + 1) % SITES) for site in range(SITES)]
@@ -30,17 +31,10 @@ def log_cosh(z: Any) -> Any:
     return jnp.log(jnp.cosh(z))
 
 
-def plain(op: Any, logpsi: Any, w: Any, x: Any) -> Any:
-    connected, elements = op.compile().get_conn_padded(x)
-    after = logpsi(w, connected.reshape(-1, SITES)).reshape(elements.shape)
-    ratios = jnp.exp(after - logpsi(w, x).reshape(-1)[:, None])
-    return jnp.where(elements == 0, 0, elements * ratios).sum(axis=1)
-
-
 def check(logpsi: Any, x: Any = X, op: Any = None) -> None:
     op = op or flips()
     found = sym.local_energy(op, logpsi, W, x)
-    np.testing.assert_allclose(found, plain(op, logpsi, W, x), rtol=1e-5)
+    np.testing.assert_allclose(found, energies_of(op, logpsi, W, x), rtol=1e-5)
 
 
 @pytest.mark.parametrize("dtype", [np.int16, np.int32, np.int64])
@@ -144,7 +138,7 @@ def test_rules_of_derivatives_are_kept(stopped: bool) -> None:
     op = flips()
     found, expected = (
         jax.jvp(lambda w, f=f: f(op, logpsi, w, X), (W,), (W[::-1],))[1]
-        for f in (sym.local_energy, plain)
+        for f in (sym.local_energy, energies_of)
     )
     np.testing.assert_allclose(found, expected, rtol=1e-5)
 
@@ -185,7 +179,7 @@ def test_types_that_are_others_in_the_ir(scale: Any, dtype: Any, outer: Any) -> 
     w = {"W": jnp.asarray(W, dtype), "s": scale}
     found = sym.local_energy(flips(), partial(of_type, dtype), w, X)
     wide = {"W": np.asarray(w["W"], np.float64), "s": complex(scale)}
-    expected = plain(flips(), partial(of_type, np.float64), wide, X)
+    expected = energies_of(flips(), partial(of_type, np.float64), wide, X)
     # bfloat16 has 8 bits
     tolerance = 0.1 if jnp.bfloat16 in (dtype, jnp.asarray(scale).dtype) else 1e-5
     np.testing.assert_allclose(found, expected, rtol=tolerance)
@@ -270,7 +264,7 @@ def test_keys_among_parameters() -> None:
     keys = jax.random.split(jax.random.key(3, impl="rbg"), 2)
     given = {"W": jnp.asarray(W), "keys": keys}
     energy = sym.LocalEnergy(flips(), logpsi)
-    expected = plain(flips(), logpsi, given, X)
+    expected = energies_of(flips(), logpsi, given, X)
     np.testing.assert_allclose(energy(given, X), expected, rtol=1e-5)
     assert energy.report(given, X, measure=False).lanes == SITES
 
@@ -327,7 +321,7 @@ def test_what_fails_and_could_be_left_out_is(
     def logpsi(w: Any, x: Any) -> Any:
         return log_cosh(x @ w).sum(-1)
 
-    expected = plain(flips(), logpsi, W, X)
+    expected = energies_of(flips(), logpsi, W, X)
     monkeypatch.setattr(place, broken)
     with pytest.raises((sym.SymbolicCompilerError, KeyError), match="not today"):
         sym.local_energy(flips(), lambda w, x: logpsi(w, x), W, X)
