@@ -31,7 +31,14 @@ from xdsl.traits import SymbolTable
 
 from dialects import bt
 from dialects.interpreters.kernel import KernelFunctions
-from dialects.interpreters.stablehlo import StableHLOFunctions, converted
+from dialects.interpreters.numbers import (
+    FLOATS,
+    Numbers,
+    as_array,
+    interpret_with,
+    numbers_of,
+)
+from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.reductions import Reduction
 from dialects.stablehlo import dtype_of, shape_of
 from dialects.tables import NO_SITE
@@ -70,10 +77,11 @@ class Branches:
 
     def padded(self, writes: int) -> Branches:
         """Return the same branches with more writes, which do nothing."""
-        extra = ((0, 0), (0, 0), (0, writes - self.writes))
+        more = (*self.valid.shape, writes - self.writes)
+        none = np.full(more, NO_SITE, self.sites.dtype)
         return Branches(
-            np.pad(self.sites, extra, constant_values=NO_SITE),
-            np.pad(self.values, extra),
+            np.concatenate([self.sites, none], axis=2),
+            np.concatenate([self.values, np.zeros(more, self.values.dtype)], axis=2),
             self.amplitude,
             self.valid,
         )
@@ -127,7 +135,8 @@ class BtFunctions(InterpreterFunctions):
             values = np.take_along_axis(config, flat, axis=1).reshape(inside.shape)
         else:
             values = config[:, inside]
-        return (_converted(values, self.dtype(op.result)),)
+        dtype = self.dtype(op.result)
+        return (numbers_of(interpreter).taken(values, dtype),)
 
     @impl(bt.BroadcastOp)
     def run_broadcast(
@@ -149,7 +158,7 @@ class BtFunctions(InterpreterFunctions):
         with np.errstate(all="ignore"):
             for place in range(values.shape[-1]):
                 total = combine(total, values[..., place])
-        return (np.asarray(total, values.dtype),)
+        return (total.astype(values.dtype, copy=False),)
 
     @impl(bt.DotOp)
     def run_dot(
@@ -157,7 +166,7 @@ class BtFunctions(InterpreterFunctions):
     ) -> PythonValues:
         value, matrix = args
         with np.errstate(all="ignore"):
-            return (np.asarray(value @ matrix, value.dtype),)
+            return ((value @ matrix).astype(value.dtype, copy=False),)
 
     # endregion
     # region Branches
@@ -170,10 +179,11 @@ class BtFunctions(InterpreterFunctions):
         writes = len(op.sites)
         sites, values = args[:writes], args[writes : 2 * writes]
         amplitude, *valid = args[2 * writes :]
-        stored = [_converted(value, self.state) for value in values]
+        numbers = numbers_of(interpreter)
+        stored = [numbers.taken(value, self.state) for value in values]
         branches = Branches(
             _stacked(sites, shape, np.dtype(np.int32)),
-            _stacked(stored, shape, self.state),
+            _stacked(stored, shape, numbers.dtype(self.state)),
             np.broadcast_to(amplitude, shape),
             np.broadcast_to(valid[0] if valid else np.asarray(True), shape),
         )
@@ -188,15 +198,13 @@ class BtFunctions(InterpreterFunctions):
         masks, images = args[:count], args[count : 2 * count]
         amplitude, *valid = args[2 * count :]
         sites = np.full((*shape, kind.writes.data), NO_SITE, np.int32)
-        values = np.zeros(sites.shape, self.state)
+        values = np.zeros(sites.shape, numbers_of(interpreter).dtype(self.state))
+        lattice = np.arange(sites.shape[2], dtype=np.int32)
         for mask, image in zip(masks, images, strict=True):
-            meant = np.broadcast_to(mask, sites.shape)
-            wide = _converted(image, self.state)
+            wide = numbers_of(interpreter).taken(image, self.state)
             wide = wide[:, None, :] if wide.ndim else wide
-            values[meant] = np.broadcast_to(wide, sites.shape)[meant]
-            sites[meant] = np.broadcast_to(np.arange(sites.shape[2]), sites.shape)[
-                meant
-            ]
+            values = np.where(mask, wide, values)
+            sites = np.where(mask, lattice, sites)
         branches = Branches(
             sites,
             values,
@@ -209,27 +217,30 @@ class BtFunctions(InterpreterFunctions):
     def run_concat(
         self, interpreter: Interpreter, op: bt.ConcatOp, args: PythonValues
     ) -> PythonValues:
-        return (self._joined(op, args),)
+        return (self._joined(op, args, numbers_of(interpreter)),)
 
     @impl(bt.InterleaveOp)
     def run_interleave(
         self, interpreter: Interpreter, op: bt.InterleaveOp, args: PythonValues
     ) -> PythonValues:
-        joined = self._joined(op, args)
+        joined = self._joined(op, args, numbers_of(interpreter))
         # Lane `row` of part `emission` comes to row * len(parts) + emission.
         order = np.arange(joined.lanes).reshape(len(args) or 1, -1).T.reshape(-1)
         numbers = np.broadcast_to(order, (self.batch, joined.lanes))
         return (joined.taken(numbers),)
 
     def _joined(
-        self, op: bt.ConcatOp | bt.InterleaveOp, parts: Sequence[Branches]
+        self,
+        op: bt.ConcatOp | bt.InterleaveOp,
+        parts: Sequence[Branches],
+        numbers: Numbers,
     ) -> Branches:
         """Return the lanes of all parts, one part after the other."""
         writes = op.result.type.writes.data
         # Of no part at all is everything but the dtypes known: there is no lane.
         nothing = Branches(
             np.zeros((self.batch, 0, writes), np.int32),
-            np.zeros((self.batch, 0, writes), self.state),
+            np.zeros((self.batch, 0, writes), numbers.dtype(self.state)),
             np.zeros((self.batch, 0), parts[0].amplitude.dtype if parts else np.bool_),
             np.zeros((self.batch, 0), np.bool_),
         )
@@ -247,28 +258,33 @@ class BtFunctions(InterpreterFunctions):
     ) -> PythonValues:
         (branches,) = args
         lanes = op.result.type.lanes.data
-        # A stable sort by "not valid" keeps the order of the valid ones.
-        order = np.argsort(~branches.valid, axis=1, kind="stable")
-        kept = branches.taken(order[:, :lanes])
-        broken = branches.valid.sum(axis=1) > lanes
-        amplitude = np.where(broken[:, None], np.nan, kept.amplitude)
-        amplitude = amplitude.astype(kept.amplitude.dtype)
-        return (Branches(kept.sites, kept.values, amplitude, kept.valid),)
+        parts = branches.sites, branches.values, branches.amplitude
+        valid, kept, broken = numbers_of(interpreter).compacted(
+            branches.valid, lanes, parts
+        )
+        sites, values, amplitude = kept
+        nan = np.asarray(np.nan, amplitude.dtype)
+        amplitude = np.where(broken[:, None], nan, amplitude)
+        return (Branches(sites, values, amplitude, valid),)
 
     @impl(bt.ConnectionsOp)
     def run_connections(
         self, interpreter: Interpreter, op: bt.ConnectionsOp, args: PythonValues
     ) -> PythonValues:
         config, branches = args
-        dtype = self.dtype(op.matrix_elements)
         connected = np.repeat(config[:, None, :], branches.lanes, axis=1)
         for write in range(branches.writes):
             sites = branches.sites[:, :, write]
-            inside = (sites >= 0) & (sites < config.shape[1])
-            meant = np.nonzero(branches.valid & inside)
-            connected[(*meant, sites[meant])] = branches.values[:, :, write][meant]
-        elements = np.where(branches.valid, branches.amplitude, 0).astype(dtype)
-        return connected, elements
+            meant = branches.valid & (sites >= 0) & (sites < config.shape[1])
+            values = branches.values[:, :, write]
+            numbers_of(interpreter).write(connected, sites, values, meant)
+        return connected, self._elements(interpreter, op.matrix_elements, branches)
+
+    def _elements(
+        self, interpreter: Interpreter, result: SSAValue, branches: Branches
+    ) -> Array:
+        dtype = numbers_of(interpreter).dtype(self.dtype(result))
+        return np.where(branches.valid, branches.amplitude, 0).astype(dtype)
 
     @impl(bt.LanesOp)
     def run_lanes(
@@ -286,9 +302,7 @@ class BtFunctions(InterpreterFunctions):
             source = config[batch, np.clip(sites, 0, config.shape[1] - 1)]
             meant = branches.valid & (sites >= 0) & (sites < config.shape[1])
             results.append(np.where(meant, branches.values[:, :, write], source))
-        dtype = self.dtype(op.matrix_elements)
-        elements = np.where(branches.valid, branches.amplitude, 0).astype(dtype)
-        return (*results, elements)
+        return (*results, self._elements(interpreter, op.matrix_elements, branches))
 
     @impl(bt.LocalEnergyOp)
     def run_local_energy(
@@ -379,19 +393,14 @@ _ACTIVATIONS: dict[str | None, Callable[[Array], Array]] = {
 """What parts of a wavefunction apply to the elements of a function."""
 
 
-def _converted(values: Array, dtype: np.dtype[Any]) -> Array:
-    with np.errstate(all="ignore"):
-        return values if values.dtype == dtype else converted(values, dtype)
-
-
 def _stacked(
     columns: Sequence[Array], shape: tuple[int, int], dtype: np.dtype[Any]
 ) -> Array:
     """Return the writes of all lanes as one array (B, R, K)."""
-    result = np.empty((*shape, len(columns)), dtype)
-    for number, column in enumerate(columns):
-        result[:, :, number] = column
-    return result
+    if not columns:
+        return np.empty((*shape, 0), dtype)
+    wide = [np.broadcast_to(column, shape) for column in columns]
+    return np.stack(wide, axis=-1).astype(dtype, copy=False)
 
 
 _REDUCTIONS: dict[Reduction, tuple[float, Callable[[Array, Array], Array]]] = {
@@ -419,6 +428,7 @@ def run_branches(
     parameters: Sequence[npt.ArrayLike] = (),
     *,
     interpreter: Interpreter | None = None,
+    numbers: Numbers = FLOATS,
 ) -> tuple[Array, Array]:
     """Run the only function of a module on configurations and parameters.
 
@@ -427,14 +437,15 @@ def run_branches(
     order. Returns x' of shape (B, K, N) with the dtype of x, and the matrix elements of
     shape (B, K) with the operator's dtype; a lane that is not valid has x and 0.
 
-    An interpreter that is given has its implementations already: see `functions_of`.
+    With another kind of numbers x and the matrix elements are in arrays of it. An
+    interpreter that is given has its implementations already: see `functions_of`.
 
     Raises:
         ValueError: for a module that does not have one function of configurations, and
             for arguments that do not have the types of that function's.
     """
     function = _the_function(module)
-    config = np.asarray(x)
+    config = as_array(x)
     if config.ndim != 2 or config.dtype.kind not in "biuf":
         raise ValueError(
             f"function @{function.sym_name.data} takes configurations of shape "
@@ -447,7 +458,7 @@ def run_branches(
             f"function @{function.sym_name.data} takes {len(arguments) - 1} "
             f"parameters, got {len(parameters)}"
         )
-    values = (config, *[np.asarray(value) for value in parameters])
+    values = (config, *map(as_array, parameters))
     for number, (value, argument) in enumerate(zip(values, arguments, strict=True)):
         shape, dtype = own.shape(argument), own.dtype(argument)
         if value.shape != shape or value.dtype != dtype:
@@ -457,7 +468,9 @@ def run_branches(
             )
     if interpreter is None:
         interpreter = _interpreter(module, config)
-    connected, elements = interpreter.call_op(function.sym_name.data, values)
+        interpret_with(interpreter, numbers)
+    held = tuple(map(numbers_of(interpreter).given, values))
+    connected, elements = interpreter.call_op(function.sym_name.data, held)
     return connected, elements
 
 

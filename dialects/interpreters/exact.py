@@ -1,13 +1,14 @@
-"""The `sym` level without rounding: rational numbers instead of floats.
+"""Rational numbers instead of floats: every level without rounding.
 
-The reference interpreter with other numbers in its arrays: `Fraction` for reals and
+The reference interpreters with other numbers in their arrays: `Fraction` for reals and
 `ExactComplex` for complex numbers. Local values, constants, tables, data and parameters
 are the binary floats that they are, `Fraction(0.1)` for 0.1; integers and predicates
 are NumPy's, as ever. A real has no signed zero, no infinity and no NaN.
 
 Where an op has no exact answer its result is a `NoAnswer`, which spreads to what is
 computed of it, and is an error only where a decision or a valid branch needs it: the
-square root of an excluded configuration does no harm.
+square root of an excluded configuration does no harm. Below `sym`, where predicates are
+numbers like others, a decision of an excluded branch needs it as well.
 """
 
 from __future__ import annotations
@@ -22,30 +23,25 @@ from typing import Any, Literal, NoReturn, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import ComplexType, ModuleOp
-from xdsl.interpreter import (
-    Interpreter,
-    PythonValues,
-    impl,
-    register_impls,
-)
+from xdsl.interpreter import Interpreter, PythonValues
 from xdsl.ir import Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
-from dialects.interpreters.stablehlo import StableHLOFunctions, converted
+from dialects.interpreters.numbers import Numbers, Reference
+from dialects.interpreters.stablehlo import converted
 from dialects.interpreters.sym import (
-    Numbers,
     Parameters,
     Partial,
-    SymFunctions,
     connections,
     dense_matrix,
     interpreter_of,
 )
-from dialects.stablehlo import dtype_of, element_of, to_numpy
+from dialects.stablehlo import dtype_of, element_of
 
 __all__ = [
     "ExactComplex",
+    "Fractions",
     "Inexact",
     "NoAnswer",
     "NoExactAnswer",
@@ -211,43 +207,6 @@ def _elementwise(function: Callable[..., object], *arrays: Array) -> Array:
     alone = np.empty((), object)
     alone[()] = result
     return alone
-
-
-class ExactNumbers(Numbers):
-    """Rational numbers for all floats; the other dtypes stay as they are."""
-
-    refused = "cSUMm"
-
-    def dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        return np.dtype(object) if dtype.kind in "fc" else dtype
-
-    def taken(
-        self,
-        values: npt.ArrayLike,
-        dtype: np.dtype[Any],
-        op: Operation | None = None,
-    ) -> Array:
-        if dtype.kind not in "fc":
-            return super().taken(values, dtype)
-        given = np.asarray(values)
-        if given.dtype != object:
-            given = super().taken(given, dtype).astype(object)
-        # A complex number of NumPy is a Python one now, a float a float
-
-        def exactly(value: Any) -> object:
-            if isinstance(value, NoAnswer):
-                return value
-            if dtype.kind == "f":
-                return _finite(op, value.real)
-            real, imag = _finite(op, value.real), _finite(op, value.imag)
-            if isinstance(real, NoAnswer) or isinstance(imag, NoAnswer):
-                return NoAnswer(op, (value,))
-            return ExactComplex(real, imag)
-
-        return _elementwise(exactly, given)
-
-
-EXACT = ExactNumbers()
 
 
 def _finite(op: Operation | None, value: Real | float) -> Fraction | NoAnswer:
@@ -464,32 +423,6 @@ def _as_float(value: object) -> complex:
         return math.nan
 
 
-def _exactly(op_type: type[Operation], function: Callable[..., Any]) -> Any:
-    """Implement an op on exact numbers; on the others it is the reference's."""
-    reference = dict(StableHLOFunctions._impls())[op_type]  # pyright: ignore[reportPrivateUsage]
-
-    @impl(op_type)
-    def run(
-        functions: ExactFunctions,
-        interpreter: Interpreter,
-        op: Operation,
-        args: PythonValues,
-    ) -> PythonValues:
-        if all(value.dtype != object for value in args):
-            (result,) = reference(functions, interpreter, op, args).values
-            return (EXACT.taken(result, dtype_of(element_of(op.results[0])), op),)
-        exact = _elementwise(_answering(op, function), *args)
-        missing = _elementwise(_is_missing(op), exact).astype(bool)
-        if functions.inexact == "error" or not missing.any():
-            return (exact,)
-        floats = tuple(map(_as_floats, args, op.operands))
-        (result,) = reference(functions, interpreter, op, floats).values
-        rounded = EXACT.taken(result, dtype_of(element_of(op.results[0])), op)
-        return (np.where(missing, rounded, exact),)
-
-    return run
-
-
 def _answering(op: Operation, function: Callable[..., Any]) -> Callable[..., object]:
     """Return the function of an op, or that it has no answer."""
 
@@ -516,95 +449,47 @@ def _as_floats(values: Array, operand: SSAValue) -> Array:
     return _elementwise(_as_float, values).astype(dtype)
 
 
-@register_impls
-class ExactFunctions(StableHLOFunctions):
-    """StableHLO on rational numbers.
+_RULES: dict[type[Operation], Callable[..., Any]] = {
+    hlo.AbsOp: _absolute,
+    hlo.CbrtOp: _cbrt,
+    hlo.CeilOp: _ceil,
+    hlo.CosineOp: _only_at(0, 1),
+    hlo.ExponentialOp: _only_at(0, 1),
+    hlo.ExponentialMinusOneOp: _only_at(0, 0),
+    hlo.FloorOp: _floor,
+    hlo.ImagOp: _imag,
+    hlo.LogOp: _only_at(1, 0),
+    hlo.LogPlusOneOp: _only_at(0, 0),
+    hlo.LogisticOp: _only_at(0, Fraction(1, 2)),
+    hlo.NegateOp: python.neg,
+    hlo.RealOp: _real,
+    hlo.RoundNearestAfzOp: _round_half_away,
+    hlo.RoundNearestEvenOp: _round_half_even,
+    hlo.RsqrtOp: _rsqrt,
+    hlo.SignOp: _sign,
+    hlo.SineOp: _only_at(0, 0),
+    hlo.SqrtOp: _sqrt,
+    hlo.TanOp: _only_at(0, 0),
+    hlo.TanhOp: _only_at(0, 0),
+    hlo.AddOp: python.add,
+    hlo.Atan2Op: _atan2,
+    hlo.ComplexOp: _complex,
+    hlo.DivideOp: _divide,
+    hlo.MaximumOp: _maximum,
+    hlo.MinimumOp: _minimum,
+    hlo.MultiplyOp: python.mul,
+    hlo.PowerOp: _power,
+    hlo.RemainderOp: _remainder,
+    hlo.SubtractOp: python.sub,
+    hlo.ClampOp: _clamp,
+}
+"""Functions of numbers; an op without one has no exact answer."""
 
-    Attributes:
-        inexact: whether an op without an exact answer has none, or that of the
-            reference in double precision.
-    """
 
-    def __init__(self, inexact: Inexact):
-        super().__init__()
-        self.inexact = inexact
-
-    run_abs = _exactly(hlo.AbsOp, _absolute)
-    run_cbrt = _exactly(hlo.CbrtOp, _cbrt)
-    run_ceil = _exactly(hlo.CeilOp, _ceil)
-    run_cosine = _exactly(hlo.CosineOp, _only_at(0, 1))
-    run_exponential = _exactly(hlo.ExponentialOp, _only_at(0, 1))
-    run_exponential_minus_one = _exactly(hlo.ExponentialMinusOneOp, _only_at(0, 0))
-    run_floor = _exactly(hlo.FloorOp, _floor)
-    run_imag = _exactly(hlo.ImagOp, _imag)
-    run_log = _exactly(hlo.LogOp, _only_at(1, 0))
-    run_log_plus_one = _exactly(hlo.LogPlusOneOp, _only_at(0, 0))
-    run_logistic = _exactly(hlo.LogisticOp, _only_at(0, Fraction(1, 2)))
-    run_negate = _exactly(hlo.NegateOp, python.neg)
-    run_real = _exactly(hlo.RealOp, _real)
-    run_reduce_precision = _exactly(hlo.ReducePrecisionOp, _never)
-    run_round_nearest_afz = _exactly(hlo.RoundNearestAfzOp, _round_half_away)
-    run_round_nearest_even = _exactly(hlo.RoundNearestEvenOp, _round_half_even)
-    run_rsqrt = _exactly(hlo.RsqrtOp, _rsqrt)
-    run_sign = _exactly(hlo.SignOp, _sign)
-    run_sine = _exactly(hlo.SineOp, _only_at(0, 0))
-    run_sqrt = _exactly(hlo.SqrtOp, _sqrt)
-    run_tan = _exactly(hlo.TanOp, _only_at(0, 0))
-    run_tanh = _exactly(hlo.TanhOp, _only_at(0, 0))
-
-    run_add = _exactly(hlo.AddOp, python.add)
-    run_atan2 = _exactly(hlo.Atan2Op, _atan2)
-    run_bitcast_convert = _exactly(hlo.BitcastConvertOp, _never)
-    run_complex = _exactly(hlo.ComplexOp, _complex)
-    run_divide = _exactly(hlo.DivideOp, _divide)
-    run_maximum = _exactly(hlo.MaximumOp, _maximum)
-    run_minimum = _exactly(hlo.MinimumOp, _minimum)
-    run_multiply = _exactly(hlo.MultiplyOp, python.mul)
-    run_power = _exactly(hlo.PowerOp, _power)
-    run_remainder = _exactly(hlo.RemainderOp, _remainder)
-    run_subtract = _exactly(hlo.SubtractOp, python.sub)
-    run_clamp = _exactly(hlo.ClampOp, _clamp)
-
-    @impl(hlo.ConstantOp)
-    def run_constant(
-        self, interpreter: Interpreter, op: hlo.ConstantOp, args: PythonValues
-    ) -> PythonValues:
-        value = to_numpy(op.value)
-        return (EXACT.taken(value, value.dtype, op),)
-
-    @impl(hlo.IsFiniteOp)
-    def run_is_finite(
-        self, interpreter: Interpreter, op: hlo.IsFiniteOp, args: PythonValues
-    ) -> PythonValues:
-        return (np.ones(args[0].shape, bool),)
-
-    @impl(hlo.CompareOp)
-    def run_compare(
-        self, interpreter: Interpreter, op: hlo.CompareOp, args: PythonValues
-    ) -> PythonValues:
-        compare = _COMPARISONS[op.comparison_direction.data]
-        if args[0].dtype == object:
-            return (_elementwise(_in_order(compare), *args).astype(bool),)
-        return (np.asarray(compare(*args)),)
-
-    @impl(hlo.ConvertOp)
-    def run_convert(
-        self, interpreter: Interpreter, op: hlo.ConvertOp, args: PythonValues
-    ) -> PythonValues:
-        (value,), dtype = args, dtype_of(element_of(op.result))
-        if dtype.kind in "fc":
-            return (EXACT.taken(value.astype(object), dtype, op),)
-        if value.dtype == object:
-            return (_elementwise(_to_integer(dtype), value).astype(dtype),)
-        return (converted(value, dtype),)
-
-    @impl(hlo.MapOp)
-    def run_map(
-        self, interpreter: Interpreter, op: hlo.MapOp, args: PythonValues
-    ) -> PythonValues:
-        # The ops of a map are elementwise: the arrays can be mapped as wholes.
-        (computation,) = op.computation
-        return interpreter.run_ssacfg_region(computation, args)
+def _as_integers(values: Array, dtype: np.dtype[Any]) -> Array:
+    if values.dtype != object:
+        return converted(values, dtype)
+    return _elementwise(_to_integer(dtype), values).astype(dtype)
 
 
 def _to_integer(dtype: np.dtype[Any]) -> Callable[[Number], int | bool]:
@@ -667,6 +552,75 @@ def _known(value: Array | Partial) -> Array:
     return np.broadcast_to(value.values.T, value.defined.shape)[value.defined]
 
 
+class Fractions(Numbers):
+    """Rational numbers for all floats; the other dtypes stay as they are.
+
+    Attributes:
+        inexact: whether an op without an exact answer has none, or that of the
+            reference in double precision.
+    """
+
+    refused = "cSUMm"
+    listeners = (_Decisions(),)
+
+    def __init__(self, inexact: Inexact = "error"):
+        self.inexact = inexact
+
+    def dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
+        return np.dtype(object) if dtype.kind in "fc" else dtype
+
+    def taken(
+        self, values: npt.ArrayLike, dtype: np.dtype[Any], op: Operation | None = None
+    ) -> Array:
+        given = np.asarray(values)
+        if dtype.kind not in "fc":
+            _demand(given)
+            return _as_integers(given, dtype)
+        if given.dtype != object:
+            given = super().taken(given, dtype).astype(object)
+        # A complex number of NumPy is a Python one now, a float a float
+
+        def exactly(value: Any) -> object:
+            if isinstance(value, NoAnswer):
+                return value
+            if dtype.kind == "f":
+                return _finite(op, value.real)
+            real, imag = _finite(op, value.real), _finite(op, value.imag)
+            if isinstance(real, NoAnswer) or isinstance(imag, NoAnswer):
+                return NoAnswer(op, (value,))
+            return ExactComplex(real, imag)
+
+        return _elementwise(exactly, given)
+
+    def given(self, values: Array, op: Operation | None = None) -> Array:
+        return self.taken(values, values.dtype, op)
+
+    def computed(self, reference: Reference, op: Operation, args: Any) -> Any:
+        dtype = dtype_of(element_of(op.results[0]))
+        if isinstance(op, hlo.ConvertOp):
+            (value,) = args
+            is_exact = dtype.kind in "fc"
+            values = value.astype(object) if is_exact else _as_integers(value, dtype)
+            return self.taken(values, dtype, op)
+        if all(value.dtype != object for value in args):
+            return self.given(reference(op, *args), op)
+        if isinstance(op, hlo.SelectOp):
+            return np.where(*cast(tuple[Array, Array, Array], args))
+        if isinstance(op, hlo.CompareOp):
+            compare = _in_order(_COMPARISONS[op.comparison_direction.data])
+            return _elementwise(compare, *args).astype(bool)
+        if isinstance(op, hlo.IsFiniteOp):
+            return np.ones(args[0].shape, bool)
+        function = _RULES.get(type(op), _never)
+        exact = _elementwise(_answering(op, function), *args)
+        missing = _elementwise(_is_missing(op), exact).astype(bool)
+        if self.inexact == "error" or not missing.any():
+            return exact
+        floats = map(_as_floats, args, op.operands)
+        rounded = self.taken(reference(op, *floats), dtype, op)
+        return np.where(missing, rounded, exact)
+
+
 # endregion
 # region Evaluation
 
@@ -693,7 +647,7 @@ def exact_connections(
     """
     given = np.asarray(x)
     if given.dtype.kind in "biuf":
-        given = EXACT.taken(given, np.result_type(given, np.float64))
+        given = Fractions().taken(given, np.result_type(given, np.float64))
     xp, mels = connections(
         operator, given, parameters, interpreter=_interpreter(operator, inexact)
     )
@@ -721,10 +675,7 @@ def exact_dense_matrix(
 
 
 def _interpreter(operator: sym.OperatorOp | ModuleOp, inexact: Inexact) -> Interpreter:
-    interpreter = interpreter_of(operator, _Decisions())
-    interpreter.register_implementations(ExactFunctions(inexact), override=True)
-    interpreter.set_data(SymFunctions, "numbers", EXACT)
-    return interpreter
+    return interpreter_of(operator, numbers=Fractions(inexact))
 
 
 def _is_complex(operator: sym.OperatorOp | ModuleOp) -> bool:

@@ -1,33 +1,53 @@
-"""The `sym` level with sets of numbers: what an amplitude can be, over a whole space.
+"""Sets of numbers instead of numbers: every level at many configurations at once.
 
-A number is a few intervals that its value is one of, for each row of a term; a local
-value of x is any of the allowed ones. Ends are rounded outwards, in the precision of
-the operation, so that the exact number and the one that is computed in floats both lie
-between them. A predicate may hold, may fail, or both. Which values occur together is
-forgotten, but for two operands that are one SSA value: bounds are sound, not tight.
+An element of an array is one of a few intervals that its value lies in. Ends are
+rounded outwards, in the precision of the operation, so that the exact number and the
+one that is computed in floats both lie between them. A predicate may hold, may fail, or
+both. Which values occur together is forgotten, but for two operands that are one SSA
+value: bounds are sound, not tight. Sums are taken in the order of the reference.
 
 NaN lies in no interval. It is followed all the same, since a comparison with it fails.
+Integers and predicates that are known are arrays of NumPy, as in all kinds of numbers.
 """
 
 from __future__ import annotations
 
-import functools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
+from numpy.lib.mixins import NDArrayOperatorsMixin
 from xdsl.dialects.builtin import ComplexType, ModuleOp, TensorType, UnitAttr
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.interpreter import OpImplResult, PythonValues
+from xdsl.ir import Operation, SSAValue
+from xdsl.utils.exceptions import InterpretationError
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
+from dialects.interpreters.numbers import Numbers, Reference, as_array, interpret_with
+from dialects.interpreters.stablehlo import StableHLOFunctions
+from dialects.interpreters.sym import (
+    Partial,
+    SymFunctions,
+    SymInterpreter,
+    run_rows,
+    the_operator,
+)
 from dialects.stablehlo import dtype_of, element_of, to_numpy
-from dialects.tables import NO_SITE, LocalSpace, largest_place
+from dialects.tables import NO_SITE, LocalSpace
 
-__all__ = ["Bounds", "ComplexNumbers", "Ranges", "amplitude_bounds"]
+__all__ = [
+    "INTERVALS",
+    "Bounds",
+    "ComplexNumbers",
+    "Intervals",
+    "Ranges",
+    "Truths",
+    "amplitude_bounds",
+]
 
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]
@@ -65,108 +85,302 @@ class ComplexNumbers(TypeError):
     """An op computes with complex numbers, which have no bounds.
 
     Attributes:
-        op: that op, or the operator.
+        op: that op, or the operator; None where a parameter is complex.
     """
 
-    def __init__(self, op: Operation):
+    def __init__(self, op: Operation | None):
         self.op = op
-        super().__init__(f"'{op.name}' computes with complex numbers")
+        name = "a parameter" if op is None else f"'{op.name}'"
+        super().__init__(f"{name} computes with complex numbers")
 
 
-# region Values
+# region Arrays
 
 
-@dataclass(frozen=True)
-class Range:
-    """A number in one of a few intervals; the first axis is that of rows, or 1.
+class _Several(NDArrayOperatorsMixin):
+    """An array whose elements are known up to a few cases.
+
+    NumPy's functions rearrange it as they do arrays of numbers.
+    """
+
+    dtype: DType
+
+    @property
+    def parts(self) -> tuple[Array, ...]:
+        """The arrays that hold the cases, of the shape and what each element has."""
+        raise NotImplementedError
+
+    def like(self, *parts: Array) -> Any:
+        """Return another array of the same type."""
+        raise NotImplementedError
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self.parts[-1].shape
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def copy(self) -> Any:
+        return self.like(*(part.copy() for part in self.parts))
+
+    def reshape(self, *shape: Any) -> Any:
+        return np.reshape(cast(Any, self), shape[0] if len(shape) == 1 else shape)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.at(_numbered(self.shape)[key])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        where = _numbered(self.shape)[key]
+        wide = np.broadcast_to(lifted(value, self.dtype), where.shape)
+        own, new = _aligned(self, wide)
+        for name, part, other in zip(_names(self), own, new, strict=True):
+            flat = part.reshape(self.size, *part.shape[self.ndim :]).copy()
+            flat[where] = other
+            setattr(self, name, flat.reshape(part.shape))
+
+    def at(self, where: Array) -> Any:
+        """Return the elements of some numbers, in the order of memory."""
+        flat = (p.reshape(self.size, *p.shape[self.ndim :]) for p in self.parts)
+        return self.like(*(part[where] for part in flat))
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any
+    ) -> Any:
+        rule = _UFUNCS.get(ufunc)
+        if rule is None or method != "__call__" or options:
+            return NotImplemented
+        dtype = _joint_dtype(*inputs)
+        first, *others = (lifted(one, dtype) for one in inputs)
+        return settled(rule(_Kind(dtype, dtype), first, *others))
+
+    def __array_function__(
+        self, function: Any, types: Any, args: Any, options: Any
+    ) -> Any:
+        rule = _FUNCTIONS.get(function)
+        if rule is not None:
+            return rule(*args, **options)
+        if function in _REARRANGING:
+            return _rearranged(function, *args, **options)
+        return NotImplemented
+
+
+@dataclass(eq=False)
+class Intervals(_Several):
+    """An array of numbers, each in one of a few intervals.
 
     Attributes:
-        low: the ends below, (rows, intervals).
+        low: the ends below, (.., intervals).
         high: the ends above.
-        nan: whether it may be NaN instead, (rows,).
-        unsure: whether it may be undefined, (rows,).
+        nan: whether it may be NaN instead, (..).
+        dtype: that of the numbers.
     """
 
     low: Array
     high: Array
     nan: Array
-    unsure: Array
+    dtype: DType
 
-    def hull(self) -> Range:
-        """Return the number in one interval."""
-        low, high = self.low.min(1, keepdims=True), self.high.max(1, keepdims=True)
+    def __post_init__(self) -> None:
+        shape = np.broadcast_shapes(self.low.shape[:-1], self.nan.shape)
+        if self.low.shape[:-1] != shape:
+            self.low = np.broadcast_to(self.low, (*shape, self.low.shape[-1]))
+            self.high = np.broadcast_to(self.high, self.low.shape)
+        if self.nan.shape != shape:
+            self.nan = np.broadcast_to(self.nan, shape)
+
+    @classmethod
+    def between(
+        cls, low: npt.ArrayLike, high: npt.ArrayLike, dtype: npt.DTypeLike = np.float64
+    ) -> Intervals:
+        """Return numbers of one interval each, with ends that are no NaN."""
+        ends = np.broadcast_arrays(*(np.asarray(e, np.float64) for e in (low, high)))
+        if not np.all(ends[0] <= ends[1]):
+            raise ValueError(f"no intervals: {low!r} to {high!r}")
+        kind = np.dtype(dtype)
+        below, above = (end[..., None] for end in ends)
+        return cls(
+            _down(below, True, kind), _up(above, True, kind), ends[0] > ends[1], kind
+        )
+
+    @property
+    def parts(self) -> tuple[Array, ...]:
+        return self.low, self.high, self.nan
+
+    def like(self, *parts: Array) -> Intervals:
+        low, high, nan = parts
+        return Intervals(low, high, nan, self.dtype)
+
+    def hull(self) -> Intervals:
+        """Return the numbers in one interval each."""
+        low, high = self.low.min(-1, keepdims=True), self.high.max(-1, keepdims=True)
         return replace(self, low=low, high=high)
 
+    def astype(self, dtype: DType, copy: bool = True) -> Any:
+        dtype = np.dtype(dtype)
+        if dtype == self.dtype:
+            return self
+        return settled(_convert(_Kind(dtype, self.dtype), self))
 
-@dataclass(frozen=True)
-class Truth:
-    """A predicate: whether it may hold, may fail, and may be undefined; all (rows,)."""
-
-    holds: Array
-    fails: Array
-    unsure: Array
-
-
-@dataclass(frozen=True)
-class Places:
-    """A site: one of `sites` that is `possible`, both (rows, candidates)."""
-
-    sites: Array
-    possible: Array
-    unsure: Array
+    def may_be(self, number: float) -> Array:
+        """Return where one of the intervals has a number."""
+        return np.any((self.low <= number) & (number <= self.high), axis=-1)
 
 
-@dataclass(frozen=True)
-class Configuration:
-    """A `Range` for each site: ends (rows, sites, intervals), NaNs (rows, sites)."""
+@dataclass(eq=False)
+class Truths(_Several):
+    """An array of predicates: whether each may hold, and may fail."""
 
-    low: Array
-    high: Array
-    nan: Array
-    unsure: Array
+    holds: Any
+    fails: Any
+    dtype = np.dtype(np.bool_)
+
+    def __post_init__(self) -> None:
+        self.holds, self.fails = np.broadcast_arrays(self.holds, self.fails)
+
+    @property
+    def parts(self) -> tuple[Array, ...]:
+        return self.holds, self.fails
+
+    def like(self, *parts: Array) -> Truths:
+        return Truths(*parts)
+
+    def astype(self, dtype: DType, copy: bool = True) -> Any:
+        return settled(_convert(_Kind(np.dtype(dtype), self.dtype), self))
+
+    def all(self, axis: int) -> Any:
+        return settled(Truths(self.holds.all(axis), self.fails.any(axis)))
+
+    def any(self, axis: int) -> Any:
+        return settled(Truths(self.holds.any(axis), self.fails.all(axis)))
 
 
-_NO = np.zeros(1, bool)
-_YES = np.ones(1, bool)
+def _names(value: _Several) -> tuple[str, ...]:
+    return ("holds", "fails") if isinstance(value, Truths) else ("low", "high", "nan")
 
 
-def _points(values: npt.ArrayLike) -> Range:
-    """Return numbers that are known: (rows, intervals)."""
-    given = np.asarray(values, np.float64)
-    nan = np.isnan(given)
-    clean = np.where(nan, 0.0, given)
-    return Range(clean, clean, np.any(nan, axis=1), np.zeros(len(given), bool))
+def _numbered(shape: tuple[int, ...]) -> Array:
+    return np.arange(math.prod(shape)).reshape(shape)
 
 
-def _anything(dtype: DType) -> Range:
-    """Return a number of which nothing is known but its type."""
+def lifted(values: Any, dtype: DType | None = None) -> Any:
+    """Return numbers or predicates that are known as sets of one; others as they are.
+
+    `dtype` is that of Python's numbers, which have none.
+    """
+    if isinstance(values, _Several):
+        return values
+    given = np.asarray(values)
+    if not isinstance(values, np.ndarray | np.generic) and dtype is not None:
+        given = given.astype(dtype)
+    if given.dtype.kind == "b":
+        return Truths(given, ~given)
+    _refuse(given.dtype)
+    ends = given.astype(np.float64)
+    if given.dtype.kind in "iu" and np.any(np.abs(ends) >= 2.0**53):
+        return _anything(given.dtype, given.shape)
+    nan = np.isnan(ends)
+    clean = np.where(nan, 0.0, ends)[..., None]
+    return Intervals(clean, clean, nan, given.dtype)
+
+
+def settled(value: Any) -> Any:
+    """Return an array of NumPy where predicates or integers are known."""
+    if isinstance(value, Truths):
+        return value if np.any(value.holds & value.fails) else value.holds
+    is_known = (
+        isinstance(value, Intervals)
+        and value.dtype.kind in "iu"
+        and value.low.shape[-1] == 1
+        and np.array_equal(value.low, value.high)
+    )
+    return value.low[..., 0].astype(value.dtype) if is_known else value
+
+
+def _joint_dtype(*values: Any) -> DType:
+    """Return the dtype of some arrays; Python's numbers have none."""
+    return np.result_type(*(one.dtype for one in values if hasattr(one, "dtype")))
+
+
+def _refuse(dtype: DType, op: Operation | None = None) -> None:
+    if dtype.kind == "c":
+        raise ComplexNumbers(op)
+    if dtype.kind not in "biuf":
+        raise InterpretationError(f"there are no intervals of {dtype}")
+
+
+def _aligned(*values: Any) -> list[tuple[Array, ...]]:
+    """Return the parts of some arrays, with as many intervals."""
+    if isinstance(values[0], Truths):
+        return [value.parts for value in values]
+    count = max(value.low.shape[-1] for value in values)
+    return [(_wider(v.low, count), _wider(v.high, count), v.nan) for v in values]
+
+
+def _rearranged(
+    function: Callable[..., Any], values: Any, *args: Any, **options: Any
+) -> Any:
+    """Move elements: as the function does with their numbers."""
+    many = isinstance(values, list | tuple)
+    if not many:
+        return values.at(function(_numbered(values.shape), *args, **options))
+    given = cast(list[Any], values)
+    dtype = _joint_dtype(*given)
+    several = [lifted(one, dtype) for one in given]
+    numbers: list[Array] = []
+    for one in several:
+        start = sum(part.size for part in numbers)
+        numbers.append(start + _numbered(one.shape))
+    where = function(numbers, *args, **options)
+    parts = zip(*_aligned(*several))
+    flat = [
+        np.concatenate([p.reshape(n.size, *p.shape[n.ndim :]) for p, n in pairs])
+        for pairs in (list(zip(part, numbers)) for part in parts)
+    ]
+    found = several[0].like(*(part[where] for part in flat))
+    return replace(found, dtype=dtype) if isinstance(found, Intervals) else found
+
+
+def _anything(dtype: DType, shape: tuple[int, ...] = ()) -> Any:
+    """Return numbers of which nothing is known but their type."""
+    if dtype.kind == "b":
+        return Truths(np.ones(shape, bool), np.ones(shape, bool))
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
         ends = float(limits.min), float(limits.max)
     else:
         ends = -math.inf, math.inf
-    low, high = (np.full((1, 1), end) for end in ends)
-    return Range(low, high, np.full(1, dtype.kind == "f"), _NO)
+    low, high = (np.full((*shape, 1), end) for end in ends)
+    return Intervals(low, high, np.full(shape, dtype.kind == "f"), dtype)
 
 
-def _few(value: Range) -> Range:
-    """Return the same number in at most `MAX_SET` intervals."""
-    count = value.low.shape[1]
+def _few(value: Intervals) -> Intervals:
+    """Return the same numbers in at most `MAX_SET` intervals."""
+    count = value.low.shape[-1]
     if count <= MAX_SET:
         return value
-    order = np.lexsort((value.high, value.low), axis=1)
-    low = np.take_along_axis(value.low, order, 1)
-    high = np.take_along_axis(value.high, order, 1)
-    new = (low[:, 1:] != low[:, :-1]) | (high[:, 1:] != high[:, :-1])
-    place = np.concatenate([np.zeros((len(low), 1), int), np.cumsum(new, 1)], axis=1)
-    distinct = int(place.max()) + 1
+    order = np.lexsort((value.high, value.low), axis=-1)
+    low = np.take_along_axis(value.low, order, -1)
+    high = np.take_along_axis(value.high, order, -1)
+    new = (low[..., 1:] != low[..., :-1]) | (high[..., 1:] != high[..., :-1])
+    place = np.zeros(low.shape, int)
+    place[..., 1:] = np.cumsum(new, -1)
+    distinct = int(place.max(initial=0)) + 1
     if distinct > MAX_SET:
         return value.hull()
     kept_low, kept_high = (
-        np.repeat(ends[:, -1:], distinct, axis=1) for ends in (low, high)
+        np.repeat(ends[..., -1:], distinct, axis=-1) for ends in (low, high)
     )
-    np.put_along_axis(kept_low, place, low, 1)
-    np.put_along_axis(kept_high, place, high, 1)
+    np.put_along_axis(kept_low, place, low, -1)
+    np.put_along_axis(kept_high, place, high, -1)
     return replace(value, low=kept_low, high=kept_high)
 
 
@@ -176,25 +390,83 @@ def _wider(ends: Array, count: int) -> Array:
     return np.concatenate([ends, *[ends[..., -1:]] * missing], axis=-1)
 
 
-def _chosen(predicate: Truth, on_true: Range, on_false: Range) -> Range:
-    """Return a number that is one of two, by a predicate."""
-    count = max(on_true.low.shape[1], on_false.low.shape[1])
-    holds, fails = np.broadcast_arrays(predicate.holds, predicate.fails)
-    holds, fails = holds[:, None], fails[:, None]
-
-    def either(true: Array, false: Array) -> Array:
-        true, false = _wider(true, count), _wider(false, count)
-        first = np.where(holds, true, false)
-        return np.concatenate([first, np.where(fails, false, true)], axis=1)
-
-    return _few(
-        Range(
-            either(on_true.low, on_false.low),
-            either(on_true.high, on_false.high),
-            (predicate.holds & on_true.nan) | (predicate.fails & on_false.nan),
-            predicate.unsure | on_true.unsure | on_false.unsure,
+def _where(predicate: Any, on_true: Any, on_false: Any) -> Any:
+    """Return one of two numbers or predicates, by a predicate."""
+    dtype = _joint_dtype(on_true, on_false)
+    choice, true, false = (lifted(one, dtype) for one in (predicate, on_true, on_false))
+    holds, fails = choice.holds, choice.fails
+    if isinstance(true, Truths):
+        return settled(
+            Truths(
+                (holds & true.holds) | (fails & false.holds),
+                (holds & true.fails) | (fails & false.fails),
+            )
         )
+    (*true, true_nan), (*false, false_nan) = _aligned(true, false)
+    both = np.any(holds & fails)
+
+    def either(one: Array, other: Array) -> Array:
+        first = np.where(holds[..., None], one, other)
+        if not both:
+            return first
+        second = np.where(fails[..., None], other, one)
+        return np.concatenate(np.broadcast_arrays(first, second), axis=-1)
+
+    low, high = map(either, true, false)
+    nan = (holds & true_nan) | (fails & false_nan)
+    return settled(_few(Intervals(low, high, nan, dtype)))
+
+
+def _broadcast_arrays(*values: Any) -> tuple[Any, ...]:
+    arrays = [as_array(one) for one in values]
+    shape = np.broadcast_shapes(*(one.shape for one in arrays))
+    return tuple(a if a.shape == shape else np.broadcast_to(a, shape) for a in arrays)
+
+
+def _all(values: Any) -> bool:
+    """Return whether all of some predicates surely hold."""
+    return not np.any(values.fails)
+
+
+def _take_along_axis(values: Any, places: Any, axis: int) -> Any:
+    if not isinstance(places, Intervals):
+        return _rearranged(np.take_along_axis, values, places, axis)
+    key: list[Any] = [*np.indices(places.shape)]
+    key[axis] = places
+    return INTERVALS.items(values, tuple(key))
+
+
+def _product_sum(lhs: Any, rhs: Any, axes: Any) -> Intervals:
+    """Contract axes, one product after the other, with room for any order of sums."""
+    left, right = _last_axis(lifted(lhs), axes[0]), _last_axis(lifted(rhs), axes[1])
+    dtype, count = left.dtype, left.shape[-1]
+    kept, others = left.shape[:-1], right.shape[:-1]
+    left = left.reshape(*kept, *[1] * len(others), count).hull()
+    right = right.hull()
+    low: Any = np.zeros((*kept, *others, 1))
+    high, size, nan = low, low, low[..., 0] > 0
+    kind = _Kind(dtype, dtype)
+    for place in range(count):
+        one = _multiply(kind, left[..., place], right[..., place]).hull()
+        low, high, nan = low + one.low, high + one.high, nan | one.nan
+        size = size + np.maximum(np.abs(one.low), np.abs(one.high))
+    if dtype.kind in "iu":
+        return _finished(dtype, low, high, nan)
+    slack = 2 * count * float(np.finfo(dtype).eps) * size if count > 1 else 0.0
+    lost = ~np.isfinite(size)
+    return Intervals(
+        np.where(lost, -np.inf, _down(low - slack, count < 2, dtype)),
+        np.where(lost, np.inf, _up(high + slack, count < 2, dtype)),
+        nan | lost[..., 0],
+        dtype,
     )
+
+
+def _last_axis(value: Any, axes: Sequence[int]) -> Any:
+    """Return an array with some axes moved to the end and made one."""
+    kept = [axis for axis in range(value.ndim) if axis not in axes]
+    moved = np.transpose(value, (*kept, *axes))
+    return moved.reshape(*(value.shape[axis] for axis in kept), -1)
 
 
 # endregion
@@ -292,12 +564,6 @@ class _Kind(NamedTuple):
         together = len(operands) == 2 and operands[0] is operands[1]
         return cls(result, others[0] if others else result, together)
 
-    @classmethod
-    def from_type(cls, value: SSAValue) -> _Kind:
-        """Return that of an op on numbers with the type of a value."""
-        dtype = dtype_of(element_of(value))
-        return cls(dtype, dtype)
-
 
 class _Operands(NamedTuple):
     """The intervals of two operands, pair by pair."""
@@ -307,23 +573,21 @@ class _Operands(NamedTuple):
     c: Array
     d: Array
     nan: Array
-    unsure: Array
 
 
-def _pairs(kind: _Kind, lhs: Range, rhs: Range) -> _Operands:
-    nan, unsure = lhs.nan | rhs.nan, lhs.unsure | rhs.unsure
-    if kind.together:
-        return _Operands(lhs.low, lhs.high, rhs.low, rhs.high, nan, unsure)
-    shape = np.broadcast_shapes(lhs.low[:, :, None].shape, rhs.low[:, None, :].shape)
-    left = [np.broadcast_to(ends[:, :, None], shape) for ends in (lhs.low, lhs.high)]
-    right = [np.broadcast_to(ends[:, None, :], shape) for ends in (rhs.low, rhs.high)]
-    a, b, c, d = (ends.reshape(shape[0], -1) for ends in (*left, *right))
-    return _Operands(a, b, c, d, nan, unsure)
+def _pairs(kind: _Kind, lhs: Intervals, rhs: Intervals) -> _Operands:
+    nan = lhs.nan | rhs.nan
+    if kind.together or lhs.low.shape[-1] == rhs.low.shape[-1] == 1:
+        return _Operands(lhs.low, lhs.high, rhs.low, rhs.high, nan)
+    wide = lhs.low[..., :, None].shape, rhs.low[..., None, :].shape
+    shape = np.broadcast_shapes(*wide)
+    left = [np.broadcast_to(ends[..., :, None], shape) for ends in (lhs.low, lhs.high)]
+    right = [np.broadcast_to(ends[..., None, :], shape) for ends in (rhs.low, rhs.high)]
+    a, b, c, d = (ends.reshape(*shape[:-2], -1) for ends in (*left, *right))
+    return _Operands(a, b, c, d, nan)
 
 
-def _finished(
-    dtype: DType, low: Array, high: Array, nan: Array, unsure: Array
-) -> Range:
+def _finished(dtype: DType, low: Array, high: Array, nan: Array) -> Intervals:
     """Return a result; an integer that may wrap can be any of its type."""
     if dtype.kind in "iu":
         limits = np.iinfo(dtype)
@@ -332,32 +596,34 @@ def _finished(
         low = np.where(outside, float(limits.min), low)
         high = np.where(outside, float(limits.max), high)
         nan = np.zeros_like(nan)
-    return _few(Range(low, high, nan, unsure))
+    return _few(Intervals(low, high, nan, dtype))
 
 
-def _at_corners(corner: Corner, p: _Operands, dtype: DType, steps: int = 1) -> Range:
+def _at_corners(
+    corner: Corner, p: _Operands, dtype: DType, steps: int = 1
+) -> Intervals:
     """Return what a function takes that is monotonic in each of its arguments."""
     with np.errstate(all="ignore"):
         found = [corner(x, y) for x in (p.a, p.b) for y in (p.c, p.d)]
-        nan = p.nan | np.any([np.isnan(value) for value, _ in found], axis=(0, 2))
+        nan = p.nan | np.any([np.isnan(value) for value, _ in found], axis=(0, -1))
         # 0 * inf: the limits are among the other corners, or 0
         clean = [(np.where(np.isnan(value), 0, value), ok) for value, ok in found]
         low = np.minimum.reduce([_down(v, ok, dtype, steps) for v, ok in clean])
         high = np.maximum.reduce([_up(v, ok, dtype, steps) for v, ok in clean])
-    return Range(low, high, nan, p.unsure)
+    return Intervals(low, high, nan, dtype)
 
 
-def _unknown_where(where: Array, nan: Array, value: Range) -> Range:
-    """Return a number that is not known in some intervals, where it may be NaN."""
-    return Range(
-        np.where(where, -np.inf, value.low),
-        np.where(where, np.inf, value.high),
-        value.nan | np.any(where & nan, axis=1),
-        value.unsure,
+def _unknown_where(where: Array, nan: Array, value: Intervals) -> Intervals:
+    """Return numbers that are not known in some intervals, where they may be NaN."""
+    return replace(
+        value,
+        low=np.where(where, -np.inf, value.low),
+        high=np.where(where, np.inf, value.high),
+        nan=value.nan | np.any(where & nan, axis=-1),
     )
 
 
-def _add(kind: _Kind, lhs: Range, rhs: Range) -> Range:
+def _add(kind: _Kind, lhs: Intervals, rhs: Intervals) -> Intervals:
     p, dtype = _pairs(kind, lhs, rhs), kind.dtype
     with np.errstate(all="ignore"):
         low, high = p.a + p.c, p.b + p.d
@@ -366,34 +632,33 @@ def _add(kind: _Kind, lhs: Range, rhs: Range) -> Range:
         )
         low = _down(low, _is_exact_sum(p.a, p.c, low), dtype)
         high = _up(high, _is_exact_sum(p.b, p.d, high), dtype)
-    nan = p.nan | opposite.any(axis=1)
+    nan = p.nan | opposite.any(axis=-1)
     low = np.where(np.isnan(low), -np.inf, low)
     high = np.where(np.isnan(high), np.inf, high)
-    return _finished(dtype, low, high, nan, p.unsure)
+    return _finished(dtype, low, high, nan)
 
 
-def _negate(kind: _Kind, value: Range) -> Range:
-    dtype = kind.dtype
-    return _finished(dtype, -value.high, -value.low, value.nan, value.unsure)
+def _negate(kind: _Kind, value: Intervals) -> Intervals:
+    return _finished(kind.dtype, -value.high, -value.low, value.nan)
 
 
-def _subtract(kind: _Kind, lhs: Range, rhs: Range) -> Range:
+def _subtract(kind: _Kind, lhs: Intervals, rhs: Intervals) -> Intervals:
     return _add(kind, lhs, replace(rhs, low=-rhs.high, high=-rhs.low))
 
 
-def _multiply(kind: _Kind, lhs: Range, rhs: Range) -> Range:
+def _multiply(kind: _Kind, lhs: Intervals, rhs: Intervals) -> Intervals:
     p, dtype = _pairs(kind, lhs, rhs), kind.dtype
     found = _at_corners(_product, p, dtype)
     if kind.together:
         crosses = (p.a < 0) & (p.b > 0)
         found = replace(found, low=np.where(crosses, 0.0, np.maximum(found.low, 0)))
-    return _finished(dtype, found.low, found.high, found.nan, found.unsure)
+    return _finished(dtype, found.low, found.high, found.nan)
 
 
-def _divide(kind: _Kind, lhs: Range, rhs: Range) -> Range:
+def _divide(kind: _Kind, lhs: Intervals, rhs: Intervals) -> Intervals:
     p, dtype = _pairs(kind, lhs, rhs), kind.dtype
     if dtype.kind != "f":
-        return replace(_anything(dtype), unsure=p.unsure)
+        return _anything(dtype, p.nan.shape)
     by_zero = (p.c <= 0) & (p.d >= 0)
     no_zero = p._replace(c=np.where(by_zero, 1, p.c), d=np.where(by_zero, 1, p.d))
     found = _at_corners(_quotient, no_zero, dtype)
@@ -401,10 +666,10 @@ def _divide(kind: _Kind, lhs: Range, rhs: Range) -> Range:
     return _few(_unknown_where(by_zero, zero_by_zero, found))
 
 
-def _pow(kind: _Kind, lhs: Range, rhs: Range) -> Range:
+def _pow(kind: _Kind, lhs: Intervals, rhs: Intervals) -> Intervals:
     p, dtype = _pairs(kind, lhs, rhs), kind.dtype
     if dtype.kind != "f":
-        return replace(_anything(dtype), unsure=p.unsure)
+        return _anything(dtype, p.nan.shape)
     is_whole = (p.c == p.d) & (p.c == np.floor(p.c)) & np.isfinite(p.c)
     known = (
         (p.a > 0) | (is_whole & ((p.c >= 0) | (p.b < 0))) | ((p.a >= 0) & (p.c >= 0))
@@ -416,7 +681,7 @@ def _pow(kind: _Kind, lhs: Range, rhs: Range) -> Range:
     return _few(_unknown_where(~known, ~is_whole, replace(found, low=low)))
 
 
-def _remainder(kind: _Kind, lhs: Range, rhs: Range) -> Range:
+def _remainder(kind: _Kind, lhs: Intervals, rhs: Intervals) -> Intervals:
     """Return the remainder: it has the sign of the dividend, and is exact."""
     p, dtype = _pairs(kind, lhs, rhs), kind.dtype
     by_zero = (p.c <= 0) & (p.d >= 0)
@@ -429,43 +694,44 @@ def _remainder(kind: _Kind, lhs: Range, rhs: Range) -> Range:
     with np.errstate(all="ignore"):
         point = np.fmod(p.a, np.where(by_zero, 1, p.c))
     low, high = (np.where(is_point, point, ends) for ends in (low, high))
-    nan = p.nan | np.any(by_zero | np.isinf(dividend), axis=1)
-    return _finished(dtype, low, high, nan, p.unsure)
+    nan = p.nan | np.any(by_zero | np.isinf(dividend), axis=-1)
+    return _finished(dtype, low, high, nan)
 
 
-def _maximum(kind: _Kind, lhs: Range, rhs: Range) -> Range:
+def _maximum(kind: _Kind, lhs: Intervals, rhs: Intervals) -> Intervals:
     p = _pairs(kind, lhs, rhs)
-    return _few(Range(np.maximum(p.a, p.c), np.maximum(p.b, p.d), p.nan, p.unsure))
+    low, high = np.maximum(p.a, p.c), np.maximum(p.b, p.d)
+    return _few(Intervals(low, high, p.nan, kind.dtype))
 
 
-def _minimum(kind: _Kind, lhs: Range, rhs: Range) -> Range:
+def _minimum(kind: _Kind, lhs: Intervals, rhs: Intervals) -> Intervals:
     p = _pairs(kind, lhs, rhs)
-    return _few(Range(np.minimum(p.a, p.c), np.minimum(p.b, p.d), p.nan, p.unsure))
+    low, high = np.minimum(p.a, p.c), np.minimum(p.b, p.d)
+    return _few(Intervals(low, high, p.nan, kind.dtype))
 
 
 def _rising(
     function: Callable[[Array], Array],
     steps: int = SLOPPY,
     inside: tuple[float, float] = (-math.inf, math.inf),
-) -> Callable[[_Kind, Range], Range]:
+) -> Callable[[_Kind, Intervals], Intervals]:
     """An op that does not fall where it is defined, and is NaN elsewhere."""
 
-    def rule(kind: _Kind, value: Range) -> Range:
+    def rule(kind: _Kind, value: Intervals) -> Intervals:
         dtype = kind.dtype
         outside = (value.low < inside[0]) | (value.high > inside[1])
         with np.errstate(all="ignore"):
             low, high = (
                 function(np.clip(ends, *inside)) for ends in (value.low, value.high)
             )
-            nan = value.nan | outside.any(axis=1)
             exact = steps == 0
             low, high = _down(low, exact, dtype, steps), _up(high, exact, dtype, steps)
-        return Range(low, high, nan, value.unsure)
+        return Intervals(low, high, value.nan | outside.any(axis=-1), dtype)
 
     return rule
 
 
-def _sqrt(kind: _Kind, value: Range) -> Range:
+def _sqrt(kind: _Kind, value: Intervals) -> Intervals:
     dtype = kind.dtype
     with np.errstate(all="ignore"):
         low, high = (np.sqrt(np.maximum(e, 0)) for e in (value.low, value.high))
@@ -474,16 +740,22 @@ def _sqrt(kind: _Kind, value: Range) -> Range:
         exact[1] &= high * high == value.high
     low = np.maximum(_down(low, exact[0], dtype), 0)
     high = _up(high, exact[1], dtype)
-    return Range(low, high, value.nan | np.any(value.low < 0, axis=1), value.unsure)
+    return Intervals(low, high, value.nan | np.any(value.low < 0, axis=-1), dtype)
 
 
-def _abs(kind: _Kind, value: Range) -> Range:
+def _rsqrt(kind: _Kind, value: Intervals) -> Intervals:
+    one = cast(Intervals, lifted(1.0, kind.dtype))
+    # One op, rounded once: what it is off by more is the room of two roundings
+    root = _sqrt(kind, value)
+    return _divide(_Kind(kind.dtype, kind.dtype), one, root)
+
+
+def _abs(kind: _Kind, value: Intervals) -> Intervals:
     """Return the absolute value; that of the smallest integer is itself."""
-    dtype = kind.dtype
     crosses = (value.low < 0) & (value.high > 0)
     ends = np.abs(value.low), np.abs(value.high)
     low = np.where(crosses, 0, np.minimum(*ends))
-    return _finished(dtype, low, np.maximum(*ends), value.nan, value.unsure)
+    return _finished(kind.dtype, low, np.maximum(*ends), value.nan)
 
 
 def _round_half_away(value: Array) -> Array:
@@ -491,61 +763,64 @@ def _round_half_away(value: Array) -> Array:
     return whole + np.sign(value) * (np.abs(value - whole) >= 0.5)
 
 
+def _logistic(value: Array) -> Array:
+    return 1 / (1 + np.exp(-value))
+
+
 def _of_points(
     function: Callable[[Array], Array], low: float, high: float
-) -> Callable[[_Kind, Range], Range]:
+) -> Callable[[_Kind, Intervals], Intervals]:
     """An op that is known where its operand is, and else within some limits."""
 
-    def rule(kind: _Kind, value: Range) -> Range:
+    def rule(kind: _Kind, value: Intervals) -> Intervals:
         dtype = kind.dtype
         known = (value.low == value.high) & np.isfinite(value.low)
         with np.errstate(all="ignore"):
             found = function(np.where(known, value.low, 0))
             below = np.maximum(_down(found, False, dtype, SLOPPY), low)
             above = np.minimum(_up(found, False, dtype, SLOPPY), high)
-        nan = value.nan | np.any(np.isinf(value.low) | np.isinf(value.high), axis=1)
-        return Range(
-            np.where(known, below, low), np.where(known, above, high), nan, value.unsure
-        )
+        nan = value.nan | np.any(np.isinf(value.low) | np.isinf(value.high), axis=-1)
+        low_ends, high_ends = np.where(known, below, low), np.where(known, above, high)
+        return Intervals(low_ends, high_ends, nan, dtype)
 
     return rule
 
 
-def _clamp(kind: _Kind, lower: Range, value: Range, upper: Range) -> Range:
-    low = np.minimum(np.maximum(value.hull().low, lower.hull().low), upper.hull().low)
-    high = np.maximum(value.hull().high, lower.hull().high)
-    high = np.minimum(high, upper.hull().high)
-    nan = lower.nan | value.nan | upper.nan
-    return Range(low, high, nan, lower.unsure | value.unsure | upper.unsure)
+def _clamp(
+    kind: _Kind, lower: Intervals, value: Intervals, upper: Intervals
+) -> Intervals:
+    below, inner, above = (one.hull() for one in (lower, value, upper))
+    low = np.minimum(np.maximum(inner.low, below.low), above.low)
+    high = np.minimum(np.maximum(inner.high, below.high), above.high)
+    return Intervals(low, high, lower.nan | value.nan | upper.nan, kind.dtype)
 
 
-def _convert(kind: _Kind, value: Range | Truth) -> Range | Truth:
+def _convert(kind: _Kind, value: Any) -> Any:
     dtype = kind.dtype
-    if isinstance(value, Truth):
+    if isinstance(value, Truths):
         if dtype.kind == "b":
             return value
-        low = np.where(value.fails, 0.0, 1.0)[:, None]
-        high = np.where(value.holds, 1.0, 0.0)[:, None]
-        ends = np.concatenate([low, high], axis=1)
-        return Range(ends, ends, np.zeros(len(ends), bool), value.unsure)
+        low, high = np.where(value.fails, 0.0, 1.0), np.where(value.holds, 1.0, 0.0)
+        ends = np.stack([low, high], axis=-1)
+        return Intervals(ends, ends, np.zeros(value.shape, bool), dtype)
     if dtype.kind == "b":
-        return _compared("NE", _pairs(kind, value, _points([[0.0]])))
+        return _compared("NE", _pairs(kind, value, lifted(0.0, dtype=value.dtype)))
     if dtype.kind == "f":
         low, high = _down(value.low, True, dtype), _up(value.high, True, dtype)
-        return replace(value, low=low, high=high)
-    limits = np.iinfo(dtype)
-    low, high = (
-        np.clip(np.trunc(ends), float(limits.min), float(limits.max))
-        for ends in (value.low, value.high)
-    )
+        return Intervals(low, high, value.nan, dtype)
     if kind.operand.kind in "iu":  # wraps
-        return _finished(dtype, value.low, value.high, value.nan, value.unsure)
-    low = np.where(value.nan[:, None], np.minimum(low, 0), low)
-    high = np.where(value.nan[:, None], np.maximum(high, 0), high)
-    return Range(low, high, np.zeros_like(value.nan), value.unsure)
+        return _finished(dtype, value.low, value.high, value.nan)
+    limits = np.iinfo(dtype)
+    sides: tuple[Array, Array] = value.low, value.high
+    low, high = (
+        np.clip(np.trunc(end), float(limits.min), float(limits.max)) for end in sides
+    )
+    low = np.where(value.nan[..., None], np.minimum(low, 0), low)
+    high = np.where(value.nan[..., None], np.maximum(high, 0), high)
+    return Intervals(low, high, np.zeros_like(value.nan), dtype)
 
 
-def _compared(direction: str, p: _Operands) -> Truth:
+def _compared(direction: str, p: _Operands) -> Truths:
     match direction:
         case "LT":
             holds, fails = p.a < p.d, p.b >= p.c
@@ -555,57 +830,57 @@ def _compared(direction: str, p: _Operands) -> Truth:
             mirrored = p._replace(a=p.c, b=p.d, c=p.a, d=p.b)
             return _compared("LT" if direction == "GT" else "LE", mirrored)
         case "NE":
-            equal = _compared("EQ", p)
-            return Truth(equal.fails, equal.holds, equal.unsure)
+            return _not(None, _compared("EQ", p))
         case _:
             holds = (p.a <= p.d) & (p.c <= p.b)
             fails = ~((p.a == p.b) & (p.c == p.d) & (p.a == p.c))
-    return Truth(np.any(holds, axis=1), np.any(fails, axis=1) | p.nan, p.unsure)
+    return Truths(np.any(holds, axis=-1), np.any(fails, axis=-1) | p.nan)
 
 
-def _compare(op: hlo.CompareOp, kind: _Kind, lhs: Any, rhs: Any) -> Truth:
-    order = op.comparison_type
-    if isinstance(lhs, Truth) or (order is not None and order.data == "TOTALORDER"):
-        return Truth(_YES, _YES, lhs.unsure | rhs.unsure)
-    return _compared(op.comparison_direction.data, _pairs(kind, lhs, rhs))
+def _comparing(direction: str) -> Callable[[_Kind, Any, Any], Truths]:
+    def rule(kind: _Kind, lhs: Any, rhs: Any) -> Truths:
+        if isinstance(lhs, Truths):
+            return _anything(np.dtype(bool), (lhs ^ rhs).shape)
+        return _compared(direction, _pairs(kind, lhs, rhs))
+
+    return rule
 
 
-def _select(kind: _Kind, predicate: Truth, on_true: Any, on_false: Any) -> Any:
-    if isinstance(on_true, Range):
-        return _chosen(predicate, on_true, on_false)
-    holds, fails = predicate.holds, predicate.fails
-    return Truth(
-        (holds & on_true.holds) | (fails & on_false.holds),
-        (holds & on_true.fails) | (fails & on_false.fails),
-        predicate.unsure | on_true.unsure | on_false.unsure,
-    )
+def _select(kind: _Kind, predicate: Any, on_true: Any, on_false: Any) -> Any:
+    return _where(predicate, on_true, on_false)
 
 
-def _not(kind: _Kind, value: Truth) -> Truth:
-    return Truth(value.fails, value.holds, value.unsure)
+def _not(kind: object, value: Truths) -> Truths:
+    return Truths(value.fails, value.holds)
 
 
-def _and(kind: _Kind, lhs: Truth, rhs: Truth) -> Truth:
-    unsure = lhs.unsure | (rhs.unsure & lhs.holds)
-    return Truth(lhs.holds & rhs.holds, lhs.fails | rhs.fails, unsure)
+def _and(kind: object, lhs: Truths, rhs: Truths) -> Truths:
+    return Truths(lhs.holds & rhs.holds, lhs.fails | rhs.fails)
 
 
-def _or(kind: _Kind, lhs: Truth, rhs: Truth) -> Truth:
-    unsure = lhs.unsure | (rhs.unsure & lhs.fails)
-    return Truth(lhs.holds | rhs.holds, lhs.fails & rhs.fails, unsure)
+def _or(kind: object, lhs: Truths, rhs: Truths) -> Truths:
+    return Truths(lhs.holds | rhs.holds, lhs.fails & rhs.fails)
 
 
-def _xor(kind: _Kind, lhs: Truth, rhs: Truth) -> Truth:
-    return Truth(
+def _xor(kind: object, lhs: Truths, rhs: Truths) -> Truths:
+    return Truths(
         (lhs.holds & rhs.fails) | (lhs.fails & rhs.holds),
         (lhs.holds & rhs.holds) | (lhs.fails & rhs.fails),
-        lhs.unsure | rhs.unsure,
     )
 
 
-def _is_finite(kind: _Kind, value: Range) -> Truth:
-    infinite = np.any(np.isinf(value.low) | np.isinf(value.high), axis=1)
-    return Truth(np.ones_like(infinite), infinite | value.nan, value.unsure)
+def _is_finite(kind: _Kind, value: Intervals) -> Truths:
+    infinite = np.any(np.isinf(value.low) | np.isinf(value.high), axis=-1)
+    return Truths(np.ones_like(infinite), infinite | value.nan)
+
+
+def _matrix_product(kind: object, lhs: Any, rhs: Any) -> Intervals:
+    return _product_sum(lhs, rhs, ([lhs.ndim - 1], [0]))
+
+
+def _clip(value: Any, low: Any, high: Any) -> Any:
+    limits = lifted(low, value.dtype), lifted(high, value.dtype)
+    return settled(_clamp(_Kind(value.dtype, value.dtype), limits[0], value, limits[1]))
 
 
 _NUMBERS: dict[type[Operation], Callable[..., Any]] = {
@@ -622,6 +897,7 @@ _NUMBERS: dict[type[Operation], Callable[..., Any]] = {
     hlo.FloorOp: _rising(np.floor, 0),
     hlo.IsFiniteOp: _is_finite,
     hlo.LogOp: _rising(np.log, inside=(0, math.inf)),
+    hlo.LogisticOp: _rising(_logistic),
     hlo.LogPlusOneOp: _rising(np.log1p, inside=(-1, math.inf)),
     hlo.MaximumOp: _maximum,
     hlo.MinimumOp: _minimum,
@@ -631,6 +907,7 @@ _NUMBERS: dict[type[Operation], Callable[..., Any]] = {
     hlo.RemainderOp: _remainder,
     hlo.RoundNearestAfzOp: _rising(_round_half_away, 0),
     hlo.RoundNearestEvenOp: _rising(np.rint, 0),
+    hlo.RsqrtOp: _rsqrt,
     hlo.SignOp: _rising(np.sign, 0),
     hlo.SineOp: _of_points(np.sin, -1, 1),
     hlo.SqrtOp: _sqrt,
@@ -643,38 +920,211 @@ _TRUTHS: dict[type[Operation], Callable[..., Any]] = {
     hlo.AddOp: _or,
     hlo.MultiplyOp: _and,
     hlo.ConvertOp: _convert,
+    hlo.MaximumOp: _or,
+    hlo.MinimumOp: _and,
     hlo.NotOp: _not,
     hlo.OrOp: _or,
     hlo.SelectOp: _select,
     hlo.XorOp: _xor,
 }
 
+_UFUNCS: dict[Any, Callable[..., Any]] = {
+    np.absolute: _abs,
+    np.add: _add,
+    np.bitwise_and: _and,
+    np.bitwise_or: _or,
+    np.bitwise_xor: _xor,
+    np.equal: _comparing("EQ"),
+    np.floor: _rising(np.floor, 0),
+    np.greater: _comparing("GT"),
+    np.greater_equal: _comparing("GE"),
+    np.invert: _not,
+    np.less: _comparing("LT"),
+    np.less_equal: _comparing("LE"),
+    np.logical_and: _and,
+    np.logical_or: _or,
+    np.logical_xor: _xor,
+    np.matmul: _matrix_product,
+    np.multiply: _multiply,
+    np.negative: _negate,
+    np.not_equal: _comparing("NE"),
+    np.subtract: _subtract,
+}
+"""What an interpreter itself computes, with NumPy's names."""
 
-def _computed(op: Operation, args: Sequence[Any]) -> Range | Truth:
-    """Return the result of an op of StableHLO; anything where it has no rule."""
-    kind = _Kind.of(op)
-    if isinstance(op, hlo.CompareOp):
-        return _compare(op, kind, *args)
-    rules = _TRUTHS if kind.operand.kind == "b" else _NUMBERS
-    rule = rules.get(type(op))
-    if rule is not None:
-        return rule(kind, *args)
-    unsure = _any(*(value.unsure for value in args))
-    if kind.dtype.kind == "b":
-        return Truth(_YES, _YES, unsure)
-    return replace(_anything(kind.dtype), unsure=unsure)
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    np.all: _all,
+    np.broadcast_arrays: _broadcast_arrays,
+    np.clip: _clip,
+    np.take_along_axis: _take_along_axis,
+    np.tensordot: _product_sum,
+    np.where: _where,
+}
+
+_REARRANGING = {
+    *(np.broadcast_to, np.concatenate, np.expand_dims, np.moveaxis, np.repeat),
+    *(np.reshape, np.stack, np.tile, np.transpose),
+}
 
 
-def _any(*flags: Array) -> Array:
-    """Return where one of some flags is set."""
-    return functools.reduce(np.logical_or, flags, _NO)
+class _IntervalNumbers(Numbers):
+    """Sets of numbers: `Intervals` for floats, and for what is not known."""
+
+    def taken(self, values: Any, dtype: DType, op: Operation | None = None) -> Any:
+        given = self.given(as_array(values), op)
+        if dtype.kind == "f":
+            return lifted(given).astype(dtype)
+        return given.astype(dtype)
+
+    def given(self, values: Any, op: Operation | None = None) -> Any:
+        _refuse(values.dtype, op)
+        return lifted(values) if values.dtype.kind == "f" else values
+
+    def computed(self, reference: Reference, op: Operation, args: Any) -> Any:
+        kind = _Kind.of(op)
+        for dtype in kind[:2]:
+            _refuse(dtype, op)
+        is_known = all(isinstance(value, np.ndarray) for value in args)
+        if is_known and "f" not in (kind.dtype.kind, kind.operand.kind):
+            return reference(op, *args)
+        several = [lifted(value) for value in args]
+        rule = (_TRUTHS if kind.operand.kind == "b" else _NUMBERS).get(type(op))
+        if isinstance(op, hlo.CompareOp):
+            order = op.comparison_type
+            if order is None or order.data != "TOTALORDER":
+                rule = _comparing(op.comparison_direction.data)
+        if rule is not None:
+            return settled(rule(kind, *several))
+        return _anything(kind.dtype, np.broadcast_shapes(*(s.shape for s in several)))
+
+    def items(self, values: Any, key: tuple[Any, ...]) -> Any:
+        axis = next((k for k, one in enumerate(key) if isinstance(one, Intervals)), -1)
+        if axis < 0:
+            return lifted(values)[key]
+        place = key[axis]
+        found, anywhere = None, np.zeros(place.shape, bool)
+        for number in range(values.shape[axis]):
+            here = place.may_be(number)
+            if not here.any():
+                continue
+            fixed = np.full(place.shape, number)
+            item = self.items(values, (*key[:axis], fixed, *key[axis + 1 :]))
+            found = (
+                item if found is None else _where(Truths(here, anywhere), item, found)
+            )
+            anywhere = anywhere | here
+        nothing = np.zeros(place.shape, values.dtype)
+        return settled(lifted(nothing if found is None else found))
+
+    def write(self, config: Any, site: Any, value: Any, where: Any) -> None:
+        if isinstance(site, Intervals):
+            only = np.all(site.low == site.high, axis=-1) & (site.low.shape[-1] == 1)
+            for number in range(config.shape[-1]):
+                may = Truths(site.may_be(number), ~(only & site.may_be(number)))
+                here = np.full(site.shape, number)
+                self.write(config, here, value, may & where)
+            return
+        chosen = cast(Truths, lifted(where))
+        meant = np.nonzero(chosen.holds)
+        key = (*meant, site[meant])
+        old, new = config[key], lifted(value)[meant]
+        config[key] = _where(chosen[meant], new, old)
+
+    def entry(self, number: Any, count: int) -> tuple[Any, Any]:
+        value = cast(Intervals, lifted(number))
+        low = np.maximum(np.ceil(value.low), 0)
+        high = np.minimum(np.floor(value.high), count - 1)
+        empty = low > high
+        point = (value.low == value.high) & (low == value.low) & ~empty
+        found = Truths(~empty.all(-1), ~point.all(-1) | value.nan)
+        some = np.argmin(empty, axis=-1)[..., None]
+        low, high = (
+            np.where(empty, np.take_along_axis(ends, some, -1), ends)
+            for ends in (low, high)
+        )
+        nowhere = empty.all(-1, keepdims=True)
+        low, high = (np.where(nowhere, NO_SITE, ends) for ends in (low, high))
+        place = Intervals(low, high, np.zeros(value.shape, bool), np.dtype(np.int64))
+        return settled(place), settled(found)
+
+    def is_whole(self, number: Any) -> Any:
+        value = cast(Intervals, lifted(number))
+        known = (value.low == value.high) & (value.low == np.floor(value.low))
+        return settled(Truths(np.ones(value.shape, bool), ~known.all(-1)))
+
+    def place(
+        self, space: LocalSpace, real: DType, value: Any, site: Any
+    ) -> tuple[Any, Any]:
+        value, site = _broadcast_arrays(lifted(value), site)
+        shape: tuple[int, ...] = value.shape
+        kinds, number = space.kinds
+        is_known = isinstance(site, np.ndarray)
+        outside = site == NO_SITE if is_known else site.may_be(NO_SITE)
+        may = np.zeros(shape, bool)
+        for kind, allowed in enumerate(kinds):
+            values = np.asarray(allowed, real).astype(np.float64)
+            nearest = np.searchsorted(values, np.asarray(value.low))
+            padded = np.append(values, np.inf)
+            within = padded[nearest] <= value.high
+            exactly = (padded[nearest] == value.low) & (value.low == value.high)
+            if not is_known:
+                own = np.zeros(shape, bool)
+                for one in np.flatnonzero(np.asarray(number) == kind):
+                    own |= site.may_be(one)
+            else:
+                own = (site != NO_SITE) & (number[site] == kind)
+            may = may | (own & within.any(-1))
+            outside = outside | (own & ~(exactly.all(-1) & ~value.nan))
+        places = lifted(np.arange(max(map(len, kinds))))
+        low = np.broadcast_to(places.low[:, 0], (*shape, len(places)))
+        place = _few(Intervals(low, low, np.zeros(shape, bool), places.dtype))
+        return place, settled(Truths(may, outside))
+
+    def value_at(self, space: LocalSpace, real: DType, place: Any, site: Any) -> Any:
+        allowed = any_configuration(space, real)
+        shape = np.broadcast_shapes(place.shape, site.shape)
+        return self.items(allowed, (np.broadcast_to(site, shape),))
+
+    def is_inside(
+        self, space: LocalSpace, real: DType, config: Any, source: Any
+    ) -> Any:
+        _, allowed = self.place(space, real, config, np.arange(space.sites))
+        return lifted(allowed | (config == source)).all(axis=-1)
+
+    def conserves(self, space: LocalSpace, config: Any, source: Any, asked: Any) -> Any:
+        unknown = _anything(np.dtype(bool), (len(config),))
+        return unknown if space.sums else np.ones(len(config), bool)
+
+    def compacted(
+        self, valid: Any, lanes: int, parts: Sequence[Any]
+    ) -> tuple[Any, list[Any], Any]:
+        if not isinstance(valid, Truths):
+            order = np.argsort(~valid, axis=1, kind="stable")[:, :lanes]
+            each = np.arange(len(order))[:, None]
+            kept = [lifted(part)[each, order] for part in parts]
+            return valid[each, order], kept, valid.sum(axis=1) > lanes
+        # A valid lane that is kept is itself, or one of those that come after it
+        least, most = (~valid.fails).sum(1), valid.holds.sum(1)
+        after = np.flip(np.logical_or.accumulate(np.flip(valid.holds, 1), 1), 1)
+        fails = least[:, None] <= np.arange(lanes)
+        kept = [np.stack([_any_of(p, k) for k in range(lanes)], 1) for p in parts]
+        broken = settled(Truths(most > lanes, least <= lanes))
+        return settled(Truths(after[:, :lanes], fails)), kept, broken
 
 
-# endregion
-# region Configurations
+def _any_of(part: Any, first: int) -> Any:
+    """Return one of the lanes from the first on."""
+    found = lifted(part)[:, first]
+    for lane in range(first + 1, part.shape[1]):
+        either = _anything(np.dtype(bool), found.shape)
+        found = lifted(_where(either, found, part[:, lane]))
+    return found
 
 
-def _source(space: LocalSpace, real: DType) -> Configuration:
+INTERVALS = _IntervalNumbers()
+
+
+def any_configuration(space: LocalSpace, real: DType) -> Intervals:
     """Return all configurations: each site has any of its allowed values."""
     sets: list[Array] = []
     for site in range(space.sites):
@@ -686,433 +1136,8 @@ def _source(space: LocalSpace, real: DType) -> Configuration:
     for site in range(space.sites):
         if len(space.at(site)) > MAX_SET:
             low[site], high[site] = sets[site]
-    none = np.zeros((1, space.sites), bool)
-    return Configuration(low[None], high[None], none, _NO)
+    return Intervals(low, high, np.zeros(space.sites, bool), real)
 
-
-def _candidates(site: Places) -> Iterator[tuple[Array, Array]]:
-    """Yield the sites of one candidate after the other, and where they are possible."""
-    for place in range(site.sites.shape[1]):
-        yield site.sites[:, place], site.possible[:, place]
-
-
-def _value_there(config: Configuration, numbers: Array) -> Range:
-    """Return the local value at known sites; 0 where there is none."""
-    rows = max(len(config.low), len(numbers))
-    row = np.zeros(rows, int) if len(config.low) == 1 else np.arange(rows)
-    sites = np.broadcast_to(numbers, rows)
-    none = sites == NO_SITE
-    return Range(
-        np.where(none[:, None], 0.0, config.low[row, sites]),
-        np.where(none[:, None], 0.0, config.high[row, sites]),
-        ~none & config.nan[row, sites],
-        config.unsure,
-    )
-
-
-def _read(config: Configuration, site: Places) -> Range:
-    """Return the local value at a site that may be one of a few."""
-    if site.sites.shape[1] == 1:
-        value = _value_there(config, site.sites[:, 0])
-        return replace(value, unsure=value.unsure | site.unsure)
-    low, high, nan = np.inf, -np.inf, _NO
-    for numbers, possible in _candidates(site):
-        one, here = _value_there(config, numbers).hull(), possible[:, None]
-        low = np.minimum(low, np.where(here, one.low, np.inf))
-        high = np.maximum(high, np.where(here, one.high, -np.inf))
-        nan = nan | (possible & one.nan)
-    nowhere = np.asarray(low > high)
-    low, high = np.where(nowhere, 0.0, low), np.where(nowhere, 0.0, high)
-    return Range(low, high, nan, config.unsure | site.unsure)
-
-
-def _written(config: Configuration, site: Places, value: Range) -> Configuration:
-    """Return configurations with another value at a site, where there is one."""
-    rows = max(len(config.low), len(site.sites), len(value.low), len(value.nan))
-    width = max(config.low.shape[-1], value.low.shape[-1])
-    shape = (rows, config.low.shape[1])
-    low = np.broadcast_to(_wider(config.low, width), (*shape, width)).copy()
-    high = np.broadcast_to(_wider(config.high, width), (*shape, width)).copy()
-    nan = np.broadcast_to(config.nan, shape).copy()
-    new = [
-        np.broadcast_to(_wider(e, width), (rows, width))
-        for e in (value.low, value.high)
-    ]
-    new_nan = np.broadcast_to(value.nan, rows)
-    only = site.sites.shape[1] == 1
-    for numbers, possible in _candidates(site):
-        here = np.broadcast_to(possible & (numbers != NO_SITE), rows)
-        points, sites = np.flatnonzero(here), np.broadcast_to(numbers, rows)[here]
-        if only:
-            low[points, sites], high[points, sites] = new[0][points], new[1][points]
-            nan[points, sites] = new_nan[points]
-            continue
-        # One of several: the old value may be there as well
-        least = np.minimum(low[points, sites].min(1), new[0][points].min(1))
-        most = np.maximum(high[points, sites].max(1), new[1][points].max(1))
-        low[points, sites], high[points, sites] = least[:, None], most[:, None]
-        nan[points, sites] |= new_nan[points]
-    unsure = config.unsure | site.unsure | value.unsure
-    return Configuration(low, high, nan, unsure)
-
-
-def _either(
-    predicate: Truth, first: Configuration, second: Configuration
-) -> Configuration:
-    """Return one of two configurations: a choice at every site of every row."""
-    sites = first.low.shape[1]
-    lengths = map(len, (predicate.holds, predicate.fails, first.low, second.low))
-    rows = max(lengths)
-
-    def each(config: Configuration) -> Range:
-        low, high = (
-            np.broadcast_to(ends, (rows, *ends.shape[1:])).reshape(-1, ends.shape[2])
-            for ends in (config.low, config.high)
-        )
-        return Range(low, high, np.broadcast_to(config.nan, (rows, sites)).ravel(), _NO)
-
-    holds, fails = (
-        np.repeat(np.broadcast_to(part, rows), sites)
-        for part in (predicate.holds, predicate.fails)
-    )
-    both = _chosen(Truth(holds, fails, _NO), each(first), each(second))
-    unsure = predicate.unsure | (predicate.holds & first.unsure)
-    unsure = unsure | (predicate.fails & second.unsure)
-    low, high = (ends.reshape(rows, sites, -1) for ends in (both.low, both.high))
-    return Configuration(low, high, both.nan.reshape(rows, sites), unsure)
-
-
-# endregion
-# region Terms
-
-
-@dataclass
-class _Term:
-    """Evaluates the body of a term at some rows.
-
-    Attributes:
-        given: values that are known, in place of those that ops compute.
-        values: what every SSA value is.
-        emitted: x', amplitude and predicate of each emission.
-    """
-
-    term: sym.TermOp
-    space: LocalSpace
-    real: DType
-    outer: Mapping[SSAValue, Any]
-    given: Mapping[SSAValue, Range]
-
-    def __post_init__(self) -> None:
-        self.values: dict[SSAValue, Any] = dict(self.outer)
-        self.emitted: list[tuple[Configuration, Range, Truth]] = []
-        self.source = _source(self.space, self.real)
-
-    def run(self, rows: Array) -> None:
-        """Evaluate at rows, by their numbers."""
-        source, *others = self.term.body.block.args
-        self.values[source] = self.source
-        for argument, value in zip(others, _arguments(self.term, rows), strict=True):
-            self.values[argument] = value
-        self.block(self.term.body.block)
-
-    def block(self, block: Block) -> Any:
-        """Evaluate the ops of a block; return what it yields."""
-        for op in block.ops:
-            args = [self.values[operand] for operand in op.operands]
-            if isinstance(op, sym.YieldOp):
-                return args[0]
-            if isinstance(op, sym.EmitOp):
-                self.emit(*args)
-                continue
-            (result,) = op.results
-            self.values[result] = self.given.get(result) or self.result(op, args)
-        return None
-
-    def emit(
-        self, config: Configuration, amplitude: Range, predicate: Truth | None = None
-    ) -> None:
-        holds = predicate or Truth(_YES, _NO, _NO)
-        unsure = config.unsure | amplitude.unsure | holds.unsure
-        self.emitted.append((config, amplitude, replace(holds, unsure=unsure)))
-
-    def result(self, op: Operation, args: Sequence[Any]) -> Any:
-        """Return what an op computes."""
-        rule = _RULES.get(type(op))
-        if rule is not None:
-            return rule(self, op, *args)
-        if isinstance(op, hlo.ConstantOp):
-            return _known(to_numpy(op.value).reshape(1))
-        return _computed(op, args)
-
-    def place(self, value: Range, count: int) -> Places:
-        """Return which of 0 .. count - 1 a number may be; undefined if it is none."""
-        wanted = np.arange(count)[None, :, None]
-        may_be = (value.low[:, None] <= wanted) & (wanted <= value.high[:, None])
-        possible = np.any(may_be, axis=-1)
-        inside = _is_whole(value) & (value.low >= 0) & (value.low < count)
-        unsure = value.unsure | value.nan | ~inside.all(axis=1)
-        if value.low.shape[1] == 1 and inside.all():
-            return Places(value.low.astype(np.int64), np.ones_like(inside), unsure)
-        sites = np.broadcast_to(np.arange(count), possible.shape)
-        return Places(sites, possible, unsure)
-
-    def any_allowed(self, site: Places, defined: Array) -> Range:
-        """Return some allowed value of a site, defined where it is known to be."""
-        value = _read(self.source, site)
-        return replace(value, unsure=value.unsure | site.unsure | ~defined)
-
-
-def _known(values: Array) -> Range | Truth:
-    """Return numbers or predicates that are known, one per row."""
-    if values.dtype.kind == "b":
-        return Truth(values, ~values, np.zeros(len(values), bool))
-    exact = values.astype(np.float64)
-    if values.dtype.kind in "iu" and np.any(np.abs(exact) >= 2.0**53):
-        return _anything(values.dtype)
-    return _points(exact[:, None])
-
-
-def _arguments(term: sym.TermOp, rows: Array) -> Iterator[Any]:
-    """Yield what stands after x: sites, data and sets of some rows."""
-    for label in range(term.rows.data.labels):
-        yield _site(term.rows.data.array[rows, label])
-    for column in term.data_columns:
-        yield _known(to_numpy(column.values)[rows])
-    for table in term.site_sets:
-        yield table.data.array[rows]
-
-
-def _site(numbers: Array) -> Places:
-    sites = np.asarray(numbers)[:, None]
-    return Places(sites, np.ones(sites.shape, bool), np.zeros(len(sites), bool))
-
-
-def _index(term: _Term, op: Operation, site: Places) -> Range:
-    if site.sites.shape[1] == 1:
-        return replace(_points(site.sites), unsure=site.unsure)
-    low = np.where(site.possible, site.sites, np.inf).min(1, keepdims=True)
-    high = np.where(site.possible, site.sites, -np.inf).max(1, keepdims=True)
-    nowhere = low > high
-    low, high = np.where(nowhere, 0.0, low), np.where(nowhere, 0.0, high)
-    return Range(low, high, _NO, site.unsure)
-
-
-def _shifted(
-    term: _Term, op: sym.ShiftOp, config: Configuration, site: Places, amount: Range
-) -> Configuration:
-    total = _add(_Kind.from_type(op.amount), _read(config, site), amount)
-    return _written(config, site, total)
-
-
-def _affine(
-    term: _Term,
-    op: sym.AffineOp,
-    config: Configuration,
-    site: Places,
-    scale: Range,
-    bias: Range,
-) -> Configuration:
-    typed = _Kind.from_type(op.scale)
-    scaled = _multiply(typed, scale, _read(config, site))
-    return _written(config, site, _add(typed, scaled, bias))
-
-
-def _swap(
-    term: _Term, op: Operation, config: Configuration, i: Places, j: Places
-) -> Configuration:
-    first, second = _read(config, i), _read(config, j)
-    return _written(_written(config, i, second), j, first)
-
-
-def _permute(
-    term: _Term, op: Operation, config: Configuration, *sites: Places
-) -> Configuration:
-    result = config
-    for site, following in zip(sites, (*sites[1:], sites[0]), strict=True):
-        result = _written(result, site, _read(config, following))
-    return result
-
-
-def _shift_mod(
-    term: _Term, op: Operation, config: Configuration, site: Places, amount: Range
-) -> Configuration:
-    value = _read(config, site)
-    outside = _membership(term, value, site)[1]
-    is_count = _is_countable(term, amount) & np.all(_is_whole(amount), axis=1)
-    defined = ~outside & ~value.unsure & is_count
-    return _written(config, site, term.any_allowed(site, defined))
-
-
-def _is_countable(term: _Term, value: Range) -> Array:
-    """Return where a number is surely one that local values can be shifted by."""
-    most = largest_place(term.real)
-    inside = (value.low >= -most) & (value.high <= most)
-    return np.all(inside, axis=1) & ~value.nan & ~value.unsure
-
-
-def _is_whole(value: Range) -> Array:
-    return (value.low == value.high) & (value.low == np.floor(value.low))
-
-
-def _allowed(term: _Term, op: Operation, value: Range, site: Places) -> Truth:
-    inside, outside = _membership(term, value, site)
-    return Truth(inside, outside, value.unsure | site.unsure)
-
-
-def _membership(term: _Term, value: Range, site: Places) -> tuple[Array, Array]:
-    """Return whether a value may be allowed at a site, and whether it may not be."""
-    kinds, number = term.space.kinds
-    low, high = value.low[:, None, :], value.high[:, None, :]
-    may = must = np.zeros((1, 1), bool)
-    for kind, allowed in enumerate(kinds):
-        values = np.asarray(allowed, term.real).astype(np.float64)
-        nearest = np.searchsorted(values, low)
-        padded = np.append(values, np.inf)
-        own = (site.sites != NO_SITE) & (number[site.sites] == kind)
-        within = padded[nearest] <= high
-        exactly = (padded[nearest] == low) & (low == high)
-        may = may | (own & within.any(-1))
-        must = must | (own & exactly.all(-1))
-    none = site.sites == NO_SITE
-    may, must = may | none, (must & ~value.nan[:, None]) | none
-    return (may & site.possible).any(1), (~must & site.possible).any(1)
-
-
-def _element(term: _Term, op: sym.ElementOp, sites: Array) -> Places:
-    position = op.position.value.data
-    if position < sites.shape[1]:
-        return _site(sites[:, position])
-    return _site(np.full(len(sites), NO_SITE))
-
-
-def _lookup(term: _Term, op: sym.LookupOp, index: Range) -> Range | Truth:
-    table = to_numpy(op.table)
-    place = term.place(index, len(table))
-    entries = _known(table)
-    if isinstance(entries, Truth):
-        return Truth(_YES, _YES, place.unsure)
-    if len(entries.low) < len(table):  # integers that are not told apart
-        return replace(entries, unsure=place.unsure)
-    nan = np.isnan(table)[None]
-    return _read(Configuration(entries.low[None], entries.high[None], nan, _NO), place)
-
-
-def _reduce(term: _Term, op: sym.ReduceOp, *args: Any) -> Range | Truth:
-    kind = _Kind.from_type(op.result)
-    total: Any = _EMPTY[op.kind.data]
-    unsure = _any(*(bound.unsure for bound in args if isinstance(bound, Range)))
-    for site, counts in _members(term, op, args):
-        term.values[op.body.block.args[0]] = site
-        value = term.block(op.body.block)
-        with_it = _COMBINE[op.kind.data](kind, total, value)
-        unsure = unsure | (counts.holds & value.unsure)
-        total = _select(kind, counts, with_it, total)
-    return replace(total, unsure=unsure)
-
-
-_EMPTY: dict[sym.Reduction, Range | Truth] = {
-    sym.Reduction.SUM: _points([[0.0]]),
-    sym.Reduction.PROD: _points([[1.0]]),
-    sym.Reduction.ANY: Truth(_NO, _YES, _NO),
-    sym.Reduction.ALL: Truth(_YES, _NO, _NO),
-    sym.Reduction.PARITY: Truth(_NO, _YES, _NO),
-}
-
-_COMBINE: dict[sym.Reduction, Callable[..., Any]] = {
-    sym.Reduction.SUM: _add,
-    sym.Reduction.PROD: _multiply,
-    sym.Reduction.ANY: _or,
-    sym.Reduction.ALL: _and,
-    sym.Reduction.PARITY: _xor,
-}
-
-
-def _members(
-    term: _Term, op: sym.ReduceOp, args: Sequence[Any]
-) -> Iterator[tuple[Places, Truth]]:
-    """Yield each site, and whether it is one of those that are combined."""
-    if op.sites is not None:
-        (sites,) = args
-        for numbers in np.moveaxis(sites, -1, 0):
-            there = numbers != NO_SITE
-            yield _site(numbers), Truth(there, ~there, _NO)
-        return
-    for number in range(term.space.sites):
-        counts = Truth(_YES, _NO, _NO)
-        if args:
-            start, stop = (one.hull() for one in args)
-            low, high = start.low[:, 0], start.high[:, 0]
-            after = Truth(low <= number, high > number, _NO)
-            low, high = stop.low[:, 0], stop.high[:, 0]
-            before = Truth(high > number, low <= number, _NO)
-            counts = _and(_Kind.from_type(op.result), after, before)
-        yield _site(np.array([number])), counts
-
-
-def _local_index(term: _Term, op: Operation, value: Range, site: Places) -> Range:
-    """Return the place of an allowed value: any there is."""
-    count = max(map(len, term.space.local_states))
-    places = _points(np.arange(float(count))[None])
-    outside = _membership(term, value, site)[1]
-    return _few(replace(places, unsure=outside | value.unsure | site.unsure))
-
-
-def _local_value(term: _Term, op: Operation, place: Range, site: Places) -> Range:
-    return term.any_allowed(site, _is_countable(term, place))
-
-
-def _run_read(term: _Term, op: Operation, config: Configuration, site: Places) -> Range:
-    return _read(config, site)
-
-
-def _run_write(
-    term: _Term, op: Operation, config: Configuration, site: Places, value: Range
-) -> Configuration:
-    return _written(config, site, value)
-
-
-def _run_select(
-    term: _Term,
-    op: Operation,
-    predicate: Truth,
-    on_true: Configuration,
-    on_false: Configuration,
-) -> Configuration:
-    return _either(predicate, on_true, on_false)
-
-
-def _run_site(term: _Term, op: Operation, number: Range) -> Places:
-    return term.place(number, term.space.sites)
-
-
-def _invalid(term: _Term, op: Operation) -> Configuration:
-    return replace(term.source, unsure=_YES)
-
-
-def _is_defined(term: _Term, op: Operation, value: Range | Truth) -> Truth:
-    return Truth(np.ones_like(value.unsure), value.unsure, _NO)
-
-
-_RULES: dict[type[Operation], Callable[..., Any]] = {
-    sym.AffineOp: _affine,
-    sym.AllowedOp: _allowed,
-    sym.DefinedOp: _is_defined,
-    sym.ElementOp: _element,
-    sym.IndexOp: _index,
-    sym.InvalidOp: _invalid,
-    sym.LocalIndexOp: _local_index,
-    sym.LocalValueOp: _local_value,
-    sym.LookupOp: _lookup,
-    sym.PermuteOp: _permute,
-    sym.ReadOp: _run_read,
-    sym.ReduceOp: _reduce,
-    sym.SelectOp: _run_select,
-    sym.ShiftModOp: _shift_mod,
-    sym.ShiftOp: _shifted,
-    sym.SiteOp: _run_site,
-    sym.SwapOp: _swap,
-    sym.WriteOp: _run_write,
-}
 
 # endregion
 # region Bounds
@@ -1136,19 +1161,10 @@ def amplitude_bounds(
         ValueError: for parameters that the operator does not have, and what is no
             interval.
     """
-    operator = _the_operator(operator)
+    operator = the_operator(operator)
     _refuse_complex(operator)
     outer = _bind(operator, parameters or {})
-    return {
-        term.sym_name.data: _bounds(operator, term, outer) for term in operator.terms
-    }
-
-
-def _the_operator(op: sym.OperatorOp | ModuleOp) -> sym.OperatorOp:
-    found = [one for one in op.walk() if isinstance(one, sym.OperatorOp)]
-    if len(found) != 1:
-        raise ValueError(f"expected a module with one sym.operator, found {len(found)}")
-    return found[0]
+    return {term.sym_name.data: _bounds(term, outer) for term in operator.terms}
 
 
 def _refuse_complex(operator: sym.OperatorOp) -> None:
@@ -1156,64 +1172,119 @@ def _refuse_complex(operator: sym.OperatorOp) -> None:
         raise ComplexNumbers(operator)
     for op in operator.walk():
         for value in (*op.operands, *op.results):
-            kind = value.type
-            if isinstance(kind, TensorType) and isinstance(
-                element_of(value), ComplexType
-            ):
-                raise ComplexNumbers(op)
+            if isinstance(value.type, TensorType):
+                _refuse(dtype_of(element_of(value)), op)
 
 
-def _bind(operator: sym.OperatorOp, given: Ranges) -> dict[SSAValue, Any]:
+def _bind(operator: sym.OperatorOp, given: Ranges) -> list[Any]:
     names = [name.data for name in operator.parameter_names]
     unknown = [name for name in given if name not in names]
     if unknown:
         raise ValueError(f"there are no parameters {unknown}; the operator has {names}")
-    bound: dict[SSAValue, Any] = {}
+    bound: list[Any] = []
     arguments = zip(operator.body.block.args, operator.defaults, strict=True)
     for name, (argument, default) in zip(names, arguments, strict=True):
+        dtype = dtype_of(element_of(argument))
         if name in given:
-            bound[argument] = _parameter(
-                name, given[name], dtype_of(element_of(argument))
-            )
+            bound.append(_parameter(name, given[name], dtype))
         elif isinstance(default, UnitAttr):
-            bound[argument] = _anything(dtype_of(element_of(argument)))
+            bound.append(_anything(dtype))
         else:
-            bound[argument] = _known(to_numpy(default).reshape(1))
+            bound.append(INTERVALS.given(to_numpy(default)))
     return bound
 
 
-def _parameter(name: str, value: float | tuple[float, float], dtype: DType) -> Range:
+def _parameter(
+    name: str, value: float | tuple[float, float], dtype: DType
+) -> Intervals:
     ends = np.asarray(value, np.float64).ravel()
     if len(ends) not in (1, 2) or np.isnan(ends).any() or ends[0] > ends[-1]:
         raise ValueError(f'parameter "{name}" is no number and no interval: {value!r}')
-    low, high = ends[None, :1], ends[None, -1:]
-    return Range(_down(low, True, dtype), _up(high, True, dtype), _NO, _NO)
+    return Intervals.between(ends[0], ends[-1], dtype)
 
 
-def _bounds(
-    operator: sym.OperatorOp, term: sym.TermOp, outer: Mapping[SSAValue, Any]
-) -> list[Bounds]:
-    space = operator.space.data
-    real = dtype_of(operator.element)
+class _Emission(NamedTuple):
+    """What a branch can be at some rows: x', amplitude, and whether it is valid."""
+
+    config: Intervals
+    amplitude: Intervals
+    valid: Truths
+
+
+class _Rows(SymInterpreter):
+    """Runs the body of a term at some rows, and keeps what its branches can be.
+
+    Attributes:
+        reads: the local values that are read, with their sites.
+        emitted: the branches, in order.
+    """
+
+    def __init__(
+        self,
+        term: sym.TermOp,
+        outer: Sequence[Any],
+        rows: Array,
+        given: Mapping[SSAValue, Any],
+    ):
+        super().__init__(ModuleOp([]))
+        self.register_implementations(StableHLOFunctions())
+        self.register_implementations(SymFunctions())
+        interpret_with(self, INTERVALS)
+        operator = sym.operator_of(term)
+        self.term, self.rows, self.given = term, rows, given
+        self.space = operator.space.data
+        self.real = dtype_of(operator.element)
+        self.reads: dict[SSAValue, tuple[Any, Any]] = {}
+        self.emitted: list[_Emission] = []
+        samples = any_configuration(self.space, self.real)[None]
+        run_rows(self, term, samples, outer, rows)
+
+    def _run_op(self, op: Operation, inputs: PythonValues) -> OpImplResult:
+        if isinstance(op, sym.EmitOp):
+            config, amplitude, *predicate = (_values(value) for value in inputs)
+            valid: Any = Truths(np.ones(len(self.rows), bool), np.zeros(1, bool))
+            for holds in (*predicate, *(_defined(value) for value in inputs)):
+                valid = valid & holds
+            wide: Any = np.broadcast_to(lifted(amplitude), len(self.rows))
+            self.emitted.append(_Emission(config, wide, lifted(valid)))
+            return OpImplResult((), None)
+        if op.results and op.results[0] in self.given:
+            return OpImplResult((self.given[op.results[0]],), None)
+        found = super()._run_op(op, inputs)
+        if isinstance(op, sym.ReadOp):
+            self.reads[op.result] = _values(inputs[1]), found.values[0]
+        return found
+
+    def in_space(self, value: Any, site: Any) -> Truths:
+        """Return whether values are allowed at their sites."""
+        return lifted(INTERVALS.place(self.space, self.real, value, site)[1])
+
+
+def _values(value: Any) -> Any:
+    return value.values if isinstance(value, Partial) else value
+
+
+def _defined(value: Any) -> Any:
+    return value.defined if isinstance(value, Partial) else True
+
+
+Evaluate: TypeAlias = Callable[[Mapping[SSAValue, Any]], _Rows]
+
+
+def _bounds(term: sym.TermOp, outer: Sequence[Any]) -> list[Bounds]:
     rows = term.rows.data.rows
-    size = max(1, MAX_NUMBERS // (space.sites * MAX_SET))
+    sites = sym.operator_of(term).space.data.sites
+    size = max(1, MAX_NUMBERS // (sites * MAX_SET))
     parts: list[list[Bounds]] = []
     for start in range(0, rows, size):
         numbers = np.arange(start, min(rows, start + size))
 
-        def evaluated(
-            given: Mapping[SSAValue, Range], numbers: Array = numbers
-        ) -> _Term:
-            found = _Term(term, space, real, outer, given)
-            found.run(numbers)
-            return found
+        def evaluate(given: Mapping[SSAValue, Any], numbers: Array = numbers) -> _Rows:
+            return _Rows(term, outer, numbers, given)
 
-        parts.append(
-            [
-                _bounds_of(evaluated, emission, number, len(numbers))
-                for number, emission in enumerate(term.emissions)
-            ]
-        )
+        first = evaluate({})
+        emissions = enumerate(term.emissions)
+        parts.append([_bounds_of(evaluate, first, e, k) for k, e in emissions])
     return [_over_all(part) for part in zip(*parts)] or [
         Bounds(0.0, 0.0, False) for _ in term.emissions
     ]
@@ -1229,80 +1300,67 @@ def _over_all(parts: Sequence[Bounds]) -> Bounds:
 
 
 def _bounds_of(
-    evaluate: Callable[[Mapping[SSAValue, Range]], _Term],
-    emission: sym.EmitOp,
-    number: int,
-    rows: int,
+    evaluate: Evaluate, first: _Rows, emission: sym.EmitOp, number: int
 ) -> Bounds:
-    first = evaluate({})
-    narrowed, alive = _narrowed(evaluate, first, emission, number, rows)
+    narrowed, alive = _narrowed(evaluate, first, emission, number)
     found = evaluate(narrowed) if narrowed else first
-    _, amplitude, _ = found.emitted[number]
-    config, _, predicate = first.emitted[number]
-    alive = alive & predicate.holds
+    config, _, valid = first.emitted[number]
+    alive = alive & valid.holds
     if not alive.any():
         return Bounds(0.0, 0.0, False)
-    always = ~predicate.fails & ~predicate.unsure & _stays(first, emission, config)
-    low = np.broadcast_to(amplitude.low.min(1), rows)[alive]
-    high = np.broadcast_to(amplitude.high.max(1), rows)[alive]
-    return Bounds(float(low.min()), float(high.max()), bool(always.all()) or None)
+    always = ~valid.fails & _stays(first, emission, config)
+    amplitude = found.emitted[number].amplitude
+    low, high = amplitude.low[alive].min(), amplitude.high[alive].max()
+    return Bounds(float(low), float(high), bool(always.all()) or None)
 
 
 def _narrowed(
-    evaluate: Callable[[Mapping[SSAValue, Range]], _Term],
-    first: _Term,
-    emission: sym.EmitOp,
-    number: int,
-    rows: int,
-) -> tuple[dict[SSAValue, Range], Array]:
+    evaluate: Evaluate, first: _Rows, emission: sym.EmitOp, number: int
+) -> tuple[dict[SSAValue, Any], Array]:
     """Return the reads without the values at which the branch is not valid.
 
     And where the branch may be valid at all.
     """
-    reads = [op for op in first.term.body.block.ops if isinstance(op, sym.ReadOp)]
+    block, rows = first.term.body.block, len(first.rows)
+    reads = [op for op in block.ops if isinstance(op, sym.ReadOp)]
     alive = np.ones(rows, bool)
-    narrowed: dict[SSAValue, Range] = {}
-    cases = sum(first.values[op.result].low.shape[1] for op in reads)
-    if cases > MAX_CASES:
+    narrowed: dict[SSAValue, Any] = {}
+    found = {op: _values(first.reads[op.result][1]) for op in reads}
+    if sum(value.low.shape[-1] for value in found.values()) > MAX_CASES:
         return narrowed, alive
-    for op in reads:
-        value: Range = first.values[op.result]
-        kept = np.ones((rows, value.low.shape[1]), bool)
-        for place in range(value.low.shape[1]):
-            case = replace(
-                value,
-                low=value.low[:, place : place + 1],
-                high=value.high[:, place : place + 1],
-            )
+    for op, value in found.items():
+        site, read = first.reads[op.result]
+
+        def case(low: Array, high: Array, value: Any = value, read: Any = read) -> Any:
+            new = replace(value, low=low, high=high)
+            return replace(read, values=new) if isinstance(read, Partial) else new
+
+        kept = np.ones((rows, value.low.shape[-1]), bool)
+        for place in range(kept.shape[1]):
+            ends = (e[:, place : place + 1] for e in (value.low, value.high))
+            one = case(*ends)
             if emission.predicate is not None:
-                kept[:, place] &= evaluate({op.result: case}).emitted[number][2].holds
+                kept[:, place] &= evaluate({op.result: one}).emitted[number].valid.holds
             if op.config is emission.config:
-                kept[:, place] &= _membership(first, case, first.values[op.site])[0]
+                kept[:, place] &= first.in_space(_values(one), site).holds
         alive &= kept.any(axis=1)
-        any_kept = kept.argmax(axis=1)[:, None]
-        low, high = (
-            np.broadcast_to(ends, kept.shape) for ends in (value.low, value.high)
-        )
-        narrowed[op.result] = replace(
-            value,
-            low=np.where(kept, low, np.take_along_axis(low, any_kept, 1)),
-            high=np.where(kept, high, np.take_along_axis(high, any_kept, 1)),
+        some = kept.argmax(axis=1)[:, None]
+        narrowed[op.result] = case(
+            *(
+                np.where(kept, ends, np.take_along_axis(ends, some, 1))
+                for ends in (value.low, value.high)
+            )
         )
     return narrowed, alive
 
 
-def _stays(term: _Term, emission: sym.EmitOp, config: Configuration) -> Any:
+def _stays(found: _Rows, emission: sym.EmitOp, config: Intervals) -> Any:
     """Return where x' is surely in the space."""
-    if emission.config is term.term.source:
-        return _YES
-    if term.space.sums:
-        return _NO
-    stays = _YES
-    for site in range(term.space.sites):
-        place = _site(np.array([site]))
-        value = _value_there(config, place.sites[:, 0])
-        stays = stays & ~_membership(term, value, place)[1]
-    return stays
+    if emission.config is found.term.source:
+        return True
+    if found.space.sums:
+        return False
+    return ~found.in_space(config, np.arange(found.space.sites)).fails.any(axis=-1)
 
 
 # endregion

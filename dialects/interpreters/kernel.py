@@ -24,6 +24,13 @@ from xdsl.interpreters.func import FuncFunctions
 from xdsl.utils.exceptions import InterpretationError
 from xdsl_jax.dialects import stablehlo as hlo
 
+from dialects.interpreters.numbers import (
+    FLOATS,
+    Numbers,
+    as_array,
+    interpret_with,
+    numbers_of,
+)
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.stablehlo import shape_of
 
@@ -45,7 +52,9 @@ class KernelFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: hlo.GatherOp, args: PythonValues
     ) -> PythonValues:
         operand, starts = args
-        return (_gather(op, operand, starts, shape_of(op.result)),)
+        index = _index(op, operand, starts, shape_of(op.result))
+        found = numbers_of(interpreter).items(operand, index)
+        return (np.broadcast_to(found, shape_of(op.result)),)
 
     @impl(hlo.ReduceOp)
     def run_reduce(
@@ -62,7 +71,7 @@ class KernelFunctions(InterpreterFunctions):
         for place in range(columns[0].shape[-1]):
             elements = (column[..., place] for column in columns)
             combined = interpreter.run_ssacfg_region(op.body, (*combined, *elements))
-        return tuple(np.asarray(value) for value in combined)
+        return tuple(map(as_array, combined))
 
     @impl(hlo.DotGeneralOp)
     def run_dot_general(
@@ -79,7 +88,8 @@ class KernelFunctions(InterpreterFunctions):
             _values(numbers.rhs_contracting_dimensions),
         )
         with np.errstate(all="ignore"):
-            return (np.asarray(np.tensordot(lhs, rhs, axes), lhs.dtype),)
+            product = np.tensordot(lhs, rhs, axes)
+        return (product.astype(lhs.dtype, copy=False),)
 
 
 def _last_axes_joined(value: Array, axes: Sequence[int]) -> Array:
@@ -90,10 +100,10 @@ def _last_axes_joined(value: Array, axes: Sequence[int]) -> Array:
     return moved.reshape(*(value.shape[axis] for axis in kept), length)
 
 
-def _gather(
+def _index(
     op: hlo.GatherOp, operand: Array, starts: Array, shape: Sequence[int]
-) -> Array:
-    """Index the operand as the specification of `gather` says, with one fancy index."""
+) -> tuple[Array, ...]:
+    """Return the one fancy index that is a `gather`, as its specification says."""
     numbers = op.dimension_numbers
     sizes: Sequence[int] = op.slice_sizes.get_values()
     vector_axis = numbers.index_vector_dim.value.data
@@ -125,7 +135,7 @@ def _gather(
     offsets = [axis for axis in range(operand.ndim) if axis not in dropped]
     for axis, offset_axis in zip(offsets, offset_axes, strict=True):
         index[axis] = index[axis] + along(np.arange(sizes[axis]), [offset_axis])
-    return np.broadcast_to(operand[tuple(index)], shape)
+    return tuple(index)
 
 
 def _values(dims: Any) -> list[int]:
@@ -139,17 +149,21 @@ def functions_of() -> list[InterpreterFunctions]:
 
 def run_kernel(
     module: ModuleOp,
-    arguments: Sequence[Array],
+    arguments: Sequence[Any],
     *,
     interpreter: Interpreter | None = None,
-) -> tuple[Array, ...]:
+    numbers: Numbers = FLOATS,
+) -> tuple[Any, ...]:
     """Run the only function of a module of StableHLO; return its results.
 
-    An interpreter that is given has its implementations already: see `functions_of`.
+    With another kind of numbers the results are in arrays of it. An interpreter that is
+    given has its implementations already: see `functions_of`.
     """
     (function,) = (op for op in module.ops if isinstance(op, FuncOp))
     if interpreter is None:
         interpreter = Interpreter(module)
         for functions in functions_of():
             interpreter.register_implementations(functions)
-    return interpreter.call_op(function.sym_name.data, tuple(arguments))
+        interpret_with(interpreter, numbers)
+    held = tuple(map(numbers_of(interpreter).given, arguments))
+    return interpreter.call_op(function.sym_name.data, held)

@@ -25,6 +25,7 @@ from xdsl.interpreter import (
 from xdsl.ir import Operation
 from xdsl_jax.dialects import stablehlo as hlo
 
+from dialects.interpreters.numbers import converted, numbers_of
 from dialects.stablehlo import dtype_of, element_of, shape_of, to_numpy
 
 __all__ = ["StableHLOFunctions"]
@@ -241,23 +242,6 @@ def _clamp(lower: Array, value: Array, upper: Array) -> Array:
     return _minimum(np.asarray(_maximum(value, lower)), upper)
 
 
-def converted(value: Array, dtype: np.dtype[Any]) -> Array:
-    """Convert as XLA does: truncate, saturate, wrap; NaN becomes the integer 0."""
-    if value.dtype.kind == "c" and dtype.kind != "c":
-        value = np.real(value)
-    if dtype.kind == "b":
-        return value != 0
-    if value.dtype.kind != "f" or dtype.kind not in "iu":
-        return value.astype(dtype)
-    limits = np.iinfo(dtype)
-    # Exact for floats of all widths, unlike the limits in the float's own type.
-    wide = np.trunc(value.astype(np.float64))
-    above, below = wide >= 2.0 ** int(limits.max).bit_length(), wide < limits.min
-    inside = np.where(above | below | np.isnan(wide), 0, wide).astype(dtype)
-    saturated = np.where(above, np.asarray(limits.max, dtype), inside)
-    return np.where(below, np.asarray(limits.min, dtype), saturated)
-
-
 def _bitcast_convert(value: Array, dtype: np.dtype[Any]) -> Array:
     """Reinterpret bits; a narrower type adds a last axis, a wider one uses it up."""
     kinds = {value.dtype.kind, dtype.kind}
@@ -315,17 +299,10 @@ def _iota(shape: Sequence[int], axis: int, dtype: np.dtype[Any]) -> Array:
 def _elementwise(op_type: type[Operation], function: Callable[..., Any]) -> Any:
     """Implement an op whose result has the dtype of its operands."""
 
-    @impl(op_type)
-    def run(
-        functions: InterpreterFunctions,
-        interpreter: Interpreter,
-        op: Operation,
-        args: PythonValues,
-    ) -> PythonValues:
-        with np.errstate(all="ignore"):
-            return (np.asarray(function(*args), args[0].dtype),)
+    def reference(op: Operation, *args: Array) -> Array:
+        return np.asarray(function(*args), args[0].dtype)
 
-    return run
+    return _computed(op_type, reference)
 
 
 def _arithmetic(op_type: type[Operation], function: Callable[..., Any]) -> Any:
@@ -342,6 +319,15 @@ def _arithmetic(op_type: type[Operation], function: Callable[..., Any]) -> Any:
 def _retyping(op_type: type[Operation], function: Callable[..., Any]) -> Any:
     """Implement an elementwise op whose function returns a dtype of its own."""
 
+    def reference(op: Operation, *args: Array) -> Array:
+        return np.asarray(function(*args))
+
+    return _computed(op_type, reference)
+
+
+def _computed(op_type: type[Operation], reference: Callable[..., Any]) -> Any:
+    """Implement an op by a function of itself and floats, or as other numbers do."""
+
     @impl(op_type)
     def run(
         functions: InterpreterFunctions,
@@ -350,9 +336,29 @@ def _retyping(op_type: type[Operation], function: Callable[..., Any]) -> Any:
         args: PythonValues,
     ) -> PythonValues:
         with np.errstate(all="ignore"):
-            return (np.asarray(function(*args)),)
+            return (numbers_of(interpreter).computed(reference, op, args),)
 
     return run
+
+
+def _convert(op: hlo.ConvertOp, value: Array) -> Array:
+    return np.asarray(converted(value, dtype_of(element_of(op.result))))
+
+
+def _bitcast(op: hlo.BitcastConvertOp, value: Array) -> Array:
+    return _bitcast_convert(value, dtype_of(element_of(op.result)))
+
+
+def _compare(op: hlo.CompareOp, lhs: Array, rhs: Array) -> Array:
+    kind = op.comparison_type
+    if kind is not None and kind.data == "TOTALORDER":
+        lhs, rhs = _total_order(lhs), _total_order(rhs)
+    return np.asarray(_COMPARISONS[op.comparison_direction.data](lhs, rhs))
+
+
+def _reduced(op: hlo.ReducePrecisionOp, value: Array) -> Array:
+    bits = op.exponent_bits.value.data, op.mantissa_bits.value.data
+    return np.asarray(_reduce_precision(value, *bits), value.dtype)
 
 
 @register_impls
@@ -409,48 +415,19 @@ class StableHLOFunctions(InterpreterFunctions):
     # other
     run_clamp = _elementwise(hlo.ClampOp, _clamp)
     run_select = _retyping(hlo.SelectOp, np.where)
-
-    @impl(hlo.ConvertOp)
-    def run_convert(
-        self, interpreter: Interpreter, op: hlo.ConvertOp, args: PythonValues
-    ) -> PythonValues:
-        with np.errstate(all="ignore"):
-            return (np.asarray(converted(args[0], dtype_of(element_of(op.result)))),)
-
-    @impl(hlo.BitcastConvertOp)
-    def run_bitcast_convert(
-        self, interpreter: Interpreter, op: hlo.BitcastConvertOp, args: PythonValues
-    ) -> PythonValues:
-        return (_bitcast_convert(args[0], dtype_of(element_of(op.result))),)
-
-    @impl(hlo.CompareOp)
-    def run_compare(
-        self, interpreter: Interpreter, op: hlo.CompareOp, args: PythonValues
-    ) -> PythonValues:
-        kind = op.comparison_type
-        if kind is not None and kind.data == "TOTALORDER":
-            args = tuple(_total_order(value) for value in args)
-        with np.errstate(all="ignore"):
-            return (np.asarray(_COMPARISONS[op.comparison_direction.data](*args)),)
-
-    @impl(hlo.ReducePrecisionOp)
-    def run_reduce_precision(
-        self, interpreter: Interpreter, op: hlo.ReducePrecisionOp, args: PythonValues
-    ) -> PythonValues:
-        bits = op.exponent_bits.value.data, op.mantissa_bits.value.data
-        with np.errstate(all="ignore"):
-            return (np.asarray(_reduce_precision(args[0], *bits), args[0].dtype),)
+    run_convert = _computed(hlo.ConvertOp, _convert)
+    run_bitcast_convert = _computed(hlo.BitcastConvertOp, _bitcast)
+    run_compare = _computed(hlo.CompareOp, _compare)
+    run_reduce_precision = _computed(hlo.ReducePrecisionOp, _reduced)
 
     @impl(hlo.MapOp)
     def run_map(
         self, interpreter: Interpreter, op: hlo.MapOp, args: PythonValues
     ) -> PythonValues:
+        # The ops of a map are elementwise: the arrays can be mapped as wholes.
         (computation,) = op.computation
-        result = np.empty(args[0].shape, dtype_of(element_of(op.result)))
-        for index in np.ndindex(result.shape):
-            scalars = tuple(np.asarray(value[index]) for value in args)
-            (result[index],) = interpreter.run_ssacfg_region(computation, scalars)
-        return (result,)
+        (result,) = interpreter.run_ssacfg_region(computation, args)
+        return (np.broadcast_to(result, args[0].shape),)
 
     @impl_terminator(hlo.ReturnOp)
     def run_return(
@@ -463,14 +440,15 @@ class StableHLOFunctions(InterpreterFunctions):
     def run_constant(
         self, interpreter: Interpreter, op: hlo.ConstantOp, args: PythonValues
     ) -> PythonValues:
-        return (to_numpy(op.value),)
+        return (numbers_of(interpreter).given(to_numpy(op.value), op),)
 
     @impl(hlo.IotaOp)
     def run_iota(
         self, interpreter: Interpreter, op: hlo.IotaOp, args: PythonValues
     ) -> PythonValues:
         dtype = dtype_of(element_of(op.output))
-        return (_iota(shape_of(op.output), op.iota_dimension.value.data, dtype),)
+        count = _iota(shape_of(op.output), op.iota_dimension.value.data, dtype)
+        return (numbers_of(interpreter).given(count, op),)
 
     @impl(hlo.BroadcastInDimOp)
     def run_broadcast_in_dim(

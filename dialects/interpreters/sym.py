@@ -39,6 +39,13 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
+from dialects.interpreters.numbers import (
+    FLOATS,
+    Numbers,
+    as_array,
+    interpret_with,
+    numbers_of,
+)
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.stablehlo import dtype_of, to_numpy
 from dialects.tables import NO_SITE, LocalSpace, SiteSum, largest_place
@@ -46,7 +53,6 @@ from dialects.tables import NO_SITE, LocalSpace, SiteSum, largest_place
 __all__ = [
     "Branch",
     "Guards",
-    "Numbers",
     "Parameters",
     "Partial",
     "SymFunctions",
@@ -54,6 +60,8 @@ __all__ = [
     "connections",
     "dense_matrix",
     "interpreter_of",
+    "run_rows",
+    "the_operator",
 ]
 
 MAX_DENSE_STATES = 2**13
@@ -102,7 +110,7 @@ class Partial:
 
 
 def _limited(values: Array, defined: Array) -> Array | Partial:
-    return values if np.all(defined) else Partial(values, np.asarray(defined))
+    return values if np.all(defined) else Partial(values, as_array(defined))
 
 
 def _defined(value: Array | Partial) -> Array | bool:
@@ -111,26 +119,6 @@ def _defined(value: Array | Partial) -> Array | bool:
 
 def _values(value: Array | Partial) -> Array:
     return value.values if isinstance(value, Partial) else value
-
-
-class Numbers:
-    """What arrays of numbers are made of: NumPy's own, of the dtype that a type says.
-
-    Another kind of numbers is a subclass, set as the data `numbers` of `SymFunctions`
-    on an interpreter whose StableHLO computes with them.
-    """
-
-    refused = "cOSUMm"
-    """The kinds of dtypes that configurations cannot have."""
-
-    def dtype(self, dtype: np.dtype[Any]) -> np.dtype[Any]:
-        """Return the dtype of arrays that hold numbers of a dtype."""
-        return dtype
-
-    def taken(self, values: npt.ArrayLike, dtype: np.dtype[Any]) -> Array:
-        """Return values as numbers of a dtype, in an array that holds them."""
-        with np.errstate(all="ignore"):
-            return np.asarray(values).astype(dtype)
 
 
 # region Implementations
@@ -194,52 +182,29 @@ class _Run:
     terms: list[_Lanes] = field(default_factory=list[_Lanes])
     guards: Guards = Guards.ALL
 
+    def place(self, value: Array, site: Array) -> tuple[Array, Array]:
+        """Return the place of a value among the allowed ones, and if it has one."""
+        return self.numbers.place(self.space, self.real, value, site)
+
+    def value_at(self, place: Array, site: Array) -> Array:
+        """Return the allowed value at a place, modulo their number."""
+        return self.numbers.value_at(self.space, self.real, place, site)
+
     def emit(self, config: Array, amplitude: Array, predicate: Array) -> None:
         points = len(self.source)
         amplitude = np.broadcast_to(amplitude, (points,))
         valid = np.broadcast_to(predicate, (points,))
         if Guards.SPACE in self.guards:
-            valid = valid & self._stays_in_space(config)
-            leaves = valid & ~self._conserves(config, valid)
+            arguments = config, self.source
+            inside = self.numbers.is_inside(self.space, self.real, *arguments)
+            valid = valid & inside
+            leaves = valid & ~self.numbers.conserves(self.space, *arguments, valid)
             # A mistake in the operator, unless it is to be projected.
             valid = valid & ~(leaves & (self.is_projected | (amplitude == 0)))
             amplitude = np.where(leaves, np.asarray(np.nan, amplitude.dtype), amplitude)
         amplitude = np.where(valid, amplitude, np.zeros((), amplitude.dtype))
         config = np.where(valid[:, None], config, self.source)
         self.emitted.append((config, amplitude, valid))
-
-    def _stays_in_space(self, config: Array) -> Array:
-        # A site as it was is not this operator's doing, whatever its value.
-        inside = config == self.source
-        kinds, number = self.space.kinds
-        for kind, allowed in enumerate(kinds):
-            own = number == kind
-            values = self.numbers.taken(allowed, self.real)
-            inside[:, own] |= np.isin(config[:, own], values)
-        return inside.all(axis=-1)
-
-    def _conserves(self, config: Array, asked: Array) -> Array:
-        """Whether every conserved sum is that of x, without rounding, where asked."""
-        result = np.ones(len(config), bool)
-        if not self.space.sums:
-            return result
-        points, sites = np.nonzero((config != self.source) & asked[:, None])
-        changed = config[points, sites], self.source[points, sites]
-        values, places = np.unique(np.concatenate(changed), return_inverse=True)
-        new, old = np.split(_in_units(values)[places], 2)
-        for conserved in self.space.sums:
-            weights = _in_units(np.asarray(conserved.weights))
-            total = np.zeros(len(config), object)
-            np.add.at(total, points, weights[sites] * (new - old))
-            result &= total == 0
-        return result
-
-
-def _in_units(numbers: Array) -> Array:
-    """Return numbers as integers of any size, in units of one fraction of 1."""
-    exact = [Fraction(number) for number in numbers.tolist()]
-    unit = math.lcm(*(number.denominator for number in exact))
-    return np.array([int(number * unit) for number in exact], object)
 
 
 @register_impls
@@ -271,14 +236,10 @@ class SymFunctions(InterpreterFunctions):
         samples, sites = run.samples.shape
         parts = [_no_lanes(op, run)]
         for rows in _chunks(op.rows.data.rows if samples else 0, samples * sites):
-            run.source = np.repeat(run.samples, len(rows), axis=0)
-            run.emitted = []
-            name = op.sym_name.data
-            arguments = (run.source, *_arguments(op, rows, samples, run.numbers))
-            interpreter.run_ssacfg_region(op.body, arguments, name)
+            _run_body(interpreter, op, rows)
             parts.append(_lanes(run, rows))
         found = _Lanes(*(np.concatenate(part, axis=1) for part in zip(*parts)))
-        run.terms.append(_compacted(op, found, run.samples))
+        run.terms.append(_compacted(op, found, run))
         return ()
 
     @impl(sym.EmitOp)
@@ -290,7 +251,7 @@ class SymFunctions(InterpreterFunctions):
         valid = _joint(args) if Guards.UNDEFINED in run.guards else True
         for value in predicate:
             valid = valid & value
-        run.emit(config, amplitude, np.asarray(valid))
+        run.emit(config, amplitude, as_array(valid))
         return ()
 
     @impl(sym.ReadOp)
@@ -298,21 +259,21 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.ReadOp, args: PythonValues
     ) -> PythonValues:
         config, site = args
-        return (_value(config, site),)
+        return (_value(interpreter, config, site),)
 
     @impl(sym.IndexOp)
     def run_index(
         self, interpreter: Interpreter, op: sym.IndexOp, args: PythonValues
     ) -> PythonValues:
         (site,) = args
-        return (np.asarray(site, np.int32),)
+        return (as_array(site).astype(np.int32),)
 
     @impl(sym.AllowedOp)
     def run_allowed(
         self, interpreter: Interpreter, op: sym.AllowedOp, args: PythonValues
     ) -> PythonValues:
         value, site = args
-        _, found = _place(_run_of(interpreter), value, site)
+        _, found = _run_of(interpreter).place(value, site)
         return (found | (site == NO_SITE),)
 
     @impl(sym.WriteOp)
@@ -320,7 +281,7 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.WriteOp, args: PythonValues
     ) -> PythonValues:
         config, site, value = args
-        return (_with_value(config, site, value),)
+        return (_with_value(interpreter, config, site, value),)
 
     @impl(sym.ShiftOp)
     def run_shift(
@@ -328,15 +289,26 @@ class SymFunctions(InterpreterFunctions):
     ) -> PythonValues:
         config, site, amount = args
         with np.errstate(all="ignore"):
-            return (_with_value(config, site, _value(config, site) + amount),)
+            return (
+                _with_value(
+                    interpreter,
+                    config,
+                    site,
+                    _value(interpreter, config, site) + amount,
+                ),
+            )
 
     @impl(sym.SwapOp)
     def run_swap(
         self, interpreter: Interpreter, op: sym.SwapOp, args: PythonValues
     ) -> PythonValues:
         config, i, j = args
-        first, second = _value(config, i), _value(config, j)
-        return (_with_value(_with_value(config, i, second), j, first),)
+        first, second = _value(interpreter, config, i), _value(interpreter, config, j)
+        return (
+            _with_value(
+                interpreter, _with_value(interpreter, config, i, second), j, first
+            ),
+        )
 
     @impl(sym.SelectOp)
     def run_select(
@@ -354,7 +326,7 @@ class SymFunctions(InterpreterFunctions):
     ) -> PythonValues:
         (number,) = args
         sites = sym.operator_of(op).space.data.sites
-        return (_limited(*_entry(number, sites)),)
+        return (_limited(*numbers_of(interpreter).entry(number, sites)),)
 
     @impl(sym.ElementOp)
     def run_element(
@@ -378,7 +350,7 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.LocalIndexOp, args: PythonValues
     ) -> PythonValues:
         value, site = args
-        place, found = _place(_run_of(interpreter), value, site)
+        place, found = _run_of(interpreter).place(value, site)
         nowhere = site == NO_SITE
         places = np.where(nowhere, 0, place).astype(value.dtype)
         return (_limited(places, found | nowhere),)
@@ -390,7 +362,7 @@ class SymFunctions(InterpreterFunctions):
         place, site = args
         nowhere = site == NO_SITE
         run = _run_of(interpreter)
-        value = np.where(nowhere, 0, _value_at(run, place, site)).astype(place.dtype)
+        value = np.where(nowhere, 0, run.value_at(place, site)).astype(place.dtype)
         return (_limited(value, _is_countable(run, place) | nowhere),)
 
     @impl(sym.LookupOp)
@@ -399,10 +371,11 @@ class SymFunctions(InterpreterFunctions):
     ) -> PythonValues:
         (index,) = args
         values = to_numpy(op.table)
-        table = _run_of(interpreter).numbers.taken(values, values.dtype)
-        number, found = _entry(index, len(table))
-        padded = np.append(table, np.zeros((), table.dtype))
-        return (_limited(padded[number], found),)
+        run = _run_of(interpreter)
+        table = run.numbers.given(values, op)
+        number, found = run.numbers.entry(index, len(table))
+        padded = np.concatenate([table, np.zeros(1, table.dtype)])
+        return (_limited(run.numbers.items(padded, (number,)), found),)
 
     @impl(sym.DefinedOp)
     def run_defined(
@@ -416,11 +389,11 @@ class SymFunctions(InterpreterFunctions):
     ) -> PythonValues:
         config, site, amount = args
         run = _run_of(interpreter)
-        place, found = _place(run, _value(config, site), site)
-        whole = _is_countable(run, amount) & (amount == np.floor(amount))
-        shifted = _value_at(run, place + np.where(whole, amount, 0), site)
+        place, found = run.place(_value(interpreter, config, site), site)
+        whole = _is_countable(run, amount) & run.numbers.is_whole(amount)
+        shifted = run.value_at(place + np.where(whole, amount, 0), site)
         defined = (found & whole) | (site == NO_SITE)
-        return (_limited(_with_value(config, site, shifted), defined),)
+        return (_limited(_with_value(interpreter, config, site, shifted), defined),)
 
     # endregion
 
@@ -430,8 +403,8 @@ class SymFunctions(InterpreterFunctions):
     ) -> PythonValues:
         config, site, scale, bias = args
         with np.errstate(all="ignore"):
-            value = scale * _value(config, site) + bias
-            return (_with_value(config, site, value),)
+            value = scale * _value(interpreter, config, site) + bias
+            return (_with_value(interpreter, config, site, value),)
 
     @impl(sym.PermuteOp)
     def run_permute(
@@ -441,7 +414,9 @@ class SymFunctions(InterpreterFunctions):
         following = [*sites[1:], sites[0]]
         result = config
         for site, source in zip(sites, following, strict=True):
-            result = _with_value(result, site, _value(config, source))
+            result = _with_value(
+                interpreter, result, site, _value(interpreter, config, source)
+            )
         return (result,)
 
     @impl(sym.ReduceOp)
@@ -456,9 +431,10 @@ class SymFunctions(InterpreterFunctions):
         defined = np.ones(points, bool)
         for site, counts in _sites_of(op, args):
             (value,) = interpreter.run_ssacfg_region(op.body, (site,), "reduce")
-            defined &= ~counts | _defined(value)
+            defined = defined & (~counts | _defined(value))
             with np.errstate(all="ignore"):
-                combined = np.asarray(combine(total, _values(value)), kind)
+                combined = as_array(combine(total, _values(value)))
+                combined = combined.astype(kind, copy=False)
             total = np.where(counts, combined, total)
         return (_limited(total, defined),)
 
@@ -467,6 +443,33 @@ class SymFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: sym.YieldOp, args: PythonValues
     ) -> tuple[TerminatorValue, PythonValues]:
         return ReturnedValues(args), ()
+
+
+def _run_body(interpreter: Interpreter, op: sym.TermOp, rows: Array) -> None:
+    """Run the body of a term at some rows of all samples."""
+    run = _run_of(interpreter)
+    run.source = np.repeat(run.samples, len(rows), axis=0)
+    run.emitted = []
+    others = _arguments(op, rows, len(run.samples), run.numbers)
+    interpreter.run_ssacfg_region(op.body, (run.source, *others), op.sym_name.data)
+
+
+def run_rows(
+    interpreter: Interpreter,
+    term: sym.TermOp,
+    samples: Any,
+    parameters: Sequence[Any],
+    rows: Array,
+) -> None:
+    """Run the body of one term alone, at some of its rows: for who watches its ops."""
+    operator = sym.operator_of(term)
+    run = _new_run(operator, samples, tuple(parameters), interpreter)
+    interpreter.set_data(SymFunctions, "run", run)
+    interpreter.push_scope(operator.sym_name.data)
+    arguments = operator.body.block.args
+    interpreter.set_values(zip(arguments, run.parameters, strict=True))
+    _run_body(interpreter, term, rows)
+    interpreter.pop_scope()
 
 
 def _chunks(rows: int, numbers: int) -> Iterator[Array]:
@@ -484,7 +487,7 @@ def _arguments(
         yield np.tile(op.rows.data.array[rows, label], samples)
     for column in op.data_columns:
         values = to_numpy(column.values)[rows]
-        yield np.tile(numbers.taken(values, values.dtype), samples)
+        yield np.tile(numbers.given(values), samples)
     for table in op.site_sets:
         yield np.tile(table.data.array[rows], (samples, 1))
 
@@ -518,24 +521,24 @@ def _lanes(run: _Run, rows: Array) -> _Lanes:
     )
 
 
-def _compacted(op: sym.TermOp, found: _Lanes, samples: Array) -> _Lanes:
+def _compacted(op: sym.TermOp, found: _Lanes, run: _Run) -> _Lanes:
     """Keep the valid branches of a term, in as many lanes as it promises.
 
     Where there are more valid ones its matrix elements are NaN.
     """
     if op.lanes == op.branches:
         return found
-    order = np.argsort(~found.valid, axis=1, kind="stable")[:, : op.lanes]
-    each = np.arange(len(order))[:, None]
-    kept = _Lanes(*(part[each, order] for part in found))
-    broken = (found.valid.sum(axis=1) > op.lanes)[:, None]
-    nan = np.asarray(np.nan, kept.amplitude.dtype)
+    numbers = run.numbers
+    parts = found.config, found.amplitude, found.row, found.emission
+    valid, kept, broken = numbers.compacted(found.valid, op.lanes, parts)
+    config, amplitude, row, emission = kept
+    nan = np.asarray(np.nan, amplitude.dtype)
     return _Lanes(
-        np.where(kept.valid[..., None], kept.config, samples[:, None]),
-        np.where(broken, nan, kept.amplitude),
-        kept.valid,
-        np.where(kept.valid, kept.row, -1),
-        np.where(kept.valid, kept.emission, -1),
+        np.where(valid[..., None], config, run.samples[:, None]),
+        np.where(broken[:, None], nan, amplitude),
+        valid,
+        np.where(valid, row, -1),
+        np.where(valid, emission, -1),
     )
 
 
@@ -548,7 +551,7 @@ def _sites_of(op: sym.ReduceOp, args: PythonValues) -> Iterator[tuple[Array, Arr
     lattice = range(sym.operator_of(op).space.data.sites)
     start, stop = args if op.start is not None else (0, len(lattice))
     for site in lattice:
-        inside = (np.asarray(start) <= site) & (site < np.asarray(stop))
+        inside = as_array(as_array(start) <= site) & (site < as_array(stop))
         yield np.asarray(site), inside
 
 
@@ -561,70 +564,31 @@ _REDUCTIONS: dict[sym.Reduction, tuple[float, Callable[[Array, Array], Array]]] 
 }
 
 
-def _place(run: _Run, value: Array, site: Array) -> tuple[Array, Array]:
-    """Return the place of a value among the allowed ones of a site, and if it has one.
-
-    There is none where there is no site.
-    """
-    value, site = np.broadcast_arrays(value, site)
-    place, found = np.zeros(value.shape, np.int64), np.zeros(value.shape, bool)
-    kinds, number = run.space.kinds
-    for kind, allowed in enumerate(kinds):
-        own = (site != NO_SITE) & (number[site] == kind)
-        equal = value[own][..., None] == run.numbers.taken(allowed, run.real)
-        place[own], found[own] = equal.argmax(axis=-1), equal.any(axis=-1)
-    return place, found
-
-
 def _is_countable(run: _Run, place: Array) -> Array:
     return np.abs(place) <= largest_place(run.real)
 
 
-def _entry(number: Array, count: int) -> tuple[Array, Array]:
-    """Return an integer, -1 unless it is one of 0 .. count - 1, and whether it is."""
-    with np.errstate(all="ignore"):
-        whole = np.real(number)
-        found = (number == np.floor(whole)) & (0 <= whole) & (whole < count)
-    return np.where(found, whole, -1).astype(np.int64), found
-
-
-def _value_at(run: _Run, place: Array, site: Array) -> Array:
-    """Return the allowed value at a place, which is taken modulo their number.
-
-    Anything where that place is too large to be counted, or there is no site.
-    """
-    place, site = np.broadcast_arrays(place, site)
-    with np.errstate(all="ignore"):
-        countable = np.where(np.abs(place) < 2.0**62, place, 0)
-        # The floor of a single fraction is an int, no array
-        below = np.asarray(np.floor(countable)).astype(np.int64)
-    result = np.zeros(place.shape, run.numbers.dtype(run.real))
-    kinds, number = run.space.kinds
-    for kind, allowed in enumerate(kinds):
-        own = (site != NO_SITE) & (number[site] == kind)
-        values = run.numbers.taken(allowed, run.real)
-        result[own] = values[below[own] % len(allowed)]
-    return result
-
-
-def _value(config: Array, site: Array) -> Array:
+def _value(interpreter: Interpreter, config: Array, site: Array) -> Array:
     """Return the local value at a site; 0 where there is none."""
     site = np.broadcast_to(site, len(config))
-    value = config[np.arange(len(config)), site]
+    value = numbers_of(interpreter).items(config, (np.arange(len(config)), site))
     return np.where(site == NO_SITE, np.zeros((), config.dtype), value)
 
 
-def _with_value(config: Array, site: Array, value: Array) -> Array:
+def _with_value(
+    interpreter: Interpreter, config: Array, site: Array, value: Array
+) -> Array:
     """Return configurations with another value at a site, if there is one."""
-    site = np.broadcast_to(site, len(config))
-    points = np.flatnonzero(site != NO_SITE)
+    points = len(config)
+    site, value = np.broadcast_to(site, points), np.broadcast_to(value, points)
     changed = config.copy()
-    changed[points, site[points]] = np.broadcast_to(value, len(config))[points]
+    numbers_of(interpreter).write(changed, site, value, site != NO_SITE)
     return _read_only(changed)
 
 
-def _read_only(values: Array) -> Array:
-    values.flags.writeable = False
+def _read_only(values: Any) -> Any:
+    if type(values) is np.ndarray:
+        values.flags.writeable = False
     return values
 
 
@@ -688,10 +652,6 @@ def _run_of(interpreter: Interpreter) -> _Run:
     return interpreter.get_data(SymFunctions, "run", _no_run)
 
 
-def _numbers_of(interpreter: Interpreter) -> Numbers:
-    return interpreter.get_data(SymFunctions, "numbers", Numbers)
-
-
 def _no_run() -> _Run:
     raise ValueError("start an operator with dialects.interpreters.sym.branches")
 
@@ -701,7 +661,9 @@ def _no_run() -> _Run:
 
 
 def interpreter_of(
-    operator: sym.OperatorOp | ModuleOp, *listeners: Interpreter.Listener
+    operator: sym.OperatorOp | ModuleOp,
+    *listeners: Interpreter.Listener,
+    numbers: Numbers = FLOATS,
 ) -> Interpreter:
     """Return an interpreter of `sym` and StableHLO that tells listeners what it does.
 
@@ -712,7 +674,7 @@ def interpreter_of(
     interpreter = SymInterpreter(module, listeners=listeners)
     interpreter.register_implementations(StableHLOFunctions())
     interpreter.register_implementations(SymFunctions())
-    return interpreter
+    return interpret_with(interpreter, numbers)
 
 
 def branches(
@@ -733,9 +695,9 @@ def branches(
         ValueError: for an x of another shape or dtype, for missing and unknown
             parameters, and for values that do not fit their type.
     """
-    operator = _the_operator(operator)
+    operator = the_operator(operator)
     chosen = interpreter or interpreter_of(operator)
-    numbers = _numbers_of(chosen)
+    numbers = numbers_of(chosen)
     config = _as_configurations(operator, x, numbers)
     if config.ndim != 1:
         raise _bad_shape(operator, config.shape, f"({operator.space.data.sites},)")
@@ -772,29 +734,33 @@ def connections(
     Raises:
         ValueError: as `branches` does.
     """
-    operator = _the_operator(operator)
-    given = np.asarray(x)
+    operator = the_operator(operator)
+    given = as_array(x)
     chosen = interpreter or interpreter_of(operator)
-    numbers = _numbers_of(chosen)
+    numbers = numbers_of(chosen)
     batch = _as_configurations(operator, given, numbers)
     bound = _bind_parameters(operator, parameters or {}, numbers)
     lanes = sum(term.lanes for term in operator.terms)
     shape = given.shape[:-1]
     count, sites = math.prod(shape), given.shape[-1]
-    xp = np.repeat(given.reshape(count, 1, sites), lanes, axis=1)
-    mels = np.zeros((count, lanes), numbers.dtype(dtype_of(operator.element)))
-    flat = batch.reshape(count, sites)
+    own, flat = given.reshape(count, 1, sites), batch.reshape(count, sites)
+    dtype = numbers.dtype(dtype_of(operator.element))
+    xp, mels = [np.repeat(own[:0], lanes, axis=1)], [np.zeros((0, lanes), dtype)]
     for samples in _samples(operator, flat):
-        first = 0
+        here = own[samples]
+        config, amplitude = [here[:, :0]], [np.zeros((len(here), 0), dtype)]
         for found in _terms(operator, flat[samples], bound, chosen, guards):
-            here = slice(first, first := first + found.valid.shape[1])
             # Sites that did not change keep the value of x in its own dtype.
             changed = found.config != flat[samples, None]
             with np.errstate(all="ignore"):
-                converted = found.config.astype(xp.dtype)
-            xp[samples, here] = np.where(changed, converted, xp[samples, here])
-            mels[samples, here] = found.amplitude
-    return xp.reshape(*shape, lanes, sites), mels.reshape(*shape, lanes)
+                converted = found.config.astype(given.dtype)
+            config.append(np.where(changed, converted, here))
+            amplitude.append(found.amplitude)
+        xp.append(np.concatenate(config, axis=1))
+        mels.append(np.concatenate(amplitude, axis=1))
+    shape = *shape, lanes
+    joined = np.concatenate(xp), np.concatenate(mels)
+    return joined[0].reshape(*shape, sites), joined[1].reshape(shape)
 
 
 def dense_matrix(
@@ -813,7 +779,7 @@ def dense_matrix(
         ValueError: as `branches` does, for a space that is too large, and where a
             branch leaves it.
     """
-    operator = _the_operator(operator)
+    operator = the_operator(operator)
     space = operator.space.data
     size = math.prod(len(space.at(site)) for site in range(space.sites))
     if size > MAX_DENSE_STATES:
@@ -822,7 +788,7 @@ def dense_matrix(
             f"matrix may have at most {MAX_DENSE_STATES}"
         )
     chosen = interpreter or interpreter_of(operator)
-    numbers = _numbers_of(chosen)
+    numbers = numbers_of(chosen)
     bound = _bind_parameters(operator, parameters or {}, numbers)
     local_values = [space.at(site) for site in range(space.sites)]
     listed = [
@@ -864,6 +830,19 @@ def _samples(operator: sym.OperatorOp, x: Array) -> Iterator[slice]:
         yield slice(start, min(len(x), start + size))
 
 
+def _new_run(
+    operator: sym.OperatorOp,
+    samples: Array,
+    parameters: tuple[Array, ...],
+    interpreter: Interpreter,
+    guards: Guards = Guards.ALL,
+) -> _Run:
+    is_projected = operator.projected is not None
+    space, real = operator.space.data, _real(operator)
+    numbers = numbers_of(interpreter)
+    return _Run(space, real, numbers, is_projected, samples, parameters, guards=guards)
+
+
 def _terms(
     operator: sym.OperatorOp,
     samples: Array,
@@ -871,10 +850,7 @@ def _terms(
     interpreter: Interpreter,
     guards: Guards = Guards.ALL,
 ) -> list[_Lanes]:
-    is_projected = operator.projected is not None
-    space = operator.space.data
-    real, numbers = _real(operator), _numbers_of(interpreter)
-    run = _Run(space, real, numbers, is_projected, samples, parameters, guards=guards)
+    run = _new_run(operator, samples, parameters, interpreter, guards)
     interpreter.set_data(SymFunctions, "run", run)
     interpreter.run_op(operator)
     return run.terms
@@ -884,7 +860,7 @@ def _terms(
 # region Arguments
 
 
-def _the_operator(op: sym.OperatorOp | ModuleOp) -> sym.OperatorOp:
+def the_operator(op: sym.OperatorOp | ModuleOp) -> sym.OperatorOp:
     if isinstance(op, sym.OperatorOp):
         return op
     operators = [inner for inner in op.walk() if isinstance(inner, sym.OperatorOp)]
@@ -902,7 +878,7 @@ def _as_configurations(
     operator: sym.OperatorOp, x: npt.ArrayLike, numbers: Numbers
 ) -> Array:
     """Return samples as read-only real values of the operator's type."""
-    given = np.asarray(x)
+    given = as_array(x)
     sites = operator.space.data.sites
     if given.ndim == 0 or given.shape[-1] != sites:
         raise _bad_shape(operator, given.shape, f"(..., {sites})")
@@ -912,8 +888,7 @@ def _as_configurations(
             f"numbers, got dtype {given.dtype}"
         )
     values = numbers.taken(given, _real(operator))
-    values.flags.writeable = False
-    return values
+    return _read_only(values)
 
 
 def _bad_shape(

@@ -14,12 +14,15 @@ from xdsl.dialects.builtin import ModuleOp
 
 import symir as lang
 from dialects import sym
+from dialects.interpreters.bt import run_branches
 from dialects.interpreters.exact import (
     ExactComplex,
+    Fractions,
     NoExactAnswer,
     exact_connections,
     exact_dense_matrix,
 )
+from dialects.interpreters.kernel import run_kernel
 from dialects.interpreters.sym import connections, dense_matrix
 from symir.errors import InputError
 from symir.models import heisenberg
@@ -280,3 +283,28 @@ def test_no_operator() -> None:
     with pytest.raises(InputError) as caught:
         checked_connections(3, [0])  # pyright: ignore[reportArgumentType]
     assert caught.value.code == "V001"
+
+
+# ---- the levels below ----
+
+
+@pytest.mark.parametrize("name", CONSTRUCTS)
+def test_every_level_has_the_same_fractions(name: str) -> None:
+    operator = CONSTRUCTS[name](3)
+    ir = operator.to_ir()
+    x = operator.space.all_states().astype(float)
+    parameters = [
+        np.asarray(ir.defaults[name], dtype)
+        for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
+    ]
+    inexact = "float" if name in HAVE_NO_EXACT_ANSWER else "error"
+    expected_xp, expected = exact_connections(ir.module, x, inexact=inexact)
+    branch_tensors = lang.lower_to_bt(ir.module)
+    kernel = lang.lower_to_stablehlo(branch_tensors, len(x), "f64")
+    numbers = Fractions(inexact)
+    for xp, mels in (
+        run_branches(branch_tensors, x, parameters, numbers=numbers),
+        run_kernel(kernel, [x, *parameters], numbers=numbers),
+    ):
+        assert (xp == expected_xp).all()
+        assert (mels == expected).all()
