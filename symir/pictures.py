@@ -28,7 +28,7 @@ from symir.explorer.samples import (
     values_of_parameters,
 )
 from symir.operator import SymbolicOperator
-from symir.tools.show import is_signs, number
+from symir.plain_text import is_signs, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes  # pyright: ignore[reportMissingImports]

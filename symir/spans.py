@@ -30,6 +30,7 @@ from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar, cast
 
 from symir.errors import InputError
+from symir.files import write_atomically
 
 __all__ = ["VARIABLE", "Span", "is_recording", "span", "spanned", "trace"]
 
@@ -176,8 +177,6 @@ class _Recorder:
 
     def write(self, file: Path) -> None:
         """Write the trace; raises OSError where that is impossible."""
-        from symir.compiler.archive import write_atomically
-
         write_atomically(file, self.as_json().encode())
 
     def as_json(self) -> str:

@@ -16,17 +16,14 @@ whole is IR, which `symir-opt` reads.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import re
 import stat
-import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
@@ -38,6 +35,7 @@ from symir.compiler.lowering import LoweringPipeline, lowering_of_file
 from symir.compiler.options import SymbolicCompilerOptions
 from symir.compiler.signature import toolchain
 from symir.errors import SourceLocation, SymbolicCompilerError, SymirError
+from symir.files import StrPath, write_file
 from symir.ir import SymbolicOperatorIR, fingerprint
 
 if TYPE_CHECKING:
@@ -47,8 +45,6 @@ __all__ = [
     "is_artifact",
     "load_artifact",
     "save_artifact",
-    "write_atomically",
-    "write_file",
 ]
 
 LARGEST = 1 << 26
@@ -56,8 +52,6 @@ LARGEST = 1 << 26
 
 LARGEST_HEADER = 1 << 20
 """The most bytes of JSON in it, which takes many times its size in memory."""
-
-StrPath: TypeAlias = str | os.PathLike[str]
 
 _NAME = b"// symir artifact, format "
 _FIRST = _NAME + b"2\n"
@@ -337,47 +331,6 @@ def _reason(error: Exception) -> str:
 
 def _seal(content: bytes) -> bytes:
     return f"// sha256 {hashlib.sha256(content).hexdigest()}\n".encode()
-
-
-# endregion
-# region Files
-
-
-def write_file(path: StrPath, data: bytes, operator: str) -> None:
-    """Write a file for a user, as a whole or not at all.
-
-    Raises:
-        SymbolicCompilerError: where it cannot be written (C015).
-    """
-    try:
-        write_atomically(Path(path), data)
-    except OSError as error:
-        raise SymbolicCompilerError(
-            "C015",
-            f"'{path}' cannot be written",
-            operator=operator,
-            expected="a folder that exists, is writable and has enough space",
-            found=error.strerror or str(error),
-        ) from error
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file that exists once it is complete, whenever the process is killed.
-
-    Raises:
-        OSError: where that is impossible; then the file is as it was.
-    """
-    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            partial.unlink(missing_ok=True)
-        raise
 
 
 # endregion

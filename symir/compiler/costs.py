@@ -34,13 +34,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import (
-    ArrayAttr,
     ComplexType,
-    DenseIntOrFPElementsAttr,
     ModuleOp,
     TensorType,
 )
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt, sym
@@ -49,16 +47,15 @@ from lowering.lanes import connections_in, lane_count, parts_of, write_count
 from lowering.order import operands_first
 from symir.compiler.artifact import BranchOrigin, lane_sources
 from symir.language.scope import emission_label
+from symir.plain_text import columns
 from symir.provenance import origins
 
 __all__ = [
     "CostRow",
     "CostTable",
-    "columns",
     "cost_table",
     "expression_work",
     "flops_of",
-    "table_bytes",
 ]
 
 BYTES_PER_SECOND = 10e9
@@ -555,24 +552,6 @@ def _cost_of_fanout(op: bt.CompactOp, sizes: _Sizes) -> Cost:
 # region Text
 
 
-def columns(
-    header: Sequence[str],
-    rows: Iterable[Sequence[str]],
-    right: Iterable[int] = (),
-) -> list[str]:
-    """Return the lines of a table; the columns in `right` are flush right."""
-    cells = [tuple(header), *map(tuple, rows)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    flush = frozenset(right)
-    return [
-        "  ".join(
-            cell.rjust(width) if n in flush else cell.ljust(width)
-            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in cells
-    ]
-
-
 def _lines(kind: str, rows: Sequence[CostRow]) -> list[str]:
     by_share = sorted(rows, key=lambda one: one.share, reverse=True)
     shown = set(map(id, by_share[:_ROWS_SHOWN]))
@@ -597,25 +576,6 @@ def _table(kind: str, rows: Iterable[CostRow]) -> list[str]:
         for one in rows
     ]
     return columns(header, cells, right=range(1, len(header)))
-
-
-def table_bytes(op: Operation) -> int:
-    """Return the bytes of the tables of an op: rows, data, sets, constants."""
-    return sum(map(_size_of, (*op.properties.values(), *op.attributes.values())))
-
-
-def _size_of(attribute: Attribute) -> int:
-    match attribute:
-        case sym.RowsAttr() | sym.SetsAttr():
-            return len(attribute.data.data)
-        case sym.ColumnAttr():
-            return _size_of(attribute.values)
-        case DenseIntOrFPElementsAttr():
-            return len(attribute.data.data)
-        case ArrayAttr():
-            return sum(map(_size_of, attribute))
-        case _:
-            return 0
 
 
 # endregion

@@ -21,12 +21,13 @@ from lowering.relations import relation_of
 from lowering.remarks import Remark
 from lowering.sym_fuse_terms import mark_groups
 from symir.compiler.context import SymbolicPassReport
-from symir.compiler.costs import CostTable, columns, cost_table
+from symir.compiler.costs import CostTable, cost_table
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.manifest import as_json
 from symir.compiler.options import COALESCE, OPT_LEVELS, SymbolicCompilerOptions
 from symir.errors import SymbolicCompilerError, SymirError
 from symir.ir import fingerprint
+from symir.plain_text import columns
 from symir.provenance import name_terms, origins_in
 
 if TYPE_CHECKING:

@@ -30,9 +30,9 @@ from symir.explorer.texts import Lines, Origins
 from symir.inspection import LoweredOperator, Stage
 from symir.ir import SymbolicOperatorIR
 from symir.operator import SymbolicOperator
+from symir.plain_text import is_signs, number
 from symir.provenance import origins_in
 from symir.terms import term_of
-from symir.tools.show import is_signs, number
 
 __all__ = ["page_data"]
 

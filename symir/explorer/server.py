@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import cast
 
-from symir.tools.codes import Fault
+from symir.errors import InputError
 
 __all__ = ["HOST", "Server"]
 
@@ -46,7 +46,8 @@ class Server(ThreadingHTTPServer):
         try:
             super().__init__((HOST, port), _Handler)
         except (OSError, OverflowError) as error:
-            raise Fault.NO_PORT.error(
+            raise InputError(
+                "T023",
                 f"port {port} of {HOST} cannot be had",
                 expected="a port that is free, or --port 0 for any",
                 found=str(error),

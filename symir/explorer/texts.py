@@ -17,8 +17,8 @@ from xdsl.ir import Attribute, Operation
 from dialects import sym
 from dialects.text import Printer
 from symir.errors import SourceLocation
+from symir.plain_text import elided_constants
 from symir.provenance import origins_in
-from symir.tools.show import elided_constants
 
 __all__ = ["Lines", "Origins", "located_lines"]
 

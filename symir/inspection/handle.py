@@ -19,7 +19,7 @@ from symir.errors import StageError
 from symir.inspection.difference import Difference, LaneChange, changes_between
 from symir.inspection.specs import Spec, Specs, lanes_by_term, spec_of
 from symir.ir import SymbolicOperatorIR
-from symir.tools.show import elided_constants
+from symir.plain_text import elided_constants
 
 __all__ = ["LEVELS", "LoweredOperator", "Stage"]
 

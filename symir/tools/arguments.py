@@ -6,7 +6,7 @@ import argparse
 import textwrap
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -156,23 +156,19 @@ def parser() -> argparse.ArgumentParser:
     _add_reduce(commands)
     _add_explain(commands)
     _add_explore(commands)
-    _command(
-        commands,
-        "demo",
-        help="show one operator at every level, and its connected states",
-        description="Follow a transverse-field Ising chain through the compiler.",
-        file=None,
-    )
+    shown = "show one operator at every level, and its connected states"
+    followed = "Follow a transverse-field Ising chain through the compiler."
+    _command(commands, "demo", shown, followed, file=None)
     return made
 
 
 def _command(
     commands: Commands,
     name: str,
-    *,
     help: str,
     description: str,
     epilog: str | None = None,
+    *,
     file: str | None = _FILE,
     file_count: str | None = None,
     is_slow: bool = True,
@@ -188,84 +184,69 @@ def _command(
     if file is not None:
         command.add_argument("file", nargs=file_count, metavar="FILE[:NAME]", help=file)
     if is_slow:
-        command.add_argument("--quiet", action="store_true", help="show no progress")
+        _option(command, "--quiet", "show no progress")
     return command
+
+
+def _option(
+    parser: argparse._ActionsContainer,  # pyright: ignore[reportPrivateUsage]
+    flags: str,
+    help: str,
+    **details: Any,
+) -> None:
+    """Add an option such as "-o --output FILE"; one without a value is a switch."""
+    names = [word for word in flags.split() if word.startswith("-")]
+    metavar = " ".join(flags.split()[len(names) :])
+    if metavar:
+        details["metavar"] = metavar
+    elif "choices" not in details:
+        details["action"] = "store_true"
+    parser.add_argument(*names, help=help, **details)
 
 
 def _add_emit(commands: Commands) -> None:
     emit = _command(
         commands,
         "emit",
-        help="print an operator at a level of the compiler, as MLIR",
-        description="Print an operator at a level of the compiler; needs no JAX.",
-        epilog=_EMIT_EXAMPLES,
+        "print an operator at a level of the compiler, as MLIR",
+        "Print an operator at a level of the compiler; needs no JAX.",
+        _EMIT_EXAMPLES,
         is_slow=False,
     )
-    emit.add_argument(
-        "--level",
-        choices=LEVELS,
-        default="sym",
-        help="sym: the physics; bt: the same, vectorised over rows; "
-        "stablehlo: a kernel for one batch size (default: sym)",
-    )
-    emit.add_argument(
-        "--batch",
-        type=_positive,
-        metavar="B",
-        help="samples of the kernel (default: 1)",
-    )
-    emit.add_argument(
-        "--state",
-        choices=[*STATE_DTYPES],
-        metavar="TYPE",
-        help="type of the local values of the kernel, such as i8, i32 or f64 "
-        "(default: the narrowest integer that holds them)",
-    )
-    emit.add_argument(
-        "--full", action="store_true", help="leave nothing out on a terminal"
-    )
+    levels = "sym: the physics; bt: the same, vectorised over rows; "
+    levels += "stablehlo: a kernel for one batch size (default: sym)"
+    _option(emit, "--level", levels, choices=LEVELS, default="sym")
+    samples = "samples of the kernel (default: 1)"
+    _option(emit, "--batch B", samples, type=_positive)
+    types = "type of the local values of the kernel, such as i8, i32 or f64 "
+    types += "(default: the narrowest integer that holds them)"
+    _option(emit, "--state TYPE", types, choices=[*STATE_DTYPES])
+    _option(emit, "--full", "leave nothing out on a terminal")
 
 
 def _add_run(commands: Commands) -> None:
-    run = _command(
-        commands,
-        "run",
-        help="compute connected states and matrix elements",
-        description="Compute connected states and matrix elements.",
-        epilog=_RUN_EXAMPLES,
-    )
+    what = "ompute connected states and matrix elements"
+    run = _command(commands, "run", f"c{what}", f"C{what}.", _RUN_EXAMPLES)
     _add_configurations(run)
-    run.add_argument(
-        "--output", type=Path, metavar="OUT.npz", help="where to write all results"
-    )
-    run.add_argument(
-        "--batch",
-        type=_positive,
-        metavar="B",
-        help="samples per call of the kernel (default: what fits into 64 MiB)",
-    )
+    _option(run, "--output OUT.npz", "where to write all results", type=Path)
+    samples = "samples per call of the kernel (default: what fits into 64 MiB)"
+    _option(run, "--batch B", samples, type=_positive)
 
 
 def _add_interpret(commands: Commands) -> None:
     interpret = _command(
         commands,
         "interpret",
-        help="compute by a reference interpreter, and show every value",
-        description="Interpret an operator at a level of the compiler on your "
+        "compute by a reference interpreter, and show every value",
+        "Interpret an operator at a level of the compiler on your "
         "configurations, over NumPy; needs no JAX. Slow, and exact: for looking.",
-        epilog=_INTERPRET_EXAMPLES,
+        _INTERPRET_EXAMPLES,
     )
-    interpret.add_argument(
-        "--level",
-        choices=LEVELS,
-        default="sym",
-        help="what is interpreted: the operator as it is defined, its branch tensors "
-        "or its kernel (default: sym)",
-    )
-    interpret.add_argument(
-        "--values",
-        action="store_true",
-        help="show every value too: long arrays lose their middle",
+    levels = "what is interpreted: the operator as it is defined, its branch tensors "
+    levels += "or its kernel (default: sym)"
+    _option(interpret, "--level", levels, choices=LEVELS, default="sym")
+    _option(
+        interpret, "--values", "show every value too: long arrays lose their middle"
     )
     _add_configurations(interpret)
 
@@ -273,221 +254,131 @@ def _add_interpret(commands: Commands) -> None:
 def _add_configurations(parser: argparse.ArgumentParser) -> None:
     """Add what to compute on, and how much of it to show."""
     source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument(
-        "--input", type=Path, metavar="CONFIGS", help="a .npy or .csv file"
-    )
-    source.add_argument(
-        "--random", type=_count, metavar="N", help="draw N configurations instead"
-    )
-    parser.add_argument("--seed", type=_count, metavar="S", help="of what is drawn")
-    parser.add_argument(
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=NUMBER",
-        help="the value of a parameter of the operator; may be repeated",
-    )
-    parser.add_argument(
-        "--dtype",
-        type=_state_dtype,
-        metavar="DTYPE",
-        help="dtype of the configurations, such as int8 or float64 (default: that of a "
-        ".npy file, else the narrowest integer that holds the local values)",
-    )
-    parser.add_argument(
-        "--samples",
-        "--rows",
-        type=_count,
-        default=2,
-        metavar="K",
-        help="how many samples to show (default: 2)",
-    )
-    parser.add_argument(
-        "--lanes",
-        type=_count,
-        default=_LANES_SHOWN,
-        metavar="L",
-        help=f"how many branches of each to show (default: {_LANES_SHOWN})",
-    )
+    _option(source, "--input CONFIGS", "a .npy or .csv file", type=Path)
+    _option(source, "--random N", "draw N configurations instead", type=_count)
+    _option(parser, "--seed S", "of what is drawn", type=_count)
+    value = "the value of a parameter of the operator; may be repeated"
+    _option(parser, "--param NAME=NUMBER", value, action="append", default=[])
+    dtypes = "dtype of the configurations, such as int8 or float64 (default: that of a "
+    dtypes += ".npy file, else the narrowest integer that holds the local values)"
+    _option(parser, "--dtype DTYPE", dtypes, type=_state_dtype)
+    samples = "how many samples to show (default: 2)"
+    _option(parser, "--samples --rows K", samples, type=_count, default=2)
+    lanes = f"how many branches of each to show (default: {_LANES_SHOWN})"
+    _option(parser, "--lanes L", lanes, type=_count, default=_LANES_SHOWN)
 
 
 def _add_check(commands: Commands) -> None:
     check = _command(
         commands,
         "check",
-        help="compare what an operator computes before and after every pass",
-        description="Execute an operator by the reference interpreter of its level "
+        "compare what an operator computes before and after every pass",
+        "Execute an operator by the reference interpreter of its level "
         "after every pass, and compare it with what was before, under the relation "
         "that the pass declares; at last compare the compiled kernel.",
-        epilog=_CHECK_EXAMPLES,
+        _CHECK_EXAMPLES,
         file_count="?",
     )
     _add_compared(check)
-    check.add_argument(
-        "--certificate",
-        type=Path,
-        metavar="OUT.json",
-        help="where to write what was found, to be checked again",
-    )
-    check.add_argument(
-        "--replay", type=Path, metavar="CERTIFICATE", help="do a certificate again"
-    )
+    written = "where to write what was found, to be checked again"
+    _option(check, "--certificate OUT.json", written, type=Path)
+    _option(check, "--replay CERTIFICATE", "do a certificate again", type=Path)
 
 
 def _add_compared(parser: argparse.ArgumentParser) -> None:
     """Add what passes are compared on."""
-    parser.add_argument(
-        "--validate",
-        choices=("sampled", "exhaustive"),
-        default="sampled",
-        help="look at random configurations, or at all (default: sampled)",
-    )
+    modes = ("sampled", "exhaustive")
+    which = "look at random configurations, or at all (default: sampled)"
+    _option(parser, "--validate", which, choices=modes, default="sampled")
     _add_drawn(parser, samples=64)
-    parser.add_argument(
-        "--input", type=Path, metavar="CONFIGS", help="a .npy or .csv file instead"
-    )
+    _option(parser, "--input CONFIGS", "a .npy or .csv file instead", type=Path)
 
 
 def _add_drawn(parser: argparse.ArgumentParser, samples: int) -> None:
     """Add how many configurations are drawn, and what parameters are."""
-    parser.add_argument(
-        "--samples",
-        type=_positive,
-        default=samples,
-        metavar="N",
-        help=f"how many random configurations (default: {samples})",
-    )
-    parser.add_argument(
-        "--seed", type=_count, default=0, metavar="S", help="of what is drawn"
-    )
-    parser.add_argument(
-        "--param",
-        action="append",
-        default=[],
-        metavar="NAME=NUMBER",
-        help="the value of a parameter (default: its default, and a drawn one)",
-    )
+    count = f"how many random configurations (default: {samples})"
+    _option(parser, "--samples N", count, type=_positive, default=samples)
+    _option(parser, "--seed S", "of what is drawn", type=_count, default=0)
+    value = "the value of a parameter (default: its default, and a drawn one)"
+    _option(parser, "--param NAME=NUMBER", value, action="append", default=[])
 
 
 def _add_bisect(commands: Commands) -> None:
     bisect = _command(
         commands,
         "bisect",
-        help="name the first pass that changes what an operator computes",
-        description="Name the first pass that fails, or that breaks the relation which "
+        "name the first pass that changes what an operator computes",
+        "Name the first pass that fails, or that breaks the relation which "
         "it declares between the lanes before it and those after it; with the "
         "configuration that shows it, the term, your line, and what it did to the IR.",
-        epilog=_BISECT_EXAMPLES,
+        _BISECT_EXAMPLES,
     )
     _add_passes(bisect)
     _add_compared(bisect)
-    bisect.add_argument(
-        "--full", action="store_true", help="show all of what the pass did"
-    )
+    _option(bisect, "--full", "show all of what the pass did")
 
 
 def _add_reduce(commands: Commands) -> None:
     reduce = _command(
         commands,
         "reduce",
-        help="make an operator that fails small, as a .mlir file",
-        description="Leave out terms, rows, emissions, sites and all else of an "
+        "make an operator that fails small, as a .mlir file",
+        "Leave out terms, rows, emissions, sites and all else of an "
         "operator as long as it fails in the same way, and print what is left.",
-        epilog=_REDUCE_EXAMPLES,
+        _REDUCE_EXAMPLES,
     )
-    reduce.add_argument(
-        "--check",
-        default="bisect",
-        metavar="WHAT",
-        help="bisect, compile or a command, see below (default: bisect)",
-    )
+    check = "bisect, compile or a command, see below (default: bisect)"
+    _option(reduce, "--check WHAT", check, default="bisect")
     _add_passes(reduce)
-    reduce.add_argument(
-        "--output", type=Path, metavar="OUT.mlir", help="where to write the operator"
-    )
-    reduce.add_argument(
-        "--limit",
-        type=_positive,
-        default=1000,
-        metavar="N",
-        help="how many operators are tried at most (default: 1000)",
-    )
-    reduce.add_argument(
-        "--timeout",
-        type=_positive,
-        default=60,
-        metavar="S",
-        help="what takes longer than S seconds does not fail (default: 60)",
-    )
+    _option(reduce, "--output OUT.mlir", "where to write the operator", type=Path)
+    limit = "how many operators are tried at most (default: 1000)"
+    _option(reduce, "--limit N", limit, type=_positive, default=1000)
+    timeout = "what takes longer than S seconds does not fail (default: 60)"
+    _option(reduce, "--timeout S", timeout, type=_positive, default=60)
     _add_drawn(reduce, samples=16)
 
 
 def _add_passes(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "-p",
-        "--passes",
-        metavar="PIPELINE",
-        help="passes from the operator on, as for symir-opt; they may end at any level "
-        "(default: those of a compilation)",
-    )
+    passes = "passes from the operator on, as for symir-opt; they may end at any level "
+    passes += "(default: those of a compilation)"
+    _option(parser, "-p --passes PIPELINE", passes)
 
 
 def _add_explore(commands: Commands) -> None:
     explore = _command(
         commands,
         "explore",
-        help="write a page that shows an operator at every level",
-        description="Write one HTML page with an operator at every level side by side, "
+        "write a page that shows an operator at every level",
+        "Write one HTML page with an operator at every level side by side, "
         "what each pass changed, its branches on a lattice, its cost, facts and "
         "diagnostics.",
-        epilog=_EXPLORE_EXAMPLES,
+        _EXPLORE_EXAMPLES,
     )
-    explore.add_argument(
-        "-o",
-        "--output",
-        type=Path,
-        metavar="OUT.html",
-        help="where to write the page (default: the name of FILE with .html)",
-    )
-    explore.add_argument(
-        "--input",
-        type=Path,
-        metavar="CONFIGS",
-        help="a .npy or .csv file of configurations to show, instead of random ones",
-    )
-    explore.add_argument(
-        "--serve",
-        action="store_true",
-        help="serve the page on 127.0.0.1, always that of FILE as it is",
-    )
-    explore.add_argument(
-        "--port", type=_count, metavar="P", help="of --serve (default: any)"
-    )
+    output = "where to write the page (default: the name of FILE with .html)"
+    _option(explore, "-o --output OUT.html", output, type=Path)
+    inputs = "a .npy or .csv file of configurations to show, instead of random ones"
+    _option(explore, "--input CONFIGS", inputs, type=Path)
+    serve = "serve the page on 127.0.0.1, always that of FILE as it is"
+    _option(explore, "--serve", serve)
+    _option(explore, "--port P", "of --serve (default: any)", type=_count)
 
 
 def _add_explain(commands: Commands) -> None:
     explain = _command(
         commands,
         "explain",
-        help="tell what the compilation of an operator did",
-        description="Compile an operator and tell what that did: the passes with their "
+        "tell what the compilation of an operator did",
+        "Compile an operator and tell what that did: the passes with their "
         "times and numbers of ops, the lanes of each term and what was fused, the "
         "arrays of the kernel, the cache key and the versions; and which facts hold "
         "for the operator.",
-        epilog=_EXPLAIN_EXAMPLES,
+        _EXPLAIN_EXAMPLES,
         file=f"{_FILE}, or an artifact that was saved",
     )
-    explain.add_argument(
-        "--cost",
-        action="store_true",
-        help="print instead what each pass did, or did not do and why, and what each "
-        "term is predicted to cost",
-    )
-    explain.add_argument(
-        "--json",
-        action="store_true",
-        help="print the manifest of the artifact, or with --cost the report, as JSON",
-    )
+    cost = "print instead what each pass did, or did not do and why, and what each "
+    _option(explain, "--cost", f"{cost}term is predicted to cost")
+    manifest = "print the manifest of the artifact, or with --cost the report, as JSON"
+    _option(explain, "--json", manifest)
 
 
 def _positive(text: str) -> int:

@@ -7,15 +7,19 @@ import io
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from dialects.text import print_module
 from lowering.bt_specialize import STATE_DTYPES, state_type
 from symir.compiler import lower_to_bt, lower_to_stablehlo
 from symir.errors import SymirError, user_location
+from symir.files import write_file
 from symir.operator import SymbolicOperator
+from symir.plain_text import elided_constants
 from symir.tools.arguments import parser
 from symir.tools.codes import Fault
 from symir.tools.load import UserCodeError, load_operator
@@ -26,7 +30,7 @@ from symir.tools.samples import (
     random_samples,
     read_samples,
 )
-from symir.tools.show import Style, elided_constants
+from symir.tools.show import Style
 
 if TYPE_CHECKING:
     from symir.runtime.operator import CompiledOperator
@@ -118,17 +122,14 @@ def _state(name: str | None, operator: SymbolicOperator) -> str:
 def _run(options: argparse.Namespace) -> None:
     from symir.tools import run
 
-    _prefer_double_precision()
-    given = run.parse_parameters(options.param)
-    progress = Progress(sys.stderr, quiet=options.quiet)
-    operator, samples = _operator_and_samples(options, progress)
+    operator, given, progress = _started(options)
+    samples = _samples(options, operator, progress)
     artifact = run.compile_artifact(operator, progress)
     # It is compiled with the default options: for JAX.
-    own = cast("CompiledOperator", artifact.compiled_operator)
-    compiled = run.bind_parameters(operator, own, given)
+    compiled = cast("CompiledOperator", artifact.compiled_operator)
     layout = artifact.branch_layout()
     outcome = run.run(
-        compiled,
+        compiled.replace(**run.parameter_values(operator, given)),
         samples,
         layout,
         block=run.block_size(operator, samples, options.batch),
@@ -143,11 +144,9 @@ def _run(options: argparse.Namespace) -> None:
 
 def _interpret(options: argparse.Namespace) -> None:
     from symir.tools.interpret import interpret, show
-    from symir.tools.run import parse_parameters
 
-    given = parse_parameters(options.param)
-    progress = Progress(sys.stderr, quiet=options.quiet)
-    operator, samples = _operator_and_samples(options, progress)
+    operator, given, progress = _started(options)
+    samples = _samples(options, operator, progress)
     with progress.stage(f"interpreting {operator.name} at {options.level}"):
         table = interpret(operator, options.level, samples, given)
     show(
@@ -160,102 +159,104 @@ def _interpret(options: argparse.Namespace) -> None:
     )
 
 
-def _operator_and_samples(
-    options: argparse.Namespace, progress: Progress
-) -> tuple[SymbolicOperator, Samples]:
-    """Read the operator, and read or draw the configurations for it."""
+def _started(
+    options: argparse.Namespace,
+) -> tuple[SymbolicOperator, dict[str, complex], Progress]:
+    """Return the operator of a command, the values of parameters, and the progress."""
+    from symir.tools.run import parse_parameters
+
+    _prefer_double_precision()
+    given = parse_parameters(options.param)
+    progress = Progress(sys.stderr, quiet=options.quiet)
+    with progress.stage(f"reading {options.file}"):
+        return load_operator(options.file), given, progress
+
+
+def _samples(
+    options: argparse.Namespace, operator: SymbolicOperator, progress: Progress
+) -> Samples:
+    """Read or draw configurations."""
     if options.seed is not None and options.random is None:
         raise Fault.MISPLACED_OPTION.error(
             "--seed is for random configurations",
             expected="--random N --seed S",
             found="--seed without --random",
         )
-    with progress.stage(f"reading {options.file}"):
-        operator = load_operator(options.file)
     space = operator.space
     if options.input is None:
-        return operator, random_samples(
-            options.random, options.seed, space, options.dtype
-        )
+        return random_samples(options.random, options.seed, space, options.dtype)
     with progress.stage(f"reading {options.input}"):
-        return operator, read_samples(options.input, space, options.dtype)
+        return read_samples(options.input, space, options.dtype)
+
+
+def _compared_on(
+    options: argparse.Namespace,
+    operator: SymbolicOperator,
+    given: Mapping[str, complex],
+) -> dict[str, Any]:
+    """Return the arguments of a check: configurations and parameters."""
+    from symir.tools.run import parameter_values
+
+    x = None
+    if options.input is not None:
+        samples = read_samples(options.input, operator.space)
+        x = np.concatenate([*samples.blocks(1 << 16)])
+    return {
+        "x": x,
+        "parameters": parameter_values(operator, given) if given else None,
+        "validate": options.validate,
+        "samples": options.samples,
+        "seed": options.seed,
+    }
 
 
 def _check(options: argparse.Namespace) -> None:
-    from symir.tools.check import checked, replayed
-    from symir.tools.run import parse_parameters
+    from symir.validation.certificate import replay
+    from symir.validation.check import check
 
-    _prefer_double_precision()
     if (options.file is None) is (options.replay is None):
         raise Fault.MISPLACED_OPTION.error(
             "a check is of an operator, or of a certificate that is done again",
             expected="FILE[:NAME] or --replay CERTIFICATE.json",
             found="both" if options.file else "neither",
         )
-    progress = Progress(sys.stderr, quiet=options.quiet)
     if options.replay is not None:
+        _prefer_double_precision()
+        progress = Progress(sys.stderr, quiet=options.quiet)
         with progress.stage(f"doing {options.replay} again"):
-            text, holds = replayed(options.replay)
-        print(text)
-        if not holds:
-            raise _Failed
-        return
-    given = parse_parameters(options.param)
-    with progress.stage(f"reading {options.file}"):
-        operator = load_operator(options.file)
+            found = replay(options.replay)
+        return _finish(found, found.ok)
+    operator, given, progress = _started(options)
     with progress.stage(f"checking {operator.name}"):
-        report = checked(
-            operator,
-            given,
-            inputs=options.input,
-            validate=options.validate,
-            samples=options.samples,
-            seed=options.seed,
-        )
-    print(report)
+        report = check(operator, **_compared_on(options, operator, given))
+    told = str(report)
     if options.certificate is not None:
         report.save(options.certificate)
-        print(f"written to {options.certificate}")
-    if not report.ok:
-        raise _Failed
+        told += f"\nwritten to {options.certificate}"
+    _finish(told, report.ok)
 
 
 def _bisect(options: argparse.Namespace) -> None:
-    from symir.tools.check import looked_at
-    from symir.tools.run import parse_parameters
     from symir.tools.show import difference
     from symir.validation import bisect
 
-    _prefer_double_precision()
-    given = parse_parameters(options.param)
-    progress = Progress(sys.stderr, quiet=options.quiet)
-    with progress.stage(f"reading {options.file}"):
-        operator = load_operator(options.file)
+    operator, given, progress = _started(options)
     with progress.stage(f"running the passes of {operator.name}"):
-        found = bisect(
-            operator,
-            **looked_at(operator, given, options.input),
-            validate=options.validate,
-            samples=options.samples,
-            seed=options.seed,
-            pipeline=options.passes,
-        )
+        compared = _compared_on(options, operator, given)
+        found = bisect(operator, pipeline=options.passes, **compared)
     if found.error is not None:
         _forget_script(found.error)
-    print(found)
-    if found.ok:
-        return
-    changes = found.diff() or found.before or ""
-    print(difference(changes, Style.of(sys.stdout), full=options.full), end="")
-    raise _Failed
+    told = str(found)
+    if not found.ok:
+        changes = found.diff() or found.before or ""
+        told += "\n" + difference(changes, Style.of(sys.stdout), full=options.full)
+    _finish(told.rstrip("\n"), found.ok)
 
 
 def _reduce(options: argparse.Namespace) -> None:
-    from symir.compiler.archive import write_file
     from symir.tools.reduce import reduce
-    from symir.tools.run import parameter_values, parse_parameters
+    from symir.tools.run import parameter_values
 
-    _prefer_double_precision()
     output: Path | None = options.output
     if output is not None and (output.suffix != ".mlir" or not output.parent.is_dir()):
         raise Fault.NOT_WRITABLE.error(
@@ -269,10 +270,7 @@ def _reduce(options: argparse.Namespace) -> None:
             expected="--check bisect",
             found=f"--check {options.check}",
         )
-    given = parse_parameters(options.param)
-    progress = Progress(sys.stderr, quiet=options.quiet)
-    with progress.stage(f"reading {options.file}"):
-        operator = load_operator(options.file)
+    operator, given, progress = _started(options)
     with progress.stage(f"reducing {operator.name}"):
         found = reduce(
             operator,
@@ -294,12 +292,18 @@ def _reduce(options: argparse.Namespace) -> None:
     print(f"{found}\nwritten to {output}")
 
 
+def _finish(told: object, holds: bool) -> None:
+    print(told)
+    if not holds:
+        raise _Failed
+
+
 class _Failed(Exception):
     """Something that was to hold does not, and has been said."""
 
 
 def _explore(options: argparse.Namespace) -> None:
-    from symir.explorer import command
+    from symir.tools import explore
 
     _prefer_double_precision()
     progress = Progress(sys.stderr, quiet=options.quiet)
@@ -316,9 +320,9 @@ def _explore(options: argparse.Namespace) -> None:
             found="--port without --serve",
         )
     if options.serve:
-        command.serve(options.file, options.input, options.port or 0, progress)
+        explore.serve(options.file, options.input, options.port or 0, progress)
         return
-    written = command.write(options.file, options.input, options.output, progress)
+    written = explore.write(options.file, options.input, options.output, progress)
     print(f"written to {written}")
 
 

@@ -35,7 +35,6 @@ class Fault(Enum):
     NO_JAX = ("T020", "running an operator needs JAX")
     XLA_FAILED = ("T021", "XLA could not run the kernel")
     NOT_RUNNABLE = ("T022", "a command cannot be run")
-    NO_PORT = ("T023", "a port cannot be had")
 
     @property
     def code(self) -> str:

@@ -10,15 +10,11 @@ from dialects.text import print_module
 from lowering.bt_specialize import state_type
 from symir.compiler import lower_to_bt, lower_to_stablehlo
 from symir.operator import SymbolicOperator
+from symir.plain_text import elided_constants, elided_middle, shortened_lines
 from symir.tools import run
 from symir.tools.progress import Progress
 from symir.tools.samples import Samples
-from symir.tools.show import (
-    Style,
-    elided_constants,
-    elided_middle,
-    shortened_lines,
-)
+from symir.tools.show import Style
 
 if TYPE_CHECKING:
     from symir.runtime.operator import CompiledOperator

@@ -50,20 +50,18 @@ def explanation(
     manifest: Manifest, style: Style | None = None, facts: OperatorFacts | None = None
 ) -> list[str]:
     """Return the lines that tell what a manifest says, and the facts if given."""
+    style = style or Style()
     parts = [
         _summary(manifest),
-        _passes(manifest, style or Style()),
-        _terms(manifest, style or Style()),
-        _layout(manifest, style or Style()),
+        _passes(manifest, style),
+        _terms(manifest, style),
+        _layout(manifest, style),
         *_diagnostics(manifest),
-        [f"versions: {_pairs(_versions(manifest))}"],
+        [f"versions: {_pairs({k: v[:12] for k, v in manifest['toolchain'].items()})}"],
     ]
     if facts is not None:
         parts.append(["facts", *str(facts).splitlines()[1:]])
-    lines: list[str] = []
-    for part in parts:
-        lines += [*part, ""]
-    return lines[:-1]
+    return "\n\n".join("\n".join(part) for part in parts).split("\n")
 
 
 def facts_of_artifact(artifact: SymbolicCompiledArtifact) -> OperatorFacts:
@@ -119,59 +117,41 @@ def _levels(manifest: Manifest) -> str:
 
 
 def _passes(manifest: Manifest, style: Style) -> list[str]:
-    rows = [
-        (
-            one["pass_name"],
-            one["stage"],
-            f"{one['duration_ms']:.2f}",
-            _or_dash(one["ops_before"]),
-            _or_dash(one["ops_after"]),
-        )
-        for one in manifest["passes"]
-    ]
+    passes = manifest["passes"]
+    times = [one["duration_ms"] for one in passes]
+    names = ("pass_name", "stage", "duration_ms", "ops_before", "ops_after")
+    rows = [[one[name] for name in names] for one in passes]
+    for row, time in zip(rows, times, strict=True):
+        row[2] = f"{time:.2f}"
     header = ("pass", "stage", "ms", "ops before", "after")
-    total = sum(one["duration_ms"] for one in manifest["passes"])
-    lines = table(header, rows, right=frozenset({2, 3, 4}), style=style)
-    return [*lines, f"{len(rows)} passes, {total:.2f} ms"]
+    lines = table(header, rows, right={2, 3, 4}, style=style)
+    return [*lines, f"{len(rows)} passes, {sum(times):.2f} ms"]
 
 
 def _terms(manifest: Manifest, style: Style) -> list[str]:
-    group_of = _groups(manifest["metadata"].get("fusion_groups", ()))
-    rows = [
-        (
-            term["name"],
-            str(term["rows"]),
-            str(term["emissions"]),
-            _or_dash(term["fanout"]),
-            str(term["lanes"]),
-            group_of.get(term["name"], "-"),
-        )
-        for term in manifest["terms"]
-    ]
-    header = ("term", "rows", "emissions", "fanout", "lanes", "fused into group")
-    lines = table(header, rows, right=frozenset({1, 2, 3, 4, 5}), style=style)
-    return [*lines, f"{len(rows)} terms, {manifest['total_padded_size']} lanes"]
-
-
-def _groups(groups: Sequence[Sequence[str]]) -> dict[str, str]:
-    """Return the number of the group of each term that is fused with others."""
-    return {
-        name: str(number)
+    groups: Sequence[Sequence[str]] = manifest["metadata"].get("fusion_groups", ())
+    group_of = {
+        name: number
         for number, group in enumerate(groups)
         if len(group) > 1
         for name in group
     }
+    names = ("name", "rows", "emissions", "fanout", "lanes")
+    rows = [
+        [*(term[name] for name in names), group_of.get(term["name"])]
+        for term in manifest["terms"]
+    ]
+    header = ("term", *names[1:], "fused into group")
+    lines = table(header, rows, right={1, 2, 3, 4, 5}, style=style)
+    return [*lines, f"{len(rows)} terms, {manifest['total_padded_size']} lanes"]
 
 
 def _layout(manifest: Manifest, style: Style) -> list[str]:
     defaults = {one["name"]: one["default"] for one in manifest["parameters"]}
     rows = [
         (
-            kind,
-            one["name"],
-            f"({', '.join(map(str, one['shape']))})",
-            one["dtype"],
-            str(one["bytes_per_sample"]),
+            *(kind, one["name"], f"({', '.join(map(str, one['shape']))})"),
+            *(one["dtype"], one["bytes_per_sample"]),
             _default(defaults[one["name"]])
             if kind == "in" and not one["shape"]
             else "",
@@ -180,7 +160,7 @@ def _layout(manifest: Manifest, style: Style) -> list[str]:
         for one in arrays
     ]
     header = ("", "array", "shape", "dtype", "bytes per sample", "default")
-    return table(header, rows, right=frozenset({4}), style=style)
+    return table(header, rows, right={4}, style=style)
 
 
 def _diagnostics(manifest: Manifest) -> list[list[str]]:
@@ -212,17 +192,8 @@ def _default(value: Any) -> str:
             return str(value)
 
 
-def _versions(manifest: Manifest) -> dict[str, str]:
-    found = dict(manifest["toolchain"])
-    return {name: text[:12] for name, text in found.items()}
-
-
 def _pairs(facts: Mapping[str, Any]) -> str:
     return ", ".join(f"{name} {value}" for name, value in facts.items())
-
-
-def _or_dash(value: object) -> str:
-    return "-" if value is None else str(value)
 
 
 # endregion

@@ -31,9 +31,7 @@ def interpret(
     """
     values = parameter_values(operator, given)
     # All of them at once: what is interpreted is kept as a whole anyway.
-    x = np.concatenate(
-        [np.zeros((0, operator.space.size), samples.dtype), *samples.blocks(1 << 16)]
-    )
+    x = np.concatenate([*samples.blocks(1 << 16)])
     if level == "sym":
         return denote(operator, x, values)
     ir = operator.to_ir()

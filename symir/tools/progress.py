@@ -46,7 +46,7 @@ class Progress:
         if self._overwrites:
             self._write(f"\r{text}")
             return
-        part = _LINES_PER_STAGE * done // total
+        part = _LINES_PER_STAGE * done // max(1, total)
         if self._part < part < _LINES_PER_STAGE:
             self._part = part
             self._write(f"{text}\n")

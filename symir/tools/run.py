@@ -14,11 +14,12 @@ import numpy.typing as npt
 from symir.compiler import SymbolicCompiledArtifact, default_symbolic_compiler
 from symir.compiler.artifact import BranchOrigin
 from symir.operator import SymbolicOperator
-from symir.tools.archive import Archive, Column
+from symir.plain_text import configuration, is_signs
+from symir.tools.archive import Archive, archive
 from symir.tools.codes import Fault
 from symir.tools.progress import Progress
 from symir.tools.samples import Samples
-from symir.tools.show import Branches, Style, configuration, is_signs
+from symir.tools.show import Branches, Style
 
 if TYPE_CHECKING:
     from symir.runtime.operator import CompiledOperator
@@ -99,18 +100,6 @@ def _complex(text: str) -> complex | None:
         return complex(text.strip())
     except ValueError:
         return None
-
-
-def bind_parameters(
-    operator: SymbolicOperator, compiled: CompiledOperator, given: Mapping[str, complex]
-) -> CompiledOperator:
-    """Return the compiled operator with values for its parameters.
-
-    Raises:
-        InputError: as `parameter_values` does.
-    """
-    values = parameter_values(operator, given)
-    return compiled.replace(**values) if values else compiled
 
 
 def parameter_values(
@@ -209,27 +198,21 @@ def run(
     outcome = Outcome()
     with contextlib.ExitStack() as stack:
         # Before anything takes long: a folder may be missing
-        archive = stack.enter_context(Archive(output)) if output is not None else None
+        made = None if output is None else stack.enter_context(archive(output))
+        if made is not None:
+            _write_lanes(made, layout)
         compiling = progress.stage(f"compiling with XLA for blocks of {block}")
         with compiling, _blamed_on_xla():
-            first = next(samples.blocks(block), None)
-            if first is None:
-                first = np.zeros((0, samples.shape[-1]), samples.dtype)
-            x, connected, elements = _connections(compiled, first, len(first))
-        columns = None
-        if archive is not None:
-            _write_lanes(archive, layout)
-            columns = stack.enter_context(
-                _columns(archive, samples, x, connected, elements)
-            )
+            _connections(compiled, next(samples.blocks(block)), block)
         with progress.stage(f"running {samples.count} samples"):
             for piece in samples.blocks(block):
                 with _blamed_on_xla():
                     results = _connections(compiled, piece, block)
                 outcome.add(*results, show)
-                if columns is not None:
-                    for column, part in zip(columns, results[1:], strict=True):
-                        column.write(part)
+                if made is not None:
+                    for name, part in zip(("x", "xp", "mels"), results, strict=True):
+                        shape = (*samples.shape[:-1], *part.shape[1:])
+                        made.add(name, part, shape)
                 progress.count(outcome.samples, samples.count)
     return outcome
 
@@ -263,22 +246,6 @@ def _write_lanes(archive: Archive, layout: Sequence[BranchOrigin]) -> None:
     archive.add("row", np.array(rows, np.int64))
     archive.add("emission", np.array(emissions, np.int64))
     archive.add("tag", np.array([origin.tag or "" for origin in layout], np.str_))
-
-
-@contextlib.contextmanager
-def _columns(
-    archive: Archive, samples: Samples, x: Array, connected: Array, elements: Array
-) -> Generator[tuple[Column, Column]]:
-    leading = samples.shape[:-1]
-    with archive.part_by_part("x", samples.shape, x.dtype) as column:
-        for block in samples.blocks(
-            max(1, _BYTES_PER_BLOCK // max(1, samples.shape[-1] * x.itemsize))
-        ):
-            column.write(block)
-    xp = ("xp", (*leading, *connected.shape[1:]), connected.dtype)
-    mels = ("mels", (*leading, *elements.shape[1:]), elements.dtype)
-    with archive.side_by_side(xp, mels) as columns:
-        yield columns
 
 
 # endregion

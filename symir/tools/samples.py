@@ -78,9 +78,12 @@ class Samples:
         return math.prod(self.shape[:-1])
 
     def blocks(self, size: int) -> Iterator[Array]:
-        """Yield arrays (b, N) of the dtype, b = `size` but for a shorter last one."""
+        """Yield arrays (b, N) of the dtype, b = `size` but for a shorter last one.
+
+        Where there are no configurations, the only block is empty.
+        """
         flat = self.values.reshape(-1, self.shape[-1])
-        for start in range(0, len(flat), size):
+        for start in range(0, max(1, len(flat)), size):
             yield np.asarray(flat[start : start + size]).astype(self.dtype)
 
 

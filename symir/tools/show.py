@@ -6,7 +6,6 @@ Everything is ASCII. Colours are for terminals, and for those who have not set N
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, TextIO
@@ -15,21 +14,22 @@ import numpy as np
 import numpy.typing as npt
 
 from symir.compiler.artifact import BranchOrigin
-from symir.compiler.costs import columns
 from symir.operator import SymbolicOperator
-from symir.spaces import Space
+from symir.plain_text import (
+    columns,
+    configuration,
+    elided,
+    elided_constants,
+    elided_middle,
+    number,
+    shortened_lines,
+)
 from symir.tools.colours import coloured_diff
 
 __all__ = [
     "Branches",
     "Style",
-    "configuration",
     "difference",
-    "elided_constants",
-    "elided_middle",
-    "is_signs",
-    "number",
-    "shortened_lines",
     "table",
 ]
 
@@ -37,10 +37,8 @@ Array = npt.NDArray[Any]
 
 _DIFFERENCE_LINES = 60
 _DIFFERENCE_WIDTH = 160
-_CONFIGURATION_WIDTH = 40
 _CHANGES_SHOWN = 3
 _ROW_WIDTH = 24
-_LONG_CONSTANT = re.compile(r'dense<"0x([0-9A-Fa-f]{16})[0-9A-Fa-f]{48,}">')
 
 
 @dataclass(frozen=True)
@@ -63,38 +61,6 @@ class Style:
 # region IR
 
 
-def elided_constants(text: str) -> str:
-    """Leave out the bytes of constants that are printed in hexadecimal.
-
-    The result is for reading: it does not parse.
-    """
-
-    def short(match: re.Match[str]) -> str:
-        size = (len(match[0]) - len('dense<"0x">')) // 2
-        return f"dense<0x{match[1]}.. {size} bytes>"
-
-    return _LONG_CONSTANT.sub(short, text)
-
-
-def elided_middle(text: str, limit: int) -> str:
-    """Leave out the middle of a text of more than `limit` lines, with a remark."""
-    lines = text.splitlines()
-    if len(lines) <= limit:
-        return text
-    tail = limit // 3
-    head = limit - tail - 1
-    remark = f"  ... {len(lines) - head - tail} lines are left out here ..."
-    return "\n".join([*lines[:head], remark, *lines[len(lines) - tail :]])
-
-
-def shortened_lines(text: str, width: int) -> str:
-    """Cut lines at a width."""
-    return "\n".join(
-        line if len(line) <= width else f"{line[: width - 3]}..."
-        for line in text.splitlines()
-    )
-
-
 def difference(diff: str, style: Style, *, full: bool = False) -> str:
     """Return a unified diff of IR to be printed; it loses its middle unless `full`."""
     if not diff:
@@ -107,36 +73,6 @@ def difference(diff: str, style: Style, *, full: bool = False) -> str:
 
 # endregion
 # region Values
-
-
-def number(value: complex) -> str:
-    """Return a matrix element with six significant digits."""
-    if not isinstance(value, complex | np.complexfloating):
-        return f"{value + 0.0:.6g}"
-    sign = "-" if np.signbit(value.imag) else "+"
-    return f"{value.real + 0.0:.6g}{sign}{abs(value.imag):.6g}j"
-
-
-def is_signs(space: Space) -> bool:
-    """Whether configurations are shown as signs: those of spins 1/2."""
-    return bool(np.isin(np.concatenate(space.local_states), (-1, 1)).all())
-
-
-def configuration(values: Array, space: Space) -> str:
-    """Return a configuration: signs for spins 1/2, digits for small numbers."""
-    known = np.concatenate(space.local_states)
-    if is_signs(space):
-        return _elided("".join("+" if value > 0 else "-" for value in values))
-    if np.isin(known, range(10)).all():
-        return _elided("".join(f"{value:.0f}" for value in values))
-    return _elided(" ".join(f"{value:g}" for value in values))
-
-
-def _elided(text: str, width: int = _CONFIGURATION_WIDTH) -> str:
-    if len(text) <= width:
-        return text
-    half = (width - 2) // 2
-    return f"{text[:half]}..{text[-half:]}"
 
 
 def _changes(x: Array, connected: Array) -> str:
@@ -154,9 +90,9 @@ def _changes(x: Array, connected: Array) -> str:
 
 def table(
     header: Sequence[str],
-    rows: Iterable[Sequence[str]],
+    rows: Iterable[Sequence[object]],
     *,
-    right: frozenset[int] = frozenset(),
+    right: Iterable[int] = (),
     style: Style | None = None,
 ) -> list[str]:
     """Return the lines of a table; columns in `right` are flush right."""
@@ -192,7 +128,7 @@ class Branches:
         tail = max(head, len(present) - limit // 2)
         rows = [
             (
-                str(lane),
+                lane,
                 *self._origin(self._layout[lane]),
                 configuration(connected[lane], self._space),
                 _changes(x, connected[lane]),
@@ -201,7 +137,7 @@ class Branches:
             for lane in map(int, [*present[:head], *present[tail:]])
         ]
         header = ("lane", "term", "row", "sites", "emits", "x'", "changes", "<x|O|x'>")
-        lines = table(header, rows, right=frozenset({0, 2, 7}), style=style)
+        lines = table(header, rows, right=(0, 2, 7), style=style)
         if tail > head:
             lines.insert(1 + head, f"... {tail - head} more ...")
         absent = len(elements) - len(present)
@@ -209,16 +145,16 @@ class Branches:
             lines.append(f"{absent} of {len(elements)} lanes have matrix element 0")
         return lines if rows else lines[1:]
 
-    def _origin(self, origin: BranchOrigin) -> tuple[str, str, str, str]:
+    def _origin(self, origin: BranchOrigin) -> tuple[object, ...]:
         if origin.row is None:
-            return (origin.term, "-", "-", "-")
+            return (origin.term, None, None, None)
         term = self._terms[origin.term]
         sites = term.rows.array[origin.row].tolist()
         named = [f"{a}={site}" for a, site in zip(term.labels, sites, strict=True)]
         return (
             origin.term,
-            str(origin.row),
-            _elided(" ".join(named), _ROW_WIDTH) or "-",
+            origin.row,
+            elided(" ".join(named), _ROW_WIDTH) or "-",
             origin.tag or f"emission {origin.emission}",
         )
 

@@ -9,6 +9,7 @@ kernel is compared with the interpreted one. This is evidence, not proof: see
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from symir.errors import (
     SourceLocation,
     SymbolicCompilerError,
 )
+from symir.files import write_file
 from symir.ir import SymbolicOperatorIR, fingerprint
 from symir.language.scalars import as_number, is_bool, items_of, shortened
 from symir.provenance import place_of
@@ -234,9 +236,10 @@ class ValidationReport:
         Raises:
             SymbolicCompilerError: where the file cannot be written (C015).
         """
-        from symir.validation.certificate import save_certificate
+        from symir.validation.certificate import as_certificate
 
-        save_certificate(self, path)
+        data = json.dumps(as_certificate(self), indent=1).encode()
+        write_file(path, data, self.operator)
 
     def __str__(self) -> str:
         coverage = f"{self.samples} of {self.n_states} configurations"

@@ -81,9 +81,9 @@ def amplitude_bounds(
         raise InputError(
             "V008",
             "complex numbers have no bounds",
-            **whereabouts(error.op),
+            **whereabouts(error.op or found),
             expected="real numbers only",
-            found=f"'{error.op.name}' with complex numbers",
+            found=str(error),
             hint="take an operator of a real dtype, such as float64",
         ) from error
     except (ValueError, TypeError, OverflowError) as error:

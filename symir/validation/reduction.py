@@ -373,7 +373,7 @@ def _keeping_emissions(term: int, kept: Sequence[int]) -> Edit:
 
 
 def _forget_lanes(operator: sym.OperatorOp) -> None:
-    operator.attributes.pop(sym.LANE_OF, None)
+    operator.origins = None
 
 
 def _erase(op: Operation) -> None:

@@ -540,7 +540,7 @@ def test_a_wrong_reference_of_a_function(reference: Any, what: str) -> None:
     assert isinstance(error, SymbolicCompilerError)
     assert what in error.message
     assert "the reference interpreter" in error.message
-    assert "<x|O|x'> =" in (error.expected or "")
+    assert "matrix element" in error.message
     assert error.expected != error.found
 
 
@@ -609,7 +609,8 @@ def test_a_wrong_reference_of_an_update() -> None:
     )
     error = failure("C021", lambda: check(wrong))
     assert error.expected != error.found
-    assert "x' = [0" in (error.found or "")
+    assert "x' of branch" in error.message
+    assert (error.found or "").startswith("[0")
     short = sym.register_update(
         "short", lambda i: sym.write(i, 0), reference=lambda x, sites, values: x[:1]
     )

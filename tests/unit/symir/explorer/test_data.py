@@ -18,7 +18,7 @@ from symir.explorer.export import explored
 from symir.explorer.lattice import bonds_of, layout_of
 from symir.explorer.samples import connected, values_of_parameters
 from symir.explorer.texts import Lines, Origins, located_lines
-from symir.tools.show import elided_constants
+from symir.plain_text import elided_constants
 from tests.unit.symir.compiler.test_diagnostics import MODELS
 from tests.unit.symir.explorer import operators
 

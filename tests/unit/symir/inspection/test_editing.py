@@ -143,11 +143,14 @@ def test_what_goes_by_the_operator_does_not_go_by_the_one_before_the_edit(
 def test_an_edit_is_not_hermitian_because_the_operator_was() -> None:
     text = lowered_ising().at("bt").text
     old = re.search(
-        r"bt.branches\[%i\] = \[(%\w+)\] amplitude %\w+ : (.*) tensor<f64>", text
+        r"bt.branches\[%i\] = \[(%\w+)\] amplitude %\w+( origins \S+ of \d+>)"
+        r" : (.*) tensor<f64>",
+        text,
     )
     assert old is not None
     new = old[0].replace(
-        old[0].split(" : ")[0], f"bt.branches[%i] = [{old[1]}] amplitude {old[1]}"
+        old[0].split(" : ")[0],
+        f"bt.branches[%i] = [{old[1]}] amplitude {old[1]}{old[2]}",
     )
     new = new.removesuffix("tensor<f64>") + "tensor<?x4xf64>"
     compiled = lowered_ising().replace_ir("bt", text.replace(old[0], new)).compile()

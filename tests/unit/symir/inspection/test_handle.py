@@ -226,8 +226,8 @@ def test_a_text_that_does_not_parse_is_located(level: str) -> None:
 def test_a_text_that_does_not_verify_is_located() -> None:
     text = sym.lower(ising(), coalesce="static").at("bt").text
     lines = enumerate(text.splitlines(), 1)
-    line = next(number for number, one in lines if "bt.connections" in one)
-    broken = text.replace("lane_of [0, 0", "lane_of [9, 0")
+    line = next(number for number, one in lines if "bt.lanes<" in one)
+    broken = text.replace("bt.lanes<", "bt.lanes<0, ", 1)
     assert broken != text
     with pytest.raises(sym.DefinitionError) as caught:
         sym.parse(broken)

@@ -9,17 +9,15 @@ import pytest
 
 import symir as sym
 from symir.compiler.artifact import BranchOrigin
-from symir.tools.progress import Progress
-from symir.tools.show import (
-    Branches,
-    Style,
+from symir.plain_text import (
     configuration,
     elided_constants,
     elided_middle,
     number,
     shortened_lines,
-    table,
 )
+from symir.tools.progress import Progress
+from symir.tools.show import Branches, Style, table
 
 
 class Terminal(io.StringIO):
