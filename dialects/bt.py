@@ -13,13 +13,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import TypeAlias, cast
 
-import numpy as np
-import numpy.typing as npt
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
-    I32,
     ArrayAttr,
-    BytesAttr,
     ComplexType,
     DenseArrayBase,
     DictionaryAttr,
@@ -38,6 +34,7 @@ from xdsl.dialects.utils import EnumAttribute
 from xdsl.interfaces import HasCanonicalizationPatternsInterface
 from xdsl.ir import (
     Attribute,
+    Data,
     Dialect,
     Operation,
     ParametrizedAttribute,
@@ -69,6 +66,7 @@ from xdsl.traits import Pure, SymbolTable
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
+from dialects.origins import LaneOrigins, parse_origins
 from dialects.reductions import Reduction
 
 # region Types
@@ -115,6 +113,28 @@ class ReductionAttr(EnumAttribute[Reduction], SpacedOpaqueSyntaxAttribute):
     name = "bt.reduction"
 
 
+@irdl_attr_definition
+class LanesAttr(Data[LaneOrigins]):
+    """The origins of lanes: which branches of an operator each of them holds.
+
+    Branches are numbered in the order of terms, rows and emissions. Printed
+    `#bt.lanes<0:7 of 14>` for 7 lanes of one branch each, of an operator of 14;
+    `#bt.lanes<{0:7}, 9 of 14>` for a sum of lanes and another one;
+    `#bt.lanes<{0, 7} x 7 by 1 of 14>` for 7 sums of two.
+    """
+
+    name = "bt.lanes"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> LaneOrigins:
+        with parser.in_angle_brackets():
+            return parse_origins(parser)
+
+    def print_parameter(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_string(str(self.data))
+
+
 TENSOR = TensorType.constr(element_type=AnyAttr())
 
 
@@ -150,6 +170,19 @@ def _verify_lanes(op: Operation, what: str, value: SSAValue, lanes: int) -> None
     if len(shape) == 0 or (len(shape) <= 2 and shape[-1] == lanes):
         return
     raise VerifyException(f"'{op.name}' has {lanes} lanes, but {what} is {value.type}")
+
+
+def _verify_origins(op: BranchesOp | ImagesOp) -> None:
+    """Check that each lane has an origin, where they are known."""
+    lanes = _branches(op.result).lanes.data
+    if op.origins is not None and op.origins.data.lanes != lanes:
+        raise VerifyException(
+            f"'{op.name}' has {lanes} lanes, but origins of {op.origins.data.lanes}"
+        )
+
+
+def _lanes_attr(origins: LaneOrigins | None) -> LanesAttr | None:
+    return None if origins is None else LanesAttr(origins)
 
 
 class BranchTensorOp(IRDLOperation):
@@ -368,10 +401,12 @@ class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
     a write that a later one in its lane shadows carries the *source* value x[site_k],
     so that the sum of the deltas value_k - x[site_k] is right as well. A site off the
     lattice, such as -1, is no site: that write does nothing. A lane that is not valid
-    has x' = x and amplitude 0.
+    has x' = x and amplitude 0. `origins` says which branches of the operator the lanes
+    are, where that is known.
 
     ```mlir
     %b = bt.branches [%i, %j] = [%v, %w] amplitude %a valid %p
+      origins #bt.lanes<0:14:2 of 14>
       : [tensor<7xi32>, tensor<7xi32>] [tensor<?x7xf64>, tensor<?x7xf64>]
         tensor<f64>, tensor<?x7xi1> -> !bt.branches<7 x 2>
     ```
@@ -383,14 +418,16 @@ class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
     values = var_operand_def(TENSOR)
     amplitude = operand_def(TENSOR)
     valid = opt_operand_def(TensorType.constr(element_type=i1))
+    origins = opt_prop_def(LanesAttr)
     result = result_def(BranchesType)
 
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
     assembly_format = (
         "`[` $sites `]` `=` `[` $values `]` `amplitude` $amplitude "
-        "(`valid` $valid^)? attr-dict `:` `[` type($sites) `]` `[` type($values) `]` "
-        "type($amplitude) (`,` type($valid)^)? `->` type($result)"
+        "(`valid` $valid^)? (`origins` qualified($origins)^)? attr-dict `:` "
+        "`[` type($sites) `]` `[` type($values) `]` type($amplitude) "
+        "(`,` type($valid)^)? `->` type($result)"
     )
 
     def __init__(
@@ -400,9 +437,11 @@ class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
         amplitude: SSAValue,
         valid: SSAValue | None,
         lanes: int,
+        origins: LaneOrigins | None = None,
     ):
         super().__init__(
             operands=[sites, values, amplitude, valid],
+            properties={"origins": _lanes_attr(origins)},
             result_types=[BranchesType.get(lanes, len(sites))],
         )
 
@@ -428,6 +467,7 @@ class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
                 raise VerifyException(
                     f"'bt.branches' writes real local values, got {value.type}"
                 )
+        _verify_origins(self)
         _verify_lanes(self, "the amplitude", self.amplitude, lanes)
         if self.valid is not None:
             _verify_lanes(self, "the validity", self.valid, lanes)
@@ -461,14 +501,16 @@ class ImagesOp(BranchTensorOp):
     images = var_operand_def(TENSOR)
     amplitude = operand_def(TENSOR)
     valid = opt_operand_def(TensorType.constr(element_type=i1))
+    origins = opt_prop_def(LanesAttr)
     result = result_def(BranchesType)
 
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
     assembly_format = (
         "`[` $masks `]` `=` `[` $images `]` `amplitude` $amplitude "
-        "(`valid` $valid^)? attr-dict `:` `[` type($masks) `]` `[` type($images) `]` "
-        "type($amplitude) (`,` type($valid)^)? `->` type($result)"
+        "(`valid` $valid^)? (`origins` qualified($origins)^)? attr-dict `:` "
+        "`[` type($masks) `]` `[` type($images) `]` type($amplitude) "
+        "(`,` type($valid)^)? `->` type($result)"
     )
 
     def __init__(
@@ -478,9 +520,12 @@ class ImagesOp(BranchTensorOp):
         amplitude: SSAValue,
         valid: SSAValue | None,
         result: BranchesType,
+        origins: LaneOrigins | None = None,
     ):
         super().__init__(
-            operands=[masks, images, amplitude, valid], result_types=[result]
+            operands=[masks, images, amplitude, valid],
+            properties={"origins": _lanes_attr(origins)},
+            result_types=[result],
         )
 
     def verify_(self) -> None:
@@ -507,6 +552,7 @@ class ImagesOp(BranchTensorOp):
                 raise VerifyException(
                     f"'bt.images' writes real local values, got {image.type}"
                 )
+        _verify_origins(self)
         _verify_lanes(self, "the amplitude", self.amplitude, lanes)
         if self.valid is not None:
             _verify_lanes(self, "the validity", self.valid, lanes)
@@ -630,23 +676,12 @@ class CompactOp(BranchTensorOp):
             )
 
 
-def _integers(values: npt.ArrayLike) -> DenseArrayBase[I32]:
-    """Return integers as an attribute: `from_list` would check them one by one."""
-    return DenseArrayBase(i32, BytesAttr(np.asarray(values, "<i4").tobytes()))
-
-
 @irdl_op_definition
 class ConnectionsOp(BranchTensorOp):
     """The dense connected configurations x' and matrix elements of all lanes.
 
-    Where lanes have been summed or left out, `lane_of` says for each lane of the
-    operator, in the order of its terms, rows and emissions, which one it is a part of
-    now: -1 for none. Lanes that were compacted are all part of the first one of theirs,
-    and the next ones, which no lane is a part of, stand for the same. Without `lane_of`
-    every lane is where the operator has it.
-
     ```mlir
-    %xp, %mels = bt.connections %x, %b lane_of [0, 0, 0, 1, 2]
+    %xp, %mels = bt.connections %x, %b
       : (tensor<?x8x!bt.state>, !bt.branches<3 x 1>)
       -> (tensor<?x3x8x!bt.state>, tensor<?x3xf64>)
     ```
@@ -656,39 +691,24 @@ class ConnectionsOp(BranchTensorOp):
 
     config = operand_def(TENSOR)
     branches = operand_def(BranchesType)
-    lane_of = opt_prop_def(DenseArrayBase.constr(i32))
     connected = result_def(TENSOR)
     matrix_elements = result_def(TENSOR)
 
     assembly_format = (
-        "$config `,` $branches (`lane_of` $lane_of^)? attr-dict `:` "
-        "functional-type(operands, results)"
+        "$config `,` $branches attr-dict `:` functional-type(operands, results)"
     )
 
-    def __init__(
-        self,
-        config: SSAValue,
-        branches: SSAValue,
-        element: Attribute,
-        lane_of: npt.ArrayLike | None = None,
-    ):
+    def __init__(self, config: SSAValue, branches: SSAValue, element: Attribute):
         batch, sites = _tensor(config).get_shape()
         lanes = _branches(branches).lanes.data
         state = cast(TypeAttribute, _tensor(config).element_type)
         super().__init__(
             operands=[config, branches],
-            properties={"lane_of": None if lane_of is None else _integers(lane_of)},
             result_types=[
                 TensorType(state, [batch, lanes, sites]),
                 TensorType(cast(TypeAttribute, element), [batch, lanes]),
             ],
         )
-
-    def lane_numbers(self) -> npt.NDArray[np.int64]:
-        """Return which lane each one that there was is a part of, -1 for none."""
-        if self.lane_of is None:
-            return np.arange(_branches(self.branches).lanes.data)
-        return np.frombuffer(self.lane_of.data.data, "<i4").astype(np.int64)
 
     def verify_(self) -> None:
         batch, sites = _verify_config(self, self.config)
@@ -702,21 +722,16 @@ class ConnectionsOp(BranchTensorOp):
                 f"'bt.connections' of {self.config.type} and {self.branches.type} "
                 f"cannot have types {connected}, {elements}"
             )
-        for leaf in leaves_of(self.branches):
+        leaves = list(leaves_of(self.branches))
+        for leaf in leaves:
             self._verify_leaf(leaf, batch, elements.element_type)
             if isinstance(leaf, ImagesOp):
                 self._verify_sites(leaf, sites)
-        self._verify_lane_of(lanes)
-
-    def _verify_lane_of(self, lanes: int) -> None:
-        if self.lane_of is None:
-            return
-        numbers = self.lane_numbers()
-        unknown = numbers[(numbers < -1) | (numbers >= lanes)]
-        if unknown.size:
+        operators = {leaf.origins.data.branches for leaf in leaves if leaf.origins}
+        if len(operators) > 1:
             raise VerifyException(
-                f"'bt.connections' has {lanes} lanes, and no lane {unknown[0]} that "
-                "lane_of could mean"
+                "'bt.connections' has lanes of one operator, got origins of "
+                + " and ".join(f"{count} branches" for count in sorted(operators))
             )
 
     def _verify_sites(self, leaf: ImagesOp, sites: int) -> None:
@@ -758,6 +773,33 @@ def leaves_of(branches: SSAValue) -> Iterator[LeafOp]:
             yield from leaves_of(op.operand)
         case _:
             return
+
+
+def origins_of(branches: SSAValue) -> LaneOrigins | None:
+    """Return the origins of the lanes of some branches; None where not all are known.
+
+    Lanes behind `bt.compact` may be any of those in front of it.
+    """
+    match branches.owner:
+        case BranchesOp() | ImagesOp() as op:
+            return None if op.origins is None else op.origins.data
+        case ConcatOp() | InterleaveOp() as op:
+            parts = [origins_of(part) for part in op.parts]
+            known = [part for part in parts if part is not None]
+            if len(known) < len(parts):
+                return None
+            join = (
+                LaneOrigins.joined
+                if isinstance(op, ConcatOp)
+                else (LaneOrigins.interleaved)
+            )
+            return join(known)
+        case CompactOp() as op:
+            inner = origins_of(op.operand)
+            lanes = op.result.type.lanes.data
+            return None if inner is None else inner.repeated(lanes)
+        case _:
+            return None
 
 
 # endregion
@@ -1124,5 +1166,5 @@ Bt = Dialect(
         LanesOp,
         LocalEnergyOp,
     ],
-    [StateType, BranchesType, ReductionAttr, PartAttr],
+    [StateType, BranchesType, ReductionAttr, LanesAttr, PartAttr],
 )

@@ -17,11 +17,9 @@ from typing import ClassVar, cast
 import numpy as np
 from xdsl.dialects.builtin import (
     I1,
-    I32,
     I64,
     ArrayAttr,
     ComplexType,
-    DenseArrayBase,
     DenseIntOrFPElementsAttr,
     Float32Type,
     Float64Type,
@@ -80,6 +78,7 @@ from xdsl.traits import (
 )
 from xdsl.utils.exceptions import VerifyException
 
+from dialects.origins import LaneOrigins, parse_origins
 from dialects.reductions import Reduction
 from dialects.stablehlo import ELEMENTWISE, dtype_of
 from dialects.tables import (
@@ -376,16 +375,32 @@ class ColumnAttr(ParametrizedAttribute):
     values: DenseIntOrFPElementsAttr = param_def()
 
 
+@irdl_attr_definition
+class LanesAttr(Data[LaneOrigins]):
+    """The origins of branches that have changed places: where each was at first.
+
+    Printed `#sym.lanes<0, 3:6, 1:3 of 6>`, as `#bt.lanes`: the branches of the operator
+    in their order, each with the number that it had.
+    """
+
+    name = "sym.lanes"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> LaneOrigins:
+        with parser.in_angle_brackets():
+            return parse_origins(parser)
+
+    def print_parameter(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_string(str(self.data))
+
+
 # endregion
 # region Constraints
 
 REAL_TYPES = (Float32Type(), Float64Type())
 ELEMENT_TYPES = (*REAL_TYPES, *(ComplexType(t) for t in REAL_TYPES))
 PARAMETER_TYPES = tuple(TensorType(t, []) for t in ELEMENT_TYPES)
-
-LANE_OF = "lane_of"
-"""An attribute of an operator whose terms have changed places: `array<i32: ..>` says
-for each lane, in the order that they had at first, which one it is now."""
 
 NO_SHAPE: ArrayAttr = ArrayAttr(())
 SCALAR = MessageConstraint(
@@ -463,6 +478,7 @@ class OperatorOp(IRDLOperation):
     hermitian = opt_prop_def(UnitAttr)
     not_hermitian = opt_prop_def(UnitAttr)
     projected = opt_prop_def(UnitAttr)
+    origins = opt_prop_def(LanesAttr)
     parameter_names = prop_def(ArrayAttr[StringAttr])
     defaults = prop_def(ArrayAttr[DenseIntOrFPElementsAttr | UnitAttr])
     """The default of each parameter; `unit` where it has none."""
@@ -510,13 +526,23 @@ class OperatorOp(IRDLOperation):
             return True
         return None if self.not_hermitian is None else False
 
-    @property
-    def lane_of(self) -> tuple[int, ...] | None:
-        """What `LANE_OF` says; None where every lane is where it was at first."""
-        found = self.attributes.get(LANE_OF)
-        if found is None:
-            return None
-        return cast(DenseArrayBase[I32], found).get_values()
+    def branch_origins(self) -> LaneOrigins:
+        """Return where each branch was at first, before terms changed places."""
+        if self.origins is not None:
+            return self.origins.data
+        branches = sum(term.branches for term in self.terms)
+        return LaneOrigins.plain(range(branches), branches)
+
+    def lane_origins(self) -> LaneOrigins:
+        """Return the branches of each lane: any of its term where that has a fanout."""
+        whole, first = self.branch_origins(), 0
+        found: list[LaneOrigins] = []
+        for term in self.terms:
+            own = whole.picked(np.arange(first, first + term.branches))
+            is_whole = term.lanes == term.branches
+            found.append(own if is_whole else own.repeated(term.lanes))
+            first += term.branches
+        return LaneOrigins.joined(found)
 
     def print(self, printer: Printer) -> None:
         printer.print_string(" ")
@@ -541,6 +567,9 @@ class OperatorOp(IRDLOperation):
             printer.print_string(" not_hermitian")
         if self.projected is not None:
             printer.print_string(" projected")
+        if self.origins is not None:
+            printer.print_string(" origins ")
+            printer.print_attribute(self.origins)
         printer.print_op_attributes(self.attributes, print_keyword=True)
         printer.print_string(" ")
         printer.print_region(
@@ -565,6 +594,11 @@ class OperatorOp(IRDLOperation):
         elif parser.parse_optional_keyword("not_hermitian") is not None:
             hermitian = False
         projected = parser.parse_optional_keyword("projected") is not None
+        origins = None
+        if parser.parse_optional_keyword("origins") is not None:
+            origins = parser.parse_attribute()
+            if not isinstance(origins, LanesAttr):
+                parser.raise_error(f"expected a #sym.lanes attribute, got {origins}")
         attributes = parser.parse_optional_attr_dict_with_keyword()
         body = parser.parse_region([argument for argument, _, _ in parameters])
         op = cls(
@@ -577,6 +611,7 @@ class OperatorOp(IRDLOperation):
             parameter_names=[label for _, label, _ in parameters],
             defaults=[default for _, _, default in parameters],
         )
+        op.origins = origins
         if attributes is not None:
             op.attributes |= attributes.data
         return op
@@ -600,18 +635,17 @@ class OperatorOp(IRDLOperation):
             if op.sym_name.data in names:
                 raise VerifyException(f"two terms are named @{op.sym_name.data}")
             names.add(op.sym_name.data)
-        self._verify_lane_of()
+        self._verify_origins()
 
-    def _verify_lane_of(self) -> None:
-        found = self.attributes.get(LANE_OF)
-        if found is None:
+    def _verify_origins(self) -> None:
+        if self.origins is None:
             return
-        if not DenseArrayBase.constr(i32).verifies(found):
-            raise VerifyException(f"'{LANE_OF}' must be an array of i32, got {found}")
-        lanes = sum(term.lanes for term in self.terms)
-        if not np.array_equal(np.sort(self.lane_of or ()), np.arange(lanes)):
+        branches = sum(term.branches for term in self.terms)
+        numbers, lengths = self.origins.data.ragged
+        is_single = self.origins.data.branches == branches and (lengths == 1).all()
+        if not is_single or not np.array_equal(np.sort(numbers), np.arange(branches)):
             raise VerifyException(
-                f"'{LANE_OF}' must name each of the {lanes} lanes of "
+                f"'origins' must name each of the {branches} branches of "
                 f"@{self.sym_name.data} once"
             )
 
@@ -1604,5 +1638,6 @@ Sym = Dialect(
         SetsAttr,
         ColumnAttr,
         ReductionAttr,
+        LanesAttr,
     ],
 )

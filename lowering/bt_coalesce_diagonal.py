@@ -13,22 +13,24 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
 from dialects.stablehlo import shape_of
 from lowering.lanes import (
-    Change,
-    connections_in,
     lane_count,
+    leave_out,
     parts_of,
-    rejoined,
-    replace_branches,
+    rewrite_lanes,
     write_count,
 )
 from lowering.relations import Relation
@@ -46,32 +48,47 @@ def _is_diagonal(part: SSAValue) -> bool:
     return all(isinstance(one, bt.BranchesOp) for one in inner)
 
 
-def _coalesce(op: bt.ConnectionsOp) -> None:
-    parts = [part for part, _ in parts_of(op.branches)]
-    found = [part for part in parts if _is_diagonal(part)]
-    _remark_on_promises(parts)
-    lanes = sum(map(lane_count, found))
-    if lanes < 2:
-        remark("fewer than two lanes are without writes", done=False, at=op)
-        return
-    at = Inserter.before(op)
-    if shape_of(op.config)[0] != bt.BATCH:
-        raise PassFailedException(
-            "bt-coalesce-diagonal: the batch size is bound; run it before bt-specialize"
-        )
-    element = op.matrix_elements.type.element_type
-    sums = LaneSums(element, at)
-    total = sums.added([sums.of(part) for part in found])
-    at.location = op.location
-    amplitude = sums.as_lane(total)
-    diagonal = at.add(bt.BranchesOp([], [], amplitude, None, 1))
-    changes = {part: Change(None, np.full(lane_count(part), -1)) for part in found}
-    others, moved = rejoined(op.branches, changes, at)
-    at.location = op.location
-    joined = diagonal if others is None else at.add(bt.ConcatOp([diagonal, others]))
-    remark(f"{lanes} lanes of {_groups(len(found))} are summed into one", at=op)
-    # A lane that is none of the others is one of the diagonal
-    replace_branches(op, joined, moved + 1)
+class CoalesceDiagonal(RewritePattern):
+    """Lanes without writes become one, with the sum of their matrix elements.
+
+    %d = bt.branches [] = [] amplitude %a : [] [] tensor<3xf64> -> <3 x 0>
+    %c = bt.concat %b, %d : <7 x 1>, <3 x 0> -> <10 x 1>
+    bt.connections %x, %c
+    becomes
+    %s = bt.reduce sum %a : tensor<3xf64> -> tensor<f64>
+    %d = bt.branches [] = [] amplitude %s : [] [] tensor<f64> -> <1 x 0>
+    %c = bt.concat %d, %b : <1 x 0>, <7 x 1> -> <8 x 1>
+    bt.connections %x, %c
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.ConnectionsOp, rewriter: PatternRewriter
+    ) -> None:
+        parts = [part for part, _ in parts_of(op.branches)]
+        found = [part for part in parts if _is_diagonal(part)]
+        _remark_on_promises(parts)
+        lanes = sum(map(lane_count, found))
+        if lanes < 2:
+            remark("fewer than two lanes are without writes", done=False, at=op)
+            return
+        if shape_of(op.config)[0] != bt.BATCH:
+            raise PassFailedException(
+                "bt-coalesce-diagonal: the batch size is bound; run it before "
+                "bt-specialize"
+            )
+        at = Inserter(rewriter, op.location)
+        sums = LaneSums(op.matrix_elements.type.element_type, at)
+        total = sums.added([sums.of(part) for part in found])
+        at.location = op.location
+        amplitude = sums.as_lane(total)
+        origins = sums.origins_of(found)
+        diagonal = at.add(bt.BranchesOp([], [], amplitude, None, 1, origins))
+        leave_out(found, rewriter)
+        joined = at.add(bt.ConcatOp([diagonal, op.branches]))
+        op.operands[1] = joined
+        rewriter.notify_op_modified(op)
+        remark(f"{lanes} lanes of {_groups(len(found))} are summed into one", at=op)
 
 
 def _groups(number: int) -> str:
@@ -103,5 +120,4 @@ class BtCoalesceDiagonalPass(ModulePass):
     relation: ClassVar[Relation] = Relation.SUM_PER_TARGET
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for connections in connections_in(op):
-            _coalesce(connections)
+        rewrite_lanes(op, CoalesceDiagonal())

@@ -31,9 +31,15 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, i1
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
+from dialects.origins import LaneOrigins
 from dialects.reductions import Reduction
 from dialects.stablehlo import (
     AddOp,
@@ -46,13 +52,7 @@ from dialects.stablehlo import (
 )
 from lowering.lane_functions import IDENTITY, UNKNOWN, LaneFunctions
 from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
-from lowering.lanes import (
-    connections_in,
-    lane_count,
-    parts_of,
-    repeated,
-    replace_branches,
-)
+from lowering.lanes import lane_count, parts_of, repeated, rewrite_lanes
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
@@ -267,7 +267,22 @@ class _Summing:
         if all(one is not None for one in valids):
             known = [one for one in valids if one is not None]
             valid = reduce(lambda a, b: self._joined(OrOp, a, b), known)
-        return self.at.add(bt.BranchesOp(sites, values, amplitude, valid, self.sums))
+        return self.at.add(
+            bt.BranchesOp(sites, values, amplitude, valid, self.sums, self._origins())
+        )
+
+    def _origins(self) -> LaneOrigins | None:
+        """Return the origins of all lanes of each sum."""
+        found: list[LaneOrigins] = []
+        sum_of: list[Array] = []
+        for number, table in self.group.members:
+            own = bt.origins_of(self.parts[number].op.result)
+            if own is None:
+                return None
+            rows, columns = np.nonzero(table >= 0)
+            found.append(own.picked(table[rows, columns]))
+            sum_of.append(rows)
+        return LaneOrigins.joined(found).summed(np.concatenate(sum_of), self.sums)
 
     def _is_whole(self, op: bt.BranchesOp, table: Array) -> bool:
         """Whether the class is a part as it stands."""
@@ -340,11 +355,35 @@ class _Summing:
 # endregion
 
 
-def _coalesce(op: bt.ConnectionsOp) -> None:
-    if shape_of(op.config)[0] != bt.BATCH:
-        raise PassFailedException(
-            "bt-coalesce-static: the batch size is bound; run it before bt-specialize"
-        )
+class CoalesceStatic(RewritePattern):
+    """Lanes that write the same functions of x to the same sites are summed.
+
+    %b = bt.branches [%i] = [%v] amplitude %a : .. tensor<4xf64> -> <4 x 1>
+    bt.connections %x, %b
+    becomes, where lanes 0 and 2 write the same, and lanes 1 and 3
+    %s = bt.reduce sum %r : tensor<2x2xf64> -> tensor<2xf64>
+    %c = bt.branches [%j] = [%w] amplitude %s
+      origins #bt.lanes<{0, 2} x 2 by 1 of 4> : .. tensor<2xf64> -> <2 x 1>
+    bt.connections %x, %c
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.ConnectionsOp, rewriter: PatternRewriter
+    ) -> None:
+        if shape_of(op.config)[0] != bt.BATCH:
+            raise PassFailedException(
+                "bt-coalesce-static: the batch size is bound; run it before "
+                "bt-specialize"
+            )
+        joined = _coalesced(op, Inserter(rewriter, op.location))
+        if joined is not None:
+            op.operands[1] = joined
+            rewriter.notify_op_modified(op)
+
+
+def _coalesced(op: bt.ConnectionsOp, at: Inserter) -> SSAValue | None:
+    """Return the branches with sums of lanes; None where no two agree."""
     parts = _parts(op)
     lanes = sum(part.lanes for part in parts)
     sum_of = _sums_of(parts) if parts else np.zeros(0, np.int64)
@@ -352,24 +391,14 @@ def _coalesce(op: bt.ConnectionsOp) -> None:
     _remark_on_rest(op, parts)
     if count == lanes:
         remark("no two lanes provably lead to the same x'", done=False)
-        return
-    at = Inserter.before(op)
+        return None
     classes = _classes(parts, sum_of)
     summed = [_Summing(parts, group, at).run() for group in classes]
     ours = {part.op.result for part in parts}
-    rest = [one for one in parts_of(op.branches) if one[0] not in ours]
-    at.location = op.location
-    joined = at.add(bt.ConcatOp([*summed, *[branches for branches, _ in rest]]))
-    moved = np.full(lane_count(op.branches), -1)
-    place = np.empty(count, np.int64)
-    place[np.concatenate([group.sums for group in classes])] = np.arange(count)
-    moved[np.concatenate([part.numbers for part in parts])] = place[sum_of]
-    start = count
-    for _, numbers in rest:
-        moved[numbers] = np.arange(start, start + len(numbers))
-        start += len(numbers)
-    replace_branches(op, joined, moved)
+    rest = [part for part, _ in parts_of(op.branches) if part not in ours]
     remark(f"{lanes} lanes are summed into {count}")
+    at.location = op.location
+    return at.add(bt.ConcatOp([*summed, *rest]))
 
 
 def _remark_on_rest(op: bt.ConnectionsOp, parts: Iterable[_Part]) -> None:
@@ -397,5 +426,4 @@ class BtCoalesceStaticPass(ModulePass):
     relation: ClassVar[Relation] = Relation.SUM_PER_TARGET
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for connections in connections_in(op):
-            _coalesce(connections)
+        rewrite_lanes(op, CoalesceStatic())

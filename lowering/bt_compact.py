@@ -27,9 +27,16 @@ from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+from xdsl.rewriter import InsertPoint
 from xdsl_jax.dialects.stablehlo import OrOp, SelectOp
 
 from dialects import bt
+from dialects.provenance import in_place_of
 from dialects.reductions import Reduction
 from dialects.stablehlo import (
     ELEMENTWISE,
@@ -40,14 +47,7 @@ from dialects.stablehlo import (
 )
 from lowering.evaluate import evaluate
 from lowering.lane_layout import can_be_laid_out, lane_axis
-from lowering.lanes import (
-    Change,
-    connections_in,
-    lane_count,
-    parts_of,
-    rejoined,
-    replace_branches,
-)
+from lowering.lanes import has_batch, is_connected, lane_count, rewrite_lanes
 from lowering.order import operands_first
 from lowering.relations import Relation
 from lowering.remarks import remark
@@ -242,50 +242,47 @@ def _bound_of_kind(lanes: Array, kind: Sequence[int], sectors: _Sectors) -> int:
 # endregion
 
 
-def _change(
-    op: bt.BranchesOp,
-    analysis: SiteWiseAnalysis,
-    sectors: _Sectors,
-    at: Inserter,
-    most_kept: float,
-) -> Change | None:
-    lanes = lane_count(op.result)
-    if op.valid is None or lanes < FEWEST_LANES:
-        return None
-    bound = max(1, _bound(op.valid, analysis, sectors))
-    if bound > most_kept * lanes:
-        remark(
-            f"{bound} of {lanes} lanes may be valid at once: they keep their places",
-            done=False,
-            at=op,
+@dataclass
+class CompactLanes(RewritePattern):
+    """Valid lanes come first, in as many as can be valid at once.
+
+    %b = bt.branches .. valid %p origins #bt.lanes<0:132 of 132> -> <132 x 2>
+    bt.connections %x, %b
+    becomes
+    %b = bt.branches .. valid %p origins #bt.lanes<0:132 of 132> -> <132 x 2>
+    %c = bt.compact %b : <132 x 2> -> <36 x 2>
+    bt.connections %x, %c
+    """
+
+    most_kept: float
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.BranchesOp, rewriter: PatternRewriter) -> None:
+        lanes, function = lane_count(op.result), op.parent_op()
+        if op.valid is None or lanes < FEWEST_LANES or not isinstance(function, FuncOp):
+            return
+        sectors = _sectors(function)
+        if sectors is None or not is_connected(op) or not has_batch(op):
+            return
+        (config, *_) = function.body.block.args
+        analysis = SiteWiseAnalysis(config, Inserter(rewriter, op.location))
+        bound = max(1, _bound(op.valid, analysis, sectors))
+        if bound > self.most_kept * lanes:
+            remark(
+                f"{bound} of {lanes} lanes may be valid at once: they keep their "
+                "places",
+                done=False,
+                at=op,
+            )
+            return
+        if not all(can_be_laid_out(value, lane_axis(value)) for value in op.operands):
+            return
+        remark(f"{lanes} lanes are compacted into {bound}", at=op)
+        compact = in_place_of(op, bt.CompactOp(op.result, bound))
+        rewriter.insert(compact, InsertPoint.after(op))
+        rewriter.replace_uses_with_if(
+            op.result, compact.result, lambda use: use.operation is not compact
         )
-        return None
-    if not all(can_be_laid_out(value, lane_axis(value)) for value in op.operands):
-        return None
-    remark(f"{lanes} lanes are compacted into {bound}", at=op)
-    at.location = op.location
-    compact = at.add(bt.CompactOp(op.result, bound))
-    # Each may come to any of the new lanes: the first stands for all of them
-    return Change(compact, np.zeros(lanes, np.int64))
-
-
-def _compact(op: bt.ConnectionsOp, function: FuncOp, most_kept: float) -> None:
-    sectors = _sectors(function)
-    if sectors is None or shape_of(op.config)[0] != bt.BATCH:
-        return
-    at = Inserter.before(op)
-    analysis = SiteWiseAnalysis(op.config, at)
-    changes: dict[SSAValue, Change] = {}
-    for part, _ in parts_of(op.branches):
-        if isinstance(part.owner, bt.BranchesOp) and part not in changes:
-            change = _change(part.owner, analysis, sectors, at, most_kept)
-            if change is not None:
-                changes[part] = change
-    if not changes:
-        return
-    branches, moved = rejoined(op.branches, changes, at)
-    assert branches is not None
-    replace_branches(op, branches, moved)
 
 
 @dataclass(frozen=True)
@@ -302,7 +299,4 @@ class BtCompactPass(ModulePass):
     most_kept: float = MOST_KEPT
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for connections in connections_in(op):
-            function = connections.parent_op()
-            if isinstance(function, FuncOp):
-                _compact(connections, function, self.most_kept)
+        rewrite_lanes(op, CompactLanes(self.most_kept))

@@ -20,8 +20,15 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, i1, i32
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    PatternRewriteWalker,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 
 from dialects import bt
+from dialects.origins import LaneOrigins
 from dialects.stablehlo import (
     OrOp,
     constant,
@@ -33,21 +40,15 @@ from dialects.stablehlo import (
 )
 from dialects.tables import NO_SITE
 from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
-from lowering.lanes import (
-    connections_in,
-    lane_count,
-    parts_of,
-    repeated,
-    replace_branches,
-)
+from lowering.lanes import has_batch, lane_count, parts_of, repeated
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
 
 
-def _two_parts(op: bt.ConnectionsOp) -> tuple[bt.BranchesOp, bt.BranchesOp] | None:
+def _two_parts(op: bt.ConcatOp) -> tuple[bt.BranchesOp, bt.BranchesOp] | None:
     """Return a diagonal of one lane and the other lanes, where that is all there is."""
-    leaves = [part.owner for part, _ in parts_of(op.branches)]
+    leaves = [part.owner for part, _ in parts_of(op.result)]
     if len(leaves) != 2:
         return None
     diagonal, others = leaves
@@ -56,7 +57,8 @@ def _two_parts(op: bt.ConnectionsOp) -> tuple[bt.BranchesOp, bt.BranchesOp] | No
     is_one = lane_count(diagonal.result) == 1 and not diagonal.sites
     if not is_one or diagonal.valid is not None or lane_count(others.result) < 2:
         return None
-    return diagonal, others
+    whole = all(isinstance(use.operation, bt.ConnectionsOp) for use in op.result.uses)
+    return (diagonal, others) if whole and has_batch(others) else None
 
 
 @dataclass
@@ -87,7 +89,12 @@ class _Join:
             first = repeated(self._is_first(), shape, self.at)
             valid = self.at.add(OrOp(repeated(valid, shape, self.at), first))
         self.at.location = op.location
-        return self.at.add(bt.BranchesOp(sites, values, amplitude, valid, self.lanes))
+        parts = map(bt.origins_of, (self.diagonal.result, op.result))
+        known = [part for part in parts if part is not None]
+        origins = LaneOrigins.joined(known) if len(known) == 2 else None
+        return self.at.add(
+            bt.BranchesOp(sites, values, amplitude, valid, self.lanes, origins)
+        )
 
     def _site(self, site: SSAValue) -> SSAValue:
         """Let the first lane write nothing."""
@@ -141,21 +148,34 @@ def _is_known_single(value: SSAValue) -> bool:
     )
 
 
-def _join(op: bt.ConnectionsOp) -> None:
-    found = _two_parts(op)
-    if found is None or shape_of(op.config)[0] != bt.BATCH:
-        return
-    diagonal, others = found
-    if shape_of(others.amplitude):
-        remark("the diagonal is concatenated: others differ", done=False, at=diagonal)
-        return
-    known = all(can_be_laid_out(v, lane_axis(v)) for v in others.operands)
-    if not known or not _is_known_single(diagonal.amplitude):
-        remark("the diagonal is concatenated", done=False, at=diagonal)
-        return
-    joined = _Join(diagonal, others, Inserter.before(op)).run()
-    replace_branches(op, joined, np.arange(lane_count(joined)))
-    remark("the diagonal is a lane of the other branches", at=diagonal)
+class JoinDiagonal(RewritePattern):
+    """A lane without writes and branches of one amplitude are branches.
+
+    %d = bt.branches [] = [] amplitude %s : [] [] tensor<f64> -> <1 x 0>
+    %b = bt.branches [%i] = [%v] amplitude %a : .. tensor<f64> -> <7 x 1>
+    %c = bt.concat %d, %b : <1 x 0>, <7 x 1> -> <8 x 1>
+    becomes
+    %c = bt.branches [%j] = [%w] amplitude %e : .. tensor<8xf64> -> <8 x 1>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.ConcatOp, rewriter: PatternRewriter) -> None:
+        found = _two_parts(op)
+        if found is None:
+            return
+        diagonal, others = found
+        if shape_of(others.amplitude):
+            remark(
+                "the diagonal is concatenated: others differ", done=False, at=diagonal
+            )
+            return
+        known = all(can_be_laid_out(v, lane_axis(v)) for v in others.operands)
+        if not known or not _is_known_single(diagonal.amplitude):
+            remark("the diagonal is concatenated", done=False, at=diagonal)
+            return
+        joined = _Join(diagonal, others, Inserter(rewriter, op.location)).run()
+        rewriter.replace(op, (), (joined,))
+        remark("the diagonal is a lane of the other branches", at=diagonal)
 
 
 @dataclass(frozen=True)
@@ -166,5 +186,4 @@ class BtJoinDiagonalPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for connections in connections_in(op):
-            _join(connections)
+        PatternRewriteWalker(JoinDiagonal(), apply_recursively=False).rewrite_module(op)

@@ -13,23 +13,26 @@ to compile than they save, are left to `convert-bt-to-stablehlo`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any, ClassVar, cast
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, i1
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 
 from dialects import bt
 from dialects.provenance import in_place_of
 from dialects.stablehlo import constant, constant_of, shape_of
 from dialects.tables import NO_SITE
-from lowering.lanes import connections_in, lane_count, parts_of, write_count
+from lowering.lanes import is_connected, lane_count, rewrite_lanes, sinks_of
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
@@ -100,48 +103,71 @@ def _images(
     return {image: mask for image, mask in masks.items() if mask.any()}
 
 
-def _rewrite(op: bt.BranchesOp, analysis: SiteWiseAnalysis) -> None:
-    lanes, sites = lane_count(op.result), analysis.sites
-    if not op.sites or not lanes:
-        return
-    if lanes * sites > MAX_MASK_ELEMENTS:
-        remark(
-            f"{lanes} lanes on {sites} sites write their values one by one",
-            done=False,
-            hint="their masks would make the kernel's text too long",
-            at=op,
-        )
-        return
-    if op.valid is not None and (len(op.sites) == 1 or sites > MAX_SITES_OF_VALID):
-        remark(f"{lanes} lanes that may not be valid write values", done=False, at=op)
-        return
-    analysis.at = Inserter.before(op)
-    masks = _images(op, analysis)
-    if masks is None or len(masks) > MAX_IMAGES:
-        remark(
-            f"{lanes} lanes write values that are no function of x at the same site",
-            done=False,
-            at=op,
-        )
-        return
-    constants = [analysis.at.add(constant(mask, i1)) for mask in masks.values()]
-    kind = bt.BranchesType.get(lanes, sites)
-    new = bt.ImagesOp(constants, list(masks), op.amplitude, op.valid, kind)
-    Rewriter.replace_op(op, in_place_of(op, new))
-    remark(f"x' of {lanes} lanes is put together of {len(masks)} images", at=new)
+@dataclass
+class MaterializeImages(RewritePattern):
+    """Branches that write functions of x at the same sites are images.
+
+    %v = bt.gather %x[%i] : (..) -> tensor<?x7xf64>
+    %w = stablehlo.negate %v : tensor<?x7xf64>
+    %b = bt.branches [%i] = [%w] amplitude %a : .. -> !bt.branches<7 x 1>
+    becomes
+    %v = bt.gather %x[%all] : (..) -> tensor<?x8xf64>
+    %w = stablehlo.negate %v : tensor<?x8xf64>
+    %b = bt.images [%mask] = [%w] amplitude %a : .. -> !bt.branches<7 x 8>
+    """
+
+    analyses: dict[SSAValue, SiteWiseAnalysis] = field(
+        default_factory=dict[SSAValue, SiteWiseAnalysis]
+    )
+    """Of each x, so that leaves share their images."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.BranchesOp, rewriter: PatternRewriter) -> None:
+        config = _config_of(op)
+        if config is None or shape_of(config)[0] != bt.BATCH:
+            return
+        at = Inserter(rewriter, op.location)
+        analysis = self.analyses.setdefault(config, SiteWiseAnalysis(config, at))
+        lanes, sites = lane_count(op.result), analysis.sites
+        if not op.sites or not lanes:
+            return
+        if lanes * sites > MAX_MASK_ELEMENTS:
+            remark(
+                f"{lanes} lanes on {sites} sites write their values one by one",
+                done=False,
+                hint="their masks would make the kernel's text too long",
+                at=op,
+            )
+            return
+        if op.valid is not None and (len(op.sites) == 1 or sites > MAX_SITES_OF_VALID):
+            remark(
+                f"{lanes} lanes that may not be valid write values", done=False, at=op
+            )
+            return
+        analysis.at = Inserter(rewriter, op.location)
+        masks = _images(op, analysis)
+        if masks is None or len(masks) > MAX_IMAGES:
+            remark(
+                f"{lanes} lanes write values that are no function of x at the same "
+                "site",
+                done=False,
+                at=op,
+            )
+            return
+        constants = [analysis.at.add(constant(mask, i1)) for mask in masks.values()]
+        kind = bt.BranchesType.get(lanes, sites)
+        images, origins = list(masks), bt.origins_of(op.result)
+        new = bt.ImagesOp(constants, images, op.amplitude, op.valid, kind, origins)
+        rewriter.replace(op, in_place_of(op, new))
+        remark(f"x' of {lanes} lanes is put together of {len(masks)} images", at=new)
 
 
-def _compacted(part: SSAValue) -> Iterable[bt.LeafOp]:
-    """Return the leaves of a part that is compacted."""
-    return bt.leaves_of(part) if isinstance(part.owner, bt.CompactOp) else ()
-
-
-def _retype(joined: bt.ConcatOp | bt.InterleaveOp) -> None:
-    """Give joined branches the type that their parts ask for now."""
-    writes = max((write_count(part) for part in joined.parts), default=0)
-    kind = bt.BranchesType.get(lane_count(joined.result), writes)
-    if kind != joined.result.type:
-        Rewriter.replace_value_with_new_type(joined.result, kind)
+def _config_of(op: bt.BranchesOp) -> SSAValue | None:
+    """Return x; None where lanes are not those of `bt.connections` alone."""
+    if not is_connected(op):
+        return None
+    sinks = (sink for sink in sinks_of(op.result))
+    return next(sink.config for sink in sinks if isinstance(sink, bt.ConnectionsOp))
 
 
 @dataclass(frozen=True)
@@ -152,22 +178,4 @@ class BtMaterializeStrategyPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for connections in connections_in(op):
-            if shape_of(connections.config)[0] != bt.BATCH:
-                continue
-            analysis = SiteWiseAnalysis(
-                connections.config, Inserter.before(connections)
-            )
-            parts = [part for part, _ in parts_of(connections.branches)]
-            # Lanes that are compacted stay as they are, wherever else they are used
-            fixed = {leaf for part in parts for leaf in _compacted(part)}
-            leaves = {part.owner for part in parts} - fixed
-            # In order, so that an image is there before it is used again
-            block = cast(Block, connections.parent)
-            found = [leaf for leaf in block.ops if leaf in leaves]
-            for leaf in found:
-                if isinstance(leaf, bt.BranchesOp):
-                    _rewrite(leaf, analysis)
-            for joined in block.ops:
-                if isinstance(joined, bt.ConcatOp | bt.InterleaveOp):
-                    _retype(joined)
+        rewrite_lanes(op, MaterializeImages())

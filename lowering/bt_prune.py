@@ -17,18 +17,23 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
+from dialects.provenance import in_place_of
 from dialects.stablehlo import constant_of, shape_of
 from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
 from lowering.lanes import (
-    Change,
-    connections_in,
+    has_batch,
+    is_connected,
     lane_count,
-    parts_of,
-    rejoined,
-    replace_branches,
+    nothing_like,
+    rewrite_lanes,
 )
 from lowering.order import operands_first
 from lowering.relations import Relation
@@ -108,46 +113,56 @@ def _kept(op: bt.BranchesOp) -> Mask:
     return kept if op.valid is None else kept & ~_never(op.valid, lanes)
 
 
-def _change(op: bt.BranchesOp, at: Inserter) -> Change | None:
-    """Return what branches become; None where all lanes stay."""
-    kept = _kept(op)
-    if kept.all():
-        return None
-    lane_of = np.where(kept, np.cumsum(kept) - 1, -1)
-    if not kept.any():
-        return Change(None, lane_of)
-    if not all(can_be_laid_out(value, lane_axis(value)) for value in op.operands):
-        return None
-    layout = LaneLayout(np.flatnonzero(kept), at)
+class PruneLanes(RewritePattern):
+    """Branches keep the lanes that may be something for some x.
+
+    %w = stablehlo.constant dense<[1.0, 0.0, 2.0]> : tensor<3xf64>
+    %b = bt.branches [] = [] amplitude %w origins #bt.lanes<0:3 of 3>
+      : [] [] tensor<3xf64> -> !bt.branches<3 x 0>
+    becomes
+    %w = stablehlo.constant dense<[1.0, 2.0]> : tensor<2xf64>
+    %b = bt.branches [] = [] amplitude %w origins #bt.lanes<0, 2 of 3>
+      : [] [] tensor<2xf64> -> !bt.branches<2 x 0>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.BranchesOp, rewriter: PatternRewriter) -> None:
+        if not lane_count(op.result) or not is_connected(op) or not has_batch(op):
+            return
+        kept = _kept(op)
+        if kept.all():
+            return
+        if kept.any() and not _can_be_pruned(op):
+            return
+        remark(f"{int((~kept).sum())} lanes are nothing for every x", at=op)
+        if kept.any():
+            rewriter.replace(op, _pruned(op, np.flatnonzero(kept), rewriter))
+        else:
+            rewriter.replace(op, nothing_like(op))
+
+
+def _can_be_pruned(op: bt.BranchesOp) -> bool:
+    return all(can_be_laid_out(value, lane_axis(value)) for value in op.operands)
+
+
+def _pruned(
+    op: bt.BranchesOp, lanes: npt.NDArray[Any], rewriter: PatternRewriter
+) -> bt.BranchesOp:
+    """Return the branches of some of the lanes."""
+    layout = LaneLayout(lanes, Inserter(rewriter, op.location))
     new = [layout.of(value, lane_axis(value)) for value in op.operands]
     count = len(op.sites)
     valid = None if op.valid is None else new[-1]
-    at.location = op.location
+    origins = bt.origins_of(op.result)
     branches = bt.BranchesOp(
-        new[:count], new[count : 2 * count], new[2 * count], valid, int(kept.sum())
+        new[:count],
+        new[count : 2 * count],
+        new[2 * count],
+        valid,
+        len(lanes),
+        None if origins is None else origins.picked(lanes),
     )
-    return Change(at.add(branches), lane_of)
-
-
-def _prune(op: bt.ConnectionsOp) -> None:
-    if shape_of(op.config)[0] != bt.BATCH:
-        return
-    changes: dict[SSAValue, Change] = {}
-    for part, _ in parts_of(op.branches):
-        leaf = part.owner
-        if isinstance(leaf, bt.BranchesOp) and lane_count(part):
-            change = _change(leaf, Inserter.before(leaf))
-            if change is not None:
-                changes[part] = change
-                left_out = int((change.lane_of < 0).sum())
-                remark(f"{left_out} lanes are nothing for every x", at=leaf)
-    if not changes:
-        return
-    at = Inserter.before(op)
-    branches, moved = rejoined(op.branches, changes, at)
-    if branches is None:
-        branches = at.add(bt.ConcatOp([]))
-    replace_branches(op, branches, moved)
+    return in_place_of(op, branches)
 
 
 @dataclass(frozen=True)
@@ -158,5 +173,4 @@ class BtPrunePass(ModulePass):
     relation: ClassVar[Relation] = Relation.SUM_PER_TARGET
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for connections in connections_in(op):
-            _prune(connections)
+        rewrite_lanes(op, PruneLanes())

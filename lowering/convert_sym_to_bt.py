@@ -36,6 +36,7 @@ from xdsl.utils.exceptions import PassFailedException
 from xdsl_jax.dialects.stablehlo import FloorOp
 
 from dialects import bt, sym
+from dialects.origins import LaneOrigins
 from dialects.stablehlo import (
     AddOp,
     AndOp,
@@ -86,6 +87,10 @@ class _TermLowering:
     at: Inserter
     values: dict[SSAValue, SSAValue]
     """What each value of `sym` is at `bt`."""
+    origins: LaneOrigins
+    """Where the branches of the operator were at first."""
+    first_branch: int
+    """The number of the first branch of the term in the operator."""
     axes: dict[SSAValue, Axes] = field(default_factory=dict[SSAValue, Axes])
     """The axes of each value of `bt`; none for a scalar."""
     emissions: list[SSAValue] = field(default_factory=list[SSAValue])
@@ -313,7 +318,20 @@ class _TermLowering:
         if op.predicate is not None:
             valid = self._per_lane(self.values[op.predicate])
         amplitude = self._per_lane(self.values[op.amplitude])
-        return self.at.add(bt.BranchesOp(sites, values, amplitude, valid, self.lanes))
+        # Rows major, emissions minor
+        first = self.first_branch + len(self.emissions)
+        step = len(self.term.emissions)
+        places = np.arange(self.lanes) * step + first
+        return self.at.add(
+            bt.BranchesOp(
+                sites,
+                values,
+                amplitude,
+                valid,
+                self.lanes,
+                self.origins.picked(places),
+            )
+        )
 
     def _per_lane(self, value: SSAValue) -> SSAValue:
         """Give a value that differs from sample to sample its lanes."""
@@ -573,15 +591,15 @@ def _lower_operator(operator: sym.OperatorOp) -> FuncOp:
         values[old] = new
 
     at = Inserter(Builder(InsertPoint.at_end(block)), operator.location)
-    parts = [
-        _TermLowering(term, block.args[0], at, dict(values)).run()
-        for term in operator.terms
-    ]
+    origins, first = operator.branch_origins(), 0
+    parts: list[SSAValue] = []
+    for term in operator.terms:
+        lowering = _TermLowering(term, block.args[0], at, dict(values), origins, first)
+        parts.append(lowering.run())
+        first += term.branches
     at.location = operator.location
     branches = at.add(bt.ConcatOp(parts))
-    connections = bt.ConnectionsOp(
-        block.args[0], branches, operator.element, operator.lane_of
-    )
+    connections = bt.ConnectionsOp(block.args[0], branches, operator.element)
     at.add_op(connections)
     at.add_op(ReturnOp(*connections.results))
     kind = FunctionType.from_lists(

@@ -1,17 +1,21 @@
-"""Where lanes are: the parts of joined branches, and what becomes of their lanes."""
+"""Lanes: the parts of joined branches, where they end, and the types of joins."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import SSAValue
-from xdsl.rewriter import Rewriter
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    PatternRewriteWalker,
+    RewritePattern,
+)
+from xdsl.rewriter import InsertPoint
 
 from dialects import bt
 from dialects.provenance import in_place_of
@@ -19,14 +23,18 @@ from dialects.stablehlo import element_of, shape_of, tensor
 from lowering.rewriting import Inserter
 
 __all__ = [
-    "Change",
+    "RefreshTypes",
     "connections_in",
+    "has_batch",
+    "is_connected",
     "lane_count",
     "lanes_of_function",
+    "leave_out",
+    "nothing_like",
     "parts_of",
-    "rejoined",
     "repeated",
-    "replace_branches",
+    "rewrite_lanes",
+    "sinks_of",
     "write_count",
 ]
 
@@ -96,77 +104,108 @@ def parts_of(branches: SSAValue) -> Iterator[tuple[SSAValue, Array]]:
             stack.extend(reversed(list(zip(op.parts, pieces, strict=True))))
 
 
-@dataclass(frozen=True)
-class Change:
-    """What a part becomes.
+def sinks_of(branches: SSAValue) -> Iterator[Operation]:
+    """Yield the ops that branches end in, through `bt.concat` and `bt.interleave`."""
+    for use in branches.uses:
+        if isinstance(use.operation, bt.ConcatOp | bt.InterleaveOp):
+            yield from sinks_of(use.operation.result)
+        else:
+            yield use.operation
 
-    Attributes:
-        branches: the new part; None where nothing is left.
-        lane_of: for each lane of the old part, which lane of the new one it is a part
-            of, -1 for none.
+
+def is_connected(leaf: bt.LeafOp) -> bool:
+    """Whether lanes are those of `bt.connections`, and of nothing else.
+
+    Of lanes behind `bt.compact` it is not known which ones are where.
+    """
+    sinks = list(sinks_of(leaf.result))
+    return bool(sinks) and all(isinstance(op, bt.ConnectionsOp) for op in sinks)
+
+
+def has_batch(leaf: bt.LeafOp) -> bool:
+    """Whether the batch size is open, as it is before `bt-specialize`."""
+    sinks = (op for op in sinks_of(leaf.result) if isinstance(op, bt.ConnectionsOp))
+    return all(shape_of(op.config)[0] == bt.BATCH for op in sinks)
+
+
+def nothing_like(op: Operation) -> bt.ConcatOp:
+    """Return branches without a lane, in the place of an op."""
+    return in_place_of(op, bt.ConcatOp([]))
+
+
+def leave_out(parts: Iterable[SSAValue], rewriter: PatternRewriter) -> None:
+    """Put branches without a lane in the place of some parts."""
+    for part in dict.fromkeys(parts):
+        op = cast(Operation, part.owner)
+        nothing = nothing_like(op)
+        rewriter.insert(nothing, InsertPoint.before(op))
+        rewriter.replace_all_uses_with(part, nothing.result)
+
+
+class RefreshTypes(RewritePattern):
+    """Joins, connections and functions get the types of the parts that there are now.
+
+    Parts without anything go. Interleaved parts whose numbers of lanes are not equal
+    any more follow each other.
+
+        %c = bt.interleave %a, %b : <7 x 1>, <5 x 1> -> <14 x 1>
+        becomes
+        %c = bt.concat %a, %b : <7 x 1>, <5 x 1> -> <12 x 1>
     """
 
-    branches: SSAValue | None
-    lane_of: Array
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        match op:
+            case bt.ConcatOp() | bt.InterleaveOp():
+                self._join(op, rewriter)
+            case bt.ConnectionsOp():
+                element = op.matrix_elements.type.element_type
+                new = bt.ConnectionsOp(op.config, op.branches, element)
+                for old, result in zip(op.results, new.results, strict=True):
+                    self._retype(old, result.type, rewriter)
+                new.drop_all_references()
+            case ReturnOp():
+                self._function(op)
+            case _:
+                return
+
+    def _join(
+        self, op: bt.ConcatOp | bt.InterleaveOp, rewriter: PatternRewriter
+    ) -> None:
+        kept = [part for part in op.parts if not _is_nothing(part)]
+        if len(kept) == 1 and len(op.parts) > 1:
+            rewriter.replace(op, (), kept)
+            return
+        equal = len({lane_count(part) for part in kept}) == 1
+        new = (type(op) if equal else bt.ConcatOp)(kept)
+        if type(new) is not type(op) or kept != list(op.parts):
+            rewriter.replace(op, in_place_of(op, new))
+            return
+        self._retype(op.result, new.result.type, rewriter)
+        new.drop_all_references()
+
+    def _retype(
+        self, value: SSAValue, kind: Attribute, rewriter: PatternRewriter
+    ) -> None:
+        if value.type != kind:
+            rewriter.replace_value_with_new_type(value, kind)
+
+    def _function(self, end: ReturnOp) -> None:
+        function = end.parent_op()
+        if isinstance(function, FuncOp):
+            function.function_type = FunctionType.from_lists(
+                list(function.function_type.inputs),
+                [value.type for value in end.arguments],
+            )
 
 
-def rejoined(
-    branches: SSAValue, changes: Mapping[SSAValue, Change], at: Inserter
-) -> tuple[SSAValue | None, Array]:
-    """Join branches anew with some parts changed.
-
-    Returns them, None where nothing is left, and for each lane that there was which
-    lane it is a part of now, -1 for none. Parts keep their order; the lanes of parts
-    that were interleaved follow each other where their numbers are not equal any more.
-    """
-    joined = _joined(branches, changes, at)
-    moved = np.full(lane_count(branches), -1)
-    now = iter(() if joined is None else parts_of(joined))
-    for part, numbers in parts_of(branches):
-        change = changes.get(part)
-        if change is None:
-            moved[numbers] = next(now)[1]
-        elif change.branches is not None:
-            places, lane_of = next(now)[1], change.lane_of
-            moved[numbers] = np.where(lane_of < 0, -1, places[lane_of])
-    return joined, moved
-
-
-def _joined(
-    branches: SSAValue, changes: Mapping[SSAValue, Change], at: Inserter
-) -> SSAValue | None:
-    if branches in changes:
-        return changes[branches].branches
+def _is_nothing(branches: SSAValue) -> bool:
     op = branches.owner
-    if not isinstance(op, bt.ConcatOp | bt.InterleaveOp):
-        return branches
-    parts = [_joined(part, changes, at) for part in op.parts]
-    kept = [part for part in parts if part is not None]
-    if kept == list(op.parts):
-        return branches
-    if not kept:
-        return None
-    equal = len({lane_count(part) for part in kept}) == 1
-    at.location = op.location
-    return at.add(type(op)(kept) if equal else bt.ConcatOp(kept))
+    return isinstance(op, bt.ConcatOp) and not op.parts
 
 
-def replace_branches(op: bt.ConnectionsOp, branches: SSAValue, moved: Array) -> None:
-    """Let connections be those of other branches, and mend the type of the function.
-
-    `moved` says for each lane that there was which lane it is a part of, -1 for none.
-    """
-    element = op.matrix_elements.type.element_type
-    # One more entry, for those that are none already
-    lane_of = np.append(moved, -1)[op.lane_numbers()]
-    new = bt.ConnectionsOp(op.config, branches, element, lane_of)
-    function = op.parent_op()
-    Rewriter.replace_op(op, in_place_of(op, new))
-    if not isinstance(function, FuncOp):
-        return
-    end = function.body.block.last_op
-    if isinstance(end, ReturnOp):
-        function.function_type = FunctionType.from_lists(
-            list(function.function_type.inputs),
-            [value.type for value in end.arguments],
-        )
+def rewrite_lanes(
+    module: ModuleOp, pattern: RewritePattern, *, repeatedly: bool = False
+) -> None:
+    """Apply a pattern of lanes everywhere, once or until it is done; refresh types."""
+    PatternRewriteWalker(pattern, apply_recursively=repeatedly).rewrite_module(module)
+    PatternRewriteWalker(RefreshTypes(), apply_recursively=False).rewrite_module(module)

@@ -18,6 +18,7 @@ from xdsl.dialects.builtin import ComplexType, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects import bt
+from dialects.origins import LaneOrigins
 from dialects.reductions import Reduction
 from dialects.stablehlo import (
     AddOp,
@@ -96,6 +97,12 @@ class LaneSums:
     def added(self, sums: Iterable[SSAValue]) -> SSAValue:
         """Return the sum of sums, of which there is one at least."""
         return reduce(lambda a, b: self._elementwise(AddOp, a, b), sums)
+
+    def origins_of(self, summed: Sequence[SSAValue]) -> LaneOrigins | None:
+        """Return the origins of a lane that holds a sum; None if some are unknown."""
+        parts = [bt.origins_of(branches) for branches in summed]
+        known = [part for part in parts if part is not None]
+        return LaneOrigins.joined(known).in_one() if len(known) == len(parts) else None
 
     def as_lane(self, total: SSAValue) -> SSAValue:
         """Return a sum as the amplitude of a single lane."""

@@ -3,7 +3,7 @@
 `sym-fuse-terms` fuses neighbours only. Here the terms of each group move behind the
 first of them, in order; groups, and terms that are in none, keep the order of their
 first terms. The lanes of the operator move with the terms, and where they do, the
-attribute `lane_of` of the operator says for each lane that there was which one it is.
+`origins` of the operator say for each branch which one it was.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, i32
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 
@@ -36,16 +36,16 @@ def _gather(operator: sym.OperatorOp) -> None:
     after = _gathered(before)
     if after == list(before):
         return
-    first_lanes = np.cumsum([0, *(term.lanes for term in after[:-1])]).tolist()
-    first_lane = dict(zip(after, first_lanes, strict=True))
-    moved = [first_lane[term] + lane for term in before for lane in range(term.lanes)]
-    lane_of = operator.lane_of
-    lanes = moved if lane_of is None else [moved[lane] for lane in lane_of]
+    count = sum(term.branches for term in before)
+    places = np.split(np.arange(count), np.cumsum([t.branches for t in before])[:-1])
+    place = dict(zip(before, places, strict=True))
+    moved = np.concatenate([place[term] for term in after])
+    origins = operator.branch_origins().picked(moved)
     block = operator.body.block
     for term in after:
         term.detach()
         block.add_op(term)
-    operator.attributes[sym.LANE_OF] = DenseArrayBase.from_list(i32, lanes)
+    operator.origins = sym.LanesAttr(origins)
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,10 @@ class DropAlwaysValid(RewritePattern):
         if valid is None or not valid.all():
             return
         lanes = op.result.type.lanes.data
-        unguarded = bt.BranchesOp(op.sites, op.values, op.amplitude, None, lanes)
+        origins = bt.origins_of(op.result)
+        unguarded = bt.BranchesOp(
+            op.sites, op.values, op.amplitude, None, lanes, origins
+        )
         rewriter.replace(op, in_place_of(op, unguarded))
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice, repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import ModuleOp
 
-from dialects import sym
+from dialects import bt, sym
+from dialects.origins import LaneOrigins
 from dialects.text import parse_module, print_module
 from lowering.bt_specialize import state_type
 from lowering.lanes import connections_in, lanes_of_function
@@ -21,6 +23,7 @@ from symir.compiler.manifest import manifest_of
 from symir.compiler.options import SymbolicCompilerOptions
 from symir.compiler.signature import SymbolicCacheKey
 from symir.errors import SymbolicCompilerError
+from symir.files import write_file
 from symir.ir import SymbolicOperatorIR
 
 if TYPE_CHECKING:
@@ -191,8 +194,6 @@ class SymbolicCompiledArtifact:
             chunk=chunk,
             platforms=platforms,
         )
-        from symir.compiler.archive import write_file
-
         write_file(path, bytes(data), self.operator_name)
 
     def optimisation_report(
@@ -307,39 +308,48 @@ def lane_sources(
 ) -> list[tuple[BranchOrigin, ...]]:
     """Return all origins of each lane of an operator once it has been lowered.
 
-    They follow from `lane_of`, of `bt.connections`, or of the operator as long as it is
-    one. Where the number of lanes is another one, and nothing says why, a lane may come
-    from any.
+    They follow from the origins of the branches. Where these are not known, and the
+    number of lanes is another one, a lane may come from any.
     """
-    origins = list(lane_origins(module))
-    before = _operator_in(module)
-    if before is not None and before.lane_of is not None:
-        # They have changed places before
-        origins = [origins[lane] for lane in before.lane_of]
-    lanes, lane_of = (None, None) if lowered is None else _lanes_of(lowered)
-    if lanes is None or (lane_of is None and lanes == len(origins)):
-        return [(origin,) for origin in origins]
-    if lane_of is None or len(lane_of) != len(origins):
-        return [tuple(origins)] * lanes
-    sources: list[list[BranchOrigin]] = [[] for _ in range(lanes)]
-    for origin, lane in zip(origins, lane_of, strict=True):
-        if lane >= 0:
-            sources[lane].append(origin)
-    for lane in range(1, lanes):
-        # Lanes that were compacted are all said to be a part of the first of theirs
-        sources[lane] = sources[lane] or sources[lane - 1]
-    return [tuple(one) for one in sources]
+    operator = cast(sym.OperatorOp, module.body.block.first_op)
+    current = operator.lane_origins() if lowered is None else _origins_in(lowered)
+    branches = sum(term.branches for term in operator.terms)
+    if current is None or current.branches not in (0, branches):
+        origins = [(origin,) for origin in lane_origins(module)]
+        lanes = None if lowered is None else lanes_of_function(lowered)
+        if lanes is None or lanes == len(origins):
+            return origins
+        return [tuple(one for (one,) in origins)] * lanes
+    named = _branch_names(operator)
+    sources: list[tuple[BranchOrigin, ...]] = []
+    last: npt.NDArray[Any] | None = None
+    for own in current:
+        if own is not last:
+            numbers: list[int] = own.tolist()
+            names = (named[number] for number in numbers)
+            sources.append(tuple(dict.fromkeys(names)))
+        else:
+            sources.append(sources[-1])
+        last = own
+    return sources
 
 
-def _lanes_of(module: ModuleOp) -> tuple[int | None, tuple[int, ...] | None]:
-    """Return how many lanes a lowered operator has, and its `lane_of`, where known."""
+def _branch_names(operator: sym.OperatorOp) -> list[BranchOrigin]:
+    """Return the name of each branch, by the number that it had at first."""
+    named = [origin for term in operator.terms for origin in _branches_of(term)]
+    if operator.origins is None:
+        return named
+    place = np.argsort(operator.origins.data.ragged[0])
+    return [named[number] for number in place.tolist()]
+
+
+def _origins_in(module: ModuleOp) -> LaneOrigins | None:
+    """Return the origins of the lanes of a lowered operator, where known."""
     operator = _operator_in(module)
     if operator is not None:
-        return sum(term.lanes for term in operator.terms), operator.lane_of
+        return operator.lane_origins()
     found = connections_in(module)
-    lane_of = found[0].lane_of if found else None
-    values = None if lane_of is None else lane_of.get_values()
-    return lanes_of_function(module), values
+    return bt.origins_of(found[0].branches) if found else None
 
 
 def _operator_in(module: ModuleOp) -> sym.OperatorOp | None:
@@ -359,11 +369,16 @@ def lane_origins(module: ModuleOp) -> Iterator[BranchOrigin]:
     """Yield where each branch lane of the operator in a module comes from, in order."""
     operator = cast(sym.OperatorOp, module.body.block.first_op)
     for term in operator.terms:
-        if term.lanes < term.branches:
-            name = term.sym_name.data
-            yield from [BranchOrigin(name, None, None, None)] * term.lanes
-            continue
-        tags = [e.tag.data if e.tag is not None else None for e in term.emissions]
-        for row in range(term.rows.data.rows):
-            for k, tag in enumerate(tags):
-                yield BranchOrigin(term.sym_name.data, row, k, tag)
+        yield from islice(_branches_of(term), term.lanes)
+
+
+def _branches_of(term: sym.TermOp) -> Iterator[BranchOrigin]:
+    """Yield the name of each branch of a term: one for all where it has a fanout."""
+    name = term.sym_name.data
+    if term.lanes < term.branches:
+        yield from repeat(BranchOrigin(name, None, None, None), term.branches)
+        return
+    tags = [e.tag.data if e.tag is not None else None for e in term.emissions]
+    for row in range(term.rows.data.rows):
+        for k, tag in enumerate(tags):
+            yield BranchOrigin(name, row, k, tag)

@@ -107,11 +107,11 @@ def compile_energy(
 ) -> ModuleOp:
     """Return the local energy of an operator and a wavefunction, with a plan.
 
-    The wavefunction is a module of one function, which is copied. The module that is
-    returned has a function (x, parameters of the operator, those of the wavefunction)
-    -> energies, and the functions that it refers to. `report` and `observe` are told of
-    each pass, as by `LoweringPipeline.run`. A pass that only makes something faster,
-    and fails, is left out (`LoweringPipeline.run_what_works`).
+    The wavefunction is a valid module of one function, which is copied. The module
+    that is returned has a function (x, parameters of the operator, those of the
+    wavefunction) -> energies, and the functions that it refers to. `report` and
+    `observe` are told of each pass, as by `LoweringPipeline.run`. A pass that only
+    makes something faster, and fails, is left out (`LoweringPipeline.run_what_works`).
     """
     (function,) = wavefunction.clone().ops
     assert isinstance(function, FuncOp)
@@ -139,7 +139,12 @@ def compile_energy(
         energy_pipeline(without, budget, declared=declared)
     )
     return pipeline.run_what_works(
-        module, _DISPENSABLE, report=report, observe=observe, dump="energy"
+        module,
+        _DISPENSABLE,
+        verified=True,
+        report=report,
+        observe=observe,
+        dump="energy",
     )
 
 

@@ -153,13 +153,14 @@ def _check_kernel(module: ModuleOp, planned: ModuleOp) -> None:
     """Raise unless a lowering left one function, from x to all lanes of the operator.
 
     With other lanes or other types it would be valid IR, and another operator, unless
-    `lane_of` says which lanes each one was summed into.
+    the origins of all lanes say which branches of this one they are.
     """
     (operator,) = (op for op in planned.ops if isinstance(op, sym.OperatorOp))
     functions = [op.function_type for op in module.ops if isinstance(op, FuncOp)]
     sites, lanes = operator.space.data.sites, sum(t.lanes for t in operator.terms)
-    summed = [op.lane_of for op in connections_in(module) if op.lane_of is not None]
-    if [len(lane_of.get_values()) for lane_of in summed] == [lanes]:
+    branches = sum(term.branches for term in operator.terms)
+    origins = [bt.origins_of(op.branches) for op in connections_in(module)]
+    if all(one is not None and one.branches in (0, branches) for one in origins):
         lanes = lanes_of_function(module) or 0
     state, parameters = bt.StateType(), operator.body.block.arg_types
     expected = FunctionType.from_lists(

@@ -11,7 +11,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 
-from xdsl.dialects.builtin import ModuleOp
+from xdsl.dialects.builtin import ArrayAttr, DenseIntOrFPElementsAttr, ModuleOp
+from xdsl.ir import Attribute, Operation
 from xdsl.passes import ModulePass, PassPipeline
 from xdsl.transforms import get_all_passes as get_all_xdsl_passes
 from xdsl.utils.exceptions import (
@@ -21,6 +22,7 @@ from xdsl.utils.exceptions import (
     VerifyException,
 )
 
+from dialects import sym
 from dialects.text import context
 from dialects.verification import Seen, fault_in
 from lowering.registry import get_all_passes
@@ -44,6 +46,7 @@ __all__ = [
     "operator_pipeline",
     "optional_passes",
     "run_passes",
+    "table_bytes",
 ]
 
 _SIMPLIFY = ["stablehlo-fold-constants", "canonicalize", "cse"]
@@ -405,10 +408,27 @@ def _plain(error: Exception) -> str:
 
 def _sizes(module: ModuleOp) -> dict[str, int]:
     """Return what a trace says of the IR around a pass."""
-    from symir.compiler.costs import table_bytes
-
     tables = sum(map(table_bytes, module.walk()))
     return {"ops": _op_count(module), "table_bytes": tables}
+
+
+def table_bytes(op: Operation) -> int:
+    """Return the bytes of the tables of an op: rows, data, sets, constants."""
+    return sum(map(_size_of, (*op.properties.values(), *op.attributes.values())))
+
+
+def _size_of(attribute: Attribute) -> int:
+    match attribute:
+        case sym.RowsAttr() | sym.SetsAttr():
+            return len(attribute.data.data)
+        case sym.ColumnAttr():
+            return _size_of(attribute.values)
+        case DenseIntOrFPElementsAttr():
+            return len(attribute.data.data)
+        case ArrayAttr():
+            return sum(map(_size_of, attribute))
+        case _:
+            return 0
 
 
 def _op_count(module: ModuleOp) -> int:

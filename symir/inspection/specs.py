@@ -20,8 +20,10 @@ from dialects.stablehlo import ConstantOp, dtype_of, element_of, shape_of
 from lowering.lanes import connections_in, lane_count
 from lowering.local_energy.extraction import energies_in
 from symir.compiler.artifact import lane_sources
-from symir.compiler.costs import columns, flops_of, table_bytes
+from symir.compiler.costs import flops_of
+from symir.compiler.lowering import table_bytes
 from symir.compiler.optimisation import lanes_in
+from symir.plain_text import columns
 
 __all__ = ["Spec", "Specs", "lanes_by_term", "lanes_of_stage", "spec_of"]
 
@@ -208,8 +210,9 @@ def lanes_by_term(operator: ModuleOp, module: ModuleOp) -> dict[str, int] | None
     `operator` is the operator as it was defined, `module` what became of it. None where
     the lanes do not tell where they come from.
     """
-    summed = any(op.lane_of is not None for op in connections_in(module))
-    if not summed and lanes_in(module) != lanes_in(operator):
+    origins = [bt.origins_of(op.branches) for op in connections_in(module)]
+    known = bool(origins) and None not in origins
+    if not known and lanes_in(module) != lanes_in(operator):
         return None
     terms = [op for op in operator.walk() if isinstance(op, sym.TermOp)]
     counts = {term.sym_name.data: 0 for term in terms}

@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 import jax
 import jax.numpy as jnp
+from jax._src.core import trace_state_clean
 from jax.core import Tracer
 from jax.errors import JAXTypeError
 from netket.jax.sharding import sharding_decorator
@@ -30,6 +31,7 @@ from netket.vqs.mc import get_local_kernel, kernels, kernels_packed
 from symir.compiler.failures import tolerated
 from symir.errors import DefinitionError, InputError, SymirError
 from symir.interop.from_netket import from_netket
+from symir.runtime.importing import Traced
 from symir.runtime.local_energy import LocalEnergy
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
 from symir.runtime.operator import CompiledOperator
@@ -253,11 +255,15 @@ def _on_devices(
     Of what differs between them, x here and parameters while they are differentiated,
     sums over devices are taken once, at the end: there is none in the kernel.
     """
-    one = jax.ShapeDtypeStruct((1, sigma.shape[-1]), sigma.dtype)
-    logpsi, pars = without_captured(logpsi, pars, one)
-    if isinstance(logpsi, WithCaptured) or jax.device_count() == 1:
-        # What it holds on to was the same for all devices when it was traced. Of one
-        # device nothing differs, and no loop of a model has to say so
+    if jax.device_count() == 1:
+        # Nothing differs, and no loop of a model has to say so
+        return LocalEnergy(op, logpsi)(pars, sigma, chunk_size)
+    if not trace_state_clean():
+        one = jax.ShapeDtypeStruct((1, sigma.shape[-1]), sigma.dtype)
+        traced = Traced(logpsi, pars, one)
+        logpsi, pars = without_captured(logpsi, pars, traced)
+    if isinstance(logpsi, WithCaptured):
+        # What it holds on to was the same for all devices when it was traced
         return LocalEnergy(op, logpsi)(pars, sigma, chunk_size)
 
     def of_device(pars: Any, sigma: jax.Array, op: NetKetOperator) -> jax.Array:

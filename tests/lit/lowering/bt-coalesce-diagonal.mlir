@@ -12,23 +12,23 @@ func.func @ising(%x : tensor<?x3x!bt.state>, %J : tensor<f64>) -> (tensor<?x4x3x
   %Js = bt.broadcast %J dims = [] : tensor<f64> -> tensor<?x2xf64>
   %c = stablehlo.multiply %Js, %a : tensor<?x2xf64>
   %d = stablehlo.multiply %c, %b : tensor<?x2xf64>
-  %flips = bt.branches [%i] = [%b] amplitude %J : [tensor<2xi32>] [tensor<?x2xf64>] tensor<f64> -> !bt.branches<2 x 1>
-  %bonds = bt.branches [] = [] amplitude %d : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
+  %flips = bt.branches [%i] = [%b] amplitude %J origins #bt.lanes<0, 2 of 4> : [tensor<2xi32>] [tensor<?x2xf64>] tensor<f64> -> !bt.branches<2 x 1>
+  %bonds = bt.branches [] = [] amplitude %d origins #bt.lanes<1, 3 of 4> : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
   %all = bt.interleave %flips, %bonds : !bt.branches<2 x 1>, !bt.branches<2 x 0> -> !bt.branches<4 x 1>
   %xp, %mels = bt.connections %x, %all : (tensor<?x3x!bt.state>, !bt.branches<4 x 1>) -> (tensor<?x4x3x!bt.state>, tensor<?x4xf64>)
   func.return %xp, %mels : tensor<?x4x3x!bt.state>, tensor<?x4xf64>
 }
 
 // CHECK-LABEL: func.func @ising({{.*}}) -> (tensor<?x3x3x!bt.state>, tensor<?x3xf64>) {
-// CHECK:         %flips = bt.branches[%i] = [%b] amplitude %J
+// CHECK:         %flips = bt.branches[%i] = [%b] amplitude %J origins #bt.lanes<0, 2 of 4> :
 // CHECK:         [[V:%\S+]] = stablehlo.multiply %a, %b : tensor<?x2xf64>
 // CHECK-NEXT:    [[S:%\S+]] = bt.reduce sum [[V]] : tensor<?x2xf64> -> tensor<?xf64>
 // CHECK-NEXT:    [[JB:%\S+]] = bt.broadcast %J dims = [] : tensor<f64> -> tensor<?xf64>
 // CHECK-NEXT:    [[A:%\S+]] = stablehlo.multiply [[JB]], [[S]] : tensor<?xf64>
 // CHECK-NEXT:    [[L:%\S+]] = bt.broadcast [[A]] dims = [0] : tensor<?xf64> -> tensor<?x1xf64>
-// CHECK-NEXT:    [[D:%\S+]] = bt.branches[] = [] amplitude [[L]] : [] [] tensor<?x1xf64> -> !bt.branches<1 x 0>
+// CHECK-NEXT:    [[D:%\S+]] = bt.branches[] = [] amplitude [[L]] origins #bt.lanes<{1, 3} of 4> : [] [] tensor<?x1xf64> -> !bt.branches<1 x 0>
 // CHECK-NEXT:    [[C:%\S+]] = bt.concat [[D]], %flips : !bt.branches<1 x 0>, !bt.branches<2 x 1> -> !bt.branches<3 x 1>
-// CHECK-NEXT:    bt.connections %x, [[C]] lane_of [1, 0, 2, 0] :
+// CHECK-NEXT:    bt.connections %x, [[C]] :
 
 // An invalid lane adds nothing; of no valid lane at all the sum is 0, whatever J is.
 func.func @guarded(%x : tensor<?x3x!bt.state>, %J : tensor<f64>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>) {
@@ -56,7 +56,7 @@ func.func @promised(%x : tensor<?x3x!bt.state>) -> (tensor<?x2x3x!bt.state>, ten
   %i = stablehlo.constant dense<[0, 1, 2]> : tensor<3xi32>
   %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<3xi32>) -> tensor<?x3xf64>
   %p = stablehlo.compare NE, %a, %a : (tensor<?x3xf64>, tensor<?x3xf64>) -> tensor<?x3xi1>
-  %b = bt.branches [] = [] amplitude %a valid %p : [] [] tensor<?x3xf64>, tensor<?x3xi1> -> !bt.branches<3 x 0>
+  %b = bt.branches [] = [] amplitude %a valid %p origins #bt.lanes<0:3 of 3> : [] [] tensor<?x3xf64>, tensor<?x3xi1> -> !bt.branches<3 x 0>
   %c = bt.compact %b : !bt.branches<3 x 0> -> !bt.branches<2 x 0>
   %xp, %mels = bt.connections %x, %c : (tensor<?x3x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
   func.return %xp, %mels : tensor<?x2x3x!bt.state>, tensor<?x2xf64>
@@ -66,7 +66,7 @@ func.func @promised(%x : tensor<?x3x!bt.state>) -> (tensor<?x2x3x!bt.state>, ten
 // CHECK:         bt.reduce sum {{.*}} : tensor<?x3xi32> -> tensor<?xi32>
 // CHECK:         [[BROKEN:%\S+]] = stablehlo.compare GT, {{.*}} : (tensor<?xi32>, tensor<?xi32>) -> tensor<?xi1>
 // CHECK:         stablehlo.select [[BROKEN]],
-// CHECK:         bt.connections {{.*}} lane_of [0, 0] :
+// CHECK:         bt.branches[] = [] {{.*}} origins #bt.lanes<{0:3} of 3> {{.*}} -> !bt.branches<1 x 0>
 
 // A term with a fanout that moves somewhere is left alone; so is a single lane.
 func.func @kept(%x : tensor<?x3x!bt.state>) -> (tensor<?x3x3x!bt.state>, tensor<?x3xf64>) {

@@ -15,15 +15,15 @@ func.func @hops(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, tensor
   %full = stablehlo.compare EQ, %a, %ones : (tensor<?x72xf64>, tensor<?x72xf64>) -> tensor<?x72xi1>
   %empty = stablehlo.compare EQ, %b, %zeros : (tensor<?x72xf64>, tensor<?x72xf64>) -> tensor<?x72xi1>
   %p = stablehlo.and %full, %empty : tensor<?x72xi1>
-  %hops = bt.branches [%i, %j] = [%zero, %one] amplitude %one valid %p : [tensor<72xi32>, tensor<72xi32>] [tensor<f64>, tensor<f64>] tensor<f64>, tensor<?x72xi1> -> !bt.branches<72 x 2>
+  %hops = bt.branches [%i, %j] = [%zero, %one] amplitude %one valid %p origins #bt.lanes<0:72 of 72> : [tensor<72xi32>, tensor<72xi32>] [tensor<f64>, tensor<f64>] tensor<f64>, tensor<?x72xi1> -> !bt.branches<72 x 2>
   %xp, %mels = bt.connections %x, %hops : (tensor<?x9x!bt.state>, !bt.branches<72 x 2>) -> (tensor<?x72x9x!bt.state>, tensor<?x72xf64>)
   func.return %xp, %mels : tensor<?x72x9x!bt.state>, tensor<?x72xf64>
 }
 
 // CHECK-LABEL: func.func @hops({{.*}}) -> (tensor<?x14x9x!bt.state>, tensor<?x14xf64>)
-// CHECK:         [[H:%\S+]] = bt.branches[%i, %j]
-// CHECK:         [[C:%\S+]] = bt.compact [[H]] : !bt.branches<72 x 2> -> !bt.branches<14 x 2>
-// CHECK-NEXT:    bt.connections %x, [[C]] lane_of [0, 0, 0,
+// CHECK:         [[H:%\S+]] = bt.branches[%i, %j] = {{.*}} origins #bt.lanes<0:72 of 72> :
+// CHECK-NEXT:    [[C:%\S+]] = bt.compact [[H]] : !bt.branches<72 x 2> -> !bt.branches<14 x 2>
+// CHECK-NEXT:    bt.connections %x, [[C]] :
 
 // The kernel of what is not compacted has no trace of the promises.
 // HLO-LABEL: func.func @hops

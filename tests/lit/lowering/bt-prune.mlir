@@ -11,15 +11,15 @@ func.func @rows(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x11x3x
   %apart = stablehlo.constant dense<[true, false, true]> : tensor<3xi1>
   %aparts = bt.broadcast %apart dims = [1] : tensor<3xi1> -> tensor<?x3xi1>
   %p = stablehlo.and %up, %aparts : tensor<?x3xi1>
-  %never = bt.branches [%i] = [%v] amplitude %v valid %p : [tensor<3xi32>] [tensor<?x3xf64>] tensor<?x3xf64>, tensor<?x3xi1> -> !bt.branches<3 x 1>
+  %never = bt.branches [%i] = [%v] amplitude %v valid %p origins #bt.lanes<0:3 of 11> : [tensor<3xi32>] [tensor<?x3xf64>] tensor<?x3xf64>, tensor<?x3xi1> -> !bt.branches<3 x 1>
   %w = stablehlo.constant dense<[1.0, 2.0, 0.0]> : tensor<3xf64>
   %ws = bt.broadcast %w dims = [1] : tensor<3xf64> -> tensor<?x3xf64>
   %a = stablehlo.multiply %ws, %v : tensor<?x3xf64>
-  %weighted = bt.branches [] = [] amplitude %a : [] [] tensor<?x3xf64> -> !bt.branches<3 x 0>
+  %weighted = bt.branches [] = [] amplitude %a origins #bt.lanes<3:6 of 11> : [] [] tensor<?x3xf64> -> !bt.branches<3 x 0>
   %off = stablehlo.multiply %zeros, %v : tensor<?x3xf64>
-  %nothing = bt.branches [%i] = [%v] amplitude %off : [tensor<3xi32>] [tensor<?x3xf64>] tensor<?x3xf64> -> !bt.branches<3 x 1>
+  %nothing = bt.branches [%i] = [%v] amplitude %off origins #bt.lanes<6:9 of 11> : [tensor<3xi32>] [tensor<?x3xf64>] tensor<?x3xf64> -> !bt.branches<3 x 1>
   %unknown = stablehlo.multiply %zero, %t : tensor<f64>
-  %ts = bt.branches [] = [] amplitude %unknown : [] [] tensor<f64> -> !bt.branches<2 x 0>
+  %ts = bt.branches [] = [] amplitude %unknown origins #bt.lanes<9, 10 of 11> : [] [] tensor<f64> -> !bt.branches<2 x 0>
   %all = bt.concat %never, %weighted, %nothing, %ts : !bt.branches<3 x 1>, !bt.branches<3 x 0>, !bt.branches<3 x 1>, !bt.branches<2 x 0> -> !bt.branches<11 x 1>
   %xp, %mels = bt.connections %x, %all : (tensor<?x3x!bt.state>, !bt.branches<11 x 1>) -> (tensor<?x11x3x!bt.state>, tensor<?x11xf64>)
   func.return %xp, %mels : tensor<?x11x3x!bt.state>, tensor<?x11xf64>
@@ -27,12 +27,12 @@ func.func @rows(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x11x3x
 
 // CHECK-LABEL: func.func @rows({{.*}}) -> (tensor<?x6x3x!bt.state>, tensor<?x6xf64>) {
 // CHECK:         stablehlo.constant dense<[0, 2]> : tensor<2xi32>
-// CHECK:         bt.branches[{{.*}} -> !bt.branches<2 x 1>
+// CHECK:         bt.branches[{{.*}} origins #bt.lanes<0, 2 of 11> {{.*}} -> !bt.branches<2 x 1>
 // CHECK:         stablehlo.constant dense<[1.000000e+00, 2.000000e+00]> : tensor<2xf64>
-// CHECK:         bt.branches[{{.*}} -> !bt.branches<2 x 0>
+// CHECK:         bt.branches[{{.*}} origins #bt.lanes<3, 4 of 11> {{.*}} -> !bt.branches<2 x 0>
 // CHECK-NOT:     !bt.branches<3
-// CHECK:         bt.branches[{{.*}} -> !bt.branches<2 x 0>
-// CHECK:         bt.connections %x, {{.*}} lane_of [0, -1, 1, 2, 3, -1, -1, -1, -1, 4, 5] :
+// CHECK:         bt.branches[{{.*}} origins #bt.lanes<9, 10 of 11> {{.*}} -> !bt.branches<2 x 0>
+// CHECK:         bt.concat {{.*}} -> !bt.branches<6 x 1>
 
 // Of a term with a fanout it is not known which lanes are where: all stay.
 func.func @promised(%x : tensor<?x3x!bt.state>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>) {
@@ -45,4 +45,4 @@ func.func @promised(%x : tensor<?x3x!bt.state>) -> (tensor<?x2x3x!bt.state>, ten
 
 // CHECK-LABEL: func.func @promised
 // CHECK:         !bt.branches<3 x 0> -> !bt.branches<2 x 0>
-// CHECK-NOT:     lane_of
+// CHECK-NOT:     !bt.branches<1

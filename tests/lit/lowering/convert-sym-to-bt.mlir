@@ -38,9 +38,9 @@ sym.operator @kinds(%h "h" : tensor<f64> = dense<1.0>) space #sym.space<3 x [0, 
 // CHECK-NEXT:    %real = stablehlo.convert %i : (tensor<2xi32>) -> tensor<2xf64>
 // CHECK-NEXT:    %3 = bt.broadcast %real dims = [1] : tensor<2xf64> -> tensor<?x2xf64>
 // CHECK-NEXT:    %p = stablehlo.compare LT, %3, %n : (tensor<?x2xf64>, tensor<?x2xf64>) -> tensor<?x2xi1>
-// CHECK-NEXT:    %4 = bt.branches[%i] = [%n] amplitude %both valid %p : [tensor<2xi32>] [tensor<?x2xf64>] tensor<?x2xf64>, tensor<?x2xi1> -> !bt.branches<2 x 1>
-// CHECK-NEXT:    %5 = bt.branches[] = [] amplitude %lane : [] [] tensor<2xf64> -> !bt.branches<2 x 0>
-// CHECK-NEXT:    %6 = bt.branches[] = [] amplitude %h : [] [] tensor<f64> -> !bt.branches<2 x 0>
+// CHECK-NEXT:    %4 = bt.branches[%i] = [%n] amplitude %both valid %p origins #bt.lanes<0, 3 of 6> : [tensor<2xi32>] [tensor<?x2xf64>] tensor<?x2xf64>, tensor<?x2xi1> -> !bt.branches<2 x 1>
+// CHECK-NEXT:    %5 = bt.branches[] = [] amplitude %lane origins #bt.lanes<1, 4 of 6> : [] [] tensor<2xf64> -> !bt.branches<2 x 0>
+// CHECK-NEXT:    %6 = bt.branches[] = [] amplitude %h origins #bt.lanes<2, 5 of 6> : [] [] tensor<f64> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %7 = bt.interleave %4, %5, %6 : !bt.branches<2 x 1>, !bt.branches<2 x 0>, !bt.branches<2 x 0> -> !bt.branches<6 x 1>
 // CHECK-NEXT:    %8 = bt.concat %7 : !bt.branches<6 x 1> -> !bt.branches<6 x 1>
 // CHECK-NEXT:    %9, %10 = bt.connections %x, %8 : (tensor<?x3x!bt.state>, !bt.branches<6 x 1>) -> (tensor<?x6x3x!bt.state>, tensor<?x6xf64>)
@@ -65,7 +65,7 @@ sym.operator @complex(%g "g" : tensor<complex<f32>>) space #sym.space<2 x [0, 1]
 // CHECK-NEXT:    %z = stablehlo.complex %v, %v : tensor<?x2xcomplex<f32>>
 // CHECK-NEXT:    %0 = bt.broadcast %g dims = [] : tensor<complex<f32>> -> tensor<?x2xcomplex<f32>>
 // CHECK-NEXT:    %a = stablehlo.multiply %z, %0 : tensor<?x2xcomplex<f32>>
-// CHECK-NEXT:    %1 = bt.branches[] = [] amplitude %a : [] [] tensor<?x2xcomplex<f32>> -> !bt.branches<2 x 0>
+// CHECK-NEXT:    %1 = bt.branches[] = [] amplitude %a origins #bt.lanes<0, 1 of 2> : [] [] tensor<?x2xcomplex<f32>> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %2 = bt.interleave %1 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %3 = bt.concat %2 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %4, %5 = bt.connections %x, %3 : (tensor<?x2x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x2x!bt.state>, tensor<?x2xcomplex<f32>>)
@@ -98,16 +98,16 @@ sym.operator @several() space #sym.space<2 x [0, 1]> element f64 {
 // CHECK-LABEL: func.func @several(%x: tensor<?x2x!bt.state>) -> (tensor<?x5x2x!bt.state>, tensor<?x5xf64>) {
 // CHECK-NEXT:    %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
 // CHECK-NEXT:    %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
-// CHECK-NEXT:    %0 = bt.branches[%i] = [%one] amplitude %one : [tensor<2xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 1>
-// CHECK-NEXT:    %1 = bt.branches[] = [] amplitude %one : [] [] tensor<f64> -> !bt.branches<2 x 0>
+// CHECK-NEXT:    %0 = bt.branches[%i] = [%one] amplitude %one origins #bt.lanes<0, 2 of 5> : [tensor<2xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 1>
+// CHECK-NEXT:    %1 = bt.branches[] = [] amplitude %one origins #bt.lanes<1, 3 of 5> : [] [] tensor<f64> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %2 = bt.interleave %0, %1 : !bt.branches<2 x 1>, !bt.branches<2 x 0> -> !bt.branches<4 x 1>
 // CHECK-NEXT:    %i_1 = stablehlo.constant dense<> : tensor<0xi32>
 // CHECK-NEXT:    %two = stablehlo.constant dense<2.000000e+00> : tensor<f64>
 // CHECK-NEXT:    %n = bt.gather %x[%i_1] : (tensor<?x2x!bt.state>, tensor<0xi32>) -> tensor<?x0xf64>
-// CHECK-NEXT:    %3 = bt.branches[] = [] amplitude %n : [] [] tensor<?x0xf64> -> !bt.branches<0 x 0>
+// CHECK-NEXT:    %3 = bt.branches[] = [] amplitude %n origins #bt.lanes<of 5> : [] [] tensor<?x0xf64> -> !bt.branches<0 x 0>
 // CHECK-NEXT:    %4 = bt.interleave %3 : !bt.branches<0 x 0> -> !bt.branches<0 x 0>
 // CHECK-NEXT:    %three = stablehlo.constant dense<3.000000e+00> : tensor<f64>
-// CHECK-NEXT:    %5 = bt.branches[] = [] amplitude %three : [] [] tensor<f64> -> !bt.branches<1 x 0>
+// CHECK-NEXT:    %5 = bt.branches[] = [] amplitude %three origins #bt.lanes<4 of 5> : [] [] tensor<f64> -> !bt.branches<1 x 0>
 // CHECK-NEXT:    %6 = bt.interleave %5 : !bt.branches<1 x 0> -> !bt.branches<1 x 0>
 // CHECK-NEXT:    %7 = bt.concat %2, %4, %6 : !bt.branches<4 x 1>, !bt.branches<0 x 0>, !bt.branches<1 x 0> -> !bt.branches<5 x 1>
 // CHECK-NEXT:    %8, %9 = bt.connections %x, %7 : (tensor<?x2x!bt.state>, !bt.branches<5 x 1>) -> (tensor<?x5x2x!bt.state>, tensor<?x5xf64>)
@@ -149,7 +149,7 @@ sym.operator @shadowed() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK-NEXT:    %4 = bt.broadcast %2 dims = [1] : tensor<3xi1> -> tensor<?x3xi1>
 // CHECK-NEXT:    %5 = bt.broadcast %one dims = [] : tensor<f64> -> tensor<?x3xf64>
 // CHECK-NEXT:    %6 = stablehlo.select %4, %3, %5 : tensor<?x3xi1>, tensor<?x3xf64>
-// CHECK-NEXT:    %7 = bt.branches[%i, %j, %k] = [%6, %one, %one] amplitude %one : [tensor<3xi32>, tensor<3xi32>, tensor<3xi32>] [tensor<?x3xf64>, tensor<f64>, tensor<f64>] tensor<f64> -> !bt.branches<3 x 3>
+// CHECK-NEXT:    %7 = bt.branches[%i, %j, %k] = [%6, %one, %one] amplitude %one origins #bt.lanes<0:3 of 3> : [tensor<3xi32>, tensor<3xi32>, tensor<3xi32>] [tensor<?x3xf64>, tensor<f64>, tensor<f64>] tensor<f64> -> !bt.branches<3 x 3>
 // CHECK-NEXT:    %8 = bt.interleave %7 : !bt.branches<3 x 3> -> !bt.branches<3 x 3>
 // CHECK-NEXT:    %9 = bt.concat %8 : !bt.branches<3 x 3> -> !bt.branches<3 x 3>
 // CHECK-NEXT:    %10, %11 = bt.connections %x, %9 : (tensor<?x3x!bt.state>, !bt.branches<3 x 3>) -> (tensor<?x3x3x!bt.state>, tensor<?x3xf64>)
@@ -171,7 +171,7 @@ sym.operator @not_shadowed() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK-NEXT:    %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
 // CHECK-NEXT:    %j = stablehlo.constant dense<[1, 2]> : tensor<2xi32>
 // CHECK-NEXT:    %one = stablehlo.constant dense<1.000000e+00> : tensor<f64>
-// CHECK-NEXT:    %0 = bt.branches[%i, %j] = [%one, %one] amplitude %one : [tensor<2xi32>, tensor<2xi32>] [tensor<f64>, tensor<f64>] tensor<f64> -> !bt.branches<2 x 2>
+// CHECK-NEXT:    %0 = bt.branches[%i, %j] = [%one, %one] amplitude %one origins #bt.lanes<0, 1 of 2> : [tensor<2xi32>, tensor<2xi32>] [tensor<f64>, tensor<f64>] tensor<f64> -> !bt.branches<2 x 2>
 // CHECK-NEXT:    %1 = bt.interleave %0 : !bt.branches<2 x 2> -> !bt.branches<2 x 2>
 // CHECK-NEXT:    %2 = bt.concat %1 : !bt.branches<2 x 2> -> !bt.branches<2 x 2>
 // CHECK-NEXT:    %3, %4 = bt.connections %x, %2 : (tensor<?x3x!bt.state>, !bt.branches<2 x 2>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
@@ -204,7 +204,7 @@ sym.operator @listed() space #sym.space<2 x [0, 1, 5]> element f64 {
 // CHECK-NEXT:    %8 = stablehlo.compare EQ, %v, %7 : (tensor<?x2xf64>, tensor<?x2xf64>) -> tensor<?x2xi1>
 // CHECK-NEXT:    %9 = stablehlo.or %2, %5 : tensor<?x2xi1>
 // CHECK-NEXT:    %10 = stablehlo.or %9, %8 : tensor<?x2xi1>
-// CHECK-NEXT:    %11 = bt.branches[] = [] amplitude %v valid %10 : [] [] tensor<?x2xf64>, tensor<?x2xi1> -> !bt.branches<2 x 0>
+// CHECK-NEXT:    %11 = bt.branches[] = [] amplitude %v valid %10 origins #bt.lanes<0, 1 of 2> : [] [] tensor<?x2xf64>, tensor<?x2xi1> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %12 = bt.interleave %11 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %13 = bt.concat %12 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %14, %15 = bt.connections %x, %13 : (tensor<?x2x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x2x!bt.state>, tensor<?x2xf64>)
@@ -234,7 +234,7 @@ sym.operator @integers() space #sym.space<2 x [-2, -1, 0, 1, 2]> element f64 {
 // CHECK-NEXT:    %7 = stablehlo.floor %v : tensor<?x2xf64>
 // CHECK-NEXT:    %8 = stablehlo.compare EQ, %7, %v : (tensor<?x2xf64>, tensor<?x2xf64>) -> tensor<?x2xi1>
 // CHECK-NEXT:    %9 = stablehlo.and %6, %8 : tensor<?x2xi1>
-// CHECK-NEXT:    %10 = bt.branches[] = [] amplitude %v valid %9 : [] [] tensor<?x2xf64>, tensor<?x2xi1> -> !bt.branches<2 x 0>
+// CHECK-NEXT:    %10 = bt.branches[] = [] amplitude %v valid %9 origins #bt.lanes<0, 1 of 2> : [] [] tensor<?x2xf64>, tensor<?x2xi1> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %11 = bt.interleave %10 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %12 = bt.concat %11 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %13, %14 = bt.connections %x, %12 : (tensor<?x2x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x2x!bt.state>, tensor<?x2xf64>)
@@ -273,7 +273,7 @@ sym.operator @steps() space #sym.space<2 x [-4, -2, 0, 2, 4]> element f32 {
 // CHECK-NEXT:    %16 = stablehlo.add %15, %14 : tensor<?x2xf32>
 // CHECK-NEXT:    %17 = stablehlo.compare EQ, %16, %v : (tensor<?x2xf32>, tensor<?x2xf32>) -> tensor<?x2xi1>
 // CHECK-NEXT:    %18 = stablehlo.and %6, %17 : tensor<?x2xi1>
-// CHECK-NEXT:    %19 = bt.branches[] = [] amplitude %v valid %18 : [] [] tensor<?x2xf32>, tensor<?x2xi1> -> !bt.branches<2 x 0>
+// CHECK-NEXT:    %19 = bt.branches[] = [] amplitude %v valid %18 origins #bt.lanes<0, 1 of 2> : [] [] tensor<?x2xf32>, tensor<?x2xi1> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %20 = bt.interleave %19 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %21 = bt.concat %20 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %22, %23 = bt.connections %x, %21 : (tensor<?x2x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x2x!bt.state>, tensor<?x2xf32>)
@@ -335,7 +335,7 @@ sym.operator @per_site() space #sym.space<3 x [0, 1], [0, 1, 2], [0, 1]> element
 // CHECK-NEXT:    %8 = stablehlo.compare EQ, %v, %7 : (tensor<?x3xf64>, tensor<?x3xf64>) -> tensor<?x3xi1>
 // CHECK-NEXT:    %9 = stablehlo.or %2, %5 : tensor<?x3xi1>
 // CHECK-NEXT:    %10 = stablehlo.or %9, %8 : tensor<?x3xi1>
-// CHECK-NEXT:    %11 = bt.branches[] = [] amplitude %v valid %10 : [] [] tensor<?x3xf64>, tensor<?x3xi1> -> !bt.branches<3 x 0>
+// CHECK-NEXT:    %11 = bt.branches[] = [] amplitude %v valid %10 origins #bt.lanes<0:3 of 3> : [] [] tensor<?x3xf64>, tensor<?x3xi1> -> !bt.branches<3 x 0>
 // CHECK-NEXT:    %12 = bt.interleave %11 : !bt.branches<3 x 0> -> !bt.branches<3 x 0>
 // CHECK-NEXT:    %13 = bt.concat %12 : !bt.branches<3 x 0> -> !bt.branches<3 x 0>
 // CHECK-NEXT:    %14, %15 = bt.connections %x, %13 : (tensor<?x3x!bt.state>, !bt.branches<3 x 0>) -> (tensor<?x3x3x!bt.state>, tensor<?x3xf64>)
@@ -374,7 +374,7 @@ sym.operator @per_site_bounds() space #sym.space<2 x [0, 0.5, 1, 1.5, 2], [1]> e
 // CHECK-NEXT:    %16 = stablehlo.add %15, %14 : tensor<?x2xf64>
 // CHECK-NEXT:    %17 = stablehlo.compare EQ, %16, %v : (tensor<?x2xf64>, tensor<?x2xf64>) -> tensor<?x2xi1>
 // CHECK-NEXT:    %18 = stablehlo.and %6, %17 : tensor<?x2xi1>
-// CHECK-NEXT:    %19 = bt.branches[] = [] amplitude %v valid %18 : [] [] tensor<?x2xf64>, tensor<?x2xi1> -> !bt.branches<2 x 0>
+// CHECK-NEXT:    %19 = bt.branches[] = [] amplitude %v valid %18 origins #bt.lanes<0, 1 of 2> : [] [] tensor<?x2xf64>, tensor<?x2xi1> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %20 = bt.interleave %19 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %21 = bt.concat %20 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:    %22, %23 = bt.connections %x, %21 : (tensor<?x2x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x2x!bt.state>, tensor<?x2xf64>)
@@ -413,7 +413,7 @@ sym.operator @sets() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK-NEXT:      %12 = bt.broadcast %10 dims = [] : tensor<f64> -> tensor<?x2x2xf64>
 // CHECK-NEXT:      %13 = stablehlo.select %11, %v, %12 : tensor<?x2x2xi1>, tensor<?x2x2xf64>
 // CHECK-NEXT:      %14 = bt.reduce prod %13 : tensor<?x2x2xf64> -> tensor<?x2xf64>
-// CHECK-NEXT:      %15 = bt.branches[] = [] amplitude %14 : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %15 = bt.branches[] = [] amplitude %14 origins #bt.lanes<0, 1 of 2> : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %16 = bt.interleave %15 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %17 = bt.concat %16 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %18, %19 = bt.connections %x, %17 : (tensor<?x3x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
@@ -466,7 +466,7 @@ sym.operator @ranges() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK-NEXT:      %15 = bt.reduce sum %14 : tensor<3xf64> -> tensor<f64>
 // CHECK-NEXT:      %16 = bt.broadcast %15 dims = [] : tensor<f64> -> tensor<?x2xf64>
 // CHECK-NEXT:      %u = stablehlo.add %12, %16 : tensor<?x2xf64>
-// CHECK-NEXT:      %17 = bt.branches[] = [] amplitude %u : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %17 = bt.branches[] = [] amplitude %u origins #bt.lanes<0, 1 of 2> : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %18 = bt.interleave %17 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %19 = bt.concat %18 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %20, %21 = bt.connections %x, %19 : (tensor<?x3x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
@@ -492,7 +492,7 @@ sym.operator @computed() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK-NEXT:      %v = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
 // CHECK-NEXT:      %0 = stablehlo.convert %v : (tensor<?x2xf64>) -> tensor<?x2xi32>
 // CHECK-NEXT:      %w = bt.gather %x[%0] : (tensor<?x3x!bt.state>, tensor<?x2xi32>) -> tensor<?x2xf64>
-// CHECK-NEXT:      %1 = bt.branches[%0] = [%one] amplitude %w : [tensor<?x2xi32>] [tensor<f64>] tensor<?x2xf64> -> !bt.branches<2 x 1>
+// CHECK-NEXT:      %1 = bt.branches[%0] = [%one] amplitude %w origins #bt.lanes<0, 1 of 2> : [tensor<?x2xi32>] [tensor<f64>] tensor<?x2xf64> -> !bt.branches<2 x 1>
 // CHECK-NEXT:      %2 = bt.interleave %1 : !bt.branches<2 x 1> -> !bt.branches<2 x 1>
 // CHECK-NEXT:      %3 = bt.concat %2 : !bt.branches<2 x 1> -> !bt.branches<2 x 1>
 // CHECK-NEXT:      %4, %5 = bt.connections %x, %3 : (tensor<?x3x!bt.state>, !bt.branches<2 x 1>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
@@ -523,7 +523,7 @@ sym.operator @element() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK-NEXT:      %5 = bt.broadcast %3 dims = [1] : tensor<2xi1> -> tensor<?x2xi1>
 // CHECK-NEXT:      %6 = bt.broadcast %4 dims = [] : tensor<f64> -> tensor<?x2xf64>
 // CHECK-NEXT:      %v = stablehlo.select %5, %0, %6 : tensor<?x2xi1>, tensor<?x2xf64>
-// CHECK-NEXT:      %7 = bt.branches[%e] = [%one] amplitude %v : [tensor<2xi32>] [tensor<f64>] tensor<?x2xf64> -> !bt.branches<2 x 1>
+// CHECK-NEXT:      %7 = bt.branches[%e] = [%one] amplitude %v origins #bt.lanes<0, 1 of 2> : [tensor<2xi32>] [tensor<f64>] tensor<?x2xf64> -> !bt.branches<2 x 1>
 // CHECK-NEXT:      %8 = bt.interleave %7 : !bt.branches<2 x 1> -> !bt.branches<2 x 1>
 // CHECK-NEXT:      %9 = bt.concat %8 : !bt.branches<2 x 1> -> !bt.branches<2 x 1>
 // CHECK-NEXT:      %10, %11 = bt.connections %x, %9 : (tensor<?x3x!bt.state>, !bt.branches<2 x 1>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>)
@@ -570,7 +570,7 @@ sym.operator @long() space #sym.space<2 x [0, 2, 4, 6, 8, 10, 12]> element f64 {
 // CHECK-NEXT:      %23 = stablehlo.multiply %22, %18 : tensor<?x2xf64>
 // CHECK-NEXT:      %24 = bt.broadcast %19 dims = [] : tensor<f64> -> tensor<?x2xf64>
 // CHECK-NEXT:      %25 = stablehlo.add %24, %23 : tensor<?x2xf64>
-// CHECK-NEXT:      %26 = bt.branches[] = [] amplitude %25 : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %26 = bt.branches[] = [] amplitude %25 origins #bt.lanes<0, 1 of 2> : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %27 = bt.interleave %26 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %28 = bt.concat %27 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %29, %30 = bt.connections %x, %28 : (tensor<?x2x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x2x!bt.state>, tensor<?x2xf64>)
@@ -636,7 +636,7 @@ sym.operator @one_by_one() space #sym.space<2 x [0, 0.5, 2], [0, 1]> element f64
 // CHECK-NEXT:      %42 = stablehlo.constant dense<[2.000000e+00, 1.000000e+00]> : tensor<2xf64>
 // CHECK-NEXT:      %43 = bt.broadcast %42 dims = [1] : tensor<2xf64> -> tensor<?x2xf64>
 // CHECK-NEXT:      %44 = stablehlo.select %41, %43, %38 : tensor<?x2xi1>, tensor<?x2xf64>
-// CHECK-NEXT:      %45 = bt.branches[] = [] amplitude %44 : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
+// CHECK-NEXT:      %45 = bt.branches[] = [] amplitude %44 origins #bt.lanes<0, 1 of 2> : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %46 = bt.interleave %45 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %47 = bt.concat %46 : !bt.branches<2 x 0> -> !bt.branches<2 x 0>
 // CHECK-NEXT:      %48, %49 = bt.connections %x, %47 : (tensor<?x2x!bt.state>, !bt.branches<2 x 0>) -> (tensor<?x2x2x!bt.state>, tensor<?x2xf64>)
@@ -707,7 +707,7 @@ sym.operator @space() space #sym.space<3 x [0, 1], [0, 2], [0, 1]> element f64 {
 // CHECK-NEXT:      %47 = stablehlo.select %45, %46, %43 : tensor<i1>, tensor<f64>
 // CHECK-NEXT:      %48 = stablehlo.multiply %47, %22 : tensor<f64>
 // CHECK-NEXT:      %49 = stablehlo.add %23, %48 : tensor<f64>
-// CHECK-NEXT:      %50 = bt.branches[] = [] amplitude %49 valid %16 : [] [] tensor<f64>, tensor<i1> -> !bt.branches<1 x 0>
+// CHECK-NEXT:      %50 = bt.branches[] = [] amplitude %49 valid %16 origins #bt.lanes<0 of 1> : [] [] tensor<f64>, tensor<i1> -> !bt.branches<1 x 0>
 // CHECK-NEXT:      %51 = bt.interleave %50 : !bt.branches<1 x 0> -> !bt.branches<1 x 0>
 // CHECK-NEXT:      %52 = bt.concat %51 : !bt.branches<1 x 0> -> !bt.branches<1 x 0>
 // CHECK-NEXT:      %53, %54 = bt.connections %x, %52 : (tensor<?x3x!bt.state>, !bt.branches<1 x 0>) -> (tensor<?x1x3x!bt.state>, tensor<?x1xf64>)

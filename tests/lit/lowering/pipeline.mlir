@@ -126,13 +126,13 @@ sym.operator @bosons(%t "t" : tensor<f64> = dense<1.0>) space #sym.space<3 x [0,
 // BT-NEXT:    %15 = stablehlo.or %14, %13 : tensor<?x3xi1>
 // BT-NEXT:    %16 = stablehlo.and %ok, %15 : tensor<?x3xi1>
 // BT-NEXT:    %17 = stablehlo.select %5, %ni, %2 : tensor<?x3xi1>, tensor<?x3xf64>
-// BT-NEXT:    %18 = bt.branches[%i, %j] = [%17, %nj] amplitude %a valid %16 : [tensor<3xi32>, tensor<3xi32>] [tensor<?x3xf64>, tensor<?x3xf64>] tensor<?x3xf64>, tensor<?x3xi1> -> !bt.branches<3 x 2>
+// BT-NEXT:    %18 = bt.branches[%i, %j] = [%17, %nj] amplitude %a valid %16 origins #bt.lanes<0:3 of 5> : [tensor<3xi32>, tensor<3xi32>] [tensor<?x3xf64>, tensor<?x3xf64>] tensor<?x3xf64>, tensor<?x3xi1> -> !bt.branches<3 x 2>
 // BT-NEXT:    %i_1 = stablehlo.constant dense<[0, 2]> : tensor<2xi32>
 // BT-NEXT:    %w = stablehlo.constant dense<[1.000000e+00, -3.000000e+00]> : tensor<2xf64>
 // BT-NEXT:    %n = bt.gather %x[%i_1] : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
 // BT-NEXT:    %19 = bt.broadcast %w dims = [1] : tensor<2xf64> -> tensor<?x2xf64>
 // BT-NEXT:    %a_1 = stablehlo.multiply %19, %n : tensor<?x2xf64>
-// BT-NEXT:    %20 = bt.branches[] = [] amplitude %a_1 : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
+// BT-NEXT:    %20 = bt.branches[] = [] amplitude %a_1 origins #bt.lanes<3, 4 of 5> : [] [] tensor<?x2xf64> -> !bt.branches<2 x 0>
 // BT-NEXT:    %21 = bt.concat %18, %20 : !bt.branches<3 x 2>, !bt.branches<2 x 0> -> !bt.branches<5 x 2>
 // BT-NEXT:    %22, %23 = bt.connections %x, %21 : (tensor<?x3x!bt.state>, !bt.branches<5 x 2>) -> (tensor<?x5x3x!bt.state>, tensor<?x5xf64>)
 // BT-NEXT:    func.return %22, %23 : tensor<?x5x3x!bt.state>, tensor<?x5xf64>

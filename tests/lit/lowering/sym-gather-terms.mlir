@@ -2,7 +2,7 @@
 // RUN: symir-opt %s -p sym-gather-terms,sym-fuse-terms,convert-sym-to-bt --split-input-file | filecheck %s --check-prefix=BT
 
 // The terms of a group follow its first one; what is in no group keeps its place among
-// them. `lane_of` says where each lane has gone; @b has one, by its fanout.
+// them. `origins` says which branch each one was; the lane of @b is any of its two.
 sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 {
   sym.term @a over #sym.rows<[0]> attributes {fusion_group = 0 : i64} {
   ^bb0(%x : !sym.config, %i : !sym.site):
@@ -33,7 +33,7 @@ sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 {
   }
 }
 
-// CHECK-LABEL: sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 attributes {lane_of = array<i32: 0, 3, 4, 5, 1, 2, 6, 7>} {
+// CHECK-LABEL: sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 origins #sym.lanes<0, 5, 6, 1:5, 7, 8 of 9> {
 // CHECK-NEXT:    sym.term @a over
 // CHECK:         sym.term @d over
 // CHECK:         sym.term @b over
@@ -41,12 +41,15 @@ sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK:         sym.term @e over
 
 // BT-LABEL: func.func @apart
-// BT:         bt.connections %x, {{.*}} lane_of [0, 3, 4, 5, 1, 2, 6, 7] :
+// BT:         bt.branches{{.*}} origins #bt.lanes<0, 5, 6 of 9>
+// BT:         bt.branches{{.*}} origins #bt.lanes<1, 2 of 9>
+// BT:         bt.branches{{.*}} origins #bt.lanes<3, 7 of 9>
+// BT-NEXT:    bt.branches{{.*}} origins #bt.lanes<4, 8 of 9>
 
 // -----
 
-// What was moved before is moved on: lane 0 of once is lane 1 here, and then lane 2.
-sym.operator @again() space #sym.space<3 x [0, 1]> element f64 attributes {lane_of = array<i32: 1, 2, 0>} {
+// What was moved before is moved on: the first branch was at first the last one.
+sym.operator @again() space #sym.space<3 x [0, 1]> element f64 origins #sym.lanes<2, 0, 1 of 3> {
   sym.term @a over #sym.rows<[0]> attributes {fusion_group = 3 : i64} {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
@@ -64,7 +67,7 @@ sym.operator @again() space #sym.space<3 x [0, 1]> element f64 attributes {lane_
   }
 }
 
-// CHECK-LABEL: sym.operator @again() {{.*}} attributes {lane_of = array<i32: 2, 1, 0>} {
+// CHECK-LABEL: sym.operator @again() {{.*}} origins #sym.lanes<2, 1, 0 of 3> {
 
 // -----
 
@@ -99,4 +102,6 @@ sym.operator @neighbours() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK:         sym.term @d over
 
 // BT-LABEL: func.func @neighbours
-// BT-NOT:     lane_of
+// BT:         bt.branches{{.*}} origins #bt.lanes<0 of 4>
+// BT:         bt.branches{{.*}} origins #bt.lanes<1, 2 of 4>
+// BT:         bt.branches{{.*}} origins #bt.lanes<3 of 4>

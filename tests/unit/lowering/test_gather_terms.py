@@ -1,4 +1,4 @@
-"""Terms of one structure that are apart: lanes move, and `lane_of` says where."""
+"""Terms of one structure that are apart: lanes move, and their origins say where."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 import symir as sr
+from dialects import bt
 from dialects.interpreters.sym import connections
+from dialects.origins import LaneOrigins
 from dialects.stablehlo import constant
 from lowering import sym_fuse_terms
 from lowering.lanes import connections_in
@@ -65,11 +67,20 @@ def always_gathered() -> Generator[None]:
         yield
 
 
-def moved(lanes: tuple[Array, Array], lane_of: Any) -> tuple[Array, Array]:
+def lane_of(before: LaneOrigins, after: LaneOrigins) -> list[int]:
+    """Return for each lane that there was which one it is now.
+
+    The promised lanes of a term cannot be told apart: they keep their order.
+    """
+    place: dict[bytes, list[int]] = {}
+    for number, branches in enumerate(after):
+        place.setdefault(branches.tobytes(), []).append(number)
+    return [place[branches.tobytes()].pop(0) for branches in before]
+
+
+def moved(lanes: tuple[Array, Array], places: list[int]) -> tuple[Array, Array]:
     """Return the lanes in the order that they had before they changed places."""
-    if lane_of is None:
-        return lanes
-    return lanes[0][..., lane_of, :], lanes[1][..., lane_of]
+    return lanes[0][..., places, :], lanes[1][..., places]
 
 
 @pytest.fixture(autouse=True)
@@ -103,19 +114,19 @@ SOURCES = st.one_of(
 
 @settings(max_examples=15)
 @given(SOURCES)
-def test_each_lane_is_where_lane_of_says(case: tuple[ModuleOp, Any]) -> None:
+def test_each_lane_is_where_its_origin_says(case: tuple[ModuleOp, Any]) -> None:
     module, states = case
     expected = connections(module, states)
+    before = only_operator(module).lane_origins()
     with always_gathered():
         gathered, fused = run(module, GATHER), run(module, FUSE)
     for result in (gathered, fused):
-        lane_of = only_operator(result).lane_of
-        assert_same(expected, moved(connections(result, states), lane_of))
-    lowered = lower_to_bt(fused)
-    lane_of = only_operator(fused).lane_of
-    of_connections = connections_in(lowered)[0].lane_of
-    found = None if of_connections is None else of_connections.get_values()
-    assert found == lane_of
+        places = lane_of(before, only_operator(result).lane_origins())
+        assert_same(expected, moved(connections(result, states), places))
+    found = bt.origins_of(connections_in(lower_to_bt(fused))[0].branches)
+    assert found is not None
+    after = only_operator(fused).lane_origins()
+    assert [*map(bytes, found)] == [*map(bytes, after)]
 
 
 @settings(max_examples=8)
@@ -159,12 +170,20 @@ def compiled(operator: sr.SymbolicOperator, **options: Any) -> Any:
     return sr.SymbolicCompiler().compile(operator, options)
 
 
+def keeps_order(artifact: Any) -> bool:
+    """Whether all lanes are in the order of the operator."""
+    (end,) = connections_in(artifact.branch_tensors)
+    origins = bt.origins_of(end.branches)
+    assert origins is not None
+    return origins.ragged[0].tolist() == [*range(origins.branches)]
+
+
 def test_few_groups_keep_their_order() -> None:
     operator = in_turns(MAX_GROUPS // 2, fanouts=False)
     groups = fusible_groups(operator.to_ir().operator)
     assert [len(group) for group in groups] == [1] * MAX_GROUPS
     artifact = compiled(operator)
-    assert "lane_of" not in artifact.ir("bt")
+    assert keeps_order(artifact)
     assert [one.term for one in artifact.branch_layout()[:4]] == [
         *("flip0", "flip0"),
         *("couple0", "couple0"),
@@ -178,7 +197,8 @@ def test_many_groups_become_one_for_each_structure() -> None:
     assert groups[0] == tuple(f"flip{k}" for k in range(20))
     artifact = compiled(operator)
     assert artifact.ir("bt").count("= bt.branches") == 3  # the emissions of two terms
-    assert "lane_of" not in compiled(operator, enable_fusion=False).ir("bt")
+    assert not keeps_order(artifact)
+    assert keeps_order(compiled(operator, enable_fusion=False))
 
 
 def test_groups_stay_apart_where_gathering_saves_none() -> None:
@@ -190,7 +210,7 @@ def test_groups_stay_apart_where_gathering_saves_none() -> None:
         builder = builder.for_each("i", over=[0]).emit(amplitude=amplitude)
     operator = builder.build()
     assert len(fusible_groups(operator.to_ir().operator)) == MAX_GROUPS + 4
-    assert "lane_of" not in compiled(operator).ir("bt")
+    assert keeps_order(compiled(operator))
 
 
 def test_a_plan_of_the_users_may_gather_terms() -> None:
@@ -210,13 +230,12 @@ def test_the_layout_names_the_origin_of_each_lane() -> None:
     assert sorted(map(str, layout)) == sorted(map(str, before))
     assert [one.term for one in layout[:20]] == [f"flip{k // 2}" for k in range(20)]
     assert {one.tag for one in layout[:20]} == {"x"}
-    # The promised lanes of a term cannot be told apart: they keep their order
     place: dict[Any, list[int]] = {}
     for number, origin in enumerate(layout):
         place.setdefault(origin, []).append(number)
-    lane_of = [place[origin].pop(0) for origin in before]
+    places = [place[origin].pop(0) for origin in before]
     xp, elements = map(np.asarray, artifact.compiled_operator.get_conn_padded(x))
-    assert_same(connections(operator.to_ir().module, x), moved((xp, elements), lane_of))
+    assert_same(connections(operator.to_ir().module, x), moved((xp, elements), places))
 
 
 @pytest.mark.parametrize("fanouts", [False, True])

@@ -950,8 +950,8 @@ sym.operator @o() space #sym.space<2 x [0, 1]> element f64 {
 
 // -----
 
-// CHECK: 'lane_of' must be an array of i32, got array<i64: 0, 1>
-sym.operator @o() space #sym.space<2 x [0, 1]> element f64 attributes {lane_of = array<i64: 0, 1>} {
+// CHECK: expected a #sym.lanes attribute, got array<i64: 0, 1>
+sym.operator @o() space #sym.space<2 x [0, 1]> element f64 origins array<i64: 0, 1> {
   sym.term @b over #sym.rows<[0], [1]> {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %one = stablehlo.constant dense<1.0> : tensor<f64>
@@ -961,8 +961,8 @@ sym.operator @o() space #sym.space<2 x [0, 1]> element f64 attributes {lane_of =
 
 // -----
 
-// CHECK: 'lane_of' must name each of the 2 lanes of @o once
-sym.operator @o() space #sym.space<2 x [0, 1]> element f64 attributes {lane_of = array<i32: 1, 1>} {
+// CHECK: 'origins' must name each of the 2 branches of @o once
+sym.operator @o() space #sym.space<2 x [0, 1]> element f64 origins #sym.lanes<1, 1 of 2> {
   sym.term @b over #sym.rows<[0], [1]> {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %one = stablehlo.constant dense<1.0> : tensor<f64>
@@ -972,8 +972,8 @@ sym.operator @o() space #sym.space<2 x [0, 1]> element f64 attributes {lane_of =
 
 // -----
 
-// CHECK: 'lane_of' must name each of the 2 lanes of @o once
-sym.operator @o() space #sym.space<2 x [0, 1]> element f64 attributes {lane_of = array<i32: 0, 1, 2>} {
+// CHECK: 'origins' must name each of the 2 branches of @o once
+sym.operator @o() space #sym.space<2 x [0, 1]> element f64 origins #sym.lanes<0:3 of 3> {
   sym.term @b over #sym.rows<[0], [1]> {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %one = stablehlo.constant dense<1.0> : tensor<f64>

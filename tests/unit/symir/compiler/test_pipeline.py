@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from xdsl.context import Context
-from xdsl.dialects.builtin import DenseArrayBase, ModuleOp, i32
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
 
 import symir as sym
-from lowering.lanes import connections_in
+from dialects import bt
+from dialects.origins import LaneOrigins
 from symir.compiler import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
 from symir.compiler.lowering import kernel_pipeline, lower_to_bt
 from tests.unit.symir.compiler.doubles import (
@@ -201,8 +202,8 @@ def test_a_broken_input_is_not_blamed_on_a_pass(run: str) -> None:
 
 def test_an_input_whose_fault_is_lowered_away_is_found() -> None:
     lowered = lower_to_bt(field().to_ir().module)
-    (connections,) = connections_in(lowered)
-    connections.properties["lane_of"] = DenseArrayBase.from_list(i32, [99, -7])
+    leaf = next(op for op in lowered.walk() if isinstance(op, bt.BranchesOp))
+    leaf.origins = bt.LanesAttr(LaneOrigins.plain(range(99), 99))
     pipeline = kernel_pipeline(3, "i8")
     with pytest.raises(sym.SymbolicCompilerError, match="C001") as error:
         pipeline.run_and_verify(lowered)
