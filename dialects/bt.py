@@ -677,6 +677,28 @@ class CompactOp(BranchTensorOp):
 
 
 @irdl_op_definition
+class PrunedOp(IRDLOperation):
+    """Branches that are in no lane, since they add nothing for any x.
+
+    A branch that is neither here nor in a lane is lost, which compilation refuses. The
+    op stays where it is until all lanes are lowered.
+
+    ```mlir
+    bt.pruned #bt.lanes<{0, 3:7} of 14>
+    ```
+    """
+
+    name = "bt.pruned"
+
+    origins = prop_def(LanesAttr)
+
+    assembly_format = "qualified($origins) attr-dict"
+
+    def __init__(self, origins: LaneOrigins):
+        super().__init__(properties={"origins": LanesAttr(origins.in_one())})
+
+
+@irdl_op_definition
 class ConnectionsOp(BranchTensorOp):
     """The dense connected configurations x' and matrix elements of all lanes.
 
@@ -1162,6 +1184,7 @@ Bt = Dialect(
         ConcatOp,
         InterleaveOp,
         CompactOp,
+        PrunedOp,
         ConnectionsOp,
         LanesOp,
         LocalEnergyOp,

@@ -22,6 +22,7 @@ from xdsl.pattern_rewriter import (
     RewritePattern,
     op_type_rewrite_pattern,
 )
+from xdsl.rewriter import InsertPoint
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
@@ -120,6 +121,7 @@ class PruneLanes(RewritePattern):
     %b = bt.branches [] = [] amplitude %w origins #bt.lanes<0:3 of 3>
       : [] [] tensor<3xf64> -> !bt.branches<3 x 0>
     becomes
+    bt.pruned #bt.lanes<1 of 3>
     %w = stablehlo.constant dense<[1.0, 2.0]> : tensor<2xf64>
     %b = bt.branches [] = [] amplitude %w origins #bt.lanes<0, 2 of 3>
       : [] [] tensor<2xf64> -> !bt.branches<2 x 0>
@@ -135,6 +137,10 @@ class PruneLanes(RewritePattern):
         if kept.any() and not _can_be_pruned(op):
             return
         remark(f"{int((~kept).sum())} lanes are nothing for every x", at=op)
+        origins = bt.origins_of(op.result)
+        if origins is not None:
+            left_out = bt.PrunedOp(origins.picked(np.flatnonzero(~kept)))
+            rewriter.insert(in_place_of(op, left_out), InsertPoint.before(op))
         if kept.any():
             rewriter.replace(op, _pruned(op, np.flatnonzero(kept), rewriter))
         else:

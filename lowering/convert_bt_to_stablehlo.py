@@ -621,13 +621,19 @@ class EraseBranches(RewritePattern):
     """Branches are part of the connections that they were used in."""
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
-        if not isinstance(
-            op,
-            bt.BranchesOp | bt.ImagesOp | bt.ConcatOp | bt.InterleaveOp | bt.CompactOp,
-        ):
-            return
-        if not op.result.uses:
-            rewriter.erase(op)
+        match op:
+            case bt.PrunedOp():
+                rewriter.erase(op)
+            case (
+                bt.BranchesOp()
+                | bt.ImagesOp()
+                | bt.ConcatOp()
+                | bt.InterleaveOp()
+                | bt.CompactOp()
+            ) if not op.result.uses:
+                rewriter.erase(op)
+            case _:
+                return
 
 
 def _values(op: Operation) -> Iterator[SSAValue]:

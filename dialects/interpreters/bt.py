@@ -213,6 +213,12 @@ class BtFunctions(InterpreterFunctions):
         )
         return (branches,)
 
+    @impl(bt.PrunedOp)
+    def run_pruned(
+        self, interpreter: Interpreter, op: bt.PrunedOp, args: PythonValues
+    ) -> PythonValues:
+        return ()
+
     @impl(bt.ConcatOp)
     def run_concat(
         self, interpreter: Interpreter, op: bt.ConcatOp, args: PythonValues

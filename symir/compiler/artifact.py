@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BranchOrigin",
     "SymbolicCompiledArtifact",
+    "branch_names",
     "in_common",
     "lane_origins",
     "lane_sources",
@@ -320,7 +321,7 @@ def lane_sources(
         if lanes is None or lanes == len(origins):
             return origins
         return [tuple(one for (one,) in origins)] * lanes
-    named = _branch_names(operator)
+    named = branch_names(operator)
     sources: list[tuple[BranchOrigin, ...]] = []
     last: npt.NDArray[Any] | None = None
     for own in current:
@@ -334,7 +335,7 @@ def lane_sources(
     return sources
 
 
-def _branch_names(operator: sym.OperatorOp) -> list[BranchOrigin]:
+def branch_names(operator: sym.OperatorOp) -> list[BranchOrigin]:
     """Return the name of each branch, by the number that it had at first."""
     named = [origin for term in operator.terms for origin in _branches_of(term)]
     if operator.origins is None:

@@ -6,15 +6,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import Any, ClassVar
 
+import numpy as np
 from xdsl.dialects.builtin import FunctionType, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt, sym
+from dialects.origins import LaneOrigins
 from dialects.stablehlo import tensor
 from lowering.lanes import connections_in, lanes_of_function
 from lowering.sym_fuse_terms import mark_groups
-from symir.compiler.artifact import SymbolicCompiledArtifact
+from symir.compiler.artifact import SymbolicCompiledArtifact, branch_names
 from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.precision import runtime_of
 from symir.compiler.reference import ReferenceOperator
@@ -152,16 +154,22 @@ def check_lowered(module: ModuleOp) -> None:
 def _check_kernel(module: ModuleOp, planned: ModuleOp) -> None:
     """Raise unless a lowering left one function, from x to all lanes of the operator.
 
-    With other lanes or other types it would be valid IR, and another operator, unless
-    the origins of all lanes say which branches of this one they are.
+    With other lanes or other types it would be valid IR, and another operator. Where
+    the origins of all lanes say which branches they hold, there may be other lanes, of
+    all of its branches.
     """
     (operator,) = (op for op in planned.ops if isinstance(op, sym.OperatorOp))
     functions = [op.function_type for op in module.ops if isinstance(op, FuncOp)]
     sites, lanes = operator.space.data.sites, sum(t.lanes for t in operator.terms)
     branches = sum(term.branches for term in operator.terms)
     origins = [bt.origins_of(op.branches) for op in connections_in(module)]
-    if all(one is not None and one.branches in (0, branches) for one in origins):
+    known = [one for one in origins if one is not None]
+    if known == origins and all(one.branches in (0, branches) for one in known):
         lanes = lanes_of_function(module) or 0
+        pruned = [
+            op.origins.data for op in module.walk() if isinstance(op, bt.PrunedOp)
+        ]
+        _check_branches(operator, LaneOrigins.joined([*known, *pruned]))
     state, parameters = bt.StateType(), operator.body.block.arg_types
     expected = FunctionType.from_lists(
         [tensor(state, [bt.BATCH, sites]), *parameters],
@@ -177,6 +185,24 @@ def _check_kernel(module: ModuleOp, planned: ModuleOp) -> None:
         "the lowering left no kernel of the operator",
         expected=f"one function of type {expected}",
         found=", ".join(map(str, functions)) or "no function",
+    )
+
+
+def _check_branches(operator: sym.OperatorOp, found: LaneOrigins) -> None:
+    """Raise where a branch of the operator is in no lane, and not pruned either."""
+    lost = np.ones(sum(term.branches for term in operator.terms), bool)
+    lost[found.ragged[0]] = False
+    if not lost.any():
+        return
+    named = branch_names(operator)
+    terms = dict.fromkeys(named[n].term for n in np.flatnonzero(lost).tolist())
+    raise SymbolicCompilerError(
+        "C001",
+        "the lowering lost branches of the operator",
+        expected="every branch in a lane, or in a 'bt.pruned'",
+        found=f"{int(lost.sum())} branches of {', '.join(map(repr, terms))} in none",
+        hint="a pass that leaves out lanes whose elements are 0 for every x inserts "
+        "'bt.pruned' with their origins",
     )
 
 

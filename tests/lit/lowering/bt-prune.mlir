@@ -26,10 +26,14 @@ func.func @rows(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x11x3x
 }
 
 // CHECK-LABEL: func.func @rows({{.*}}) -> (tensor<?x6x3x!bt.state>, tensor<?x6xf64>) {
-// CHECK:         stablehlo.constant dense<[0, 2]> : tensor<2xi32>
+// CHECK:         bt.pruned #bt.lanes<1 of 11>
+// CHECK-NEXT:    stablehlo.constant dense<[0, 2]> : tensor<2xi32>
 // CHECK:         bt.branches[{{.*}} origins #bt.lanes<0, 2 of 11> {{.*}} -> !bt.branches<2 x 1>
+// CHECK:         bt.pruned #bt.lanes<5 of 11>
 // CHECK:         stablehlo.constant dense<[1.000000e+00, 2.000000e+00]> : tensor<2xf64>
 // CHECK:         bt.branches[{{.*}} origins #bt.lanes<3, 4 of 11> {{.*}} -> !bt.branches<2 x 0>
+// CHECK-NOT:     !bt.branches<3
+// CHECK:         bt.pruned #bt.lanes<{6:9} of 11>
 // CHECK-NOT:     !bt.branches<3
 // CHECK:         bt.branches[{{.*}} origins #bt.lanes<9, 10 of 11> {{.*}} -> !bt.branches<2 x 0>
 // CHECK:         bt.concat {{.*}} -> !bt.branches<6 x 1>

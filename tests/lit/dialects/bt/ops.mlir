@@ -120,6 +120,15 @@ func.func @compact(%a : !bt.branches<7 x 2>) {
   func.return
 }
 
+// CHECK-LABEL: func.func @pruned(
+// GENERIC:     sym_name = "pruned"
+func.func @pruned() {
+  // CHECK:        bt.pruned #bt.lanes<{0, 3:7} of 14>
+  // GENERIC:      "bt.pruned"() <{origins = #bt.lanes<{0, 3:7} of 14>}> : () -> ()
+  bt.pruned #bt.lanes<{0, 3:7} of 14>
+  func.return
+}
+
 // CHECK-LABEL: func.func @connections(
 // GENERIC:     sym_name = "connections"
 func.func @connections(%x : tensor<?x8x!bt.state>, %b : !bt.branches<15 x 2>, %z : tensor<4x8xi8>) {

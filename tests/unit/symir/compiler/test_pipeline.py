@@ -9,10 +9,16 @@ import pytest
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 
 import symir as sym
 from dialects import bt
 from dialects.origins import LaneOrigins
+from lowering.lanes import rewrite_lanes
 from symir.compiler import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
 from symir.compiler.lowering import kernel_pipeline, lower_to_bt
 from tests.unit.symir.compiler.doubles import (
@@ -50,6 +56,25 @@ class OtherOperatorPass(ModulePass):
         block = lower_to_bt(ir.module).body.detach_block(0)
         op.body.detach_block(0)
         op.body.add_block(block)
+
+
+class LosingLanes(RewritePattern):
+    """Leaves out all lanes without a write; valid, and not what the operator says."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.BranchesOp, rewriter: PatternRewriter) -> None:
+        if not op.sites:
+            rewriter.replace(op, bt.ConcatOp([]))
+
+
+@dataclass(frozen=True)
+class LosingPass(ModulePass):
+    """Applies the pattern above."""
+
+    name = "losing"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        rewrite_lanes(op, LosingLanes())
 
 
 class Nameless(sym.AbstractSymbolicPass):
@@ -250,3 +275,20 @@ def test_a_lowering_to_another_operator_is_found(other: dict[str, Any]) -> None:
     assert error.value.operator == "field"
     assert "tensor<?x7x4x!bt.state>" in str(error.value.expected)
     assert "tensor<?x2x" in str(error.value.found)
+
+
+def test_lost_branches_are_found() -> None:
+    compiler = sym.SymbolicCompiler()
+    compiler.pipeline.insert(LosingPass(), after="convert-sym-to-bt")
+    with pytest.raises(sym.SymbolicCompilerError, match="C001") as error:
+        compiler.compile(field())
+    assert error.value.operator == "field"
+    assert error.value.found == "3 branches of 'term0' in none"
+
+
+def test_pruned_branches_are_not_lost() -> None:
+    builder = (
+        sym.DOperator(sym.qubit(4), "flips").for_each_site("i").emit(sym.flip("i"))
+    )
+    operator = builder.for_each_site("i").emit(amplitude=0.0).build()
+    assert operator.compile(opt_level=3).max_conn_size == 4
