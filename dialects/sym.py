@@ -438,6 +438,16 @@ def operator_of(op: Operation) -> OperatorOp:
     raise VerifyException(f"'{op.name}' must be inside of a sym.operator")
 
 
+def term_of(op: Operation) -> TermOp:
+    """Return the term around an op."""
+    parent = op.parent_op()
+    while parent is not None and not isinstance(parent, TermOp):
+        parent = parent.parent_op()
+    if parent is None:
+        raise VerifyException(f"'{op.name}' must be inside of a sym.term")
+    return parent
+
+
 def _complete(operator: OperatorOp) -> OperatorOp:
     # an operator is verified after the ops inside of it, which read these two
     for name, kind in (("space", SpaceAttr), ("element", TypeAttribute)):

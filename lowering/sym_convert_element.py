@@ -6,6 +6,7 @@ Constants, data and parameter defaults are rounded to the new type.
 
 from __future__ import annotations
 
+from abc import ABC
 from dataclasses import dataclass
 from typing import ClassVar, Literal, cast
 
@@ -20,53 +21,51 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     TensorType,
 )
-from xdsl.ir import Attribute, SSAValue, TypeAttribute
+from xdsl.ir import Attribute, Operation, TypeAttribute
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 from xdsl.utils.exceptions import PassFailedException
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
 from dialects.stablehlo import dense, dtype_of, tensor, to_numpy
 from lowering.relations import Relation
+from lowering.rewriting import rewrite_once
 
+_NAME = "sym-convert-element"
 _REAL = {"f32": Float32Type(), "f64": Float64Type()}
 
 
 @dataclass(frozen=True)
-class SymConvertElementPass(ModulePass):
-    """Change the precision of the arithmetic of every operator."""
+class _Precision:
+    """A precision, and the types and constants that have it."""
 
-    name = "sym-convert-element"
-    relation: ClassVar[Relation] = Relation.EQUAL
+    to: Literal["f32", "f64"]
 
-    to: Literal["f32", "f64"] = "f32"
-
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for operator in op.walk():
-            if isinstance(operator, sym.OperatorOp):
-                self._convert(operator)
-
-    def _element(self, element: Attribute) -> Attribute:
+    def element(self, element: Attribute) -> Attribute:
         if isinstance(element, ComplexType):
             return ComplexType(_REAL[self.to])
         if isinstance(element, Float32Type | Float64Type):
             return _REAL[self.to]
         return element
 
-    def _dense(self, value: DenseIntOrFPElementsAttr) -> DenseIntOrFPElementsAttr:
-        element = self._element(value.get_element_type())
+    def dense(self, value: DenseIntOrFPElementsAttr) -> DenseIntOrFPElementsAttr:
+        element = self.element(value.get_element_type())
         given = to_numpy(value)
         with np.errstate(over="ignore"):
             rounded = given.astype(dtype_of(element))
         lost = np.isfinite(given) & ~np.isfinite(rounded)
         if lost.any():
             raise PassFailedException(
-                f"{self.name}: {given[lost].flat[0]} does not fit into {element}"
+                f"{_NAME}: {given[lost].flat[0]} does not fit into {element}"
             )
         return dense(rounded, element)
 
-    def _check_space(self, operator: sym.OperatorOp) -> None:
+    def check_space(self, operator: sym.OperatorOp) -> None:
         real = dtype_of(_REAL[self.to])
         for states in operator.space.data.kinds[0]:
             with np.errstate(over="ignore"):
@@ -75,42 +74,107 @@ class SymConvertElementPass(ModulePass):
             if same.any():
                 first, second = states[int(same.argmax()) :][:2]
                 raise PassFailedException(
-                    f"{self.name}: the local values {first:.17g} and {second:.17g} of "
+                    f"{_NAME}: the local values {first:.17g} and {second:.17g} of "
                     f"@{operator.sym_name.data} are the same number in {self.to}"
                 )
 
-    def _retype(self, value: SSAValue) -> None:
-        if isinstance(value.type, TensorType):
-            kind = cast(TensorType[Attribute], value.type)
-            new = tensor(self._element(kind.element_type), kind.get_shape())
-            Rewriter.replace_value_with_new_type(value, new)
 
-    def _convert(self, operator: sym.OperatorOp) -> None:
-        self._check_space(operator)
-        operator.element = cast(TypeAttribute, self._element(operator.element))
-        operator.defaults = ArrayAttr(
-            self._dense(default)
+@dataclass(frozen=True)
+class _OfPrecision(RewritePattern, ABC):
+    """Base of patterns that bring something to a precision."""
+
+    precision: _Precision
+
+
+class RoundDefaults(_OfPrecision):
+    """`sym.operator @h(%a "a" : .. = dense<0.1>) .. element f64` is of `element f32`.
+
+    The defaults of its parameters are rounded.
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.OperatorOp, rewriter: PatternRewriter) -> None:
+        self.precision.check_space(op)
+        op.element = cast(TypeAttribute, self.precision.element(op.element))
+        op.defaults = ArrayAttr(
+            self.precision.dense(default)
             if isinstance(default, DenseIntOrFPElementsAttr)
             else default
-            for default in operator.defaults
+            for default in op.defaults
         )
-        for parameter in list(operator.body.block.args):
-            self._retype(parameter)
-        for op in operator.walk():
-            if isinstance(op, sym.TermOp):
-                self._convert_term(op)
-            if isinstance(op, hlo.ConstantOp):
-                op.value = self._dense(op.value)
-            if isinstance(op, sym.LookupOp):
-                op.table = self._dense(op.table)
-            for result in list(op.results):
-                self._retype(result)
+        rewriter.notify_op_modified(op)
 
-    def _convert_term(self, term: sym.TermOp) -> None:
-        for argument in list(term.body.block.args):
-            self._retype(argument)
-        if term.columns is not None:
-            term.columns = ArrayAttr(
-                sym.ColumnAttr(column.label, self._dense(column.values))
-                for column in term.columns
-            )
+
+class RoundColumns(_OfPrecision):
+    """`#sym.column<"J", dense<0.1> : tensor<2xf64>>` of a term is a `tensor<2xf32>`."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.TermOp, rewriter: PatternRewriter) -> None:
+        if op.columns is None:
+            return
+        op.columns = ArrayAttr(
+            sym.ColumnAttr(column.label, self.precision.dense(column.values))
+            for column in op.columns
+        )
+        rewriter.notify_op_modified(op)
+
+
+class RoundConstant(_OfPrecision):
+    """`stablehlo.constant dense<0.1> : tensor<f64>` becomes one of `tensor<f32>`."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: hlo.ConstantOp, rewriter: PatternRewriter) -> None:
+        if _is_in_operator(op):
+            op.value = self.precision.dense(op.value)
+            rewriter.notify_op_modified(op)
+
+
+class RoundTable(_OfPrecision):
+    """`sym.lookup dense<0.1> : tensor<2xf64> at %k` looks up in a `tensor<2xf32>`."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.LookupOp, rewriter: PatternRewriter) -> None:
+        op.table = self.precision.dense(op.table)
+        rewriter.notify_op_modified(op)
+
+
+class RetypeValues(_OfPrecision):
+    """Results and arguments of blocks change type: `tensor<f64>` to `tensor<f32>`.
+
+    xDSL's `TypeConversionPattern` would lose the locations of the ops.
+    """
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        if not _is_in_operator(op):
+            return
+        arguments = [a for region in op.regions for a in region.block.args]
+        for value in (*arguments, *op.results):
+            if not isinstance(value.type, TensorType):
+                continue
+            kind = cast(TensorType[Attribute], value.type)
+            element = self.precision.element(kind.element_type)
+            if element != kind.element_type:
+                new = tensor(element, kind.get_shape())
+                rewriter.replace_value_with_new_type(value, new)
+
+
+def _is_in_operator(op: Operation | None) -> bool:
+    while op is not None and not isinstance(op, sym.OperatorOp):
+        op = op.parent_op()
+    return op is not None
+
+
+@dataclass(frozen=True)
+class SymConvertElementPass(ModulePass):
+    """Change the precision of the arithmetic of every operator."""
+
+    name = _NAME
+    relation: ClassVar[Relation] = Relation.EQUAL
+
+    to: Literal["f32", "f64"] = "f32"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        patterns = (RoundDefaults, RoundColumns, RoundConstant, RoundTable)
+        precision = _Precision(self.to)
+        rewrite_once(op, *(pattern(precision) for pattern in patterns))
+        rewrite_once(op, RetypeValues(precision))

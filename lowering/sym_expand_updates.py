@@ -93,11 +93,7 @@ class ExpandInvalid(RewritePattern):
 
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: sym.InvalidOp, rewriter: PatternRewriter) -> None:
-        term = op.parent_op()
-        while term is not None and not isinstance(term, sym.TermOp):
-            term = term.parent_op()
-        if term is not None:
-            rewriter.replace(op, (), (term.source,))
+        rewriter.replace(op, (), (sym.term_of(op).source,))
 
 
 def _local_value_type(op: Operation) -> TensorType[Attribute]:

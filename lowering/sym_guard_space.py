@@ -22,10 +22,16 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 from xdsl.utils.exceptions import PassFailedException
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
+from dialects.provenance import in_place_of
 from dialects.stablehlo import (
     AddOp,
     AndOp,
@@ -40,11 +46,11 @@ from dialects.stablehlo import (
 from lowering.range_analysis import Verdict, always_holds, judge
 from lowering.relations import Relation
 from lowering.remarks import remark
-from lowering.rewriting import Inserter
+from lowering.rewriting import Inserter, rewrite_once
 from lowering.sites import Alias, alias, column_of, normal_form_error, writes_of
 
 
-def _guard(term: sym.TermOp, emission: sym.EmitOp) -> bool:
+def _guard(term: sym.TermOp, emission: sym.EmitOp, rewriter: PatternRewriter) -> bool:
     """Guard an emission; return whether there is anything to be checked."""
     at = Inserter.before(emission)
     predicate = emission.predicate
@@ -76,9 +82,8 @@ def _guard(term: sym.TermOp, emission: sym.EmitOp) -> bool:
         guarded = _conjunction(guarded, check, at)
     if guarded is not predicate and guarded is not None:
         tag = None if emission.tag is None else emission.tag.data
-        at.add_op(sym.EmitOp(emission.config, amplitude, guarded, tag))
-        emission.detach()
-        emission.erase()
+        new = sym.EmitOp(emission.config, amplitude, guarded, tag)
+        rewriter.replace(emission, in_place_of(emission, new))
     return guarded is not predicate
 
 
@@ -242,6 +247,34 @@ def _conjunction(predicate: SSAValue | None, check: SSAValue, at: Inserter) -> S
     return check if predicate is None else at.add(AndOp(predicate, check))
 
 
+class GuardEmissions(RewritePattern):
+    """The emissions of a term count only where they stay in the space.
+
+    sym.term @t over #sym.rows<[0]> {
+    ^bb0(%x : !sym.config, %i : !sym.site):
+      %y = sym.write %x[%i], %v : tensor<f64>
+      sym.emit %y, %a : tensor<f64>
+    }
+    becomes, unless %v is known to be an allowed value,
+    sym.term @t over #sym.rows<[0]> {
+    ^bb0(%x : !sym.config, %i : !sym.site):
+      %y = sym.write %x[%i], %v : tensor<f64>
+      %p = sym.allowed %v at %i : tensor<f64>
+      sym.emit %y, %a if %p : tensor<f64>
+    }
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.TermOp, rewriter: PatternRewriter) -> None:
+        if error := normal_form_error(op):
+            raise PassFailedException(
+                f"sym-guard-space: {error}; run sym-expand-updates and "
+                "sym-forward-reads first"
+            )
+        guarded = [_guard(op, emission, rewriter) for emission in op.emissions]
+        _remark_on_guards(op, sum(guarded), len(guarded))
+
+
 @dataclass(frozen=True)
 class SymGuardSpacePass(ModulePass):
     """Make every branch that would leave the space invalid."""
@@ -250,13 +283,4 @@ class SymGuardSpacePass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for term in list(op.walk()):
-            if not isinstance(term, sym.TermOp):
-                continue
-            if error := normal_form_error(term):
-                raise PassFailedException(
-                    f"{self.name}: {error}; run sym-expand-updates and "
-                    "sym-forward-reads first"
-                )
-            guarded = [_guard(term, emission) for emission in term.emissions]
-            _remark_on_guards(term, sum(guarded), len(guarded))
+        rewrite_once(op, GuardEmissions())

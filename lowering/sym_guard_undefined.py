@@ -26,9 +26,15 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, TensorType, i1, i32
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
+from dialects.provenance import in_place_of
 from dialects.stablehlo import (
     AbsOp,
     AndOp,
@@ -43,7 +49,7 @@ from dialects.tables import NO_SITE, largest_place
 from lowering.magnitude import is_whole, largest
 from lowering.order import operands_first
 from lowering.relations import Relation
-from lowering.rewriting import Inserter
+from lowering.rewriting import Inserter, rewrite_once
 
 Condition = SSAValue | None
 """A predicate; None where it always holds."""
@@ -255,31 +261,55 @@ def _needs(op: Operation) -> list[SSAValue]:
     return [value for value in used if value not in inside]
 
 
-def _decide(op: sym.DefinedOp, term: sym.TermOp) -> None:
-    """Replace the question whether a value is defined by the condition for it."""
-    at = Inserter.before(op)
-    condition = _Definedness(term, at).of(op.value)
-    if condition is None:
-        condition = at.add(constant(np.ones((), np.bool_), i1))
-    op.result.replace_all_uses_with(condition)
-    op.detach()
-    op.erase()
+class DecideDefined(RewritePattern):
+    """The question whether a value is defined becomes the condition for it.
+
+    %s = sym.site %n : tensor<i32>
+    %v = sym.read %x[%s] : tensor<f64>
+    %p = sym.defined %v : tensor<f64>
+    becomes, on 8 sites,
+    %s = sym.site %n : tensor<i32>
+    %v = sym.read %x[%s] : tensor<f64>
+    %a = stablehlo.compare GE, %n, %zero : (tensor<i32>, tensor<i32>) -> tensor<i1>
+    %b = stablehlo.compare LE, %n, %seven : (tensor<i32>, tensor<i32>) -> tensor<i1>
+    %p = stablehlo.and %a, %b : tensor<i1>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.DefinedOp, rewriter: PatternRewriter) -> None:
+        at = Inserter(rewriter, op.location)
+        condition = _Definedness(sym.term_of(op), at).of(op.value)
+        if condition is None:
+            condition = at.add(constant(np.ones((), np.bool_), i1))
+        rewriter.replace(op, (), (condition,))
 
 
-def _guard(term: sym.TermOp, emission: sym.EmitOp) -> None:
-    at = Inserter.before(emission)
-    definedness = _Definedness(term, at)
-    predicate = emission.predicate
-    condition = None if predicate is None else definedness.of(predicate)
-    for needed in (emission.config, emission.amplitude):
-        condition = definedness.both(condition, definedness.of(needed))
-    if condition is None:
-        return
-    guarded = definedness.both(predicate, condition)
-    tag = None if emission.tag is None else emission.tag.data
-    at.add_op(sym.EmitOp(emission.config, emission.amplitude, guarded, tag))
-    emission.detach()
-    emission.erase()
+class GuardEmission(RewritePattern):
+    """An emission counts only where all that it needs is defined.
+
+    %v = sym.lookup dense<[0.5, 1.0]> : tensor<2xf64> at %n : tensor<i32> -> tensor<f64>
+    sym.emit %x, %v : tensor<f64>
+    becomes
+    %v = sym.lookup dense<[0.5, 1.0]> : tensor<2xf64> at %n : tensor<i32> -> tensor<f64>
+    %a = stablehlo.compare GE, %n, %zero : (tensor<i32>, tensor<i32>) -> tensor<i1>
+    %b = stablehlo.compare LE, %n, %one : (tensor<i32>, tensor<i32>) -> tensor<i1>
+    %p = stablehlo.and %a, %b : tensor<i1>
+    sym.emit %x, %v if %p : tensor<f64>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: sym.EmitOp, rewriter: PatternRewriter) -> None:
+        definedness = _Definedness(sym.term_of(op), Inserter(rewriter, op.location))
+        predicate = op.predicate
+        condition = None if predicate is None else definedness.of(predicate)
+        for needed in (op.config, op.amplitude):
+            condition = definedness.both(condition, definedness.of(needed))
+        if condition is None:
+            return
+        guarded = definedness.both(predicate, condition)
+        tag = None if op.tag is None else op.tag.data
+        emission = sym.EmitOp(op.config, op.amplitude, guarded, tag)
+        rewriter.replace(op, in_place_of(op, emission))
 
 
 @dataclass(frozen=True)
@@ -290,10 +320,6 @@ class SymGuardUndefinedPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for term in list(op.walk()):
-            if isinstance(term, sym.TermOp):
-                for emission in term.emissions:
-                    _guard(term, emission)
-                for question in list(term.body.walk()):
-                    if isinstance(question, sym.DefinedOp):
-                        _decide(question, term)
+        rewrite_once(op, GuardEmission())
+        # Emissions do not need an answer: what is asked about may be undefined
+        rewrite_once(op, DecideDefined())
