@@ -477,6 +477,7 @@ def _entry_of_pass(kind: type[ModulePass]) -> str:
         for name, one in vars(module).items()
         if inspect.isclass(one)
         and issubclass(one, RewritePattern)
+        and not name.startswith("_")
         and one.__module__ == module.__name__
         and one.__doc__
     ]

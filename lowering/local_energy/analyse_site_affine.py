@@ -20,10 +20,15 @@ from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, StringAttr
-from xdsl.dialects.func import ReturnOp
+from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 
-from lowering.local_energy.extraction import wavefunctions_in
+from lowering.local_energy.extraction import module_of, wavefunctions_in
 from lowering.local_energy.site_affine import (
     Additive,
     Constant,
@@ -34,10 +39,32 @@ from lowering.local_energy.site_affine import (
     analyse,
 )
 from lowering.relations import Relation
+from lowering.rewriting import rewrite_once
 
 __all__ = ["AnalyseSiteAffinePass"]
 
 DEPENDS = "bt.depends"
+
+
+class NameDependences(RewritePattern):
+    """Each op of a wavefunction says how its value depends on x.
+
+    %z = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] ..
+    %a = stablehlo.tanh %z : tensor<1x8xf64>
+    becomes, in a function that a local energy goes through,
+    %z = stablehlo.dot_general %x, %w, .. {bt.depends = "affine"} ..
+    %a = stablehlo.tanh %z {bt.depends = "elementwise"} : tensor<1x8xf64>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: FuncOp, rewriter: PatternRewriter) -> None:
+        if op not in wavefunctions_in(module_of(op)):
+            return
+        known = analyse(op)
+        for one in op.body.block.ops:
+            if one.results and not isinstance(one, ReturnOp):
+                one.attributes[DEPENDS] = StringAttr(_described(known[one.results[0]]))
+        rewriter.notify_op_modified(op)
 
 
 @dataclass(frozen=True)
@@ -48,12 +75,7 @@ class AnalyseSiteAffinePass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in wavefunctions_in(op):
-            known = analyse(function)
-            for one in function.body.block.ops:
-                if one.results and not isinstance(one, ReturnOp):
-                    text = _described(known[one.results[0]])
-                    one.attributes[DEPENDS] = StringAttr(text)
+        rewrite_once(op, NameDependences())
 
 
 def _described(one: Dependence) -> str:

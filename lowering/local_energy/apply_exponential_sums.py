@@ -22,18 +22,23 @@ from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import combiner_of, dtype_of, element_of, shape_of
 from lowering.local_energy.activations import ACTIVATIONS, fit_of, known_number
 from lowering.local_energy.extraction import (
-    energies_in,
     erase,
     erase_unused,
     extracted,
     function_named,
     is_coarse,
+    module_of,
     returned,
 )
 from lowering.local_energy.lift_sparse_delta import is_sum_of_tanh
@@ -48,6 +53,7 @@ from lowering.local_energy.site_affine import (
 )
 from lowering.relations import Relation
 from lowering.remarks import remark
+from lowering.rewriting import rewrite_once
 
 __all__ = ["ApplyExponentialSumsPass"]
 
@@ -337,6 +343,33 @@ def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
     return parts
 
 
+class TakeApart(RewritePattern):
+    """The networks of an energy become the summands of what they return.
+
+    func.func private @f(%x) { .. sum(log_cosh(W x)) + a x .. }
+    %e = bt.local_energy %x, %b parameters(..) through [#bt.part<network @f>] ..
+    becomes
+    func.func private @f_0(%x) { .. W x .. }
+    func.func private @f_1(%x) { .. a x .. }
+    %e = bt.local_energy %x, %b parameters(..)
+      through [#bt.part<exponential @f_0 as "log_cosh">, #bt.part<linear @f_1>] ..
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
+    ) -> None:
+        module = module_of(op)
+        parts: list[bt.PartAttr] = []
+        for part in op.parts:
+            is_network = part.kind is bt.Rung.NETWORK
+            parts += _rewritten(module, part) if is_network else [part]
+        before = {name for part in op.parts for name in part.functions}
+        op.parts = ArrayAttr(parts)
+        rewriter.notify_op_modified(op)
+        erase_unused(module, before, rewriter)
+
+
 @dataclass(frozen=True)
 class ApplyExponentialSumsPass(ModulePass):
     """Take networks apart into exponential sums, linear parts and what is left."""
@@ -345,11 +378,4 @@ class ApplyExponentialSumsPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EXPECTATION
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for energy in energies_in(op):
-            parts: list[bt.PartAttr] = []
-            for part in energy.parts:
-                is_network = part.kind is bt.Rung.NETWORK
-                parts += _rewritten(op, part) if is_network else [part]
-            before = {name for part in energy.parts for name in part.functions}
-            energy.parts = ArrayAttr(parts)
-            erase_unused(op, before)
+        rewrite_once(op, TakeApart())

@@ -14,18 +14,73 @@ import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ComplexType, FunctionType, ModuleOp, f64
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute
+from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
-from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
+from dialects.provenance import in_place_of
 from dialects.stablehlo import dtype_of, element_of, shape_of, tensor
-from lowering.lanes import connections_in
 from lowering.local_energy.extraction import function_named, returned
 from lowering.relations import Relation
+from lowering.rewriting import rewrite_once
 
 __all__ = ["BtLocalEnergyPass"]
+
+
+@dataclass(frozen=True)
+class AskForEnergies(RewritePattern):
+    """Where a function returns connected configurations it returns energies.
+
+    func.func @f(%x : tensor<?x8x!bt.state>) -> (..) {
+      %xp, %mels = bt.connections %x, %b : ..
+      func.return %xp, %mels : ..
+    }
+    becomes
+    func.func @f(%x : tensor<?x8x!bt.state>, %w : tensor<8xf64>) -> tensor<?xf64> {
+      %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @logpsi>] ..
+      func.return %e : tensor<?xf64>
+    }
+    """
+
+    logpsi: FuncOp
+    rung: bt.Rung
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.ConnectionsOp, rewriter: PatternRewriter
+    ) -> None:
+        function = op.parent_op()
+        if not isinstance(function, FuncOp):
+            return
+        block = function.body.block
+        *arguments, _ = self.logpsi.body.block.args
+        parameters: list[SSAValue] = []
+        for old in arguments:
+            new = rewriter.insert_block_argument(block, len(block.args), old.type)
+            new.name_hint = old.name_hint
+            parameters.append(new)
+        energy = bt.LocalEnergyOp(
+            op.config,
+            op.branches,
+            None,
+            parameters,
+            [bt.PartAttr.get(self.rung, self.logpsi.sym_name.data)],
+            tensor(_element(op, self.logpsi), (shape_of(op.config)[0],)),
+        )
+        rewriter.insert(in_place_of(op, energy))
+        end = block.last_op
+        assert isinstance(end, ReturnOp)
+        rewriter.replace(end, ReturnOp(energy.result))
+        rewriter.erase(op)
+        function.function_type = FunctionType.from_lists(
+            [argument.type for argument in block.args], [energy.result.type]
+        )
 
 
 @dataclass(frozen=True)
@@ -56,39 +111,7 @@ class BtLocalEnergyPass(ModulePass):
                 "for one configuration, expected one number"
             )
         rung = bt.Rung.DECLARED if self.declared else bt.Rung.NETWORK
-        for connections in connections_in(op):
-            _rewrite(connections, logpsi, rung)
-
-
-def _rewrite(op: bt.ConnectionsOp, logpsi: FuncOp, rung: bt.Rung) -> None:
-    function = op.parent_op()
-    if not isinstance(function, FuncOp):
-        return
-    block = function.body.block
-    *kinds, _ = (argument.type for argument in logpsi.body.block.args)
-    parameters = [block.insert_arg(kind, len(block.args)) for kind in kinds]
-    for new, old in zip(parameters, logpsi.body.block.args, strict=False):
-        new.name_hint = old.name_hint
-    element = _element(op, logpsi)
-    batch = shape_of(op.config)[0]
-    energy = bt.LocalEnergyOp(
-        op.config,
-        op.branches,
-        None,
-        parameters,
-        [bt.PartAttr.get(rung, logpsi.sym_name.data)],
-        tensor(element, (batch,)),
-    )
-    energy.location = op.location
-    Rewriter.insert_op(energy, InsertPoint.before(op))
-    end = block.last_op
-    assert isinstance(end, ReturnOp)
-    Rewriter.replace_op(end, ReturnOp(energy.result))
-    op.detach()
-    op.erase()
-    function.function_type = FunctionType.from_lists(
-        [argument.type for argument in block.args], [energy.result.type]
-    )
+        rewrite_once(op, AskForEnergies(logpsi, rung))
 
 
 def _element(op: bt.ConnectionsOp, logpsi: FuncOp) -> Attribute:

@@ -24,14 +24,19 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 
 from dialects import bt
 from dialects.stablehlo import shape_of
 from lowering.lanes import lane_count
-from lowering.local_energy.extraction import energies_in
 from lowering.local_energy.moves import Moves, moves_of
 from lowering.relations import Relation
 from lowering.remarks import remark
+from lowering.rewriting import rewrite_once
 
 __all__ = ["BtLocalEnergyPackPass", "local_values", "planned"]
 
@@ -60,22 +65,36 @@ def _attribute(value: int | str | Sequence[int]) -> Attribute:
     return DenseArrayBase.from_list(i64, value)
 
 
-def _pack(op: bt.LocalEnergyOp) -> None:
-    lanes = lane_count(op.branches)
-    values = local_values(op)
-    moves = "the local values are not known"
-    if values is not None:
-        moves = moves_of(op.branches, values, size=shape_of(op.config)[1])
-    if not isinstance(moves, Moves):
-        remark(f"no table has a row for each lane: {moves}", done=False, at=op)
-        planned(op, live="some", rows=0)
-        return
-    if moves.always:
-        remark(f"all of {lanes} lanes are always live: they are counted", at=op)
-    else:
-        remark(f"the live ones of {lanes} lanes are packed, sample by sample", at=op)
-    live = "all" if moves.always else "some"
-    planned(op, live=live, rows=lanes * moves.rows)
+class PackLanes(RewritePattern):
+    """An energy says which of its lanes are live, and how many rows tables have.
+
+    %e = bt.local_energy %x, %b parameters() through [#bt.part<network @f>] ..
+    becomes, of 8 lanes that each flip a spin,
+    %e = bt.local_energy %x, %b parameters() through [#bt.part<network @f>]
+      plan {live = "all", rows = 8 : i64} ..
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
+    ) -> None:
+        rewriter.notify_op_modified(op)
+        lanes = lane_count(op.branches)
+        values = local_values(op)
+        moves = "the local values are not known"
+        if values is not None:
+            moves = moves_of(op.branches, values, size=shape_of(op.config)[1])
+        if not isinstance(moves, Moves):
+            remark(f"no table has a row for each lane: {moves}", done=False, at=op)
+            planned(op, live="some", rows=0)
+            return
+        if moves.always:
+            remark(f"all of {lanes} lanes are always live: they are counted", at=op)
+        else:
+            said = f"the live ones of {lanes} lanes are packed, sample by sample"
+            remark(said, at=op)
+        live = "all" if moves.always else "some"
+        planned(op, live=live, rows=lanes * moves.rows)
 
 
 @dataclass(frozen=True)
@@ -86,5 +105,4 @@ class BtLocalEnergyPackPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for energy in energies_in(op):
-            _pack(energy)
+        rewrite_once(op, PackLanes())

@@ -8,6 +8,7 @@ from xdsl.builder import Builder
 from xdsl.dialects.builtin import BFloat16Type, Float16Type, FunctionType, ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.pattern_rewriter import PatternRewriter
 from xdsl.rewriter import InsertPoint
 
 from dialects import bt
@@ -21,6 +22,7 @@ __all__ = [
     "extracted",
     "function_named",
     "is_coarse",
+    "module_of",
     "returned",
     "wavefunctions_in",
 ]
@@ -29,6 +31,13 @@ __all__ = [
 def energies_in(module: ModuleOp) -> list[bt.LocalEnergyOp]:
     """Return the local energies of a module."""
     return [op for op in module.walk() if isinstance(op, bt.LocalEnergyOp)]
+
+
+def module_of(op: Operation) -> ModuleOp:
+    """Return the module that an op is in."""
+    top = op.get_toplevel_object()
+    assert isinstance(top, ModuleOp)
+    return top
 
 
 def function_named(module: ModuleOp, name: str) -> FuncOp:
@@ -96,7 +105,9 @@ def erase(function: FuncOp) -> None:
     function.erase(safe_erase=False)
 
 
-def erase_unused(module: ModuleOp, names: Iterable[str]) -> None:
+def erase_unused(
+    module: ModuleOp, names: Iterable[str], rewriter: PatternRewriter
+) -> None:
     """Erase those of some functions that no local energy refers to any more."""
     used = {
         name
@@ -105,4 +116,4 @@ def erase_unused(module: ModuleOp, names: Iterable[str]) -> None:
         for name in part.functions
     }
     for name in set(names) - used:
-        erase(function_named(module, name))
+        rewriter.erase(function_named(module, name), safe_erase=False)

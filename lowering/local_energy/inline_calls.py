@@ -14,39 +14,65 @@ from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+from xdsl.traits import SymbolTable
 from xdsl.utils.exceptions import PassFailedException
 
 from lowering.relations import Relation
+from lowering.rewriting import rewrite_once
 
 __all__ = ["InlineCallsPass"]
 
 
-def _body(call: CallOp, functions: dict[str, FuncOp]) -> FuncOp:
-    name = call.callee.string_value()
-    function = functions.get(name)
-    if function is None or len(function.body.blocks) != 1:
+class InlineCall(RewritePattern):
+    """A call in a function that is not private becomes a copy of what is called.
+
+    func.func private @double(%x : tensor<f64>) -> tensor<f64> {
+      %y = stablehlo.add %x, %x : tensor<f64>
+      func.return %y : tensor<f64>
+    }
+    %b = func.call @double(%a) : (tensor<f64>) -> tensor<f64>
+    becomes
+    %b = stablehlo.add %a, %a : tensor<f64>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: CallOp, rewriter: PatternRewriter) -> None:
+        caller = op.parent_op()
+        while caller is not None and not isinstance(caller, FuncOp):
+            caller = caller.parent_op()
+        if caller is None or _is_private(caller):
+            return
+        function = _callee(op)
+        now: dict[SSAValue, SSAValue] = dict(
+            zip(function.body.block.args, op.arguments, strict=True)
+        )
+        for one in function.body.block.ops:
+            if isinstance(one, ReturnOp):
+                rewriter.replace(op, (), [now[value] for value in one.arguments])
+                return
+            rewriter.insert(one.clone(now))
+
+
+class ErasePrivate(RewritePattern):
+    """`func.func private @double(..) { .. }` goes: no call of it is left."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: FuncOp, rewriter: PatternRewriter) -> None:
+        if _is_private(op):
+            rewriter.erase(op, safe_erase=False)
+
+
+def _callee(call: CallOp) -> FuncOp:
+    function = SymbolTable.lookup_symbol(call, call.callee)
+    if not isinstance(function, FuncOp) or len(function.body.blocks) != 1:
+        name = call.callee.string_value()
         raise PassFailedException(f"inline-calls: there is no body of @{name}")
     return function
-
-
-def _inline(call: CallOp, function: FuncOp) -> None:
-    """Put a copy of a function in front of a call, and its results in its place."""
-    now: dict[SSAValue, SSAValue] = dict(
-        zip(function.body.block.args, call.arguments, strict=True)
-    )
-    block = call.parent_block()
-    assert block is not None
-    for op in function.body.block.ops:
-        if isinstance(op, ReturnOp):
-            results = [now[value] for value in op.arguments]
-            Rewriter.replace_op(call, [], results)
-            return
-        block.insert_op_before(op.clone(now), call)
-
-
-def _calls(function: FuncOp) -> list[CallOp]:
-    return [op for op in function.walk() if isinstance(op, CallOp)]
 
 
 @dataclass(frozen=True)
@@ -59,14 +85,13 @@ class InlineCallsPass(ModulePass):
     max_ops: int = 1_000_000
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        functions = {f.sym_name.data: f for f in op.ops if isinstance(f, FuncOp)}
-        roots = [f for f in functions.values() if not _is_private(f)]
-        for function in roots:
-            depth = 0
-            while calls := _calls(function):
-                for call in calls:
-                    _inline(call, _body(call, functions))
-                depth += 1
+        functions = [f for f in op.ops if isinstance(f, FuncOp)]
+        roots = [f for f in functions if not _is_private(f)]
+        depth = 0
+        while calling := [f for f in roots if _has_call(f)]:
+            rewrite_once(op, InlineCall())
+            depth += 1
+            for function in calling:
                 size = sum(1 for _ in function.walk())
                 # Calls that are nested deeper than there are functions go around
                 if depth > len(functions) or size > self.max_ops:
@@ -74,10 +99,11 @@ class InlineCallsPass(ModulePass):
                         f"{self.name}: @{function.sym_name.data} calls itself, or "
                         f"would have more than {self.max_ops} ops"
                     )
-        for function in functions.values():
-            if _is_private(function):
-                function.detach()
-                function.erase(safe_erase=False)
+        rewrite_once(op, ErasePrivate())
+
+
+def _has_call(function: FuncOp) -> bool:
+    return any(isinstance(op, CallOp) for op in function.walk())
 
 
 def _is_private(function: FuncOp) -> bool:

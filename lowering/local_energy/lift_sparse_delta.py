@@ -23,6 +23,11 @@ from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
@@ -30,12 +35,12 @@ from dialects.stablehlo import element_of, shape_of
 from lowering.lanes import write_count
 from lowering.local_energy.activations import fit_of
 from lowering.local_energy.extraction import (
-    energies_in,
     erase,
     erase_unused,
     extracted,
     function_named,
     is_coarse,
+    module_of,
     returned,
 )
 from lowering.local_energy.site_affine import (
@@ -52,6 +57,7 @@ from lowering.local_energy.site_affine import (
 from lowering.order import operands_first
 from lowering.relations import Relation
 from lowering.remarks import remark
+from lowering.rewriting import rewrite_once
 
 __all__ = ["LiftSparseDeltaPass", "is_sum_of_tanh"]
 
@@ -221,6 +227,32 @@ def _is_weighted_sum(function: FuncOp) -> bool:
     return is_linear(function) and kinds == {element_of(function.body.block.args[-1])}
 
 
+class LiftNetworks(RewritePattern):
+    """The networks of an energy become what is additive in x, and the rest.
+
+    func.func private @f(%x) { .. sum(v tanh(W x)) .. }
+    %e = bt.local_energy %x, %b parameters(..) through [#bt.part<network @f>] ..
+    becomes
+    func.func private @f_prefix(%x) { .. W x .. }
+    func.func private @f_tail(%t) { .. sum(v t) .. }
+    %e = bt.local_energy %x, %b parameters(..)
+      through [#bt.part<rational @f_prefix then @f_tail as "tanh">] ..
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
+    ) -> None:
+        module = module_of(op)
+        before = {name for part in op.parts for name in part.functions}
+        op.parts = ArrayAttr(
+            _lifted(op, module, part) if part.kind is bt.Rung.NETWORK else part
+            for part in op.parts
+        )
+        rewriter.notify_op_modified(op)
+        erase_unused(module, before, rewriter)
+
+
 @dataclass(frozen=True)
 class LiftSparseDeltaPass(ModulePass):
     """Compute the additive beginning of networks once per sample."""
@@ -229,10 +261,4 @@ class LiftSparseDeltaPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EXPECTATION
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for energy in energies_in(op):
-            before = {name for part in energy.parts for name in part.functions}
-            energy.parts = ArrayAttr(
-                _lifted(energy, op, part) if part.kind is bt.Rung.NETWORK else part
-                for part in energy.parts
-            )
-            erase_unused(op, before)
+        rewrite_once(op, LiftNetworks())

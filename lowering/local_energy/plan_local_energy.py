@@ -20,16 +20,22 @@ from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.lanes import lane_count, write_count
 from lowering.local_energy.bt_local_energy_pack import local_values, planned
-from lowering.local_energy.extraction import energies_in, function_named, returned
+from lowering.local_energy.extraction import function_named, module_of, returned
 from lowering.local_energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES, moves_of
 from lowering.local_energy.site_affine import Constant, analyse, is_linear, op_name
 from lowering.relations import Relation
 from lowering.remarks import remark
+from lowering.rewriting import rewrite_once
 
 __all__ = ["PlanLocalEnergyPass"]
 
@@ -56,28 +62,25 @@ LONG, SHORT = 32, 8
 
 
 @dataclass(frozen=True)
-class PlanLocalEnergyPass(ModulePass):
-    """Choose chunk sizes for a memory budget, and predict the memory.
+class PlanChunks(RewritePattern):
+    """An energy says how many samples and pairs are evaluated at once.
 
-    Attributes:
-        budget: bytes for what a chunk of samples needs, four times as many where
-            networks, or declared deltas, are evaluated for live lanes; tables by lane
-            that take more than eight times as many give way to tables by site, if these
-            take less.
-        cache: bytes of the largest value that a network makes of all of its pairs.
+    %e = bt.local_energy %x, %b parameters() through [#bt.part<network @f>]
+      plan {live = "all", rows = 8 : i64} ..
+    becomes
+    %e = bt.local_energy %x, %b parameters() through [#bt.part<network @f>]
+      plan {live = "all", rows = 8 : i64, samples = 1024 : i64, pairs = 1024 : i64, ..}
     """
 
-    name = "plan-local-energy"
-    relation: ClassVar[Relation] = Relation.EQUAL
+    budget: int
+    cache: int
 
-    budget: int = 2 << 20
-    cache: int = 2 << 20
-
-    def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for energy in energies_in(op):
-            self._plan(energy, op)
-
-    def _plan(self, op: bt.LocalEnergyOp, module: ModuleOp) -> None:
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
+    ) -> None:
+        rewriter.notify_op_modified(op)
+        module = module_of(op)
         lanes, writes = lane_count(op.branches), write_count(op.branches)
         # Sites, old and new values, order and log ratios, matrix elements
         per_lane = 4 * writes + 4 + 3 * _bytes(op.result)
@@ -130,6 +133,28 @@ class PlanLocalEnergyPass(ModulePass):
             f"once; about {peak / 1e6:.1f} MB",
             at=op,
         )
+
+
+@dataclass(frozen=True)
+class PlanLocalEnergyPass(ModulePass):
+    """Choose chunk sizes for a memory budget, and predict the memory.
+
+    Attributes:
+        budget: bytes for what a chunk of samples needs, four times as many where
+            networks, or declared deltas, are evaluated for live lanes; tables by lane
+            that take more than eight times as many give way to tables by site, if these
+            take less.
+        cache: bytes of the largest value that a network makes of all of its pairs.
+    """
+
+    name = "plan-local-energy"
+    relation: ClassVar[Relation] = Relation.EQUAL
+
+    budget: int = 2 << 20
+    cache: int = 2 << 20
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        rewrite_once(op, PlanChunks(self.budget, self.cache))
 
 
 def _units(op: bt.LocalEnergyOp, module: ModuleOp) -> list[int]:

@@ -21,16 +21,42 @@ from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import OpResult, SSAValue
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 
 from lowering.local_energy.activations import Fit, fit_of
-from lowering.local_energy.extraction import wavefunctions_in
+from lowering.local_energy.extraction import module_of, wavefunctions_in
 from lowering.local_energy.site_affine import Dependence, Elementwise, analyse, op_name
 from lowering.relations import Relation
 from lowering.remarks import remark
+from lowering.rewriting import rewrite_once
 
 __all__ = ["RecogniseActivationsPass"]
 
 ACTIVATION = "bt.activation"
+
+
+class NameActivations(RewritePattern):
+    """The last op of an activation says which one it is.
+
+    %a = stablehlo.cosh %z : tensor<1x8xf64>
+    %b = stablehlo.log %a : tensor<1x8xf64>
+    becomes, in a function that a local energy goes through, with an additive %z,
+    %a = stablehlo.cosh %z : tensor<1x8xf64>
+    %b = stablehlo.log %a {bt.activation = "log_cosh"} : tensor<1x8xf64>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: FuncOp, rewriter: PatternRewriter) -> None:
+        if op not in wavefunctions_in(module_of(op)):
+            return
+        known = analyse(op)
+        for value in _outermost(op, known):
+            _say(value, fit_of(value, known))
+        rewriter.notify_op_modified(op)
 
 
 @dataclass(frozen=True)
@@ -41,10 +67,7 @@ class RecogniseActivationsPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in wavefunctions_in(op):
-            known = analyse(function)
-            for value in _outermost(function, known):
-                _say(value, fit_of(value, known))
+        rewrite_once(op, NameActivations())
 
 
 def _say(value: OpResult, fitted: Fit | str) -> None:
