@@ -21,10 +21,10 @@ less: see `lowering.bilinear_sums`.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import reduce
 from math import prod
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -33,7 +33,13 @@ from xdsl.dialects.builtin import ModuleOp, i1, i32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
+from xdsl.pattern_rewriter import (
+    GreedyRewritePatternApplier,
+    PatternRewriter,
+    PatternRewriteWalker,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 from xdsl_jax.dialects.stablehlo import PopcntOp, ShiftLeftOp
 
 from dialects import bt
@@ -179,48 +185,104 @@ def _is_cheaper(op: bt.ReduceOp, words: int, sites: int) -> bool:
     return 2 * lanes * asked > words * (sites + 3 * lanes)
 
 
-def _rewrite(op: bt.ReduceOp, analysis: SiteWiseAnalysis) -> None:
-    analysis.at = Inserter.before(op)
-    total = as_bilinear(op, analysis)
-    if total is None:
-        _pack(op, analysis)
-        return
-    lanes = shape_of(op.operand)[1]
-    remark(f"a sum of {lanes} products is one with a matrix of the lattice", at=op)
-    Rewriter.replace_op(op, [], [total])
+@dataclass
+class _OfSites(RewritePattern):
+    """Base of the patterns: each looks for what is a function of x at single sites."""
+
+    analyses: dict[SSAValue, SiteWiseAnalysis] = field(
+        default_factory=dict[SSAValue, SiteWiseAnalysis]
+    )
+    """Of each x, so that what is rewritten shares its images."""
+
+    def analysis(
+        self, op: Operation, rewriter: PatternRewriter
+    ) -> SiteWiseAnalysis | None:
+        """Return the analysis of x that inserts before an op; None once it is bound."""
+        function = op.parent_op()
+        if not isinstance(function, FuncOp) or not function.body.block.args:
+            return None
+        (config, *_) = function.body.block.args
+        if shape_of(config)[:1] != (bt.BATCH,):
+            return None
+        at = Inserter(rewriter, op.location)
+        found = self.analyses.setdefault(config, SiteWiseAnalysis(config, at))
+        found.at = at
+        return found
 
 
-def _pack(op: bt.ReduceOp, analysis: SiteWiseAnalysis) -> None:
-    shape = shape_of(op.operand)
-    lanes = prod(shape[1:-1])
-    if op.kind.data not in _KINDS or shape[0] != bt.BATCH or len(shape) < 3:
-        return
-    sites = analysis.sites
-    words = -(-sites // BITS)
-    if not lanes or not _is_cheaper(op, words, sites):
-        return
-    form = analysis.of(op.operand)
-    pieces = None if form is None else _questions(op, form)
-    if form is None or pieces is None:
+class MultiplyByMatrix(_OfSites):
+    """A sum of products of functions of x at two sites is one with a matrix.
+
+    %a = bt.gather %x[%i] : .. -> tensor<?x99xf64>
+    %b = bt.gather %x[%j] : .. -> tensor<?x99xf64>
+    %p = stablehlo.multiply %a, %b : tensor<?x99xf64>
+    %s = bt.reduce sum %p : tensor<?x99xf64> -> tensor<?xf64>
+    becomes
+    %v = bt.gather %x[%all] : .. -> tensor<?x8xf64>
+    %y = bt.dot %v, %matrix : .. -> tensor<?x8xf64>
+    %p = stablehlo.multiply %v, %y : tensor<?x8xf64>
+    %s = bt.reduce sum %p : tensor<?x8xf64> -> tensor<?xf64>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.ReduceOp, rewriter: PatternRewriter) -> None:
+        analysis = self.analysis(op, rewriter)
+        total = None if analysis is None else as_bilinear(op, analysis)
+        if total is None:
+            return
+        lanes = shape_of(op.operand)[1]
+        remark(f"a sum of {lanes} products is one with a matrix of the lattice", at=op)
+        rewriter.replace(op, (), (total,))
+
+
+class PackAnswers(_OfSites):
+    """A parity, any or all over sites is counted in the bits of words.
+
+    %v = bt.gather %x[%i] : .. -> tensor<?x64x9xf64>
+    %q = stablehlo.compare EQ, %v, %ones : .. -> tensor<?x64x9xi1>
+    %p = bt.reduce parity %q : tensor<?x64x9xi1> -> tensor<?x64xi1>
+    becomes, with a word of one bit for each site of x
+    %w = bt.broadcast %word dims = [0] : tensor<?xi32> -> tensor<?x64xi32>
+    %b = stablehlo.and %w, %masks : tensor<?x64xi32>
+    %n = stablehlo.popcnt %b : tensor<?x64xi32>
+    %r = stablehlo.and %n, %ones : tensor<?x64xi32>
+    %p = stablehlo.compare NE, %r, %zeros : .. -> tensor<?x64xi1>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.ReduceOp, rewriter: PatternRewriter) -> None:
+        analysis, shape = self.analysis(op, rewriter), shape_of(op.operand)
+        if op.kind.data not in _KINDS or shape[0] != bt.BATCH or len(shape) < 3:
+            return
+        lanes = prod(shape[1:-1])
+        if analysis is None or not lanes:
+            return
+        sites = analysis.sites
+        words = -(-sites // BITS)
+        if not _is_cheaper(op, words, sites):
+            return
+        form = analysis.of(op.operand)
+        pieces = None if form is None else _questions(op, form)
+        if form is None or pieces is None:
+            remark(
+                f"'{op.kind.data.value}' over sites is reduced lane by lane",
+                done=False,
+                hint="what is asked at the sites should depend on x at that site, and "
+                "on numbers that are the same for all lanes",
+                at=op,
+            )
+            return
+        questions = [
+            (piece.value, _words(_asked(op.kind.data, form, piece, sites)))
+            for piece in pieces
+        ]
+        packing = _Packing(op.kind.data, shape_of(op.result), analysis.at)
         remark(
-            f"'{op.kind.data.value}' over sites is reduced lane by lane",
-            done=False,
-            hint="what is asked at the sites should depend on x at that site, and on "
-            "numbers that are the same for all lanes",
+            f"'{op.kind.data.value}' over sites is counted in words of {BITS} bits: "
+            f"{words} for each of {lanes} lanes",
             at=op,
         )
-        return
-    questions = [
-        (piece.value, _words(_asked(op.kind.data, form, piece, sites)))
-        for piece in pieces
-    ]
-    result = _Packing(op.kind.data, shape_of(op.result), analysis.at).run(questions)
-    Rewriter.replace_op(op, [], [result])
-    remark(
-        f"'{op.kind.data.value}' over sites is counted in words of {BITS} bits: "
-        f"{words} for each of {lanes} lanes",
-        at=cast(Operation, result.owner),
-    )
+        rewriter.replace(op, (), (packing.run(questions),))
 
 
 def _asked_of(
@@ -241,33 +303,46 @@ def _asked_of(
     return form.pieces[0].value, asked
 
 
-def _pack_conditions(op: bt.BranchesOp, analysis: SiteWiseAnalysis) -> None:
-    """Ask all conditions on single sites of a predicate at once."""
-    if op.valid is None or shape_of(op.valid)[:1] != (bt.BATCH,):
-        return
-    analysis.at = Inserter.before(op)
-    conditions = conjuncts(op.valid)
-    if len(conditions) < FEWEST_CONDITIONS:
-        return
-    others: list[SSAValue] = []
-    asked: dict[SSAValue, Array] = {}
-    for value in conditions:
-        found = _asked_of(value, analysis)
-        if found is None:
-            others.append(value)
-            continue
-        image, where = found
-        asked[image] = asked[image] | where if image in asked else where
-    count, shape = len(conditions) - len(others), shape_of(op.valid)
-    words = len(asked) * -(-analysis.sites // BITS)
-    if count < FEWEST_CONDITIONS or count < 2 * words:
-        return
-    questions = [(image, _words(where)) for image, where in asked.items()]
-    valid = _Packing(Reduction.ALL, shape, analysis.at).run(questions)
-    for value in others:
-        valid = analysis.at.add(AndOp(valid, value))
-    op.operands[len(op.operands) - 1] = valid
-    remark(f"{count} conditions of {shape[1]} lanes are asked in {words} words", at=op)
+class PackConditions(_OfSites):
+    """Conditions of a predicate on single sites are asked at once.
+
+    %p = stablehlo.and %q, %r : tensor<?x64xi1>
+    %b = bt.branches .. valid %p : .. -> !bt.branches<64 x 1>
+    becomes, where %q and %r are many conditions, each on one site of a lane
+    %m = stablehlo.and %words, %masks : tensor<?x64xi32>
+    %p = stablehlo.compare EQ, %m, %zeros : .. -> tensor<?x64xi1>
+    %b = bt.branches .. valid %p : .. -> !bt.branches<64 x 1>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.BranchesOp, rewriter: PatternRewriter) -> None:
+        if op.valid is None or shape_of(op.valid)[:1] != (bt.BATCH,):
+            return
+        analysis, conditions = self.analysis(op, rewriter), conjuncts(op.valid)
+        if analysis is None or len(conditions) < FEWEST_CONDITIONS:
+            return
+        others: list[SSAValue] = []
+        asked: dict[SSAValue, Array] = {}
+        for value in conditions:
+            found = _asked_of(value, analysis)
+            if found is None:
+                others.append(value)
+                continue
+            image, where = found
+            asked[image] = asked[image] | where if image in asked else where
+        count, shape = len(conditions) - len(others), shape_of(op.valid)
+        words = len(asked) * -(-analysis.sites // BITS)
+        if count < FEWEST_CONDITIONS or count < 2 * words:
+            return
+        questions = [(image, _words(where)) for image, where in asked.items()]
+        valid = _Packing(Reduction.ALL, shape, analysis.at).run(questions)
+        for value in others:
+            valid = analysis.at.add(AndOp(valid, value))
+        op.operands[len(op.operands) - 1] = valid
+        rewriter.notify_op_modified(op)
+        remark(
+            f"{count} conditions of {shape[1]} lanes are asked in {words} words", at=op
+        )
 
 
 @dataclass(frozen=True)
@@ -278,18 +353,9 @@ class BtReduceStrategyPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        for function in op.walk():
-            if not isinstance(function, FuncOp) or not function.body.blocks:
-                continue
-            config = function.body.block.args[0]
-            if shape_of(config)[:1] != (bt.BATCH,):
-                continue
-            first = function.body.block.first_op
-            if first is None:
-                continue
-            analysis = SiteWiseAnalysis(config, Inserter.before(first))
-            for inner in list(function.body.block.ops):
-                if isinstance(inner, bt.ReduceOp):
-                    _rewrite(inner, analysis)
-                elif isinstance(inner, bt.BranchesOp):
-                    _pack_conditions(inner, analysis)
+        matrices = MultiplyByMatrix()
+        shared = matrices.analyses
+        patterns = GreedyRewritePatternApplier(
+            [matrices, PackAnswers(shared), PackConditions(shared)], dce_enabled=False
+        )
+        PatternRewriteWalker(patterns, apply_recursively=False).rewrite_module(op)

@@ -5,6 +5,7 @@ Everything before this pass runs once per operator, everything after it once per
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -23,9 +24,13 @@ from xdsl.dialects.builtin import (
     TensorType,
 )
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, SSAValue
+from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
-from xdsl.rewriter import Rewriter
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    PatternRewriteWalker,
+    RewritePattern,
+)
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
@@ -71,6 +76,48 @@ def state_type(dtype: npt.DTypeLike) -> str:
     return _NAMES[own.name]
 
 
+@dataclass
+class BindBatchAndState(RewritePattern):
+    """Tensors get a static batch dimension, and the type that x is stored in.
+
+    %v = bt.gather %x[%i]
+      : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
+    becomes, for a batch of 4 and i8
+    %v = bt.gather %x[%i] : (tensor<4x3xi8>, tensor<2xi32>) -> tensor<4x2xf64>
+
+    In place: xDSL's `TypeConversionPattern` builds each op anew, without its location.
+    """
+
+    batch: int
+    state: Attribute
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        arguments = [arg for region in op.regions for arg in _arguments(region)]
+        for value in (*op.results, *arguments):
+            bound = self._bound(value.type)
+            if bound != value.type:
+                rewriter.replace_value_with_new_type(value, bound)
+        if isinstance(op, FuncOp):
+            kind = op.function_type
+            op.function_type = FunctionType.from_lists(
+                [self._bound(one) for one in kind.inputs],
+                [self._bound(one) for one in kind.outputs],
+            )
+
+    def _bound(self, kind: Attribute) -> Attribute:
+        if not isinstance(kind, TensorType):
+            return kind
+        shaped = cast(TensorType[Attribute], kind)
+        is_state = isinstance(shaped.element_type, bt.StateType)
+        shape = [self.batch if n == bt.BATCH else n for n in shaped.get_shape()]
+        return tensor(self.state if is_state else shaped.element_type, shape)
+
+
+def _arguments(region: Region) -> Iterator[SSAValue]:
+    for block in region.blocks:
+        yield from block.args
+
+
 @dataclass(frozen=True)
 class BtSpecializePass(ModulePass):
     """Replace the dynamic batch dimension and `!bt.state` by concrete ones."""
@@ -91,34 +138,5 @@ class BtSpecializePass(ModulePass):
             raise PassFailedException(
                 f"{self.name}: the batch size must not be negative, got {self.batch}"
             )
-        for function in op.walk():
-            if isinstance(function, FuncOp):
-                self._specialize(function)
-
-    def _specialize(self, function: FuncOp) -> None:
-        for block in function.body.blocks:
-            for argument in list(block.args):
-                self._retype(argument)
-        for op in function.body.walk():
-            for result in list(op.results):
-                self._retype(result)
-        kind = function.function_type
-        function.function_type = FunctionType.from_lists(
-            [self._bound(t) for t in kind.inputs],
-            [self._bound(t) for t in kind.outputs],
-        )
-
-    def _retype(self, value: SSAValue) -> None:
-        bound = self._bound(value.type)
-        if bound != value.type:
-            Rewriter.replace_value_with_new_type(value, bound)
-
-    def _bound(self, kind: Attribute) -> Attribute:
-        if not isinstance(kind, TensorType):
-            return kind
-        shaped = cast(TensorType[Attribute], kind)
-        element = shaped.element_type
-        if isinstance(element, bt.StateType):
-            element = STATE_TYPES[self.state]
-        shape = [self.batch if n == bt.BATCH else n for n in shaped.get_shape()]
-        return tensor(element, shape)
+        pattern = BindBatchAndState(self.batch, STATE_TYPES[self.state])
+        PatternRewriteWalker(pattern, apply_recursively=False).rewrite_module(op)
