@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from symir.runtime.local_energy.deltas import register_delta
 
 # Only now can `dialects` and `lowering` be trusted to be symir's own
+from symir import _bodies as _bodies  # noqa: E402
 from symir.compiler import (  # noqa: E402
     AbstractSymbolicArtifactStore,
     AbstractSymbolicLowerer,

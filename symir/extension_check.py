@@ -12,7 +12,6 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
-from importlib import import_module
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -439,9 +438,10 @@ def _check_the_check(subject: _Subject, dtype: str, states: Array) -> None:
 def _tracing() -> Any:
     """Return what sets JAX up, None where there is no JAX."""
     try:
-        return import_module("symir.runtime.tracing")
+        from symir.runtime import tracing
     except ModuleNotFoundError:
         return None
+    return tracing
 
 
 def _compare(

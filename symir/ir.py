@@ -30,6 +30,7 @@ from dialects.verification import fault_in
 from symir.description import as_plain, describe
 from symir.errors import DefinitionError, SourceLocation
 from symir.language.codes import Mistake
+from symir.late import late
 from symir.provenance import place_of, whereabouts
 from symir.spaces import Space
 from symir.terms import Term, term_of
@@ -38,6 +39,12 @@ __all__ = ["SymbolicOperatorIR", "check_valid", "fingerprint", "parsed"]
 
 _ROWS_SHOWN = 16
 _LINE_SHOWN = 100
+
+
+@late
+def is_proved_hermitian(ir: SymbolicOperatorIR) -> bool:
+    """Whether a proof is found that an operator is Hermitian."""
+    ...
 
 
 class SymbolicOperatorIR:
@@ -131,8 +138,6 @@ class SymbolicOperatorIR:
         declared = self.declared_hermitian
         if declared is not None:
             return declared
-        from symir.facts.hermiticity import is_proved_hermitian
-
         return is_proved_hermitian(self)
 
     @property

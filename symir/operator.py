@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, StringAttr, UnitAttr
 
-from symir import adjoints, algebra, products
+from symir import adjoints, algebra, for_netket, products
 from symir.errors import UnfinishedError, user_location
 from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
@@ -20,6 +19,7 @@ from symir.language.expressions import Constant, Expr, ExprLike, Symbol
 from symir.language.scalars import Number, as_name, items_of, shortened
 from symir.language.scope import blamed_on
 from symir.language.translate import translate
+from symir.late import late
 from symir.spaces import Space, as_space, is_of_netket
 from symir.spans import spanned
 from symir.terms import Term
@@ -43,6 +43,12 @@ OF_COMPILED = frozenset(
     }
 )
 """What only compiled operators have, some of it on spaces of NetKet."""
+
+
+@late
+def operator_html(operator: SymbolicOperator) -> str:
+    """Return what notebooks show of an operator."""
+    ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,7 +94,7 @@ class SymbolicOperator:
     ) -> SymbolicOperator:
         """Return the operator of a definition on the space that the user gave."""
         if is_of_netket(hilbert):
-            import_module("symir.interop.netket_guards")
+            for_netket.guard()
         return SymbolicOperator(
             hilbert,
             definition.space,
@@ -187,18 +193,16 @@ class SymbolicOperator:
         assert isinstance(self._source, OperatorDefinition)
         return translate(self._source)
 
+    @late
     def compile(self, **options: Any) -> Any:
         """Compile the operator; the options are those of the compiler."""
-        from symir.compiler import compile_operator
-
-        return compile_operator(self, **options)
+        ...
 
     def to_netket(self, **options: Any) -> Any:
         """Compile the operator to one of NetKet's: see `symir.to_netket`."""
-        from symir.interop.to_netket import to_netket
+        return for_netket.as_netket(self, **options)
 
-        return to_netket(self, **options)
-
+    @late
     def facts(
         self,
         parameters: Mapping[str, complex] | None = None,
@@ -211,11 +215,7 @@ class SymbolicOperator:
 
         See `symir.facts.facts_of` for the arguments and errors.
         """
-        from symir.facts import facts_of
-
-        return facts_of(
-            self, parameters, max_states=max_states, samples=samples, seed=seed
-        )
+        ...
 
     if not TYPE_CHECKING:  # types know what an operator has not
 
@@ -232,15 +232,14 @@ class SymbolicOperator:
                 f"'{kind}' object has no attribute '{name}'", name=name, obj=self
             )
 
+    @late
     def diagnostics(self, *, thorough: bool = False) -> tuple[Diagnostic, ...]:
         """Return what is questionable about the operator, without compiling it.
 
         Errors come first, then warnings and notes; all of them compile. `thorough`
         also evaluates branches of configurations, which takes longer.
         """
-        from symir.compiler.diagnostics import diagnose
-
-        return diagnose(self, thorough=thorough)
+        ...
 
     def named(self, name: str) -> Self:
         """Return the same operator under another name.
@@ -442,8 +441,6 @@ class SymbolicOperator:
 
     def _repr_html_(self) -> str:
         """Return what notebooks show."""
-        from symir.explorer.notebook import operator_html
-
         return operator_html(self)
 
     def __repr__(self) -> str:

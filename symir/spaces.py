@@ -10,11 +10,11 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
-from typing import TYPE_CHECKING, Any, SupportsIndex, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,12 @@ import numpy.typing as npt
 from dialects.tables import LocalSpace, SiteSum
 from symir.constraints import PartialSums, normal_sums, partial_sums, shown_sum
 from symir.errors import DefinitionError, InputError
+from symir.late import late
 
 if TYPE_CHECKING:
     from symir.language.expressions import Predicate, PredicateLike
-    from symir.predicates import PredicateTest
+
+    Test: TypeAlias = Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]]
 
 __all__ = [
     "Space",
@@ -54,6 +56,35 @@ MAX_LOCAL_STATES = 2**16
 """A site may hold at most this many values: they are stored one by one."""
 
 _INTEGER_DTYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
+
+
+# region Predicates, whose meaning is that of guards: it takes the language, and passes
+
+
+@late
+def checked_predicate(space: Space, predicate: PredicateLike) -> Predicate:
+    """Return a predicate that makes sense for a space.
+
+    Raises:
+        DefinitionError: for what is no predicate (D016), reads what only a term has
+            (D001, D014, D023, ..), or depends on a parameter (S017).
+    """
+    ...
+
+
+@late
+def fingerprint(space: Space, predicate: Predicate) -> str:
+    """Return what two predicates of one space share where they are the same."""
+    ...
+
+
+@late
+def predicate_test(space: Space, predicates: Sequence[Predicate]) -> Test:
+    """Return which of (n, N) configurations satisfy all predicates of a space."""
+    ...
+
+
+# endregion
 
 
 @dataclass(frozen=True)
@@ -169,8 +200,6 @@ class Space:
     def _identity(self) -> tuple[object, ...]:
         shown = frozenset[str]()
         if self.predicates:
-            from symir.predicates import fingerprint
-
             shown = frozenset(fingerprint(self, one) for one in self._conditions)
         return (self.size, self.local_states, self.sums, shown)
 
@@ -242,8 +271,6 @@ class Space:
                 (D001, D014, D023), has a parameter (S017), or holds for none of at most
                 2**16 configurations (S013).
         """
-        from symir.predicates import checked_predicate
-
         checked = checked_predicate(self, predicate)
         name = f"{self._as_operand()}.where({checked!r})"
         narrowed = replace(self, name=name, predicates=(*self.predicates, checked))
@@ -315,10 +342,8 @@ class Space:
         return cast("tuple[Predicate, ...]", self.predicates)
 
     @cached_property
-    def _test(self) -> PredicateTest:
-        from symir.predicates import PredicateTest
-
-        return PredicateTest(self, self._conditions)
+    def _test(self) -> Test:
+        return predicate_test(self, self._conditions)
 
     # endregion
 

@@ -25,6 +25,7 @@ from symir.compiler.signature import SymbolicCacheKey
 from symir.errors import SymbolicCompilerError
 from symir.files import write_file
 from symir.ir import SymbolicOperatorIR
+from symir.late import late
 
 if TYPE_CHECKING:
     from symir.compiler.optimisation import OptimisationReport
@@ -39,6 +40,36 @@ __all__ = [
     "lane_origins",
     "lane_sources",
 ]
+
+
+@late
+def artifact_html(artifact: SymbolicCompiledArtifact) -> str:
+    """Return what notebooks show of an artifact."""
+    ...
+
+
+@late
+def exported_bytes(
+    operator: CompiledOperator,
+    *,
+    batch: str | int,
+    dtype: np.dtype[Any],
+    chunk: int,
+    platforms: Sequence[str],
+) -> bytearray:
+    """Return what `SymbolicCompiledArtifact.export` writes."""
+    ...
+
+
+@late
+def optimisation_report(
+    artifact: SymbolicCompiledArtifact,
+    batch: int,
+    dtype: np.dtype[Any],
+    state: str,
+) -> OptimisationReport:
+    """Return the report for a batch size and a dtype, whose name in IR is `state`."""
+    ...
 
 
 class BranchOrigin(NamedTuple):
@@ -186,8 +217,6 @@ class SymbolicCompiledArtifact:
                 expected="an artifact of the backend 'jax'",
                 found=f"backend '{self.backend}'",
             )
-        from symir.runtime.export import exported_bytes
-
         data = exported_bytes(
             cast("CompiledOperator", self.compiled_operator),
             batch=batch,
@@ -226,8 +255,6 @@ class SymbolicCompiledArtifact:
                 expected="a batch of at least 1, and a real dtype of numbers",
                 found=f"batch {batch}, dtype {own}",
             )
-        from symir.compiler.optimisation import optimisation_report
-
         return optimisation_report(self, batch, own, state)
 
     def _state_dtype(self, dtype: npt.DTypeLike | None) -> np.dtype[Any]:
@@ -244,6 +271,7 @@ class SymbolicCompiledArtifact:
                 found=repr(dtype),
             ) from error
 
+    @late
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the operator to a text file, with what `load_artifact` compiles it by.
 
@@ -253,14 +281,10 @@ class SymbolicCompiledArtifact:
                 are not the operator's defaults, or passes or a lowerer that symir does
                 not come with made what its own do not.
         """
-        from symir.compiler.archive import save_artifact
-
-        save_artifact(self, path)
+        ...
 
     def _repr_html_(self) -> str:
         """Return what notebooks show."""
-        from symir.explorer.notebook import artifact_html
-
         return artifact_html(self)
 
     def for_hilbert(self, hilbert: object) -> SymbolicCompiledArtifact:

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from lowering.remarks import Remark
-from symir.compiler.options import SymbolicCompilerOptions
 from symir.errors import SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR
 
 if TYPE_CHECKING:
     from symir.compiler.lowering import LoweringPipeline
+    from symir.compiler.options import SymbolicCompilerOptions
     from symir.operator import SymbolicOperator
 
 __all__ = ["SymbolicCompilationContext", "SymbolicPassReport"]

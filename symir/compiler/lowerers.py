@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from xdsl.dialects.builtin import FunctionType, ModuleOp
@@ -22,6 +22,11 @@ from symir.compiler.precision import runtime_of
 from symir.compiler.reference import ReferenceOperator
 from symir.compiler.signature import extension_token
 from symir.errors import SymbolicCompilerError
+from symir.late import late
+
+if TYPE_CHECKING:
+    from symir.ir import SymbolicOperatorIR
+    from symir.runtime.operator import CompiledOperator
 
 __all__ = [
     "AbstractSymbolicLowerer",
@@ -32,6 +37,24 @@ __all__ = [
 ]
 
 _ANALYSES_KEPT = ("term_fanouts", "total_fanout", "fusion_groups")
+
+
+@late
+def executable(
+    ir: SymbolicOperatorIR, branch_tensors: ModuleOp, hilbert: Any
+) -> CompiledOperator:
+    """Return what runs branch tensors over JAX, with the defaults of parameters."""
+    ...
+
+
+@late
+def validated(context: SymbolicCompilationContext, module: ModuleOp) -> dict[str, Any]:
+    """Check the passes of a lowering as `symir.check` does, and return a summary.
+
+    Raises:
+        SymbolicCompilerError: where a pass does not keep its word (V010).
+    """
+    ...
 
 
 class AbstractSymbolicLowerer(ABC):
@@ -69,9 +92,6 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
 
     def lower(self, context: SymbolicCompilationContext) -> SymbolicCompiledArtifact:
         runtime_of(context.operator)
-        from symir.runtime.kernel import Kernel
-        from symir.runtime.operator import compiled_operator
-
         planned = planned_module(context)
         _validate(context, planned)
         branch_tensors = context.lowering.run(
@@ -84,9 +104,7 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
         )
         check_lowered(branch_tensors)
         _check_kernel(branch_tensors, planned)
-        kernel = Kernel(context.ir, branch_tensors)
-        hilbert = context.operator.hilbert
-        compiled = compiled_operator(kernel, context.ir.defaults, hilbert)
+        compiled = executable(context.ir, branch_tensors, context.operator.hilbert)
         return _artifact(context, branch_tensors, compiled)
 
 
@@ -131,11 +149,7 @@ def _validate(context: SymbolicCompilationContext, module: ModuleOp) -> None:
     """Raise where a pass does not keep its word (V010), if that is to be looked at."""
     if context.options.validate == "off":
         return
-    from symir.validation.check import check_lowering
-
-    report = check_lowering(context, module)
-    report.raise_if_wrong()
-    context.metadata = {**context.metadata, "validation": report.summary()}
+    context.metadata = {**context.metadata, "validation": validated(context, module)}
 
 
 def check_lowered(module: ModuleOp) -> None:

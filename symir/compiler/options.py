@@ -7,6 +7,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, cast
 
+from symir.compiler.lowering import (
+    LoweringPipeline,
+    operator_pipeline,
+    optional_passes,
+)
 from symir.errors import SymbolicCompilerError
 
 __all__ = ["SymbolicCompilerOptions"]
@@ -105,15 +110,11 @@ class SymbolicCompilerOptions:
             raise _bad("lowering", "a pass pipeline, or None", self.lowering)
         self._check_without()
         if self.lowering is not None:
-            from symir.compiler.lowering import LoweringPipeline
-
             LoweringPipeline.parse(self.lowering)
 
     def _check_without(self) -> None:
         if not self.without and type(self.without) is tuple:
             return
-        from symir.compiler.lowering import optional_passes
-
         known = optional_passes()
         given = cast("object", self.without)
         is_list = isinstance(given, list | tuple | set | frozenset)
@@ -148,8 +149,6 @@ class SymbolicCompilerOptions:
 
     def operator_pipeline(self) -> str:
         """Return the passes from `sym` to `bt` that the options ask for."""
-        from symir.compiler.lowering import operator_pipeline
-
         if self.lowering is not None:
             return self.lowering
         return operator_pipeline(self.coalesce, self.opt_level, self.without)

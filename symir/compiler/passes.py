@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from symir.compiler.context import SymbolicCompilationContext, SymbolicPassReport
+from symir.compiler.diagnostics import diagnose
+from symir.compiler.diagnostics.sampling import refuted_claim
 from symir.compiler.failures import summary
 from symir.compiler.precision import in_single_precision, in_supported_precision
 from symir.compiler.signature import extension_token
@@ -115,8 +117,6 @@ def _with_claim(context: SymbolicCompilationContext) -> SymbolicOperatorIR:
     Raises:
         SymbolicCompilerError: where some do (C028).
     """
-    from symir.compiler.diagnostics.sampling import refuted_claim
-
     wrong = refuted_claim(context.operator)
     if wrong is None:
         return context.ir
@@ -167,8 +167,6 @@ class SymbolicDiagnosticsPass(AbstractSymbolicPass):
         level = context.options.diagnostics
         if level == "off":
             return {"diagnostics": ()}
-        from symir.compiler.diagnostics import diagnose
-
         operator = context.operator
         # The precision of JAX may have made another one, without the user's lines
         ir = context.ir if context.ir.dtype_str == operator.dtype.name else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary, WeakSet
@@ -10,6 +9,7 @@ from weakref import WeakKeyDictionary, WeakSet
 from symir.compiler.lowering import run_passes
 from symir.errors import PrecisionWarning, SymbolicCompilerError, warn
 from symir.ir import SymbolicOperatorIR
+from symir.late import late
 
 if TYPE_CHECKING:
     import numpy as np
@@ -23,10 +23,16 @@ _ITEMSIZE = {"f": 4, "c": 8}
 """The bytes of a real and a complex number where JAX is set to 32 bits."""
 
 
+@late
+def runtime() -> ModuleType:
+    """Import what runs kernels."""
+    ...
+
+
 def runtime_of(operator: SymbolicOperator) -> ModuleType:
     """Import what runs kernels; it needs JAX."""
     try:
-        return import_module("symir.runtime")
+        return runtime()
     except ModuleNotFoundError as error:
         raise SymbolicCompilerError(
             "C005",

@@ -19,6 +19,7 @@ from symir.errors import StageError
 from symir.inspection.difference import Difference, LaneChange, changes_between
 from symir.inspection.specs import Spec, Specs, lanes_by_term, spec_of
 from symir.ir import SymbolicOperatorIR
+from symir.late import late
 from symir.plain_text import elided_constants
 
 __all__ = ["LEVELS", "LoweredOperator", "Stage"]
@@ -57,6 +58,12 @@ class Stage:
 
     def __str__(self) -> str:
         return self.text
+
+
+@late
+def lowered_html(handle: LoweredOperator) -> str:
+    """Return what notebooks show of a handle."""
+    ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,6 +260,7 @@ class LoweredOperator:
     # endregion
     # region Editing and running
 
+    @late
     def replace_ir(
         self, level: str | int, text: str, *, file: str = "<string>"
     ) -> LoweredOperator:
@@ -270,10 +278,9 @@ class LoweredOperator:
             SymbolicCompilerError: for a kernel with other arguments or results (C061),
                 and where a pass cannot take it (C001, C002).
         """
-        from symir.inspection.editing import replaced
+        ...
 
-        return replaced(self, level, text, file)
-
+    @late
     def compile(self) -> Any:
         """Return what runs: a `CompiledOperator`, of a local energy the energy itself.
 
@@ -285,16 +292,12 @@ class LoweredOperator:
                 was edited (C060).
             SymbolicCompilerError: as a compilation.
         """
-        from symir.inspection.editing import compiled
-
-        return compiled(self)
+        ...
 
     # endregion
 
     def _repr_html_(self) -> str:
         """Return what notebooks show."""
-        from symir.explorer.notebook import lowered_html
-
         return lowered_html(self)
 
     def __repr__(self) -> str:

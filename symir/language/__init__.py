@@ -3,6 +3,7 @@
 Importing it needs no JAX.
 """
 
+from symir.language import extensions
 from symir.language.builder import DOperator
 from symir.language.clauses import (
     AbstractEmissionClause,
@@ -188,3 +189,5 @@ __all__ = [
     "wrap_mod",
     "write",
 ]
+
+extensions.RESERVED.update(__all__)

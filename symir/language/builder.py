@@ -657,6 +657,7 @@ class DOperator:
         Raises:
             UnfinishedError: for what operators have that are built, or compiled (D087).
         """
+        # Operators import parts of this package, which is being imported with this file
         from symir.operator import OF_COMPILED, SymbolicOperator
 
         clause = clauses.registered(name)
@@ -753,6 +754,9 @@ class DOperator:
             f"hermitian={self._hermitian}, "
             f"terms={[term.name for term in self._terms]})"
         )
+
+
+clauses.RESERVED.update(dir(DOperator))
 
 
 def _no_method(name: str) -> str:

@@ -110,6 +110,9 @@ _T = TypeVar("_T", bound=type[Clause])
 # endregion
 # region The registry
 
+RESERVED = set[str]()
+"""The names that no clause can have: those of the builder's own attributes."""
+
 _registry: dict[str, type[Clause]] = {}
 
 
@@ -179,8 +182,6 @@ def _checked_class(cls: object, kinds: tuple[type, ...]) -> type:
 
 
 def _checked_name(cls: type) -> str:
-    from symir.language.builder import DOperator
-
     name: object = getattr(cls, "clause_name", None)
     if not isinstance(name, str) or not name.isidentifier() or keyword.iskeyword(name):
         raise Mistake.BAD_CLAUSE.error(
@@ -188,7 +189,7 @@ def _checked_name(cls: type) -> str:
             expected="clause_name, an identifier",
             found=shortened(name),
         )
-    if name.startswith("_") or hasattr(DOperator, name):
+    if name.startswith("_") or name in RESERVED:
         raise Mistake.BAD_CLAUSE.error(
             f"the clause {cls.__name__} cannot be named '{name}'",
             expected="a name that no method of the builder has, without a leading _",

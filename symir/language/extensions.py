@@ -17,7 +17,6 @@ from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
-from importlib import import_module
 from typing import Any, Literal, TypeAlias, TypeVar, cast, overload
 
 import numpy as np
@@ -32,7 +31,8 @@ from symir.language.codes import Mistake
 from symir.language.expressions import Expr, ExprLike, Node, as_expr
 from symir.language.inlining import ScalarFunction, inlined
 from symir.language.scalars import is_bool, shortened
-from symir.language.updates import SiteLike, Update
+from symir.language.updates import REGISTERED, SiteLike, Update
+from symir.late import late
 
 __all__ = [
     "Call",
@@ -56,6 +56,18 @@ ResultKind: TypeAlias = Literal["same", "real", "complex"]
 _RESULTS = ("same", "real", "complex")
 
 # region Functions
+
+
+Tracer: TypeAlias = Callable[
+    [Callable[..., Any], int, np.dtype[Any]], tuple[str, str | None]
+]
+"""From a function of so many scalars of a dtype to `runtime.tracing.stablehlo_of`."""
+
+
+@late
+def tracer() -> Tracer:
+    """Import what traces functions, which needs JAX."""
+    ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -139,7 +151,7 @@ class Function:
 
     def _traced(self, argument: Attribute) -> tuple[str, str | None]:
         try:
-            tracing = import_module("symir.runtime.tracing")
+            stablehlo_of = tracer()
         except ModuleNotFoundError as error:
             raise Mistake.NEEDS_JAX.error(
                 f"the function {self.name} is traced by JAX, which is not there",
@@ -150,7 +162,7 @@ class Function:
             ) from error
         dtype = dtype_of(argument)
         try:
-            return tracing.stablehlo_of(self.body, self.arity, dtype)
+            return stablehlo_of(self.body, self.arity, dtype)
         # What a function does while it is traced is its own business
         except Exception as error:
             what = str(error).strip().partition("\n")[0]
@@ -241,8 +253,11 @@ class UpdateMacro:
 # endregion
 # region The registries
 
+RESERVED = set[str]()
+"""The names that no function can have: those of the language."""
+
 _functions: dict[str, Function] = {}
-_updates: dict[str, UpdateMacro] = {}
+_updates = cast("dict[str, UpdateMacro]", REGISTERED)
 _T = TypeVar("_T", Function, UpdateMacro)
 
 
@@ -311,7 +326,7 @@ def register_function(
             macro=macro,
             replace=replace,
         )
-    _check_name("function", name, import_module("symir.language").__all__)
+    _check_name("function", name, RESERVED)
     _check_callable("function", name, fn, reference)
     _check_count("function", name, "arity", arity, 1)
     if result not in _RESULTS:

@@ -61,6 +61,9 @@ __all__ = [
 
 SiteLike = str | Expr | NumberLike
 
+REGISTERED: dict[str, Callable[..., Update]] = {}
+"""The registered updates, by name: methods of every update."""
+
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -238,17 +241,13 @@ class Update:
 
     def __getattr__(self, name: str) -> Callable[..., Update]:
         """Return a registered update as a method that appends it."""
-        from symir.language.extensions import registered_update
-
-        found = registered_update(name)
+        found = REGISTERED.get(name)
         if found is None:
             raise AttributeError(_no_method(name), name=name, obj=self)
         return lambda *arguments: Update((*self.steps, *found(*arguments).steps))
 
     def __dir__(self) -> Iterable[str]:
-        from symir.language.extensions import available_update_names
-
-        return sorted({*super().__dir__(), *available_update_names()})
+        return sorted({*super().__dir__(), *REGISTERED})
 
     def __repr__(self) -> str:
         if not self.steps:

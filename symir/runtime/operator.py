@@ -15,6 +15,7 @@ from jax.core import Tracer
 from xdsl.dialects.builtin import ArrayAttr, UnitAttr
 
 from lowering.bt_specialize import state_type
+from symir import for_netket
 from symir.algebra import operator_in
 from symir.compiler.checks import (
     check_elements,
@@ -119,9 +120,7 @@ class CompiledOperator:
 
     def to_netket(self) -> Any:
         """Return the operator as one of NetKet's: see `symir.to_netket`."""
-        from symir.interop.to_netket import to_netket
-
-        return to_netket(self)
+        return for_netket.as_netket(self)
 
     def __repr__(self) -> str:
         return (
@@ -416,9 +415,7 @@ def compiled_operator(
     """Return the operator of a kernel: NetKet's kind on a Hilbert space of NetKet."""
     if not is_of_netket(hilbert):
         return CompiledOperator(kernel, parameters, hilbert)
-    from symir.interop.netket import NetKetOperator
-
-    return NetKetOperator(kernel, parameters, hilbert)
+    return for_netket.netket_operator(kernel, parameters, hilbert)
 
 
 def _is_factor(value: Any) -> bool:

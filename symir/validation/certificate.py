@@ -15,10 +15,11 @@ import numpy as np
 from symir.compiler.lowering import lowering_of_file
 from symir.compiler.signature import toolchain
 from symir.errors import InputError, SymirError
+from symir.files import StrPath, write_file
 from symir.ir import SymbolicOperatorIR
 from symir.validation.check import EXECUTABLE, ValidationReport, check
 
-__all__ = ["Replay", "as_certificate", "replay"]
+__all__ = ["Replay", "as_certificate", "replay", "save_certificate"]
 
 FORMAT = 1
 """Counts the changes after which older certificates cannot be read."""
@@ -65,6 +66,12 @@ def as_certificate(report: ValidationReport) -> dict[str, Any]:
         },
         "text": report.text,
     }
+
+
+def save_certificate(report: ValidationReport, path: StrPath) -> None:
+    """Write a certificate; `ValidationReport.save` tells what can go wrong."""
+    data = json.dumps(as_certificate(report), indent=1).encode()
+    write_file(path, data, report.operator)
 
 
 @dataclass(frozen=True)

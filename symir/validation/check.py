@@ -9,7 +9,6 @@ kernel is compared with the interpreted one. This is evidence, not proof: see
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -35,16 +34,16 @@ from symir.errors import (
     SourceLocation,
     SymbolicCompilerError,
 )
-from symir.files import write_file
 from symir.ir import SymbolicOperatorIR, fingerprint
 from symir.language.scalars import as_number, is_bool, items_of, shortened
+from symir.late import late
+from symir.operator import SymbolicOperator
 from symir.provenance import place_of
 from symir.spaces import Space, as_space
 from symir.validation.comparison import Comparison, LaneDifference, Lanes, compare
 
 if TYPE_CHECKING:
     from symir.compiler.context import SymbolicCompilationContext
-    from symir.operator import SymbolicOperator
     from symir.runtime.operator import CompiledOperator
 
 __all__ = [
@@ -230,16 +229,14 @@ class ValidationReport:
             hint="leave the pass out, or report it together with the certificate",
         )
 
+    @late
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a certificate, which `symir check --replay` does again.
 
         Raises:
             SymbolicCompilerError: where the file cannot be written (C015).
         """
-        from symir.validation.certificate import as_certificate
-
-        data = json.dumps(as_certificate(self), indent=1).encode()
-        write_file(path, data, self.operator)
+        ...
 
     def __str__(self) -> str:
         coverage = f"{self.samples} of {self.n_states} configurations"
@@ -410,8 +407,6 @@ def _is_whole(number: object, least: int) -> bool:
 
 def operator_of(op: Any) -> tuple[SymbolicOperatorIR, Space, Parameters]:
     """Return what is to be checked, and values of parameters that it comes with."""
-    from symir.operator import SymbolicOperator
-
     if isinstance(op, SymbolicOperatorIR):
         return op, op.space, {}
     if isinstance(op, SymbolicOperator):

@@ -25,6 +25,7 @@ from jax import lax
 from jax.core import Tracer
 from jax.extend.core import jaxprs_in_params
 
+from symir import for_netket
 from symir.errors import DefinitionError, SourceLocation, user_location
 from symir.runtime import x64_enabled
 from symir.runtime.importing import unjitted
@@ -160,9 +161,7 @@ def _shipped() -> dict[Any, Delta]:
     """Return the deltas of NetKet's models; without it nobody has such a model."""
     if "netket" not in sys.modules:
         return {}
-    from symir.interop.netket_deltas import DELTAS
-
-    return DELTAS
+    return for_netket.deltas()
 
 
 def _unwrapped(function: Any) -> Any:
@@ -170,9 +169,7 @@ def _unwrapped(function: Any) -> Any:
     function = unjitted(function)
     if "netket" not in sys.modules:
         return function
-    from symir.interop.netket_deltas import wrapped
-
-    inner = wrapped(function)
+    inner = for_netket.wrapped(function)
     return function if inner is None else _unwrapped(inner)
 
 

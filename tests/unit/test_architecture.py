@@ -1,0 +1,98 @@
+"""Who imports whom: no circles, and layers that import only what is below them.
+
+Imports count wherever they stand, in functions too; those for type checkers do not.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from graphlib import TopologicalSorter
+from pathlib import Path
+
+from symir.late import without_body
+
+ROOT = Path(__file__).parents[2]
+PATHS = [path for name in ("dialects", "lowering", "symir") for path in ROOT.glob(name)]
+FILES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): (
+        ast.parse(path.read_text())
+    )
+    for package in PATHS
+    for path in package.rglob("*.py")
+}
+HOOKS = ("get_canonicalization_patterns",)
+"""xDSL asks ops for their patterns, which are rewrites of these ops."""
+
+LAYERS = """
+dialects
+lowering
+errors late files spans provenance constraints spaces plain_text for_netket
+    language terms description ir algebra products adjoints operator predicates
+    compiler.context compiler.dump compiler.failures compiler.lowering
+    compiler.signature models
+compiler facts
+runtime
+inspection validation explorer interop extension_check pictures
+_bodies _shadowing __init__
+tools
+"""
+"""From below, the parts of `symir` without its name; an indented line goes on."""
+
+
+def imports_in(node: ast.AST) -> Iterator[str]:
+    """Yield the names of files that a part of a file imports."""
+    for child in ast.iter_child_nodes(node):
+        match child:
+            case ast.If(test=ast.Name("TYPE_CHECKING"), orelse=orelse):
+                for other in orelse:
+                    yield from imports_in(other)
+            case ast.FunctionDef(name=name) if name in HOOKS:
+                pass
+            case ast.Import(names=names):
+                yield from (alias.name for alias in names if alias.name in FILES)
+            case ast.ImportFrom(module=str(module), names=names):
+                deeper = [f"{module}.{alias.name}" for alias in names]
+                named = {name if name in FILES else module for name in deeper}
+                yield from named & FILES.keys()
+            case _:
+                yield from imports_in(child)
+
+
+IMPORTS = {name: set(imports_in(tree)) - {name} for name, tree in FILES.items()}
+
+
+def layer_of(file: str) -> int:
+    """Return the number of a layer: that of the longest prefix which is listed."""
+    lines = LAYERS.replace("\n    ", " ").split("\n")
+    layers = {part: n for n, line in enumerate(lines) for part in line.split()}
+    own = "__init__" if file == "symir" else file.removeprefix("symir.")
+    while own not in layers:
+        assert own, f"{file} belongs to no layer"
+        own = own.rpartition(".")[0]
+    return layers[own]
+
+
+def test_no_file_imports_itself_through_others() -> None:
+    assert sum(map(len, IMPORTS.values())) > 500
+    TopologicalSorter(IMPORTS).prepare()  # raises a CycleError that names the files
+
+
+def test_layers_import_only_what_is_below_them() -> None:
+    upward = [
+        f"{name} -> {other}"
+        for name, others in IMPORTS.items()
+        for other in others
+        if layer_of(other) > layer_of(name)
+    ]
+    assert upward == []
+
+
+def test_imports_are_found_wherever_they_stand() -> None:
+    assert "symir.operator" in IMPORTS["symir.language.builder"]  # in a method
+    assert "symir.runtime.kernel" not in IMPORTS["symir.compiler.artifact"]
+    assert "symir.explorer.notebook" in IMPORTS["symir._bodies"]
+
+
+def test_every_late_function_has_a_body() -> None:
+    assert without_body() == []
