@@ -1,16 +1,18 @@
 """`convert-bt-to-stablehlo`: one static kernel of StableHLO.
 
-`bt.connections` joins all lanes in one table of writes and folds its columns over a
-single (batch, lanes, sites) tensor: one fused loop in XLA. A missing write has site -1,
-which no site is equal to. The validity of a lane is decided on the lanes, before
-anything is dense: an invalid lane writes back the source value, with matrix element 0.
+There is one pattern for each op. Branches are tensors in a bundle, `bt.bundle`, which
+each op takes apart and puts together again, until `bt.connections` folds the columns of
+one table of writes over a single (batch, lanes, sites) tensor: one fused loop in XLA. A
+missing write has site -1, which no site is equal to. The validity of a lane is decided
+on the lanes, before anything is dense: an invalid lane writes back the source value,
+with matrix element 0.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -18,6 +20,16 @@ import numpy.typing as npt
 from xdsl.context import Context
 from xdsl.dialects.builtin import IntegerType, ModuleOp, TensorType, i1, i32
 from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.irdl import (
+    AttrSizedOperandSegments,
+    IRDLOperation,
+    irdl_op_definition,
+    operand_def,
+    opt_operand_def,
+    result_def,
+    traits_def,
+    var_operand_def,
+)
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
     GreedyRewritePatternApplier,
@@ -26,6 +38,8 @@ from xdsl.pattern_rewriter import (
     RewritePattern,
     op_type_rewrite_pattern,
 )
+from xdsl.rewriter import InsertPoint
+from xdsl.traits import Pure
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
@@ -34,6 +48,7 @@ from dialects.reductions import Reduction
 from dialects.stablehlo import (
     AddOp,
     AndOp,
+    ConvertOp,
     MultiplyOp,
     OrOp,
     SubtractOp,
@@ -64,8 +79,6 @@ MAX_MASK_ELEMENTS = 256 * 1024
 mask is faster, but its text grows with it."""
 
 NO_SITE = -1
-
-_Join = Callable[[Sequence[SSAValue]], SSAValue]
 
 
 def _follows_batch(value: SSAValue) -> bool:
@@ -178,24 +191,86 @@ _COMBINE: dict[Reduction, tuple[Callable[[SSAValue, SSAValue], Operation], float
 """The op that combines two values, and what it starts from."""
 
 
-_Image = tuple[npt.NDArray[np.bool_], SSAValue]
-"""Where an image is put, (lanes, sites), and the image, (batch, sites) or a scalar."""
+_Mask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class _Lanes:
-    """Branches as tensors: a site and a value per write, and the matrix elements."""
+@irdl_op_definition
+class BundleOp(IRDLOperation):
+    """Branches as tensors, between the patterns of this pass; nothing else has it.
 
-    sites: tuple[SSAValue, ...]
-    """Each (lanes,) or (batch, lanes) of i32."""
-    values: tuple[SSAValue, ...]
-    """Each (batch, lanes) of the state type; the source value where not valid."""
-    matrix_elements: SSAValue
-    """(batch, lanes); 0 where not valid."""
-    images: tuple[_Image, ...] = ()
-    """What x' is before the writes, no two at one site; of the state type."""
-    valid: SSAValue | None = None
-    """Where images are put, (batch, lanes); None for everywhere."""
+    A site and a value for each write, and the matrix elements; x' is made of images
+    before the writes, no two of which are at one site.
+
+    Attributes:
+        elements: (batch, lanes); 0 where not valid.
+        sites: each (lanes,) or (batch, lanes) of i32.
+        values: each (batch, lanes) of the state type; the source value where not valid.
+        masks: where images are put, each a constant (lanes, sites).
+        images: each (batch, sites) or a scalar, of the state type.
+        valid: (batch, lanes); None for everywhere.
+        placed: where images are put, (batch, lanes); None for everywhere.
+    """
+
+    name = "bt.bundle"
+
+    elements = operand_def()
+    sites = var_operand_def()
+    values = var_operand_def()
+    masks = var_operand_def()
+    images = var_operand_def()
+    valid = opt_operand_def()
+    placed = opt_operand_def()
+    result = result_def(bt.BranchesType)
+
+    traits = traits_def(Pure())
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    def __init__(
+        self,
+        like: Operation,
+        elements: SSAValue,
+        writes: Sequence[tuple[SSAValue, SSAValue]],
+        images: Sequence[tuple[SSAValue, SSAValue]] = (),
+        valid: SSAValue | None = None,
+        placed: SSAValue | None = None,
+    ):
+        super().__init__(
+            operands=[
+                elements,
+                [site for site, _ in writes],
+                [value for _, value in writes],
+                [mask for mask, _ in images],
+                [image for _, image in images],
+                valid,
+                placed,
+            ],
+            result_types=[like.results[0].type],
+        )
+
+
+def _bundle(branches: SSAValue) -> BundleOp:
+    """Return the tensors of branches."""
+    if isinstance(branches.owner, BundleOp):
+        return branches.owner
+    raise PassFailedException(
+        "convert-bt-to-stablehlo: branches must come from bt.branches, bt.concat, "
+        "bt.interleave or bt.compact in the same function"
+    )
+
+
+_Sink = bt.ConnectionsOp | bt.LanesOp
+
+
+def _sink_of(branches: SSAValue) -> _Sink | None:
+    """Return what branches end in; None for other ops."""
+    while branches.uses:
+        user = next(iter(branches.uses)).operation
+        if isinstance(user, _Sink):
+            return user
+        if not isinstance(user, bt.ConcatOp | bt.InterleaveOp | bt.CompactOp):
+            return None
+        branches = user.result
+    return None
 
 
 def _filled(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -209,431 +284,524 @@ def _filled(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
 
 
 @dataclass
-class _ConnectionsLowering:
-    """Lowers one `bt.connections` or `bt.lanes`."""
+class _Tensors:
+    """Builds tensors of lanes at one place, for the x that lanes are of."""
 
-    op: bt.ConnectionsOp | bt.LanesOp
+    sink: _Sink
     at: Inserter
-    _stored: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
-    """Images in the state type: what parts share stays one select."""
+
+    @classmethod
+    def before(cls, op: Operation, rewriter: PatternRewriter) -> _Tensors | None:
+        """Build before an op; None for branches that are of no x."""
+        sink = op if isinstance(op, _Sink) else _sink_of(op.results[0])
+        return None if sink is None else cls(sink, Inserter(rewriter, op.location))
+
+    @property
+    def config(self) -> SSAValue:
+        return self.sink.config
 
     @property
     def batch(self) -> int:
-        return shape_of(self.op.config)[0]
+        return shape_of(self.config)[0]
 
     @property
     def state(self) -> Attribute:
-        return element_of(self.op.config)
+        return element_of(self.config)
 
-    def run(self) -> tuple[SSAValue, SSAValue]:
-        """Return x' and the matrix elements."""
-        lanes = self._lanes(self.op.branches)
-        return self._connected(lanes), self._of_batch(lanes.matrix_elements)
+    def stored(self, value: SSAValue) -> SSAValue:
+        """Return a value in the state type."""
+        if element_of(value) == self.state:
+            return value
+        return self.at.add(convert(value, self.state))
 
-    def run_lanes(self) -> list[SSAValue]:
-        """Return sites, values and the matrix elements; of `bt.lanes`."""
-        op = cast(bt.LanesOp, self.op)
-        lanes = self._lanes(op.branches)
-        if lanes.images:
-            raise PassFailedException(
-                "convert-bt-to-stablehlo: bt.lanes of bt.images has no writes; leave "
-                "bt-materialize-strategy out"
-            )
-        sites = [
-            _to_batch(site, shape_of(result), self.at)
-            for site, result in zip(lanes.sites, op.sites, strict=True)
-        ]
-        return [*sites, *lanes.values, self._of_batch(lanes.matrix_elements)]
+    def to_batch(self, value: SSAValue, lanes: int) -> SSAValue:
+        return _to_batch(value, (self.batch, lanes), self.at)
 
-    def _of_batch(self, elements: SSAValue) -> SSAValue:
-        """Let matrix elements that are the same for every x depend on x nevertheless.
-
-        Where the batch is spread over devices they would be on all of them otherwise.
-        """
-        if not shape_of(elements)[1] or _follows_batch(elements):
-            return elements
-        shape = shape_of(elements)
-        first = self.at.add(slice_columns(self.op.config, 0, 1))
-        column = self.at.add(reshape(first, shape[:1]))
-        if isinstance(self.state, IntegerType):
-            itself = self.at.add(compare("EQ", column, column))
-            always = self.at.add(broadcast_in_dim(itself, shape, [0]))
-            zeros = self._zeros(element_of(elements), shape)
-            return self.at.add(select(always, elements, zeros))
-        # NaN in, NaN out
-        nothing = self.at.add(SubtractOp(column, column))
-        if element_of(nothing) != element_of(elements):
-            nothing = self.at.add(convert(nothing, element_of(elements)))
-        wide = self.at.add(broadcast_in_dim(nothing, shape, [0]))
-        return self.at.add(AddOp(elements, wide))
-
-    def _zeros(self, element: Attribute, shape: Sequence[int]) -> SSAValue:
-        return self._full(0, element, shape)
-
-    # region Lanes
-
-    def _lanes(self, branches: SSAValue) -> _Lanes:
-        match branches.owner:
-            case bt.BranchesOp() as op:
-                return self._leaf(op)
-            case bt.ImagesOp() as op:
-                return self._images(op)
-            case bt.ConcatOp() as op:
-                return self._join(op, self._concatenate)
-            case bt.InterleaveOp() as op:
-                return self._join(op, self._interleave)
-            case bt.CompactOp() as op:
-                return self._compact(op)
-            case _:
-                raise PassFailedException(
-                    "convert-bt-to-stablehlo: branches must come from bt.branches, "
-                    "bt.concat, bt.interleave or bt.compact in the same function"
-                )
-
-    def _leaf(self, op: bt.BranchesOp) -> _Lanes:
-        self.at.location = op.location
-        lanes = op.result.type.lanes.data
-        shape = (self.batch, lanes)
-        sites = tuple(_to_batch(site, (lanes,), self.at) for site in op.sites)
-        valid = None if op.valid is None else _to_batch(op.valid, shape, self.at)
-        values = tuple(
-            self._written(site, value, valid, shape)
-            for site, value in zip(sites, op.values, strict=True)
-        )
-        return _Lanes(sites, values, self._elements(op, valid, shape))
-
-    def _elements(
-        self, op: bt.LeafOp, valid: SSAValue | None, shape: tuple[int, int]
-    ) -> SSAValue:
-        amplitude = _to_batch(op.amplitude, shape, self.at)
+    def elements(self, op: bt.LeafOp, valid: SSAValue | None) -> SSAValue:
+        """Return the matrix elements of lanes: 0 where not valid."""
+        amplitude = self.to_batch(op.amplitude, _lane_count(op.result))
         if valid is None:
             return amplitude
-        zeros = self._zeros(element_of(amplitude), shape)
+        zeros = self.full(0, element_of(amplitude), shape_of(valid))
         return self.at.add(select(valid, amplitude, zeros))
 
-    def _images(self, op: bt.ImagesOp) -> _Lanes:
-        self.at.location = op.location
-        shape = (self.batch, op.result.type.lanes.data)
-        valid = None if op.valid is None else _to_batch(op.valid, shape, self.at)
-        images: list[_Image] = []
-        for mask, image in zip(op.masks, op.images, strict=True):
-            table = constant_of(mask)
-            if table is None:
-                raise PassFailedException(
-                    "convert-bt-to-stablehlo: the masks of bt.images are constants"
-                )
-            images = [(earlier & ~table, before) for earlier, before in images]
-            images.append((table, self._image(image)))
-        elements = self._elements(op, valid, shape)
-        return _Lanes((), (), elements, tuple(images), valid)
+    def full(self, value: float, element: Attribute, shape: Sequence[int]) -> SSAValue:
+        scalar = self.at.add(constant(np.array(value), element))
+        return self.at.add(broadcast_in_dim(scalar, shape, []))
 
-    def _image(self, image: SSAValue) -> SSAValue:
-        if element_of(image) == self.state:
-            return image
-        if image not in self._stored:
-            self._stored[image] = self.at.add(convert(image, self.state))
-        return self._stored[image]
-
-    def _written(
-        self,
-        site: SSAValue,
-        value: SSAValue,
-        valid: SSAValue | None,
-        shape: tuple[int, int],
-    ) -> SSAValue:
-        if element_of(value) != self.state:
-            value = self.at.add(convert(value, self.state))
-        value = _to_batch(value, shape, self.at)
-        if valid is None:
-            return value
-        per_sample = len(shape_of(site)) == 2
-        table = None if per_sample else constant_of(site)
-        if table is not None and (table == NO_SITE).any():
-            site = self.at.add(constant(_filled(table), i32))
-        source = _columns(self.op.config, site, self.at, per_sample=per_sample)
-        return self.at.add(select(valid, value, source))
-
-    def _join(self, op: bt.ConcatOp | bt.InterleaveOp, join: _Join) -> _Lanes:
-        parts = [self._lanes(part) for part in op.parts]
-        self.at.location = op.location
-        kind = op.result.type
-        if not parts or not kind.lanes.data:
-            elements = self._zeros(
-                element_of(self.op.matrix_elements), (self.batch, kind.lanes.data)
-            )
-            return _Lanes((), (), elements)
-        writes = range(max(len(part.sites) for part in parts))
-        padded = [self._pad(part, len(writes)) for part in parts]
-        return _Lanes(
-            tuple(join([part.sites[k] for part in padded]) for k in writes),
-            tuple(join([part.values[k] for part in padded]) for k in writes),
-            join([part.matrix_elements for part in padded]),
-            self._joined_images(op, parts),
-            self._joined_valid(parts, join),
-        )
-
-    def _joined_images(
-        self, op: bt.ConcatOp | bt.InterleaveOp, parts: Sequence[_Lanes]
-    ) -> tuple[_Image, ...]:
-        """Return the images of all parts, each of all lanes."""
-        found: dict[SSAValue, npt.NDArray[np.bool_]] = {}
-        lanes, sites = op.result.type.lanes.data, shape_of(self.op.config)[1]
-        numbers = np.arange(lanes)
-        if isinstance(op, bt.InterleaveOp):
-            places = list(numbers.reshape(-1, len(parts)).T)
-        else:
-            counts = [shape_of(part.matrix_elements)[1] for part in parts]
-            places = np.split(numbers, np.cumsum(counts)[:-1])
-        for own, part in zip(places, parts, strict=True):
-            for mask, image in part.images:
-                found.setdefault(image, np.zeros((lanes, sites), bool))[own] |= mask
-        return tuple((mask, image) for image, mask in found.items())
-
-    def _joined_valid(self, parts: Sequence[_Lanes], join: _Join) -> SSAValue | None:
-        if all(part.valid is None for part in parts):
-            return None
-        return join([self._valid_of(part) for part in parts])
-
-    def _valid_of(self, part: _Lanes) -> SSAValue:
-        if part.valid is not None:
-            return part.valid
-        return self._full(1, i1, shape_of(part.matrix_elements))
-
-    def _pad(self, part: _Lanes, writes: int) -> _Lanes:
-        """Add writes that do nothing."""
-        missing = writes - len(part.sites)
-        if not missing:
-            return part
-        shape = shape_of(part.matrix_elements)
-        nowhere = self.at.add(constant(np.full(shape[1], NO_SITE), i32))
-        nothing = self._zeros(self.state, shape)
-        return _Lanes(
-            (*part.sites, *[nowhere] * missing),
-            (*part.values, *[nothing] * missing),
-            part.matrix_elements,
-        )
-
-    def _same_rank(self, values: Sequence[SSAValue]) -> list[SSAValue]:
+    def same_rank(self, values: Sequence[SSAValue]) -> list[SSAValue]:
         shape = max((shape_of(value) for value in values), key=len)
         return [
             _to_batch(value, (*shape[:-1], shape_of(value)[-1]), self.at)
             for value in values
         ]
 
-    def _concatenate(self, values: Sequence[SSAValue]) -> SSAValue:
+    def concatenate(self, values: Sequence[SSAValue]) -> SSAValue:
         """Join values along their lanes; tables of sites are joined here and now."""
         tables = [constant_of(value) for value in values]
         known = [table for table in tables if table is not None]
         if len(known) == len(values) and all(table.ndim == 1 for table in known):
             joined = np.concatenate(known)
             return self.at.add(constant(joined, element_of(values[0])))
-        values = self._same_rank(values)
+        values = self.same_rank(values)
         return self.at.add(concatenate(values, len(shape_of(values[0])) - 1))
 
-    def _interleave(self, values: Sequence[SSAValue]) -> SSAValue:
+    def interleave(self, values: Sequence[SSAValue]) -> SSAValue:
         """Join values so that the lanes of one row are neighbours."""
         tables = [constant_of(value) for value in values]
         known = [table for table in tables if table is not None]
         if len(known) == len(values) and all(table.ndim == 1 for table in known):
             joined = np.stack(known, axis=1).reshape(-1)
             return self.at.add(constant(joined, element_of(values[0])))
-        values = self._same_rank(values)
+        values = self.same_rank(values)
         shape = shape_of(values[0])
         columns = [self.at.add(reshape(value, (*shape, 1))) for value in values]
         joined = self.at.add(concatenate(columns, len(shape)))
         total = shape[-1] * len(values)
         return self.at.add(reshape(joined, (*shape[:-1], total)))
 
-    # endregion
-    # region Compaction
 
-    def _compact(self, op: bt.CompactOp) -> _Lanes:
-        """Take the valid lanes, in order; later ones are not there."""
-        slots = _lane_count(op.result)
-        valid = self._valid(op.operand)
-        self.at.location = op.location
-        chosen, filled, total = ValidLanes(self.at).first(valid, slots)
-        part = self._picked(op, chosen) or self._gathered(op, chosen)
-        self.at.location = op.location
+class LowerBranches(RewritePattern):
+    """`bt.branches` has values of x, and the source values where it is not valid.
 
-        def where_filled(value: SSAValue, otherwise: float) -> SSAValue:
-            rest = self._full(otherwise, element_of(value), (self.batch, slots))
-            return self.at.add(select(filled, value, rest))
+    %b = bt.branches [%i] = [%v] amplitude %a valid %p : .. -> !bt.branches<7 x 1>
+    becomes
+    %s = stablehlo.gather %x, %i : .. -> tensor<4x7xi8>
+    %w = stablehlo.select %p, %v, %s : tensor<4x7xi1>, tensor<4x7xi8>
+    %e = stablehlo.select %p, %a, %zeros : tensor<4x7xi1>, tensor<4x7xf64>
+    %b = "bt.bundle"(%e, %i, %w, %p) : .. -> !bt.branches<7 x 1>
+    """
 
-        elements = where_filled(part.matrix_elements, 0)
-        promised = self._full(slots, i32, (self.batch, 1))
-        is_broken = self.at.add(compare("GT", total, promised))
-        shape = (self.batch, slots)
-        is_broken = self.at.add(broadcast_in_dim(is_broken, shape, [0, 1]))
-        broken = self._full(np.nan, element_of(elements), shape)
-        return _Lanes(
-            tuple(where_filled(site, NO_SITE) for site in part.sites),
-            part.values,
-            self.at.add(select(is_broken, broken, elements)),
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.BranchesOp, rewriter: PatternRewriter) -> None:
+        here = _Tensors.before(op, rewriter)
+        if here is None:
+            return
+        lanes = _lane_count(op.result)
+        sites = [_to_batch(site, (lanes,), here.at) for site in op.sites]
+        valid = None if op.valid is None else here.to_batch(op.valid, lanes)
+        writes = [
+            (
+                site,
+                _written(here, site, here.to_batch(here.stored(value), lanes), valid),
+            )
+            for site, value in zip(sites, op.values, strict=True)
+        ]
+        elements = here.elements(op, valid)
+        rewriter.replace(op, BundleOp(op, elements, writes, valid=valid))
+
+
+def _written(
+    here: _Tensors, site: SSAValue, value: SSAValue, valid: SSAValue | None
+) -> SSAValue:
+    """Return what is written: the source value where a lane is not valid."""
+    if valid is None:
+        return value
+    per_sample = len(shape_of(site)) == 2
+    table = None if per_sample else constant_of(site)
+    if table is not None and (table == NO_SITE).any():
+        site = here.at.add(constant(_filled(table), i32))
+    source = _columns(here.config, site, here.at, per_sample=per_sample)
+    return here.at.add(select(valid, value, source))
+
+
+class LowerImages(RewritePattern):
+    """`bt.images` has images in the state type, and masks that do not overlap.
+
+    %b = bt.images [%m, %n] = [%u, %v] amplitude %a : .. -> !bt.branches<7 x 8>
+    becomes, with the sites of %m that are none of %n as %k
+    %s = stablehlo.convert %u : (tensor<4x8xf64>) -> tensor<4x8xi8>
+    %t = stablehlo.convert %v : (tensor<4x8xf64>) -> tensor<4x8xi8>
+    %b = "bt.bundle"(%e, %k, %n, %s, %t) : .. -> !bt.branches<7 x 8>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.ImagesOp, rewriter: PatternRewriter) -> None:
+        here = _Tensors.before(op, rewriter)
+        if here is None:
+            return
+        valid = None
+        if op.valid is not None:
+            valid = here.to_batch(op.valid, _lane_count(op.result))
+        found: list[tuple[_Mask, SSAValue]] = []
+        for mask, image in zip(op.masks, op.images, strict=True):
+            table = constant_of(mask)
+            if table is None:
+                raise PassFailedException(
+                    "convert-bt-to-stablehlo: the masks of bt.images are constants"
+                )
+            found = [(earlier & ~table, before) for earlier, before in found]
+            found.append((table, here.stored(image)))
+        elements = here.elements(op, valid)
+        images = [(here.at.add(constant(table, i1)), image) for table, image in found]
+        rewriter.replace(op, BundleOp(op, elements, (), images, valid, valid))
+
+
+class LowerJoin(RewritePattern):
+    """`bt.concat` and `bt.interleave` join each tensor along the lanes.
+
+    A part with fewer writes gets more, which are nowhere.
+
+    %a = "bt.bundle"(%e, %i, %v) : .. -> !bt.branches<7 x 1>
+    %b = "bt.bundle"(%f) : .. -> !bt.branches<3 x 0>
+    %c = bt.concat %a, %b : .. -> !bt.branches<10 x 1>
+    becomes
+    %j = stablehlo.constant dense<[0, 1, 2, 3, 4, 5, 6, -1, -1, -1]> : tensor<10xi32>
+    %w = stablehlo.concatenate %v, %zeros, dim = 1 : .. -> tensor<4x10xi8>
+    %g = stablehlo.concatenate %e, %f, dim = 1 : .. -> tensor<4x10xf64>
+    %c = "bt.bundle"(%g, %j, %w) : .. -> !bt.branches<10 x 1>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.ConcatOp | bt.InterleaveOp, rewriter: PatternRewriter
+    ) -> None:
+        here = _Tensors.before(op, rewriter)
+        if here is None:
+            return
+        lanes = _lane_count(op.result)
+        parts = [_bundle(part) for part in op.parts]
+        if not parts or not lanes:
+            element = element_of(here.sink.matrix_elements)
+            zeros = here.full(0, element, (here.batch, lanes))
+            rewriter.replace(op, BundleOp(op, zeros, ()))
+            return
+        join = here.interleave if isinstance(op, bt.InterleaveOp) else here.concatenate
+        count = max(len(part.sites) for part in parts)
+        padded = [_padded(here, part, count) for part in parts]
+        sites = [join([one[k][0] for one in padded]) for k in range(count)]
+        values = [join([one[k][1] for one in padded]) for k in range(count)]
+        bundle = BundleOp(
+            op,
+            join([part.elements for part in parts]),
+            list(zip(sites, values, strict=True)),
+            _joined_images(here, op, parts),
+            _joined_valid(here, [(part, part.valid) for part in parts], join),
+            _joined_valid(here, [(part, part.placed) for part in parts], join),
         )
+        rewriter.replace(op, bundle)
 
-    def _picked(self, op: bt.CompactOp, chosen: SSAValue) -> _Lanes | None:
-        """Compute what is chosen alone; None where that is not possible."""
-        branches = op.operand.owner
-        if not isinstance(branches, bt.BranchesOp):
-            return None
+
+def _padded(
+    here: _Tensors, part: BundleOp, count: int
+) -> list[tuple[SSAValue, SSAValue]]:
+    """Return writes, the last ones of which do nothing."""
+    writes = list(zip(part.sites, part.values, strict=True))
+    missing = count - len(writes)
+    if not missing:
+        return writes
+    shape = shape_of(part.elements)
+    nowhere = here.at.add(constant(np.full(shape[1], NO_SITE), i32))
+    return writes + [(nowhere, here.full(0, here.state, shape))] * missing
+
+
+def _joined_images(
+    here: _Tensors, op: bt.ConcatOp | bt.InterleaveOp, parts: Sequence[BundleOp]
+) -> list[tuple[SSAValue, SSAValue]]:
+    """Return the images of all parts, each of all lanes: one select for each."""
+    found: dict[SSAValue, tuple[_Mask, SSAValue]] = {}
+    lanes, sites = _lane_count(op.result), shape_of(here.config)[1]
+    numbers = np.arange(lanes)
+    if isinstance(op, bt.InterleaveOp):
+        places = list(numbers.reshape(-1, len(parts)).T)
+    else:
+        counts = [shape_of(part.elements)[1] for part in parts]
+        places = np.split(numbers, np.cumsum(counts)[:-1])
+    for own, part in zip(places, parts, strict=True):
+        for mask, image in zip(part.masks, part.images, strict=True):
+            table = np.zeros((lanes, sites), bool)
+            # Parts convert what they share, each for itself
+            key = image.owner.operand if isinstance(image.owner, ConvertOp) else image
+            joined, _ = found.setdefault(key, (table, image))
+            joined[own] |= cast(_Mask, constant_of(mask))
+    return [(here.at.add(constant(mask, i1)), image) for mask, image in found.values()]
+
+
+def _joined_valid(
+    here: _Tensors,
+    parts: Sequence[tuple[BundleOp, SSAValue | None]],
+    join: Callable[[Sequence[SSAValue]], SSAValue],
+) -> SSAValue | None:
+    if all(valid is None for _, valid in parts):
+        return None
+    always = [
+        here.full(1, i1, shape_of(part.elements)) if valid is None else valid
+        for part, valid in parts
+    ]
+    return join(always)
+
+
+class PickLanes(RewritePattern):
+    """`bt.compact` of `bt.branches` computes the lanes that are valid alone.
+
+    %b = bt.branches [%i] = [%v] amplitude %a valid %p : .. -> !bt.branches<132 x 1>
+    %c = bt.compact %b : !bt.branches<132 x 1> -> !bt.branches<36 x 1>
+    becomes, with the numbers of the valid lanes as %n : tensor<4x36xi32>
+    %j = stablehlo.gather %i, %n : .. -> tensor<4x36xi32>
+    %c = "bt.bundle"(..) : .. -> !bt.branches<36 x 1>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.CompactOp, rewriter: PatternRewriter) -> None:
+        branches, here = op.operand.owner, _Tensors.before(op, rewriter)
+        if here is None or not isinstance(branches, bt.BranchesOp):
+            return
         axes = {v: lane_axis(v) for v in branches.operands}
         if not all(can_be_laid_out(v, axis) for v, axis in axes.items()):
-            return None
-        picks = LanePicks(chosen, self.at)
-        shape = shape_of(chosen)
+            return
+        valid = branches.valid
+        if valid is None:
+            valid = here.at.add(constant(np.array(True), i1))
+        slots = _Slots(op, here, here.to_batch(valid, _lane_count(op.operand)))
+        picks = LanePicks(slots.chosen, here.at)
 
         def picked(value: SSAValue, element: Attribute) -> SSAValue:
             value = picks.of(value, axes[value])
-            self.at.location = branches.location
+            here.at.location = branches.location
             if element_of(value) != element:
-                value = self.at.add(convert(value, element))
-            return _to_batch(value, shape, self.at)
+                value = here.at.add(convert(value, element))
+            return here.to_batch(value, slots.count)
 
-        amplitude = branches.amplitude
-        return _Lanes(
-            tuple(picked(site, i32) for site in branches.sites),
-            tuple(picked(value, self.state) for value in branches.values),
-            picked(amplitude, element_of(amplitude)),
-        )
+        sites = [picked(site, i32) for site in branches.sites]
+        values = [picked(value, here.state) for value in branches.values]
+        amplitude = picked(branches.amplitude, element_of(branches.amplitude))
+        rewriter.replace(op, slots.filled(sites, values, amplitude))
 
-    def _gathered(self, op: bt.CompactOp, chosen: SSAValue) -> _Lanes:
-        """Compute all lanes, and take what is chosen."""
-        part = self._lanes(op.operand)
+
+class LowerCompact(RewritePattern):
+    """`bt.compact` of other branches takes the lanes that are valid.
+
+    %b = "bt.bundle"(%e, %i, %v, %p) : .. -> !bt.branches<132 x 1>
+    %c = bt.compact %b : !bt.branches<132 x 1> -> !bt.branches<36 x 1>
+    becomes, with the numbers of the valid lanes as %n : tensor<4x36xi32>
+    %j = stablehlo.gather %i, %n : .. -> tensor<4x36xi32>
+    %w = stablehlo.gather %v, %n : .. -> tensor<4x36xi8>
+    %f = stablehlo.gather %e, %n : .. -> tensor<4x36xf64>
+    %c = "bt.bundle"(%f, %j, %w) : .. -> !bt.branches<36 x 1>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.CompactOp, rewriter: PatternRewriter) -> None:
+        part, here = _bundle(op.operand), _Tensors.before(op, rewriter)
+        if here is None:
+            return
         if part.images:
             raise PassFailedException(
                 "convert-bt-to-stablehlo: bt.compact takes no bt.images"
             )
-        self.at.location = op.location
         lanes = _lane_count(op.operand)
+        valid = part.valid
+        if valid is None:
+            valid = here.full(1, i1, (here.batch, lanes))
+        slots = _Slots(op, here, valid)
 
         def taken(value: SSAValue) -> SSAValue:
-            value = _to_batch(value, (self.batch, lanes), self.at)
-            return self.at.add(gather_columns(value, chosen))
-
-        return _Lanes(
-            tuple(taken(site) for site in part.sites),
-            tuple(taken(value) for value in part.values),
-            taken(part.matrix_elements),
-        )
-
-    def _valid(self, branches: SSAValue) -> SSAValue:
-        """Return which lanes are valid, (batch, lanes)."""
-        op = branches.owner
-        shape = (self.batch, _lane_count(branches))
-        match op:
-            case bt.ConcatOp() | bt.InterleaveOp():
-                interleaves = isinstance(op, bt.InterleaveOp)
-                join = self._interleave if interleaves else self._concatenate
-                valid = join([self._valid(part) for part in op.parts])
-            case bt.BranchesOp() | bt.ImagesOp() if op.valid is not None:
-                valid = op.valid
-            case bt.BranchesOp() | bt.ImagesOp():
-                valid = self.at.add(constant(np.array(True), i1))
-            case _:
-                raise PassFailedException(
-                    "convert-bt-to-stablehlo: bt.compact takes bt.branches, bt.concat "
-                    "or bt.interleave"
-                )
-        return _to_batch(valid, shape, self.at)
-
-    def _full(self, value: float, element: Attribute, shape: Sequence[int]) -> SSAValue:
-        scalar = self.at.add(constant(np.array(value), element))
-        return self.at.add(broadcast_in_dim(scalar, shape, []))
-
-    # endregion
-    # region Dense x'
-
-    def _connected(self, lanes: _Lanes) -> SSAValue:
-        self.at.location = self.op.location
-        batch, sites = shape_of(self.op.config)
-        shape = (batch, shape_of(lanes.matrix_elements)[1], sites)
-        source = self.at.add(broadcast_in_dim(self.op.config, shape, [0, 2]))
-        dense = self._with_images(source, lanes, shape)
-        for site, value in zip(lanes.sites, lanes.values, strict=True):
-            mask = self._mask(site, shape)
-            if mask is None:
-                continue
-            written = self.at.add(broadcast_in_dim(value, shape, [0, 1]))
-            dense = self.at.add(select(mask, written, dense))
-        return dense
-
-    def _with_images(
-        self, source: SSAValue, lanes: _Lanes, shape: Sequence[int]
-    ) -> SSAValue:
-        """Return x' of valid lanes with their images, else x."""
-        dense = source
-        for table, image in lanes.images:
-            mask = self.at.add(constant(table, i1))
-            mask = self.at.add(broadcast_in_dim(mask, shape, [1, 2]))
-            dims = [0, 2] if shape_of(image) else []
-            wide = self.at.add(broadcast_in_dim(image, shape, dims))
-            dense = self.at.add(select(mask, wide, dense))
-        if lanes.valid is None or dense is source:
-            return dense
-        valid = self.at.add(broadcast_in_dim(lanes.valid, shape, [0, 1]))
-        return self.at.add(select(valid, dense, source))
-
-    def _mask(self, site: SSAValue, shape: Sequence[int]) -> SSAValue | None:
-        """Return where x' is written, of the shape of x'; None if nowhere."""
-        _, lanes, sites = shape
-        table = constant_of(site)
-        if table is not None and (table == NO_SITE).all():
-            return None
-        if table is not None and table.ndim == 1 and lanes * sites <= MAX_MASK_ELEMENTS:
-            mask = table[:, None] == np.arange(sites)
-            return self.at.add(
-                broadcast_in_dim(self.at.add(constant(mask, i1)), shape, [1, 2])
+            return here.at.add(
+                gather_columns(here.to_batch(value, lanes), slots.chosen)
             )
-        per_sample = len(shape_of(site)) == 2
-        axes = list(shape) if per_sample else [lanes, sites]
-        numbers = self.at.add(iota(i32, axes, len(axes) - 1))
-        spread = self.at.add(broadcast_in_dim(site, axes, list(range(len(axes) - 1))))
-        mask = self.at.add(compare("EQ", numbers, spread))
-        if per_sample:
-            return mask
-        return self.at.add(broadcast_in_dim(mask, shape, [1, 2]))
 
-    # endregion
+        sites = [taken(site) for site in part.sites]
+        values = [taken(value) for value in part.values]
+        rewriter.replace(op, slots.filled(sites, values, taken(part.elements)))
+
+
+class _Slots:
+    """The valid lanes in order: which they are, and what is where there are fewer."""
+
+    def __init__(self, op: bt.CompactOp, here: _Tensors, valid: SSAValue):
+        self.op = op
+        self.here = here
+        self.count = _lane_count(op.result)
+        found = ValidLanes(here.at).first(valid, self.count)
+        self.chosen, self._is_filled, self._total = found
+
+    def filled(
+        self, sites: Sequence[SSAValue], values: Sequence[SSAValue], elements: SSAValue
+    ) -> BundleOp:
+        """Return branches of the lanes that are filled; NaN if these are not all."""
+        op, here, at = self.op, self.here, self.here.at
+        at.location = op.location
+        shape = (here.batch, self.count)
+        elements = self._or(elements, 0)
+        promised = here.full(self.count, i32, (here.batch, 1))
+        is_broken = at.add(compare("GT", self._total, promised))
+        is_broken = at.add(broadcast_in_dim(is_broken, shape, [0, 1]))
+        broken = here.full(np.nan, element_of(elements), shape)
+        sites = [self._or(site, NO_SITE) for site in sites]
+        elements = at.add(select(is_broken, broken, elements))
+        writes = list(zip(sites, values, strict=True))
+        return BundleOp(op, elements, writes, valid=self._is_filled)
+
+    def _or(self, value: SSAValue, otherwise: float) -> SSAValue:
+        rest = self.here.full(otherwise, element_of(value), shape_of(self.chosen))
+        return self.here.at.add(select(self._is_filled, value, rest))
 
 
 class LowerConnections(RewritePattern):
-    """`bt.connections` becomes selects over one dense broadcast of x."""
+    """`bt.connections` becomes selects over one dense broadcast of x.
+
+    %b = "bt.bundle"(%e, %i, %v) : .. -> !bt.branches<7 x 1>
+    %y, %m = bt.connections %x, %b : .. -> (tensor<4x7x8xi8>, tensor<4x7xf64>)
+    becomes
+    %s = stablehlo.broadcast_in_dim %x, dims = [0, 2] : .. -> tensor<4x7x8xi8>
+    %w = stablehlo.broadcast_in_dim %v, dims = [0, 1] : .. -> tensor<4x7x8xi8>
+    %y = stablehlo.select %mask, %w, %s : tensor<4x7x8xi1>, tensor<4x7x8xi8>
+    and %e
+    """
 
     @op_type_rewrite_pattern
     def match_and_rewrite(
         self, op: bt.ConnectionsOp, rewriter: PatternRewriter
     ) -> None:
-        results = _ConnectionsLowering(op, Inserter.before(op)).run()
-        rewriter.replace(op, (), results)
+        here, lanes = (
+            _Tensors(op, Inserter(rewriter, op.location)),
+            _bundle(op.branches),
+        )
+        connected = _connected(here, lanes)
+        rewriter.replace(op, (), (connected, _of_batch(here, lanes.elements)))
 
 
 class LowerLanes(RewritePattern):
-    """`bt.lanes` is what `bt.connections` starts from, nothing dense."""
+    """`bt.lanes` is what `bt.connections` starts from, nothing dense.
+
+    %b = "bt.bundle"(%e, %i, %v) : .. -> !bt.branches<7 x 1>
+    %s, %w, %m = bt.lanes %x, %b : ..
+    becomes %i, %v and %e
+    """
 
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: bt.LanesOp, rewriter: PatternRewriter) -> None:
-        results = _ConnectionsLowering(op, Inserter.before(op)).run_lanes()
-        rewriter.replace(op, (), results)
+        here, lanes = (
+            _Tensors(op, Inserter(rewriter, op.location)),
+            _bundle(op.branches),
+        )
+        if lanes.images:
+            raise PassFailedException(
+                "convert-bt-to-stablehlo: bt.lanes of bt.images has no writes; leave "
+                "bt-materialize-strategy out"
+            )
+        sites = [
+            _to_batch(site, shape_of(result), here.at)
+            for site, result in zip(lanes.sites, op.sites, strict=True)
+        ]
+        elements = _of_batch(here, lanes.elements)
+        rewriter.replace(op, (), [*sites, *lanes.values, elements])
 
 
-class EraseBranches(RewritePattern):
-    """Branches are part of the connections that they were used in."""
+def _of_batch(here: _Tensors, elements: SSAValue) -> SSAValue:
+    """Let matrix elements that are the same for every x depend on x nevertheless.
 
-    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
-        match op:
-            case bt.PrunedOp():
-                rewriter.erase(op)
-            case (
-                bt.BranchesOp()
-                | bt.ImagesOp()
-                | bt.ConcatOp()
-                | bt.InterleaveOp()
-                | bt.CompactOp()
-            ) if not op.result.uses:
-                rewriter.erase(op)
-            case _:
-                return
+    Where the batch is spread over devices they would be on all of them otherwise.
+    """
+    if not shape_of(elements)[1] or _follows_batch(elements):
+        return elements
+    shape = shape_of(elements)
+    first = here.at.add(slice_columns(here.config, 0, 1))
+    column = here.at.add(reshape(first, shape[:1]))
+    if isinstance(here.state, IntegerType):
+        itself = here.at.add(compare("EQ", column, column))
+        always = here.at.add(broadcast_in_dim(itself, shape, [0]))
+        zeros = here.full(0, element_of(elements), shape)
+        return here.at.add(select(always, elements, zeros))
+    # NaN in, NaN out
+    nothing = here.at.add(SubtractOp(column, column))
+    if element_of(nothing) != element_of(elements):
+        nothing = here.at.add(convert(nothing, element_of(elements)))
+    wide = here.at.add(broadcast_in_dim(nothing, shape, [0]))
+    return here.at.add(AddOp(elements, wide))
+
+
+def _connected(here: _Tensors, lanes: BundleOp) -> SSAValue:
+    batch, sites = shape_of(here.config)
+    shape = (batch, shape_of(lanes.elements)[1], sites)
+    source = here.at.add(broadcast_in_dim(here.config, shape, [0, 2]))
+    dense = _with_images(here, source, lanes, shape)
+    for site, value in zip(lanes.sites, lanes.values, strict=True):
+        mask = _mask(here, site, shape)
+        if mask is None:
+            continue
+        written = here.at.add(broadcast_in_dim(value, shape, [0, 1]))
+        dense = here.at.add(select(mask, written, dense))
+    return dense
+
+
+def _with_images(
+    here: _Tensors, source: SSAValue, lanes: BundleOp, shape: Sequence[int]
+) -> SSAValue:
+    """Return x' of valid lanes with their images, else x."""
+    dense = source
+    for mask, image in zip(lanes.masks, lanes.images, strict=True):
+        mask = here.at.add(cast(Operation, mask.owner).clone())  # where it is used
+        mask = here.at.add(broadcast_in_dim(mask, shape, [1, 2]))
+        dims = [0, 2] if shape_of(image) else []
+        wide = here.at.add(broadcast_in_dim(image, shape, dims))
+        dense = here.at.add(select(mask, wide, dense))
+    if lanes.placed is None or dense is source:
+        return dense
+    valid = here.at.add(broadcast_in_dim(lanes.placed, shape, [0, 1]))
+    return here.at.add(select(valid, dense, source))
+
+
+def _mask(here: _Tensors, site: SSAValue, shape: Sequence[int]) -> SSAValue | None:
+    """Return where x' is written, of the shape of x'; None if nowhere."""
+    _, lanes, sites = shape
+    table = constant_of(site)
+    if table is not None and (table == NO_SITE).all():
+        return None
+    if table is not None and table.ndim == 1 and lanes * sites <= MAX_MASK_ELEMENTS:
+        mask = table[:, None] == np.arange(sites)
+        return here.at.add(
+            broadcast_in_dim(here.at.add(constant(mask, i1)), shape, [1, 2])
+        )
+    per_sample = len(shape_of(site)) == 2
+    axes = list(shape) if per_sample else [lanes, sites]
+    numbers = here.at.add(iota(i32, axes, len(axes) - 1))
+    spread = here.at.add(broadcast_in_dim(site, axes, list(range(len(axes) - 1))))
+    mask = here.at.add(compare("EQ", numbers, spread))
+    if per_sample:
+        return mask
+    return here.at.add(broadcast_in_dim(mask, shape, [1, 2]))
+
+
+class StandTogether(RewritePattern):
+    """What makes branches stands right before the op that takes them.
+
+    So that all lanes are computed in one place, whatever else is computed between.
+
+    %b = bt.branches ..
+    %y = stablehlo.add ..
+    %c = bt.concat %a, %b : ..
+    becomes
+    %y = stablehlo.add ..
+    %b = bt.branches ..
+    %c = bt.concat %a, %b : ..
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self,
+        op: bt.ConcatOp
+        | bt.InterleaveOp
+        | bt.CompactOp
+        | bt.ConnectionsOp
+        | bt.LanesOp,
+        rewriter: PatternRewriter,
+    ) -> None:
+        for operand in op.operands:
+            maker = operand.owner
+            if not isinstance(operand.type, bt.BranchesType):
+                continue
+            if isinstance(maker, Operation) and operand.has_one_use():
+                maker.detach()
+                rewriter.insert(maker, InsertPoint.before(op))
+
+
+class ErasePruned(RewritePattern):
+    """A kernel does not know of lanes that are not there."""
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: bt.PrunedOp, rewriter: PatternRewriter) -> None:
+        rewriter.erase(op)
 
 
 def _values(op: Operation) -> Iterator[SSAValue]:
@@ -662,16 +830,29 @@ class ConvertBtToStablehloPass(ModulePass):
                     f"{self.name}: the batch size or the state type is not bound; "
                     "run bt-specialize first"
                 )
-        for pattern in (
-            GreedyRewritePatternApplier([LowerConnections(), LowerLanes()]),
-            GreedyRewritePatternApplier(
-                [LowerGather(), LowerBroadcast(), LowerReduce(), LowerDot()]
-            ),
-            EraseBranches(),
+        for pattern, walk_reverse in (
+            (StandTogether(), True),
+            (PickLanes(), False),
         ):
             PatternRewriteWalker(
-                pattern, walk_reverse=isinstance(pattern, EraseBranches)
+                pattern, apply_recursively=False, walk_reverse=walk_reverse
             ).rewrite_module(op)
+        patterns = GreedyRewritePatternApplier(
+            [
+                LowerGather(),
+                LowerBroadcast(),
+                LowerReduce(),
+                LowerDot(),
+                LowerBranches(),
+                LowerImages(),
+                LowerJoin(),
+                LowerCompact(),
+                LowerConnections(),
+                LowerLanes(),
+                ErasePruned(),
+            ]
+        )
+        PatternRewriteWalker(patterns).rewrite_module(op)
         for function in op.walk():
             for promise in (bt.BOUNDS, bt.SUMS, bt.LOCAL_VALUES):
                 function.attributes.pop(promise, None)

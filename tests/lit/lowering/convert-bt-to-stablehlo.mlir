@@ -421,6 +421,7 @@ func.func @compact(%x : tensor<2x3xi8>, %m : tensor<2x3xf64>, %p : tensor<2x3xi1
 
 // CHECK-LABEL: func.func @compact
 // CHECK-NOT:     bt.
+// CHECK:         [[ALL:%\S+]] = stablehlo.select %p, %m, {{.*}} : tensor<2x3xi1>, tensor<2x3xf64>
 // CHECK:         [[B:%\S+]] = stablehlo.concatenate %p, {{.*}} -> tensor<2x32xi1>
 // CHECK:         stablehlo.shift_left {{.*}} : tensor<2x1x32xi32>
 // CHECK-NEXT:    {{.*}} = stablehlo.constant dense<0> : tensor<i32>
@@ -434,8 +435,7 @@ func.func @compact(%x : tensor<2x3xi8>, %m : tensor<2x3xf64>, %p : tensor<2x3xi1
 // CHECK-NEXT:    stablehlo.popcnt [[WORD]]
 // CHECK:         stablehlo.shift_right_logical
 // CHECK:         [[LANE:%\S+]] = stablehlo.minimum
-// CHECK:         [[ALL:%\S+]] = stablehlo.select %p, %m, {{.*}} : tensor<2x3xi1>, tensor<2x3xf64>
-// CHECK-NEXT:    [[TAKEN:%\S+]] = "stablehlo.gather"([[ALL]], {{.*}} -> tensor<2x2xf64>
+// CHECK:         [[TAKEN:%\S+]] = "stablehlo.gather"([[ALL]], {{.*}} -> tensor<2x2xf64>
 // CHECK:         [[M:%\S+]] = stablehlo.select [[FILLED]], [[TAKEN]],
 // CHECK:         stablehlo.compare GT, [[TOTAL]], {{.*}} -> tensor<2x1xi1>
 // CHECK:         [[NAN:%\S+]] = stablehlo.constant dense<0x7ff8000000000000> : tensor<f64>
