@@ -22,8 +22,8 @@ os.environ.setdefault("SYMIR_STRICT", "1")
 # What XLA does on HLO stays. At flags that it does not know it aborts, hence other
 # versions of jaxlib compile as they do.
 if version("jaxlib").startswith("0.10."):
-    QUICKLY = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
-    os.environ.setdefault("XLA_FLAGS", QUICKLY)
+    quickly = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    os.environ.setdefault("XLA_FLAGS", quickly)
 
 # No deadline: a slow machine is no failure, and speed is measured in benchmarks/.
 # Where CI is set the examples are the same in every run: a build that fails can be

@@ -101,7 +101,10 @@ MODELS = {
     for model in (ising, heisenberg, bose_hubbard, fermi_hubbard)
 }
 every_model = pytest.mark.parametrize("name", MODELS)
-every_dtype = pytest.mark.parametrize("dtype", [jnp.int8, jnp.float32, jnp.float64])
+# NetKet asks for connected states alone: what it does with them is tried on the models
+# with the least and the most of what it has to respect
+two_models = pytest.mark.parametrize("name", ["ising", "bose_hubbard"])
+DTYPES = (jnp.int8, jnp.float32, jnp.float64)
 
 Both = tuple[Any, Any]
 
@@ -122,7 +125,8 @@ def matrix(name: str) -> Any:
 def dense(op: Any) -> Any:
     """Return the matrix of an operator, as its connected elements say."""
     x = op.hilbert.all_states()
-    xp, mels = op.get_conn_padded(x)
+    # Compiled at once: op by op XLA makes an executable of each
+    xp, mels = jax.jit(lambda op, x: op.get_conn_padded(x))(op, x)
     columns = op.hilbert.states_to_numbers(np.asarray(xp).reshape(-1, x.shape[-1]))
     found = np.zeros((len(x), len(x)), mels.dtype)
     rows = np.repeat(np.arange(len(x)), mels.shape[-1])
@@ -170,8 +174,8 @@ def test_the_contract(name: str):
     assert ours.H is ours
     assert ours.to_jax_operator() is ours
     assert hash(ours) == hash(ours)
+    close(dense(ours), matrix(name))
     close(ours.to_dense(), matrix(name))
-    close(ours.to_sparse().todense(), matrix(name))
     vector = np.linspace(-1, 1, ours.hilbert.n_states)
     close(ours @ vector, matrix(name) @ vector)
     leaves, structure = jax.tree.flatten(ours)
@@ -182,9 +186,13 @@ def test_the_contract(name: str):
     assert seen == [ours.max_conn_size]
 
 
-@every_model
-@every_dtype
-@pytest.mark.parametrize("lead", [(), (3,), (2, 1), (2, 1, 1)])
+@pytest.mark.parametrize(
+    ("name", "dtype", "lead"),
+    [
+        *((name, dtype, (2, 1)) for name in MODELS for dtype in DTYPES),
+        *(("ising", jnp.int8, lead) for lead in [(), (3,), (2, 1, 1)]),
+    ],
+)
 def test_connections(name: str, dtype: Any, lead: tuple[int, ...]):
     ours, _ = both(name)
     states = ours.hilbert.random_state(jax.random.key(1), math.prod(lead))
@@ -200,7 +208,7 @@ def test_connections(name: str, dtype: Any, lead: tuple[int, ...]):
     ours.hilbert.states_to_numbers(np.asarray(xp).reshape(-1, x.shape[-1]))
 
 
-@every_model
+@two_models
 def test_flat_connections(name: str):
     ours, theirs = both(name)
     x = ours.hilbert.random_state(jax.random.key(2), (3,))
@@ -243,10 +251,10 @@ def test_numbers_of_connections_with_a_summed_diagonal(name: str):
 @pytest.mark.parametrize(
     ("name", "dtype", "chunk_size"),
     [
-        *((name, jnp.int8, None) for name in MODELS),
+        ("ising", jnp.int8, None),
         ("heisenberg", jnp.float32, 8),
-        ("bose_hubbard", jnp.float32, 8),
-        ("ising", jnp.float64, 512),
+        ("bose_hubbard", jnp.float64, 512),
+        ("fermi_hubbard", jnp.int8, None),
     ],
 )
 def test_expectation_values_and_gradients(
@@ -255,13 +263,13 @@ def test_expectation_values_and_gradients(
     ours, theirs = both(name)
     state = mc_state(ours.hilbert, dtype, chunk_size=chunk_size)
     assert state.samples.dtype == dtype
-    close(state.expect(ours).mean, state.expect(theirs).mean)
-    close(state.expect(ours).variance, state.expect(theirs).variance)
+    energy, expected = state.expect(ours), state.expect(theirs)
+    close((energy.mean, energy.variance), (expected.mean, expected.variance))
     close(state.expect_and_grad(ours)[1], state.expect_and_grad(theirs)[1])
     close(state.local_estimators(ours), state.local_estimators(theirs))
 
 
-@every_model
+@two_models
 def test_full_summation(name: str):
     ours, theirs = both(name)
     model = models.RBM(alpha=1, param_dtype=float)
@@ -270,7 +278,7 @@ def test_full_summation(name: str):
     close(state.expect_and_grad(ours)[1], state.expect_and_grad(theirs)[1])
 
 
-@every_model
+@two_models
 def test_squares(name: str):
     ours, theirs = both(name)
     state = mc_state(ours.hilbert)
@@ -278,7 +286,7 @@ def test_squares(name: str):
     close(state.expect(squared(ours)).mean, state.expect(squared(theirs)).mean)
 
 
-@every_model
+@two_models
 def test_the_sampler_that_follows_the_operator(name: str):
     """Branches of one x' are proposed more often; it samples the same distribution."""
     ours, theirs = both(name)
@@ -315,7 +323,7 @@ def test_a_sum_with_an_operator_of_netket_has_expectation_values():
     close((energy.mean, gradient), (expected.mean, slope))
 
 
-@every_model
+@two_models
 def test_applied_to_a_state(name: str):
     ours, theirs = both(name)
     state = nk.vqs.FullSumState(ours.hilbert, models.RBM(alpha=1), seed=3)
@@ -325,8 +333,10 @@ def test_applied_to_a_state(name: str):
 
 # NetKet runs its fermions by an operator that does not know if it is Hermitian
 @pytest.mark.filterwarnings("ignore:NotImplemented should not be used")
-@every_model
-@pytest.mark.parametrize("kind", ["VMC", "VMC_SR"])
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("ising", "VMC"), ("fermi_hubbard", "VMC"), ("bose_hubbard", "VMC_SR")],
+)
 def test_the_drivers_take_it(name: str, kind: str):
     of_kind = {"VMC": {}, "VMC_SR": {"diag_shift": 0.1, "mode": "real"}}
     options: dict[str, Any] = of_kind[kind]

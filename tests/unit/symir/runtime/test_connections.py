@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import reduce
 from typing import Any
 
 import jax
@@ -37,11 +38,36 @@ def test_all_configurations_of_a_small_space(name: str) -> None:
     assert_like_the_reference(operator, operator.space.all_states())
 
 
-@pytest.mark.parametrize("name", CONSTRUCTS)
-def test_random_batch_of_a_large_space(name: str) -> None:
-    operator = CONSTRUCTS[name](11)
-    x = operator.space.random_states(3, 0)
-    assert_like_the_reference(operator, x)
+def in_one_space() -> dict[str, list[str]]:
+    """Return the names of the constructs that can be added up, by their spaces."""
+    found: dict[str, list[str]] = {}
+    for name, make in CONSTRUCTS.items():
+        operator = make(11)
+        found.setdefault(f"{operator.space} {operator.dtype}", []).append(name)
+    return found
+
+
+SPACES = in_one_space()
+
+
+@pytest.mark.parametrize("space", SPACES)
+def test_random_batch_of_a_large_space(space: str) -> None:
+    """All constructs of a space are terms of one operator: one compilation."""
+    constructs = [CONSTRUCTS[name](11) for name in SPACES[space]]
+    total = reduce(lambda a, b: a + b, constructs)
+    x = total.space.random_states(3, 0)
+    compiled = total.compile(opt_level=1)  # at 2 terms of one structure are gathered
+    xp, mels = compiled.get_conn_padded(x)
+    start = 0
+    for name, operator in zip(SPACES[space], constructs, strict=True):
+        expected, elements = connections(operator.to_ir().module, x)
+        own = slice(start, start + elements.shape[1])
+        np.testing.assert_array_equal(xp[:, own], expected, err_msg=name)
+        np.testing.assert_allclose(
+            mels[:, own], elements, rtol=1e-12, atol=1e-12, err_msg=name
+        )
+        start = own.stop
+    assert start == compiled.max_conn_size
 
 
 @pytest.mark.parametrize("shape", [(), (0,), (5,), (2, 3), (2, 0, 3), (1, 2, 1)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
@@ -14,11 +13,9 @@ ROOT = Path(__file__).parents[4]
 
 
 def start(*arguments: object, worker: Path = WORKER) -> subprocess.Popen[str]:
-    environment = {k: v for k, v in os.environ.items() if k != "XLA_FLAGS"}
     return subprocess.Popen(
         [sys.executable, str(worker), *map(str, arguments)],
         cwd=ROOT,
-        env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
