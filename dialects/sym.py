@@ -9,10 +9,11 @@ Scalar mathematics is StableHLO on 0-d tensors.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from functools import cache
-from itertools import pairwise
-from typing import ClassVar, cast
+from itertools import combinations, pairwise
+from typing import ClassVar, Protocol, TypeVar, cast
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -80,7 +81,15 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.origins import LaneOrigins, parse_origins
 from dialects.reductions import Reduction
-from dialects.stablehlo import ELEMENTWISE, dtype_of
+from dialects.stablehlo import (
+    ELEMENTWISE,
+    AddOp,
+    MultiplyOp,
+    NegateOp,
+    SubtractOp,
+    constant_of,
+    dtype_of,
+)
 from dialects.tables import (
     NO_SITE,
     BoolArray,
@@ -1093,9 +1102,114 @@ def _verify_local_value(op: Operation, kind: Attribute) -> None:
 # endregion
 # region Updates
 
+_T = TypeVar("_T")
+
+
+class Adding(Protocol):
+    """A place in a term where ops are added."""
+
+    def add(self, op: Operation) -> SSAValue:
+        """Add an op and return its result."""
+        ...
+
+
+class Undoing(Adding, Protocol):
+    """A place in the adjoint of a term, where updates of the term are undone."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether local values are added and subtracted without rounding."""
+        ...
+
+    def is_fixed(self, value: SSAValue) -> bool:
+        """Whether a value of the term is the same for x and x'."""
+        ...
+
+    def is_apart(self, a: SSAValue, b: SSAValue) -> bool:
+        """Whether two sites of the term differ in every row."""
+        ...
+
+    def copy(self, value: SSAValue) -> SSAValue:
+        """Return the value in the adjoint of a fixed one of the term."""
+        ...
+
+    def read(self, config: SSAValue, site: SSAValue) -> SSAValue:
+        """Return the local value at a site of the adjoint."""
+        ...
+
+    def solved(self, write: WriteOp, written: SSAValue) -> SSAValue | None:
+        """Return the local value for which an op writes another one, or None."""
+        ...
+
+
+class Notation(Protocol[_T]):
+    """Formulas as a reader sees them."""
+
+    def of(self, value: SSAValue, /) -> _T:
+        """Return the formula of a value."""
+        ...
+
+    def plus(self, a: _T, b: _T) -> _T:
+        """Return a sum."""
+        ...
+
+    def times(self, a: _T, b: _T) -> _T:
+        """Return a product."""
+        ...
+
+    def moved(self, old: _T, amount: _T) -> _T:
+        """Return a sum that may be told as a change, `y[i] += d`."""
+        ...
+
+    def call(self, function: str, *arguments: _T) -> _T:
+        """Return a function of formulas."""
+        ...
+
+
+class UpdateInterface(Operation, ABC):
+    """A kind of update: an op that changes the local values of some sites.
+
+    Its operands are the configuration that it changes, the sites, and then values. What
+    it computes is said by the interpreter, all that else is asked of it here.
+    """
+
+    @property
+    def before(self) -> SSAValue:
+        """The configuration that is changed."""
+        return self.operands[0]
+
+    @property
+    def changed(self) -> tuple[SSAValue, ...]:
+        """The sites whose local values change."""
+        return tuple(v for v in self.operands if isinstance(v.type, SiteType))
+
+    @abstractmethod
+    def expand(self, at: Adding) -> SSAValue | None:
+        """Return the same configuration, by reads and writes; None for a write."""
+
+    @abstractmethod
+    def formula(self, old: Sequence[_T], notation: Notation[_T]) -> Sequence[_T]:
+        """Return what is written to each site that changes, of the values before."""
+
+    def inverse(
+        self, after: SSAValue, sites: Sequence[SSAValue], at: Undoing
+    ) -> SSAValue | None:
+        """Return the configuration that this update leads to another one from.
+
+        `sites` are those that change, in the adjoint. None where it is not known:
+        all local values are tried then.
+        """
+        return None
+
+    def read(self, site: SSAValue, at: Adding) -> SSAValue:
+        """Return the local value of a site before the change."""
+        return at.add(
+            ReadOp(self.before, site, _scalar(real_type(operator_of(self).element)))
+        )
+
 
 @irdl_op_definition
-class WriteOp(SymPureOp, HasCanonicalizationPatternsInterface):
+class WriteOp(SymPureOp, UpdateInterface, HasCanonicalizationPatternsInterface):
     """The configuration c with c[i] = v.
 
     ```mlir
@@ -1124,12 +1238,26 @@ class WriteOp(SymPureOp, HasCanonicalizationPatternsInterface):
 
         return (DropWriteOfRead(), DropOverwrittenWrite())
 
+    def expand(self, at: Adding) -> None:
+        return None
+
+    def formula(self, old: Sequence[_T], notation: Notation[_T]) -> Sequence[_T]:
+        return [notation.of(self.value)]
+
+    def inverse(
+        self, after: SSAValue, sites: Sequence[SSAValue], at: Undoing
+    ) -> SSAValue | None:
+        if not at.is_exact:
+            return None
+        old = at.solved(self, at.read(after, sites[0]))
+        return None if old is None else at.add(WriteOp(after, sites[0], old))
+
     def verify_(self) -> None:
         _verify_local_value(self, self.value.type)
 
 
 @irdl_op_definition
-class ShiftOp(SymPureOp):
+class ShiftOp(SymPureOp, UpdateInterface):
     """The configuration c with c[i] = c[i] + d.
 
     ```mlir
@@ -1149,12 +1277,28 @@ class ShiftOp(SymPureOp):
     def __init__(self, config: SSAValue, site: SSAValue, amount: SSAValue):
         super().__init__(operands=[config, site, amount], result_types=[ConfigType()])
 
+    def expand(self, at: Adding) -> SSAValue:
+        """`write(c, i, read(c, i) + d)`."""
+        new = at.add(AddOp(self.read(self.site, at), self.amount))
+        return at.add(WriteOp(self.config, self.site, new))
+
+    def formula(self, old: Sequence[_T], notation: Notation[_T]) -> Sequence[_T]:
+        return [notation.moved(old[0], notation.of(self.amount))]
+
+    def inverse(
+        self, after: SSAValue, sites: Sequence[SSAValue], at: Undoing
+    ) -> SSAValue | None:
+        if not at.is_exact or not at.is_fixed(self.amount):
+            return None
+        back = at.add(NegateOp(at.copy(self.amount)))
+        return at.add(ShiftOp(after, sites[0], back))
+
     def verify_(self) -> None:
         _verify_local_value(self, self.amount.type)
 
 
 @irdl_op_definition
-class SwapOp(SymPureOp):
+class SwapOp(SymPureOp, UpdateInterface):
     """The configuration c with c[i] and c[j] exchanged.
 
     ```mlir
@@ -1173,6 +1317,20 @@ class SwapOp(SymPureOp):
 
     def __init__(self, config: SSAValue, first: SSAValue, second: SSAValue):
         super().__init__(operands=[config, first, second], result_types=[ConfigType()])
+
+    def expand(self, at: Adding) -> SSAValue:
+        """`write(write(c, i, read(c, j)), j, read(c, i))`."""
+        first, second = self.read(self.first, at), self.read(self.second, at)
+        half = at.add(WriteOp(self.config, self.first, second))
+        return at.add(WriteOp(half, self.second, first))
+
+    def formula(self, old: Sequence[_T], notation: Notation[_T]) -> Sequence[_T]:
+        return old[::-1]
+
+    def inverse(
+        self, after: SSAValue, sites: Sequence[SSAValue], at: Undoing
+    ) -> SSAValue | None:
+        return _turned_back(self, after, sites, at)
 
 
 @irdl_op_definition
@@ -1206,7 +1364,7 @@ class SelectOp(SymPureOp, HasCanonicalizationPatternsInterface):
 
 
 @irdl_op_definition
-class ShiftModOp(SymPureOp):
+class ShiftModOp(SymPureOp, UpdateInterface):
     """The configuration c with c[i] moved d places on among the allowed, cyclically.
 
     Undefined where c[i] is not an allowed value, or d no integer up to
@@ -1229,12 +1387,39 @@ class ShiftModOp(SymPureOp):
     def __init__(self, config: SSAValue, site: SSAValue, amount: SSAValue):
         super().__init__(operands=[config, site, amount], result_types=[ConfigType()])
 
+    @property
+    def is_flip(self) -> bool:
+        """Whether a site takes the other one of its two values."""
+        amount = constant_of(self.amount)
+        kinds, _ = operator_of(self).space.data.kinds
+        is_step = amount is not None and abs(amount) == 1
+        return is_step and all(len(kind) == 2 for kind in kinds)
+
+    def expand(self, at: Adding) -> SSAValue:
+        """A write of the allowed value d places after `read(c, i)`, cyclically."""
+        place = at.add(LocalIndexOp(self.read(self.site, at), self.site))
+        new = at.add(LocalValueOp(at.add(AddOp(place, self.amount)), self.site))
+        return at.add(WriteOp(self.config, self.site, new))
+
+    def formula(self, old: Sequence[_T], notation: Notation[_T]) -> Sequence[_T]:
+        if self.is_flip:
+            return [notation.call("flip", old[0])]
+        return [notation.call("shift_mod", old[0], notation.of(self.amount))]
+
+    def inverse(
+        self, after: SSAValue, sites: Sequence[SSAValue], at: Undoing
+    ) -> SSAValue | None:
+        if not at.is_fixed(self.amount):
+            return None
+        back = at.add(NegateOp(at.copy(self.amount)))
+        return at.add(ShiftModOp(after, sites[0], back))
+
     def verify_(self) -> None:
         _verify_local_value(self, self.amount.type)
 
 
 @irdl_op_definition
-class AffineOp(SymPureOp):
+class AffineOp(SymPureOp, UpdateInterface):
     """The configuration c with c[i] = a c[i] + b.
 
     ```mlir
@@ -1263,12 +1448,33 @@ class AffineOp(SymPureOp):
             operands=[config, site, scale, bias], result_types=[ConfigType()]
         )
 
+    def expand(self, at: Adding) -> SSAValue:
+        """`write(c, i, a * read(c, i) + b)`."""
+        old = self.read(self.site, at)
+        new = at.add(AddOp(at.add(MultiplyOp(self.scale, old)), self.bias))
+        return at.add(WriteOp(self.config, self.site, new))
+
+    def formula(self, old: Sequence[_T], notation: Notation[_T]) -> Sequence[_T]:
+        scaled = notation.times(notation.of(self.scale), old[0])
+        return [notation.plus(scaled, notation.of(self.bias))]
+
+    def inverse(
+        self, after: SSAValue, sites: Sequence[SSAValue], at: Undoing
+    ) -> SSAValue | None:
+        scale = constant_of(self.scale)
+        is_sign = scale is not None and abs(scale) == 1
+        if not at.is_exact or not is_sign or not at.is_fixed(self.bias):
+            return None
+        rest = SubtractOp(at.read(after, sites[0]), at.copy(self.bias))
+        old = at.add(MultiplyOp(at.copy(self.scale), at.add(rest)))
+        return at.add(WriteOp(after, sites[0], old))
+
     def verify_(self) -> None:
         _verify_local_value(self, self.scale.type)
 
 
 @irdl_op_definition
-class PermuteOp(SymPureOp):
+class PermuteOp(SymPureOp, UpdateInterface):
     """The configuration d with d[s_k] = c[s_(k+1)], the last taking the first's value.
 
     ```mlir
@@ -1287,9 +1493,37 @@ class PermuteOp(SymPureOp):
     def __init__(self, config: SSAValue, sites: Sequence[SSAValue]):
         super().__init__(operands=[config, sites], result_types=[ConfigType()])
 
+    def expand(self, at: Adding) -> SSAValue:
+        """A write of `c[s1]` to `s0`, .., and of `c[s0]` to the last site."""
+        values = [self.read(site, at) for site in self.sites]
+        config: SSAValue = self.config
+        for site, value in zip(self.sites, [*values[1:], values[0]], strict=True):
+            config = at.add(WriteOp(config, site, value))
+        return config
+
+    def formula(self, old: Sequence[_T], notation: Notation[_T]) -> Sequence[_T]:
+        return [*old[1:], old[0]]
+
+    def inverse(
+        self, after: SSAValue, sites: Sequence[SSAValue], at: Undoing
+    ) -> SSAValue | None:
+        return _turned_back(self, after, sites, at)
+
     def verify_(self) -> None:
         if len(self.sites) < 2:
             raise VerifyException("'sym.permute' needs at least two sites")
+
+
+def _turned_back(
+    op: SwapOp | PermuteOp, after: SSAValue, sites: Sequence[SSAValue], at: Undoing
+) -> SSAValue | None:
+    """Return the configuration with the values around a circle moved back."""
+    own = op.changed
+    if any(map(may_be_missing, own)):
+        return None
+    if len(own) > 2 and not all(at.is_apart(a, b) for a, b in combinations(own, 2)):
+        return None
+    return at.add(PermuteOp(after, sites[::-1]))
 
 
 @irdl_op_definition

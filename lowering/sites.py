@@ -49,17 +49,6 @@ def writes_of(config: SSAValue) -> list[sym.WriteOp]:
     return writes[::-1]
 
 
-_UPDATES = (
-    sym.AffineOp,
-    sym.InvalidOp,
-    sym.PermuteOp,
-    sym.SelectOp,
-    sym.ShiftModOp,
-    sym.ShiftOp,
-    sym.SwapOp,
-)
-
-
 def normal_form_error(term: sym.TermOp) -> str | None:
     """Say what keeps a term from normal form, or None.
 
@@ -70,6 +59,7 @@ def normal_form_error(term: sym.TermOp) -> str | None:
     for op in term.body.block.walk():
         if isinstance(op, sym.ReadOp) and op.config is not term.source:
             return f"term @{name} reads a configuration other than its source"
-        if isinstance(op, _UPDATES):
+        makes = any(isinstance(one.type, sym.ConfigType) for one in op.results)
+        if makes and not isinstance(op, sym.WriteOp):
             return f"term @{name} still holds '{op.name}'"
     return None

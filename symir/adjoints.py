@@ -16,6 +16,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -227,7 +228,7 @@ class _Reversal:
                 self._emit(emission, y, [])
                 continue
             self._check_tries(position, emission, touched)
-            sites = [self._copy(site) for site in touched]
+            sites = [self.copy(site) for site in touched]
             for y, checks in self._tries(touched, sites):
                 self._emit(emission, y, checks, sites)
         columns, sets = self.term.data_columns, self.term.site_sets
@@ -254,7 +255,7 @@ class _Reversal:
         config, amplitude, *predicate = (at_y.get(v, v) for v in emission.operands)
         checks = [*predicate, *checks]
         for site in compared:
-            new, old = self._read(config, site), self._read(self.x, site)
+            new, old = self.read(config, site), self.read(self.x, site)
             checks.append(self.at.add(stablehlo.compare("EQ", new, old)))
         if self.inside is not None and y is not self.x:
             checks += self._inside_at(self.inside, y)
@@ -273,12 +274,12 @@ class _Reversal:
         predicate = inside.emissions[0].predicate
         return [] if predicate is None else [copies.get(predicate, predicate)]
 
-    def _read(self, config: SSAValue, site: SSAValue) -> SSAValue:
+    def read(self, config: SSAValue, site: SSAValue) -> SSAValue:
         """Return what a configuration has at a site of the new term."""
         kind = stablehlo.tensor(self.real)
         return self.at.add(sym.ReadOp(config, site, kind))
 
-    def _copy(self, value: SSAValue) -> SSAValue:
+    def copy(self, value: SSAValue) -> SSAValue:
         """Return what a value of the old term is at x."""
         return self.at_x.get(value, value)
 
@@ -303,7 +304,7 @@ class _Reversal:
                     found[operand] = None
         return tuple(found)
 
-    def _is_fixed(self, value: SSAValue, touched: Sequence[SSAValue]) -> bool:
+    def is_fixed(self, value: SSAValue, touched: Sequence[SSAValue]) -> bool:
         """Whether a value is the same for all values of the sites that are touched."""
         pending, seen = [value], set[SSAValue]()
         while pending:
@@ -313,7 +314,7 @@ class _Reversal:
                 continue
             seen.add(current)
             if isinstance(op, sym.ReadOp):
-                if not self._is_apart(op.site, touched):
+                if not self.is_apart(op.site, touched):
                     return False
                 pending.append(op.site)
                 continue
@@ -324,11 +325,11 @@ class _Reversal:
                 pending.extend(inner.operands)
         return True
 
-    def _is_apart(self, site: SSAValue, others: Iterable[SSAValue]) -> bool:
+    def is_apart(self, site: SSAValue, others: Iterable[SSAValue]) -> bool:
         return all(alias(self.term, site, other) is Alias.NEVER for other in others)
 
     @property
-    def _is_exact(self) -> bool:
+    def is_exact(self) -> bool:
         """Whether local values are added and subtracted without rounding."""
         values = [v for states in self.space.kinds[0] for v in states]
         return all(
@@ -347,70 +348,35 @@ class _Reversal:
             if isinstance(op, sym.InvalidOp):
                 return z
             if isinstance(op, sym.SelectOp):
-                if not self._is_fixed(op.predicate, touched):
+                if not self.is_fixed(op.predicate, touched):
                     return None
                 then = self._undone_all(op.on_true, z, touched)
                 otherwise = self._undone_all(op.on_false, z, touched)
                 if then is None or otherwise is None:
                     return None
-                chosen = self._copy(op.predicate)
+                chosen = self.copy(op.predicate)
                 return self.at.add(sym.SelectOp(chosen, then, otherwise))
-            assert isinstance(op, Operation)
+            if not isinstance(op, sym.UpdateInterface):
+                return None
             before = self._undone(op, z, touched)
             if before is None:
                 return None
-            z, config = before, op.operands[0]
+            z, config = before, op.before
         return z
 
     def _undone(
-        self, op: Operation, z: SSAValue, touched: Sequence[SSAValue]
+        self, op: sym.UpdateInterface, z: SSAValue, touched: Sequence[SSAValue]
     ) -> SSAValue | None:
         """Return the configuration that an update leads to z from, or None."""
-        own = [v for v in op.operands if isinstance(v.type, sym.SiteType)]
-        if not all(self._is_fixed(site, touched) for site in own):
+        if not all(self.is_fixed(site, touched) for site in op.changed):
             return None
-        sites = [self._copy(site) for site in own]
-        match op:
-            case sym.ShiftOp() | sym.ShiftModOp():
-                is_exact = self._is_exact or isinstance(op, sym.ShiftModOp)
-                if not is_exact or not self._is_fixed(op.amount, touched):
-                    return None
-                back = self.at.add(stablehlo.NegateOp(self._copy(op.amount)))
-                return self.at.add(type(op)(z, sites[0], back))
-            case sym.SwapOp() | sym.PermuteOp():
-                if any(map(sym.may_be_missing, own)):
-                    return None
-                pairs = itertools.combinations(own, 2)
-                if len(own) > 2 and not all(self._is_apart(a, [b]) for a, b in pairs):
-                    return None
-                return self.at.add(sym.PermuteOp(z, sites[::-1]))
-            case sym.AffineOp() | sym.WriteOp() if self._is_exact:
-                value = self._old_value(op, self._read(z, sites[0]), touched)
-                if value is None:
-                    return None
-                return self.at.add(sym.WriteOp(z, sites[0], value))
-            case _:
-                return None
-
-    def _old_value(
-        self,
-        op: sym.AffineOp | sym.WriteOp,
-        written: SSAValue,
-        touched: Sequence[SSAValue],
-    ) -> SSAValue | None:
-        """Return the value that a site had before an update wrote to it, or None."""
-        if isinstance(op, sym.WriteOp):
-            return self._solved(op, op.value, written, touched)
-        scale = stablehlo.constant_of(op.scale)
-        if scale is None or abs(scale) != 1 or not self._is_fixed(op.bias, touched):
-            return None
-        rest = self._minus(written, self._copy(op.bias))
-        return self.at.add(stablehlo.MultiplyOp(self._copy(op.scale), rest))
+        sites = [self.copy(site) for site in op.changed]
+        return op.inverse(z, sites, _Undoing(self, touched))
 
     def _minus(self, a: SSAValue, b: SSAValue) -> SSAValue:
         return self.at.add(stablehlo.SubtractOp(a, b))
 
-    def _solved(
+    def solved(
         self,
         write: sym.WriteOp,
         value: SSAValue,
@@ -427,25 +393,25 @@ class _Reversal:
                 return written
             case hlo.NegateOp():
                 negated = self.at.add(stablehlo.NegateOp(written))
-                return self._solved(write, op.operand, negated, touched)
+                return self.solved(write, op.operand, negated, touched)
             case hlo.AddOp():
                 for own, other in ((op.lhs, op.rhs), (op.rhs, op.lhs)):
-                    if self._is_fixed(other, touched):
-                        rest = self._minus(written, self._copy(other))
-                        return self._solved(write, own, rest, touched)
+                    if self.is_fixed(other, touched):
+                        rest = self._minus(written, self.copy(other))
+                        return self.solved(write, own, rest, touched)
                 return None
-            case hlo.SubtractOp() if self._is_fixed(op.rhs, touched):
-                rest = self.at.add(stablehlo.AddOp(written, self._copy(op.rhs)))
-                return self._solved(write, op.lhs, rest, touched)
-            case hlo.SubtractOp() if self._is_fixed(op.lhs, touched):
-                rest = self._minus(self._copy(op.lhs), written)
-                return self._solved(write, op.rhs, rest, touched)
-            case hlo.SelectOp() if self._is_fixed(op.pred, touched):
-                then = self._solved(write, op.on_true, written, touched)
-                otherwise = self._solved(write, op.on_false, written, touched)
+            case hlo.SubtractOp() if self.is_fixed(op.rhs, touched):
+                rest = self.at.add(stablehlo.AddOp(written, self.copy(op.rhs)))
+                return self.solved(write, op.lhs, rest, touched)
+            case hlo.SubtractOp() if self.is_fixed(op.lhs, touched):
+                rest = self._minus(self.copy(op.lhs), written)
+                return self.solved(write, op.rhs, rest, touched)
+            case hlo.SelectOp() if self.is_fixed(op.pred, touched):
+                then = self.solved(write, op.on_true, written, touched)
+                otherwise = self.solved(write, op.on_false, written, touched)
                 if then is None or otherwise is None:
                     return None
-                chosen = self._copy(op.pred)
+                chosen = self.copy(op.pred)
                 return self.at.add(stablehlo.select(chosen, then, otherwise))
             case _:
                 return None
@@ -457,7 +423,7 @@ class _Reversal:
         if read.config is write.config:
             return True
         is_source = read.config is self.term.source
-        return is_source and self._is_apart(write.site, self._touched(write.config))
+        return is_source and self.is_apart(write.site, self._touched(write.config))
 
     # endregion
     # region Trying all values
@@ -480,7 +446,7 @@ class _Reversal:
         expected = found = None
         if any(map(sym.may_be_missing, touched)):
             expected, found = "sites that all rows have", "sets of different sizes"
-        elif not all(self._is_fixed(site, touched) for site in touched):
+        elif not all(self.is_fixed(site, touched) for site in touched):
             expected = "sites that do not depend on what is changed"
             found = "a site whose number is computed from a local value"
         elif math.prod(self._sizes(touched)) > MAX_TRIED:
@@ -507,8 +473,8 @@ class _Reversal:
                 checks += exists
                 values.append(value)
             for k, site in enumerate(sites):
-                if not self._is_apart(touched[k], touched[k + 1 :]):
-                    kept = self._read(y, site)
+                if not self.is_apart(touched[k], touched[k + 1 :]):
+                    kept = self.read(y, site)
                     checks.append(self.at.add(stablehlo.compare("EQ", kept, values[k])))
             yield y, checks
 
@@ -527,6 +493,36 @@ class _Reversal:
         return value, [self.at.add(stablehlo.compare("EQ", found, wanted))]
 
     # endregion
+
+
+@dataclass(frozen=True)
+class _Undoing:
+    """A place in the new term where updates of the old one are undone."""
+
+    reversal: _Reversal
+    touched: Sequence[SSAValue]
+
+    @property
+    def is_exact(self) -> bool:
+        return self.reversal.is_exact
+
+    def is_fixed(self, value: SSAValue) -> bool:
+        return self.reversal.is_fixed(value, self.touched)
+
+    def is_apart(self, a: SSAValue, b: SSAValue) -> bool:
+        return self.reversal.is_apart(a, [b])
+
+    def add(self, op: Operation) -> SSAValue:
+        return self.reversal.at.add(op)
+
+    def copy(self, value: SSAValue) -> SSAValue:
+        return self.reversal.copy(value)
+
+    def read(self, config: SSAValue, site: SSAValue) -> SSAValue:
+        return self.reversal.read(config, site)
+
+    def solved(self, write: sym.WriteOp, written: SSAValue) -> SSAValue | None:
+        return self.reversal.solved(write, write.value, written, self.touched)
 
 
 def _no_adjoint(

@@ -86,9 +86,11 @@ def _imported_from_stablehlo(path: Path) -> set[str]:
 
 
 def _passes_that_name(dialect: str, kind: type[Operation]) -> Iterator[str]:
+    """Yield the passes whose files name an op, or an interface that it has."""
+    names = {f"{dialect}.{one.__name__}" for one in kind.__mro__}
     for name in sorted(get_all_passes()):
         (path,) = (ROOT / "lowering").rglob(f"{name.replace('-', '_')}.py")
-        if f"{dialect}.{kind.__name__}" in _attributes_in(path):
+        if names & set(_attributes_in(path)):
             yield name
 
 

@@ -14,6 +14,7 @@ from dialects.tables import NO_SITE, IntArray
 from symir.description.notation import (
     Formula,
     add,
+    call,
     is_negated,
     multiply,
     negation,
@@ -25,23 +26,31 @@ __all__ = ["Changes", "Coincidences", "Tree", "is_config", "is_understood", "sid
 _TOUCHED = 16
 """Of so many sites one keeps track; of more it is taken that they may coincide."""
 
-_CONFIG_STEPS = (
-    sym.WriteOp,
-    sym.ShiftOp,
-    sym.ShiftModOp,
-    sym.AffineOp,
-    sym.SwapOp,
-    sym.PermuteOp,
-)
-_Step = (
-    sym.WriteOp
-    | sym.ShiftOp
-    | sym.ShiftModOp
-    | sym.AffineOp
-    | sym.SwapOp
-    | sym.PermuteOp
-)
-_OneSite = sym.WriteOp | sym.ShiftOp | sym.ShiftModOp | sym.AffineOp
+
+@dataclass(frozen=True)
+class _Moved(Formula):
+    """A sum of an old value and an amount."""
+
+    amount: Formula | None = None
+
+
+@dataclass(frozen=True)
+class _Notation:
+    """Formulas of what updates write."""
+
+    of: Callable[[SSAValue], Formula]
+
+    def plus(self, a: Formula, b: Formula) -> Formula:
+        return add(a, b)
+
+    def times(self, a: Formula, b: Formula) -> Formula:
+        return multiply(a, b)
+
+    def moved(self, old: Formula, amount: Formula) -> Formula:
+        return _Moved(add(old, amount).text, amount=amount)
+
+    def call(self, function: str, *arguments: Formula) -> Formula:
+        return call(function)(*arguments)
 
 
 def is_config(value: SSAValue) -> bool:
@@ -53,7 +62,7 @@ def sides_of(op: sym.SelectOp) -> tuple[SSAValue, SSAValue]:
 
 
 def is_understood(config: SSAValue) -> bool:
-    known = (*_CONFIG_STEPS, sym.SelectOp, sym.InvalidOp)
+    known = (sym.UpdateInterface, sym.SelectOp, sym.InvalidOp)
     return isinstance(config.owner, known)
 
 
@@ -75,8 +84,8 @@ class Tree:
     def _add(self, config: SSAValue) -> None:
         owner = config.owner
         parent: SSAValue | None = None
-        if isinstance(owner, _CONFIG_STEPS):
-            parent = owner.config
+        if isinstance(owner, sym.UpdateInterface):
+            parent = owner.before
         elif isinstance(owner, sym.SelectOp):
             parent = self._meet(*sides_of(owner))
         self.is_none[config] = isinstance(owner, sym.InvalidOp) or (
@@ -189,6 +198,7 @@ class Changes:
         self.name = name
         self.known = known
         self._formula = formulas
+        self._notation = _Notation(formulas)
 
     def text(self, config: SSAValue) -> str:
         now = _Current("x")
@@ -232,51 +242,29 @@ class Changes:
         owner = config.owner
         if isinstance(owner, sym.SelectOp):
             return self._choice(owner, self.tree.parent[config], now)
-        if not isinstance(owner, _CONFIG_STEPS):
+        if not isinstance(owner, sym.UpdateInterface):
             now.base = None
             return f"{self.name} = {_opaque(config)}"
         statement = self._step(owner, now)
-        now.touch(_sites_of(owner))
+        now.touch(owner.changed)
         return statement
 
     # region One change
 
-    def _step(self, op: _Step, now: _Current) -> str:
-        if isinstance(op, sym.SwapOp | sym.PermuteOp):
-            sites = _sites_of(op)
-            following = [*sites[1:], sites[0]]
-            targets = ", ".join(self._target(site) for site in sites)
-            return f"{targets} = {', '.join(self._old(s, now) for s in following)}"
-        target, old = self._target(op.site), self._old(op.site, now)
-        return self._assignment(op, target, old)
+    def _step(self, op: sym.UpdateInterface, now: _Current) -> str:
+        targets = [self._target(site) for site in op.changed]
+        return self._assignment(op, targets, [self._old(s, now) for s in op.changed])
 
-    def _assignment(self, op: _OneSite, target: str, old: str) -> str:
-        before = Formula(old)
-        match op:
-            case sym.WriteOp():
-                return f"{target} = {self._formula(op.value).text}"
-            case sym.ShiftOp():
-                amount = self._formula(op.amount)
-                if old != target:
-                    return f"{target} = {add(before, amount).text}"
-                if is_negated(amount):
-                    return f"{target} -= {amount.text[1:]}"
-                return f"{target} += {amount.text}"
-            case sym.AffineOp():
-                scaled = multiply(self._formula(op.scale), before)
-                return f"{target} = {add(scaled, self._formula(op.bias)).text}"
-            case sym.ShiftModOp():
-                if self._is_flip(op):
-                    return f"{target} = flip({old})"
-                amount = self._formula(op.amount).text
-                return f"{target} = shift_mod({old}, {amount})"
-
-    def _is_flip(self, op: sym.ShiftModOp) -> bool:
-        """Whether a site takes the other one of its two values."""
-        amount = stablehlo.constant_of(op.amount)
-        kinds, _ = sym.operator_of(self.term).space.data.kinds
-        is_step = amount is not None and abs(amount) == 1
-        return is_step and all(len(kind) == 2 for kind in kinds)
+    def _assignment(
+        self, op: sym.UpdateInterface, targets: list[str], old: list[str]
+    ) -> str:
+        new = op.formula([Formula(one) for one in old], self._notation)
+        amount = new[0].amount if isinstance(new[0], _Moved) else None
+        if old == targets and amount is not None:
+            if is_negated(amount):
+                return f"{targets[0]} -= {amount.text[1:]}"
+            return f"{targets[0]} += {amount.text}"
+        return f"{', '.join(targets)} = {', '.join(one.text for one in new)}"
 
     def _target(self, site: SSAValue) -> str:
         return f"{self.name}[{self._formula(site).text}]"
@@ -317,9 +305,9 @@ class Changes:
     def _loop(self, path: Sequence[SSAValue]) -> int | None:
         """Return how many changes make one change of all sites of a set, or None."""
         first = path[0].owner
-        if not isinstance(first, _OneSite):
+        if not isinstance(first, sym.UpdateInterface) or len(first.changed) != 1:
             return None
-        element = first.site.owner
+        element = first.changed[0].owner
         if not isinstance(element, sym.ElementOp) or element.position.value.data:
             return None
         sets = self.term.set_of(element.sites)
@@ -328,14 +316,15 @@ class Changes:
             return None
         for place, config in enumerate(path[:width]):
             op = config.owner
-            if type(op) is not type(first) or not isinstance(op, _OneSite):
+            if type(op) is not type(first) or not isinstance(op, sym.UpdateInterface):
                 return None
-            here = op.site.owner
+            here = op.changed[0].owner
             is_next = (
                 isinstance(here, sym.ElementOp)
                 and here.sites is element.sites
                 and here.position.value.data == place
                 and op.operands[2:] == first.operands[2:]
+                and op.properties == first.properties
             )
             if not is_next:
                 return None
@@ -343,15 +332,16 @@ class Changes:
 
     def _in_loop(self, path: Sequence[SSAValue], now: _Current) -> str:
         first = path[0].owner
-        assert isinstance(first, _OneSite)
-        element = first.site.owner
+        assert isinstance(first, sym.UpdateInterface)
+        element = first.changed[0].owner
         assert isinstance(element, sym.ElementOp)
         is_old = now.base is not None and not now.touched
         name = now.base if is_old and self._is_distinct(element) else self.name
         sites = self._formula(element.sites).text
         s = self.visited
-        change = self._assignment(first, f"{self.name}[{s}]", f"{name}[{s}]")
-        now.touch([cast(_OneSite, config.owner).site for config in path])
+        change = self._assignment(first, [f"{self.name}[{s}]"], [f"{name}[{s}]"])
+        for config in path:
+            now.touch(cast(sym.UpdateInterface, config.owner).changed)
         return f"for {s} in {sites} {{ {change} }}"
 
     def _is_distinct(self, element: sym.ElementOp) -> bool:
@@ -364,16 +354,6 @@ class Changes:
         return not same.any()
 
     # endregion
-
-
-def _sites_of(op: _Step) -> list[SSAValue]:
-    match op:
-        case sym.SwapOp():
-            return [op.first, op.second]
-        case sym.PermuteOp():
-            return list(op.sites)
-        case _:
-            return [op.site]
 
 
 def _no_branch(config: SSAValue) -> str:

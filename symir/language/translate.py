@@ -73,7 +73,7 @@ from symir.language.reductions import (
 )
 from symir.language.scalars import Number
 from symir.language.scope import blamed_on
-from symir.language.updates import Step, Update
+from symir.language.updates import OPS, Step, Update
 
 __all__ = ["element_type", "translate"]
 
@@ -108,13 +108,6 @@ _LOGIC: dict[str, Callable[..., Operation]] = {
     "and": stablehlo.AndOp,
     "or": stablehlo.OrOp,
     "not": stablehlo.NotOp,
-}
-_UPDATES: dict[str, Callable[..., Operation]] = {
-    "write": sym.WriteOp,
-    "shift": sym.ShiftOp,
-    "shift_mod": sym.ShiftModOp,
-    "swap": sym.SwapOp,
-    "affine": sym.AffineOp,
 }
 _HINT = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _INT32 = np.iinfo(np.int32)
@@ -299,8 +292,6 @@ class _TermTranslation:
                 return self._choice(path, step, config)
             case "invalidate":
                 return self._value(sym.InvalidOp, step.text, hint="none")
-            case "permute":
-                return self._value(sym.PermuteOp, config, tuple(sites), hint="y")
             case "hop":
                 return self._hop(config, sites, values[0])
             case "scatter":
@@ -312,7 +303,7 @@ class _TermTranslation:
             case "flip_set":
                 return self._flip_set(config, cast(str, step.text))
             case kind:
-                return self._value(_UPDATES[kind], config, *sites, *values, hint="y")
+                return self._value(OPS[kind], config, *sites, *values, hint="y")
 
     def _site(self, site: Expr, emitted: SSAValue | None = None) -> SSAValue:
         """Return the site of a number, which is that of a label, or computed."""

@@ -16,6 +16,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import NoReturn
 
+from xdsl.ir import Operation, SSAValue
+
+from dialects import sym
 from symir.errors import SourceLocation, user_location
 from symir.language.codes import Mistake
 from symir.language.expressions import (
@@ -63,6 +66,21 @@ SiteLike = str | Expr | NumberLike
 
 REGISTERED: dict[str, Callable[..., Update]] = {}
 """The registered updates, by name: methods of every update."""
+
+
+def _permute(config: SSAValue, *sites: SSAValue) -> Operation:
+    return sym.PermuteOp(config, sites)
+
+
+OPS: dict[str, Callable[..., Operation]] = {
+    "write": sym.WriteOp,
+    "shift": sym.ShiftOp,
+    "shift_mod": sym.ShiftModOp,
+    "swap": sym.SwapOp,
+    "affine": sym.AffineOp,
+    "permute": _permute,
+}
+"""The op of each kind of step that is one: of a configuration, sites, and values."""
 
 
 @dataclass(frozen=True, eq=False)
