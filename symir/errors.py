@@ -1,6 +1,6 @@
 """Errors that users meet.
 
-Every error has a code (see `docs/errors.md`), names the operator, term and emission it
+Every error has a code of `symir.catalogue`, names the operator, term and emission it
 belongs to as far as they are known, the user's file and line, what was expected, what
 was found, and what to do about it.
 """
@@ -13,6 +13,8 @@ import warnings
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
+
+from symir.catalogue import CODES
 
 __all__ = [
     "DefinitionError",
@@ -94,6 +96,11 @@ class SymirError(Exception):
         self.found = found
         self.hint = hint
         super().__init__(message)
+
+    @property
+    def summary(self) -> str | None:
+        """What the code says in general; None for a code that is not symir's."""
+        return CODES.get(self.code)
 
     def _blamed(self) -> tuple[tuple[str, str | None], ...]:
         return (

@@ -124,6 +124,7 @@ examples:
   symir explain examples/tfim_chain.py
   symir explain examples/tfim_chain.py --json > manifest.json
   symir explain examples/tfim_chain.py --cost
+  symir explain D001
 """
 
 
@@ -373,7 +374,7 @@ def _add_explain(commands: Commands) -> None:
         "arrays of the kernel, the cache key and the versions; and which facts hold "
         "for the operator.",
         _EXPLAIN_EXAMPLES,
-        file=f"{_FILE}, or an artifact that was saved",
+        file=f"{_FILE}, an artifact that was saved, or the code of an error",
     )
     cost = "print instead what each pass did, or did not do and why, and what each "
     _option(explain, "--cost", f"{cost}term is predicted to cost")

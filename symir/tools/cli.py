@@ -15,6 +15,7 @@ import numpy as np
 
 from dialects.text import print_module
 from lowering.bt_specialize import STATE_DTYPES, state_type
+from symir.catalogue import CODES
 from symir.compiler import lower_to_bt, lower_to_stablehlo
 from symir.errors import SymirError, user_location
 from symir.files import write_file
@@ -329,6 +330,9 @@ def _explore(options: argparse.Namespace) -> None:
 def _explain(options: argparse.Namespace) -> None:
     from symir.tools.explain import artifact_of, explanation, facts_of_artifact
 
+    if options.file in CODES:
+        print(f"[{options.file}] {CODES[options.file]}")
+        return
     _prefer_double_precision()
     progress = Progress(sys.stderr, quiet=options.quiet)
     artifact = artifact_of(options.file, progress)

@@ -27,7 +27,7 @@ HOOKS = ("get_canonicalization_patterns",)
 LAYERS = """
 dialects
 lowering
-errors late files spans provenance constraints spaces plain_text for_netket
+catalogue errors late files spans provenance constraints spaces plain_text for_netket
     language terms description ir algebra products adjoints operator predicates
     compiler.context compiler.dump compiler.failures compiler.lowering
     compiler.signature models

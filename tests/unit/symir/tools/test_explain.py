@@ -52,6 +52,10 @@ def compiled(file: Path, **options: Any) -> sym.SymbolicCompiledArtifact:
     return sym.SymbolicCompiler().compile(namespace["one"], options)
 
 
+def test_it_tells_what_a_code_means(capsys: pytest.CaptureFixture[str]) -> None:
+    assert succeed(capsys, "D001").startswith("[D001] a label is used that the term's")
+
+
 def test_it_tells_what_the_manifest_says(
     capsys: pytest.CaptureFixture[str], file: Path
 ) -> None:
