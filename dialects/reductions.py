@@ -1,6 +1,36 @@
 """The ways to combine values over sites, which `sym` and `bt` share."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.ir import Operation
 from xdsl.utils.str_enum import StrEnum
+
+from dialects.stablehlo import AddOp, AndOp, MultiplyOp, OrOp, XorOp
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """The table of a reduction.
+
+    Attributes:
+        neutral: the value over no site at all.
+        combine: how it takes one more value, in NumPy.
+        op: the same as an op.
+        combines_numbers: whether it is of numbers; the others are of predicates.
+    """
+
+    neutral: float
+    combine: Callable[[Array, Array], Array]
+    op: Callable[..., Operation]
+    combines_numbers: bool = False
 
 
 class Reduction(StrEnum):
@@ -13,6 +43,20 @@ class Reduction(StrEnum):
     PARITY = "parity"
 
     @property
+    def combination(self) -> Combination:
+        """How values are combined."""
+        return _COMBINATIONS[self]
+
+    @property
     def combines_numbers(self) -> bool:
         """Whether it is of numbers; the others are of predicates."""
-        return self in (Reduction.SUM, Reduction.PROD)
+        return self.combination.combines_numbers
+
+
+_COMBINATIONS = {
+    Reduction.SUM: Combination(0, np.add, AddOp, combines_numbers=True),
+    Reduction.PROD: Combination(1, np.multiply, MultiplyOp, combines_numbers=True),
+    Reduction.ANY: Combination(False, np.logical_or, OrOp),
+    Reduction.ALL: Combination(True, np.logical_and, AndOp),
+    Reduction.PARITY: Combination(False, np.logical_xor, XorOp),
+}

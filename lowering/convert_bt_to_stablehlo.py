@@ -44,15 +44,10 @@ from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
 from dialects.provenance import in_place_of
-from dialects.reductions import Reduction
 from dialects.stablehlo import (
     AddOp,
-    AndOp,
     ConvertOp,
-    MultiplyOp,
-    OrOp,
     SubtractOp,
-    XorOp,
     broadcast_in_dim,
     compare,
     concatenate,
@@ -166,10 +161,10 @@ class LowerReduce(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: bt.ReduceOp, rewriter: PatternRewriter) -> None:
         at = Inserter.before(op)
-        combine, neutral = _COMBINE[op.kind.data]
-        initial = at.add(constant(np.array(neutral), element_of(op.operand)))
+        how = op.kind.data.combination
+        initial = at.add(constant(np.array(how.neutral), element_of(op.operand)))
         axis = len(shape_of(op.result))
-        combined = reduce(op.operand, initial, axis, combine)
+        combined = reduce(op.operand, initial, axis, how.op)
         rewriter.replace(op, in_place_of(op, combined))
 
 
@@ -179,16 +174,6 @@ class LowerDot(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: bt.DotOp, rewriter: PatternRewriter) -> None:
         rewriter.replace(op, in_place_of(op, dot(op.operand, op.matrix)))
-
-
-_COMBINE: dict[Reduction, tuple[Callable[[SSAValue, SSAValue], Operation], float]] = {
-    Reduction.SUM: (AddOp, 0),
-    Reduction.PROD: (MultiplyOp, 1),
-    Reduction.ANY: (OrOp, False),
-    Reduction.ALL: (AndOp, True),
-    Reduction.PARITY: (XorOp, False),
-}
-"""The op that combines two values, and what it starts from."""
 
 
 _Mask = npt.NDArray[np.bool_]

@@ -58,15 +58,6 @@ from lowering.relations import Relation
 from lowering.rewriting import Inserter
 from lowering.sites import Alias, alias, normal_form_error, writes_of
 
-_NEUTRAL = {
-    sym.Reduction.SUM: 0,
-    sym.Reduction.PROD: 1,
-    sym.Reduction.ANY: False,
-    sym.Reduction.ALL: True,
-    sym.Reduction.PARITY: False,
-}
-"""What a reduction over no site at all is."""
-
 _MAX_LISTED_VALUES = 4
 """Larger local spaces with equal steps are checked by their bounds, not by value."""
 
@@ -281,7 +272,7 @@ class _TermLowering:
         else:
             raise PassFailedException("convert-sym-to-bt: a reduction yields nothing")
         element = cast(TensorType[Attribute], value.type).element_type
-        neutral = self._scalar(_NEUTRAL[op.kind.data], element)
+        neutral = self._scalar(op.kind.data.combination.neutral, element)
         if meant is not None:
             value = self._elementwise_op(select, meant, value, neutral)
         axes = self._union([value, self.values[site]])

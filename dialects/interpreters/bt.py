@@ -39,7 +39,6 @@ from dialects.interpreters.numbers import (
     numbers_of,
 )
 from dialects.interpreters.stablehlo import StableHLOFunctions
-from dialects.reductions import Reduction
 from dialects.stablehlo import dtype_of, shape_of
 from dialects.tables import NO_SITE
 
@@ -153,11 +152,11 @@ class BtFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: bt.ReduceOp, args: PythonValues
     ) -> PythonValues:
         (values,) = args
-        neutral, combine = _REDUCTIONS[op.kind.data]
-        total = np.full(values.shape[:-1], neutral, values.dtype)
+        combination = op.kind.data.combination
+        total = np.full(values.shape[:-1], combination.neutral, values.dtype)
         with np.errstate(all="ignore"):
             for place in range(values.shape[-1]):
-                total = combine(total, values[..., place])
+                total = combination.combine(total, values[..., place])
         return (total.astype(values.dtype, copy=False),)
 
     @impl(bt.DotOp)
@@ -407,16 +406,6 @@ def _stacked(
         return np.empty((*shape, 0), dtype)
     wide = [np.broadcast_to(column, shape) for column in columns]
     return np.stack(wide, axis=-1).astype(dtype, copy=False)
-
-
-_REDUCTIONS: dict[Reduction, tuple[float, Callable[[Array, Array], Array]]] = {
-    Reduction.SUM: (0, np.add),
-    Reduction.PROD: (1, np.multiply),
-    Reduction.ANY: (False, np.logical_or),
-    Reduction.ALL: (True, np.logical_and),
-    Reduction.PARITY: (False, np.logical_xor),
-}
-"""What a reduction starts from, and how it takes one more value."""
 
 
 # region A whole function

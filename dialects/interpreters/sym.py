@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag
 from fractions import Fraction
@@ -426,14 +426,14 @@ class SymFunctions(InterpreterFunctions):
         run = _run_of(interpreter)
         points = len(run.source)
         kind = run.numbers.dtype(dtype_of(op.result.type.element_type))
-        start, combine = _REDUCTIONS[op.kind.data]
-        total = np.full(points, start, kind)
+        combination = op.kind.data.combination
+        total = np.full(points, combination.neutral, kind)
         defined = np.ones(points, bool)
         for site, counts in _sites_of(op, args):
             (value,) = interpreter.run_ssacfg_region(op.body, (site,), "reduce")
             defined = defined & (~counts | _defined(value))
             with np.errstate(all="ignore"):
-                combined = as_array(combine(total, _values(value)))
+                combined = as_array(combination.combine(total, _values(value)))
                 combined = combined.astype(kind, copy=False)
             total = np.where(counts, combined, total)
         return (_limited(total, defined),)
@@ -553,15 +553,6 @@ def _sites_of(op: sym.ReduceOp, args: PythonValues) -> Iterator[tuple[Array, Arr
     for site in lattice:
         inside = as_array(as_array(start) <= site) & (site < as_array(stop))
         yield np.asarray(site), inside
-
-
-_REDUCTIONS: dict[sym.Reduction, tuple[float, Callable[[Array, Array], Array]]] = {
-    sym.Reduction.SUM: (0, np.add),
-    sym.Reduction.PROD: (1, np.multiply),
-    sym.Reduction.ANY: (False, np.logical_or),
-    sym.Reduction.ALL: (True, np.logical_and),
-    sym.Reduction.PARITY: (False, np.logical_xor),
-}
 
 
 def _is_countable(run: _Run, place: Array) -> Array:
