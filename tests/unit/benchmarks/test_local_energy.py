@@ -15,16 +15,18 @@ SAMPLES = 16
 
 
 def _of_each(pairs):
-    """Return pairs with each system, and each wavefunction, once at least."""
-    systems: set[str] = set()
-    wavefunctions: set[str] = set()
+    """Return pairs with each system, and each wavefunction, once at least.
+
+    In few of them: those in which both are new come first.
+    """
     kept = []
-    for pair in pairs:
-        if pair.name in systems and pair.wavefunction in wavefunctions:
-            continue
-        systems.add(pair.name)
-        wavefunctions.add(pair.wavefunction)
-        kept.append(pair)
+    for needed in (2, 1):
+        for pair in pairs:
+            systems = {one.name for one in kept}
+            wavefunctions = {one.wavefunction for one in kept}
+            new = (pair.name not in systems) + (pair.wavefunction not in wavefunctions)
+            if new >= needed:
+                kept.append(pair)
     return kept
 
 

@@ -575,3 +575,12 @@ CONSTRUCTS.update(
         ),
     }
 )
+
+
+def in_one_space(sites: int) -> dict[str, dict[str, sym.SymbolicOperator]]:
+    """Return the constructs that can be added up, by their names, for each space."""
+    found: dict[str, dict[str, sym.SymbolicOperator]] = {}
+    for name, make in CONSTRUCTS.items():
+        operator = make(sites)
+        found.setdefault(f"{operator.space} {operator.dtype}", {})[name] = operator
+    return found

@@ -109,7 +109,7 @@ def neighbours_up(x: Array) -> Array:
 
 
 def gauss(x: Array) -> Array:
-    return x.astype(int) @ models.divergence((6, 6)).T
+    return x.astype(int) @ models.divergence((4, 4)).T
 
 
 def plaquette_signs(x: Array) -> Array:
@@ -140,8 +140,8 @@ CHARGES: dict[str, tuple[Callable[[], Any], Callable[[Array], Array], Draw]] = {
     "dicke": (lambda: models.dicke(20, 6), excitations, anywhere),
     "pxp": (lambda: models.pxp(30, ring(30)), neighbours_up, apart),
     "toric_code": (lambda: models.toric_code((6, 6)), plaquette_signs, anywhere),
-    "u1_gauge, s=1/2": (lambda: models.u1_gauge((6, 6)), gauss, anywhere),
-    "u1_gauge, s=3/2": (lambda: models.u1_gauge((6, 6), s=1.5), gauss, anywhere),
+    "u1_gauge, s=1/2": (lambda: models.u1_gauge((4, 4)), gauss, anywhere),
+    "u1_gauge, s=3/2": (lambda: models.u1_gauge((4, 4), s=1.5), gauss, anywhere),
 }
 
 

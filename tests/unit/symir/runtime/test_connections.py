@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from operator import add
 from typing import Any
 
 import jax
@@ -13,7 +14,7 @@ import pytest
 
 import symir as sym
 from dialects.interpreters.sym import connections
-from tests.unit.symir.constructs import CONSTRUCTS, UPDATES
+from tests.unit.symir.constructs import CONSTRUCTS, UPDATES, in_one_space
 
 DTYPES = ["int8", "int32", "int64", "float32", "float64"]
 
@@ -38,28 +39,19 @@ def test_all_configurations_of_a_small_space(name: str) -> None:
     assert_like_the_reference(operator, operator.space.all_states())
 
 
-def in_one_space() -> dict[str, list[str]]:
-    """Return the names of the constructs that can be added up, by their spaces."""
-    found: dict[str, list[str]] = {}
-    for name, make in CONSTRUCTS.items():
-        operator = make(11)
-        found.setdefault(f"{operator.space} {operator.dtype}", []).append(name)
-    return found
-
-
-SPACES = in_one_space()
+SPACES = in_one_space(11)
 
 
 @pytest.mark.parametrize("space", SPACES)
 def test_random_batch_of_a_large_space(space: str) -> None:
     """All constructs of a space are terms of one operator: one compilation."""
-    constructs = [CONSTRUCTS[name](11) for name in SPACES[space]]
-    total = reduce(lambda a, b: a + b, constructs)
+    constructs = SPACES[space]
+    total = reduce(add, constructs.values())
     x = total.space.random_states(3, 0)
     compiled = total.compile(opt_level=1)  # at 2 terms of one structure are gathered
     xp, mels = compiled.get_conn_padded(x)
     start = 0
-    for name, operator in zip(SPACES[space], constructs, strict=True):
+    for name, operator in constructs.items():
         expected, elements = connections(operator.to_ir().module, x)
         own = slice(start, start + elements.shape[1])
         np.testing.assert_array_equal(xp[:, own], expected, err_msg=name)

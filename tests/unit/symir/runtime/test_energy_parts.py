@@ -168,6 +168,9 @@ def samples(op: Any, count: int = 40) -> Any:
     return rng.choice(local_values(op), (count, space.size)).astype(np.int8)
 
 
+TABLES = ("by lane", "by site")
+
+
 def chosen(tables: str, monkeypatch: pytest.MonkeyPatch) -> int | None:
     """Have tables by site made for a budget that no other test has."""
     if tables == "by lane":
@@ -194,19 +197,20 @@ PAIRS = sorted(
 )
 
 
-@pytest.mark.parametrize("tables", ["by lane", "by site"])
 @pytest.mark.parametrize(("name", "wavefunction"), PAIRS)
 def test_energies_are_those_of_the_network(
-    name: str, wavefunction: str, tables: str, monkeypatch: pytest.MonkeyPatch
+    name: str, wavefunction: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budget = chosen(tables, monkeypatch)
     op, (logpsi, rungs) = OPERATORS[name](), WAVEFUNCTIONS[wavefunction]
     values = local_values(op)
     w, x = parameters(values), samples(op)
-    energy = sym.LocalEnergy(op, logpsi, budget=budget)
-    np.testing.assert_allclose(energy(w, x), energies_of(op, logpsi, w, x), rtol=1e-9)
-    found = [part.rung for part in energy.report(w, x, measure=False).parts]
-    assert found == rungs
+    expected = energies_of(op, logpsi, w, x)
+    for tables in TABLES:
+        budget = chosen(tables, monkeypatch)
+        energy = sym.LocalEnergy(op, logpsi, budget=budget)
+        np.testing.assert_allclose(energy(w, x), expected, rtol=1e-9, err_msg=tables)
+        found = [part.rung for part in energy.report(w, x, measure=False).parts]
+        assert found == rungs
 
 
 @pytest.mark.parametrize(
@@ -230,29 +234,26 @@ def test_what_tables_have_rows_for(name: str, logpsi: Any, tables: str) -> None:
     assert all(rung is not bt.Rung.NETWORK for rung in program.rungs)
 
 
-@pytest.mark.parametrize("scale", [3.0, 1000.0])
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("logpsi", [rbm, perceptron, few_units, two_layers, with_phase])
-@pytest.mark.parametrize("tables", ["by lane", "by site"])
 def test_weights_of_any_size(
-    scale: float,
-    dtype: Any,
-    logpsi: Any,
-    tables: str,
-    monkeypatch: pytest.MonkeyPatch,
+    dtype: Any, logpsi: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    budget = chosen(tables, monkeypatch)
     op = OPERATORS["swaps"]()
-    w, x = parameters([-1, 1], scale, dtype), samples(op)
-    expected = np.asarray(energies_of(op, logpsi, w, x))
-    found = np.asarray(sym.LocalEnergy(op, logpsi, budget=budget)(w, x))
-    # Where the ratio is no number that the network can say, neither are these
-    np.testing.assert_array_equal(np.isfinite(found), np.isfinite(expected))
-    finite = np.isfinite(expected)
-    digits = 2e-2 if dtype == np.float32 else 1e-9
-    np.testing.assert_allclose(
-        found[finite], expected[finite], rtol=digits * scale / 30
-    )
+    x = samples(op)
+    reference = jax.jit(partial(energies_of, op, logpsi))
+    for tables in TABLES:
+        energy = sym.LocalEnergy(op, logpsi, budget=chosen(tables, monkeypatch))
+        for scale in (3.0, 1000.0):
+            w = parameters([-1, 1], scale, dtype)
+            expected, found = np.asarray(reference(w, x)), np.asarray(energy(w, x))
+            # Where the ratio is no number that the network can say, neither are these
+            finite = np.isfinite(expected)
+            np.testing.assert_array_equal(np.isfinite(found), finite)
+            digits = 2e-2 if dtype == np.float32 else 1e-9
+            np.testing.assert_allclose(
+                found[finite], expected[finite], rtol=digits * scale / 30
+            )
 
 
 @pytest.mark.parametrize("scale", [1.0, 15.0, 80.0])
