@@ -40,18 +40,26 @@ from dialects.stablehlo import (
 )
 from dialects.tables import NO_SITE
 from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
-from lowering.lanes import has_batch, lane_count, parts_of, repeated
+from lowering.lanes import has_batch, lane_count, repeated
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
 
 
+def _alone(part: SSAValue) -> SSAValue:
+    """Return branches that nothing is joined with."""
+    while isinstance(part.owner, bt.ConcatOp | bt.InterleaveOp):
+        if len(part.owner.parts) != 1:
+            break
+        (part,) = part.owner.parts
+    return part
+
+
 def _two_parts(op: bt.ConcatOp) -> tuple[bt.BranchesOp, bt.BranchesOp] | None:
     """Return a diagonal of one lane and the other lanes, where that is all there is."""
-    leaves = [part.owner for part, _ in parts_of(op.result)]
-    if len(leaves) != 2:
+    if len(op.parts) != 2:
         return None
-    diagonal, others = leaves
+    diagonal, others = (_alone(part).owner for part in op.parts)
     if not isinstance(diagonal, bt.BranchesOp) or not isinstance(others, bt.BranchesOp):
         return None
     is_one = lane_count(diagonal.result) == 1 and not diagonal.sites

@@ -34,6 +34,13 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation, SSAValue, Use
 from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    GreedyRewritePatternApplier,
+    PatternRewriter,
+    PatternRewriteWalker,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
@@ -109,39 +116,36 @@ _SAME = (hlo.ConvertOp, hlo.FloorOp, hlo.CeilOp, bt.BroadcastOp)
 
 
 @dataclass
-class _Narrowing:
-    """Rewrites one function."""
+class _Integers:
+    """What is known of the values of one function, before anything of it is rewritten.
+
+    Attributes:
+        ranges: of the values that are integers whatever x is, and exact.
+        needed: values that something computes with that is not narrow.
+        narrowed: values in the narrowest type, where that was asked for.
+        compared: the number of comparisons that compare narrow integers now.
+    """
 
     function: FuncOp
     bounds: _Range
     ranges: dict[SSAValue, _Range] = field(default_factory=dict[SSAValue, _Range])
     needed: set[SSAValue] = field(default_factory=set[SSAValue])
-    """Values that something computes with that is not narrow."""
     narrowed: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     compared: int = 0
-    """The number of comparisons that compare narrow integers now."""
 
-    def run(self) -> None:
+    def __post_init__(self) -> None:
         ops = [op for op in self.function.body.block.ops if op.results]
         for op in ops:
             found = self._range(op)
             if found is not None and _is_held(found, _element(op.results[0])):
                 self.ranges[op.results[0]] = found
-        sees_sign = any(map(self._sees_sign_of_zero, ops))
+        self.sees_sign = any(map(_sees_sign_of_zero, ops))
         for op in reversed(ops):
             value = op.results[0]
-            if any(self._needs_real(use) for use in value.uses):
+            if any(self.needs_real(use) for use in value.uses):
                 self.needed.add(value)
-        for op in ops:
-            if isinstance(op, hlo.CompareOp):
-                self._compare(op)
-            elif isinstance(op, bt.BranchesOp | bt.ImagesOp):
-                self._narrow_values(op)
-            elif self._is_root(op, sees_sign=sees_sign):
-                self._replace(op)
-        self._remark()
 
-    def _remark(self) -> None:
+    def remark(self) -> None:
         """Say how much is narrow now, and what keeps its type."""
         widths = Counter(
             _width(new)
@@ -184,36 +188,15 @@ class _Narrowing:
         known = [self.ranges[number] for number in numbers if number in self.ranges]
         return _combined(op, known) if len(known) == len(numbers) else None
 
-    def _sees_sign_of_zero(self, op: Operation) -> bool:
-        """Whether an op has another result for -0 than for 0, which is not -0 again."""
-        if isinstance(op, hlo.DivideOp):
-            divisor = constant_of(_behind_broadcast(op.rhs))
-            return divisor is None or not divisor.all()
-        if not isinstance(op.results[0].type, TensorType):
-            return False
-        if isinstance(_element(op.results[0]), ComplexType):
-            return isinstance(op, hlo.SqrtOp | hlo.LogOp | hlo.PowerOp)
-        return isinstance(op, hlo.PowerOp | hlo.Atan2Op | hlo.RsqrtOp | hlo.ComplexOp)
-
     # endregion
-    # region Rewriting
+    # region Uses
 
-    def _is_root(self, op: Operation, *, sees_sign: bool) -> bool:
-        """Whether a result is best converted here: something else needs it."""
-        value = op.results[0]
-        found = self.ranges.get(value)
-        if found is None or not isinstance(op, _ARITHMETIC) or _is_integer(value):
-            return False
-        if sees_sign and found.is_minus_zero:
-            return False
-        return value in self.needed
-
-    def _needs_real(self, use: Use) -> bool:
+    def needs_real(self, use: Use) -> bool:
         """Whether a use of a value is not one by narrow arithmetic."""
         user = use.operation
         match user:
             case hlo.CompareOp():
-                return not self._compares_integers(user)
+                return not self.compares_integers(user)
             case bt.BranchesOp() | bt.ImagesOp():
                 return use.index not in _places_of_values(user)
             case _ if not user.results or user.results[0] not in self.ranges:
@@ -223,39 +206,16 @@ class _Narrowing:
             case _:
                 return user.results[0] in self.needed
 
-    def _compares_integers(self, op: hlo.CompareOp) -> bool:
+    def compares_integers(self, op: hlo.CompareOp) -> bool:
         """Whether a comparison is one of integers, not all of which are narrow yet."""
         if not all(operand in self.ranges for operand in op.operands):
             return False
         return not all(map(_is_integer, op.operands))
 
-    def _replace(self, op: Operation) -> None:
-        value = op.results[0]
-        at = Inserter.before(op)
-        narrow = self._narrow(value)
-        new = _as_number(narrow, _element(value), at)
-        self.narrowed[new] = narrow  # for users that become narrow nevertheless
-        for use in [use for use in value.uses if self._needs_real(use)]:
-            use.operation.operands[use.index] = new
+    # endregion
+    # region Narrow values
 
-    def _compare(self, op: hlo.CompareOp) -> None:
-        """Compare narrow integers of one type."""
-        if not self._compares_integers(op):
-            return
-        width = cast(int, _hull(*[self.ranges[value] for value in op.operands]).width)
-        self.compared += 1
-        at = Inserter.before(op)
-        for place, value in enumerate(op.operands):
-            op.operands[place] = _as_integer(self._narrow(value), width, at)
-
-    def _narrow_values(self, op: bt.LeafOp) -> None:
-        """Store integers of x' as integers: converting from reals is dear."""
-        for place in _places_of_values(op):
-            value = op.operands[place]
-            if value in self.ranges and not _is_integer(value):
-                op.operands[place] = self._narrow(value)
-
-    def _narrow(self, value: SSAValue) -> SSAValue:
+    def narrow(self, value: SSAValue) -> SSAValue:
         """Return an integer as one of the narrowest type."""
         stack = [value]
         while stack:
@@ -309,6 +269,99 @@ class _Narrowing:
         return _as_integer(result, width, at)
 
     # endregion
+
+
+@dataclass
+class _OfIntegers(RewritePattern):
+    """Base of the patterns: each asks what is known of the values of a function."""
+
+    known: _Integers
+
+
+class CompareIntegers(_OfIntegers):
+    """Integers are compared in one narrow type.
+
+    %p = stablehlo.compare GT, %a, %b : (tensor<4x7xf64>, tensor<4x7xf64>) -> ..
+    becomes, with %a and %b computed as %c and %d
+    %p = stablehlo.compare GT, %c, %d : (tensor<4x7xi8>, tensor<4x7xi8>) -> ..
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: hlo.CompareOp, rewriter: PatternRewriter) -> None:
+        known = self.known
+        if not known.compares_integers(op):
+            return
+        ranges = [known.ranges[value] for value in op.operands]
+        width = cast(int, _hull(*ranges).width)
+        at = Inserter(rewriter, op.location)
+        for place, value in enumerate(op.operands):
+            op.operands[place] = _as_integer(known.narrow(value), width, at)
+        known.compared += 1
+        rewriter.notify_op_modified(op)
+
+
+class WriteIntegers(_OfIntegers):
+    """Integers of x' are written as integers: converting from reals is dear.
+
+    %b = bt.branches [%i] = [%v] .. : [tensor<7xi32>] [tensor<4x7xf64>] ..
+    becomes, with %v computed as %w
+    %b = bt.branches [%i] = [%w] .. : [tensor<7xi32>] [tensor<4x7xi8>] ..
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.BranchesOp | bt.ImagesOp, rewriter: PatternRewriter
+    ) -> None:
+        for place in _places_of_values(op):
+            value = op.operands[place]
+            if value in self.known.ranges and not _is_integer(value):
+                op.operands[place] = self.known.narrow(value)
+                rewriter.notify_op_modified(op)
+
+
+class ConvertAtTheEnd(_OfIntegers):
+    """A small integer that something else needs is converted, once.
+
+    %a = bt.gather %x[%i] : .. -> tensor<4x7xf64>
+    %b = stablehlo.multiply %a, %a : tensor<4x7xf64>
+    %c = bt.reduce sum %b : tensor<4x7xf64> -> tensor<4xf64>
+    becomes, if x is -1 or 1
+    %a = bt.gather %x[%i] : .. -> tensor<4x7xi8>
+    %b = stablehlo.multiply %a, %a : tensor<4x7xi8>
+    %s = bt.reduce sum %b : tensor<4x7xi8> -> tensor<4xi8>
+    %c = stablehlo.convert %s : (tensor<4xi8>) -> tensor<4xf64>
+    """
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        known = self.known
+        if not isinstance(op, _ARITHMETIC) or not self._is_root(op.results[0]):
+            return
+        value = op.results[0]
+        narrow = known.narrow(value)
+        new = _as_number(narrow, _element(value), Inserter(rewriter, op.location))
+        known.narrowed[new] = narrow  # for users that become narrow nevertheless
+        for use in [use for use in value.uses if known.needs_real(use)]:
+            use.operation.operands[use.index] = new
+            rewriter.notify_op_modified(use.operation)
+
+    def _is_root(self, value: SSAValue) -> bool:
+        """Whether a result is best converted here: something else needs it."""
+        known, found = self.known, self.known.ranges.get(value)
+        if found is None or _is_integer(value) or value not in known.needed:
+            return False
+        return not (known.sees_sign and found.is_minus_zero)
+
+
+def _sees_sign_of_zero(op: Operation) -> bool:
+    """Whether an op has another result for -0 than for 0, which is not -0 again."""
+    if isinstance(op, hlo.DivideOp):
+        divisor = constant_of(_behind_broadcast(op.rhs))
+        return divisor is None or not divisor.all()
+    if not isinstance(op.results[0].type, TensorType):
+        return False
+    if isinstance(_element(op.results[0]), ComplexType):
+        return isinstance(op, hlo.SqrtOp | hlo.LogOp | hlo.PowerOp)
+    return isinstance(op, hlo.PowerOp | hlo.Atan2Op | hlo.RsqrtOp | hlo.ComplexOp)
 
 
 def _places_of_values(op: bt.LeafOp) -> range:
@@ -460,5 +513,13 @@ class BtNarrowPass(ModulePass):
             if not isinstance(function, FuncOp) or not function.body.blocks:
                 continue
             bounds = _bounds_of(function)
-            if bounds is not None:
-                _Narrowing(function, bounds).run()
+            if bounds is None:
+                continue
+            known = _Integers(function, bounds)
+            patterns = GreedyRewritePatternApplier(
+                [CompareIntegers(known), WriteIntegers(known), ConvertAtTheEnd(known)],
+                dce_enabled=False,
+            )
+            walker = PatternRewriteWalker(patterns, apply_recursively=False)
+            walker.rewrite_region(function.body)
+            known.remark()
