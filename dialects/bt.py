@@ -697,6 +697,10 @@ class PrunedOp(IRDLOperation):
     def __init__(self, origins: LaneOrigins):
         super().__init__(properties={"origins": LanesAttr(origins.in_one())})
 
+    def verify_(self) -> None:
+        if not self.origins.data.lanes:
+            raise VerifyException("'bt.pruned' names no branch")
+
 
 @irdl_op_definition
 class ConnectionsOp(BranchTensorOp):

@@ -492,6 +492,11 @@
 
 // -----
 
+// CHECK: 'bt.pruned' names no branch
+bt.pruned #bt.lanes<of 14>
+
+// -----
+
 // CHECK: expected one of network, linear, exponential, bilinear, lifted, rational, declared
 "test.op"() {part = #bt.part<exp @logpsi>} : () -> ()
 
