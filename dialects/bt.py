@@ -34,7 +34,6 @@ from xdsl.dialects.utils import EnumAttribute
 from xdsl.interfaces import HasCanonicalizationPatternsInterface
 from xdsl.ir import (
     Attribute,
-    Data,
     Dialect,
     Operation,
     ParametrizedAttribute,
@@ -66,7 +65,7 @@ from xdsl.traits import Pure, SymbolTable
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
-from dialects.origins import LaneOrigins, parse_origins
+from dialects.origins import LaneOrigins, OriginsData
 from dialects.reductions import Reduction
 
 # region Types
@@ -114,7 +113,7 @@ class ReductionAttr(EnumAttribute[Reduction], SpacedOpaqueSyntaxAttribute):
 
 
 @irdl_attr_definition
-class LanesAttr(Data[LaneOrigins]):
+class LanesAttr(OriginsData):
     """The origins of lanes: which branches of an operator each of them holds.
 
     Branches are numbered in the order of terms, rows and emissions. Printed
@@ -124,15 +123,6 @@ class LanesAttr(Data[LaneOrigins]):
     """
 
     name = "bt.lanes"
-
-    @classmethod
-    def parse_parameter(cls, parser: AttrParser) -> LaneOrigins:
-        with parser.in_angle_brackets():
-            return parse_origins(parser)
-
-    def print_parameter(self, printer: Printer) -> None:
-        with printer.in_angle_brackets():
-            printer.print_string(str(self.data))
 
 
 TENSOR = TensorType.constr(element_type=AnyAttr())

@@ -24,9 +24,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+from xdsl.ir import Data
 from xdsl.parser import AttrParser
+from xdsl.printer import Printer
 
-__all__ = ["LaneOrigins", "Run", "parse_origins"]
+__all__ = ["LaneOrigins", "OriginsData", "Run"]
 
 Array = npt.NDArray[Any]
 
@@ -258,7 +260,20 @@ def _ranges(numbers: Array) -> tuple[range, ...]:
 # region Text
 
 
-def parse_origins(parser: AttrParser) -> LaneOrigins:
+class OriginsData(Data[LaneOrigins]):
+    """Base of the attributes that wrap origins, of one text at all levels."""
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> LaneOrigins:
+        with parser.in_angle_brackets():
+            return _parse_origins(parser)
+
+    def print_parameter(self, printer: Printer) -> None:
+        with printer.in_angle_brackets():
+            printer.print_string(str(self.data))
+
+
+def _parse_origins(parser: AttrParser) -> LaneOrigins:
     """Parse what `str` of origins gives."""
     start = parser.pos
     runs: list[Run] = []

@@ -79,7 +79,7 @@ from xdsl.traits import (
 )
 from xdsl.utils.exceptions import VerifyException
 
-from dialects.origins import LaneOrigins, parse_origins
+from dialects.origins import LaneOrigins, OriginsData
 from dialects.reductions import Reduction
 from dialects.stablehlo import (
     ELEMENTWISE,
@@ -385,7 +385,7 @@ class ColumnAttr(ParametrizedAttribute):
 
 
 @irdl_attr_definition
-class LanesAttr(Data[LaneOrigins]):
+class LanesAttr(OriginsData):
     """The origins of branches that have changed places: where each was at first.
 
     Printed `#sym.lanes<0, 3:6, 1:3 of 6>`, as `#bt.lanes`: the branches of the operator
@@ -393,15 +393,6 @@ class LanesAttr(Data[LaneOrigins]):
     """
 
     name = "sym.lanes"
-
-    @classmethod
-    def parse_parameter(cls, parser: AttrParser) -> LaneOrigins:
-        with parser.in_angle_brackets():
-            return parse_origins(parser)
-
-    def print_parameter(self, printer: Printer) -> None:
-        with printer.in_angle_brackets():
-            printer.print_string(str(self.data))
 
 
 # endregion
