@@ -178,12 +178,11 @@ def _check_kernel(module: ModuleOp, planned: ModuleOp) -> None:
     branches = sum(term.branches for term in operator.terms)
     origins = [bt.origins_of(op.branches) for op in connections_in(module)]
     known = [one for one in origins if one is not None]
-    if known == origins and all(one.branches in (0, branches) for one in known):
+    is_known = bool(known) and known == origins
+    known += [op.origins.data for op in module.walk() if isinstance(op, bt.PrunedOp)]
+    if is_known and all(one.branches in (0, branches) for one in known):
         lanes = lanes_of_function(module) or 0
-        pruned = [
-            op.origins.data for op in module.walk() if isinstance(op, bt.PrunedOp)
-        ]
-        _check_branches(operator, LaneOrigins.joined([*known, *pruned]))
+        _check_branches(operator, LaneOrigins.joined(known))
     state, parameters = bt.StateType(), operator.body.block.arg_types
     expected = FunctionType.from_lists(
         [tensor(state, [bt.BATCH, sites]), *parameters],
