@@ -27,6 +27,7 @@ from xdsl.utils.exceptions import PassFailedException
 from dialects import bt
 from dialects.stablehlo import shape_of
 from lowering.lanes import (
+    ends_in,
     lane_count,
     leave_out,
     parts_of,
@@ -66,7 +67,7 @@ class CoalesceDiagonal(RewritePattern):
         self, op: bt.ConnectionsOp, rewriter: PatternRewriter
     ) -> None:
         parts = [part for part, _ in parts_of(op.branches)]
-        found = [part for part in parts if _is_diagonal(part)]
+        found = [part for part in parts if _is_diagonal(part) and ends_in(part, op)]
         _remark_on_promises(parts)
         lanes = sum(map(lane_count, found))
         if lanes < 2:

@@ -70,19 +70,17 @@ class _Part:
 
     Attributes:
         op: the branches.
-        numbers: which lanes of the whole they are.
         keys: (lanes, writes, 2 + sites): the site, the number of the function of x, and
             the sites that it is one of, for each write that changes x; the same for two
             lanes whose x' agree.
     """
 
     op: bt.BranchesOp
-    numbers: Array
     keys: Array
 
     @property
     def lanes(self) -> int:
-        return len(self.numbers)
+        return lane_count(self.op.result)
 
 
 # region What lanes write
@@ -148,7 +146,7 @@ def _parts(op: bt.ConnectionsOp) -> list[_Part]:
             continue
         keys = _keys(leaf, functions, sites)
         if keys is not None:
-            found.append(_Part(leaf, numbers, keys))
+            found.append(_Part(leaf, keys))
     return found
 
 

@@ -28,7 +28,6 @@ from xdsl.pattern_rewriter import (
 )
 
 from dialects import bt
-from dialects.origins import LaneOrigins
 from dialects.stablehlo import (
     OrOp,
     constant,
@@ -73,6 +72,7 @@ def _two_parts(op: bt.ConcatOp) -> tuple[bt.BranchesOp, bt.BranchesOp] | None:
 class _Join:
     """Puts a lane in front of others."""
 
+    whole: bt.ConcatOp
     diagonal: bt.BranchesOp
     others: bt.BranchesOp
     at: Inserter
@@ -97,9 +97,7 @@ class _Join:
             first = repeated(self._is_first(), shape, self.at)
             valid = self.at.add(OrOp(repeated(valid, shape, self.at), first))
         self.at.location = op.location
-        parts = map(bt.origins_of, (self.diagonal.result, op.result))
-        known = [part for part in parts if part is not None]
-        origins = LaneOrigins.joined(known) if len(known) == 2 else None
+        origins = bt.origins_of(self.whole.result)
         return self.at.add(
             bt.BranchesOp(sites, values, amplitude, valid, self.lanes, origins)
         )
@@ -181,7 +179,7 @@ class JoinDiagonal(RewritePattern):
         if not known or not _is_known_single(diagonal.amplitude):
             remark("the diagonal is concatenated", done=False, at=diagonal)
             return
-        joined = _Join(diagonal, others, Inserter(rewriter, op.location)).run()
+        joined = _Join(op, diagonal, others, Inserter(rewriter, op.location)).run()
         rewriter.replace(op, (), (joined,))
         remark("the diagonal is a lane of the other branches", at=diagonal)
 

@@ -163,11 +163,12 @@ class MaterializeImages(RewritePattern):
 
 
 def _config_of(op: bt.BranchesOp) -> SSAValue | None:
-    """Return x; None where lanes are not those of `bt.connections` alone."""
+    """Return x; None where lanes are not those of `bt.connections` of one x alone."""
     if not is_connected(op):
         return None
-    sinks = (sink for sink in sinks_of(op.result))
-    return next(sink.config for sink in sinks if isinstance(sink, bt.ConnectionsOp))
+    sinks = sinks_of(op.result)
+    found = {sink.config for sink in sinks if isinstance(sink, bt.ConnectionsOp)}
+    return found.pop() if len(found) == 1 else None
 
 
 @dataclass(frozen=True)

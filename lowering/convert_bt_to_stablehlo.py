@@ -64,7 +64,9 @@ from dialects.stablehlo import (
     shape_of,
     slice_columns,
 )
+from dialects.tables import NO_SITE
 from lowering.lane_layout import LanePicks, can_be_laid_out, lane_axis
+from lowering.lanes import lane_count
 from lowering.relations import Relation
 from lowering.rewriting import Inserter
 from lowering.valid_lanes import ValidLanes
@@ -72,8 +74,6 @@ from lowering.valid_lanes import ValidLanes
 MAX_MASK_ELEMENTS = 256 * 1024
 """Above this many lanes x sites a mask is computed, below it is a constant: a constant
 mask is faster, but its text grows with it."""
-
-NO_SITE = -1
 
 
 def _follows_batch(value: SSAValue) -> bool:
@@ -88,10 +88,6 @@ def _follows_batch(value: SSAValue) -> bool:
         elif len(shape_of(current)) > 1:
             return True
     return False
-
-
-def _lane_count(branches: SSAValue) -> int:
-    return cast(bt.BranchesType, branches.type).lanes.data
 
 
 def _columns(
@@ -246,16 +242,23 @@ def _bundle(branches: SSAValue) -> BundleOp:
 _Sink = bt.ConnectionsOp | bt.LanesOp
 
 
-def _sink_of(branches: SSAValue) -> _Sink | None:
-    """Return what branches end in; None for other ops."""
-    while branches.uses:
-        user = next(iter(branches.uses)).operation
+def _sinks_of(branches: SSAValue) -> Iterator[_Sink]:
+    for user in {use.operation: None for use in branches.uses}:
         if isinstance(user, _Sink):
-            return user
-        if not isinstance(user, bt.ConcatOp | bt.InterleaveOp | bt.CompactOp):
-            return None
-        branches = user.result
-    return None
+            yield user
+        elif isinstance(user, bt.ConcatOp | bt.InterleaveOp | bt.CompactOp):
+            yield from _sinks_of(user.result)
+
+
+def _sink_of(branches: SSAValue) -> _Sink | None:
+    """Return what branches end in, of one x; None for other ops."""
+    sinks = list(_sinks_of(branches))
+    if len({sink.config for sink in sinks}) > 1:
+        raise PassFailedException(
+            "convert-bt-to-stablehlo: branches are of one x, these end in connections "
+            "of several"
+        )
+    return sinks[0] if sinks else None
 
 
 def _filled(table: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -304,7 +307,7 @@ class _Tensors:
 
     def elements(self, op: bt.LeafOp, valid: SSAValue | None) -> SSAValue:
         """Return the matrix elements of lanes: 0 where not valid."""
-        amplitude = self.to_batch(op.amplitude, _lane_count(op.result))
+        amplitude = self.to_batch(op.amplitude, lane_count(op.result))
         if valid is None:
             return amplitude
         zeros = self.full(0, element_of(amplitude), shape_of(valid))
@@ -362,7 +365,7 @@ class LowerBranches(RewritePattern):
         here = _Tensors.before(op, rewriter)
         if here is None:
             return
-        lanes = _lane_count(op.result)
+        lanes = lane_count(op.result)
         sites = [_to_batch(site, (lanes,), here.at) for site in op.sites]
         valid = None if op.valid is None else here.to_batch(op.valid, lanes)
         writes = [
@@ -407,7 +410,7 @@ class LowerImages(RewritePattern):
             return
         valid = None
         if op.valid is not None:
-            valid = here.to_batch(op.valid, _lane_count(op.result))
+            valid = here.to_batch(op.valid, lane_count(op.result))
         found: list[tuple[_Mask, SSAValue]] = []
         for mask, image in zip(op.masks, op.images, strict=True):
             table = constant_of(mask)
@@ -444,7 +447,7 @@ class LowerJoin(RewritePattern):
         here = _Tensors.before(op, rewriter)
         if here is None:
             return
-        lanes = _lane_count(op.result)
+        lanes = lane_count(op.result)
         parts = [_bundle(part) for part in op.parts]
         if not parts or not lanes:
             element = element_of(here.sink.matrix_elements)
@@ -485,7 +488,7 @@ def _joined_images(
 ) -> list[tuple[SSAValue, SSAValue]]:
     """Return the images of all parts, each of all lanes: one select for each."""
     found: dict[SSAValue, tuple[_Mask, SSAValue]] = {}
-    lanes, sites = _lane_count(op.result), shape_of(here.config)[1]
+    lanes, sites = lane_count(op.result), shape_of(here.config)[1]
     numbers = np.arange(lanes)
     if isinstance(op, bt.InterleaveOp):
         places = list(numbers.reshape(-1, len(parts)).T)
@@ -537,7 +540,7 @@ class PickLanes(RewritePattern):
         valid = branches.valid
         if valid is None:
             valid = here.at.add(constant(np.array(True), i1))
-        slots = _Slots(op, here, here.to_batch(valid, _lane_count(op.operand)))
+        slots = _Slots(op, here, here.to_batch(valid, lane_count(op.operand)))
         picks = LanePicks(slots.chosen, here.at)
 
         def picked(value: SSAValue, element: Attribute) -> SSAValue:
@@ -574,7 +577,7 @@ class LowerCompact(RewritePattern):
             raise PassFailedException(
                 "convert-bt-to-stablehlo: bt.compact takes no bt.images"
             )
-        lanes = _lane_count(op.operand)
+        lanes = lane_count(op.operand)
         valid = part.valid
         if valid is None:
             valid = here.full(1, i1, (here.batch, lanes))
@@ -596,7 +599,7 @@ class _Slots:
     def __init__(self, op: bt.CompactOp, here: _Tensors, valid: SSAValue):
         self.op = op
         self.here = here
-        self.count = _lane_count(op.result)
+        self.count = lane_count(op.result)
         found = ValidLanes(here.at).first(valid, self.count)
         self.chosen, self._is_filled, self._total = found
 

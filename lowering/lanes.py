@@ -23,8 +23,8 @@ from dialects.stablehlo import element_of, shape_of, tensor
 from lowering.rewriting import Inserter
 
 __all__ = [
-    "RefreshTypes",
     "connections_in",
+    "ends_in",
     "has_batch",
     "is_connected",
     "lane_count",
@@ -111,6 +111,11 @@ def sinks_of(branches: SSAValue) -> Iterator[Operation]:
             yield from sinks_of(use.operation.result)
         else:
             yield use.operation
+
+
+def ends_in(branches: SSAValue, op: Operation) -> bool:
+    """Whether branches end in one op, and in no other."""
+    return all(sink is op for sink in sinks_of(branches))
 
 
 def is_connected(leaf: bt.LeafOp) -> bool:

@@ -433,7 +433,8 @@ def run_branches(
     shape (B, K) with the operator's dtype; a lane that is not valid has x and 0.
 
     With another kind of numbers x and the matrix elements are in arrays of it. An
-    interpreter that is given has its implementations already: see `functions_of`.
+    interpreter that is given has its implementations, and its kind of numbers,
+    already: see `functions_of`.
 
     Raises:
         ValueError: for a module that does not have one function of configurations, and

@@ -34,8 +34,10 @@ from dialects.interpreters.sym import (
     Parameters,
     Partial,
     connections,
+    defined_of,
     dense_matrix,
     interpreter_of,
+    values_of,
 )
 from dialects.stablehlo import dtype_of, element_of
 
@@ -513,10 +515,10 @@ class _Decisions(Interpreter.Listener):
     def will_interpret_op(self, op: Operation, args: PythonValues) -> None:
         if isinstance(op, sym.EmitOp):
             config, _, *predicate = args
-            valid = np.ones(len(_values(config)), bool)
-            for holds in (*map(_defined, args), *map(_values, predicate)):
+            valid = np.ones(len(values_of(config)), bool)
+            for holds in (*map(defined_of, args), *map(values_of, predicate)):
                 valid &= holds
-            _demand(_values(config)[valid])
+            _demand(values_of(config)[valid])
         elif isinstance(op, _DECIDING) or _makes_integers(op):
             for value in args:
                 _demand(_known(value))
@@ -535,14 +537,6 @@ def _makes_integers(op: Operation) -> bool:
         isinstance(op, hlo.ConvertOp)
         and dtype_of(element_of(op.result)).kind not in "fc"
     )
-
-
-def _values(value: Array | Partial) -> Array:
-    return value.values if isinstance(value, Partial) else value
-
-
-def _defined(value: Array | Partial) -> Any:
-    return value.defined if isinstance(value, Partial) else True
 
 
 def _known(value: Array | Partial) -> Array:

@@ -33,8 +33,10 @@ from dialects.interpreters.sym import (
     Partial,
     SymFunctions,
     SymInterpreter,
+    defined_of,
     run_rows,
     the_operator,
+    values_of,
 )
 from dialects.stablehlo import dtype_of, element_of, to_numpy
 from dialects.tables import NO_SITE, LocalSpace
@@ -1241,9 +1243,9 @@ class _Rows(SymInterpreter):
 
     def _run_op(self, op: Operation, inputs: PythonValues) -> OpImplResult:
         if isinstance(op, sym.EmitOp):
-            config, amplitude, *predicate = (_values(value) for value in inputs)
+            config, amplitude, *predicate = (values_of(value) for value in inputs)
             valid: Any = Truths(np.ones(len(self.rows), bool), np.zeros(1, bool))
-            for holds in (*predicate, *(_defined(value) for value in inputs)):
+            for holds in (*predicate, *(defined_of(value) for value in inputs)):
                 valid = valid & holds
             wide: Any = np.broadcast_to(lifted(amplitude), len(self.rows))
             self.emitted.append(_Emission(config, wide, lifted(valid)))
@@ -1252,20 +1254,12 @@ class _Rows(SymInterpreter):
             return OpImplResult((self.given[op.results[0]],), None)
         found = super()._run_op(op, inputs)
         if isinstance(op, sym.ReadOp):
-            self.reads[op.result] = _values(inputs[1]), found.values[0]
+            self.reads[op.result] = values_of(inputs[1]), found.values[0]
         return found
 
     def in_space(self, value: Any, site: Any) -> Truths:
         """Return whether values are allowed at their sites."""
         return lifted(INTERVALS.place(self.space, self.real, value, site)[1])
-
-
-def _values(value: Any) -> Any:
-    return value.values if isinstance(value, Partial) else value
-
-
-def _defined(value: Any) -> Any:
-    return value.defined if isinstance(value, Partial) else True
 
 
 Evaluate: TypeAlias = Callable[[Mapping[SSAValue, Any]], _Rows]
@@ -1325,7 +1319,7 @@ def _narrowed(
     reads = [op for op in block.ops if isinstance(op, sym.ReadOp)]
     alive = np.ones(rows, bool)
     narrowed: dict[SSAValue, Any] = {}
-    found = {op: _values(first.reads[op.result][1]) for op in reads}
+    found = {op: values_of(first.reads[op.result][1]) for op in reads}
     if sum(value.low.shape[-1] for value in found.values()) > MAX_CASES:
         return narrowed, alive
     for op, value in found.items():
@@ -1342,7 +1336,7 @@ def _narrowed(
             if emission.predicate is not None:
                 kept[:, place] &= evaluate({op.result: one}).emitted[number].valid.holds
             if op.config is emission.config:
-                kept[:, place] &= first.in_space(_values(one), site).holds
+                kept[:, place] &= first.in_space(values_of(one), site).holds
         alive &= kept.any(axis=1)
         some = kept.argmax(axis=1)[:, None]
         narrowed[op.result] = case(

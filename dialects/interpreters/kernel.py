@@ -157,7 +157,8 @@ def run_kernel(
     """Run the only function of a module of StableHLO; return its results.
 
     With another kind of numbers the results are in arrays of it. An interpreter that is
-    given has its implementations already: see `functions_of`.
+    given has its implementations, and its kind of numbers, already: see
+    `functions_of`.
     """
     (function,) = (op for op in module.ops if isinstance(op, FuncOp))
     if interpreter is None:

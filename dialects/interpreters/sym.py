@@ -113,11 +113,13 @@ def _limited(values: Array, defined: Array) -> Array | Partial:
     return values if np.all(defined) else Partial(values, as_array(defined))
 
 
-def _defined(value: Array | Partial) -> Array | bool:
+def defined_of(value: Any) -> Any:
+    """Return where a value is defined: `True` for one that is everywhere."""
     return value.defined if isinstance(value, Partial) else True
 
 
-def _values(value: Array | Partial) -> Array:
+def values_of(value: Any) -> Any:
+    """Return a value, with anything where it is not defined."""
     return value.values if isinstance(value, Partial) else value
 
 
@@ -246,7 +248,7 @@ class SymFunctions(InterpreterFunctions):
     def run_emit(
         self, interpreter: Interpreter, op: sym.EmitOp, args: PythonValues
     ) -> PythonValues:
-        config, amplitude, *predicate = map(_values, args)
+        config, amplitude, *predicate = map(values_of, args)
         run = _run_of(interpreter)
         valid = _joint(args) if Guards.UNDEFINED in run.guards else True
         for value in predicate:
@@ -431,9 +433,9 @@ class SymFunctions(InterpreterFunctions):
         defined = np.ones(points, bool)
         for site, counts in _sites_of(op, args):
             (value,) = interpreter.run_ssacfg_region(op.body, (site,), "reduce")
-            defined = defined & (~counts | _defined(value))
+            defined = defined & (~counts | defined_of(value))
             with np.errstate(all="ignore"):
-                combined = as_array(combination.combine(total, _values(value)))
+                combined = as_array(combination.combine(total, values_of(value)))
                 combined = combined.astype(kind, copy=False)
             total = np.where(counts, combined, total)
         return (_limited(total, defined),)
@@ -587,7 +589,7 @@ def _joint(args: PythonValues) -> Any:
     """Return the points at which all of some values are defined."""
     joint: Any = True
     for value in args:
-        joint = joint & _defined(value)
+        joint = joint & defined_of(value)
     return joint
 
 
@@ -602,7 +604,7 @@ class SymInterpreter(Interpreter):
     def _run_op(self, op: Operation, inputs: PythonValues) -> OpImplResult:
         if isinstance(op, sym.EmitOp | sym.YieldOp):
             return super()._run_op(op, inputs)
-        plain = tuple(map(_values, inputs))
+        plain = tuple(map(values_of, inputs))
         if op.dialect_name() == "stablehlo" and len(plain) > 1:
             plain = tuple(np.broadcast_arrays(*plain))
         if not any(isinstance(value, Partial) for value in inputs):
@@ -612,7 +614,7 @@ class SymInterpreter(Interpreter):
         result = self._impls.run(self, op, plain)
         needed = _needed(op, inputs)
         values = tuple(
-            _limited(_values(value), needed & _defined(value))
+            _limited(values_of(value), needed & defined_of(value))
             for value in result.values
         )
         if isinstance(op, sym.DefinedOp):
@@ -627,14 +629,18 @@ def _needed(op: Operation, inputs: PythonValues) -> Any:
     match op:
         case hlo.SelectOp() | sym.SelectOp():
             predicate, on_true, on_false = inputs
-            chosen = np.where(_values(predicate), _defined(on_true), _defined(on_false))
-            return _defined(predicate) & chosen
+            holds, yes, no = (
+                values_of(predicate),
+                defined_of(on_true),
+                defined_of(on_false),
+            )
+            return defined_of(predicate) & as_array(np.where(holds, yes, no))
         case hlo.AndOp() if op.results[0].type == sym.PREDICATE:
             first, second = inputs
-            return _defined(first) & (_defined(second) | ~_values(first))
+            return defined_of(first) & (defined_of(second) | ~values_of(first))
         case hlo.OrOp() if op.results[0].type == sym.PREDICATE:
             first, second = inputs
-            return _defined(first) & (_defined(second) | _values(first))
+            return defined_of(first) & (defined_of(second) | values_of(first))
         case _:
             return _joint(inputs)
 
@@ -879,7 +885,8 @@ def _as_configurations(
             f"numbers, got dtype {given.dtype}"
         )
     values = numbers.taken(given, _real(operator))
-    return _read_only(values)
+    # A copy: the caller's own array stays writable, and may be written to later
+    return _read_only(values.copy() if type(values) is np.ndarray else values)
 
 
 def _bad_shape(

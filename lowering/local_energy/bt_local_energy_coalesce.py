@@ -24,6 +24,7 @@ from dialects import bt
 from dialects.provenance import in_place_of
 from dialects.stablehlo import element_of
 from lowering.lanes import (
+    ends_in,
     lane_count,
     leave_out,
     parts_of,
@@ -52,7 +53,8 @@ class CoalesceDiagonal(RewritePattern):
     def match_and_rewrite(
         self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
     ) -> None:
-        found = [part for part, _ in parts_of(op.branches) if _is_diagonal(part)]
+        parts = (part for part, _ in parts_of(op.branches))
+        found = [part for part in parts if _is_diagonal(part) and ends_in(part, op)]
         if not found or op.diagonal is not None:
             remark("no lane is without writes", done=False, at=op)
             return

@@ -86,3 +86,20 @@ func.func @kept(%x : tensor<?x3x!bt.state>) -> (tensor<?x3x3x!bt.state>, tensor<
 // CHECK-LABEL: func.func @kept
 // CHECK-NOT:     bt.reduce
 // CHECK:         %xp, %mels = bt.connections %x, %g : (tensor<?x3x!bt.state>, !bt.branches<3 x 1>)
+
+// What other connections have lanes of stays.
+func.func @shared(%x : tensor<?x4x!bt.state>) -> (tensor<?x5x4x!bt.state>, tensor<?x5xf64>, tensor<?x3x4x!bt.state>, tensor<?x3xf64>) {
+  %a = stablehlo.constant dense<[1.0, 2.0, 3.0]> : tensor<3xf64>
+  %o = stablehlo.constant dense<1.0> : tensor<f64>
+  %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+  %d = bt.branches [] = [] amplitude %a : [] [] tensor<3xf64> -> !bt.branches<3 x 0>
+  %b = bt.branches [%i] = [%o] amplitude %o : [tensor<2xi32>] [tensor<f64>] tensor<f64> -> !bt.branches<2 x 1>
+  %c = bt.concat %d, %b : !bt.branches<3 x 0>, !bt.branches<2 x 1> -> !bt.branches<5 x 1>
+  %xp, %m = bt.connections %x, %c : (tensor<?x4x!bt.state>, !bt.branches<5 x 1>) -> (tensor<?x5x4x!bt.state>, tensor<?x5xf64>)
+  %yp, %n = bt.connections %x, %d : (tensor<?x4x!bt.state>, !bt.branches<3 x 0>) -> (tensor<?x3x4x!bt.state>, tensor<?x3xf64>)
+  func.return %xp, %m, %yp, %n : tensor<?x5x4x!bt.state>, tensor<?x5xf64>, tensor<?x3x4x!bt.state>, tensor<?x3xf64>
+}
+
+// CHECK-LABEL: func.func @shared
+// CHECK:         bt.connections %x, %c : (tensor<?x4x!bt.state>, !bt.branches<5 x 1>)
+// CHECK:         bt.connections %x, %d : (tensor<?x4x!bt.state>, !bt.branches<3 x 0>)

@@ -399,6 +399,18 @@ func.func @argument(%x : tensor<2x3xi8>, %b : !bt.branches<2 x 1>) -> tensor<2x2
 
 // -----
 
+// What is not valid stays x, of which there has to be one.
+func.func @two(%x : tensor<1x2xi8>, %y : tensor<1x2xi8>, %i : tensor<2xi32>, %v : tensor<1x2xi8>, %a : tensor<1x2xf64>, %p : tensor<1x2xi1>) -> tensor<1x2x2xi8> {
+  %b = bt.branches [%i] = [%v] amplitude %a valid %p : [tensor<2xi32>] [tensor<1x2xi8>] tensor<1x2xf64>, tensor<1x2xi1> -> !bt.branches<2 x 1>
+  %xp, %m = bt.connections %x, %b : (tensor<1x2xi8>, !bt.branches<2 x 1>) -> (tensor<1x2x2xi8>, tensor<1x2xf64>)
+  %yp, %n = bt.connections %y, %b : (tensor<1x2xi8>, !bt.branches<2 x 1>) -> (tensor<1x2x2xi8>, tensor<1x2xf64>)
+  func.return %xp : tensor<1x2x2xi8>
+}
+
+// CHECK: convert-bt-to-stablehlo: branches are of one x, these end in connections of several
+
+// -----
+
 // Branches that go elsewhere cannot be lowered.
 func.func @returned(%v : tensor<f64>) -> !bt.branches<4 x 0> {
   %a = bt.branches [] = [] amplitude %v : [] [] tensor<f64> -> !bt.branches<2 x 0>

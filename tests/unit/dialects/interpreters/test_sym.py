@@ -465,6 +465,7 @@ def test_connections(dtype: npt.DTypeLike, shape: tuple[int, ...]) -> None:
         assert xp[index].tolist() == configs(found)
         assert mels[index].tolist() == amplitudes(found)
     np.testing.assert_array_equal(x, before)
+    assert x.flags.writeable
 
 
 def test_boolean_configurations() -> None:
