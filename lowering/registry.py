@@ -1,4 +1,4 @@
-"""The passes of symir by name, each imported when it is first needed."""
+"""Loaders of passes by name: of symir, of xDSL and of installed packages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,12 @@ from functools import partial
 from importlib import import_module
 
 from xdsl.passes import ModulePass
+from xdsl.transforms import get_all_passes as get_all_xdsl_passes
+from xdsl.universe import Universe
+
+__all__ = ["get_all_passes", "known_passes"]
+
+Loader = Callable[[], type[ModulePass]]
 
 _PASSES = {
     "bt-coalesce-diagonal": "BtCoalesceDiagonalPass",
@@ -52,6 +58,19 @@ def _load(name: str) -> type[ModulePass]:
     return getattr(module, (_PASSES | _LOCAL_ENERGY)[name])
 
 
-def get_all_passes() -> dict[str, Callable[[], type[ModulePass]]]:
+def get_all_passes() -> dict[str, Loader]:
     """Return a loader for each pass that symir defines."""
     return {name: partial(_load, name) for name in _PASSES | _LOCAL_ENERGY}
+
+
+def known_passes(*names: str) -> dict[str, Loader]:
+    """Return a loader for each pass of symir, of xDSL and of installed packages.
+
+    Packages publish passes as entry points of the group `xdsl.universe`, as for
+    `symir-opt` and `xdsl-opt`. They are imported only if symir and xDSL have no pass of
+    one of the names: other users of xDSL take long to import, and may be broken.
+    """
+    known = {**get_all_xdsl_passes(), **get_all_passes()}
+    if all(name in known for name in names):
+        return known
+    return {**Universe.get_multiverse().all_passes, **known}

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import cache
 
 from xdsl.dialects.builtin import ArrayAttr, DenseIntOrFPElementsAttr, ModuleOp
 from xdsl.ir import Attribute, Operation
 from xdsl.passes import ModulePass, PassPipeline
-from xdsl.transforms import get_all_passes as get_all_xdsl_passes
+from xdsl.utils.arg_spec import parse_pipeline
 from xdsl.utils.exceptions import (
     ArgSpecParseError,
     ParseError,
@@ -25,7 +27,7 @@ from xdsl.utils.exceptions import (
 from dialects import sym
 from dialects.text import context
 from dialects.verification import Seen, fault_in
-from lowering.registry import get_all_passes
+from lowering.registry import get_all_passes, known_passes
 from lowering.remarks import collected
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.dump import dumping
@@ -43,6 +45,7 @@ __all__ = [
     "lower_to_bt",
     "lower_to_stablehlo",
     "lowering_of_file",
+    "no_pipeline",
     "operator_pipeline",
     "optional_passes",
     "run_passes",
@@ -169,20 +172,17 @@ class LoweringPipeline:
     def parse(cls, text: str) -> LoweringPipeline:
         """Return the pipeline of a pass-pipeline string.
 
+        Passes are those of `symir-opt`: of symir, of xDSL, and of installed packages.
+
         Raises:
             SymbolicCompilerError: for a text that is none, or an unknown pass (C008).
         """
-        known = {**get_all_xdsl_passes(), **get_all_passes()}
         try:
+            known = known_passes(*_names_in(text))
             return cls(PassPipeline.parse_spec(known, text).passes)
         except (Exception, ArgSpecParseError) as error:
             # xDSL derives ArgSpecParseError from BaseException.
-            raise SymbolicCompilerError(
-                "C008",
-                "this is no pass pipeline",
-                expected="pass names of symir-opt -h, separated by commas",
-                found=f"{text!r}: {str(error).strip().splitlines()[-1].strip()}",
-            ) from error
+            raise no_pipeline(text, error) from error
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -350,6 +350,34 @@ class LoweringPipeline:
             observe=observe,
             dump=dump,
         )
+
+
+def _names_in(text: str) -> list[str]:
+    return [spec.name for spec in parse_pipeline(text)]
+
+
+def no_pipeline(
+    text: str, error: BaseException, known: Collection[str] | None = None
+) -> SymbolicCompilerError:
+    """Return the error on a text that is no pipeline, with names that are near.
+
+    `known` has the names of all passes, if they are not those of `known_passes`.
+    """
+    hint = None
+    with suppress(Exception, ArgSpecParseError):
+        names = _names_in(text)
+        known = known_passes(*names) if known is None else known
+        unknown = (name for name in names if name not in known)
+        near = [get_close_matches(name, known, n=1) for name in unknown]
+        found = [repr(name) for some in near for name in some]
+        hint = f"did you mean {', '.join(found)}?" if found else None
+    return SymbolicCompilerError(
+        "C008",
+        "this is no pass pipeline",
+        expected="pass names of symir-opt -h, separated by commas",
+        found=f"{text!r}: {str(error).strip().splitlines()[-1].strip()}",
+        hint=hint,
+    )
 
 
 def _spec_of(one: ModulePass) -> str:

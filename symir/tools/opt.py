@@ -14,6 +14,7 @@ from xdsl.utils.exceptions import ParseError, PassFailedException, VerifyExcepti
 from xdsl.xdsl_opt_main import xDSLOptMain
 
 from dialects.text import Parser, print_module
+from symir.compiler.lowering import no_pipeline
 from symir.ir import fingerprint
 from symir.tools.colours import coloured
 from symir.tools.show import Style
@@ -38,7 +39,8 @@ class SymirOptMain(xDSLOptMain):
         try:
             super().setup_pipeline()
         except (ValueError, ArgSpecParseError) as error:
-            sys.exit(f"error: {error}")
+            known = self.available_passes
+            sys.exit(f"error: {no_pipeline(self.args.passes, error, known)}")
         if self.args.print_between_passes:
             passes = self.pipeline.passes
             changes = _Changes(
