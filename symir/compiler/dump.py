@@ -18,7 +18,6 @@ from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.passes import ModulePass
 
 from dialects import sym
 from dialects.text import print_module
@@ -31,10 +30,8 @@ VARIABLE = "SYMIR_IR_DUMP"
 
 _NAME_LENGTH = 60
 
-Observer = Callable[[ModulePass, ModuleOp], None]
 
-
-def dumping(what: str, module: ModuleOp) -> Observer | None:
+def dumping(what: str, module: ModuleOp) -> Callable[[str, ModuleOp], None] | None:
     """Return what writes the stages of a pipeline; None where nobody asks for them.
 
     `what` tells what the pipeline makes of the module, such as "operator".
@@ -44,7 +41,7 @@ def dumping(what: str, module: ModuleOp) -> Observer | None:
         return None
     dump = _Dump(Path(folder), _name_of(module), what)
     dump.write("beginning", module)
-    return lambda one, result: dump.write(one.name, result)
+    return dump.write
 
 
 class _Dump:

@@ -6,7 +6,8 @@ parameters and one configuration, as `symir.import_function` returns it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from dataclasses import replace
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -18,19 +19,18 @@ from xdsl.dialects.builtin import (
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
-from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects import bt
 from dialects.stablehlo import element_of, shape_of
 from lowering.lanes import connections_in
 from lowering.local_energy.extraction import energies_in
-from symir.compiler.context import SymbolicPassReport
 from symir.compiler.lowering import (
     LoweringPipeline,
     operator_pipeline,
     optional_passes,
 )
+from symir.compiler.trace import Trace
 from symir.errors import SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR
 
@@ -102,30 +102,28 @@ def compile_energy(
     without: Collection[str] = (),
     budget: int | None = None,
     declared: bool = False,
-    report: Callable[[SymbolicPassReport], None] | None = None,
-    observe: Callable[[ModulePass, ModuleOp], None] | None = None,
+    trace: Trace | None = None,
 ) -> ModuleOp:
     """Return the local energy of an operator and a wavefunction, with a plan.
 
     The wavefunction is a valid module of one function, which is copied. The module
     that is returned has a function (x, parameters of the operator, those of the
-    wavefunction) -> energies, and the functions that it refers to. `report` and
-    `observe` are told of each pass, as by `LoweringPipeline.run`. A pass that only
-    makes something faster, and fails, is left out (`LoweringPipeline.run_what_works`).
+    wavefunction) -> energies, and the functions that it refers to. The trace gets a
+    stage and a report for each pass. A pass that only makes something faster, and
+    fails, is left out (`LoweringPipeline.run_what_works`).
     """
     (function,) = wavefunction.clone().ops
     assert isinstance(function, FuncOp)
     function.detach()
     function.sym_name = StringAttr(WAVEFUNCTION)
     function.sym_visibility = StringAttr("private")
+    trace = trace or Trace(keeps_stages=False)
     operator = LoweringPipeline.parse(OPERATOR_PIPELINE)
     module = operator.run_what_works(
         ir.module,
         optional_passes(),
         verified=True,
-        report=report,
-        observe=observe,
-        dump="energy-operator",
+        trace=replace(trace, dump="energy-operator"),
     )
     values = np.unique([v for site in ir.space.local_states for v in site])
     for connections in connections_in(module):
@@ -142,9 +140,7 @@ def compile_energy(
         module,
         _DISPENSABLE,
         verified=True,
-        report=report,
-        observe=observe,
-        dump="energy",
+        trace=replace(trace, dump="energy"),
     )
 
 

@@ -21,6 +21,7 @@ from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.precision import runtime_of
 from symir.compiler.reference import ReferenceOperator
 from symir.compiler.signature import extension_token
+from symir.compiler.trace import Trace
 from symir.errors import SymbolicCompilerError
 from symir.late import late
 
@@ -99,8 +100,7 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
             verify=context.options.verify_passes,
             # An operator's IR was verified when it was made, and marks change nothing
             verified=True,
-            report=context.pass_reports.append,
-            dump="operator",
+            trace=Trace([], context.pass_reports, "operator", keeps_stages=False),
         )
         check_lowered(branch_tensors)
         _check_kernel(branch_tensors, planned)

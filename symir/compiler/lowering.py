@@ -7,7 +7,7 @@ text. Nothing here needs JAX.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from difflib import get_close_matches
@@ -33,6 +33,7 @@ from symir.compiler.context import SymbolicPassReport
 from symir.compiler.dump import dumping
 from symir.compiler.failures import tolerated
 from symir.compiler.signature import extension_token
+from symir.compiler.trace import Trace, op_count
 from symir.errors import SymbolicCompilerError
 from symir.provenance import whereabouts
 from symir.spans import is_recording, span
@@ -158,9 +159,6 @@ KERNEL_PIPELINE = (
 )
 """From branch tensors to a kernel for one batch size and state type."""
 
-Reporter = Callable[[SymbolicPassReport], None]
-Observer = Callable[[ModulePass, ModuleOp], None]
-
 
 class LoweringPipeline:
     """Passes over IR, in order; immutable, and printed as a pass-pipeline string."""
@@ -217,29 +215,25 @@ class LoweringPipeline:
         *,
         verify: bool = True,
         verified: bool = False,
-        report: Reporter | None = None,
-        observe: Observer | None = None,
-        dump: str | None = None,
+        trace: Trace | None = None,
     ) -> ModuleOp:
         """Apply the passes to a copy of a module, verifying before and after each.
 
-        With `verified` the module is known to be valid before the first of them.
-        `report` gets a report on each pass, `observe` each pass with the module that it
-        left, to be looked at and not to be changed. `dump` says what is compiled: its
-        stages are written where `symir.compiler.dump` is asked to.
+        With `verified` the module is known to be valid before the first of them. The
+        trace gets a stage and a report for each pass.
 
         Raises:
             SymbolicCompilerError: where a pass leaves invalid IR (C001) or fails
                 (C002).
         """
         result = module.clone()
-        write = None if dump is None else dumping(dump, module)
+        write = dumping(trace.dump, module) if trace and trace.dump else None
         valid = Seen()
         if verify and not verified:
             with span("verify", "verification"):
                 _verify(result, "the operator is invalid IR", valid)
         sizes = _sizes(result) if is_recording() else {}
-        before = _op_count(result) if report else None
+        before = op_count(result) if trace else None
         ctx = context()
         for one in self._passes:
             start = time.perf_counter()
@@ -257,56 +251,48 @@ class LoweringPipeline:
                 message = f"the pass '{one.name}' left invalid IR"
                 with span("verify", "verification", after=one.name):
                     error = _verify_error(result, message, one.name, valid)
-            if report:
-                after = _op_count(result)
-                message = None if error is None else error.found
-                report(
+            if trace:
+                after = op_count(result)
+                trace.reports.append(
                     SymbolicPassReport(
                         one.name,
                         "lowering",
                         elapsed,
                         before,
                         after,
-                        error=message,
+                        error=None if error is None else error.found,
                         remarks=tuple(remarks),
                     )
                 )
                 before = after
             if error is not None:
                 raise error from error.__cause__
-            if observe:
-                observe(one, result)
+            if trace:
+                trace.add(one, result)
             if write:
-                write(one, result)
+                write(one.name, result)
         return result
 
     def run_and_verify(
-        self,
-        module: ModuleOp,
-        *,
-        verified: bool = False,
-        report: Reporter | None = None,
-        observe: Observer | None = None,
-        dump: str | None = None,
+        self, module: ModuleOp, *, verified: bool = False, trace: Trace | None = None
     ) -> ModuleOp:
         """Apply the passes to a copy of a module, verifying before and after all.
 
         Only where what they leave is invalid, or one fails, they run again, verified
         one by one, to tell which one is wrong, and are reported again: the last report
-        is on that one. Otherwise as `run`, for passes that are known; `observe` sees
-        what has not been verified.
+        is on that one. Otherwise as `run`, for passes that are known; the stages have
+        not been verified.
         """
         try:
             with span("verify", "verification"):
                 if not verified:
                     _verify(module, "the operator is invalid IR", Seen())
-            result = self.run(
-                module, verify=False, report=report, observe=observe, dump=dump
-            )
+            result = self.run(module, verify=False, trace=trace)
             with span("verify", "verification"):
                 _verify(result, "the passes left invalid IR", Seen())
         except Exception:
-            self.run(module, verified=verified, report=report, dump=dump)
+            again = trace and replace(trace, keeps_stages=False)
+            self.run(module, verified=verified, trace=again)
             raise  # a pass that is right the second time
         return result
 
@@ -316,39 +302,26 @@ class LoweringPipeline:
         optional: Collection[str],
         *,
         verified: bool = False,
-        report: Reporter | None = None,
-        observe: Observer | None = None,
-        dump: str | None = None,
+        trace: Trace | None = None,
     ) -> ModuleOp:
         """Apply the passes as `run_and_verify` does, without optional ones that fail.
 
         Those are named. Where one of them fails, or leaves invalid IR, all others run
         again; the last report before that is on it, with a remark: see `tolerated`.
         """
-        latest: list[SymbolicPassReport] = []
-
-        def told(one: SymbolicPassReport) -> None:
-            latest[:] = [one]
-            if report is not None:
-                report(one)
-
+        trace = trace or Trace(keeps_stages=False)
+        start = len(trace.stages)
         try:
-            return self.run_and_verify(
-                module, verified=verified, report=told, observe=observe, dump=dump
-            )
+            return self.run_and_verify(module, verified=verified, trace=trace)
         except SymbolicCompilerError as error:
             if error.pass_name not in optional:
                 raise
             said = tolerated(error, f"the pass '{error.pass_name}' is left out")
-            told(replace(latest[0], remarks=(said,)))
+            trace.reports.append(replace(trace.reports[-1], remarks=(said,)))
             others = [one for one in self if one.name != error.pass_name]
+        del trace.stages[start:]
         return LoweringPipeline(others).run_what_works(
-            module,
-            optional,
-            verified=verified,
-            report=report,
-            observe=observe,
-            dump=dump,
+            module, optional, verified=verified, trace=trace
         )
 
 
@@ -437,7 +410,7 @@ def _plain(error: Exception) -> str:
 def _sizes(module: ModuleOp) -> dict[str, int]:
     """Return what a trace says of the IR around a pass."""
     tables = sum(map(table_bytes, module.walk()))
-    return {"ops": _op_count(module), "table_bytes": tables}
+    return {"ops": op_count(module), "table_bytes": tables}
 
 
 def table_bytes(op: Operation) -> int:
@@ -459,10 +432,6 @@ def _size_of(attribute: Attribute) -> int:
             return 0
 
 
-def _op_count(module: ModuleOp) -> int:
-    return sum(1 for _ in module.walk()) - 1
-
-
 def run_passes(module: ModuleOp, pipeline: str) -> ModuleOp:
     """Apply a pass pipeline to a copy of a module, verifying after every pass.
 
@@ -482,7 +451,8 @@ def lower_to_stablehlo(
 ) -> ModuleOp:
     """Lower branch tensors to a kernel for one batch size and state type (`i8`, ..)."""
     pipeline = kernel_pipeline(batch, state)
-    return pipeline.run(module, verify=verify, dump=f"kernel-{batch}x{state}")
+    trace = Trace(dump=f"kernel-{batch}x{state}", keeps_stages=False)
+    return pipeline.run(module, verify=verify, trace=trace)
 
 
 def kernel_pipeline(batch: int, state: str) -> LoweringPipeline:

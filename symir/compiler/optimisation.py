@@ -8,23 +8,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.passes import ModulePass
 from xdsl.utils.exceptions import PassFailedException
 
-from dialects import sym
-from lowering.lanes import lanes_of_function
 from lowering.relations import relation_of
 from lowering.remarks import Remark
 from lowering.sym_fuse_terms import mark_groups
-from symir.compiler.context import SymbolicPassReport
 from symir.compiler.costs import CostTable, cost_table
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.manifest import as_json
 from symir.compiler.options import COALESCE, OPT_LEVELS, SymbolicCompilerOptions
+from symir.compiler.trace import Stage, Trace
 from symir.errors import SymbolicCompilerError, SymirError
 from symir.ir import fingerprint
 from symir.plain_text import columns
@@ -37,7 +35,6 @@ __all__ = [
     "AbsentPass",
     "OptimisationReport",
     "PassOutcome",
-    "lanes_in",
     "optimisation_report",
 ]
 
@@ -151,16 +148,16 @@ def optimisation_report(
     """
     lowering = _lowering_of(artifact)
     planned = _planned(artifact)
-    passes: list[PassOutcome] = []
-    lowered = _observed(lowering, planned, "operator", passes)
+    trace = Trace([Stage(0, "sym", planned)])
+    lowered = lowering.run(planned, verify=False, trace=trace)
     if fingerprint(lowered) != fingerprint(_branch_tensors(artifact)):
         raise _cannot(artifact, "they lead to other branch tensors than they did")
-    _observed(kernel_pipeline(batch, state), lowered, "kernel", passes)
+    kernel_pipeline(batch, state).run(lowered, verify=False, trace=trace)
     return OptimisationReport(
         artifact.operator_name,
         batch,
         str(dtype),
-        tuple(passes),
+        tuple(_outcomes(trace.stages, len(lowering))),
         tuple(_absent(lowering, artifact.options or SymbolicCompilerOptions())),
         cost_table(artifact.operator_ir.module, lowered, dtype.itemsize),
     )
@@ -194,45 +191,26 @@ def _planned(artifact: SymbolicCompiledArtifact) -> ModuleOp:
     return module
 
 
-def _observed(
-    pipeline: LoweringPipeline,
-    module: ModuleOp,
-    name: str,
-    outcomes: list[PassOutcome],
-) -> ModuleOp:
-    """Run passes, add what each did to the outcomes, and return what they leave."""
-    reports: list[SymbolicPassReport] = []
-    before, lanes_before = fingerprint(module), lanes_in(module)
-
-    def observe(one: ModulePass, result: ModuleOp) -> None:
-        nonlocal before, lanes_before
-        report, after, lanes = reports[-1], fingerprint(result), lanes_in(result)
+def _outcomes(stages: list[Stage], above: int) -> Iterator[PassOutcome]:
+    """Yield what each pass did, the first so many of them from `sym` to `bt`."""
+    marks = [fingerprint(stage.module) for stage in stages]
+    for number, (before, after) in enumerate(pairwise(stages)):
+        report, one = after.report, after.applied
+        assert report is not None
+        assert one is not None
         assert report.ops_before is not None
         assert report.ops_after is not None
-        outcomes.append(
-            PassOutcome(
-                one.name,
-                name,
-                relation_of(one).value,
-                report.ops_before,
-                report.ops_after,
-                lanes_before,
-                lanes,
-                after != before,
-                report.remarks,
-            )
+        yield PassOutcome(
+            one.name,
+            "operator" if number < above else "kernel",
+            relation_of(one).value,
+            report.ops_before,
+            report.ops_after,
+            before.lanes,
+            after.lanes,
+            marks[number] != marks[number + 1],
+            report.remarks,
         )
-        before, lanes_before = after, lanes
-
-    return pipeline.run(module, verify=False, report=reports.append, observe=observe)
-
-
-def lanes_in(module: ModuleOp) -> int | None:
-    """Return the lanes of a module at any level; None where nothing says them."""
-    operators = [op for op in module.ops if isinstance(op, sym.OperatorOp)]
-    if operators:
-        return sum(term.lanes for one in operators for term in one.terms)
-    return lanes_of_function(module)
 
 
 def _cannot(artifact: SymbolicCompiledArtifact, found: str) -> SymbolicCompilerError:

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from xdsl.dialects.builtin import ModuleOp
 
 from dialects import sym
-from lowering.lanes import lanes_of_function
 from lowering.relations import relation_of
 from lowering.remarks import Remark
 from symir.compiler.costs import cost_table
 from symir.compiler.manifest import as_json
+from symir.compiler.trace import op_count
 from symir.errors import SymirError
 from symir.explorer.lattice import bonds_of, layout_of
 from symir.explorer.samples import (
@@ -347,23 +347,12 @@ def _stage(stage: Stage, lines: Lines) -> dict[str, Any]:
         "relation": None if stage.applied is None else relation_of(stage.applied).value,
         "ms": None if report is None else round(report.duration_ms, 3),
         "ops_before": report and report.ops_before,
-        "ops": _op_count(stage.module),
-        "lanes": _lanes(stage.module),
+        "ops": op_count(stage.module),
+        "lanes": stage.lanes,
         "remarks": [_remark(one) for one in report.remarks[:40]] if report else [],
         "changed": True,
         **lines.of(stage.module),
     }
-
-
-def _op_count(module: ModuleOp) -> int:
-    return sum(1 for _ in module.walk()) - 1
-
-
-def _lanes(module: ModuleOp) -> int | None:
-    operators = [op for op in module.ops if isinstance(op, sym.OperatorOp)]
-    if operators:
-        return sum(term.lanes for one in operators for term in one.terms)
-    return lanes_of_function(module)
 
 
 def _remark(one: Remark) -> dict[str, Any]:

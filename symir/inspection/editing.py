@@ -12,9 +12,9 @@ from xdsl.ir import Attribute
 
 from lowering.local_energy.extraction import energies_in
 from symir.compiler.local_energy import lanes_of_energy
-from symir.compiler.optimisation import lanes_in
+from symir.compiler.trace import Stage, lanes_in
 from symir.errors import StageError, SymbolicCompilerError
-from symir.inspection.handle import LoweredOperator, Stage
+from symir.inspection.handle import LoweredOperator
 from symir.inspection.lowered import handle_of, lower, passed, read
 from symir.ir import SymbolicOperatorIR
 from symir.operator import SymbolicOperator
@@ -37,14 +37,13 @@ def replaced(
     stages = [*handle.stages[: stage.number], edited]
     # What has no pass are the lanes of a local energy
     for has_pass, group in groupby(later, key=lambda one: one.applied is not None):
-        start = stages[-1].module
         if has_pass:
             passes = [one.applied for one in group if one.applied is not None]
-            stages += passed(start, passes, start=len(stages))
+            stages = passed(stages, passes)
             continue
         count = len(SymbolicOperatorIR(handle.stages[0].module).free_symbols)
         (lanes,) = group
-        stages.append(replace(lanes, module=lanes_of_energy(start, count)))
+        stages.append(replace(lanes, module=lanes_of_energy(stages[-1].module, count)))
     result = replace(handle, stages=tuple(stages))
     if isinstance(handle.source, SymbolicOperator):
         _check_kernels(handle, result)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any
-
-from xdsl.dialects.builtin import ModuleOp
-from xdsl.passes import ModulePass
 
 from dialects.stablehlo import dtype_of
 from dialects.text import print_module
 from lowering.bt_specialize import STATE_TYPES
 from symir.compiler.collection import collector_paused
-from symir.compiler.context import SymbolicPassReport
+from symir.compiler.trace import Stage
 from symir.errors import StageError
 from symir.inspection.difference import Difference, LaneChange, changes_between
 from symir.inspection.specs import Spec, Specs, lanes_by_term, spec_of
@@ -27,37 +23,6 @@ __all__ = ["LEVELS", "LoweredOperator", "Stage"]
 LEVELS = ("sym", "bt", "stablehlo")
 
 _ROWS_SHOWN = 16
-
-
-@dataclass(frozen=True, eq=False)
-class Stage:
-    """An operator after one pass.
-
-    Attributes:
-        number: its place among the stages, 0 at the beginning.
-        name: the name of the pass; at the beginning that of the level.
-        level: "sym", "bt" or "stablehlo".
-        module: the module after that pass: to be looked at, and not to be changed.
-        report: what the pass did; None at the beginning, and where IR was edited.
-        applied: the pass itself, with its settings; None likewise.
-        edited: whether its IR was written by hand.
-    """
-
-    number: int
-    name: str
-    level: str
-    module: ModuleOp = field(repr=False)
-    report: SymbolicPassReport | None = field(default=None, repr=False)
-    applied: ModulePass | None = field(default=None, repr=False)
-    edited: bool = False
-
-    @cached_property
-    def text(self) -> str:
-        """The module as text, which parses back."""
-        return print_module(self.module)
-
-    def __str__(self) -> str:
-        return self.text
 
 
 @late

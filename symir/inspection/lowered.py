@@ -13,21 +13,21 @@ from xdsl.dialects.builtin import (
     TensorType,
 )
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 
-from dialects import bt, sym
+from dialects import sym
 from lowering.bt_specialize import STATE_TYPES, state_type
 from lowering.local_energy.extraction import energies_in
 from symir.compiler.collection import collector_paused
 from symir.compiler.compiler import default_symbolic_compiler
-from symir.compiler.context import SymbolicCompilationContext, SymbolicPassReport
+from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowerers import planned_module
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.options import SymbolicCompilerOptions
+from symir.compiler.trace import Stage, Trace, level_of
 from symir.errors import StageError, SymbolicCompilerError
-from symir.inspection.handle import LEVELS, LoweredOperator, Stage
+from symir.inspection.handle import LEVELS, LoweredOperator
 from symir.ir import SymbolicOperatorIR, check_valid, parsed
 from symir.language.scalars import shortened
 from symir.operator import SymbolicOperator
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 LANES = "lanes"
 """The name of the stage with the lanes of a local energy alone: no pass made it."""
 
-__all__ = ["handle_of", "level_of", "lower", "parse", "passed", "read"]
+__all__ = ["handle_of", "lower", "parse", "passed", "read"]
 
 
 def lower(
@@ -128,7 +128,7 @@ def handle_of(module: ModuleOp) -> LoweredOperator:
     """
     level = level_of(module)
     handle = LoweredOperator(
-        _name_of(module), (Stage(0, level, level, module),), last_of={level: 0}
+        _name_of(module), (Stage(0, level, module),), last_of={level: 0}
     )
     if level != "sym":
         return handle
@@ -160,26 +160,6 @@ def read(text: str, level: str | None = None, *, file: str = "<string>") -> Modu
         f"one of the level {found}",
         f"parse(text, level={found!r}), or leave the level out",
     )
-
-
-def level_of(module: ModuleOp) -> str:
-    """Return the level of a module: that of the highest op or type in it."""
-    if any(isinstance(op, sym.OperatorOp) for op in module.ops):
-        return "sym"
-    for op in module.walk():
-        types = [*op.result_types, *(op.operand_types)]
-        if isinstance(op, FuncOp):
-            types += [*op.function_type.inputs, *op.function_type.outputs]
-        if op.name.startswith("bt.") or any(map(_is_of_bt, types)):
-            return "bt"
-    return "stablehlo"
-
-
-def _is_of_bt(kind: Attribute) -> bool:
-    inner = kind
-    if isinstance(kind, TensorType):
-        inner = cast("TensorType[Attribute]", kind).get_element_type()
-    return isinstance(inner, bt.StateType | bt.BranchesType)
 
 
 def _name_of(module: ModuleOp) -> str:
@@ -219,13 +199,15 @@ def _lowered_operator(
     context = _analysed(operator, options)
     state = state or state_type(operator.space.default_dtype())
     planned = planned_module(context)
-    first = Stage(0, "sym", "sym", context.ir.module)
+    first = Stage(0, "sym", context.ir.module)
     for module in (planned, first.module):
         name_terms(module)
     levels = LEVELS[: LEVELS.index(to) + 1]
     above = list(context.lowering) if "bt" in levels else []
     below = kernel_pipeline(batch, state) if "stablehlo" in levels else ()
-    stages = [first, *passed(planned, [*above, *below], start=1)]
+    start = Stage(0, "sym", planned)
+    _, *others = passed([start], [*above, *below])
+    stages = [first, *others]
     last_of = {"sym": 0, "bt": len(above), "stablehlo": len(stages) - 1}
     return LoweredOperator(
         operator.name,
@@ -253,25 +235,11 @@ def _analysed(
     return compiler.analysed(operator, {**options, "backend_preference": "reference"})
 
 
-def passed(
-    module: ModuleOp, passes: Iterable[ModulePass], *, start: int
-) -> list[Stage]:
-    """Run passes on a module, and return a stage for each."""
-    stages, reports = list[Stage](), list[SymbolicPassReport]()
-
-    def observe(one: ModulePass, result: ModuleOp) -> None:
-        stages.append(_stage(start + len(stages), one, result, reports[-1]))
-
-    LoweringPipeline(passes).run(
-        module, verified=True, report=reports.append, observe=observe
-    )
-    return stages
-
-
-def _stage(
-    number: int, one: ModulePass, module: ModuleOp, report: SymbolicPassReport
-) -> Stage:
-    return Stage(number, one.name, level_of(module), module.clone(), report, one)
+def passed(stages: Iterable[Stage], passes: Iterable[ModulePass]) -> list[Stage]:
+    """Run passes on the last of some stages, and return all stages."""
+    trace = Trace([*stages])
+    LoweringPipeline(passes).run(trace.stages[-1].module, verified=True, trace=trace)
+    return trace.stages
 
 
 # endregion
@@ -312,7 +280,7 @@ def _lowered_further(
     if not _is_dynamic(first.module):
         # It is specialised already
         below = below[1:]
-    stages = [first, *passed(first.module, [*above, *below], start=1)]
+    stages = passed([first], [*above, *below])
     last_of = {"bt": len(above)}
     if below:
         last_of["stablehlo"] = len(stages) - 1
@@ -365,27 +333,21 @@ def _lowered_energy(
     program = energy.program(parameters, dtype)
     function = program._imported  # pyright: ignore[reportPrivateUsage]
     ir, state = program.kernel.ir, state_type(dtype)
-    stages = [Stage(0, "sym", "sym", ir.module)]
-    reports: list[SymbolicPassReport] = []
-
-    def observe(one: ModulePass, result: ModuleOp) -> None:
-        stages.append(_stage(len(stages), one, result, reports[-1]))
-
+    trace = Trace([Stage(0, "sym", ir.module)])
     planned = compile_energy(
         ir,
         cast("ModuleOp", function.parent_op()),
         without=energy.options.without,
         budget=energy.options.budget,
         declared=program.is_declared,
-        report=reports.append,
-        observe=observe,
+        trace=trace,
     )
+    stages = trace.stages
     last_of = {"sym": 0, "bt": len(stages) - 1}
     if to == "stablehlo":
         lanes = lanes_of_energy(planned, len(ir.free_symbols))
         below = kernel_pipeline(batch, state)
-        stages.append(Stage(len(stages), LANES, "bt", lanes))
-        stages += passed(lanes, below, start=len(stages))
+        stages = passed([*stages, Stage(len(stages), LANES, lanes)], below)
         last_of["stablehlo"] = len(stages) - 1
     return LoweredOperator(
         ir.operator_name, tuple(stages), energy, {}, batch, state, last_of

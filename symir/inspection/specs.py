@@ -22,7 +22,7 @@ from lowering.local_energy.extraction import energies_in
 from symir.compiler.artifact import lane_sources
 from symir.compiler.costs import flops_of
 from symir.compiler.lowering import table_bytes
-from symir.compiler.optimisation import lanes_in
+from symir.compiler.trace import lanes_in
 from symir.plain_text import columns
 
 __all__ = ["Spec", "Specs", "lanes_by_term", "lanes_of_stage", "spec_of"]

@@ -7,11 +7,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
-from xdsl.dialects.builtin import ModuleOp
-from xdsl.passes import ModulePass
 
-from dialects.text import print_module
 from symir.compiler.lowering import LoweringPipeline
+from symir.compiler.trace import Trace
 from symir.errors import SourceLocation, SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR
 from symir.validation.check import (
@@ -145,13 +143,7 @@ def bisect(
         pipeline = LoweringPipeline.parse(PIPELINE if pipeline is None else pipeline)
     ir, *_ = operator_of(op)
     name = ir.operator_name
-    passes: list[str] = []
-    modules = [ir.module]
-
-    def observe(one: ModulePass, left: ModuleOp) -> None:
-        passes.append(one.name)
-        modules.append(left)
-
+    trace = Trace()
     try:
         report = check(
             op,
@@ -163,18 +155,17 @@ def bisect(
             lowering=pipeline,
             executable=executable,
             partial=True,
-            observe=observe,
+            trace=trace,
         )
     except SymbolicCompilerError as error:
         if error.pass_name is None:
             raise
         error.blame(operator=name)
-        names = (*passes, error.pass_name)
-        before = print_module(modules[-1])
-        return Bisection(name, None, error, names, len(names), before)
+        names = (*(one.name for one in trace.stages[1:]), error.pass_name)
+        return Bisection(name, None, error, names, len(names), trace.stages[-1].text)
     names = tuple(stage.name for stage in report.stages)
     if report.blamed is None:
         return Bisection(name, report, None, names, None)
     number = report.stages.index(report.blamed)
-    texts = [print_module(one) for one in modules[number : number + 2]]
+    texts = [stage.text for stage in trace.stages[number : number + 2]]
     return Bisection(name, report, None, names, number + 1, *texts)

@@ -10,8 +10,8 @@ kernel is compared with the interpreted one. This is evidence, not proof: see
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
@@ -28,6 +28,7 @@ from lowering.relations import Relation, relation_of
 from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
 from symir.compiler.lowerers import check_lowered
 from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline, kernel_pipeline
+from symir.compiler.trace import Stage, Trace
 from symir.errors import (
     DefinitionError,
     InputError,
@@ -75,7 +76,6 @@ EXECUTABLE = "executable"
 
 Array = npt.NDArray[Any]
 Parameters = Mapping[str, complex]
-Observer = Callable[[ModulePass, ModuleOp], None]
 
 
 # region Reports
@@ -274,7 +274,7 @@ def check(
     lowering: str | LoweringPipeline = PIPELINE,
     executable: bool = True,
     partial: bool = False,
-    observe: Observer | None = None,
+    trace: Trace | None = None,
 ) -> ValidationReport:
     """Compile an operator and compare, after every pass, what it computes.
 
@@ -295,7 +295,7 @@ def check(
         partial: whether the passes may end anywhere. Where they do not end in branch
             tensors of every batch size, no kernel is made; one batch size is that of
             `bt-specialize`, and x is converted to its type.
-        observe: gets each pass with the module that it left, which stays as it is.
+        trace: an empty trace, which gets the stages that are compared.
 
     Raises:
         InputError: for a space that is too large (V011), and for an argument that is of
@@ -315,7 +315,7 @@ def check(
     if not isinstance(lowering, LoweringPipeline):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise _bad(ir, "lowering", "a pass pipeline", shortened(lowering))
     inputs = _Inputs(states, mode, space.n_states, values)
-    how = _How(executable, partial, observe)
+    how = _How(executable, partial, trace or Trace())
     return _report(ir, ir.module, lowering, inputs, how)
 
 
@@ -359,7 +359,7 @@ class _How:
 
     executable: bool = True
     partial: bool = False
-    observe: Observer | None = None
+    trace: Trace = field(default_factory=Trace)
 
 
 def _report(
@@ -374,13 +374,14 @@ def _report(
     bound = next((one for one in lowering if isinstance(one, BtSpecializePass)), None)
     if bound is not None and bound.batch > 0:
         batch, states = bound.batch, states.astype(_dtype(ir, bound.state))
-    stages = [_Stage(module, None)]
-    _run_passes(stages, lowering, how.observe)
+    stages = how.trace.stages
+    stages.append(Stage(0, "sym", module))
+    lowering.run(module, trace=how.trace)
     is_partial = how.partial and (bound is not None or stages[-1].level != "bt")
     if not is_partial:
         check_lowered(stages[-1].module)
         kernel = kernel_pipeline(batch, state_type(states.dtype))
-        _run_passes(stages, kernel, how.observe)
+        kernel.run(stages[-1].module, trace=how.trace)
     reports = _compared(ir, stages, states, values, batch)
     # Where a pass is looked for, the first one is enough
     is_done = any(r.skipped or (how.partial and not r.ok) for r in reports)
@@ -538,56 +539,35 @@ def _batch_size(ir: SymbolicOperatorIR, samples: int) -> int:
     return max(1, min(samples, MAX_NUMBERS // numbers))
 
 
-@dataclass(frozen=True)
-class _Stage:
-    """A module, and the pass that left it; None for the operator itself.
-
-    `guards` is what the `sym` level does not yet say in predicates.
-    """
-
-    module: ModuleOp
-    made_by: ModulePass | None
-    guards: Guards = Guards.ALL
-
-    @property
-    def level(self) -> str:
-        names = {op.name.partition(".")[0] for op in self.module.walk()}
-        return next((level for level in ("sym", "bt") if level in names), "stablehlo")
-
-    def run(self, ir: SymbolicOperatorIR, x: Array, parameters: Parameters) -> Lanes:
-        if self.level == "sym":
-            found = connections(self.module, x, parameters, guards=self.guards)
-            return Lanes(*found)
-        values = [
-            np.asarray(parameters[name], dtype)
-            for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
-        ]
-        if self.level == "bt":
-            return Lanes(*run_branches(self.module, x, values))
-        connected, elements = run_kernel(self.module, [x, *values])
-        return Lanes(connected, elements)
-
-
-def _run_passes(
-    stages: list[_Stage], pipeline: LoweringPipeline, observe: Observer | None
-) -> None:
-    """Add what each pass makes of the last of some stages."""
-
-    def add(one: ModulePass, left: ModuleOp) -> None:
-        stages.append(_after(stages[-1], one, left))
-        if observe is not None:
-            observe(one, stages[-1].module)
-
-    pipeline.run(stages[-1].module, observe=add)
-
-
 GUARDS = {"sym-guard-undefined": Guards.UNDEFINED, "sym-guard-space": Guards.SPACE}
 """What these passes put into predicates."""
 
 
-def _after(stage: _Stage, one: ModulePass, left: ModuleOp) -> _Stage:
-    guards = stage.guards & ~GUARDS.get(one.name, Guards.NONE)
-    return _Stage(left.clone(), one, guards)
+def _guards_after(stages: list[Stage]) -> Guards:
+    """Return what the `sym` level does not yet say in predicates after some stages."""
+    guards = Guards.ALL
+    for stage in stages:
+        guards &= ~GUARDS.get(stage.name, Guards.NONE)
+    return guards
+
+
+def _lanes_at(
+    stage: Stage,
+    guards: Guards,
+    ir: SymbolicOperatorIR,
+    x: Array,
+    parameters: Parameters,
+) -> Lanes:
+    """Return what a stage computes for a batch x, by the interpreter of its level."""
+    if stage.level == "sym":
+        return Lanes(*connections(stage.module, x, parameters, guards=guards))
+    values = [
+        np.asarray(parameters[name], dtype)
+        for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
+    ]
+    if stage.level == "bt":
+        return Lanes(*run_branches(stage.module, x, values))
+    return Lanes(*run_kernel(stage.module, [x, *values]))
 
 
 def _batches(x: Array, size: int) -> Iterator[Array]:
@@ -599,18 +579,19 @@ def _batches(x: Array, size: int) -> Iterator[Array]:
 
 def _compared(
     ir: SymbolicOperatorIR,
-    stages: list[_Stage],
+    stages: list[Stage],
     states: Array,
     values: list[Parameters],
     batch: int,
 ) -> list[StageReport]:
+    guards = [_guards_after(stages[: number + 1]) for number in range(len(stages))]
     marks = [fingerprint(stage.module) for stage in stages]
     layouts = [_layout(ir, stages[: number + 1]) for number in range(len(stages))]
     reports: list[StageReport] = []
     for (_, stage), (before, after) in zip(
         pairwise(stages), pairwise(marks), strict=True
     ):
-        one = cast(ModulePass, stage.made_by)
+        one = cast(ModulePass, stage.applied)
         reports.append(
             StageReport(
                 name=one.name,
@@ -623,13 +604,15 @@ def _compared(
         )
     for parameters in values:
         for x in _batches(states, batch):
-            earlier = stages[0].run(ir, x, parameters)
+            earlier = _lanes_at(stages[0], guards[0], ir, x, parameters)
             for number, stage in enumerate(stages[1:]):
                 # A pass that does nothing may have promised a guard.
                 unchanged = marks[number] == marks[number + 1]
-                unchanged &= stages[number].guards == stage.guards
+                unchanged &= guards[number] == guards[number + 1]
+                later = earlier
                 try:
-                    later = earlier if unchanged else stage.run(ir, x, parameters)
+                    if not unchanged:
+                        later = _lanes_at(stage, guards[number + 1], ir, x, parameters)
                 except Exception as error:
                     reports[number:] = _not_run(reports[number:], parameters, error)
                     return reports
@@ -664,7 +647,7 @@ def _not_run(
 
 def _executed(
     ir: SymbolicOperatorIR,
-    stages: list[_Stage],
+    stages: list[Stage],
     states: Array,
     values: list[Parameters],
     batch: int,
@@ -689,22 +672,22 @@ def _executed(
             except Exception as error:
                 return next(_not_run([report], parameters, error))
             later = Lanes(*map(np.asarray, found))
-            earlier = stages[-1].run(ir, x, parameters)
+            earlier = _lanes_at(stages[-1], Guards.NONE, ir, x, parameters)
             report = _judged(report, ir, parameters, x, earlier, later, [layout] * 2)
     return report
 
 
 def _layout(
-    ir: SymbolicOperatorIR, stages: list[_Stage]
+    ir: SymbolicOperatorIR, stages: list[Stage]
 ) -> list[tuple[BranchOrigin, ...]]:
     """Return the origins of each lane after the last of some stages."""
     known = [stage.module for stage in stages if stage.level != "stablehlo"]
     return lane_sources(ir.module, known[-1])
 
 
-def _unspecialised(stages: list[_Stage]) -> ModuleOp:
+def _unspecialised(stages: list[Stage]) -> ModuleOp:
     """Return the branch tensors for every batch size, which a kernel is made of."""
-    names = [stage.made_by.name if stage.made_by else "" for stage in stages]
+    names = [stage.name for stage in stages]
     return stages[names.index("bt-specialize") - 1].module
 
 

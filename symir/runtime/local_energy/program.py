@@ -37,6 +37,7 @@ from symir.compiler.context import SymbolicPassReport
 from symir.compiler.failures import tolerated
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowering import kernel_pipeline
+from symir.compiler.trace import Trace
 from symir.errors import InputError
 from symir.runtime.importing import Traced, module_of, unjitted
 from symir.runtime.kernel import Kernel
@@ -268,7 +269,7 @@ class EnergyProgram:
             without=options.without,
             budget=options.budget,
             declared=is_declared,
-            report=self.reports.append,
+            trace=Trace(reports=self.reports, keeps_stages=False),
         )
         (self.energy,) = energies_in(self.module)
         self.plan = Plan.of(self.energy)
@@ -289,7 +290,8 @@ class EnergyProgram:
     def _kernel_of(self, samples: int) -> TraceableKernel:
         if samples not in self._kernels:
             module = kernel_pipeline(samples, self._state).run_and_verify(
-                self._lanes_module, dump=f"kernel-{samples}x{self._state}"
+                self._lanes_module,
+                trace=Trace(dump=f"kernel-{samples}x{self._state}", keeps_stages=False),
             )
             self._kernels[samples] = TraceableKernel(module, self.kernel.name)
         return self._kernels[samples]

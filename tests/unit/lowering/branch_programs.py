@@ -17,6 +17,7 @@ import symir as sym
 from dialects.interpreters.bt import functions_of
 from dialects.stablehlo import dtype_of, element_of
 from symir.compiler.lowering import LoweringPipeline, operator_pipeline, run_passes
+from symir.compiler.trace import Trace
 from symir.validation.check import ValidationReport
 
 __all__ = [
@@ -70,13 +71,10 @@ def remarks_of(
     operator: sym.SymbolicOperator, pass_name: str, passes: str = OPTIMISED
 ) -> list[Any]:
     """Return what a pass says of an operator."""
-    found: list[Any] = []
-    LoweringPipeline.parse(passes).run(
-        operator.to_ir().module, report=lambda one: found.append(one)
-    )
-    return [
-        remark for one in found if one.pass_name == pass_name for remark in one.remarks
-    ]
+    trace = Trace(keeps_stages=False)
+    LoweringPipeline.parse(passes).run(operator.to_ir().module, trace=trace)
+    found = [one for one in trace.reports if one.pass_name == pass_name]
+    return [remark for one in found for remark in one.remarks]
 
 
 # endregion

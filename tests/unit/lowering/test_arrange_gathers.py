@@ -28,8 +28,8 @@ from symir import (
     lower_to_stablehlo,
     models,
 )
-from symir.compiler.context import SymbolicPassReport
 from symir.compiler.lowering import LoweringPipeline, run_passes
+from symir.compiler.trace import Trace
 
 PASS = "stablehlo-arrange-gathers"
 SITES = 5
@@ -106,10 +106,10 @@ def test_few_tables_are_searched(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_pass_says_what_it_did() -> None:
-    reports: list[SymbolicPassReport] = []
+    trace = Trace()
     module = kernel_of([[0, 2], [1, 2]], [2, 1])
-    LoweringPipeline.parse(PASS).run(module, report=reports.append)
-    ((one,),) = (report.remarks for report in reports)
+    LoweringPipeline.parse(PASS).run(module, trace=trace)
+    ((one,),) = (report.remarks for report in trace.reports)
     assert one.done
     assert one.message == "2 columns with several readers lie row by row"
 

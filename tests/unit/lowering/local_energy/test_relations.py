@@ -20,6 +20,7 @@ import symir as sym
 from dialects.interpreters.sym import dense_matrix
 from symir import models
 from symir.compiler.local_energy import compile_energy
+from symir.compiler.trace import Trace
 from symir.runtime.importing import import_function
 from tests.unit.lowering.local_energy.energies import interpreted
 
@@ -89,13 +90,13 @@ def test_each_pass_keeps_the_energy(operator: str, name: str) -> None:
         logpsi, parameters, jax.ShapeDtypeStruct((1, space.size), np.float64)
     )
     leaves = [np.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
-    found: dict[str, np.ndarray] = {}
-
-    def observe(one: Any, module: Any) -> None:
-        if "bt-local-energy" in found or one.name == "bt-local-energy":
-            found[one.name] = interpreted(module, states, leaves)
-
-    compile_energy(symbolic.to_ir(), wavefunction, observe=observe)
+    trace = Trace()
+    compile_energy(symbolic.to_ir(), wavefunction, trace=trace)
+    names = [stage.name for stage in trace.stages]
+    found = {
+        stage.name: interpreted(stage.module, states, leaves)
+        for stage in trace.stages[names.index("bt-local-energy") :]
+    }
     amplitudes = np.exp(np.asarray(logpsi(parameters, states)))
     expected = dense_matrix(symbolic.to_ir().module) @ amplitudes / amplitudes
     assert {"bt-local-energy-coalesce", "apply-exponential-sums"} <= set(found)

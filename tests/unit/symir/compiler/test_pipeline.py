@@ -21,6 +21,7 @@ from dialects.origins import LaneOrigins
 from lowering.lanes import rewrite_lanes
 from symir.compiler import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
 from symir.compiler.lowering import kernel_pipeline, lower_to_bt
+from symir.compiler.trace import Trace
 from tests.unit.symir.compiler.doubles import (
     DroppingPass,
     Early,
@@ -236,12 +237,12 @@ def test_an_input_whose_fault_is_lowered_away_is_found() -> None:
 
 
 def test_the_last_report_says_what_the_error_says() -> None:
-    reports: list[sym.SymbolicPassReport] = []
+    trace = Trace()
     pipeline = LoweringPipeline.parse(OPERATOR_PIPELINE).inserted(DroppingPass(), 0)
     with pytest.raises(sym.SymbolicCompilerError) as error:
-        pipeline.run_and_verify(field().to_ir().module, report=reports.append)
-    assert reports[-1].pass_name == "dropping"
-    assert reports[-1].error == error.value.found
+        pipeline.run_and_verify(field().to_ir().module, trace=trace)
+    assert trace.reports[-1].pass_name == "dropping"
+    assert trace.reports[-1].error == error.value.found
 
 
 @pytest.mark.parametrize("run", ["run", "run_and_verify"])

@@ -14,7 +14,7 @@ import symir as sym
 from dialects.text import print_module
 from symir import models
 from symir.compiler.lowering import KERNEL_PIPELINE, LoweringPipeline
-from symir.inspection.lowered import level_of
+from symir.compiler.trace import level_of
 from symir.provenance import coverage
 from tests.unit.symir.compiler.test_diagnostics import MODELS
 from tests.unit.symir.inspection.handles import (
