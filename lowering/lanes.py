@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -11,11 +11,11 @@ from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.pattern_rewriter import (
+    GreedyRewritePatternApplier,
     PatternRewriter,
     PatternRewriteWalker,
     RewritePattern,
 )
-from xdsl.rewriter import InsertPoint
 
 from dialects import bt
 from dialects.provenance import in_place_of
@@ -24,12 +24,10 @@ from lowering.rewriting import Inserter
 
 __all__ = [
     "connections_in",
-    "ends_in",
     "has_batch",
     "is_connected",
     "lane_count",
     "lanes_of_function",
-    "leave_out",
     "nothing_like",
     "parts_of",
     "repeated",
@@ -113,11 +111,6 @@ def sinks_of(branches: SSAValue) -> Iterator[Operation]:
             yield use.operation
 
 
-def ends_in(branches: SSAValue, op: Operation) -> bool:
-    """Whether branches end in one op, and in no other."""
-    return all(sink is op for sink in sinks_of(branches))
-
-
 def is_connected(leaf: bt.LeafOp) -> bool:
     """Whether lanes are those of `bt.connections`, and of nothing else.
 
@@ -136,15 +129,6 @@ def has_batch(leaf: bt.LeafOp) -> bool:
 def nothing_like(op: Operation) -> bt.ConcatOp:
     """Return branches without a lane, in the place of an op."""
     return in_place_of(op, bt.ConcatOp([]))
-
-
-def leave_out(parts: Iterable[SSAValue], rewriter: PatternRewriter) -> None:
-    """Put branches without a lane in the place of some parts."""
-    for part in dict.fromkeys(parts):
-        op = cast(Operation, part.owner)
-        nothing = nothing_like(op)
-        rewriter.insert(nothing, InsertPoint.before(op))
-        rewriter.replace_all_uses_with(part, nothing.result)
 
 
 class RefreshTypes(RewritePattern):
@@ -209,8 +193,9 @@ def _is_nothing(branches: SSAValue) -> bool:
 
 
 def rewrite_lanes(
-    module: ModuleOp, pattern: RewritePattern, *, repeatedly: bool = False
+    module: ModuleOp, *patterns: RewritePattern, repeatedly: bool = False
 ) -> None:
-    """Apply a pattern of lanes everywhere, once or until it is done; refresh types."""
-    PatternRewriteWalker(pattern, apply_recursively=repeatedly).rewrite_module(module)
+    """Apply patterns of lanes everywhere, once or until all is done; refresh types."""
+    first = GreedyRewritePatternApplier(list(patterns), dce_enabled=False)
+    PatternRewriteWalker(first, apply_recursively=repeatedly).rewrite_module(module)
     PatternRewriteWalker(RefreshTypes(), apply_recursively=False).rewrite_module(module)

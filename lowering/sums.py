@@ -36,7 +36,7 @@ from dialects.stablehlo import (
     shape_of,
     tensor,
 )
-from lowering.lanes import lane_count, parts_of, repeated
+from lowering.lanes import lane_count, repeated
 from lowering.order import operands_first
 from lowering.rewriting import Inserter
 
@@ -130,7 +130,7 @@ class LaneSums:
 
     def _of_promised(self, op: bt.CompactOp) -> SSAValue:
         """Return the sum of a term with a fanout: NaN where that is broken."""
-        parts = [part for part, _ in parts_of(op.operand)]
+        parts = [leaf.result for leaf in bt.leaves_of(op.operand)]
         total = self.added([self.of(part) for part in parts])
         self.at.location = op.location
         counts = [self._count_of_valid(part) for part in parts]

@@ -12,7 +12,6 @@ from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
     PatternRewriter,
@@ -23,14 +22,8 @@ from xdsl.pattern_rewriter import (
 from dialects import bt
 from dialects.provenance import in_place_of
 from dialects.stablehlo import element_of
-from lowering.lanes import (
-    ends_in,
-    lane_count,
-    leave_out,
-    parts_of,
-    rewrite_lanes,
-    write_count,
-)
+from lowering.diagonals import SEPARATE, diagonals_of
+from lowering.lanes import lane_count, rewrite_lanes
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
@@ -53,31 +46,25 @@ class CoalesceDiagonal(RewritePattern):
     def match_and_rewrite(
         self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
     ) -> None:
-        parts = (part for part, _ in parts_of(op.branches))
-        found = [part for part in parts if _is_diagonal(part) and ends_in(part, op)]
+        found, others = diagonals_of(op.branches)
         if not found or op.diagonal is not None:
-            remark("no lane is without writes", done=False, at=op)
             return
-        leaf = found[0].owner
-        assert isinstance(leaf, bt.BranchesOp)
-        sums = LaneSums(element_of(leaf.amplitude), Inserter(rewriter, op.location))
+        leaf = next(bt.leaves_of(found[0]))
+        at = Inserter(rewriter, op.location)
+        sums = LaneSums(element_of(leaf.amplitude), at)
         total = sums.added([sums.of(part) for part in found])
         lanes = sum(map(lane_count, found))
+        at.location = op.location
         remark(
             f"lanes without writes are summed, {lanes} in all: no network for them",
             at=op,
         )
-        leave_out(found, rewriter)
+        rest = others[0] if len(others) == 1 else at.add(bt.ConcatOp(others))
         new = bt.LocalEnergyOp(
-            op.config, op.branches, total, op.parameters, op.parts.data, op.result.type
+            op.config, rest, total, op.parameters, op.parts.data, op.result.type
         )
         new.plan = op.plan
         rewriter.replace(op, in_place_of(op, new))
-
-
-def _is_diagonal(part: SSAValue) -> bool:
-    is_leaf = isinstance(part.owner, bt.BranchesOp)
-    return is_leaf and not write_count(part) and lane_count(part) > 0
 
 
 @dataclass(frozen=True)
@@ -88,4 +75,7 @@ class BtLocalEnergyCoalescePass(ModulePass):
     relation: ClassVar[Relation] = Relation.EXPECTATION
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        rewrite_lanes(op, CoalesceDiagonal())
+        rewrite_lanes(op, *SEPARATE, CoalesceDiagonal(), repeatedly=True)
+        for one in op.walk():
+            if isinstance(one, bt.LocalEnergyOp) and one.diagonal is None:
+                remark("no lane is without writes", done=False, at=one)
