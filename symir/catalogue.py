@@ -174,7 +174,6 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "C071": "an operator is to be reduced with no positive number of checks",
         "C072": "a trace cannot be written",
         "C080": "`explore` has no file to write",
-        "C081": "configurations to be shown are not of the operator's space",
         "C082": "a page cannot be written",
         "C083": "a picture needs matplotlib, which cannot be imported",
         "C084": (
@@ -222,10 +221,6 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "V013": "a file is no certificate",
     },
     "F: facts": {
-        "F001": (
-            "facts are asked for with a parameter that the operator does not have, or "
-            "no number"
-        ),
         "F002": "facts are asked for with an option that is no count",
     },
     "T: the command line": {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
 from io import StringIO
@@ -28,8 +28,9 @@ from xdsl.utils.lexer import Location
 from dialects import stablehlo, sym, text
 from dialects.verification import fault_in
 from symir.description import as_plain, describe
-from symir.errors import DefinitionError, SourceLocation
+from symir.errors import DefinitionError, InputError, SourceLocation
 from symir.language.codes import Mistake
+from symir.language.scalars import shortened
 from symir.late import late
 from symir.provenance import place_of, whereabouts
 from symir.spaces import Space
@@ -179,6 +180,61 @@ class SymbolicOperatorIR:
             for kind in types
         )
 
+    def check_parameters(self, names: Iterable[object]) -> None:
+        """Raise where there is no parameter of a name.
+
+        Raises:
+            InputError: with the names that are unknown (R003).
+        """
+        unknown = [str(name) for name in names if name not in self.free_symbols]
+        if unknown:
+            raise InputError(
+                "R003",
+                "the operator has no such parameter",
+                operator=self.operator_name,
+                expected=", ".join(self.free_symbols) or "no parameter",
+                found=", ".join(sorted(unknown)),
+                hint="parameters are what the operator was written with: "
+                f"symbol({unknown[0]!r}, default=..)",
+            )
+
+    def bind(
+        self, given: object = None, *, otherwise: complex | None = None
+    ) -> dict[str, complex]:
+        """Return the value of each parameter by name: that given, or its default.
+
+        What has neither has the value `otherwise`, or is left out where that is None.
+
+        Raises:
+            InputError: for a name that no parameter has (R003), and for a value that is
+                not one number of its kind (R005).
+        """
+        if given is not None and not isinstance(given, Mapping):
+            raise self._not_a_value("parameters are values by name", "a dict", given)
+        own = cast(Mapping[str, object], given or {})
+        self.check_parameters(own)
+        values: dict[str, complex] = {}
+        for name, dtype in zip(self.free_symbols, self.parameter_dtypes, strict=True):
+            value = own.get(name, self.defaults.get(name, otherwise))
+            if name not in own and value is None:
+                continue
+            number = _as_parameter(value, dtype)
+            if number is None:
+                expected = f"one number that fits {dtype}"
+                message = f"parameter '{name}' cannot have this value"
+                raise self._not_a_value(message, expected, value)
+            values[name] = number
+        return values
+
+    def _not_a_value(self, message: str, expected: str, value: object) -> InputError:
+        return InputError(
+            "R005",
+            message,
+            operator=self.operator_name,
+            expected=expected,
+            found=shortened(value),
+        )
+
     @property
     def max_conn_size(self) -> int:
         """The number of lanes of each configuration.
@@ -275,6 +331,23 @@ class SymbolicOperatorIR:
         return (SymbolicOperatorIR.from_text, (self.text(),))
 
     # endregion
+
+
+def _as_parameter(value: Any, dtype: np.dtype[Any]) -> complex | None:
+    """Return a value as a number of Python; None for what does not fit the dtype."""
+    if isinstance(value, str | bytes) or getattr(value, "shape", ()):
+        return None
+    try:
+        number = complex(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    if dtype.kind != "c":
+        if number.imag:
+            return None
+        number = number.real
+    with np.errstate(all="ignore"):
+        fits = np.isfinite(np.asarray(number, dtype)) or not np.isfinite(number)
+    return number if fits else None
 
 
 def fingerprint(op: Operation) -> str:

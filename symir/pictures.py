@@ -17,15 +17,14 @@ import numpy as np
 import numpy.typing as npt
 
 from symir.compiler.artifact import SymbolicCompiledArtifact
+from symir.compiler.checks import as_configurations
 from symir.compiler.costs import BYTES_PER_SECOND, OPERATIONS_PER_SECOND, cost_table
 from symir.compiler.lowering import OPERATOR_PIPELINE, run_passes
 from symir.errors import InputError
 from symir.explorer.lattice import Layout, bonds_of, layout_of
 from symir.explorer.samples import (
     Connected,
-    configurations,
     connected,
-    values_of_parameters,
 )
 from symir.operator import SymbolicOperator
 from symir.plain_text import is_signs, number
@@ -102,13 +101,13 @@ def plot_connectivity(
         ax: where to draw.
 
     Raises:
-        InputError: where matplotlib is missing (C083), x is none of the space (C081),
-            or there is no such lane (C084).
+        InputError: where matplotlib is missing (C083), x is none of the space (S007,
+            S008, R007), or there is no such lane (C084).
     """
     axes = _new_axes(6.4, 5.2) if ax is None else ax
     ir = op.to_ir()
-    one = configurations(op, x)[:1].astype(op.space.default_dtype())
-    values = {**values_of_parameters(ir), **(parameters or {})}
+    one = as_configurations(op.name, op.space, x)[:1].astype(op.space.default_dtype())
+    values = ir.bind(parameters, otherwise=1.0)
     found = connected(ir, one, values)
     if lane is not None and not 0 <= lane < len(found.origins):
         raise _wrong(

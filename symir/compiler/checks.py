@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from dialects import sym
 from dialects.interpreters.sym import Branch, branches
-from symir.errors import InputError
+from symir.errors import InputError, SymirError
 from symir.ir import SymbolicOperatorIR
 from symir.spaces import Space, as_space
 
@@ -91,7 +91,34 @@ def on_host(x: npt.ArrayLike) -> Array:
     return states if states.dtype.kind in "iuf" else states.astype(np.float64)
 
 
-def check_states(ir: SymbolicOperatorIR, space: Space, x: Array) -> None:
+def as_configurations(operator: str, space: Space, x: npt.ArrayLike) -> Array:
+    """Return configurations x (.., N) of a space as an array (B, N), B > 0.
+
+    Raises:
+        InputError: for an x of another shape (S007) or dtype (S008), and for the first
+            configuration that the space does not have (R007).
+    """
+    try:
+        array = np.asarray(x)
+        if array.size:
+            check_states(operator, space, array)
+            return array.reshape(-1, space.size)
+        found = f"shape {array.shape}"
+    except SymirError as error:
+        error.operator = operator
+        raise
+    except ValueError as error:
+        found = str(error)
+    raise InputError(
+        "S007",
+        "x is no array of configurations",
+        operator=operator,
+        expected=f"shape (.., {space.size}), with at least one configuration",
+        found=found,
+    )
+
+
+def check_states(operator: str, space: Space, x: Array) -> None:
     """Raise where a configuration is none of the space of the operator.
 
     x has shape (..., N).
@@ -103,7 +130,7 @@ def check_states(ir: SymbolicOperatorIR, space: Space, x: Array) -> None:
     if inside.all():
         return
     index = tuple(np.argwhere(~inside)[0].tolist())
-    raise _outside(ir.operator_name, space, index, x[index])
+    raise _outside(operator, space, index, x[index])
 
 
 def _outside(

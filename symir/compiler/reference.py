@@ -50,20 +50,11 @@ class ReferenceOperator:
         """Return the operator with other values of parameters.
 
         Raises:
-            InputError: for a parameter that it does not have (R003).
+            InputError: for a parameter that it does not have (R003), or a value that is
+                not one number of its kind (R005).
         """
-        unknown = sorted(set(parameters) - set(self.ir.free_symbols))
-        if unknown:
-            raise InputError(
-                "R003",
-                "the operator has no such parameter",
-                operator=self.name,
-                expected=", ".join(self.ir.free_symbols) or "no parameter",
-                found=", ".join(unknown),
-            )
-        return ReferenceOperator(
-            self.ir, {**self.parameters, **parameters}, self.hilbert
-        )
+        values = self.ir.bind({**self.parameters, **parameters})
+        return ReferenceOperator(self.ir, values, self.hilbert)
 
     def for_hilbert(self, hilbert: object) -> ReferenceOperator:
         """Return the operator on an equal space."""

@@ -15,6 +15,7 @@ from xdsl.dialects.builtin import ModuleOp
 from dialects import sym
 from lowering.relations import relation_of
 from lowering.remarks import Remark
+from symir.compiler.checks import as_configurations
 from symir.compiler.costs import cost_table
 from symir.compiler.manifest import as_json
 from symir.compiler.trace import op_count
@@ -22,9 +23,7 @@ from symir.errors import SymirError
 from symir.explorer.lattice import bonds_of, layout_of
 from symir.explorer.samples import (
     Connected,
-    configurations,
     connected,
-    values_of_parameters,
 )
 from symir.explorer.texts import Lines, Origins
 from symir.inspection import LoweredOperator, Stage
@@ -263,14 +262,14 @@ def _samples(
     """Return configurations, their branches, and the lattice that they are drawn on."""
     ir, space = operator.to_ir(), operator.space
     if given is not None:
-        given = configurations(operator, given)
+        given = as_configurations(operator.name, space, given)
     missing = [name for name in ir.free_symbols if name not in ir.defaults]
     if missing:
         notes.append(f"without a default, and 1 here: {', '.join(missing)}")
     count = max(1, min(SAMPLES, VALUES_SHOWN // max(1, ir.max_conn_size)))
     try:
         x = space.random_states(count, 0) if given is None else given[:count]
-        found = connected(ir, x.astype(space.default_dtype()), values_of_parameters(ir))
+        found = connected(ir, x.astype(space.default_dtype()), ir.bind(otherwise=1.0))
     except SymirError as error:
         notes.append(f"no configuration is shown: {error.message}")
         return None

@@ -32,7 +32,7 @@ def explore(what: Any, /, *arguments: Any, **options: Any) -> Path:
 
     Raises:
         InputError: where the path is missing (C080), x is not of the operator's space
-            (C081), or the file cannot be written (C082).
+            (S007, S008, R007), or the file cannot be written (C082).
         SymirError: where `symir.lower` raises it.
     """
     *given, path = arguments or (None,)

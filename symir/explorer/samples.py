@@ -22,11 +22,9 @@ from dialects.stablehlo import element_of
 from lowering.lanes import connections_in
 from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
 from symir.compiler.lowering import OPERATOR_PIPELINE, run_passes
-from symir.errors import InputError, SymirError
 from symir.ir import SymbolicOperatorIR
-from symir.operator import SymbolicOperator
 
-__all__ = ["Connected", "configurations", "connected", "values_of_parameters"]
+__all__ = ["Connected", "connected"]
 
 Array = npt.NDArray[Any]
 
@@ -78,35 +76,6 @@ def connected(
     ]
     sites, values, elements = run_lanes(lowered, x, arguments)
     return Connected(x, origins, sites, values, elements)
-
-
-def configurations(operator: SymbolicOperator, x: npt.ArrayLike) -> Array:
-    """Return configurations x (.., N) as (B, N), B > 0.
-
-    Raises:
-        InputError: where x holds none of the space of the operator (C081).
-    """
-    space = operator.space
-    try:
-        array = np.asarray(x)
-        fits = array.ndim and array.size and array.shape[-1] == space.size
-        if fits and space.contains(array).all():
-            return array.reshape(-1, space.size)
-        found = f"{array.dtype} of shape {array.shape}"
-    except (SymirError, TypeError, ValueError) as error:
-        found = str(error).partition("\n")[0]
-    raise InputError(
-        "C081",
-        "these are no configurations of the operator",
-        operator=operator.name,
-        expected=f"an array (.., {space.size}) with local values of {space}",
-        found=found,
-    )
-
-
-def values_of_parameters(ir: SymbolicOperatorIR) -> dict[str, complex]:
-    """Return the defaults of parameters, and 1 where there is none."""
-    return {name: ir.defaults.get(name, 1.0) for name in ir.free_symbols}
 
 
 def _end_in_lanes(module: ModuleOp) -> None:

@@ -70,9 +70,8 @@ def facts_of(
     `samples` configurations, drawn with `seed`.
 
     Raises:
-        InputError: for a parameter that the operator does not have, or a value that is
-            not one number of its kind (F001), and for options that are no counts
-            (F002).
+        InputError: for a parameter that the operator does not have (R003), a value that
+            is not one number of its kind (R005), and options that are no counts (F002).
         SymbolicCompilerError: where the operator cannot be lowered.
     """
     counts: dict[str, object] = {
@@ -98,41 +97,11 @@ def _bound(
 ) -> dict[str, Array | None]:
     """Return the value of each parameter, None where there is none."""
     ir = operator.to_ir()
-    unknown = [name for name in given if name not in ir.free_symbols]
-    if unknown:
-        raise InputError(
-            "F001",
-            "the operator has no such parameter",
-            operator=operator.name,
-            expected=", ".join(ir.free_symbols) or "no parameter",
-            found=", ".join(map(repr, unknown)),
-        )
-    values = {**ir.defaults, **given}
-    kinds = zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
+    values = ir.bind(given)
     return {
-        name: _as_scalar(operator, name, values[name], dtype)
-        if name in values
-        else None
-        for name, dtype in kinds
+        name: np.asarray(values[name], dtype) if name in values else None
+        for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
     }
-
-
-def _as_scalar(
-    operator: SymbolicOperator, name: str, value: object, dtype: np.dtype[Any]
-) -> Array:
-    number = np.asarray(value)
-    if number.shape == () and number.dtype.kind in "biuf" + dtype.kind:
-        with np.errstate(all="ignore"):
-            converted = number.astype(dtype)
-        if np.isfinite(converted) or not np.isfinite(number):
-            return converted
-    raise InputError(
-        "F001",
-        f"parameter {name!r} is not one number of its kind",
-        operator=operator.name,
-        expected=f"a number that fits into {dtype}",
-        found=repr(value),
-    )
 
 
 @dataclass(frozen=True)

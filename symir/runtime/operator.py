@@ -99,17 +99,7 @@ class CompiledOperator:
 
     def replace(self, /, **parameters: Any) -> CompiledOperator:
         """Return the operator with other values of parameters; compiles nothing."""
-        unknown = sorted(set(parameters) - set(self._kernel.parameter_names))
-        if unknown:
-            raise InputError(
-                "R003",
-                "the operator has no such parameter",
-                operator=self.name,
-                expected=", ".join(self._kernel.parameter_names) or "no parameter",
-                found=", ".join(unknown),
-                hint="parameters are what the operator was written with: "
-                f"symbol({unknown[0]!r}, default=..)",
-            )
+        self._kernel.ir.check_parameters(parameters)
         return type(self)(
             self._kernel, {**self._parameters, **parameters}, self._hilbert
         )
@@ -164,7 +154,7 @@ class CompiledOperator:
             )
         states, values = on_host(array), [value.item() for value in parameters]
         space = as_space(self._hilbert)
-        check_states(self._kernel.ir, space, states)
+        check_states(self.name, space, states)
         connected, elements = connections(array, parameters, self._kernel)
         named = dict(zip(self._kernel.parameter_names, values, strict=True))
         check_elements(self._kernel.ir, space, states, np.asarray(elements), named)

@@ -26,17 +26,17 @@ from dialects.interpreters.sym import Guards, connections
 from lowering.bt_specialize import STATE_DTYPES, BtSpecializePass, state_type
 from lowering.relations import Relation, relation_of
 from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
+from symir.compiler.checks import as_configurations
 from symir.compiler.lowerers import check_lowered
 from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline, kernel_pipeline
 from symir.compiler.trace import Stage, Trace
 from symir.errors import (
-    DefinitionError,
     InputError,
     SourceLocation,
     SymbolicCompilerError,
 )
 from symir.ir import SymbolicOperatorIR, fingerprint
-from symir.language.scalars import as_number, is_bool, items_of, shortened
+from symir.language.scalars import is_bool, items_of, shortened
 from symir.late import late
 from symir.operator import SymbolicOperator
 from symir.provenance import place_of
@@ -298,8 +298,9 @@ def check(
         trace: an empty trace, which gets the stages that are compared.
 
     Raises:
-        InputError: for a space that is too large (V011), and for an argument that is of
-            no use (V012).
+        InputError: for an x that holds no configurations of the space (S007, S008,
+            R007), parameters that do not fit (R003, R005), a space that is too large
+            (V011), and any other argument that is of no use (V012).
         SymbolicCompilerError: where a pass fails, as in a compilation.
     """
     ir, space, own = operator_of(op)
@@ -445,23 +446,11 @@ def _configurations(
     seed: int,
 ) -> tuple[Array, str]:
     if x is not None:
-        try:
-            given = np.asarray(x)
-        except ValueError as error:
-            raise _bad(ir, "x", "an array of real numbers", str(error)) from error
-        if given.ndim == 0 or given.shape[-1] != ir.hilbert_size:
-            raise _bad(ir, "x", f"shape (.., {ir.hilbert_size})", str(given.shape))
-        given = given.reshape(-1, ir.hilbert_size)
+        given = as_configurations(ir.operator_name, space, x)
         # Whatever the byte order
         given = given.astype(given.dtype.newbyteorder("="), copy=False)
         if given.dtype not in STATE_DTYPES.values():
-            raise _bad(ir, "x", "a real dtype", str(given.dtype))
-        if not len(given):
-            raise _bad(ir, "x", "at least one configuration", "none")
-        inside = space.contains(given)
-        if not inside.all():
-            outside = given[int(np.argmin(inside))].tolist()
-            raise _bad(ir, "x", f"configurations of {space!r}", shortened(outside))
+            raise _bad(ir, "x", "a dtype of kernels", str(given.dtype))
         return given, "given"
     if validate == "exhaustive":
         if space.n_states > MAX_STATES:
@@ -491,47 +480,23 @@ def _parameter_sets(
     given: Parameters | Sequence[Parameters] | None,
     seed: int,
 ) -> list[Parameters]:
-    names = ir.free_symbols
-    dtypes = dict(zip(names, ir.parameter_dtypes, strict=True))
-    defaults = {**dict.fromkeys(names, 1.0), **ir.defaults, **own}
-    sets = items_of([given] if isinstance(given, Mapping) else given)
+    own = {**ir.bind(otherwise=1.0), **own}
     if given is not None:
-        sets = [
-            _numbers(ir, one, dtypes) for one in ([given] if sets is None else sets)
-        ]
+        sets = items_of(given)
+        sets = [given] if sets is None else list(sets)
         if not sets:
             raise _bad(ir, "parameters", "at least one set of values", "none")
-        return [{**defaults, **one} for one in sets]
-    if not names:
+        return [
+            ir.bind({**own, **one} if isinstance(one, Mapping) else one) for one in sets
+        ]
+    if not own:
         return [{}]
     rng = np.random.default_rng(seed)
     drawn: dict[str, complex] = {}
-    for name, dtype in dtypes.items():
+    for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True):
         real, imaginary = rng.uniform(0.5, 1.5, 2).tolist()
         drawn[name] = complex(real, imaginary) if dtype.kind == "c" else real
-    return [defaults, drawn]
-
-
-def _numbers(
-    ir: SymbolicOperatorIR, given: object, dtypes: Mapping[str, np.dtype[Any]]
-) -> Parameters:
-    """Return values of parameters, if they are numbers that these can have."""
-    if not isinstance(given, Mapping):
-        raise _bad(ir, "parameters", "values by name", shortened(given))
-    values: dict[str, complex] = {}
-    for name, value in cast(Mapping[Any, Any], given).items():
-        if name not in dtypes:
-            expected = ", ".join(dtypes) or "no parameter"
-            raise _bad(ir, "parameter", expected, shortened(name))
-        try:
-            number = as_number(value)
-        except DefinitionError:  # it is not finite
-            number = None
-        is_complex = isinstance(number, complex) and number.imag != 0
-        if number is None or (is_complex and dtypes[name].kind != "c"):
-            raise _bad(ir, f"value of '{name}'", str(dtypes[name]), shortened(value))
-        values[name] = complex(number) if is_complex else float(complex(number).real)
-    return values
+    return [own, drawn]
 
 
 def _batch_size(ir: SymbolicOperatorIR, samples: int) -> int:

@@ -77,7 +77,7 @@ def test_axes_that_are_given_are_used() -> None:
 
 
 def test_wrong_configurations_and_lanes_have_their_errors() -> None:
-    with pytest.raises(sym.InputError, match="C081"):
+    with pytest.raises(sym.InputError, match="R007"):
         sym.plot_connectivity(operators.tfim(), np.zeros(8))
     for lane in (-1, 16):
         with pytest.raises(sym.InputError, match=r"C084[\s\S]*0 to 15"):

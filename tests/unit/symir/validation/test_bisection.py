@@ -212,10 +212,14 @@ def test_bad_arguments() -> None:
     with pytest.raises(SymbolicCompilerError) as compiler:
         bisect(hopping(), pipeline="no-such-pass")
     assert compiler.value.code == "C008"
-    for arguments in ({"samples": 0}, {"validate": "never"}, {"x": np.zeros((2, 3))}):
+    for arguments, code in (
+        ({"samples": 0}, "V012"),
+        ({"validate": "never"}, "V012"),
+        ({"x": np.zeros((2, 3))}, "S007"),
+    ):
         with pytest.raises(InputError) as caught:
             bisect(hopping(), **arguments)  # pyright: ignore[reportArgumentType]
-        assert caught.value.code == "V012"
+        assert caught.value.code == code
     with pytest.raises(InputError) as state:
         bisect(hopping(), pipeline=f"{PIPELINE},bt-specialize{{batch=2 state=bf16}}")
     assert state.value.code == "V012"
