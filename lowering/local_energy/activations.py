@@ -1,21 +1,19 @@
-"""Which activation a scalar function of a wavefunction is: found by its values.
+"""Which activation a scalar function of a wavefunction is: found by algebra.
 
-A region of elementwise ops is evaluated with NumPy at thousands of points and compared
-with a library, up to a factor and a constant. How it is written does not matter. It is
-validation and no proof, so the points are chosen to find a difference: powers of two to
-the end of the range, a dense middle, and both sides of all places where a value of the
-region changes its course (`breakpoints`). Regions with ops that can hide a difference
-between the points, such as rounding or a sine, are not looked at. Numbers of 32 bits
-are compared as such, and then with the roundings of the region left out.
+A region of elementwise ops is followed as a function of its root t, in the normal forms
+of `exponential_forms`. How it is written does not matter: what these end in is compared
+with a library, up to a factor and a constant. Comparisons, and what depends on a sign,
+are decided for t > 0, t = 0 and t < 0 (the real part of complex t), where all have to
+agree. An op that leads out of the forms is not followed, and neither is one that rounds
+more than the root is rounded: that is a part of the model.
 """
 
 # pyright: basic, reportPrivateImportUsage=false, reportAttributeAccessIssue=false
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -23,13 +21,24 @@ import numpy.typing as npt
 from xdsl.dialects.builtin import TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
+from xdsl_jax.dialects.stablehlo.attributes import ComparisonType
 
 from dialects.stablehlo import constant_of, dtype_of, element_of
 from lowering.evaluate import Evaluator, evaluator
-from lowering.local_energy.breakpoints import (
-    base_line,
-    quantities_of,
-    refined,
+from lowering.local_energy.exponential_forms import (
+    Exponentials,
+    Form,
+    NoForm,
+    Product,
+    Sum,
+    added,
+    expanded,
+    exponential,
+    logarithm,
+    multiplied,
+    power,
+    scaled,
+    sign,
 )
 from lowering.local_energy.extraction import is_coarse
 from lowering.local_energy.site_affine import (
@@ -52,38 +61,30 @@ class Activation:
 
     Attributes:
         name: its name.
-        value: g at real or complex points.
-        terms: pairs (k, s), with g(t) = sum k softplus(s t) + linear t + const; none
+        terms: pairs (k, s), with g(t) = sum k softplus(s t) + linear t + constant; none
             where it is no logarithm of an exponential sum.
         linear: the factor of t.
-        zeros: a, where 1 + exp(a t) is 0 at the singularities of g.
+        constant: the rest.
     """
 
     name: str
-    value: Callable[[Array], Array]
     terms: tuple[tuple[float, float], ...] = ()
     linear: float = 0.0
-    zeros: float = 2.0
+    constant: float = 0.0
 
-
-def _softplus(t: Array) -> Array:
-    if np.iscomplexobj(t):
-        sign = np.where(t.real > 0, 1.0, -1.0)
-        return np.where(t.real > 0, t, 0) + np.log1p(np.exp(-sign * t))
-    return np.maximum(t, 0) + np.log1p(np.exp(-np.abs(t)))
-
-
-def _log_cosh(t: Array) -> Array:
-    return _softplus(2 * t) - t - np.log(2.0)
+    @property
+    def at_zero(self) -> float:
+        """g(0)."""
+        return self.constant + sum(k for k, _ in self.terms) * float(np.log(2.0))
 
 
 ACTIVATIONS = {
     one.name: one
     for one in (
-        Activation("log_cosh", _log_cosh, ((1.0, 2.0),), -1.0),
-        Activation("softplus", _softplus, ((1.0, 1.0),), zeros=1.0),
-        Activation("log_sigmoid", lambda t: -_softplus(-t), ((-1.0, -1.0),), zeros=1.0),
-        Activation("tanh", np.tanh),
+        Activation("log_cosh", ((1.0, 2.0),), -1.0, -float(np.log(2.0))),
+        Activation("softplus", ((1.0, 1.0),)),
+        Activation("log_sigmoid", ((-1.0, -1.0),)),
+        Activation("tanh"),
     )
 }
 """The library, by name."""
@@ -106,56 +107,7 @@ class Fit:
     is_plain: bool
 
 
-# region Evaluation
-
-
-_MONOTONE = {
-    "chlo.cosh",
-    "chlo.sinh",
-    "chlo.square",
-    "stablehlo.abs",
-    "stablehlo.add",
-    "stablehlo.and",
-    "stablehlo.broadcast_in_dim",
-    "stablehlo.clamp",
-    "stablehlo.compare",
-    "stablehlo.complex",
-    "stablehlo.constant",
-    "stablehlo.convert",
-    "stablehlo.divide",
-    "stablehlo.exponential",
-    "stablehlo.exponential_minus_one",
-    "stablehlo.imag",
-    "stablehlo.is_finite",
-    "stablehlo.log",
-    "stablehlo.log_plus_one",
-    "stablehlo.logistic",
-    "stablehlo.maximum",
-    "stablehlo.minimum",
-    "stablehlo.multiply",
-    "stablehlo.negate",
-    "stablehlo.not",
-    "stablehlo.or",
-    "stablehlo.power",
-    "stablehlo.real",
-    "stablehlo.reshape",
-    "stablehlo.rsqrt",
-    "stablehlo.select",
-    "stablehlo.sign",
-    "stablehlo.sqrt",
-    "stablehlo.subtract",
-    "stablehlo.tanh",
-    "stablehlo.transpose",
-    "stablehlo.xor",
-}
-"""Ops between whose breakpoints nothing can hide, for all that is known of them.
-
-Conversions to integers are breakpoints everywhere; see `_hides`.
-"""
-
-
-def _logistic(value: Array) -> Array:
-    return 1 / (1 + np.exp(-value))
+# region Constants
 
 
 _MORE: dict[str, Callable[..., Array]] = {
@@ -168,7 +120,7 @@ _MORE: dict[str, Callable[..., Array]] = {
     "stablehlo.exponential_minus_one": np.expm1,
     "stablehlo.is_finite": np.isfinite,
     "stablehlo.log_plus_one": np.log1p,
-    "stablehlo.logistic": _logistic,
+    "stablehlo.logistic": lambda value: 1 / (1 + np.exp(-value)),
     "stablehlo.rsqrt": lambda value: 1 / np.sqrt(value),
 }
 """What folding does not know."""
@@ -181,35 +133,17 @@ def _dtype(value: SSAValue) -> np.dtype[Any]:
     return dtype_of(cast("TensorType[Attribute]", value.type).element_type)
 
 
-_WIDE = {np.dtype("f4"): np.dtype("f8"), np.dtype("c8"): np.dtype("c16")}
-
-
 def _function(op: Operation) -> Evaluator | None:
-    """Return what an op does to scalars, many at once; None where that is not known.
+    """Return what an op does to scalars; None where that is not known.
 
     It is a function of operands and the dtype of the result.
     """
     if isinstance(op, _SAME):
         return lambda operands, dtype: operands[0]
-    if _is_sign_bit(op):
-        return lambda operands, dtype: np.where(
-            np.signbit(operands[0].real), -1, 0
-        ).astype(dtype)
     more = _MORE.get(op_name(op))
     if more is None:
         return evaluator(op)
     return lambda operands, dtype: np.asarray(more(*operands)).astype(dtype)
-
-
-def _is_sign_bit(op: Operation) -> bool:
-    """Whether an op is x >> (bits - 1) of the bits of a float: -1 or 0."""
-    if not isinstance(op, hlo.ShiftRightArithmeticOp):
-        return False
-    before = op.lhs.owner
-    amount = known_number(op.rhs)
-    return isinstance(before, hlo.BitcastConvertOp) and (
-        amount == 8 * _dtype(op.results[0]).itemsize - 1
-    )
 
 
 def known_number(value: SSAValue) -> complex | None:
@@ -233,274 +167,296 @@ def known_number(value: SSAValue) -> complex | None:
     return complex(np.asarray(values[value]).reshape(-1)[0])
 
 
-_Step = tuple[SSAValue, tuple[SSAValue, ...], Evaluator, np.dtype[Any]]
+# endregion
+# region Following ops
+
+
+Value: TypeAlias = "Form | Array | None"
+"""A function of t, a number, or a predicate that is not decided."""
+
+ONE = Sum(1.0 + 0j)
+
+
+class _NotFollowed(Exception):
+    """An op that is not followed; says why."""
 
 
 @dataclass(frozen=True)
-class _Region:
-    """The scalar function between a root and a value."""
+class _Case:
+    """Where t is: its sign, or that of its real part, and whether it is complex."""
 
-    root: SSAValue
-    order: tuple[SSAValue, ...]
-    numbers: Mapping[SSAValue, Array]
+    side: int
+    is_complex: bool
 
-    @cached_property
-    def key(self) -> Hashable:
-        """Say what there is to know of it: of equal keys all values are equal.
+    def sign(self, form: Form) -> int | None:
+        """Return the sign of a real number, None where it is not known."""
+        is_part = isinstance(form, Sum) and (form.is_part or form.is_constant)
+        return sign(form, self.side) if is_part or not self.is_complex else None
 
-        Types are those of the IR: numbers of 16 bits are computed with 32 here, and
-        compared as what they are.
-        """
-        places = {self.root: 0}
-        for one in (*self.numbers, *self.order):
-            places[one] = len(places)
-        constants = [
-            (element_of(value), one.tobytes()) for value, one in self.numbers.items()
-        ]
-        ops: list[Hashable] = []
-        for one in self.order:
-            op = cast(Operation, one.owner)
-            operands = tuple(places[operand] for operand in op.operands)
-            said = frozenset(op.properties.items()), frozenset(op.attributes.items())
-            ops.append((op_name(op), *said, operands, element_of(one)))
-        return (element_of(self.root), tuple(constants), tuple(ops))
+    def log(self, form: Form) -> Form:
+        return logarithm(form, self.side if self.is_complex else None)
 
-    @cached_property
-    def steps(self) -> list[_Step]:
-        """How each value is found; it is asked for hundreds of times."""
-        steps: list[_Step] = []
-        for one in self.order:
-            op = cast(Operation, one.owner)
-            if isinstance(op, hlo.BitcastConvertOp):
-                continue
-            operands = tuple(op.operands)
-            if _is_sign_bit(op):
-                operands = tuple(cast(Operation, operands[0].owner).operands)
-            function = _function(op)
-            if function is None:
-                raise _Unknown(op_name(op))
-            steps.append((one, operands, function, _dtype(one)))
-        return steps
+    def larger(self, lhs: Form, rhs: Form) -> Form:
+        found = self.order(lhs, rhs)
+        if found is None:
+            raise NoForm
+        return rhs if found < 0 else lhs
 
-    def up_to(self, values: Iterable[SSAValue]) -> _Region:
-        """Return what has to be computed for some values of it."""
-        needed = set(values)
-        for one in reversed(self.order):
-            if one in needed:
-                needed.update(cast(Operation, one.owner).operands)
-        return replace(self, order=tuple(one for one in self.order if one in needed))
+    def smaller(self, lhs: Form, rhs: Form) -> Form:
+        return rhs if self.larger(lhs, rhs) is lhs else lhs
 
-    def values(self, points: Array, *, wide: bool = False) -> dict[SSAValue, Array]:
-        """Return all values at some points.
+    def order(self, lhs: Form, rhs: Form) -> int | None:
+        """Return the sign of lhs - rhs, None where it is not known."""
+        if lhs == rhs:
+            return 0
+        if not (isinstance(lhs, Sum) and isinstance(rhs, Sum)):
+            return None
+        constant = lhs.constant - rhs.constant  # of any size
+        rest = added(replace(lhs, constant=0j), scaled(replace(rhs, constant=0j), -1))
+        return self.sign(replace(cast(Sum, rest), constant=constant))
 
-        With `wide`, what is of 32 bits is computed with 64.
-        """
-        found: dict[SSAValue, Array] = {**self.numbers, self.root: points}
-        with np.errstate(all="ignore"):
-            for one, operands, function, dtype in self.steps:
-                dtype = _WIDE.get(dtype, dtype) if wide else dtype
-                result = function([found[value] for value in operands], dtype)
-                whole = result.shape == points.shape
-                found[one] = result if whole else np.broadcast_to(result, points.shape)
-        return found
+    def absolute(self, form: Form) -> Form:
+        found = self.sign(form)
+        if found is None:
+            raise NoForm
+        return scaled(form, -1) if found < 0 else form
+
+    def sign_of(self, form: Form) -> Form:
+        found = self.sign(form)
+        if found is None:
+            raise NoForm
+        return Sum(complex(found))
+
+    def real(self, form: Form) -> Form:
+        if not self.is_complex and form.is_real:
+            return form
+        is_line = isinstance(form, Sum) and not form.logs and form.slope.imag == 0
+        if self.is_complex and is_line:
+            return replace(form, constant=complex(form.constant.real), is_part=True)
+        raise NoForm
+
+    def imag(self, form: Form) -> Form:
+        if self.is_complex or not form.is_real:
+            raise NoForm
+        return Sum(0j)
+
+    def root(self, form: Form, exponent: float) -> Form:
+        if self.is_complex:
+            raise NoForm
+        return power(form, exponent)
+
+    def power(self, base: Form, exponent: Form) -> Form:
+        if not (
+            isinstance(exponent, Sum) and exponent.is_constant and exponent.is_real
+        ):
+            raise NoForm
+        number = exponent.constant.real
+        return power(base, number) if number.is_integer() else self.root(base, number)
+
+    def parts(self, real: Form, imag: Form) -> Form:
+        if self.is_complex:
+            raise NoForm
+        return added(real, scaled(imag, 1j))
 
 
-class _Unknown(Exception):
-    """An op that is not evaluated here, by its name."""
+def _tanh(form: Form) -> Form:
+    twice = exponential(scaled(form, 2))
+    return multiplied(added(twice, scaled(ONE, -1)), power(added(twice, ONE), -1))
 
 
-def _region(
-    value: SSAValue, root: SSAValue, known: Mapping[SSAValue, Dependence]
-) -> _Region | str:
-    """Return the function that a value is of a root, or why it cannot be looked at."""
-    numbers: dict[SSAValue, Array] = {}
-    order: list[SSAValue] = []
+def _half_sum(form: Form, of_opposite: float) -> Form:
+    opposite = exponential(scaled(form, -1))
+    return added(scaled(exponential(form), 0.5), scaled(opposite, of_opposite))
+
+
+_RULES: dict[str, Callable[..., Form]] = {
+    "chlo.cosh": lambda case, a: _half_sum(a, 0.5),
+    "chlo.sinh": lambda case, a: _half_sum(a, -0.5),
+    "chlo.square": lambda case, a: power(a, 2),
+    "stablehlo.abs": _Case.absolute,
+    "stablehlo.add": lambda case, a, b: added(a, b),
+    "stablehlo.broadcast_in_dim": lambda case, a: a,
+    "stablehlo.clamp": lambda case, low, a, high: case.smaller(
+        case.larger(a, low), high
+    ),
+    "stablehlo.complex": _Case.parts,
+    "stablehlo.convert": lambda case, a: a,
+    "stablehlo.divide": lambda case, a, b: multiplied(a, power(b, -1)),
+    "stablehlo.exponential": lambda case, a: exponential(a),
+    "stablehlo.exponential_minus_one": lambda case, a: added(
+        exponential(a), scaled(ONE, -1)
+    ),
+    "stablehlo.imag": _Case.imag,
+    "stablehlo.log": _Case.log,
+    "stablehlo.log_plus_one": lambda case, a: case.log(added(a, ONE)),
+    "stablehlo.logistic": lambda case, a: power(
+        added(exponential(scaled(a, -1)), ONE), -1
+    ),
+    "stablehlo.maximum": _Case.larger,
+    "stablehlo.minimum": _Case.smaller,
+    "stablehlo.multiply": lambda case, a, b: multiplied(a, b),
+    "stablehlo.negate": lambda case, a: scaled(a, -1),
+    "stablehlo.power": _Case.power,
+    "stablehlo.real": _Case.real,
+    "stablehlo.reshape": lambda case, a: a,
+    "stablehlo.rsqrt": lambda case, a: case.root(a, -0.5),
+    "stablehlo.sign": _Case.sign_of,
+    "stablehlo.sqrt": lambda case, a: case.root(a, 0.5),
+    "stablehlo.subtract": lambda case, a, b: added(a, scaled(b, -1)),
+    "stablehlo.tanh": lambda case, a: _tanh(a),
+    "stablehlo.transpose": lambda case, a: a,
+}
+"""What ops do to forms; there are none of whole numbers, nor of their bits."""
+
+_HOLDS: dict[str, tuple[int, ...]] = {
+    "EQ": (0,),
+    "NE": (-1, 1),
+    "LT": (-1,),
+    "LE": (-1, 0),
+    "GT": (1,),
+    "GE": (0, 1),
+}
+"""The signs of a difference for which a comparison holds."""
+
+
+def _followed(
+    value: SSAValue, root: SSAValue, known: Mapping[SSAValue, Dependence], case: _Case
+) -> Form:
+    """Return a value as a function of a root; a number is a constant sum."""
+    dtype = _dtype(root)
+    is_number = case.side == 0 and not case.is_complex
+    start: Value = np.zeros((), dtype) if is_number else Sum(0j, 1.0)
+    values: dict[SSAValue, Value] = {root: start}
     for one in operands_first(value, known=(root,)):
         if isinstance(known[one], Constant):
             continue
         op = one.owner
         if not isinstance(op, Operation):
-            return "it depends on x in another way as well"
-        if (reason := _hides(op, root)) is not None:
-            return reason
-        order.append(one)
+            raise _NotFollowed("it depends on x in another way as well")
+        _check_rounding(one, root)
         for operand in op.operands:
-            if operand in numbers or not isinstance(known[operand], Constant):
-                continue
-            number = known_number(operand)
-            if number is None:
-                return f"'{op_name(op)}' has a factor or bound that is a parameter"
-            array = np.asarray(number)
-            dtype = _dtype(operand)
+            if operand not in values:
+                values[operand] = _number(operand, op)
+        if isinstance(op, hlo.BitcastConvertOp):
+            values[one] = None  # its sign is looked up in what it is made of
+            continue
+        try:
             with np.errstate(all="ignore"):
-                numbers[operand] = (array if dtype.kind == "c" else array.real).astype(
-                    dtype
+                values[one] = _result(
+                    op, [values[v] for v in op.operands], values, case
                 )
-    region = _Region(root, tuple(order), numbers)
-    try:
-        region.values(np.zeros(1, _dtype(root)))
-    except _Unknown as error:
-        return f"'{error}' is not followed"
-    return region
+        except NoForm as error:
+            raise _NotFollowed(f"'{op_name(op)}' is not followed") from error
+    return _as_form(values[value])
 
 
-def _hides(op: Operation, root: SSAValue) -> str | None:
-    """Say why differences can hide between points, or None."""
-    if is_coarse(op.results[0]) and not is_coarse(root):
-        return "it rounds to 16 bits"
-    if isinstance(op, hlo.BitcastConvertOp):
-        users = [use.operation for use in op.results[0].uses]
-        if users and all(map(_is_sign_bit, users)):
-            return None
-    if _is_sign_bit(op):
+def _check_rounding(value: SSAValue, root: SSAValue) -> None:
+    if is_coarse(value) and element_of(value) != element_of(root):
+        raise _NotFollowed("it rounds to 16 bits")
+    dtype = _dtype(value)
+    if dtype.kind in "fc" and _bytes(dtype) < _bytes(_dtype(root)):
+        raise _NotFollowed(f"it rounds to {8 * _bytes(dtype)} bits")
+
+
+def _bytes(dtype: np.dtype[Any]) -> int:
+    """Return the size of a number, or of each part of a complex one."""
+    return dtype.itemsize // (2 if dtype.kind == "c" else 1)
+
+
+def _number(value: SSAValue, op: Operation) -> Array:
+    number = known_number(value)
+    if number is None:
+        reason = f"'{op_name(op)}' has a factor or bound that is a parameter"
+        raise _NotFollowed(reason)
+    with np.errstate(all="ignore"):
+        return _of_dtype(number, _dtype(value))
+
+
+def _of_dtype(number: complex, dtype: np.dtype[Any]) -> Array:
+    return np.asarray(number if dtype.kind == "c" else number.real).astype(dtype)
+
+
+def _as_form(value: Value) -> Form:
+    if value is None:
+        raise NoForm
+    return value if isinstance(value, Form) else Sum(complex(value))
+
+
+def _result(
+    op: Operation,
+    operands: Sequence[Value],
+    values: Mapping[SSAValue, Value],
+    case: _Case,
+) -> Value:
+    dtype = _dtype(op.results[0])
+    signed = _sign_bit_of(op)
+    if signed is not None:
+        of = values[signed]
+        if isinstance(of, np.ndarray | np.generic):
+            return np.where(np.signbit(of), -1, 0).astype(dtype)
+        found = case.sign(_as_form(of))
+        return None if found is None else np.asarray(min(found, 0), dtype)
+    if all(isinstance(one, np.ndarray | np.generic) for one in operands):
+        function = _function(op)
+        if function is None:
+            raise NoForm
+        return np.asarray(function(cast("list[Array]", operands), dtype))
+    if isinstance(op, hlo.SelectOp):
+        return _selected(*operands)
+    forms = [_as_form(one) for one in operands]
+    if isinstance(op, hlo.CompareOp):
+        return _compared(op, *forms, case=case)
+    if (
+        isinstance(op, hlo.IsFiniteOp)
+        and isinstance(forms[0], Sum)
+        and not forms[0].logs
+    ):
+        return np.asarray(True)
+    rule = _RULES.get(op_name(op))
+    if rule is None or dtype.kind not in "fc":
+        raise NoForm
+    if dtype.kind == "f" and isinstance(op, hlo.ConvertOp):
+        rule = _Case.real if _dtype(op.operand).kind == "c" else rule
+    found = rule(case, *forms)
+    is_number = isinstance(found, Sum) and found.is_constant
+    return _of_dtype(found.constant, dtype) if is_number else found
+
+
+def _sign_bit_of(op: Operation) -> SSAValue | None:
+    """Return y where an op is x >> (bits - 1) of the bits x of y: -1 or 0."""
+    if not isinstance(op, hlo.ShiftRightArithmeticOp):
         return None
-    if op_name(op) not in _MONOTONE:
-        return f"'{op_name(op)}' is not followed"
-    if isinstance(op, hlo.ConvertOp):
-        before, after = _dtype(op.operand), _dtype(op.result)
-        if before.kind in "fc" and after.kind in "iu":
-            return "it rounds to integers"
-    return None
+    before = op.lhs.owner
+    is_sign = isinstance(before, hlo.BitcastConvertOp) and (
+        known_number(op.rhs) == 8 * _dtype(op.results[0]).itemsize - 1
+    )
+    return before.operands[0] if is_sign else None
 
 
-# endregion
-# region Points
+def _selected(predicate: Value, on_true: Value, on_false: Value) -> Value:
+    if isinstance(predicate, np.ndarray | np.generic):
+        return on_true if predicate else on_false
+    if _as_form(on_true) != _as_form(on_false):
+        raise NoForm
+    return on_true
 
 
-_DIRECTIONS = (1, 1j, 0.8 + 0.6j, -0.28 + 0.96j)
-"""Of lines through 0 of the complex plane; the first is real."""
-
-MAX_CORNERS = 64
-
-
-def _points(region: _Region) -> Array:
-    """Return points where a region is looked at."""
-    dtype = _dtype(region.root)
-    if dtype.kind != "c":
-        return _on_line(region, base_line(dtype), 1, "f")[0]
-    line = base_line(np.zeros(0, dtype).real.dtype)
-    line = np.union1d(line[::2], np.zeros(1, line.dtype))
-    found = [_on_line(region, line, 1, "c")[0].astype(complex)]
-    ends: list[Array] = []
-    for direction in _DIRECTIONS:
-        # Off the axis complex exponentials oscillate, and decide nothing
-        own, places = _on_line(region, line, direction, "f")
-        found.append(direction * own.astype(complex))
-        ends.append(places)
-    angles = np.exp(1j * np.array([0.2, 0.7, 1.2, 1.9, 2.6, 3.5, 4.4, 5.3]))
-    central = line[np.abs(line) < 1e3].astype(complex)
-    found.append((central[:, None] * angles[None, :]).reshape(-1))
-    # What changes with both parts: corners of the windows that they make
-    real, imag = (_spread(one) for one in ends[:2])
-    found.append((real[:, None] + 1j * imag[None, :]).reshape(-1))
-    found.append(_affine_zeros(region))
-    points = np.concatenate(found)
-    return points[np.abs(points) < float(np.finfo(line.dtype).max) / 8].astype(dtype)
-
-
-def _spread(places: Array) -> Array:
-    step = max(1, -(-len(places) // MAX_CORNERS))
-    return np.concatenate([[0.0, 1.0], places.astype(float)[::step]])
-
-
-def _on_line(
-    region: _Region, line: Array, direction: complex, kinds: str
-) -> tuple[Array, Array]:
-    """Return points of a line, dense where a region changes its course along it.
-
-    As far as its values of some kinds of dtypes say so; and the places where it does.
-    """
-    dtype = _dtype(region.root)
-    hidden = hlo.BitcastConvertOp  # of which only the sign is of use
-    watched = [
-        one
-        for one in region.order
-        if not isinstance(one.owner, hidden) and _dtype(one).kind in f"biu{kinds}"
-    ]
-    needed = region.up_to(watched)
-
-    def trace(places: Array) -> Mapping[SSAValue, Array]:
-        if dtype.kind != "c":
-            return needed.values(places)
-        return needed.values((direction * places).astype(dtype))
-
-    return refined(line, trace, quantities_of(region.root, watched, _dtype))
-
-
-def _affine_zeros(region: _Region) -> Array:
-    """Return points around the zeros of complex values that are affine in the root."""
-    dtype = _dtype(region.root)
-    at = region.values(np.array([0, 1, 1j, 2.5 - 3j]).astype(dtype))
-    distances = 2.0 ** np.arange(-45, 6)
-    around = np.concatenate([[0], distances, -distances, 1j * distances])
-    found = [np.zeros(0, complex)]
-    values = [at[one] for one in region.order if _dtype(one).kind == "c"]
-    values += [
-        at[one.owner.lhs] - at[one.owner.rhs]
-        for one in region.order
-        if isinstance(one.owner, hlo.CompareOp)
-    ]
-    for one in values:
-        origin, right, up, last = np.broadcast_to(one, (4,)).astype(complex)
-        slope = right - origin
-        expected = np.array([slope * 1j + origin, slope * (2.5 - 3j) + origin])
-        if slope and np.allclose([up, last], expected, rtol=1e-4):
-            found.append(-origin / slope + around)
-    return np.concatenate(found)
+def _compared(op: hlo.CompareOp, lhs: Form, rhs: Form, case: _Case) -> Value:
+    kind = op.comparison_type
+    if kind is not None and kind.data == ComparisonType.TOTALORDER:
+        raise NoForm
+    found = case.order(lhs, rhs)
+    if found is None:
+        return None
+    return np.asarray(found in _HOLDS[op.comparison_direction.data.value])
 
 
 # endregion
 # region Fits
 
 
-@dataclass(frozen=True)
-class _Tolerance:
-    """The largest error: near 0, and relative to values that are large.
-
-    Spellings of 64 bits lose more around 0 than they are rounded by where values are
-    large: a step out there is no rounding.
-    """
-
-    near: float
-    far: float
-
-
-_TOLERANCES = {
-    2: _Tolerance(3e-2, 3e-2),
-    4: _Tolerance(3e-5, 3e-5),
-    8: _Tolerance(1e-12, 32 * float(np.finfo(np.float64).eps)),
-}
-"""By the bytes of a real number."""
-
-_WIDE_TOLERANCE = _Tolerance(2e-7, 2e-7)
-"""Of what has 32 bits where nothing is rounded but its constants."""
-
-_OVERFLOW = {2: 80.0, 4: 80.0, 8: 700.0}
-"""Beyond it exp overflows: a spelling with infinities there is the same function."""
-
-_CAN_OVERFLOW = {
-    "chlo.cosh",
-    "chlo.sinh",
-    "chlo.square",
-    "stablehlo.add",
-    "stablehlo.exponential",
-    "stablehlo.exponential_minus_one",
-    "stablehlo.multiply",
-    "stablehlo.power",
-    "stablehlo.subtract",
-}
-"""Ops whose result is infinite where exp is too large."""
-
-_LOGARITHMS = {"stablehlo.log", "stablehlo.log_plus_one"}
-
-
-_Found: TypeAlias = tuple[Activation, complex, bool]
-"""What a fit says besides its root."""
-
-_FITTED: dict[Hashable, _Found | None] = {}
-"""By what is known of a region, and names: models spell an activation many times."""
-
-MAX_FITTED = 256
+_NEAR = {2: 3e-2, 4: 3e-5, 8: 1e-12}
+"""How much constants may be off, by the bytes of a real number."""
 
 
 def fit_of(
@@ -519,13 +475,13 @@ def fit_of(
         if _dtype(root).kind not in "fc":
             reasons.append("it is a function of whole numbers")
             continue
-        region = _region(value, root, known)
-        if isinstance(region, str):
-            reasons.append(region)
+        try:
+            found = _fitted(value, root, known, names or tuple(ACTIVATIONS))
+        except _NotFollowed as error:
+            reasons.append(str(error))
             continue
-        fitted = _remembered(region, value, tuple(names or ACTIVATIONS))
-        if fitted is not None:
-            return Fit(root, *fitted)
+        if found is not None:
+            return found
         reasons.append("it is none of the functions that are known")
     return reasons[0]
 
@@ -542,139 +498,76 @@ def _roots(
     return found
 
 
-def _remembered(
-    region: _Region, value: SSAValue, names: tuple[str, ...]
-) -> _Found | None:
-    """Return what `_fitted` says, which is asked once for equal regions."""
-    asked = (region.key, names)
-    try:
-        return _FITTED[asked]
-    except KeyError:
-        found = _fitted(region, value, names)
-    if len(_FITTED) >= MAX_FITTED:
-        _FITTED.clear()  # maybe while another thread looks something up
-    _FITTED[asked] = found
-    return found
-
-
-def _fitted(region: _Region, value: SSAValue, names: Sequence[str]) -> _Found | None:
-    """Return the first activation that a region is, at many points."""
-    dtype = _dtype(region.root)
-    real = np.zeros(0, dtype).real.dtype
-    tolerance = _TOLERANCES[2 if is_coarse(region.root) else real.itemsize]
-    line = base_line(real)
-    points = (line if dtype.kind != "c" else line * (0.8 + 0.6j)).astype(dtype)
+def _fitted(
+    value: SSAValue,
+    root: SSAValue,
+    known: Mapping[SSAValue, Dependence],
+    names: Sequence[str],
+) -> Fit | None:
+    """Return the activation that a value is of a root, on all sides of 0."""
+    is_complex = _dtype(root).kind == "c"
+    above, at, below = (
+        _followed(value, root, known, _Case(side, is_complex)) for side in (1, 0, -1)
+    )
+    near = _NEAR[2 if is_coarse(root) else _bytes(_dtype(root))]
     for name in names:
-        one = ACTIVATIONS[name]
-        # Most are told apart by a few points
-        if not _compared(region, value, one, points, tolerance):
+        activation = ACTIVATIONS[name]
+        lines = [_line(activation, form) for form in (above, below)]
+        if is_complex:
+            lines.append(_line(activation, at))
+        if None in lines or not all(_are_near(lines[0], one, near) for one in lines):
             continue
-        more = _points(region)
-        found = _compared(region, value, one, more, tolerance)
-        if found is not None and tolerance is _TOLERANCES[4]:
-            found = _compared(region, value, one, more, _WIDE_TOLERANCE, wide=True)
-        if found is not None:
-            factor, constant = found
-            is_plain = factor == 1 and abs(constant) <= tolerance.near
-            return one, factor, is_plain
+        factor, constant = cast("tuple[complex, complex]", lines[0])
+        if isinstance(at, Sum) and at.is_constant:
+            expected = factor * activation.at_zero + constant
+            if not abs(at.constant - expected) <= 10 * near * (1 + abs(expected)):
+                continue
+        is_plain = factor == 1 and abs(constant) <= near
+        return Fit(root, activation, factor, is_plain)
     return None
 
 
-def _compared(
-    region: _Region,
-    value: SSAValue,
-    activation: Activation,
-    points: Array,
-    tolerance: _Tolerance,
-    *,
-    wide: bool = False,
-) -> tuple[complex, complex] | None:
-    """Return factor and constant of an activation.
-
-    Complex logarithms may differ by multiples of 2 pi i.
-    """
-    with np.errstate(all="ignore"):
-        given = points.astype(_WIDE.get(points.dtype, points.dtype)) if wide else points
-        traced = region.values(given, wide=wide)
-        values, exact = _double(traced[value]), _double(points)
-        expected = activation.value(exact)
-        fitted = _fitted_line(exact, values, expected, tolerance.near)
-        if fitted is None:
-            return None
-        factor, constant = fitted
-        fitted = factor * expected + constant
-        error = values - fitted
-        if (
-            points.dtype.kind == "c"
-            and factor.imag == 0
-            and factor.real == round(factor.real)
-        ):
-            period = 2 * np.pi * abs(factor.real)
-            turns = np.round(error.imag / period)
-            error = error - 1j * period * turns
-        allowed = np.maximum(tolerance.near, tolerance.far * np.abs(fitted))
-        if points.dtype.kind == "c":
-            # Near a singularity a logarithm is as inaccurate as it is large
-            allowed = allowed / np.minimum(1, _distance(activation, exact))
-        agrees = np.abs(error) <= allowed
-        agrees |= _overflows(region, value, traced, points)
-    return (factor, constant) if bool(agrees.all()) else None
-
-
-def _double(values: Array) -> Array:
-    return values.astype(complex if values.dtype.kind == "c" else np.float64)
-
-
-def _fitted_line(
-    points: Array, values: Array, expected: Array, tolerance: float
-) -> tuple[complex, complex] | None:
-    """Return the factor and the constant that fit values best, around 0."""
-    central = (np.abs(points) <= 4) & np.isfinite(values) & np.isfinite(expected)
-    if np.iscomplexobj(values):
-        central &= np.abs(points.imag) < 0.5
-    if central.sum() < 10:
+def _line(activation: Activation, form: Form) -> tuple[complex, complex] | None:
+    """Return the factor and the constant with which a form is an activation."""
+    if not activation.terms:
+        return _tanh_line(form)
+    if isinstance(form, Product) or form.is_part or len(form.logs) != 1:
         return None
-    columns = np.stack([expected[central], np.ones(central.sum())], axis=1)
-    (factor, constant), *_ = np.linalg.lstsq(columns, values[central], rcond=None)
-    rounded = np.round(4 * factor) / 4
-    if abs(rounded - factor) < 100 * tolerance:
-        factor = rounded
-        constant = np.mean(values[central] - factor * expected[central])
-    return None if abs(factor) < 1e-3 else (complex(factor), complex(constant))
+    ((times, scale),) = activation.terms
+    ((exponentials, k),) = form.logs
+    factor = k / times
+    # softplus(-s t) is softplus(s t) - s t
+    slope = activation.linear + (times * scale if scale < 0 else 0.0)
+    if exponentials != ((abs(scale), 1),) or form.slope != slope * factor:
+        return None
+    # As many turns as the activation itself may miss do not count
+    if form.turns and not (
+        _is_whole(factor) and all(_is_whole(turn / factor) for turn in form.turns)
+    ):
+        return None
+    return factor, form.constant - factor * activation.constant
 
 
-def _distance(activation: Activation, points: Array) -> Array:
-    """Return how far 1 + exp(a t) is from 0, relative to the larger of both."""
-    exponent = activation.zeros * points
-    return np.abs(1 + np.exp(np.where(exponent.real > 0, -exponent, exponent)))
+def _is_whole(number: complex) -> bool:
+    return number.imag == 0 and number.real.is_integer()
 
 
-def _overflows(
-    region: _Region, value: SSAValue, traced: Mapping[SSAValue, Array], points: Array
-) -> Array:
-    """Return where a value is infinite, or no number, since exp is too large there."""
-    bytes_ = points.dtype.itemsize // (2 if points.dtype.kind == "c" else 1)
-    found = ~np.isfinite(_double(traced[value]))
-    found &= np.abs(points.real) >= _OVERFLOW[min(bytes_, 8)] / 2
-    if not found.any():
-        return found
-    if not all(np.isfinite(_double(one)).all() for one in region.numbers.values()):
-        return np.zeros_like(found)
-    caused = np.zeros_like(found)
-    for one in region.order:
-        op = cast(Operation, one.owner)
-        if _dtype(one).kind not in "fc":
-            continue
-        own = _double(traced[one])
-        if op_name(op) in _CAN_OVERFLOW:
-            infinite = ~np.isfinite(own)
-        elif op_name(op) in _LOGARITHMS:
-            infinite = np.isposinf(own.real)  # as large as its square cannot be
-        else:
-            continue
-        before = [np.isfinite(_double(traced[operand])) for operand in op.operands]
-        caused |= infinite & np.all(np.broadcast_arrays(*before), axis=0)
-    return found & caused
+def _tanh_line(form: Form) -> tuple[complex, complex] | None:
+    """Return f and c of f tanh t + c, which is (a + b exp 2t) / (1 + exp 2t)."""
+    try:
+        denominator: Exponentials = ((2.0, 1 + 0j),)
+        found = multiplied(form, Product(1.0, 0.0, frozenset({(denominator, 1.0)})))
+        terms = expanded(found) if isinstance(found, Product) else {0.0: found.constant}
+    except NoForm:
+        return None
+    if isinstance(form, Sum) or terms.keys() - {0.0, 2.0}:
+        return None
+    a, b = terms.get(0.0, 0), terms.get(2.0, 0)
+    return complex(b - a) / 2, complex(a + b) / 2
+
+
+def _are_near(one: Any, other: Any, near: float) -> bool:
+    return one[0] == other[0] and abs(one[1] - other[1]) <= near
 
 
 # endregion

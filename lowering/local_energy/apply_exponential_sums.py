@@ -232,7 +232,7 @@ class _Decomposition:
                 done=False,
             )
             return None
-        remark(f"{name} is recognised, by its values")
+        remark(f"{name} is recognised")
         return _Summand(bt.Rung.EXPONENTIAL, fitted.root, coefficient, name)
 
 

@@ -5,7 +5,7 @@ scalar function of the elements of an additive value gets an attribute, `bt.acti
 `"log_cosh"`, or `"log_cosh times (0.5, 0.0)"`, where a region is that up to a constant.
 Functions that are not in the library get none, and a remark says why.
 
-The function is found by its values, however it is written. Nothing reads the
+The function is found however it is written (`activations`). Nothing reads the
 attributes: passes that rewrite look at the values themselves, which other passes may
 have changed since. They are for readers and for tests.
 """
@@ -77,7 +77,7 @@ def _say(value: OpResult, fitted: Fit | str) -> None:
     factor = complex(fitted.factor)
     times = "" if factor == 1 else f" times ({factor.real:g}, {factor.imag:g})"
     value.op.attributes[ACTIVATION] = StringAttr(f"{fitted.activation.name}{times}")
-    remark(f"{fitted.activation.name} is recognised, by its values")
+    remark(f"{fitted.activation.name} is recognised")
 
 
 def _outermost(
