@@ -270,7 +270,7 @@ def j1_j2(length: int) -> Model:
     strings = {string: 1.0 for bond in near for string in exchange(n, *bond)}
     strings |= {string: J2 for bond in far for string in exchange(n, *bond)}
     return Model(
-        lambda: catalogue.j1_j2(n, near, far, J2=J2),
+        lambda: catalogue.j1_j2(n, (near, far), J2=J2),
         {
             "netket PauliStringsJax": pauli_sum(spins, strings),
             "netket LocalOperatorJax": lambda: local().to_jax_operator(),
@@ -339,7 +339,7 @@ def toric_code(length: int) -> Model:
     strings = {pauli(n, X=links): -1.0 for links in stars}
     strings |= {pauli(n, Z=links): -1.0 for links in plaquettes}
     return Model(
-        lambda: catalogue.toric_code(shape),
+        lambda: catalogue.toric_code(n, shape),
         {
             "netket PauliStringsJax": pauli_sum(spins, strings),
             "netket LocalOperatorJax": local,
@@ -469,7 +469,7 @@ def bose_hubbard(length: int) -> Model:
         )
 
     return Model(
-        lambda: catalogue.bose_hubbard(length, n_max, bonds, J=1.0, U=U),
+        lambda: catalogue.bose_hubbard(sym.fock(n_max, length), bonds, J=1.0, U=U),
         {
             "netket BoseHubbardJax": bosons,
             "netket LocalOperatorJax": lambda: (

@@ -45,7 +45,7 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "D034": "a site set is named that the term does not have",
         "D035": "a site is flipped that does not have two local values",
         "D036": "the number of a site cannot be that of a site of the lattice",
-        "D037": "for_each_edge is given no graph, or one without colours",
+        "D037": "something is no graph, or its edges do not have the colours needed",
         "D038": "an iterator is given a shape that the lattice does not have",
         "D039": "an update is given the wrong number of sites or values",
         "D040": "a class is no custom clause, or does not return one's parts",
@@ -110,6 +110,7 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "S019": (
             "too few configurations satisfy the predicates of a space to draw from them"
         ),
+        "S020": "a space does not fit a model",
     },
     "C: compiling": {
         "C001": (

@@ -22,6 +22,7 @@ __all__ = [
     "as_column",
     "as_rows",
     "as_site_sets",
+    "colored_edges",
     "distinct_pairs",
     "edges_of",
     "one_row",
@@ -156,7 +157,7 @@ def edges_of(graph: object, color: object = None) -> list[tuple[Any, Any]]:
         )
     if color is None:
         return list(cast(Iterable[tuple[Any, Any]], method()))
-    colored = _colored_edges(graph, method)
+    colored = colored_edges(graph)
     edges = [(a, b) for a, b, found in colored if found == color]
     if edges:
         return edges
@@ -168,12 +169,14 @@ def edges_of(graph: object, color: object = None) -> list[tuple[Any, Any]]:
     )
 
 
-def _colored_edges(
-    graph: object, edges: Callable[..., Any]
-) -> list[tuple[Any, Any, Any]]:
+def colored_edges(graph: Any) -> list[tuple[Any, Any, Any]]:
+    """Return the edges of a graph, each with its colour: None where it has none."""
     if hasattr(graph, "n_nodes"):  # a graph of NetKet
-        return list(edges(return_color=True))
-    return list(edges(data="color"))
+        return list(graph.edges(return_color=True))
+    try:
+        return list(graph.edges(data="color"))
+    except TypeError:  # neither NetKet's nor networkx's
+        return [(a, b, None) for a, b in graph.edges()]
 
 
 # endregion

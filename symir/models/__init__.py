@@ -7,9 +7,11 @@ chain = [(i, (i + 1) % 8) for i in range(8)]
 hamiltonian = models.transverse_field_ising(8, chain, J=-1.0, h=0.5)
 ```
 
-Bonds are pairs of sites, or a graph of NetKet or networkx. Couplings are numbers, or
-symbols such as `symbol("h", default=1.0)` that are bound when the operator runs. No
-model needs JAX or NetKet.
+A space of symir or of NetKet comes first, with conserved sums or without; or a number
+of sites, where these are all of one kind. Bonds are pairs of sites, or a graph of
+NetKet or networkx; its colours are kinds of bonds, where a model has several. Couplings
+are numbers, or symbols such as `symbol("h", default=1.0)` that are bound when the
+operator runs. No model needs JAX or NetKet.
 """
 
 from symir.models.bosons import bose_hubbard, dicke, spin_boson

@@ -1,4 +1,4 @@
-"""Models of bosons, at most `n_max` of them on a site, alone and with spins."""
+"""Models of bosons, alone and with spins 1/2. Another space raises S020."""
 
 from __future__ import annotations
 
@@ -10,16 +10,54 @@ from symir.language.builder import DOperator
 from symir.language.expressions import emitted, site, sqrt
 from symir.language.functions import exp
 from symir.language.updates import flip, hop, shift
-from symir.models.common import Coupling, Edges, Number, as_bonds, coupling
+from symir.models.common import (
+    Coupling,
+    Edges,
+    Kind,
+    Number,
+    are_occupations,
+    as_bonds,
+    coupling,
+    fitting,
+)
 from symir.operator import SymbolicOperator
-from symir.spaces import fock, space
+from symir.spaces import Space
 
 __all__ = ["bose_hubbard", "dicke", "spin_boson"]
 
 
+def _values(space: Space) -> list[tuple[float, ...]]:
+    return [space.local_states_at(site) for site in range(space.size)]
+
+
+def _are_bosons(space: Space) -> bool:
+    is_fermionic = any(part.kind == "fermion" for part in space.subsystems)
+    return are_occupations(space.local_states) and not is_fermionic
+
+
+def _are_mode_and_spins(space: Space) -> bool:
+    mode, *spins = _values(space)
+    return are_occupations([mode]) and {*spins} == {(-1, 1)}
+
+
+def _are_spin_and_modes(space: Space) -> bool:
+    spin, *modes = _values(space)
+    return spin == (-1, 1) and bool(modes) and are_occupations(modes)
+
+
+BOSONS = Kind("sites of 0, 1, .., n_max bosons: fock(n_max, n)", _are_bosons)
+
+MODE_AND_SPINS = Kind(
+    "a mode, then spins 1/2: fock(n_max, 1) * spin(0.5, n)", _are_mode_and_spins
+)
+
+SPIN_AND_MODES = Kind(
+    "a spin 1/2, then modes: spin(0.5, 1) * fock(n_max, n)", _are_spin_and_modes
+)
+
+
 def bose_hubbard(
-    n: int,
-    n_max: int,
+    hilbert: object,
     edges: Edges,
     J: Number = 1.0,
     U: Number = 1.0,
@@ -38,8 +76,7 @@ def bose_hubbard(
     (2003). Without V and phases it is `netket.operator.BoseHubbard`.
 
     Args:
-        n: the number of sites.
-        n_max: the largest number of bosons on a site.
+        hilbert: the space: `fock(n_max, n)`, or with `n_particles` fixed.
         edges: the bonds.
         J: the hopping amplitude.
         U: the interaction of two bosons on a site.
@@ -48,14 +85,15 @@ def bose_hubbard(
         phases: a phase phi, or one per bond, for hopping from j to i; by default there
             is none, and the operator is real.
     """
+    space, n = fitting("bose_hubbard", hilbert, BOSONS)
     n_i, n_j = site("i").value, site("j").value
     phi, bond_data = coupling("phi", 0.0 if phases is None else phases)
     right, left = (1, 1) if phases is None else (exp(1j * phi), exp(-1j * phi))
     mu_i, site_data = coupling("mu", mu)
     dtype = None if phases is None else complex
     return (
-        DOperator(fock(n_max, n), "bose_hubbard", dtype=dtype, hermitian=True)
-        .for_each(("i", "j"), over=as_bonds(edges), data=bond_data)
+        DOperator(space, "bose_hubbard", dtype=dtype, hermitian=True)
+        .for_each(("i", "j"), over=as_bonds(edges, n), data=bond_data)
         .named("bonds")
         .emit(
             hop("i", "j"),
@@ -76,8 +114,7 @@ def bose_hubbard(
 
 
 def dicke(
-    n: int,
-    n_max: int,
+    hilbert: object,
     omega: Number = 1.0,
     omega_z: Coupling = 1.0,
     g: Number = 1.0,
@@ -86,23 +123,23 @@ def dicke(
 
         H = omega a^+ a + sum_i omega_z,i / 2 Z_i + g / sqrt(n) sum_i (a + a^+) X_i
 
-    Site 0 is the mode, of at most `n_max` photons; sites 1 .. n are the spins. R. H.
-    Dicke, Phys. Rev. 93, 99 (1954); K. Hepp and E. H. Lieb, Ann. Phys. 76, 360 (1973).
+    Site 0 is the mode; sites 1 .. n are the spins. R. H. Dicke, Phys. Rev. 93, 99
+    (1954); K. Hepp and E. H. Lieb, Ann. Phys. 76, 360 (1973).
 
     Args:
-        n: the number of spins.
-        n_max: the largest number of photons.
+        hilbert: the space of at most n_max photons and n spins:
+            `fock(n_max, 1) * spin(0.5, n)`.
         omega: the frequency of the mode.
         omega_z: the splitting of the spins, or one per spin.
         g: the collective coupling.
     """
-    mode = [*range(n_max + 1)]
-    spins = np.arange(1, n + 1)
+    space, sites = fitting("dicke", hilbert, MODE_AND_SPINS)
+    spins = np.arange(1, sites)
     splitting, data = coupling("omega_z", omega_z)
     photons, photons_after = site("mode").value, emitted("mode").value
-    strength = g * (1 / square_root(n))
+    strength = g * (1 / square_root(len(spins)))
     return (
-        DOperator(space([mode, *[[-1, 1]] * n]), "dicke", hermitian=True)
+        DOperator(space, "dicke", hermitian=True)
         .for_each("mode", over=[0])
         .named("light")
         .emit(amplitude=omega * photons, tag="n")
@@ -126,8 +163,7 @@ def dicke(
 
 
 def spin_boson(
-    n: int,
-    n_max: int,
+    hilbert: object,
     omega: Coupling = 1.0,
     g: Coupling = 1.0,
     epsilon: Number = 0.0,
@@ -138,12 +174,12 @@ def spin_boson(
         H = epsilon / 2 Z - delta / 2 X
             + sum_k omega_k a_k^+ a_k + Z / 2 sum_k g_k (a_k + a_k^+)
 
-    Site 0 is the spin; the modes, of at most `n_max` bosons each, are sites 1 .. n.
-    A. J. Leggett et al., Rev. Mod. Phys. 59, 1 (1987).
+    Site 0 is the spin; sites 1 .. n are the modes. A. J. Leggett et al., Rev. Mod.
+    Phys. 59, 1 (1987).
 
     Args:
-        n: the number of modes.
-        n_max: the largest number of bosons in a mode.
+        hilbert: the space of a spin and n modes of at most n_max bosons each:
+            `spin(0.5, 1) * fock(n_max, n)`.
         omega: the frequency of the modes, or one per mode.
         g: the coupling to the modes, or one per mode.
         epsilon: the bias of the spin.
@@ -152,16 +188,16 @@ def spin_boson(
     z, bosons = site("spin").value, site("k").value
     omega_k, frequencies = coupling("omega", omega)
     g_k, couplings = coupling("g", g)
-    mode = [*range(n_max + 1)]
+    space, n = fitting("spin_boson", hilbert, SPIN_AND_MODES)
     return (
-        DOperator(space([[-1, 1], *[mode] * n]), "spin_boson", hermitian=True)
+        DOperator(space, "spin_boson", hermitian=True)
         .for_each("spin", over=[0])
         .named("spin")
         .emit(amplitude=epsilon / 2 * z, tag="z")
         .emit(flip("spin"), amplitude=-delta / 2, tag="x")
         .for_each(
             ("spin", "k"),
-            over=[(0, k) for k in range(1, n + 1)],
+            over=[(0, k) for k in range(1, n)],
             data={**frequencies, **couplings},
         )
         .named("modes")

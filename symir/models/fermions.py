@@ -1,11 +1,15 @@
 """Models of fermions, in Jordan-Wigner order: a site is empty (0) or occupied (1).
 
+Sites are numbered as in NetKet: all orbitals with spin down, then all with spin up.
+Another space raises S020.
+
 <x| c_i^+ c_j |x'> is -1 to the number of fermions strictly between sites i and j, where
 x' has a fermion at j that x has at i.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -18,14 +22,16 @@ from symir.language.updates import flip, hop, swap
 from symir.models.common import (
     Coupling,
     Edges,
+    Kind,
     Number,
     as_bonds,
     both_ways,
     coupling,
+    fitting,
     pairs_of,
 )
 from symir.operator import SymbolicOperator
-from symir.spaces import qubit, space
+from symir.spaces import Space, fermions, space
 
 __all__ = [
     "fermi_hubbard",
@@ -37,8 +43,35 @@ __all__ = [
 ]
 
 
+def _have_spin(space: Space) -> bool:
+    """Whether a space is of fermions of spin 1/2, or of twice as many plain sites."""
+    parts = space.subsystems
+    is_fermionic = any(part.kind == "fermion" for part in parts)
+    fits = not is_fermionic or [part.spin_states for part in parts] == [2]
+    return space.local_states == ((0, 1),) and space.size % 2 == 0 and fits
+
+
+WITH_SPIN = Kind(
+    "fermions of spin 1/2: fermions(n, spin=0.5)",
+    _have_spin,
+    partial(fermions, spin=0.5),
+)
+
+SPINLESS = Kind(
+    "sites of 0 or 1 fermions: fermions(n)",
+    lambda space: space.local_states == ((0, 1),),
+    fermions,
+)
+
+NEVER_TWO = Kind(
+    "sites of -1, 0 or 1: space([-1, 0, 1], n)",
+    lambda space: space.local_states == ((-1, 0, 1),),
+    partial(space, [-1, 0, 1]),
+)
+
+
 def fermi_hubbard(
-    n: int,
+    hilbert: object,
     edges: Edges,
     t: Number = 1.0,
     U: Coupling = 1.0,
@@ -47,27 +80,30 @@ def fermi_hubbard(
 
         H = -t sum_<ij> sum_s (c_is^+ c_js + c_js^+ c_is) + sum_i U_i n_i,up n_i,down
 
-    Site i of the lattice is site i of the space for spin up, and site n + i for spin
-    down. J. Hubbard, Proc. R. Soc. A 276, 238 (1963).
+    Site i of the lattice is site i of the space for spin down, and site n + i for spin
+    up. J. Hubbard, Proc. R. Soc. A 276, 238 (1963).
 
     Args:
-        n: the number of sites of the lattice.
+        hilbert: the space: `fermions(n, spin=0.5)`, or of a fixed filling; or the
+            number n of sites of the lattice.
         edges: the bonds of the lattice.
         t: the hopping amplitude.
         U: the interaction on a site, or one per site.
     """
-    up, down = site("up").value, site("down").value
+    space, sites = fitting("fermi_hubbard", hilbert, WITH_SPIN)
+    n = sites // 2
+    down, up = site("down").value, site("up").value
     hops = both_ways(edges, n)
     U_i, data = coupling("U", U)
     return (
-        DOperator(qubit(2 * n), "fermi_hubbard", hermitian=True)
+        DOperator(space, "fermi_hubbard", hermitian=True)
         .for_each(("i", "j"), over=_for_both_spins(hops, n))
         .named("hopping")
         .where(site("i") == 1)
         .emit(hop("i", "j"), amplitude=-t * jordan_wigner("i", "j"), tag="c+c")
-        .for_each(("up", "down"), over=[(i, n + i) for i in range(n)], data=data)
+        .for_each(("down", "up"), over=[(i, n + i) for i in range(n)], data=data)
         .named("interaction")
-        .emit(amplitude=U_i * up * down, tag="nn")
+        .emit(amplitude=U_i * down * up, tag="nn")
         .build()
     )
 
@@ -76,7 +112,9 @@ def _for_both_spins(pairs: list[tuple[int, int]], n: int) -> list[tuple[int, int
     return [(i + spin, j + spin) for spin in (0, n) for i, j in pairs]
 
 
-def t_j(n: int, edges: Edges, t: Number = 1.0, J: Coupling = 1.0) -> SymbolicOperator:
+def t_j(
+    hilbert: object, edges: Edges, t: Number = 1.0, J: Coupling = 1.0
+) -> SymbolicOperator:
     """Return the t-J model: fermions with spin 1/2, never two of them on a site.
 
         H = -t sum_<ij> sum_s P (c_is^+ c_js + c_js^+ c_is) P
@@ -87,17 +125,18 @@ def t_j(n: int, edges: Edges, t: Number = 1.0, J: Coupling = 1.0) -> SymbolicOpe
     K. A. Chao, J. Spalek and A. M. Oles, J. Phys. C 10, L271 (1977).
 
     Args:
-        n: the number of sites.
+        hilbert: the number of sites, or their space: `space([-1, 0, 1], n)`.
         edges: the bonds.
         t: the hopping amplitude.
         J: the exchange coupling, or one per bond.
     """
-    bonds = as_bonds(edges)
+    space, n = fitting("t_j", hilbert, NEVER_TWO)
+    bonds = as_bonds(edges, n)
     i, j = site("i").value, site("j").value
     sign = 1 - 2 * parity(abs(here.value), over=between("i", "j"))
     J_ij, data = coupling("J", J)
     return (
-        DOperator(space([-1, 0, 1], n), "t_j", hermitian=True)
+        DOperator(space, "t_j", hermitian=True)
         .for_each(("i", "j"), over=both_ways(bonds, n))
         .named("hopping")
         .where((i != 0) & (j == 0))
@@ -131,7 +170,9 @@ def syk_couplings(
 
 
 def syk(
-    n: int, couplings: npt.NDArray[np.number] | None = None, mu: Number = 0.0
+    hilbert: object,
+    couplings: Coupling | None = None,
+    mu: Number = 0.0,
 ) -> SymbolicOperator:
     """Return the Sachdev-Ye-Kitaev model of complex fermions.
 
@@ -143,23 +184,25 @@ def syk(
     S. Sachdev, Phys. Rev. X 5, 041025 (2015).
 
     Args:
-        n: the number of sites, at least 2.
-        couplings: a Hermitian matrix over the pairs i < j in lexicographic order;
-            `syk_couplings(n)` by default.
+        hilbert: the number n of sites, at least 2, or their space: `fermions(n)`.
+        couplings: a Hermitian matrix over the pairs i < j in lexicographic order, or
+            one real number; `syk_couplings(n)` by default.
         mu: the chemical potential.
     """
-    matrix = np.asarray(syk_couplings(n) if couplings is None else couplings)
+    space, n = fitting("syk", hilbert, SPINLESS)
+    J, data = coupling("J", syk_couplings(n) if couplings is None else couplings)
+    rows = {name: np.asarray(matrix).reshape(-1) for name, matrix in data.items()}
     pairs = pairs_of(range(n))
     quartets = [(*ij, *kl) for ij in pairs for kl in pairs]
     sign_after = 1 - 2 * parity(emitted(here.index).value, over=between("k", "l"))
     return (
-        DOperator(qubit(n), "syk", dtype=complex, hermitian=True)
-        .for_each(("i", "j", "k", "l"), over=quartets, data={"J": matrix.reshape(-1)})
+        DOperator(space, "syk", dtype=complex, hermitian=True)
+        .for_each(("i", "j", "k", "l"), over=quartets, data=rows)
         .named("quartets")
         .where((site("i") == 1) & (site("j") == 1))
         .emit(
             hop("i", "k").hop("j", "l"),
-            amplitude=row("J") * (2 * n) ** -1.5 * jordan_wigner("i", "j") * sign_after,
+            amplitude=J * (2 * n) ** -1.5 * jordan_wigner("i", "j") * sign_after,
             tag="c+c+cc",
         )
         .for_each_site("i")
@@ -186,7 +229,7 @@ def majorana_syk_couplings(
 
 
 def majorana_syk(
-    n: int, couplings: npt.NDArray[np.floating] | None = None
+    hilbert: object, couplings: Coupling | None = None
 ) -> SymbolicOperator:
     """Return the Sachdev-Ye-Kitaev model of 2n Majorana fermions, two on each site.
 
@@ -198,26 +241,29 @@ def majorana_syk(
     Phys. Rev. D 94, 106002 (2016).
 
     Args:
-        n: the number of sites, at least 2.
-        couplings: one number for each a < b < c < d in lexicographic order;
+        hilbert: the number n of sites, at least 2, or their space: `fermions(n)`.
+        couplings: one number, or one for each a < b < c < d in lexicographic order;
             `majorana_syk_couplings(n)` by default.
     """
-    J = np.asarray(majorana_syk_couplings(n) if couplings is None else couplings)
+    space, n = fitting("majorana_syk", hilbert, SPINLESS)
+    J, data = coupling(
+        "J", majorana_syk_couplings(n) if couplings is None else couplings
+    )
     quartets = [*combinations(range(2 * n), 4)]
     factors, strings = zip(*map(_majorana_product, quartets), strict=True)
     sign = 1 - 2 * parity(here.value, over=set_("string"))
     return (
-        DOperator(qubit(n), "majorana_syk", dtype=complex, hermitian=True)
+        DOperator(space, "majorana_syk", dtype=complex, hermitian=True)
         .for_each(
             ("i", "j", "k", "l"),
             over=np.array(quartets) // 2,
-            data={"J": J, "factor": factors},
+            data={**data, "factor": factors},
             sets={"string": strings},
         )
         .named("quartets")
         .emit(
             flip("i").flip("j").flip("k").flip("l"),
-            amplitude=row("J") * row("factor") * sign,
+            amplitude=J * row("factor") * sign,
             tag="chi^4",
         )
         .build()

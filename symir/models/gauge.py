@@ -2,11 +2,13 @@
 
 Link (x, y, 0) of a lattice of shape (Lx, Ly) joins the vertices (x, y) and (x + 1, y),
 and link (x, y, 1) joins (x, y) and (x, y + 1). A link is site `2 (x Ly + y) + d` of the
-space and holds a spin: 1/2, that is -1 or +1, unless said otherwise.
+space and holds a spin: 1/2, that is -1 or +1, unless said otherwise. Another space
+raises S020.
 """
 
 from __future__ import annotations
 
+from functools import partial
 from math import prod
 
 import numpy as np
@@ -15,9 +17,9 @@ import numpy.typing as npt
 from symir.language.builder import DOperator
 from symir.language.expressions import Expr, emitted, site, sqrt
 from symir.language.updates import Update, flip, shift
-from symir.models.common import Number
+from symir.models.common import SPINS, Kind, Number, fitting
 from symir.operator import SymbolicOperator
-from symir.spaces import spin
+from symir.spaces import Space, as_space, spin
 
 __all__ = [
     "divergence",
@@ -27,6 +29,16 @@ __all__ = [
     "u1_gauge",
     "z2_gauge",
 ]
+
+
+def _are_spins(space: Space) -> bool:
+    """Whether all sites hold -2s, -2s + 2, .., 2s."""
+    values = [*space.local_states[0]]
+    top = len(values) - 1
+    return space.is_uniform and top > 0 and values == [*range(-top, top + 1, 2)]
+
+
+ALIKE_SPINS = Kind("spins of one size s: spin(s, n)", _are_spins, partial(spin, 0.5))
 
 LABELS = ("a", "b", "c", "d")
 
@@ -88,7 +100,10 @@ def _flip_all() -> Update:
 
 
 def toric_code(
-    shape: tuple[int, int], J_star: Number = 1.0, J_plaquette: Number = 1.0
+    hilbert: object,
+    shape: tuple[int, int],
+    J_star: Number = 1.0,
+    J_plaquette: Number = 1.0,
 ) -> SymbolicOperator:
     """Return the toric code.
 
@@ -97,12 +112,14 @@ def toric_code(
     A. Kitaev, Ann. Phys. 303, 2 (2003).
 
     Args:
+        hilbert: the number of links, 2 Lx Ly, or their space.
         shape: the lengths (Lx, Ly) of the lattice, each at least 2.
         J_star: the coupling of the stars.
         J_plaquette: the coupling of the plaquettes.
     """
+    space, _ = fitting("toric_code", hilbert, SPINS, sites=2 * shape[0] * shape[1])
     return (
-        DOperator(spin(0.5, 2 * shape[0] * shape[1]), "toric_code", hermitian=True)
+        DOperator(space, "toric_code", hermitian=True)
         .for_each(LABELS, over=stars(shape))
         .named("stars")
         .emit(_flip_all(), amplitude=-J_star, tag="xxxx")
@@ -114,7 +131,7 @@ def toric_code(
 
 
 def z2_gauge(
-    shape: tuple[int, int], J: Number = 1.0, g: Number = 1.0
+    hilbert: object, shape: tuple[int, int], J: Number = 1.0, g: Number = 1.0
 ) -> SymbolicOperator:
     """Return the Z2 lattice gauge theory without matter.
 
@@ -124,12 +141,14 @@ def z2_gauge(
     Wegner, J. Math. Phys. 12, 2259 (1971); J. B. Kogut, Rev. Mod. Phys. 51, 659 (1979).
 
     Args:
+        hilbert: the number of links, 2 Lx Ly, or their space.
         shape: the lengths (Lx, Ly) of the lattice, each at least 2.
         J: the coupling of the plaquettes.
         g: the strength of the electric field.
     """
+    space, _ = fitting("z2_gauge", hilbert, SPINS, sites=2 * shape[0] * shape[1])
     return (
-        DOperator(spin(0.5, 2 * shape[0] * shape[1]), "z2_gauge", hermitian=True)
+        DOperator(space, "z2_gauge", hermitian=True)
         .for_each(LABELS, over=plaquettes(shape))
         .named("plaquettes")
         .emit(amplitude=-J * _product(), tag="zzzz")
@@ -141,7 +160,7 @@ def z2_gauge(
 
 
 def u1_gauge(
-    shape: tuple[int, int], g: Number = 1.0, s: float = 0.5
+    hilbert: object, shape: tuple[int, int], g: Number = 1.0
 ) -> SymbolicOperator:
     """Return the quantum link model of the U(1) gauge theory without matter.
 
@@ -154,10 +173,13 @@ def u1_gauge(
     (1981); S. Chandrasekharan and U.-J. Wiese, Nucl. Phys. B 492, 455 (1997).
 
     Args:
+        hilbert: the space of the links, spins that hold 2 E: `spin(s, 2 * Lx * Ly)`; or
+            the number of links, of spins 1/2.
         shape: the lengths (Lx, Ly) of the lattice, each at least 2.
         g: the gauge coupling.
-        s: the spin of a link, which holds 2 E.
     """
+    space, _ = fitting("u1_gauge", hilbert, ALIKE_SPINS, sites=2 * shape[0] * shape[1])
+    s = as_space(space).local_states_at(0)[-1] / 2
     squares = [
         s * (s + 1) - site(link).value * emitted(link).value / 4 for link in LABELS
     ]
@@ -165,7 +187,7 @@ def u1_gauge(
     raising = shift("a", -2).shift("b", -2).shift("c", +2).shift("d", +2)
     lowering = shift("a", +2).shift("b", +2).shift("c", -2).shift("d", -2)
     return (
-        DOperator(spin(s, 2 * shape[0] * shape[1]), "u1_gauge", hermitian=True)
+        DOperator(space, "u1_gauge", hermitian=True)
         .for_each_site("l")
         .named("links")
         .emit(amplitude=g**2 / 2 * (site("l").value / 2) ** 2, tag="ee")

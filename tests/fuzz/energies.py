@@ -162,7 +162,7 @@ def _symbolic(name: str) -> Any:
             hilbert = sym.spin(0.5, 6, total_sz=0)
             return h * models.heisenberg(hilbert, _ring(6))
         case "bosons":
-            return h * models.bose_hubbard(4, 3, _ring(4), J=0.8, U=1.3)
+            return h * models.bose_hubbard(sym.fock(3, 4), _ring(4), J=0.8, U=1.3)
         case "three spins":
             return _three_spins(h)
         case "one way":

@@ -135,8 +135,8 @@ def test_random_operators(recipe: tuple[int, ...]) -> None:
 def test_what_is_proved_of_models_of_a_hundred_sites() -> None:
     couplings = np.random.default_rng(0).normal(size=100)
     ising = models.transverse_field_ising(100, RING, couplings).facts()
-    bosons = models.bose_hubbard(100, 4, RING, phases=0.3).facts()
-    stars = models.toric_code((7, 7)).facts()
+    bosons = models.bose_hubbard(sym.fock(4, 100), RING, phases=0.3).facts()
+    stars = models.toric_code(98, (7, 7)).facts()
     for facts in (ising, bosons, stars):
         assert facts.hermitian.value is True
         assert facts.hermitian.how is How.PROVED

@@ -245,7 +245,7 @@ def test_an_exception_ends_spans_and_traces(tmp_path: Path) -> None:
 
 def test_a_pass_that_fails_is_in_the_trace(tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
-    operator = models.bose_hubbard(3, 2, [(0, 1)])
+    operator = models.bose_hubbard(sym.fock(2, 3), [(0, 1)])
     with pytest.raises(sym.SymbolicCompilerError), sym.trace(path):
         operator.compile(lowering="convert-sym-to-bt", cache=False)
     events = events_of(path)

@@ -30,7 +30,7 @@ CHAIN = [(0, 1), (1, 2), (2, 0)]
 OPERATORS: dict[str, Callable[[], sym.SymbolicOperator]] = {
     "ising": lambda: models.transverse_field_ising(3, CHAIN, h=0.7),
     "heisenberg": lambda: models.heisenberg(3, CHAIN),
-    "bosons": lambda: models.bose_hubbard(3, 2, CHAIN[:2]),
+    "bosons": lambda: models.bose_hubbard(sym.fock(2, 3), CHAIN[:2]),
 }
 WAVEFUNCTIONS = {
     "rbm": lambda: nk.models.RBM(alpha=2, param_dtype=float),

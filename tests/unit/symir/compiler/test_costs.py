@@ -26,7 +26,7 @@ def tfim() -> sym.SymbolicOperator:
 
 
 def bosons() -> sym.SymbolicOperator:
-    return models.bose_hubbard(3, 2, [(0, 1), (1, 2)], U=1.5, V=0.3, mu=0.2)
+    return models.bose_hubbard(sym.fock(2, 3), [(0, 1), (1, 2)], U=1.5, V=0.3, mu=0.2)
 
 
 def promised() -> sym.SymbolicOperator:
@@ -197,7 +197,7 @@ OPERATORS: dict[str, Callable[[], sym.SymbolicOperator]] = {
     "promised": promised,
     "heisenberg": lambda: models.heisenberg(4, CHAIN),
     "fermions": lambda: models.fermi_hubbard(4, CHAIN),
-    "toric code": lambda: models.toric_code((2, 2)),
+    "toric code": lambda: models.toric_code(8, (2, 2)),
     "pxp": lambda: models.pxp(4, CHAIN),
     "many": lambda: many_terms(),
     "nothing": lambda: sym.DOperator(sym.qubit(2), "nothing").globally().emit().build(),

@@ -23,10 +23,10 @@ CHAIN = [(k, (k + 1) % 4) for k in range(4)]
 MODELS: dict[str, Callable[[], sym.SymbolicOperator]] = {
     "tfim": lambda: models.transverse_field_ising(4, CHAIN),
     "xxz": lambda: models.xxz(4, CHAIN),
-    "bosons": lambda: models.bose_hubbard(3, 2, [(0, 1), (1, 2)]),
+    "bosons": lambda: models.bose_hubbard(sym.fock(2, 3), [(0, 1), (1, 2)]),
     "fermions": lambda: models.fermi_hubbard(4, CHAIN),
-    "toric code": lambda: models.toric_code((2, 2)),
-    "clock": lambda: models.clock(4, 3, CHAIN),
+    "toric code": lambda: models.toric_code(8, (2, 2)),
+    "clock": lambda: models.clock(sym.fock(2, 4), CHAIN),
 }
 
 

@@ -31,7 +31,7 @@ COMPLEX: dict[str, Callable[[], sym.SymbolicOperator]] = {
     "a factor": lambda: 1j * field(),
     "Pauli strings": lambda: sym.from_pauli_strings(["XY"]),
     "fermions": lambda: sym.from_fermions({((0, 1), (1, 0)): 1j}, n_orbitals=2),
-    "bosons": lambda: models.bose_hubbard(2, 1, [(0, 1)], phases=0.3),
+    "bosons": lambda: models.bose_hubbard(sym.fock(1, 2), [(0, 1)], phases=0.3),
     "syk": lambda: models.syk(2),
     "majoranas": lambda: models.majorana_syk(2),
 }

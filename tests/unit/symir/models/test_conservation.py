@@ -123,9 +123,11 @@ CHARGES: dict[str, tuple[Callable[[], Any], Callable[[Array], Array], Draw]] = {
         anywhere,
     ),
     "heisenberg": (lambda: models.heisenberg(36, square(6)), total, anywhere),
-    "j1_j2": (lambda: models.j1_j2(36, square(6), square(6, 1, 1)), total, anywhere),
+    "j1_j2": (lambda: models.j1_j2(36, (square(6), square(6, 1, 1))), total, anywhere),
     "bose_hubbard": (
-        lambda: models.bose_hubbard(16, 4, square(4), V=0.5, phases=np.arange(32)),
+        lambda: models.bose_hubbard(
+            sym.fock(4, 16), square(4), V=0.5, phases=np.arange(32)
+        ),
         total,
         anywhere,
     ),
@@ -137,11 +139,19 @@ CHARGES: dict[str, tuple[Callable[[], Any], Callable[[Array], Array], Draw]] = {
     "t_j": (lambda: models.t_j(16, square(4)), of_each_sign, anywhere),
     "syk": (lambda: models.syk(12, mu=0.3), total, anywhere),
     "majorana_syk": (lambda: models.majorana_syk(12), parity, anywhere),
-    "dicke": (lambda: models.dicke(20, 6), excitations, anywhere),
+    "dicke": (
+        lambda: models.dicke(sym.fock(6, 1) * sym.spin(0.5, 20)),
+        excitations,
+        anywhere,
+    ),
     "pxp": (lambda: models.pxp(30, ring(30)), neighbours_up, apart),
-    "toric_code": (lambda: models.toric_code((6, 6)), plaquette_signs, anywhere),
-    "u1_gauge, s=1/2": (lambda: models.u1_gauge((4, 4)), gauss, anywhere),
-    "u1_gauge, s=3/2": (lambda: models.u1_gauge((4, 4), s=1.5), gauss, anywhere),
+    "toric_code": (lambda: models.toric_code(72, (6, 6)), plaquette_signs, anywhere),
+    "u1_gauge, s=1/2": (lambda: models.u1_gauge(32, (4, 4)), gauss, anywhere),
+    "u1_gauge, s=3/2": (
+        lambda: models.u1_gauge(sym.spin(1.5, 32), (4, 4)),
+        gauss,
+        anywhere,
+    ),
 }
 
 
@@ -226,15 +236,15 @@ SYMMETRIES: dict[
         flipped(slice(None), 24),
         no_sign,
     ),
-    "potts": (lambda: models.potts(36, 3, square(6)), raised(3), no_sign),
-    "clock": (lambda: models.clock(36, 5, square(6)), raised(5), no_sign),
+    "potts": (lambda: models.potts(sym.fock(2, 36), square(6)), raised(3), no_sign),
+    "clock": (lambda: models.clock(sym.fock(4, 36), square(6)), raised(5), no_sign),
     "kitaev_honeycomb": (
-        lambda: models.kitaev_honeycomb(32, *honeycomb(4), J=(0.5, 0.9, -1.3)),
+        lambda: models.kitaev_honeycomb(32, honeycomb(4), J=(0.5, 0.9, -1.3)),
         *flux(4),
     ),
     **{
         f"{model.__name__}, vertex {vertex}": (
-            lambda model=model: model((6, 6), 1.3, 0.7),
+            lambda model=model: model(72, (6, 6), 1.3, 0.7),
             flipped([*models.stars((6, 6))[vertex]], 72),
             no_sign,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -159,14 +160,14 @@ def test_j1_j2() -> None:
     expected: Matrix = total(1.3 * exchange(4, a, b) for a, b in CHAIN) + total(
         0.4 * exchange(4, a, b) for a, b in far
     )
-    check(models.j1_j2(4, CHAIN, far, 1.3, 0.4), expected)
+    check(models.j1_j2(4, (CHAIN, far), 1.3, 0.4), expected)
 
 
 def test_j1_j2_at_its_exact_point() -> None:
     """Majumdar and Ghosh: dimers with -3 each are the ground states at J2 = J1 / 2."""
     far = [(k, (k + 2) % 6) for k in range(6)]
     near = [(k, (k + 1) % 6) for k in range(6)]
-    matrix = dense_matrix(models.j1_j2(6, near, far, 1.0, 0.5).to_ir().module)
+    matrix = dense_matrix(models.j1_j2(6, (near, far), 1.0, 0.5).to_ir().module)
     np.testing.assert_allclose(np.linalg.eigvalsh(matrix)[:2], -9, atol=1e-12)
 
 
@@ -178,7 +179,7 @@ def test_kitaev_honeycomb() -> None:
         for c, m, pairs in zip(J, (X, Y, Z), bonds, strict=True)
         for a, b in pairs
     )
-    check(models.kitaev_honeycomb(4, *bonds, J), expected)
+    check(models.kitaev_honeycomb(4, bonds, J), expected)
 
 
 # ---- more than two states ----
@@ -195,7 +196,9 @@ def test_potts(q: int) -> None:
         for c, (a, b) in ((1.3, (0, 1)), (-0.4, (1, 2)))
         for p in projectors
     ) - total(0.7 * product(dims, {k: np.asarray(powers)}) for k in range(3))
-    check(models.potts(3, q, [(0, 1), (1, 2)], [1.3, -0.4], 0.7), expected)
+    check(
+        models.potts(sym.fock(q - 1, 3), [(0, 1), (1, 2)], [1.3, -0.4], 0.7), expected
+    )
 
 
 @pytest.mark.parametrize("q", [2, 3, 4])
@@ -209,7 +212,7 @@ def test_clock(q: int) -> None:
     expected: Matrix = -(bond + bond.conj().T) - total(
         0.7 * product(dims, {k: X + X.T}) for k in range(3)
     )
-    check(models.clock(3, q, [(0, 1), (1, 2)], 1.3, 0.7), expected)
+    check(models.clock(sym.fock(q - 1, 3), [(0, 1), (1, 2)], 1.3, 0.7), expected)
 
 
 # ---- atoms ----
@@ -237,7 +240,7 @@ def test_rydberg(dimension: int) -> None:
         for k, detuning in enumerate(WEIGHTS)
     ) + total(1.3 / d**6 * on_spins(4, {a: N, b: N}) for (a, b), d in distance.items())
     places = positions[:, 0] if dimension == 1 else positions
-    check(models.rydberg(places, 0.9, WEIGHTS, 1.3), expected)
+    check(models.rydberg(4, places, 0.9, WEIGHTS, 1.3), expected)
 
 
 # ---- bosons ----
@@ -249,7 +252,7 @@ def test_bose_hubbard_is_netkets() -> None:
     expected = operators.BoseHubbard(
         hilbert=hilbert, graph=graph, U=2.5, J=1.3, mu=0.4, V=0.6
     )
-    operator = models.bose_hubbard(4, 3, CHAIN, J=1.3, U=2.5, mu=0.4, V=0.6)
+    operator = models.bose_hubbard(sym.fock(3, 4), CHAIN, J=1.3, U=2.5, mu=0.4, V=0.6)
     check(operator, of_netket(expected, operator.space))
 
 
@@ -270,7 +273,7 @@ def test_bose_hubbard_with_phases() -> None:
             for k, mu in enumerate(WEIGHTS)
         )
     )
-    operator = models.bose_hubbard(4, 2, PATH, 1.3, 2.5, WEIGHTS, 0.6, phases)
+    operator = models.bose_hubbard(sym.fock(2, 4), PATH, 1.3, 2.5, WEIGHTS, 0.6, phases)
     check(operator, expected)
 
 
@@ -281,7 +284,9 @@ def test_dicke() -> None:
         + 0.7 / np.sqrt(2) * product(dims, {0: a + a.T, k: X})
         for k, w in ((1, 1.3), (2, 0.4))
     )
-    check(models.dicke(2, 3, 0.9, [1.3, 0.4], 0.7), expected)
+    check(
+        models.dicke(sym.fock(3, 1) * sym.spin(0.5, 2), 0.9, [1.3, 0.4], 0.7), expected
+    )
 
 
 def test_spin_boson() -> None:
@@ -290,7 +295,12 @@ def test_spin_boson() -> None:
         product(dims, {k: omega * a.T @ a}) + product(dims, {0: g / 2 * Z, k: a + a.T})
         for k, omega, g in ((1, 1.3, 0.4), (2, 0.9, -0.6))
     )
-    check(models.spin_boson(2, 2, [1.3, 0.9], [0.4, -0.6], 0.7, 1.1), expected)
+    check(
+        models.spin_boson(
+            sym.spin(0.5, 1) * sym.fock(2, 2), [1.3, 0.9], [0.4, -0.6], 0.7, 1.1
+        ),
+        expected,
+    )
 
 
 # ---- fermions ----
@@ -431,7 +441,7 @@ def strings(shape: tuple[int, int]) -> tuple[list[Matrix], list[Matrix]]:
 def test_toric_code() -> None:
     A, B = strings((2, 2))
     expected: Matrix = -1.3 * total(A) - 0.7 * total(B)
-    check(models.toric_code((2, 2), 1.3, 0.7), expected)
+    check(models.toric_code(8, (2, 2), 1.3, 0.7), expected)
     energies = np.linalg.eigvalsh(expected)
     np.testing.assert_allclose(energies[:4], -8, atol=1e-12)
     assert energies[4] > -7
@@ -442,7 +452,7 @@ def test_z2_gauge() -> None:
     expected: Matrix = -1.3 * total(B) - 0.7 * total(
         on_spins(8, {k: X}) for k in range(8)
     )
-    check(models.z2_gauge((2, 2), 1.3, 0.7), expected)
+    check(models.z2_gauge(8, (2, 2), 1.3, 0.7), expected)
     for star in A:
         np.testing.assert_allclose(expected @ star, star @ expected, atol=1e-12)
 
@@ -474,14 +484,14 @@ def u1_matrix(shape: tuple[int, int], g: float, s: float) -> Sparse:
 
 def test_u1_gauge() -> None:
     expected = u1_matrix((2, 2), 1.3, 0.5).toarray()
-    check(models.u1_gauge((2, 2), 1.3), expected)
+    check(models.u1_gauge(8, (2, 2), 1.3), expected)
     charges = models.divergence((2, 2)) @ (np.indices([2] * 8).reshape(8, -1) - 0.5)
     for charge in charges:
         np.testing.assert_array_equal(charge[:, None] * expected, expected * charge)
 
 
 def test_u1_gauge_of_spin_1() -> None:
-    operator = models.u1_gauge((2, 2), 1.3, s=1)
+    operator = models.u1_gauge(sym.spin(1, 8), (2, 2), 1.3)
     states = operator.space.all_states()
     xp, mels = map(np.asarray, operator.compile().get_conn_padded(states))
     targets = (xp + 2) // 2 @ 3 ** np.arange(8)[::-1]
@@ -522,22 +532,22 @@ SMALL: dict[str, Callable[[], sym.SymbolicOperator]] = {
     "long_range_ising": lambda: models.long_range_ising(4, 3),
     "xxz": lambda: models.xxz(4, CHAIN),
     "heisenberg": lambda: models.heisenberg(4, CHAIN),
-    "j1_j2": lambda: models.j1_j2(4, CHAIN, [(0, 2)]),
-    "kitaev_honeycomb": lambda: models.kitaev_honeycomb(4, [(0, 1)], [(1, 2)], PATH),
-    "potts": lambda: models.potts(4, 3, CHAIN),
-    "clock": lambda: models.clock(4, 3, CHAIN),
+    "j1_j2": lambda: models.j1_j2(4, (CHAIN, [(0, 2)])),
+    "kitaev_honeycomb": lambda: models.kitaev_honeycomb(4, ([(0, 1)], [(1, 2)], PATH)),
+    "potts": lambda: models.potts(sym.fock(2, 4), CHAIN),
+    "clock": lambda: models.clock(sym.fock(2, 4), CHAIN),
     "pxp": lambda: models.pxp(4, CHAIN),
-    "rydberg": lambda: models.rydberg([0.0, 1.0, 2.0]),
-    "bose_hubbard": lambda: models.bose_hubbard(4, 2, CHAIN),
-    "dicke": lambda: models.dicke(2, 2),
+    "rydberg": lambda: models.rydberg(3, [0.0, 1.0, 2.0]),
+    "bose_hubbard": lambda: models.bose_hubbard(sym.fock(2, 4), CHAIN),
+    "dicke": lambda: models.dicke(sym.fock(2, 1) * sym.spin(0.5, 2)),
     "fermi_hubbard": lambda: models.fermi_hubbard(4, CHAIN),
     "t_j": lambda: models.t_j(4, CHAIN),
     "syk": lambda: models.syk(4),
     "majorana_syk": lambda: models.majorana_syk(3),
-    "spin_boson": lambda: models.spin_boson(2, 2),
-    "u1_gauge": lambda: models.u1_gauge((2, 2)),
-    "toric_code": lambda: models.toric_code((2, 2)),
-    "z2_gauge": lambda: models.z2_gauge((2, 2)),
+    "spin_boson": lambda: models.spin_boson(sym.spin(0.5, 1) * sym.fock(2, 2)),
+    "u1_gauge": lambda: models.u1_gauge(8, (2, 2)),
+    "toric_code": lambda: models.toric_code(8, (2, 2)),
+    "z2_gauge": lambda: models.z2_gauge(8, (2, 2)),
 }
 
 
@@ -603,12 +613,226 @@ def test_mistakes_are_blamed_on_the_user() -> None:
     assert caught.value.location.file == __file__
 
 
+# ---- spaces, graphs and symbols ----
+
+
+NETKETS: dict[str, tuple[Callable[[Any], sym.SymbolicOperator], Any, Any]] = {
+    "heisenberg, fixed magnetisation": (
+        lambda space: models.heisenberg(space, CHAIN),
+        nk.hilbert.Spin(0.5, 4, total_sz=0),
+        sym.spin(0.5, 4, 0),
+    ),
+    "bose_hubbard, fixed particles": (
+        lambda space: models.bose_hubbard(space, CHAIN, V=0.3),
+        nk.hilbert.Fock(3, 4, n_particles=4),
+        sym.fock(3, 4, 4),
+    ),
+    "fermi_hubbard, fixed filling": (
+        lambda space: models.fermi_hubbard(space, CHAIN, U=WEIGHTS),
+        nk.hilbert.SpinOrbitalFermions(4, s=0.5, n_fermions_per_spin=(1, 2)),
+        sym.fermions(4, spin=0.5, n_fermions_per_spin=(1, 2)),
+    ),
+    "syk": (
+        models.syk,
+        nk.hilbert.SpinOrbitalFermions(4, n_fermions=2),
+        sym.fermions(4, 2),
+    ),
+    "potts": (
+        lambda space: models.potts(space, CHAIN),
+        nk.hilbert.Fock(2, 4),
+        sym.fock(2, 4),
+    ),
+    "pxp": (lambda space: models.pxp(space, PATH), nk.hilbert.Qubit(4), sym.qubit(4)),
+    "rydberg": (
+        lambda space: models.rydberg(space, [0.0, 1.0, 2.5]),
+        nk.hilbert.Qubit(3),
+        sym.qubit(3),
+    ),
+    "dicke": (
+        models.dicke,
+        nk.hilbert.Fock(2) * nk.hilbert.Spin(0.5, 2),
+        sym.fock(2, 1) * sym.spin(0.5, 2),
+    ),
+    "u1_gauge": (
+        lambda space: models.u1_gauge(space, (2, 2)),
+        nk.hilbert.Spin(0.5, 8, total_sz=0),
+        sym.spin(0.5, 8, 0),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETKETS)
+def test_spaces_of_netket_are_as_those_of_symir(name: str) -> None:
+    model, theirs, ours = NETKETS[name]
+    operator = model(theirs)
+    assert operator.hilbert is theirs
+    assert operator.to_ir() == model(ours).to_ir()
+
+
+@pytest.mark.filterwarnings(r"ignore:\s*WARNING")  # NetKet knows a faster operator
+def test_fermi_hubbard_numbers_spins_as_netket() -> None:
+    """An asymmetric filling and one operator of each spin tell the two apart."""
+    hilbert = nk.hilbert.SpinOrbitalFermions(3, s=0.5, n_fermions_per_spin=(1, 2))
+    ring = nk.graph.Chain(3)
+    expected: Any = operators.FermiHubbardJax(hilbert, ring, t=1.3, U=2.5)
+    operator = models.fermi_hubbard(hilbert, ring, t=1.3, U=2.5)
+    assert operator.terms[1].labels == ("down", "up")
+    check(operator, of_netket(expected, operator.space))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: models.heisenberg(sym.qubit(4), CHAIN),
+        lambda: models.transverse_field_ising(nk.hilbert.Spin(1, 4), CHAIN),
+        lambda: models.pxp(sym.spin(0.5, 4), CHAIN),
+        lambda: models.bose_hubbard(4, CHAIN),
+        lambda: models.bose_hubbard(sym.fermions(4), CHAIN),
+        lambda: models.potts(sym.fock(0, 4), CHAIN),
+        lambda: models.clock(sym.space([[0, 1], [0, 1, 2]]), [(0, 1)]),
+        lambda: models.fermi_hubbard(sym.fermions(4), CHAIN),
+        lambda: models.fermi_hubbard(sym.qubit(5), [(0, 1)]),
+        lambda: models.t_j(sym.spin(1, 4), CHAIN),
+        lambda: models.syk(sym.spin(0.5, 4)),
+        lambda: models.dicke(sym.spin(0.5, 2) * sym.fock(2, 1)),
+        lambda: models.dicke(sym.fock(2, 1)),
+        lambda: models.spin_boson(sym.spin(0.5, 1)),
+        lambda: models.rydberg(4, [0.0, 1.0, 2.0]),
+        lambda: models.toric_code(9, (2, 2)),
+        lambda: models.u1_gauge(sym.space([-2, 0, 1], 8), (2, 2)),
+    ],
+)
+def test_a_space_that_does_not_fit_is_refused(call: Callable[[], Any]) -> None:
+    with pytest.raises(sym.DefinitionError, match="S020") as caught:
+        call()
+    assert caught.value.operator is not None
+    assert caught.value.location is not None
+    assert caught.value.location.file == __file__
+
+
+class Colored:
+    """A graph as networkx has them; without colours, as nobody's."""
+
+    def __init__(self, *bonds: tuple[object, Iterable[Any]]):
+        self.bonds = bonds
+
+    def edges(self, data: str | None = None) -> list[tuple[Any, ...]]:
+        color = () if data is None else (data,)
+        assert color in ((), ("color",))
+        return [
+            (*pair, name) if color else pair
+            for name, some in self.bonds
+            for pair in some
+        ]
+
+
+class Plain:
+    def edges(self) -> list[tuple[int, int]]:
+        return CHAIN
+
+
+@pytest.mark.parametrize("color", [0, 1])
+def test_j1_j2_on_a_coloured_graph(color: int) -> None:
+    graph = nk.graph.Square(4, max_neighbor_order=2)
+    near, far = (graph.edges(filter_color=color) for color in (0, 1))
+    named = Colored((color, near), (color + 1, far))
+    expected = models.j1_j2(16, (near, far)).to_ir()
+    for edges in (graph, named, (Colored((None, near)), far)):
+        assert models.j1_j2(16, edges).to_ir() == expected
+
+
+def test_kitaev_honeycomb_on_a_coloured_graph() -> None:
+    graph = nk.graph.KitaevHoneycomb([2, 2])
+    bonds = [graph.edges(filter_color=color) for color in range(3)]
+    J = (0.5, 1.5, -0.7)
+    expected = models.kitaev_honeycomb(8, bonds, J).to_ir()
+    named = Colored(*zip("xyz", bonds, strict=True))
+    for edges in (graph, named):
+        assert models.kitaev_honeycomb(8, edges, J).to_ir() == expected
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: models.heisenberg(8, nk.graph.KitaevHoneycomb([2, 2])),
+        lambda: models.pxp(9, nk.graph.Grid([3, 3], color_edges=True)),
+        lambda: models.t_j(4, Colored((None, CHAIN), (1, [(0, 2)]))),
+        lambda: models.j1_j2(4, Colored(("near", CHAIN), (1, [(0, 2)]))),
+        lambda: models.j1_j2(4, nk.graph.Chain(4)),
+        lambda: models.j1_j2(4, CHAIN),
+        lambda: models.kitaev_honeycomb(4, nk.graph.Chain(4)),
+        lambda: models.kitaev_honeycomb(4, (CHAIN, CHAIN)),
+        lambda: models.heisenberg(8, nk.graph.Chain(4)),
+        lambda: models.j1_j2(8, (nk.graph.Chain(4), [(0, 2)])),
+        lambda: models.fermi_hubbard(8, nk.graph.Chain(4)),
+    ],
+)
+def test_a_graph_that_does_not_fit_is_refused(call: Callable[[], Any]) -> None:
+    with pytest.raises(sym.DefinitionError, match="D037"):
+        call()
+
+
+def test_graphs_without_colours_are_pairs() -> None:
+    for graph in (Plain(), Colored((None, CHAIN)), Colored(("red", CHAIN))):
+        assert models.heisenberg(4, graph).terms[0].size == 2 * len(CHAIN)
+
+
+SYMBOLS: dict[str, Callable[..., sym.SymbolicOperator]] = {
+    "transverse_field_ising": lambda a, b: models.transverse_field_ising(
+        4, CHAIN, a, b
+    ),
+    "long_range_ising": lambda a, b, c: models.long_range_ising(4, a, b, c),
+    "xxz": lambda a, b, c: models.xxz(4, PATH, a, b, c),
+    "heisenberg": lambda a: models.heisenberg(4, PATH, a),
+    "j1_j2": lambda a, b: models.j1_j2(4, (CHAIN, [(0, 2)]), a, b),
+    "kitaev_honeycomb": lambda a, b, c: models.kitaev_honeycomb(
+        4, ([(0, 1)], [(1, 2)], PATH), (a, b, c)
+    ),
+    "potts": lambda a, b: models.potts(sym.fock(2, 3), PATH[:2], a, b),
+    "clock": lambda a, b: models.clock(sym.fock(2, 3), PATH[:2], a, b),
+    "pxp": lambda a: models.pxp(4, PATH, a),
+    "rydberg": lambda a, b, c: models.rydberg(3, [0.0, 1.0, 2.5], a, b, c),
+    "bose_hubbard": lambda a, b, c, d, e: models.bose_hubbard(
+        sym.fock(2, 3), PATH[:2], a, b, c, d, e
+    ),
+    "dicke": lambda a, b, c: models.dicke(sym.fock(2, 1) * sym.spin(0.5, 2), a, b, c),
+    "spin_boson": lambda a, b, c, d: models.spin_boson(
+        sym.spin(0.5, 1) * sym.fock(2, 2), a, b, c, d
+    ),
+    "fermi_hubbard": lambda a, b: models.fermi_hubbard(3, PATH[:1], a, b),
+    "t_j": lambda a, b: models.t_j(3, PATH[:1], a, b),
+    "syk": lambda a, b: models.syk(3, a, b),
+    "majorana_syk": lambda a: models.majorana_syk(2, a),
+    "toric_code": lambda a, b: models.toric_code(8, (2, 2), a, b),
+    "z2_gauge": lambda a, b: models.z2_gauge(8, (2, 2), a, b),
+    "u1_gauge": lambda a: models.u1_gauge(8, (2, 2), a),
+}
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_every_coupling_may_be_a_symbol(name: str) -> None:
+    """Only what says how large and of which kind the lattice is does not count."""
+    model = SYMBOLS[name]
+    count = model.__code__.co_argcount
+    values = [0.7, 1.3, -0.4, 0.9, 0.3][:count]
+    symbols = [sym.symbol(f"c{k}", default=v) for k, v in enumerate(values)]
+    operator = model(*symbols)
+    assert {symbol.name for symbol in operator.symbols} == {s.name for s in symbols}
+    found, expected = (
+        dense_matrix(one.to_ir().module) for one in (operator, model(*values))
+    )
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
+    lattice = {"hilbert", "edges", "shape", "positions"}
+    arguments = set(inspect.signature(getattr(models, name)).parameters) - lattice
+    assert len(arguments) == (1 if name == "kitaev_honeycomb" else count)
+
+
 def test_models_need_neither_jax_nor_netket() -> None:
     script = (
         "import sys\n"
         "sys.modules.update(jax=None, jaxlib=None, netket=None)\n"
         "import symir.models as models\n"
-        "print(models.toric_code((2, 2)).to_ir().operator_name)\n"
+        "print(models.toric_code(8, (2, 2)).to_ir().operator_name)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False

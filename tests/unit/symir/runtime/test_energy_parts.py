@@ -24,9 +24,9 @@ RING = [(site, (site + 1) % SITES) for site in range(SITES)]
 _DEFINED: dict[str, Callable[[], Any]] = {
     "flips": lambda: models.transverse_field_ising(SITES, RING, h=0.7),
     "swaps": lambda: models.heisenberg(SITES, RING),
-    "hops": lambda: models.bose_hubbard(SITES, 2, RING, U=1.5),
+    "hops": lambda: models.bose_hubbard(sym.fock(2, SITES), RING, U=1.5),
     "fermions": lambda: models.fermi_hubbard(3, [(0, 1), (1, 2)], U=2.0),
-    "clock": lambda: models.potts(SITES, 3, RING),
+    "clock": lambda: models.potts(sym.fock(2, SITES), RING),
     "cycles": lambda: (
         sym.DOperator(sym.spin(1, SITES), "cycles")
         .for_each(("i", "j", "k"), over=[(i, j, (j + 1) % SITES) for i, j in RING])

@@ -29,12 +29,12 @@ LARGE = {
         10, [(k, (k + 1) % 10) for k in range(10)], h=sym.symbol("h", default=0.7)
     ),
     "heisenberg": lambda: models.heisenberg(10, [(k, (k + 1) % 10) for k in range(10)]),
-    "bose_hubbard": lambda: models.bose_hubbard(5, 3, RING[:4], U=2.0),
+    "bose_hubbard": lambda: models.bose_hubbard(sym.fock(3, 5), RING[:4], U=2.0),
     "fermi_hubbard": lambda: models.fermi_hubbard(5, RING[:4], U=2.0),
     "t_j": lambda: models.t_j(6, RING[:5]),
     "pxp": lambda: models.pxp(10, [(k, k + 1) for k in range(9)]),
-    "potts": lambda: models.potts(6, 3, RING[:5]),
-    "toric_code": lambda: models.toric_code((2, 2)),
+    "potts": lambda: models.potts(sym.fock(2, 6), RING[:5]),
+    "toric_code": lambda: models.toric_code(8, (2, 2)),
 }
 """The models that are looked at everywhere, on spaces of 243 to 1024 configurations."""
 
