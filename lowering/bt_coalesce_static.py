@@ -39,6 +39,7 @@ from xdsl.pattern_rewriter import (
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
+from dialects.canonicalization.bt import FlattenConcat
 from dialects.origins import LaneOrigins
 from dialects.reductions import Reduction
 from dialects.stablehlo import (
@@ -52,7 +53,7 @@ from dialects.stablehlo import (
 )
 from lowering.lane_functions import IDENTITY, UNKNOWN, LaneFunctions
 from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
-from lowering.lanes import lane_count, parts_of, repeated, rewrite_lanes
+from lowering.lanes import lane_count, repeated, rewrite_lanes
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
@@ -134,13 +135,26 @@ def _in_order(writes: Array) -> Array:
     return np.take_along_axis(writes, order[:, :, None], axis=1)
 
 
-def _parts(op: bt.ConnectionsOp) -> list[_Part]:
-    functions = LaneFunctions.before(op, op.config)
-    sites = shape_of(op.config)[1]
+def _members(op: bt.BranchesOp | bt.ConcatOp | bt.InterleaveOp) -> list[SSAValue]:
+    """Return branches, or the parts of a join, with interleaved ones one by one."""
+    if isinstance(op, bt.BranchesOp):
+        return [op.result]
+    if isinstance(op, bt.InterleaveOp):
+        return list(op.parts)
+    opened = (
+        one.parts if isinstance(one := part.owner, bt.InterleaveOp) else [part]
+        for part in op.parts
+    )
+    return [member for members in opened for member in members]
+
+
+def _parts(members: Iterable[SSAValue], end: bt.ConnectionsOp) -> list[_Part]:
+    functions = LaneFunctions.before(end, end.config)
+    sites = shape_of(end.config)[1]
     found: list[_Part] = []
-    for branches, numbers in parts_of(op.branches):
+    for branches in members:
         leaf = branches.owner
-        if not isinstance(leaf, bt.BranchesOp) or not len(numbers):
+        if not isinstance(leaf, bt.BranchesOp) or not lane_count(branches):
             continue
         if not all(map(_can_be_laid_out, leaf.operands)):
             continue
@@ -367,47 +381,56 @@ class CoalesceStatic(RewritePattern):
 
     @op_type_rewrite_pattern
     def match_and_rewrite(
-        self, op: bt.ConnectionsOp, rewriter: PatternRewriter
+        self,
+        op: bt.BranchesOp | bt.ConcatOp | bt.InterleaveOp,
+        rewriter: PatternRewriter,
     ) -> None:
-        if shape_of(op.config)[0] != bt.BATCH:
+        ends = {use.operation for use in op.result.uses}
+        if len(ends) != 1:
+            return
+        (end,) = ends
+        if not isinstance(end, bt.ConnectionsOp):
+            return
+        if shape_of(end.config)[0] != bt.BATCH:
             raise PassFailedException(
                 "bt-coalesce-static: the batch size is bound; run it before "
                 "bt-specialize"
             )
-        joined = _coalesced(op, Inserter(rewriter, op.location))
+        joined = _coalesced(_members(op), end, Inserter(rewriter, op.location))
         if joined is not None:
-            op.operands[1] = joined
-            rewriter.notify_op_modified(op)
+            rewriter.replace(op, (), (joined,))
 
 
-def _coalesced(op: bt.ConnectionsOp, at: Inserter) -> SSAValue | None:
+def _coalesced(
+    members: Sequence[SSAValue], end: bt.ConnectionsOp, at: Inserter
+) -> SSAValue | None:
     """Return the branches with sums of lanes; None where no two agree."""
-    parts = _parts(op)
+    parts = _parts(members, end)
     lanes = sum(part.lanes for part in parts)
     sum_of = _sums_of(parts) if parts else np.zeros(0, np.int64)
     count = len(np.unique(sum_of))
-    _remark_on_rest(op, parts)
+    ours = {part.op.result for part in parts}
+    rest = [member for member in members if member not in ours]
+    _remark_on_rest(rest)
     if count == lanes:
         remark("no two lanes provably lead to the same x'", done=False)
         return None
     classes = _classes(parts, sum_of)
     summed = [_Summing(parts, group, at).run() for group in classes]
-    ours = {part.op.result for part in parts}
-    rest = [part for part, _ in parts_of(op.branches) if part not in ours]
     remark(f"{lanes} lanes are summed into {count}")
-    at.location = op.location
+    at.location = end.location
     return at.add(bt.ConcatOp([*summed, *rest]))
 
 
-def _remark_on_rest(op: bt.ConnectionsOp, parts: Iterable[_Part]) -> None:
+def _remark_on_rest(rest: Iterable[SSAValue]) -> None:
     """Say which lanes cannot be compared with others."""
-    ours = {part.op.result for part in parts}
-    for branches, numbers in parts_of(op.branches):
-        if branches in ours or not len(numbers):
+    for branches in rest:
+        lanes = lane_count(branches)
+        if not lanes:
             continue
         promised = isinstance(branches.owner, bt.CompactOp)
         remark(
-            f"{len(numbers)} lanes are not compared with others",
+            f"{lanes} lanes are not compared with others",
             done=False,
             hint="lanes of a term with a fanout are elsewhere for each x: leave it out"
             if promised
@@ -424,4 +447,5 @@ class BtCoalesceStaticPass(ModulePass):
     relation: ClassVar[Relation] = Relation.SUM_PER_TARGET
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
+        rewrite_lanes(op, FlattenConcat(), repeatedly=True)
         rewrite_lanes(op, CoalesceStatic())

@@ -64,8 +64,20 @@ def _two_parts(op: bt.ConcatOp) -> tuple[bt.BranchesOp, bt.BranchesOp] | None:
     is_one = lane_count(diagonal.result) == 1 and not diagonal.sites
     if not is_one or diagonal.valid is not None or lane_count(others.result) < 2:
         return None
-    whole = all(isinstance(use.operation, bt.ConnectionsOp) for use in op.result.uses)
-    return (diagonal, others) if whole and has_batch(others) else None
+    return (diagonal, others) if _is_all(op.result) and has_batch(others) else None
+
+
+def _is_all(branches: SSAValue) -> bool:
+    """Whether connections have these branches, and none beside them."""
+    return all(
+        isinstance(user, bt.ConnectionsOp)
+        or (
+            isinstance(user, bt.ConcatOp | bt.InterleaveOp)
+            and len(user.parts) == 1
+            and _is_all(user.result)
+        )
+        for user in (use.operation for use in branches.uses)
+    )
 
 
 @dataclass

@@ -35,3 +35,19 @@ func.func @apart(%x : tensor<?x3x!bt.state>, %d : tensor<f64>) -> (tensor<?x4x3x
 
 // CHECK-LABEL: func.func @apart
 // CHECK:         bt.concat
+
+// A join of one part hides nothing.
+func.func @wrapped(%x : tensor<?x3x!bt.state>, %d : tensor<f64>, %h : tensor<f64>) -> (tensor<?x4x3x!bt.state>, tensor<?x4xf64>) {
+  %i = stablehlo.constant dense<[2, 0, 1]> : tensor<3xi32>
+  %v = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<3xi32>) -> tensor<?x3xf64>
+  %diagonal = bt.branches [] = [] amplitude %d : [] [] tensor<f64> -> !bt.branches<1 x 0>
+  %flips = bt.branches [%i] = [%v] amplitude %h : [tensor<3xi32>] [tensor<?x3xf64>] tensor<f64> -> !bt.branches<3 x 1>
+  %both = bt.concat %diagonal, %flips : !bt.branches<1 x 0>, !bt.branches<3 x 1> -> !bt.branches<4 x 1>
+  %all = bt.concat %both : !bt.branches<4 x 1> -> !bt.branches<4 x 1>
+  %xp, %mels = bt.connections %x, %all : (tensor<?x3x!bt.state>, !bt.branches<4 x 1>) -> (tensor<?x4x3x!bt.state>, tensor<?x4xf64>)
+  func.return %xp, %mels : tensor<?x4x3x!bt.state>, tensor<?x4xf64>
+}
+
+// CHECK-LABEL: func.func @wrapped
+// CHECK-NOT:     bt.concat
+// CHECK:         func.return
