@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import SequenceMatcher
 from functools import cached_property
 from io import StringIO
 from typing import Any, cast
@@ -28,7 +29,6 @@ from xdsl.ir import Attribute, Block, Operation, SSAValue
 from dialects import sym
 from dialects.stablehlo import to_numpy
 from dialects.text import Printer, print_module
-from symir.inspection.alignment import Gap, Keys, align
 from symir.language.scalars import shortened
 from symir.provenance import Origin, origins, whereabouts
 
@@ -214,19 +214,19 @@ class Difference:
 
 
 class _Listing:
-    """The ops of a module, each with numbers for what it can be compared by.
+    """The ops of a module, each as a line of numbers that it can be compared by.
 
     Equal things have equal numbers: `numbers` is shared by both modules.
 
     Attributes:
         ops: the ops in order, what is inside of an op behind it.
-        around: what each op is inside of, by the names of terms and functions.
-        own: its name and attributes.
-        kind: its name, that of a term, and the types of the elements of its results.
-        types: the types of its results.
-        operands: its operands, by what they are.
-        near: `around`, `own`, `types`, and `own` of what makes its operands.
-        whole: `around`, `own`, `types`, and `whole` of what makes its operands.
+        lines: for each op, by name
+            around: what it is inside of, by the names of terms and functions,
+            own: its name and attributes,
+            kind: its name, that of a term, and the element types of its results,
+            types: the types of its results,
+            operands: its operands, by what they are,
+            whole: `around`, `own`, `types`, and `whole` of what makes its operands.
         values: for each value what it is, by `whole` of the op that makes it.
 
     `earlier` is what terms are called on the other side, where they were renamed.
@@ -241,15 +241,8 @@ class _Listing:
         self._numbers = numbers
         self._earlier = earlier or {}
         self.ops: list[Operation] = []
-        self.around: list[int] = []
-        self.own: list[int] = []
-        self.kind: list[int] = []
-        self.types: list[int] = []
-        self.operands: list[int] = []
-        self.near: list[int] = []
-        self.whole: list[int] = []
+        self.lines: list[dict[str, int]] = []
         self.values: dict[SSAValue, int] = {}
-        self._said: dict[Operation, int] = {}
         self._blocks: dict[Block, int] = {}
         for op in module.walk():
             if op is not module:
@@ -264,25 +257,23 @@ class _Listing:
         around = self._blocks[op.parent] if op.parent is not None else 0
         own = self.number("own", op.name, *sorted(_attributes(op).items()))
         types = self.number("types", *op.result_types)
-        makers = [_maker(operand) for operand in op.operands]
-        near = [0 if one is None else self._said.get(one, 0) for one in makers]
         made_of = [self.values.get(operand, 0) for operand in op.operands]
         whole = self.number("whole", around, own, types, *made_of)
         for place, result in enumerate(op.results):
             self.values[result] = self.number("result", whole, place)
-        self._said[op] = own
         self.ops.append(op)
-        self.around.append(around)
-        self.own.append(own)
-        elements = (_element(kind) for kind in op.result_types)
-        self.kind.append(self.number("kind", *self._name(op), *elements))
-        self.types.append(types)
-        # What has no result takes the place of nothing else
-        self.operands.append(
-            self.number("operands", *(made_of if op.results else [op]))
+        elements = map(_element, op.result_types)
+        self.lines.append(
+            {
+                "around": around,
+                "own": own,
+                "kind": self.number("kind", *self._name(op), *elements),
+                "types": types,
+                # What has no result takes the place of nothing else
+                "operands": self.number(*(made_of if op.results else [op])),
+                "whole": whole,
+            }
         )
-        self.near.append(self.number("near", around, own, types, *near))
-        self.whole.append(whole)
 
     def _enter(self, op: Operation) -> None:
         """Number the blocks inside of an op, and their arguments."""
@@ -306,11 +297,6 @@ class _Listing:
             case _:
                 return (op.name,)
 
-    def keys(self, *names: str) -> list[Hashable]:
-        """Return for each op some of what it can be compared by."""
-        lists: list[list[int]] = [getattr(self, name) for name in names]
-        return list(zip(*lists, strict=True))
-
 
 def _attributes(op: Operation) -> dict[str, Attribute]:
     return {**op.attributes, **op.properties}
@@ -333,19 +319,12 @@ def changes_between(
     numbers: dict[Hashable, int] = {}
     one = _Listing(first, numbers)
     other = _Listing(second, numbers, _earlier_names(first, second))
-    everything = Gap(range(len(one.ops)), range(len(other.ops)))
-    pairs, gaps = align([everything], [_keys(one, other, *names) for names in _EQUAL])
-    moved = _moved(gaps, one, other)
-    gone = {i for i, _ in moved}, {j for _, j in moved}
-    gaps = [
-        Gap(
-            [i for i in gap.first if i not in gone[0]],
-            [j for j in gap.second if j not in gone[1]],
-        )
-        for gap in gaps
-    ]
-    alike, _ = align(gaps, [_keys(one, other, *names) for names in _ALIKE])
-    return _changes(one, other, [*pairs, *moved, *alike]), len(moved)
+    pairs = dict[int, int]()
+    _align(one, other, pairs, "whole")
+    moved = _moved(one, other, pairs)
+    for names in _ALIKE:
+        _align(one, other, pairs, *names)
+    return _changes(one, other, pairs), moved
 
 
 def _earlier_names(first: ModuleOp, second: ModuleOp) -> dict[str, str]:
@@ -371,68 +350,75 @@ def _form_of(term: sym.TermOp) -> Hashable:
     return (term.rows, *(op.name for op in term.walk()))
 
 
-_EQUAL = (("whole",), ("near",), ("around", "own", "types"))
-"""What ops that are the same have in common, but for their operands."""
-
 _ALIKE = (
-    ("around", "kind", "types"),
+    ("around", "own", "types"),
     ("around", "kind"),
     ("around", "types", "operands"),
 )
 """What ops have in common that one may be a rewritten form of the other."""
 
 
-def _keys(one: _Listing, other: _Listing, *names: str) -> Keys:
-    return one.keys(*names), other.keys(*names)
+def _left(
+    one: _Listing, other: _Listing, pairs: Mapping[int, int]
+) -> tuple[list[int], list[int]]:
+    """Return the numbers of the ops on both sides that are in no pair."""
+    taken = set(pairs.values())
+    return (
+        [i for i in range(len(one.ops)) if i not in pairs],
+        [j for j in range(len(other.ops)) if j not in taken],
+    )
 
 
-def _moved(
-    gaps: Sequence[Gap], one: _Listing, other: _Listing
-) -> list[tuple[int, int]]:
-    """Return what is the same in another place."""
+def _align(one: _Listing, other: _Listing, pairs: dict[int, int], *names: str) -> None:
+    """Pair ops whose lines have equal numbers of some names, in the order of both."""
+    first, second = _left(one, other, pairs)
+    before = [tuple(one.lines[i][name] for name in names) for i in first]
+    after = [tuple(other.lines[j][name] for name in names) for j in second]
+    matcher = SequenceMatcher(None, before, after, autojunk=False)
+    for i, j, size in matcher.get_matching_blocks():
+        pairs.update(zip(first[i : i + size], second[j : j + size], strict=True))
+
+
+def _moved(one: _Listing, other: _Listing, pairs: dict[int, int]) -> int:
+    """Pair what is the same in another place, and return how many ops that are."""
+    first, second = _left(one, other, pairs)
     places = defaultdict[int, list[int]](list)
-    for j in reversed([j for gap in gaps for j in gap.second]):
-        places[other.whole[j]].append(j)
-    return [
-        (i, places[one.whole[i]].pop())
-        for gap in gaps
-        for i in gap.first
-        if places[one.whole[i]]
-    ]
+    for j in reversed(second):
+        places[other.lines[j]["whole"]].append(j)
+    found = {
+        i: places[whole].pop() for i in first if places[whole := one.lines[i]["whole"]]
+    }
+    pairs.update(found)
+    return len(found)
 
 
 def _changes(
-    one: _Listing, other: _Listing, pairs: Sequence[tuple[int, int]]
+    one: _Listing, other: _Listing, pairs: Mapping[int, int]
 ) -> tuple[Change, ...]:
     """Return what is not the same, given which op became which."""
     same = _Same(one, other, pairs)
-    partner = dict(pairs)
-    origin = {j: i for i, j in pairs}
+    _, second = _left(one, other, pairs)
     found: list[tuple[float, Change]] = []
-    last = -1.0
+    last = -1
     for i, op in enumerate(one.ops):
         # What is gone is told where it was
-        last = partner[i] if i in partner else last
-        if i not in partner:
+        last = pairs.get(i, last)
+        if i not in pairs:
             found.append((last + 0.5, Change("removed", op, None)))
-    for j, op in enumerate(other.ops):
-        if j not in origin:
-            found.append((j, Change("added", None, op)))
-        elif details := same.details(one.ops[origin[j]], op):
-            before = one.ops[origin[j]]
-            found.append((j, Change("rewritten", before, op, details)))
+    found += [(j, Change("added", None, other.ops[j])) for j in second]
+    for i, j in pairs.items():
+        if details := same.details(one.ops[i], other.ops[j]):
+            found.append((j, Change("rewritten", one.ops[i], other.ops[j], details)))
     return tuple(change for _, change in sorted(found, key=lambda item: item[0]))
 
 
 class _Same:
     """Which values of one module are which of the other."""
 
-    def __init__(
-        self, one: _Listing, other: _Listing, pairs: Sequence[tuple[int, int]]
-    ):
+    def __init__(self, one: _Listing, other: _Listing, pairs: Mapping[int, int]):
         self._first, self._second = one.values, other.values
         self._values: dict[SSAValue, SSAValue] = {}
-        for i, j in pairs:
+        for i, j in pairs.items():
             before, after = one.ops[i], other.ops[j]
             self._values.update(zip(before.results, after.results, strict=False))
             regions = zip(before.regions, after.regions, strict=False)
@@ -578,13 +564,13 @@ def _other_entries(before: np.ndarray[Any, Any], after: np.ndarray[Any, Any]) ->
     if kinds[0] != kinds[1]:
         return ""
     own, other = ([row.tobytes() for row in one] for one in (before, after))
-    everything = Gap(range(len(own)), range(len(other)))
-    pairs, _ = align([everything], [(own, other)])
-    if not pairs:
+    blocks = SequenceMatcher(None, own, other, autojunk=False).get_matching_blocks()
+    kept = [i + k for i, _, size in blocks for k in range(size)]
+    if not kept:
         return ""
-    kept = {i for i, _ in pairs}, {j for _, j in pairs}
-    gone = [i for i in range(len(own)) if i not in kept[0]]
-    new = [j for j in range(len(other)) if j not in kept[1]]
+    gone = sorted({*range(len(own))}.difference(kept))
+    kept = [j + k for _, j, size in blocks for k in range(size)]
+    new = sorted({*range(len(other))}.difference(kept))
     lost = [("-", i, before[i]) for i in gone[:_VALUES_SHOWN]]
     gained = [("+", j, after[j]) for j in new[:_VALUES_SHOWN]]
     shown = [
