@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import inspect
 import json
-import sys
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, is_dataclass
@@ -83,13 +81,18 @@ class SymbolicCompilationSignature:
 def extension_token(extension: object) -> str:
     """Return what tells a pass or a lowerer from others: its class and its settings.
 
+    A class of symir is known by its name, in any process; any other is equal to itself
+    only, since a notebook may define it anew under its name.
+
     Settings are the fields of a frozen dataclass: numbers, texts, arrays and
     collections of them by their values, anything else by the very object. Other
     attributes may be notes that change from run to run, and do not count, but in a pass
     over IR, which has none.
     """
     kind = type(extension)
-    token = f"{kind.__module__}.{kind.__qualname__}:{_source_token(kind)}"
+    token = f"{kind.__module__}.{kind.__qualname__}"
+    if not token.startswith(_OURS):
+        token = f"{token}:{_own_token(kind)}"
     settings = getattr(kind, "__dataclass_params__", None)
     if not is_dataclass(extension) or settings is None or not settings.frozen:
         return token
@@ -132,40 +135,6 @@ def _own_token(value: object) -> str:
     # An address alone could be another object's later on.
     _, token = _TOKENS.setdefault(id(value), (value, uuid.uuid4().hex))
     return token
-
-
-@cache
-def _source_token(kind: type) -> str:
-    """Return a hash of the source files of a class and of those that it derives from.
-
-    What other classes than those of a module do is not known, such as those that a
-    function or a notebook defines: each is equal to itself only.
-    """
-    digest = hashlib.sha256()
-    for one in kind.__mro__:
-        name = f"{one.__module__}.{one.__qualname__}"
-        digest.update(name.encode())
-        if name in ("abc.ABC", "builtins.object") or name.startswith(_OURS):
-            continue
-        file = _source_file(one)
-        if file is None:
-            return uuid.uuid4().hex
-        digest.update(Path(file).read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _source_file(kind: type) -> str | None:
-    # To find the class in its file would take `ast`, which fails now and then when two
-    # threads use it (CPython 3.11).
-    found: Any = sys.modules.get(kind.__module__)
-    for part in kind.__qualname__.split("."):
-        found = getattr(found, part, None)
-    if found is not kind:
-        return None
-    try:
-        return inspect.getsourcefile(kind)
-    except TypeError:
-        return None
 
 
 @cache
