@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
+from enum import Enum
+from math import isfinite
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from symir.errors import SourceLocation
 from symir.spaces import Space
 
 __all__ = [
+    "Reading",
     "columns",
     "configuration",
     "elided",
@@ -23,6 +28,35 @@ __all__ = [
 ]
 
 Array = npt.NDArray[Any]
+
+
+class Reading:
+    """A dataclass that reads as plain data: its fields by name, and theirs in turn."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the same as plain data, fit for JSON."""
+        names = [one.name for one in fields(cast("Any", self))]
+        return {name: _as_plain(getattr(self, name)) for name in names}
+
+
+def _as_plain(value: Any) -> Any:
+    match value:
+        case SourceLocation():
+            return [value.file, value.line]
+        case Enum():
+            return value.name.lower()
+        case Mapping():
+            items = cast("Mapping[str, Any]", value).items()
+            return {key: _as_plain(one) for key, one in items}
+        case list() | tuple():
+            return [_as_plain(one) for one in cast("Sequence[Any]", value)]
+        case complex() if value.imag:
+            return {"real": _as_plain(value.real), "imag": _as_plain(value.imag)}
+        case complex() | float():
+            return value.real if isfinite(value.real) else str(value.real)
+        case _:
+            return value.as_dict() if hasattr(value, "as_dict") else value
+
 
 _CONFIGURATION_WIDTH = 40
 _LONG_CONSTANT = re.compile(r'dense<"0x([0-9A-Fa-f]{16})[0-9A-Fa-f]{48,}">')

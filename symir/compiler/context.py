@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from lowering.remarks import Remark
 from symir.errors import SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR
+from symir.plain_text import Reading
 
 if TYPE_CHECKING:
     from symir.compiler.lowering import LoweringPipeline
@@ -19,7 +20,7 @@ __all__ = ["SymbolicCompilationContext", "SymbolicPassReport"]
 
 
 @dataclass(frozen=True)
-class SymbolicPassReport:
+class SymbolicPassReport(Reading):
     """What a pass did.
 
     Attributes:
@@ -41,19 +42,6 @@ class SymbolicPassReport:
     metadata: Mapping[str, Any] = field(default_factory=dict[str, Any])
     error: str | None = None
     remarks: tuple[Remark, ...] = ()
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain data."""
-        return {
-            "pass_name": self.pass_name,
-            "stage": self.stage,
-            "duration_ms": self.duration_ms,
-            "ops_before": self.ops_before,
-            "ops_after": self.ops_after,
-            "metadata": dict(self.metadata),
-            "error": self.error,
-            "remarks": [one.as_dict() for one in self.remarks],
-        }
 
 
 @dataclass

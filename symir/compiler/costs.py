@@ -27,9 +27,8 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from math import prod
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +46,7 @@ from lowering.lanes import connections_in, lane_count, parts_of, write_count
 from lowering.order import operands_first
 from symir.compiler.artifact import BranchOrigin, lane_sources
 from symir.language.scope import emission_label
-from symir.plain_text import columns
+from symir.plain_text import Reading, columns
 from symir.provenance import origins
 
 __all__ = [
@@ -78,7 +77,7 @@ Cost = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class CostRow:
+class CostRow(Reading):
     """What a lane group or a term costs, per sample.
 
     Attributes:
@@ -112,13 +111,9 @@ class CostRow:
     share: float
     work: int
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the row as plain data."""
-        return {**asdict(self), "terms": list(self.terms)}
-
 
 @dataclass(frozen=True)
-class CostTable:
+class CostTable(Reading):
     """What an operator costs, by lane group and by term.
 
     A lane group is what branches are joined of: an emission of a term, of terms that
@@ -147,14 +142,6 @@ class CostTable:
     def total(self, name: str) -> float:
         """Return a number of `CostRow`, such as "flops", of all lane groups."""
         return sum(getattr(one, name) for one in self.groups)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the table as plain data."""
-        return {
-            **{name: getattr(self, name) for name in self.__dataclass_fields__},
-            "groups": [one.as_dict() for one in self.groups],
-            "terms": [one.as_dict() for one in self.terms],
-        }
 
     def __str__(self) -> str:
         total = {name: self.total(name) for name in _COUNTED}

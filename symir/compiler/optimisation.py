@@ -20,12 +20,11 @@ from lowering.remarks import Remark
 from lowering.sym_fuse_terms import mark_groups
 from symir.compiler.costs import CostTable, cost_table
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
-from symir.compiler.manifest import as_json
 from symir.compiler.options import COALESCE, OPT_LEVELS, SymbolicCompilerOptions
 from symir.compiler.trace import Stage, Trace
 from symir.errors import SymbolicCompilerError, SymirError
 from symir.ir import fingerprint
-from symir.plain_text import columns
+from symir.plain_text import Reading, columns
 from symir.provenance import name_terms, origins_in
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ _REMARKS_SHOWN = 8
 
 
 @dataclass(frozen=True)
-class PassOutcome:
+class PassOutcome(Reading):
     """What a pass over IR did.
 
     Attributes:
@@ -68,14 +67,9 @@ class PassOutcome:
     changed: bool
     remarks: tuple[Remark, ...] = ()
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the outcome as plain data."""
-        remarks = [one.as_dict() for one in self.remarks]
-        return {**_fields(self), "remarks": remarks}
-
 
 @dataclass(frozen=True)
-class AbsentPass:
+class AbsentPass(Reading):
     """A pass that the compiler knows of, and that was not asked for.
 
     Attributes:
@@ -88,13 +82,9 @@ class AbsentPass:
     reason: str
     hint: str
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return it as plain data."""
-        return _fields(self)
-
 
 @dataclass(frozen=True)
-class OptimisationReport:
+class OptimisationReport(Reading):
     """What was done to make a kernel cheap, what was not, and what it costs.
 
     Attributes:
@@ -112,17 +102,6 @@ class OptimisationReport:
     passes: tuple[PassOutcome, ...]
     absent: tuple[AbsentPass, ...]
     cost: CostTable = field(repr=False)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain data, fit for JSON."""
-        return as_json(
-            {
-                **_fields(self),
-                "passes": [one.as_dict() for one in self.passes],
-                "absent": [one.as_dict() for one in self.absent],
-                "cost": self.cost.as_dict(),
-            }
-        )
 
     def __str__(self) -> str:
         head = f"optimisation of {self.operator}: batch {self.batch}, x of {self.dtype}"
@@ -253,10 +232,6 @@ def _absent(
 
 # endregion
 # region Text
-
-
-def _fields(one: Any) -> dict[str, Any]:
-    return {name: getattr(one, name) for name in one.__dataclass_fields__}
 
 
 def _pass_lines(passes: Iterable[PassOutcome]) -> list[str]:

@@ -13,6 +13,7 @@ from symir.compiler.lowering import (
     optional_passes,
 )
 from symir.errors import SymbolicCompilerError
+from symir.plain_text import Reading
 
 __all__ = ["SymbolicCompilerOptions"]
 
@@ -39,7 +40,7 @@ _NOT_IN_THE_SIGNATURE = ("cache_enabled", "cache_namespace", "diagnostics")
 
 
 @dataclass(frozen=True, kw_only=True)
-class SymbolicCompilerOptions:
+class SymbolicCompilerOptions(Reading):
     """Options of a compilation: immutable, hashable, checked when they are made.
 
     Attributes:
@@ -141,11 +142,6 @@ class SymbolicCompilerOptions:
                 found=", ".join(map(repr, unknown)),
             )
         return cls(**options)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the options by name: plain data."""
-        own = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {**own, "without": list(self.without)}
 
     def operator_pipeline(self) -> str:
         """Return the passes from `sym` to `bt` that the options ask for."""

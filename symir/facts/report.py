@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 from types import MappingProxyType
-from typing import Any
+
+from symir.plain_text import Reading
 
 __all__ = ["Counterexample", "Fact", "How", "OperatorFacts"]
 
@@ -25,7 +26,7 @@ class How(Enum):
 
 
 @dataclass(frozen=True)
-class Counterexample:
+class Counterexample(Reading):
     """A matrix element that contradicts a fact.
 
     Attributes:
@@ -54,17 +55,9 @@ class Counterexample:
             changes[_CHANGES_SHOWN:] = [f"{len(changes) - _CHANGES_SHOWN} more"]
         return ", ".join(changes) or "no change"
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the same as plain data, fit for JSON."""
-        return {
-            "x": list(self.x),
-            "xp": list(self.xp),
-            "elements": [_plain(element) for element in self.elements],
-        }
-
 
 @dataclass(frozen=True)
-class Fact:
+class Fact(Reading):
     """A statement on an operator that holds, does not hold, or is not known.
 
     Attributes:
@@ -85,19 +78,9 @@ class Fact:
         shown = "" if self.counterexample is None else f": {self.counterexample}"
         return f"{_TRUTH[self.value]} ({self.reason}{shown})"
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the same as plain data, fit for JSON."""
-        found = self.counterexample
-        return {
-            "value": self.value,
-            "how": self.how.name.lower(),
-            "reason": self.reason,
-            "counterexample": None if found is None else found.as_dict(),
-        }
-
 
 @dataclass(frozen=True)
-class OperatorFacts:
+class OperatorFacts(Reading):
     """What analysis and evaluation say of an operator, at some values of parameters.
 
     Attributes:
@@ -202,21 +185,6 @@ class OperatorFacts:
         lines += [f"  {name:<{width}}  {text}" for name, text in numbers.items()]
         return "\n".join(lines)
 
-    def as_dict(self) -> dict[str, Any]:
-        """Return the same as plain data, fit for JSON."""
-        plain: dict[str, Any] = dict(vars(self))
-        for name, value in plain.items():
-            if isinstance(value, Fact):
-                plain[name] = value.as_dict()
-        plain["conserved_sums"] = {
-            text: fact.as_dict() for text, fact in self.conserved_sums.items()
-        }
-        plain["parameters"] = {
-            name: None if value is None else _plain(value)
-            for name, value in self.parameters.items()
-        }
-        return plain
-
 
 def _values(values: tuple[float, ...]) -> str:
     return f"[{', '.join(f'{value:g}' for value in values)}]"
@@ -224,11 +192,3 @@ def _values(values: tuple[float, ...]) -> str:
 
 def _number(value: complex) -> str:
     return f"{value:.6g}" if value.imag else f"{value.real:.6g}"
-
-
-def _plain(value: complex) -> Any:
-    """Return a number for JSON: what is not finite is a string."""
-    if value.imag:
-        return {"real": _plain(value.real), "imag": _plain(value.imag)}
-    real = value.real
-    return real if abs(real) < float("inf") else str(real)

@@ -23,7 +23,7 @@ from symir.compiler.artifact import lane_sources
 from symir.compiler.costs import flops_of
 from symir.compiler.lowering import table_bytes
 from symir.compiler.trace import lanes_in
-from symir.plain_text import columns
+from symir.plain_text import Reading, columns
 
 __all__ = ["Spec", "Specs", "lanes_by_term", "lanes_of_stage", "spec_of"]
 
@@ -31,7 +31,7 @@ _SITE_BYTES = 4
 
 
 @dataclass(frozen=True)
-class Spec:
+class Spec(Reading):
     """The numbers of one stage.
 
     At "sym" the ops of a term count once for each of its rows, those inside of a
@@ -64,11 +64,6 @@ class Spec:
     def op_count(self) -> int:
         """The number of ops."""
         return sum(self.ops.values())
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the numbers as plain data."""
-        own = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return {**own, "ops": dict(self.ops)}
 
     def histogram(self) -> list[str]:
         """Return the lines of the op histogram, the most frequent first."""

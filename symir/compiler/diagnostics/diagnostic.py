@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 from xdsl.dialects.builtin import (
     LocationAttr,
@@ -14,6 +14,7 @@ from xdsl.ir import Operation, SSAValue
 from dialects import sym
 from symir.errors import SourceLocation
 from symir.language.scope import emission_label
+from symir.plain_text import Reading
 from symir.provenance import origins_in
 
 __all__ = ["Diagnostic", "Severity", "diagnostic_of", "label_of"]
@@ -22,7 +23,7 @@ Severity: TypeAlias = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True)
-class Diagnostic:
+class Diagnostic(Reading):
     """Something questionable about an operator.
 
     Attributes:
@@ -59,21 +60,6 @@ class Diagnostic:
         details = (("at", self.location), ("found", self.found), ("hint", self.hint))
         lines += [f"  {key + ':':<9} {value}" for key, value in details if value]
         return "\n".join(lines)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the diagnostic as plain data; `location` is [file, line] or None."""
-        place = self.location
-        return {
-            "code": self.code,
-            "severity": self.severity,
-            "message": self.message,
-            "operator": self.operator,
-            "term": self.term,
-            "emission": self.emission,
-            "location": None if place is None else [place.file, place.line],
-            "found": self.found,
-            "hint": self.hint,
-        }
 
 
 def diagnostic_of(
