@@ -10,8 +10,9 @@ kernel is compared with the interpreted one. This is evidence, not proof: see
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, cast
 
@@ -41,7 +42,7 @@ from symir.late import late
 from symir.operator import SymbolicOperator
 from symir.provenance import place_of
 from symir.spaces import Space, as_space
-from symir.validation.comparison import Comparison, LaneDifference, Lanes, compare
+from symir.validation.comparison import LaneDifference, Lanes, compare
 
 if TYPE_CHECKING:
     from symir.compiler.context import SymbolicCompilationContext
@@ -76,6 +77,7 @@ EXECUTABLE = "executable"
 
 Array = npt.NDArray[Any]
 Parameters = Mapping[str, complex]
+Batches = Sequence[tuple[Parameters, Array]]
 
 
 # region Reports
@@ -316,8 +318,7 @@ def check(
     if not isinstance(lowering, LoweringPipeline):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise _bad(ir, "lowering", "a pass pipeline", shortened(lowering))
     inputs = _Inputs(states, mode, space.n_states, values)
-    how = _How(executable, partial, trace or Trace())
-    return _report(ir, ir.module, lowering, inputs, how)
+    return _report(ir, ir.module, lowering, inputs, executable, partial, trace)
 
 
 def check_lowering(
@@ -341,7 +342,7 @@ def check_lowering(
             found=error.found,
         ) from error
     inputs = _Inputs(*found, space.n_states, _parameter_sets(ir, {}, None, 0))
-    return _report(ir, module, context.lowering, inputs, _How())
+    return _report(ir, module, context.lowering, inputs)
 
 
 @dataclass(frozen=True)
@@ -354,51 +355,62 @@ class _Inputs:
     parameters: list[Parameters]
 
 
-@dataclass(frozen=True)
-class _How:
-    """What is done beside the passes that are asked for: see `check`."""
-
-    executable: bool = True
-    partial: bool = False
-    trace: Trace = field(default_factory=Trace)
-
-
 def _report(
     ir: SymbolicOperatorIR,
     module: ModuleOp,
     lowering: LoweringPipeline,
     inputs: _Inputs,
-    how: _How,
+    executable: bool = True,
+    partial: bool = False,
+    trace: Trace | None = None,
 ) -> ValidationReport:
-    states, values = inputs.states, inputs.parameters
+    states, trace = inputs.states, trace or Trace()
     batch = _batch_size(ir, len(states))
     bound = next((one for one in lowering if isinstance(one, BtSpecializePass)), None)
     if bound is not None and bound.batch > 0:
         batch, states = bound.batch, states.astype(_dtype(ir, bound.state))
-    stages = how.trace.stages
+    stages = trace.stages
     stages.append(Stage(0, "sym", module))
-    lowering.run(module, trace=how.trace)
-    is_partial = how.partial and (bound is not None or stages[-1].level != "bt")
+    lowering.run(module, trace=trace)
+    is_partial = partial and (bound is not None or stages[-1].level != "bt")
     if not is_partial:
         check_lowered(stages[-1].module)
         kernel = kernel_pipeline(batch, state_type(states.dtype))
-        kernel.run(stages[-1].module, trace=how.trace)
-    reports = _compared(ir, stages, states, values, batch)
+        kernel.run(stages[-1].module, trace=trace)
+    marks = [fingerprint(stage.module) for stage in stages]
+    runs = _runs(ir, stages, marks)
+    batches = [
+        (parameters, x)
+        for parameters in inputs.parameters
+        for x in _batches(states, batch)
+    ]
+    reports = [
+        _unseen(stage, *pair)
+        for stage, pair in zip(stages[1:], pairwise(marks), strict=True)
+    ]
+    reports = _compared(ir, reports, runs, batches)
     # Where a pass is looked for, the first one is enough
-    is_done = any(r.skipped or (how.partial and not r.ok) for r in reports)
-    if how.executable and not is_done and not is_partial:
-        reports = [*reports, _executed(ir, stages, states, values, batch)]
+    is_done = any(r.skipped or (partial and not r.ok) for r in reports)
+    if executable and not is_done and not is_partial:
+        reports += _executed(ir, stages, runs[-1], marks[-1], batches)
     return ValidationReport(
         operator=ir.operator_name,
         mode=inputs.mode,
         samples=len(states),
         n_states=inputs.n_states,
         x=states,
-        parameters=tuple(values),
+        parameters=tuple(inputs.parameters),
         stages=tuple(reports),
         text=ir.text(),
         lowering=str(lowering),
     )
+
+
+def _unseen(stage: Stage, before: str, after: str) -> StageReport:
+    """Return the report on a pass of which nothing has been looked at."""
+    one = cast(ModulePass, stage.applied)
+    spec, relation = str(one.pipeline_pass_spec()), relation_of(one)
+    return StageReport(one.name, spec, stage.level, relation, before, after)
 
 
 def _is_whole(number: object, least: int) -> bool:
@@ -508,12 +520,30 @@ GUARDS = {"sym-guard-undefined": Guards.UNDEFINED, "sym-guard-space": Guards.SPA
 """What these passes put into predicates."""
 
 
-def _guards_after(stages: list[Stage]) -> Guards:
-    """Return what the `sym` level does not yet say in predicates after some stages."""
+@dataclass(frozen=True)
+class _Run:
+    """The lanes of a batch x after a stage, and the origins of each lane."""
+
+    lanes: Callable[[Array, Parameters], Lanes]
+    layout: list[tuple[BranchOrigin, ...]]
+
+
+def _runs(ir: SymbolicOperatorIR, stages: list[Stage], marks: list[str]) -> list[_Run]:
+    """Return how each stage runs: the same again where a pass has changed nothing."""
+    module, runs, layout = ir.module, list[_Run](), []
+    # What the `sym` level does not yet say in predicates
     guards = Guards.ALL
-    for stage in stages:
-        guards &= ~GUARDS.get(stage.name, Guards.NONE)
-    return guards
+    for number, stage in enumerate(stages):
+        left = guards & ~GUARDS.get(stage.name, Guards.NONE)
+        # A pass that does nothing may have promised a guard.
+        if number and left == guards and marks[number] == marks[number - 1]:
+            runs.append(runs[-1])
+            continue
+        guards = left
+        if stage.level != "stablehlo":
+            layout = lane_sources(module, stage.module)
+        runs.append(_Run(partial(_lanes_at, stage, guards, ir), layout))
+    return runs
 
 
 def _lanes_at(
@@ -544,53 +574,30 @@ def _batches(x: Array, size: int) -> Iterator[Array]:
 
 def _compared(
     ir: SymbolicOperatorIR,
-    stages: list[Stage],
-    states: Array,
-    values: list[Parameters],
-    batch: int,
+    reports: list[StageReport],
+    runs: Sequence[_Run],
+    batches: Batches,
 ) -> list[StageReport]:
-    guards = [_guards_after(stages[: number + 1]) for number in range(len(stages))]
-    marks = [fingerprint(stage.module) for stage in stages]
-    layouts = [_layout(ir, stages[: number + 1]) for number in range(len(stages))]
-    reports: list[StageReport] = []
-    for (_, stage), (before, after) in zip(
-        pairwise(stages), pairwise(marks), strict=True
-    ):
-        one = cast(ModulePass, stage.applied)
-        reports.append(
-            StageReport(
-                name=one.name,
-                spec=str(one.pipeline_pass_spec()),
-                level=stage.level,
-                relation=relation_of(one),
-                before=before,
-                after=after,
+    """Return reports with what is found on all batches; `runs` has one more, before."""
+    for parameters, x in batches:
+        before, earlier = runs[0], runs[0].lanes(x, parameters)
+        for number, after in enumerate(runs[1:]):
+            later, report = earlier, reports[number]
+            try:
+                if after is not before:
+                    later = after.lanes(x, parameters)
+            except Exception as error:
+                reports[number:] = _not_run(reports[number:], parameters, error)
+                return reports
+            found = compare(report.relation, x, earlier, later)
+            report = replace(
+                report, worst_error=max(report.worst_error, found.worst_error)
             )
-        )
-    for parameters in values:
-        for x in _batches(states, batch):
-            earlier = _lanes_at(stages[0], guards[0], ir, x, parameters)
-            for number, stage in enumerate(stages[1:]):
-                # A pass that does nothing may have promised a guard.
-                unchanged = marks[number] == marks[number + 1]
-                unchanged &= guards[number] == guards[number + 1]
-                later = earlier
-                try:
-                    if not unchanged:
-                        later = _lanes_at(stage, guards[number + 1], ir, x, parameters)
-                except Exception as error:
-                    reports[number:] = _not_run(reports[number:], parameters, error)
-                    return reports
-                reports[number] = _judged(
-                    reports[number],
-                    ir,
-                    parameters,
-                    x,
-                    earlier,
-                    later,
-                    layouts[number : number + 2],
-                )
-                earlier = later
+            if found.difference is not None and report.ok:
+                layout = (before if found.difference.before else after).layout
+                report = _blamed(report, ir, parameters, x, found.difference, layout)
+            reports[number] = report
+            before, earlier = after, later
     return reports
 
 
@@ -613,41 +620,27 @@ def _not_run(
 def _executed(
     ir: SymbolicOperatorIR,
     stages: list[Stage],
-    states: Array,
-    values: list[Parameters],
-    batch: int,
-) -> StageReport:
-    mark = fingerprint(stages[-1].module)
+    kernel: _Run,
+    mark: str,
+    batches: Batches,
+) -> list[StageReport]:
+    """Return the report on the kernel as JAX compiles it."""
     report = StageReport(
         EXECUTABLE, EXECUTABLE, "stablehlo", Relation.EQUAL, mark, None
     )
     problem = _not_executable(ir)
     if problem is not None:
-        return replace(report, skipped=problem)
+        return [replace(report, skipped=problem)]
     from symir.runtime.kernel import Kernel
     from symir.runtime.operator import CompiledOperator
 
-    kernel = Kernel(ir, _unspecialised(stages))
-    layout = _layout(ir, stages)
-    for parameters in values:
-        compiled = CompiledOperator(kernel, parameters, ir.space)
-        for x in _batches(states, batch):
-            try:
-                found = compiled.get_conn_padded(x)
-            except Exception as error:
-                return next(_not_run([report], parameters, error))
-            later = Lanes(*map(np.asarray, found))
-            earlier = _lanes_at(stages[-1], Guards.NONE, ir, x, parameters)
-            report = _judged(report, ir, parameters, x, earlier, later, [layout] * 2)
-    return report
+    compiled = Kernel(ir, _unspecialised(stages))
 
+    def lanes(x: Array, parameters: Parameters) -> Lanes:
+        operator = CompiledOperator(compiled, parameters, ir.space)
+        return Lanes(*map(np.asarray, operator.get_conn_padded(x)))
 
-def _layout(
-    ir: SymbolicOperatorIR, stages: list[Stage]
-) -> list[tuple[BranchOrigin, ...]]:
-    """Return the origins of each lane after the last of some stages."""
-    known = [stage.module for stage in stages if stage.level != "stablehlo"]
-    return lane_sources(ir.module, known[-1])
+    return _compared(ir, [report], [kernel, _Run(lanes, kernel.layout)], batches)
 
 
 def _unspecialised(stages: list[Stage]) -> ModuleOp:
@@ -666,30 +659,20 @@ def _not_executable(ir: SymbolicOperatorIR) -> str | None:
     return None
 
 
-def _judged(
+def _blamed(
     report: StageReport,
     ir: SymbolicOperatorIR,
     parameters: Parameters,
     x: Array,
-    before: Lanes,
-    after: Lanes,
-    layouts: list[list[tuple[BranchOrigin, ...]]],
+    difference: LaneDifference,
+    layout: list[tuple[BranchOrigin, ...]],
 ) -> StageReport:
-    """Return a report with what a batch adds to it; the first difference stays.
-
-    `layouts` are the origins of each lane before and after.
-    """
-    found: Comparison = compare(report.relation, x, before, after)
-    worst = max(report.worst_error, found.worst_error)
-    report = replace(report, worst_error=worst)
-    if found.difference is None or report.difference is not None:
-        return report
-    sample, lane = found.difference.sample, found.difference.lane
-    layout = layouts[0 if found.difference.before else 1]
+    """Return a report with a difference, and where its lane comes from."""
+    sample, lane = difference.sample, difference.lane
     origins = () if lane is None else layout[lane]
     return replace(
         report,
-        difference=found.difference,
+        difference=difference,
         x=None if sample is None else tuple(map(float, x[sample].tolist())),
         parameters=parameters,
         origin=in_common(origins) if origins else None,
@@ -699,10 +682,7 @@ def _judged(
 
 def _line(ir: SymbolicOperatorIR, origin: BranchOrigin) -> SourceLocation | None:
     """Return the user's line of the emission that a lane comes from."""
-    from dialects import sym
-
-    operator = cast(sym.OperatorOp, ir.module.body.block.first_op)
-    (term,) = (t for t in operator.terms if t.sym_name.data == origin.term)
+    (term,) = (t for t in ir.operator.terms if t.sym_name.data == origin.term)
     place = term if origin.emission is None else term.emissions[origin.emission]
     return place_of(place)
 
