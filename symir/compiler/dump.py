@@ -17,10 +17,9 @@ from itertools import count
 from pathlib import Path
 
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp
 
-from dialects import sym
 from dialects.text import print_module
+from symir.compiler.trace import name_of, op_count
 from symir.errors import warn
 
 __all__ = ["VARIABLE", "dumping"]
@@ -39,7 +38,7 @@ def dumping(what: str, module: ModuleOp) -> Callable[[str, ModuleOp], None] | No
     folder = os.environ.get(VARIABLE)
     if not folder:
         return None
-    dump = _Dump(Path(folder), _name_of(module), what)
+    dump = _Dump(Path(folder), name_of(module), what)
     dump.write("beginning", module)
     return dump.write
 
@@ -71,7 +70,7 @@ class _Dump:
                 "what": self._what,
                 "number": number,
                 "pass": name,
-                "ops": sum(1 for _ in module.walk()) - 1,
+                "ops": op_count(module),
             }
             with (self._root / "index.jsonl").open("a", encoding="utf-8") as index:
                 index.write(f"{json.dumps(entry)}\n")
@@ -107,10 +106,3 @@ _NUMBER = re.compile(r"(\d{4,})-")
 def _as_file(name: str) -> str:
     """Return a name that any file system takes."""
     return re.sub(r"[^A-Za-z0-9_.-]+", "_", name)[:_NAME_LENGTH]
-
-
-def _name_of(module: ModuleOp) -> str:
-    for op in module.ops:
-        if isinstance(op, sym.OperatorOp | FuncOp):
-            return op.sym_name.data
-    return "module"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -93,7 +93,8 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
 
     def lower(self, context: SymbolicCompilationContext) -> SymbolicCompiledArtifact:
         runtime_of(context.operator)
-        planned = planned_module(context)
+        groups = context.analysis("fusion_groups", ())
+        planned = planned_module(context.ir, groups)
         _validate(context, planned)
         branch_tensors = context.lowering.run(
             planned,
@@ -122,20 +123,20 @@ class ReferenceSymbolicLowerer(AbstractSymbolicLowerer):
         return _artifact(context, None, compiled)
 
 
-def planned_module(context: SymbolicCompilationContext) -> ModuleOp:
+def planned_module(ir: SymbolicOperatorIR, groups: Iterable[Sequence[str]]) -> ModuleOp:
     """Return the `sym` level with the fusion plan marked in it: what is lowered.
 
     Raises:
         SymbolicCompilerError: for a plan that cannot be carried out (C023).
     """
-    module = context.ir.module
+    module = ir.module
     try:
-        mark_groups(module, context.analysis("fusion_groups", ()))
+        mark_groups(module, groups)
     except PassFailedException as error:
         raise SymbolicCompilerError(
             "C023",
             "the fusion plan cannot be carried out",
-            operator=context.operator.name,
+            operator=ir.operator_name,
             expected="groups of terms of one structure and without fanout, in the "
             "order of the operator, each term in one group at most",
             found=str(error),

@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.utils.exceptions import PassFailedException
 
 from lowering.relations import relation_of
 from lowering.remarks import Remark
-from lowering.sym_fuse_terms import mark_groups
 from symir.compiler.costs import CostTable, cost_table
+from symir.compiler.lowerers import planned_module
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.options import COALESCE, OPT_LEVELS, SymbolicCompilerOptions
 from symir.compiler.trace import Stage, Trace
@@ -126,7 +125,12 @@ def optimisation_report(
         SymbolicCompilerError: where its passes cannot be run again (C026).
     """
     lowering = _lowering_of(artifact)
-    planned = _planned(artifact)
+    try:
+        groups = artifact.metadata.get("fusion_groups", ())
+        planned = planned_module(artifact.operator_ir, groups)
+    except SymbolicCompilerError as error:
+        raise _cannot(artifact, error.found or error.message) from error
+    name_terms(planned)
     trace = Trace([Stage(0, "sym", planned)])
     lowered = lowering.run(planned, verify=False, trace=trace)
     if fingerprint(lowered) != fingerprint(_branch_tensors(artifact)):
@@ -157,17 +161,6 @@ def _lowering_of(artifact: SymbolicCompiledArtifact) -> LoweringPipeline:
 def _branch_tensors(artifact: SymbolicCompiledArtifact) -> ModuleOp:
     assert artifact.branch_tensors is not None
     return artifact.branch_tensors
-
-
-def _planned(artifact: SymbolicCompiledArtifact) -> ModuleOp:
-    """Return the `sym` level as it was lowered, each op with the name of its term."""
-    module = artifact.operator_ir.module
-    try:
-        mark_groups(module, artifact.metadata.get("fusion_groups", ()))
-    except PassFailedException as error:
-        raise _cannot(artifact, str(error)) from error
-    name_terms(module)
-    return module
 
 
 def _outcomes(stages: list[Stage], above: int) -> Iterator[PassOutcome]:

@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
+from lowering.sym_fuse_terms import fusible_groups
 from symir.compiler.context import SymbolicCompilationContext, SymbolicPassReport
 from symir.compiler.diagnostics import diagnose
 from symir.compiler.diagnostics.sampling import refuted_claim
@@ -208,8 +209,6 @@ class SymbolicFusionPlanningPass(AbstractSymbolicPass):
     name = "symbolic_fusion_planning"
 
     def run(self, context: SymbolicCompilationContext) -> Mapping[str, Any]:
-        from lowering.sym_fuse_terms import fusible_groups
-
         if context.options.enable_fusion and context.options.opt_level > 1:
             return {"fusion_groups": fusible_groups(context.ir.operator)}
         return {"fusion_groups": tuple((term.name,) for term in context.ir.terms)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from xdsl.passes import ModulePass
 
@@ -22,6 +22,9 @@ from symir.errors import SymbolicCompilerError
 __all__ = ["SymbolicPassPipeline", "default_symbolic_pass_pipeline"]
 
 AnyPass = AbstractSymbolicPass | ModulePass
+
+PRE, POST = "pre-cache", "post-cache"
+"""The stages of a compilation that symbolic passes belong to."""
 
 
 class SymbolicPassPipeline:
@@ -45,18 +48,17 @@ class SymbolicPassPipeline:
         post_cache: Iterable[AbstractSymbolicPass] = (),
         lowering: str | LoweringPipeline = OPERATOR_PIPELINE,
     ):
-        self._pre_cache = list(pre_cache)
-        self._post_cache = list(post_cache)
+        self._passes = {PRE: list(pre_cache), POST: list(post_cache)}
         is_text = isinstance(lowering, str)
         self.lowering = LoweringPipeline.parse(lowering) if is_text else lowering
         """The passes from `sym` to `bt`."""
-        if not self._pre_cache:
+        if not self._passes[PRE]:
             raise SymbolicCompilerError(
                 "C009",
                 "a pipeline has at least one pass before the cache",
                 hint="symbolic_normalization finds out what the cache key needs",
             )
-        for one in (*self._pre_cache, *self._post_cache):
+        for one in (*self._passes[PRE], *self._passes[POST]):
             _check_symbolic(one)
         self._check_names()
 
@@ -65,17 +67,17 @@ class SymbolicPassPipeline:
     @property
     def pass_names(self) -> tuple[str, ...]:
         """The names of the symbolic passes, in the order that they run in."""
-        return tuple(one.name for one in (*self._pre_cache, *self._post_cache))
+        return (*self.pre_cache_names, *self.post_cache_names)
 
     @property
     def pre_cache_names(self) -> tuple[str, ...]:
         """The names of the passes that run on every compilation."""
-        return tuple(one.name for one in self._pre_cache)
+        return tuple(one.name for one in self._passes[PRE])
 
     @property
     def post_cache_names(self) -> tuple[str, ...]:
         """The names of the passes that run where the cache has no artifact."""
-        return tuple(one.name for one in self._post_cache)
+        return tuple(one.name for one in self._passes[POST])
 
     @property
     def has_own_lowering(self) -> bool:
@@ -111,11 +113,11 @@ class SymbolicPassPipeline:
             self.lowering = self.lowering.inserted(new, position)
             return self
         _check_symbolic(new)
-        early = anchor in self.pre_cache_names
-        passes = self._pre_cache if early else self._post_cache
-        names = tuple(one.name for one in passes)
-        position = _position(names, anchor, last=False, every=self.pass_names) + step
-        passes.insert(position, new)
+        place = _position(self.pass_names, anchor, last=False) + step
+        early = len(self._passes[PRE])
+        is_early = anchor in self.pre_cache_names
+        passes = self._passes[PRE if is_early else POST]
+        passes.insert(place if is_early else place - early, new)
         try:
             self._check_names()
         except SymbolicCompilerError:
@@ -125,8 +127,9 @@ class SymbolicPassPipeline:
 
     def signature(self) -> str:
         """Return a text that differs where the symbolic passes do."""
-        early = [one.signature() for one in self._pre_cache]
-        late = [one.signature() for one in self._post_cache]
+        early, late = (
+            [one.signature() for one in passes] for passes in self._passes.values()
+        )
         return "|".join([*early, "cache", *late])
 
     def _check_names(self) -> None:
@@ -154,8 +157,7 @@ class SymbolicPassPipeline:
         Raises:
             SymbolicCompilerError: where one fails.
         """
-        for one in self._pre_cache:
-            _execute(one, context, "pre-cache")
+        self._run(PRE, context)
 
     def run_post_cache(self, context: SymbolicCompilationContext) -> None:
         """Run the passes after the cache.
@@ -163,18 +165,15 @@ class SymbolicPassPipeline:
         Raises:
             SymbolicCompilerError: where one fails.
         """
-        for one in self._post_cache:
-            _execute(one, context, "post-cache")
+        self._run(POST, context)
+
+    def _run(self, stage: str, context: SymbolicCompilationContext) -> None:
+        name, reports = context.operator.name, context.pass_reports
+        for one in self._passes[stage]:
+            with blamed_on(name, stage, one.name, reports):
+                one.execute(context, stage)
 
     # endregion
-
-
-def _execute(
-    one: AbstractSymbolicPass, context: SymbolicCompilationContext, stage: str
-) -> None:
-    reports = context.pass_reports
-    with blamed_on(context.operator.name, stage, one.name, reports):
-        one.execute(context, stage)
 
 
 def _check_symbolic(one: object) -> None:
@@ -191,36 +190,17 @@ def _check_symbolic(one: object) -> None:
     )
 
 
-def _position(
-    names: tuple[str, ...],
-    anchor: str | None,
-    *,
-    last: bool,
-    every: tuple[str, ...] | None = None,
-) -> int:
+def _position(names: tuple[str, ...], anchor: str | None, *, last: bool) -> int:
     if anchor not in names:
         raise SymbolicCompilerError(
             "C009",
             f"the pipeline has no pass '{anchor}' of this kind",
-            expected=" or ".join(dict.fromkeys(every or names)),
+            expected=" or ".join(dict.fromkeys(names)),
             found=repr(anchor),
         )
     if last:
         return len(names) - 1 - names[::-1].index(anchor)
     return names.index(anchor)
-
-
-_Factory = Callable[[], AbstractSymbolicPass]
-
-_PRE_CACHE: tuple[_Factory, ...] = (
-    SymbolicValidationPass,
-    SymbolicNormalizationPass,
-    SymbolicDiagnosticsPass,
-)
-_POST_CACHE: tuple[_Factory, ...] = (
-    SymbolicFanoutAnalysisPass,
-    SymbolicFusionPlanningPass,
-)
 
 
 def default_symbolic_pass_pipeline(
@@ -231,6 +211,6 @@ def default_symbolic_pass_pipeline(
     Raises:
         SymbolicCompilerError: for a bad pass pipeline (C008).
     """
-    return SymbolicPassPipeline(
-        [make() for make in _PRE_CACHE], [make() for make in _POST_CACHE], lowering
-    )
+    before = SymbolicValidationPass(), SymbolicNormalizationPass()
+    after = SymbolicFanoutAnalysisPass(), SymbolicFusionPlanningPass()
+    return SymbolicPassPipeline([*before, SymbolicDiagnosticsPass()], after, lowering)

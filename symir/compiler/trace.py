@@ -20,7 +20,7 @@ from dialects.text import print_module
 from lowering.lanes import lanes_of_function
 from symir.compiler.context import SymbolicPassReport
 
-__all__ = ["Stage", "Trace", "lanes_in", "level_of", "op_count"]
+__all__ = ["Stage", "Trace", "lanes_in", "level_of", "name_of", "op_count"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,3 +118,11 @@ def lanes_in(module: ModuleOp) -> int | None:
 def op_count(module: ModuleOp) -> int:
     """Return the number of ops in a module."""
     return sum(1 for _ in module.walk()) - 1
+
+
+def name_of(module: ModuleOp) -> str:
+    """Return the name of the first operator or function in a module."""
+    for op in module.ops:
+        if isinstance(op, FuncOp | sym.OperatorOp):
+            return op.sym_name.data
+    return "module"

@@ -15,7 +15,6 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from dialects import sym
 from lowering.bt_specialize import STATE_TYPES, state_type
 from lowering.local_energy.extraction import energies_in
 from symir.compiler.collection import collector_paused
@@ -25,7 +24,7 @@ from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowerers import planned_module
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.options import SymbolicCompilerOptions
-from symir.compiler.trace import Stage, Trace, level_of
+from symir.compiler.trace import Stage, Trace, level_of, name_of
 from symir.errors import StageError, SymbolicCompilerError
 from symir.inspection.handle import LEVELS, LoweredOperator
 from symir.ir import SymbolicOperatorIR, check_valid, parsed
@@ -128,7 +127,7 @@ def handle_of(module: ModuleOp) -> LoweredOperator:
     """
     level = level_of(module)
     handle = LoweredOperator(
-        _name_of(module), (Stage(0, level, module),), last_of={level: 0}
+        name_of(module), (Stage(0, level, module),), last_of={level: 0}
     )
     if level != "sym":
         return handle
@@ -162,13 +161,6 @@ def read(text: str, level: str | None = None, *, file: str = "<string>") -> Modu
     )
 
 
-def _name_of(module: ModuleOp) -> str:
-    for op in module.ops:
-        if isinstance(op, FuncOp | sym.OperatorOp):
-            return op.sym_name.data
-    return "module"
-
-
 def _check_kernel_options(batch: Any, state: Any) -> None:
     is_whole = isinstance(batch, int) and not isinstance(batch, bool)
     if not is_whole or batch < 0:
@@ -198,7 +190,7 @@ def _lowered_operator(
 ) -> LoweredOperator:
     context = _analysed(operator, options)
     state = state or state_type(operator.space.default_dtype())
-    planned = planned_module(context)
+    planned = planned_module(context.ir, context.analysis("fusion_groups", ()))
     first = Stage(0, "sym", context.ir.module)
     for module in (planned, first.module):
         name_terms(module)
