@@ -190,7 +190,7 @@ def cost_table(
     by_group = np.zeros((len(parts), len(_COUNTED)))
     by_term = defaultdict[str, Cost](lambda: np.zeros(len(_COUNTED)))
     for number, part in enumerate(parts):
-        for cost, weights in part.costs(sizes, shared, work):
+        for cost, weights in part.costs(sizes, shared):
             by_group[number] += cost
             for term, weight in weights.items():
                 by_term[term] += weight * cost
@@ -256,9 +256,29 @@ class _Work:
             branches |= {(one.term, row, k) for row in rows for k in emissions}
         return branches
 
-    def total(self, branches: Iterable[tuple[str, int, int]]) -> int:
-        """Return the expression work of branches."""
-        return sum(self.emissions[term][k] for term, _, k in branches)
+    def row(
+        self,
+        name: str,
+        terms: tuple[str, ...],
+        found: Iterable[BranchOrigin],
+        lanes: tuple[int, int],
+        writes: int,
+        cost: Cost,
+        seconds: float,
+    ) -> CostRow:
+        """Return the row of what holds branches, `lanes` before and after."""
+        branches = self.branches(found)
+        return CostRow(
+            name,
+            terms,
+            len({(term, row) for term, row, _ in branches}),
+            len({(term, emission) for term, _, emission in branches}),
+            *lanes,
+            writes,
+            **dict(zip(_COUNTED, cost.tolist(), strict=True)),
+            share=_seconds(cost) / seconds,
+            work=sum(self.emissions[term][k] for term, _, k in branches),
+        )
 
 
 def expression_work(emission: sym.EmitOp) -> int:
@@ -306,20 +326,17 @@ class _Part:
     @property
     def ops(self) -> list[Operation]:
         """The ops that compute the operands of its lanes, each once."""
-        # In order: sums of floats depend on it
-        known = dict[SSAValue, None]()
-        for leaf in self.leaves:
-            for operand in leaf.operands:
-                known |= dict.fromkeys(operands_first(operand, known=known))
-        owners = (value.owner for value in known)
-        return [op for op in owners if isinstance(op, Operation)]
+        return _ops_for(operand for leaf in self.leaves for operand in leaf.operands)
 
     def costs(
-        self, sizes: _Sizes, shared: Mapping[Operation, int], work: _Work
+        self, sizes: _Sizes, shared: Mapping[Operation, int]
     ) -> Iterator[tuple[Cost, dict[str, float]]]:
         """Yield what it is computed with, each with the part of each term in it."""
         lanes = Counter(origin.term for origin in self.origins.elements())
-        kept, always = self._kept, self._validity
+        kept = self._kept
+        # All lanes need these, to find out which ones are valid
+        valid = [leaf.valid for leaf in self.leaves if leaf.valid is not None]
+        always = set(_ops_for(valid))
         for op in self.ops:
             cost = _cost_of(op, sizes) * (1 if op in always else kept)
             if cost.any():
@@ -336,16 +353,6 @@ class _Part:
             return 1
         return lane_count(op.result) / lane_count(op.operand)
 
-    @property
-    def _validity(self) -> set[Operation]:
-        """The ops that all lanes need, to find out which ones are valid."""
-        known = dict[SSAValue, None]()
-        for leaf in self.leaves:
-            if leaf.valid is not None:
-                known |= dict.fromkeys(operands_first(leaf.valid, known=known))
-        owners = (value.owner for value in known)
-        return {op for op in owners if isinstance(op, Operation)}
-
     def _of_lanes(self, sizes: _Sizes) -> Cost:
         lanes, op = lane_count(self.branches), self.branches.owner
         cost = sum((_cost_of_leaf(leaf, sizes) for leaf in self.leaves), _cost())
@@ -361,19 +368,20 @@ class _Part:
     def row(self, cost: Cost, work: _Work, seconds: float) -> CostRow:
         """Return the row of the table."""
         found = self.origins
-        branches = work.branches(found)
         terms = tuple(dict.fromkeys(origin.term for origin in found))
-        return _row(
-            _name(terms, {(origin.emission, origin.tag) for origin in found}),
-            terms,
-            branches,
-            found.total(),
-            lane_count(self.branches),
-            self.writes,
-            cost,
-            work,
-            seconds,
-        )
+        name = _name(terms, {(origin.emission, origin.tag) for origin in found})
+        lanes = found.total(), lane_count(self.branches)
+        return work.row(name, terms, found, lanes, self.writes, cost, seconds)
+
+
+def _ops_for(values: Iterable[SSAValue]) -> list[Operation]:
+    """Return the ops that compute values, each once."""
+    # In order: sums of floats depend on it
+    known = dict[SSAValue, None]()
+    for value in values:
+        known |= dict.fromkeys(operands_first(value, known=known))
+    owners = (value.owner for value in known)
+    return [op for op in owners if isinstance(op, Operation)]
 
 
 def _name(terms: Sequence[str], emissions: set[tuple[int | None, str | None]]) -> str:
@@ -387,51 +395,14 @@ def _name(terms: Sequence[str], emissions: set[tuple[int | None, str | None]]) -
 
 
 def _term_row(
-    term: sym.TermOp,
-    parts: Sequence[_Part],
-    cost: Cost,
-    work: _Work,
-    seconds: float,
+    term: sym.TermOp, parts: Sequence[_Part], cost: Cost, work: _Work, seconds: float
 ) -> CostRow:
     name = term.sym_name.data
     whole = BranchOrigin(name, None, None, None)
     holding = {part: part.lanes_of(name) for part in parts}
-    return _row(
-        name,
-        (name,),
-        work.branches([whole]),
-        term.lanes,
-        sum(holding.values()),
-        max((one.writes for one in parts if holding[one]), default=0),
-        cost,
-        work,
-        seconds,
-    )
-
-
-def _row(
-    name: str,
-    terms: tuple[str, ...],
-    branches: set[tuple[str, int, int]],
-    lanes_before: int,
-    lanes_after: int,
-    writes: int,
-    cost: Cost,
-    work: _Work,
-    seconds: float,
-) -> CostRow:
-    return CostRow(
-        name,
-        terms,
-        len({(term, row) for term, row, _ in branches}),
-        len({(term, emission) for term, _, emission in branches}),
-        lanes_before,
-        lanes_after,
-        writes,
-        **dict(zip(_COUNTED, cost.tolist(), strict=True)),
-        share=_seconds(cost) / seconds,
-        work=work.total(branches),
-    )
+    lanes = term.lanes, sum(holding.values())
+    writes = max((one.writes for one in parts if holding[one]), default=0)
+    return work.row(name, (name,), [whole], lanes, writes, cost, seconds)
 
 
 def _parts_of_one(lanes: Counter[str], terms: set[str]) -> dict[str, float]:
