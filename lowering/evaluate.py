@@ -19,7 +19,6 @@ from dialects.stablehlo import dtype_of
 from lowering.rounding import is_exact
 
 Array = npt.NDArray[Any]
-Evaluator = Callable[[Sequence[Array], np.dtype[Any]], Array]
 
 
 def _is_integer(value: Array) -> bool:
@@ -74,6 +73,14 @@ def _power(lhs: Array, rhs: Array) -> Array:
     return np.where(rhs < 0, inverse, np.power(lhs, np.maximum(rhs, 0)))
 
 
+def _logistic(operand: Array) -> Array:
+    return 1 / (1 + np.exp(-operand))
+
+
+def _rsqrt(operand: Array) -> Array:
+    return 1 / np.sqrt(operand)
+
+
 def _convert(operand: Array, dtype: np.dtype[Any]) -> Array:
     """Convert as XLA does: floats are truncated and saturate, NaN is the integer 0."""
     if operand.dtype.kind == "c" and dtype.kind != "c":
@@ -117,9 +124,13 @@ For sums, products and quotients only while they are not rounded: see `rounding`
 _ROUNDED: dict[type[Operation], Callable[..., Any]] = {
     hlo.ComplexOp: _complex,
     hlo.CosineOp: np.cos,
+    hlo.ExponentialMinusOneOp: np.expm1,
     hlo.ExponentialOp: np.exp,
     hlo.LogOp: np.log,
+    hlo.LogPlusOneOp: np.log1p,
+    hlo.LogisticOp: _logistic,
     hlo.PowerOp: _power,
+    hlo.RsqrtOp: _rsqrt,
     hlo.SineOp: np.sin,
     hlo.SqrtOp: np.sqrt,
     hlo.TanhOp: np.tanh,
@@ -166,17 +177,6 @@ def evaluate(
         if exact and not is_exact(op, operands, result):
             return None
         return _convert(result, _result_dtype(op))
-
-
-def evaluator(op: Operation) -> Evaluator | None:
-    """Return what `evaluate` does, as a function of operands and the result's dtype.
-
-    What is evaluated often is looked up once.
-    """
-    function = _function(op, exact=False)
-    if function is None:
-        return None
-    return lambda operands, dtype: _convert(np.asarray(function(*operands)), dtype)
 
 
 def _result_dtype(op: Operation) -> np.dtype[Any]:

@@ -24,7 +24,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from xdsl_jax.dialects.stablehlo.attributes import ComparisonType
 
 from dialects.stablehlo import constant_of, dtype_of, element_of
-from lowering.evaluate import Evaluator, evaluator
+from lowering.evaluate import evaluate
 from lowering.local_energy.exponential_forms import (
     Exponentials,
     Form,
@@ -110,40 +110,8 @@ class Fit:
 # region Constants
 
 
-_MORE: dict[str, Callable[..., Array]] = {
-    "chlo.cosh": np.cosh,
-    "chlo.sinh": np.sinh,
-    "chlo.square": np.square,
-    "stablehlo.clamp": lambda low, value, high: np.minimum(
-        np.maximum(value, low), high
-    ),
-    "stablehlo.exponential_minus_one": np.expm1,
-    "stablehlo.is_finite": np.isfinite,
-    "stablehlo.log_plus_one": np.log1p,
-    "stablehlo.logistic": lambda value: 1 / (1 + np.exp(-value)),
-    "stablehlo.rsqrt": lambda value: 1 / np.sqrt(value),
-}
-"""What folding does not know."""
-
-_SAME = (hlo.BroadcastInDimOp, hlo.ReshapeOp, hlo.TransposeOp)
-"""Ops that only lay out equal numbers, or reorder elements."""
-
-
 def _dtype(value: SSAValue) -> np.dtype[Any]:
     return dtype_of(cast("TensorType[Attribute]", value.type).element_type)
-
-
-def _function(op: Operation) -> Evaluator | None:
-    """Return what an op does to scalars; None where that is not known.
-
-    It is a function of operands and the dtype of the result.
-    """
-    if isinstance(op, _SAME):
-        return lambda operands, dtype: operands[0]
-    more = _MORE.get(op_name(op))
-    if more is None:
-        return evaluator(op)
-    return lambda operands, dtype: np.asarray(more(*operands)).astype(dtype)
 
 
 def known_number(value: SSAValue) -> complex | None:
@@ -158,21 +126,38 @@ def known_number(value: SSAValue) -> complex | None:
                 return None
             values[one] = array.reshape(-1)[0]
             continue
-        function = _function(one.owner)
-        if function is None:
+        operands = [values[v] for v in one.owner.operands]
+        number = _evaluated(one.owner, operands)
+        if number is None:
             return None
-        with np.errstate(all="ignore"):
-            operands = [values[v] for v in one.owner.operands]
-            values[one] = function(operands, _dtype(one))
+        values[one] = number
     return complex(np.asarray(values[value]).reshape(-1)[0])
+
+
+def _evaluated(op: Operation, operands: Sequence[Array]) -> Array | None:
+    return operands[0] if op_name(op) in _SAME else evaluate(op, operands)
 
 
 # endregion
 # region Following ops
 
 
-Value: TypeAlias = "Form | Array | None"
-"""A function of t, a number, or a predicate that is not decided."""
+@dataclass(frozen=True)
+class _Bits:
+    """The bits of a float."""
+
+    of: Form
+
+
+@dataclass(frozen=True)
+class _Unknown:
+    """A value without a form, which does no harm where it is not selected."""
+
+    reason: str
+
+
+Value: TypeAlias = "Form | Array | _Bits | _Unknown"
+"""A function of t, an integer or predicate, or what is no form."""
 
 ONE = Sum(1.0 + 0j)
 
@@ -183,49 +168,53 @@ class _NotFollowed(Exception):
 
 @dataclass(frozen=True)
 class _Case:
-    """Where t is: its sign, or that of its real part, and whether it is complex."""
+    """Where t is.
+
+    Attributes:
+        side: its sign, or that of its real part.
+        is_complex: whether it is complex.
+        slope: 1, and 0 for the number 0.
+    """
 
     side: int
     is_complex: bool
+    slope: float = 1.0
 
-    def sign(self, form: Form) -> int | None:
-        """Return the sign of a real number, None where it is not known."""
+    def sign(self, form: Form) -> int:
+        """Return the sign of a real number."""
         is_part = isinstance(form, Sum) and (form.is_part or form.is_constant)
-        return sign(form, self.side) if is_part or not self.is_complex else None
+        found = sign(form, self.side) if is_part or not self.is_complex else None
+        if found is None:
+            raise NoForm
+        return found
+
+    def order(self, lhs: Form, rhs: Form) -> int:
+        """Return the sign of lhs - rhs."""
+        if lhs == rhs:
+            return 0
+        if not (isinstance(lhs, Sum) and isinstance(rhs, Sum)):
+            raise NoForm
+        constant = lhs.constant - rhs.constant  # of any size
+        rest = added(replace(lhs, constant=0j), scaled(replace(rhs, constant=0j), -1))
+        return self.sign(replace(cast(Sum, rest), constant=constant))
+
+    def differ(self, lhs: Form, rhs: Form) -> bool:
+        """Whether complex numbers differ for all t but 0, as multiples of t do."""
+        found = added(lhs, scaled(rhs, -1))
+        is_line = isinstance(found, Sum) and not found.logs and not found.is_part
+        return is_line and bool(found.slope) and not found.constant
 
     def log(self, form: Form) -> Form:
         return logarithm(form, self.side if self.is_complex else None)
 
     def larger(self, lhs: Form, rhs: Form) -> Form:
-        found = self.order(lhs, rhs)
-        if found is None:
-            raise NoForm
-        return rhs if found < 0 else lhs
+        return rhs if self.order(lhs, rhs) < 0 else lhs
 
     def smaller(self, lhs: Form, rhs: Form) -> Form:
-        return rhs if self.larger(lhs, rhs) is lhs else lhs
-
-    def order(self, lhs: Form, rhs: Form) -> int | None:
-        """Return the sign of lhs - rhs, None where it is not known."""
-        if lhs == rhs:
-            return 0
-        if not (isinstance(lhs, Sum) and isinstance(rhs, Sum)):
-            return None
-        constant = lhs.constant - rhs.constant  # of any size
-        rest = added(replace(lhs, constant=0j), scaled(replace(rhs, constant=0j), -1))
-        return self.sign(replace(cast(Sum, rest), constant=constant))
+        return lhs if self.order(lhs, rhs) < 0 else rhs
 
     def absolute(self, form: Form) -> Form:
-        found = self.sign(form)
-        if found is None:
-            raise NoForm
-        return scaled(form, -1) if found < 0 else form
-
-    def sign_of(self, form: Form) -> Form:
-        found = self.sign(form)
-        if found is None:
-            raise NoForm
-        return Sum(complex(found))
+        return scaled(form, -1) if self.sign(form) < 0 else form
 
     def real(self, form: Form) -> Form:
         if not self.is_complex and form.is_real:
@@ -269,18 +258,20 @@ def _half_sum(form: Form, of_opposite: float) -> Form:
     return added(scaled(exponential(form), 0.5), scaled(opposite, of_opposite))
 
 
+_SAME = {f"stablehlo.{name}" for name in ("broadcast_in_dim", "reshape", "transpose")}
+"""Ops that only lay out equal numbers, or reorder elements."""
+
 _RULES: dict[str, Callable[..., Form]] = {
+    **dict.fromkeys([*_SAME, "stablehlo.convert"], lambda case, a: a),
     "chlo.cosh": lambda case, a: _half_sum(a, 0.5),
     "chlo.sinh": lambda case, a: _half_sum(a, -0.5),
     "chlo.square": lambda case, a: power(a, 2),
     "stablehlo.abs": _Case.absolute,
     "stablehlo.add": lambda case, a, b: added(a, b),
-    "stablehlo.broadcast_in_dim": lambda case, a: a,
     "stablehlo.clamp": lambda case, low, a, high: case.smaller(
         case.larger(a, low), high
     ),
     "stablehlo.complex": _Case.parts,
-    "stablehlo.convert": lambda case, a: a,
     "stablehlo.divide": lambda case, a, b: multiplied(a, power(b, -1)),
     "stablehlo.exponential": lambda case, a: exponential(a),
     "stablehlo.exponential_minus_one": lambda case, a: added(
@@ -298,13 +289,11 @@ _RULES: dict[str, Callable[..., Form]] = {
     "stablehlo.negate": lambda case, a: scaled(a, -1),
     "stablehlo.power": _Case.power,
     "stablehlo.real": _Case.real,
-    "stablehlo.reshape": lambda case, a: a,
     "stablehlo.rsqrt": lambda case, a: case.root(a, -0.5),
-    "stablehlo.sign": _Case.sign_of,
+    "stablehlo.sign": lambda case, a: Sum(complex(case.sign(a))),
     "stablehlo.sqrt": lambda case, a: case.root(a, 0.5),
     "stablehlo.subtract": lambda case, a, b: added(a, scaled(b, -1)),
     "stablehlo.tanh": lambda case, a: _tanh(a),
-    "stablehlo.transpose": lambda case, a: a,
 }
 """What ops do to forms; there are none of whole numbers, nor of their bits."""
 
@@ -322,11 +311,8 @@ _HOLDS: dict[str, tuple[int, ...]] = {
 def _followed(
     value: SSAValue, root: SSAValue, known: Mapping[SSAValue, Dependence], case: _Case
 ) -> Form:
-    """Return a value as a function of a root; a number is a constant sum."""
-    dtype = _dtype(root)
-    is_number = case.side == 0 and not case.is_complex
-    start: Value = np.zeros((), dtype) if is_number else Sum(0j, 1.0)
-    values: dict[SSAValue, Value] = {root: start}
+    """Return a value as a function of a root."""
+    values: dict[SSAValue, Value] = {root: Sum(0j, case.slope)}
     for one in operands_first(value, known=(root,)):
         if isinstance(known[one], Constant):
             continue
@@ -337,17 +323,13 @@ def _followed(
         for operand in op.operands:
             if operand not in values:
                 values[operand] = _number(operand, op)
-        if isinstance(op, hlo.BitcastConvertOp):
-            values[one] = None  # its sign is looked up in what it is made of
-            continue
-        try:
-            with np.errstate(all="ignore"):
-                values[one] = _result(
-                    op, [values[v] for v in op.operands], values, case
-                )
-        except NoForm as error:
-            raise _NotFollowed(f"'{op_name(op)}' is not followed") from error
-    return _as_form(values[value])
+        values[one] = _result(op, [values[v] for v in op.operands], case)
+    found = values[value]
+    if isinstance(found, Form):
+        return found
+    raise _NotFollowed(
+        found.reason if isinstance(found, _Unknown) else "it is no number"
+    )
 
 
 def _check_rounding(value: SSAValue, root: SSAValue) -> None:
@@ -363,92 +345,77 @@ def _bytes(dtype: np.dtype[Any]) -> int:
     return dtype.itemsize // (2 if dtype.kind == "c" else 1)
 
 
-def _number(value: SSAValue, op: Operation) -> Array:
+def _number(value: SSAValue, op: Operation) -> Value:
     number = known_number(value)
     if number is None:
         reason = f"'{op_name(op)}' has a factor or bound that is a parameter"
         raise _NotFollowed(reason)
-    with np.errstate(all="ignore"):
-        return _of_dtype(number, _dtype(value))
+    dtype = _dtype(value)
+    return Sum(number) if dtype.kind in "fc" else np.asarray(number.real, dtype)
 
 
-def _of_dtype(number: complex, dtype: np.dtype[Any]) -> Array:
-    return np.asarray(number if dtype.kind == "c" else number.real).astype(dtype)
+def _is_known(value: Value) -> bool:
+    """Whether a value is an integer or a predicate that is known."""
+    return isinstance(value, np.ndarray | np.generic)
 
 
-def _as_form(value: Value) -> Form:
-    if value is None:
-        raise NoForm
-    return value if isinstance(value, Form) else Sum(complex(value))
-
-
-def _result(
-    op: Operation,
-    operands: Sequence[Value],
-    values: Mapping[SSAValue, Value],
-    case: _Case,
-) -> Value:
-    dtype = _dtype(op.results[0])
-    signed = _sign_bit_of(op)
-    if signed is not None:
-        of = values[signed]
-        if isinstance(of, np.ndarray | np.generic):
-            return np.where(np.signbit(of), -1, 0).astype(dtype)
-        found = case.sign(_as_form(of))
-        return None if found is None else np.asarray(min(found, 0), dtype)
-    if all(isinstance(one, np.ndarray | np.generic) for one in operands):
-        function = _function(op)
-        if function is None:
-            raise NoForm
-        return np.asarray(function(cast("list[Array]", operands), dtype))
+def _result(op: Operation, operands: Sequence[Value], case: _Case) -> Value:
     if isinstance(op, hlo.SelectOp):
-        return _selected(*operands)
-    forms = [_as_form(one) for one in operands]
+        predicate, *sides = operands
+        if _is_known(predicate):
+            return sides[not predicate]
+        if isinstance(sides[0], Form) and sides[0] == sides[1]:
+            return sides[0]
+    unknown = next((one for one in operands if isinstance(one, _Unknown)), None)
+    if unknown is not None:
+        return unknown
+    try:
+        return _computed(op, operands, case)
+    except NoForm:
+        return _Unknown(f"'{op_name(op)}' is not followed")
+
+
+def _computed(op: Operation, operands: Sequence[Value], case: _Case) -> Value:
+    dtype, first = _dtype(op.results[0]), operands[0]
+    if isinstance(first, _Bits):
+        return _sign_bit(op, first, case)
+    if all(map(_is_known, operands)):
+        found = _evaluated(op, cast("list[Array]", operands))
+        if found is None:
+            raise NoForm
+        return Sum(complex(found)) if dtype.kind in "fc" else found
+    if not all(isinstance(one, Form) for one in operands):
+        raise NoForm
+    forms = cast("list[Form]", operands)
+    if isinstance(op, hlo.BitcastConvertOp):
+        return _Bits(forms[0])
     if isinstance(op, hlo.CompareOp):
         return _compared(op, *forms, case=case)
-    if (
-        isinstance(op, hlo.IsFiniteOp)
-        and isinstance(forms[0], Sum)
-        and not forms[0].logs
-    ):
+    if isinstance(op, hlo.IsFiniteOp) and isinstance(first, Sum) and not first.logs:
         return np.asarray(True)
     rule = _RULES.get(op_name(op))
     if rule is None or dtype.kind not in "fc":
         raise NoForm
-    if dtype.kind == "f" and isinstance(op, hlo.ConvertOp):
-        rule = _Case.real if _dtype(op.operand).kind == "c" else rule
-    found = rule(case, *forms)
-    is_number = isinstance(found, Sum) and found.is_constant
-    return _of_dtype(found.constant, dtype) if is_number else found
+    if isinstance(op, hlo.ConvertOp) and dtype.kind == "f":
+        rule = _Case.real
+    return rule(case, *forms)
 
 
-def _sign_bit_of(op: Operation) -> SSAValue | None:
-    """Return y where an op is x >> (bits - 1) of the bits x of y: -1 or 0."""
-    if not isinstance(op, hlo.ShiftRightArithmeticOp):
-        return None
-    before = op.lhs.owner
-    is_sign = isinstance(before, hlo.BitcastConvertOp) and (
-        known_number(op.rhs) == 8 * _dtype(op.results[0]).itemsize - 1
-    )
-    return before.operands[0] if is_sign else None
+def _sign_bit(op: Operation, bits: _Bits, case: _Case) -> Array:
+    """Return -1 or 0 where an op is x >> (bits - 1), all that is known of bits."""
+    last = 8 * _dtype(op.results[0]).itemsize - 1
+    if isinstance(op, hlo.ShiftRightArithmeticOp) and known_number(op.rhs) == last:
+        return np.asarray(min(case.sign(bits.of), 0), _dtype(op.results[0]))
+    raise NoForm
 
 
-def _selected(predicate: Value, on_true: Value, on_false: Value) -> Value:
-    if isinstance(predicate, np.ndarray | np.generic):
-        return on_true if predicate else on_false
-    if _as_form(on_true) != _as_form(on_false):
-        raise NoForm
-    return on_true
-
-
-def _compared(op: hlo.CompareOp, lhs: Form, rhs: Form, case: _Case) -> Value:
-    kind = op.comparison_type
+def _compared(op: hlo.CompareOp, lhs: Form, rhs: Form, case: _Case) -> Array:
+    kind, direction = op.comparison_type, op.comparison_direction.data.value
     if kind is not None and kind.data == ComparisonType.TOTALORDER:
         raise NoForm
-    found = case.order(lhs, rhs)
-    if found is None:
-        return None
-    return np.asarray(found in _HOLDS[op.comparison_direction.data.value])
+    if case.is_complex and direction in ("EQ", "NE") and case.differ(lhs, rhs):
+        return np.asarray(direction == "NE")
+    return np.asarray(case.order(lhs, rhs) in _HOLDS[direction])
 
 
 # endregion
@@ -506,22 +473,22 @@ def _fitted(
 ) -> Fit | None:
     """Return the activation that a value is of a root, on all sides of 0."""
     is_complex = _dtype(root).kind == "c"
-    above, at, below = (
-        _followed(value, root, known, _Case(side, is_complex)) for side in (1, 0, -1)
-    )
+    sides = (1, -1, 0) if is_complex else (1, -1)
+    cases = [_Case(0, is_complex, 0.0), *(_Case(side, is_complex) for side in sides)]
+    at_zero, *forms = (_followed(value, root, known, case) for case in cases)
     near = _NEAR[2 if is_coarse(root) else _bytes(_dtype(root))]
     for name in names:
         activation = ACTIVATIONS[name]
-        lines = [_line(activation, form) for form in (above, below)]
-        if is_complex:
-            lines.append(_line(activation, at))
+        lines = [_line(activation, form) for form in forms]
         if None in lines or not all(_are_near(lines[0], one, near) for one in lines):
             continue
         factor, constant = cast("tuple[complex, complex]", lines[0])
-        if isinstance(at, Sum) and at.is_constant:
-            expected = factor * activation.at_zero + constant
-            if not abs(at.constant - expected) <= 10 * near * (1 + abs(expected)):
-                continue
+        expected = factor * activation.at_zero + constant
+        error = added(at_zero, Sum(-expected))
+        if not (isinstance(error, Sum) and error.is_constant):
+            continue
+        if abs(error.constant) > near * (1 + abs(expected)):
+            continue
         is_plain = factor == 1 and abs(constant) <= near
         return Fit(root, activation, factor, is_plain)
     return None
@@ -545,7 +512,12 @@ def _line(activation: Activation, form: Form) -> tuple[complex, complex] | None:
         _is_whole(factor) and all(_is_whole(turn / factor) for turn in form.turns)
     ):
         return None
-    return factor, form.constant - factor * activation.constant
+    return _plain(factor), form.constant - factor * activation.constant
+
+
+def _plain(number: complex) -> complex:
+    """Return a number without a zero of negative sign."""
+    return complex(number.real + 0.0, number.imag + 0.0)
 
 
 def _is_whole(number: complex) -> bool:
@@ -563,7 +535,7 @@ def _tanh_line(form: Form) -> tuple[complex, complex] | None:
     if isinstance(form, Sum) or terms.keys() - {0.0, 2.0}:
         return None
     a, b = terms.get(0.0, 0), terms.get(2.0, 0)
-    return complex(b - a) / 2, complex(a + b) / 2
+    return _plain(complex(b - a) / 2), complex(a + b) / 2
 
 
 def _are_near(one: Any, other: Any, near: float) -> bool:

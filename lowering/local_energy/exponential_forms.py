@@ -38,6 +38,9 @@ MAX_EXPONENTIALS = 16
 MAX_CONSTANT = 64.0
 """Beyond it t + c loses bits of t, and exp(c) may leave the range of single numbers."""
 
+MAX_EXPONENT = 700.0
+"""Beyond it exp of a number is 0 or infinite."""
+
 ROUNDING = 1e-13
 """A difference that is smaller, relative to what is subtracted, is zero."""
 
@@ -257,11 +260,14 @@ def exponential(form: Form) -> Form:
     """Return exp of a sum."""
     if isinstance(form, Product) or form.is_part:
         raise NoForm
+    if abs(form.constant.real) > MAX_EXPONENT:
+        raise NoForm
     numbers = (form.slope, *(k for _, k in form.logs), *form.turns)
     if not _are_real(numbers) or any(t != round(t.real) for t in form.turns):
         raise NoForm
     powers = frozenset((one, k.real) for one, k in form.logs)
-    return Product(_tidy(complex(np.exp(form.constant))), form.slope.real, powers)
+    factor = _tidy(complex(np.exp(form.constant)))
+    return _settled(Product(factor, form.slope.real, powers))
 
 
 def logarithm(form: Form, side: int | None) -> Form:

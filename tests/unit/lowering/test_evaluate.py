@@ -108,9 +108,13 @@ ARITHMETIC = [
 ]
 TRANSCENDENTAL = [
     hlo.CosineOp,
+    hlo.ExponentialMinusOneOp,
     hlo.ExponentialOp,
     hlo.LogOp,
+    hlo.LogPlusOneOp,
+    hlo.LogisticOp,
     hlo.PowerOp,
+    hlo.RsqrtOp,
     hlo.SineOp,
     hlo.SqrtOp,
     hlo.TanhOp,
@@ -118,6 +122,7 @@ TRANSCENDENTAL = [
 UNARY = [
     *(hlo.AbsOp, hlo.CeilOp, hlo.CosineOp, hlo.ExponentialOp, hlo.FloorOp, hlo.LogOp),
     *(hlo.NegateOp, hlo.NotOp, hlo.SignOp, hlo.SineOp, hlo.SqrtOp, hlo.TanhOp),
+    *(hlo.ExponentialMinusOneOp, hlo.LogPlusOneOp, hlo.LogisticOp, hlo.RsqrtOp),
 ]
 
 CASES: list[tuple[type[IRDLOperation], Attribute]] = [
