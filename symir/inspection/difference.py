@@ -30,6 +30,7 @@ from dialects import sym
 from dialects.stablehlo import to_numpy
 from dialects.text import Printer, print_module
 from symir.language.scalars import shortened
+from symir.plain_text import Reading
 from symir.provenance import Origin, origins, whereabouts
 
 __all__ = ["Change", "Difference", "LaneChange", "changes_between"]
@@ -108,7 +109,7 @@ class Change:
 
 
 @dataclass(frozen=True)
-class LaneChange:
+class LaneChange(Reading):
     """How many lanes hold branches of a term; None where there is no such term."""
 
     term: str
@@ -127,7 +128,7 @@ class LaneChange:
 
 
 @dataclass(frozen=True, eq=False)
-class Difference:
+class Difference(Reading):
     """What is different between two stages or operators.
 
     It is true where anything is.
@@ -173,19 +174,6 @@ class Difference:
 
     def __iter__(self) -> Iterator[Change]:
         return iter(self.changes)
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the difference as plain data, fit for JSON."""
-        return {
-            "first": self.first,
-            "second": self.second,
-            "moved": self.moved,
-            "lanes": [
-                {"term": one.term, "before": one.before, "after": one.after}
-                for one in self.lanes
-            ],
-            "changes": [one.as_dict() for one in self.changes],
-        }
 
     def __str__(self) -> str:
         counts = ", ".join(

@@ -162,9 +162,10 @@ class ValueTable:
     values: tuple[Value, ...]
     results: tuple[Array, Array]
     _lanes: tuple[BranchOrigin, ...] = field(default=(), repr=False)
-    _emitted_at: Mapping[tuple[str, int], SourceLocation | None] = field(
-        default_factory=dict[tuple[str, int], SourceLocation | None], repr=False
+    _emitted_at: Mapping[Any, SourceLocation | None] = field(
+        default_factory=dict[Any, SourceLocation | None], repr=False
     )
+    """The user's line of each emission, by the name of its term and its number."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -256,93 +257,85 @@ class ValueTable:
 
     def _check_comparable(self, other: object) -> None:
         if not isinstance(other, ValueTable):
-            raise InputError(
-                "V006",
+            raise self._incomparable(
                 "a value table is compared with another one",
-                operator=self.operator,
-                expected="what symir.denote returns",
-                found=type(other).__name__,
+                "what symir.denote returns",
+                type(other).__name__,
             )
         if not np.array_equal(self.samples, other.samples, equal_nan=True):
-            raise InputError(
-                "V006",
+            raise self._incomparable(
                 "two value tables are of different samples",
-                operator=self.operator,
-                expected=f"the same {len(self.samples)} configurations",
-                found=f"others: {len(other.samples)}",
+                f"the same {len(self.samples)} configurations",
+                f"others: {len(other.samples)}",
             )
         ours, theirs = self.results[1].shape[-1], other.results[1].shape[-1]
         if ours != theirs:
-            raise InputError(
-                "V006",
+            raise self._incomparable(
                 "two value tables have different numbers of lanes",
-                operator=self.operator,
-                expected=f"{ours} lanes, as in the first one",
-                found=f"{theirs} lanes",
+                f"{ours} lanes, as in the first one",
+                f"{theirs} lanes",
             )
+
+    def _incomparable(self, message: str, expected: str, found: str) -> InputError:
+        return InputError(
+            "V006", message, operator=self.operator, expected=expected, found=found
+        )
 
     def _of_value(
         self, value: Value, its: Value, place: Place, other: ValueTable
     ) -> Difference:
         at = dict(zip(value.axes, place, strict=True))
         return Difference(
-            name=value.name,
-            op=value.op,
-            sample=at.get("sample"),
-            lane=at.get("lane"),
-            term=value.term or its.term,
-            row=at.get("row"),
-            emission=None,
-            index=place,
-            axes=value.axes,
-            left=_item(value.array, place),
-            right=_item(its.array, place),
-            location=value.location or its.location,
-            **self._only(other),
+            value.name,
+            value.op,
+            at.get("sample"),
+            at.get("lane"),
+            value.term or its.term,
+            at.get("row"),
+            None,
+            place,
+            value.axes,
+            _item(value.array, place),
+            _item(its.array, place),
+            value.location or its.location,
+            *self._only(other),
         )
 
     def _of_results(
         self, other: ValueTable, rtol: float, atol: float
     ) -> Difference | None:
-        pairs = list(zip(_flat(self), _flat(other), strict=True))
         # Configurations are equal or they are not.
         tolerances = ((0.0, 0.0), (rtol, atol))
-        found: list[tuple[Place, int]] = []
-        for number, (ours, theirs) in enumerate(pairs):
-            place = _first_mismatch(ours, theirs, *tolerances[number])
-            if place is not None:
-                found.append((place, number))
+        named = zip((_CONNECTED, _ELEMENT), _flat(self), _flat(other), strict=True)
+        found = [
+            (place, name, _item(ours, place), _item(theirs, place))
+            for (name, ours, theirs), limits in zip(named, tolerances, strict=True)
+            if (place := _first_mismatch(ours, theirs, *limits)) is not None
+        ]
         if not found:
             return None
-        place, number = min(found, key=lambda one: one[0][:2])
+        place, name, left, right = min(found, key=lambda one: one[0][:2])
         sample, lane = place[:2]
-        origins = self if self._lanes else other
-        origin = origins._lanes[lane] if origins._lanes else None
-        location = None
-        if origin is not None and origin.emission is not None:
-            location = origins._emitted_at.get((origin.term, origin.emission))
-        ours, theirs = pairs[number]
+        known = self if self._lanes else other
+        term, row, emission, _ = known._lanes[lane] if known._lanes else [None] * 4
         return Difference(
-            name=(_CONNECTED, _ELEMENT)[number],
-            op=None,
-            sample=sample,
-            lane=lane,
-            term=None if origin is None else origin.term,
-            row=None if origin is None else origin.row,
-            emission=None if origin is None else origin.emission,
-            index=place,
-            axes=("sample", "lane", "site")[: len(place)],
-            left=_item(ours, place),
-            right=_item(theirs, place),
-            location=location,
-            **self._only(other),
+            name,
+            None,
+            sample,
+            lane,
+            term,
+            row,
+            emission,
+            place,
+            ("sample", "lane", "site")[: len(place)],
+            left,
+            right,
+            known._emitted_at.get((term, emission)),
+            *self._only(other),
         )
 
-    def _only(self, other: ValueTable) -> dict[str, Any]:
-        if self.level != other.level:
-            return {}
-        left, right = self.unmatched(other)
-        return {"only_left": left, "only_right": right}
+    def _only(self, other: ValueTable) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return self.unmatched(other) if self.level == other.level else ((), ())
 
 
 def _by_identity(table: ValueTable) -> dict[tuple[Any, ...], Value]:
