@@ -54,6 +54,7 @@ class Kernel:
         self.dtype = np.dtype(ir.dtype_str)
         self.parameter_names = ir.free_symbols
         self.parameter_dtypes = ir.parameter_dtypes
+        self.check_parameters = ir.check_parameters
         lanes = lanes_of_function(branch_tensors)
         self.lanes = ir.max_conn_size if lanes is None else lanes
         self.ir = ir

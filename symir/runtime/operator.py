@@ -99,7 +99,7 @@ class CompiledOperator:
 
     def replace(self, /, **parameters: Any) -> CompiledOperator:
         """Return the operator with other values of parameters; compiles nothing."""
-        self._kernel.ir.check_parameters(parameters)
+        self._kernel.check_parameters(parameters)
         return type(self)(
             self._kernel, {**self._parameters, **parameters}, self._hilbert
         )
