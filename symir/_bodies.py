@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 import numpy.typing as npt
@@ -33,6 +33,7 @@ from symir.validation import ValidationReport
 from symir.validation.check import check_lowering
 
 if TYPE_CHECKING:
+    from symir.compiler.compiler import CompileOptions
     from symir.facts import OperatorFacts
     from symir.runtime.kernel import Kernel
     from symir.runtime.local_energy.deltas import Delta
@@ -42,7 +43,9 @@ if TYPE_CHECKING:
 
 
 @body_of(SymbolicOperator.compile)
-def _compile(self: SymbolicOperator, **options: Any) -> Any:
+def _compile(
+    self: SymbolicOperator, **options: Unpack[CompileOptions]
+) -> CompiledOperator:
     return compile_operator(self, **options)
 
 

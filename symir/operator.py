@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack, cast
 
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp, StringAttr, UnitAttr
@@ -25,8 +25,11 @@ from symir.spans import spanned
 from symir.terms import Term
 
 if TYPE_CHECKING:
+    from symir.compiler.compiler import CompileOptions
     from symir.compiler.diagnostics import Diagnostic
     from symir.facts import OperatorFacts
+    from symir.interop.netket import NetKetOperator
+    from symir.runtime.operator import CompiledOperator
 
 __all__ = [
     "OF_COMPILED",
@@ -194,11 +197,24 @@ class SymbolicOperator:
         return translate(self._source)
 
     @late
-    def compile(self, **options: Any) -> Any:
-        """Compile the operator; the options are those of the compiler."""
+    def compile(self, **options: Unpack[CompileOptions]) -> CompiledOperator:
+        """Compile the operator: to a `NetKetOperator` on a Hilbert space of NetKet.
+
+        Args:
+            options: fields of `SymbolicCompilerOptions` by name, such as `opt_level`,
+                over those in `options`, a `SymbolicCompilerOptions`, or by default over
+                the compiler's own; `compiler`, by default the process-wide one; and
+                `cache=False` for `cache_enabled=False`. With
+                `backend_preference="reference"` it is a `ReferenceOperator` that is
+                returned, which needs no JAX.
+
+        Raises:
+            SymbolicCompilerError: for an unknown option, with the one that is near, or
+                a bad value (C006); else as `SymbolicCompiler.compile`.
+        """
         ...
 
-    def to_netket(self, **options: Any) -> Any:
+    def to_netket(self, **options: Unpack[CompileOptions]) -> NetKetOperator:
         """Compile the operator to one of NetKet's: see `symir.to_netket`."""
         return for_netket.as_netket(self, **options)
 

@@ -18,7 +18,7 @@ import threading
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 from symir.compiler.artifact import SymbolicCompiledArtifact
 from symir.compiler.collection import collector_paused
@@ -29,7 +29,7 @@ from symir.compiler.lowerers import (
     default_symbolic_lowerer_registry,
 )
 from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline
-from symir.compiler.options import SymbolicCompilerOptions
+from symir.compiler.options import OptionsByName, SymbolicCompilerOptions
 from symir.compiler.pipeline import (
     SymbolicPassPipeline,
     default_symbolic_pass_pipeline,
@@ -49,7 +49,12 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
     from symir.runtime.operator import CompiledOperator
 
-__all__ = ["SymbolicCompiler", "compile_operator", "default_symbolic_compiler"]
+__all__ = [
+    "CompileOptions",
+    "SymbolicCompiler",
+    "compile_operator",
+    "default_symbolic_compiler",
+]
 
 
 class SymbolicCompiler:
@@ -331,17 +336,26 @@ def default_symbolic_compiler() -> SymbolicCompiler:
     return _DEFAULT
 
 
+class CompileOptions(OptionsByName, total=False):
+    """The keyword arguments of `SymbolicOperator.compile`."""
+
+    cache: bool
+    compiler: SymbolicCompiler | None
+    options: SymbolicCompilerOptions | None
+
+
 def compile_operator(
     operator: SymbolicOperator,
     *,
     cache: bool = True,
     compiler: SymbolicCompiler | None = None,
-    **options: Any,
-) -> Any:
-    """Compile an operator with a compiler, by default the process-wide one.
-
-    `options` are those of `SymbolicCompilerOptions`, over the compiler's own.
-    """
+    options: SymbolicCompilerOptions | None = None,
+    **given: Unpack[OptionsByName],
+) -> CompiledOperator:
+    """Compile an operator: see `SymbolicOperator.compile`."""
+    _check_kinds(options=(options, SymbolicCompilerOptions))
+    chosen = {**(options.as_dict() if options else {}), **given}
     if not cache:
-        options["cache_enabled"] = False
-    return (compiler or _DEFAULT).compile_operator(operator, options)
+        chosen["cache_enabled"] = False
+    found = (compiler or _DEFAULT).compile_operator(operator, chosen)
+    return cast("CompiledOperator", found)  # but for the backend "reference"

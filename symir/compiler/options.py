@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from difflib import get_close_matches
+from typing import Any, TypedDict, cast
 
 from symir.compiler.lowering import (
     LoweringPipeline,
@@ -15,7 +16,7 @@ from symir.compiler.lowering import (
 from symir.errors import SymbolicCompilerError
 from symir.plain_text import Reading
 
-__all__ = ["SymbolicCompilerOptions"]
+__all__ = ["OptionsByName", "SymbolicCompilerOptions"]
 
 BACKENDS = ("auto", "jax", "reference")
 
@@ -135,11 +136,13 @@ class SymbolicCompilerOptions(Reading):
         known = [field.name for field in fields(cls)]
         unknown = sorted(set(options) - set(known))
         if unknown:
+            near = get_close_matches(unknown[0], known, n=1)
             raise SymbolicCompilerError(
                 "C006",
                 f"there is no option {unknown[0]!r}",
                 expected=", ".join(known),
                 found=", ".join(map(repr, unknown)),
+                hint=f"did you mean {near[0]!r}?" if near else None,
             )
         return cls(**options)
 
@@ -155,6 +158,26 @@ class SymbolicCompilerOptions(Reading):
         for name in _NOT_IN_THE_SIGNATURE:
             del own[name]
         return json.dumps(own, sort_keys=True)
+
+
+class OptionsByName(TypedDict, total=False):
+    """The fields of `SymbolicCompilerOptions` as keyword arguments, for editors.
+
+    A test keeps the two in step.
+    """
+
+    backend_preference: str
+    cache_enabled: bool
+    cache_namespace: str
+    enable_fusion: bool
+    coalesce: str
+    opt_level: int
+    without: Collection[str]
+    strict_validation: bool
+    verify_passes: bool
+    lowering: str | None
+    diagnostics: str
+    validate: str
 
 
 def _bad(name: str, expected: str, found: object) -> SymbolicCompilerError:

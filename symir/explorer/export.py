@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from symir.errors import InputError
 from symir.explorer.data import page_data
 from symir.explorer.page import page_of
 from symir.inspection import LoweredOperator, lower
+from symir.inspection.lowered import LowerOptions
 
 __all__ = ["explore", "explored", "written_to"]
 
 
-def explore(what: Any, /, *arguments: Any, **options: Any) -> Path:
+def explore(
+    what: Any, /, *arguments: Any, x: Any = None, **options: Unpack[LowerOptions]
+) -> Path:
     """Write the page of an operator to a file, and return its path.
 
     ```text
@@ -27,8 +30,8 @@ def explore(what: Any, /, *arguments: Any, **options: Any) -> Path:
             of a level.
         arguments: of a local energy the parameters of the wavefunction and
             configurations x (.., N), which are shown; then the file, which is replaced.
-        options: those of `symir.lower`, such as `opt_level` and `coalesce`; and `x`,
-            configurations (.., N) to show instead of random ones.
+        x: configurations (.., N) to show instead of random ones.
+        options: those of `symir.lower`, such as `opt_level` and `coalesce`.
 
     Raises:
         InputError: where the path is missing (C080), x is not of the operator's space
@@ -43,11 +46,11 @@ def explore(what: Any, /, *arguments: Any, **options: Any) -> Path:
             expected="explore(operator, path), or explore(energy, parameters, x, path)",
             found=f"a value of type {type(path).__name__}" if arguments else "no file",
         )
-    return written_to(Path(path), page_of(explored(what, *given, **options)))
+    return written_to(Path(path), page_of(explored(what, *given, x=x, **options)))
 
 
 def explored(
-    what: Any, *arguments: Any, x: Any = None, **options: Any
+    what: Any, *arguments: Any, x: Any = None, **options: Unpack[LowerOptions]
 ) -> dict[str, Any]:
     """Return the data of the page: see `explore` for the arguments and errors."""
     if isinstance(what, LoweredOperator) and not options:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Unpack
 
 from symir.errors import StageError
 from symir.inspection.difference import Difference
 from symir.inspection.handle import LoweredOperator, difference
-from symir.inspection.lowered import lower, parse
+from symir.inspection.lowered import LowerOptions, lower, parse
 from symir.operator import SymbolicOperator
 
 __all__ = ["diff"]
@@ -19,7 +19,7 @@ def diff(
     first: Comparable,
     second: Comparable,
     level: str | int | None = None,
-    **options: Any,
+    **options: Unpack[LowerOptions],
 ) -> Difference:
     """Return what is different between two operators, texts of IR, or handles.
 
@@ -63,7 +63,7 @@ def _begun(what: Comparable) -> LoweredOperator:
 
 
 def _reached(
-    handle: LoweredOperator, level: str | int, options: dict[str, Any]
+    handle: LoweredOperator, level: str | int, options: LowerOptions
 ) -> LoweredOperator:
     """Return a handle that has a stage; one of a single stage is lowered to have it."""
     is_there = level in handle.levels or level == 0

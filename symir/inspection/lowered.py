@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Unpack, cast
 
 import numpy as np
 from xdsl.dialects.builtin import (
@@ -23,7 +23,7 @@ from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowerers import planned_module
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
-from symir.compiler.options import SymbolicCompilerOptions
+from symir.compiler.options import OptionsByName, SymbolicCompilerOptions
 from symir.compiler.trace import Stage, Trace, level_of, name_of
 from symir.errors import StageError, SymbolicCompilerError
 from symir.inspection.handle import LEVELS, LoweredOperator
@@ -38,19 +38,24 @@ if TYPE_CHECKING:
 LANES = "lanes"
 """The name of the stage with the lanes of a local energy alone: no pass made it."""
 
-__all__ = ["handle_of", "lower", "parse", "passed", "read"]
+__all__ = ["LowerOptions", "handle_of", "lower", "parse", "passed", "read"]
+
+
+class LowerOptions(OptionsByName, total=False):
+    """The keyword arguments of `lower`."""
+
+    batch: int
+    state: str | None
+    to: str
 
 
 def lower(
     what: SymbolicOperator | LocalEnergy | LoweredOperator | str,
     *arguments: Any,
-    opt_level: int | None = None,
-    coalesce: str | None = None,
-    without: Collection[str] | None = None,
     batch: int = 1,
     state: str | None = None,
     to: str = "stablehlo",
-    **options: Any,
+    **options: Unpack[OptionsByName],
 ) -> LoweredOperator:
     """Lower an operator, and keep what every pass leaves.
 
@@ -59,13 +64,13 @@ def lower(
             and configurations x (.., N), of which only the dtype counts; a text of any
             level, or what `parse` made of it: then the passes behind that level run.
         arguments: the parameters and x of a local energy.
-        opt_level: an option of the compiler, as are `coalesce`, `without` and whatever
-            else is given by name: by default the process-wide compiler's. A local
-            energy has its own.
         batch: the number of samples that the kernel is for.
         state: the type of a local value of x in the kernel, such as "i8" or "f64"; by
             default the narrowest one that holds the local values, of a text "i8".
         to: the last level.
+        options: fields of `SymbolicCompilerOptions`, such as `opt_level`, `coalesce`
+            and `without`: by default the process-wide compiler's. A local energy has
+            its own.
 
     The stages are those of a compilation with the same options: the passes are the
     same, and so is the precision, unless JAX is missing or set to fewer bits than the
@@ -79,9 +84,7 @@ def lower(
     if to not in LEVELS:
         raise StageError(" or ".join(LEVELS), repr(to), "say to='bt', for example")
     _check_kernel_options(batch, state)
-    named = {"opt_level": opt_level, "coalesce": coalesce, "without": without}
-    given = {key: value for key, value in named.items() if value is not None}
-    given = {**given, **options}
+    given: dict[str, Any] = {**options}
     with collector_paused():
         match what:
             case SymbolicOperator():

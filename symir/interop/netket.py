@@ -87,7 +87,7 @@ _SUMS = {"__add__": 1.0, "__radd__": 1.0, "__sub__": -1.0, "__rsub__": -1.0}
 """The sign of the second operand."""
 
 
-def _imported(other: Any) -> NetKetOperator | None:
+def _imported(other: Any) -> CompiledOperator | None:
     """Return an operator of NetKet's as ours, where `from_netket` knows it."""
     try:
         return from_netket(other).compile()

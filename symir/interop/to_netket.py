@@ -6,16 +6,36 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from symir.errors import InputError
 from symir.operator import SymbolicOperator
 from symir.spaces import Space
 
+if TYPE_CHECKING:
+    from netket.hilbert import DiscreteHilbert
+    from netket.operator import DiscreteOperator
+
+    from symir.compiler.compiler import CompileOptions
+    from symir.interop.netket import NetKetOperator
+    from symir.runtime.operator import CompiledOperator
+
 __all__ = ["to_netket"]
 
+_OfNetKet = TypeVar("_OfNetKet", bound="DiscreteHilbert | DiscreteOperator")
 
-def to_netket(value: Any, **options: Any) -> Any:
+
+@overload
+def to_netket(
+    value: SymbolicOperator, **options: Unpack[CompileOptions]
+) -> NetKetOperator: ...
+@overload
+def to_netket(value: CompiledOperator) -> NetKetOperator: ...
+@overload
+def to_netket(value: Space) -> DiscreteHilbert: ...
+@overload
+def to_netket(value: _OfNetKet) -> _OfNetKet: ...
+def to_netket(value: Any, **options: Unpack[CompileOptions]) -> Any:
     """Return a space or an operator, symbolic or compiled, as NetKet takes it.
 
     A space becomes a Hilbert space of NetKet with the same configurations: `Spin`,

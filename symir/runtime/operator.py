@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 import jax
@@ -34,6 +34,9 @@ from symir.runtime.kernel import Kernel
 from symir.runtime.primitive import connections
 from symir.runtime.spans import run_spans
 from symir.spaces import as_space, is_of_netket
+
+if TYPE_CHECKING:
+    from symir.interop.netket import NetKetOperator
 
 
 @jax.tree_util.register_pytree_node_class
@@ -108,7 +111,7 @@ class CompiledOperator:
         """Return the operator on another object that stands for an equal space."""
         return compiled_operator(self._kernel, self._parameters, hilbert)
 
-    def to_netket(self) -> Any:
+    def to_netket(self) -> NetKetOperator:
         """Return the operator as one of NetKet's: see `symir.to_netket`."""
         return for_netket.as_netket(self)
 

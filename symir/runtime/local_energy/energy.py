@@ -150,7 +150,7 @@ class LocalEnergy:
 
     def __init__(
         self,
-        op: Any,
+        op: SymbolicOperator | CompiledOperator,
         logpsi: Callable[..., Any],
         *,
         without: Collection[str] = (),
@@ -257,7 +257,7 @@ def _check_kinds(op: Any, logpsi: Any) -> None:
 
 
 def local_energy(
-    op: Any,
+    op: SymbolicOperator | CompiledOperator,
     logpsi: Callable[..., Any],
     parameters: Any,
     x: Any,

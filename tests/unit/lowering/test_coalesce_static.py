@@ -464,7 +464,7 @@ def test_pauli_strings_of_netket() -> None:
     weights = rng.normal(size=len(strings)) + 1j * rng.normal(size=len(strings))
     kind: Any = nk.operator.PauliStringsJax
     theirs = kind(nk.hilbert.Spin(0.5, 3), strings, weights)
-    ours = from_netket(theirs).compile(coalesce="static")
+    ours = from_netket(theirs).to_netket(coalesce="static")
     np.testing.assert_allclose(ours.to_dense(), theirs.to_dense(), atol=1e-12)
     assert ours.max_conn_size == theirs.max_conn_size
 
@@ -480,7 +480,7 @@ def test_a_local_operator_of_netket() -> None:
     strings = ["XXI", "IXX", "XIX", "YYI", "IYY", "YIY", "ZII", "IZI", "IIZ"]
     weights = [1.0] * 3 + [0.5] * 3 + [0.25] * 3
     operator = from_pauli_strings(strings, weights, hilbert=hilbert)
-    ours = operator.compile(coalesce="static")
+    ours = operator.to_netket(coalesce="static")
     np.testing.assert_allclose(ours.to_dense(), theirs.to_dense(), atol=1e-13)
     assert ours.max_conn_size == 1 + 3
 

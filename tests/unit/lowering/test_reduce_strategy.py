@@ -326,7 +326,7 @@ def test_the_fermions_are_those_of_netket() -> None:
             terms.append([(a, 1), (b, 0)])
             weights.append(weight)
     operator = from_fermions(terms, weights, hilbert=hilbert)
-    compiled = operator.compile(coalesce="static")
+    compiled = operator.to_netket(coalesce="static")
     np.testing.assert_allclose(
         compiled.to_dense(), np.asarray(total.to_dense()), atol=1e-13
     )

@@ -84,8 +84,18 @@ def test_options_by_keyword() -> None:
     assert compiler.cache_size == 0
     compile_operator(field(), compiler=compiler, cache_namespace="mine")
     assert compiler.cache_size == 1
+    stated = sym.SymbolicCompilerOptions(cache_namespace="mine", opt_level=1)
+    compile_operator(field(), compiler=compiler, options=stated, opt_level=2)
+    assert compiler.cache_size == 1
+    compile_operator(field(), compiler=compiler, options=stated)
+    assert compiler.cache_size == 2
+    wrong: Any = {"enable_fusions": True}
+    with pytest.raises(sym.SymbolicCompilerError, match="C006") as caught:
+        field().compile(compiler=compiler, **wrong)
+    assert caught.value.hint == "did you mean 'enable_fusion'?"
+    wrong = {"options": {"opt_level": 2}}
     with pytest.raises(sym.SymbolicCompilerError, match="C006"):
-        compile_operator(field(), compiler=compiler, fusion=True)
+        field().compile(**wrong)
 
 
 def test_predicates_of_a_space_are_kept_with_the_operator() -> None:

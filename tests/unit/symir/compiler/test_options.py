@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection
 from dataclasses import FrozenInstanceError
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 
 import symir as sym
 from symir.compiler.lowering import optional_passes
+from symir.compiler.options import OptionsByName
 
 DEFAULTS: dict[str, Any] = {
     "backend_preference": "auto",
@@ -47,6 +49,13 @@ def test_defaults() -> None:
     assert options.as_dict() == DEFAULTS
     assert sym.SymbolicCompilerOptions.from_mapping({}) == options
     assert json.loads(json.dumps(options.as_dict())) == DEFAULTS
+
+
+def test_options_by_name_are_those_of_the_class() -> None:
+    stated, named = map(get_type_hints, (sym.SymbolicCompilerOptions, OptionsByName))
+    assert named.pop("without") == Collection[str]  # any iterable will do
+    assert stated.pop("without") == tuple[str, ...]
+    assert named == stated
 
 
 @pytest.mark.parametrize("name", OTHERS)

@@ -284,7 +284,10 @@ def test_what_a_handle_does_not_have() -> None:
         (lambda _: sym.lower(ising(), batch=-1), "a number of samples"),
         (lambda _: sym.lower(ising(), state="int8"), "i1 or i8 or i16"),
         (lambda _: sym.lower(ising(), state=cast("Any", np.int8)), "i1 or i8 or i16"),
-        (lambda _: sym.lower(ising().compile()), "an operator that was built"),
+        (
+            lambda _: sym.lower(cast("Any", ising().compile())),
+            "an operator that was built",
+        ),
         (lambda _: sym.lower(cast("Any", sym.DOperator(sym.qubit(2)))), "was built"),
     ],
 )

@@ -243,7 +243,7 @@ def test_numbers_of_connections_with_a_summed_diagonal(name: str):
     """They are NetKet's; of fermions it counts a diagonal element that is 0, too."""
     ours, theirs = MODELS[name]()
     x = ours.hilbert.all_states()
-    found = np.asarray(ours.compile(coalesce="diagonal").n_conn(x))
+    found = np.asarray(ours.to_netket(coalesce="diagonal").n_conn(x))
     counted = (np.diag(matrix(name)) == 0) & (name == "fermi_hubbard")
     np.testing.assert_array_equal(found + counted, theirs.n_conn(x))
 

@@ -158,7 +158,7 @@ def test_density_matrices_have_the_kernel_of_netket():
     sampler = nk.sampler.MetropolisLocal(doubled, n_chains=4)
     mixed = nk.vqs.MCMixedState(sampler, ndm, n_samples=16, n_samples_diag=16)
     flips = sym.DOperator(nk.hilbert.Spin(0.5, 2), "flips").for_each_site("i")
-    op = flips.emit(sym.flip("i"), amplitude=0.5).build().compile()
+    op = flips.emit(sym.flip("i"), amplitude=0.5).build().to_netket()
     assert get_local_kernel(mixed, op) is kernels.local_value_op_op_cost
     assert np.isfinite(mixed.expect(op).mean)
 

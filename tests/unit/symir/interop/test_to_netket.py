@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -210,7 +210,7 @@ def test_random_states_are_of_the_space_and_uniform(name: str):
 
 def test_many_states():
     space = sym.qubit(200).where_sum(77)
-    hilbert = sym.to_netket(space)
+    hilbert: Any = sym.to_netket(space)
     assert not hilbert.is_indexable
     drawn = hilbert.random_state(jax.random.key(0), 8)
     assert space.contains(np.asarray(drawn)).all()
@@ -320,7 +320,7 @@ def test_options_are_those_of_the_compiler():
     first, second = (sym.to_netket(op, cache=False) for _ in range(2))
     assert first.kernel is not second.kernel
     with pytest.raises(sym.InputError, match=r"N014(.|\n)*found: +cache"):
-        sym.to_netket(op.compile(), cache=False)
+        sym.to_netket(cast("Any", op.compile()), cache=False)
 
 
 @pytest.mark.parametrize("value", [3, None, sym.DOperator(sym.qubit(2), "op")])
