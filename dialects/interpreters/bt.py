@@ -25,12 +25,11 @@ from xdsl.interpreter import (
     impl,
     register_impls,
 )
-from xdsl.interpreters.func import FuncFunctions
 from xdsl.ir import Attribute, SSAValue
 from xdsl.traits import SymbolTable
 
 from dialects import bt
-from dialects.interpreters.kernel import KernelFunctions
+from dialects.interpreters import kernel
 from dialects.interpreters.numbers import (
     FLOATS,
     Numbers,
@@ -38,7 +37,6 @@ from dialects.interpreters.numbers import (
     interpret_with,
     numbers_of,
 )
-from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.stablehlo import dtype_of, shape_of
 from dialects.tables import NO_SITE
 
@@ -413,8 +411,7 @@ def _stacked(
 
 def functions_of(batch: int, state: npt.DTypeLike) -> list[InterpreterFunctions]:
     """Return what an interpreter needs to run a function on branch tensors."""
-    own = BtFunctions(batch, state)
-    return [FuncFunctions(), StableHLOFunctions(), KernelFunctions(), own]
+    return [*kernel.functions_of(), BtFunctions(batch, state)]
 
 
 def run_branches(
