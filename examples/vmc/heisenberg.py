@@ -29,7 +29,7 @@ def heisenberg_ring(hilbert, graph):
     )
 
 
-def optimise(hamiltonian, graph, steps=200, show_progress=True):
+def optimise(hamiltonian, graph, steps=40, show_progress=True):
     """Return the state after some steps of stochastic reconfiguration."""
     sampler = nk.sampler.MetropolisExchange(
         hamiltonian.hilbert, graph=graph, n_chains=16

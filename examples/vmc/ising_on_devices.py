@@ -34,7 +34,7 @@ def ising_chain(hilbert, graph):
     )
 
 
-def main(steps=120, show_progress=True):
+def main(steps=60, show_progress=True):
     graph = Chain(N)
     hilbert = nk.hilbert.Spin(0.5, N)
     compiled = ising_chain(hilbert, graph).compile()
