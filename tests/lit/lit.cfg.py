@@ -2,6 +2,7 @@
 
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,19 @@ config.test_source_root = str(_HERE)
 # Temporary files (%t) stay out of the source tree.
 config.test_exec_root = str(_HERE.parent.parent / "build" / "lit")
 
-# RUN lines call symir-opt, symir, xdsl-opt and filecheck by name: those of the
-# environment whose Python runs lit, whatever else is installed. The directory is not
-# resolved, since the interpreter of a virtual environment is a link out of it.
-_tools = Path(sys.executable).parent
-config.environment["PATH"] = os.pathsep.join(
-    [str(_tools), config.environment.get("PATH", "")]
-)
 # Keep JAX on the CPU, where the printed numbers do not depend on the machine.
 config.environment["JAX_PLATFORMS"] = "cpu"
+
+# RUN lines call symir-opt, symir, xdsl-opt and filecheck by name: those of the
+# environment whose Python runs lit, whatever else is installed, forked from one
+# process. The directory is not resolved, since the interpreter of a virtual environment
+# is a link out of it.
+sys.path.insert(0, str(_HERE.parent.parent))
+_forked = import_module("tests.forked").start(config.environment)
+_tools = [str(_forked), str(Path(sys.executable).parent)]
+config.environment["PATH"] = os.pathsep.join(
+    [*_tools, config.environment.get("PATH", "")]
+)
 
 # Examples and input files of the repository.
 config.substitutions.append(("%root", str(_HERE.parent.parent)))

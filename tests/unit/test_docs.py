@@ -13,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import redirect_stdout
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ import pytest
 
 from dialects.text import print_module
 from symir.compiler import lower_to_bt
+from tests.forked import start
 
 ROOT = Path(__file__).parent.parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -79,13 +81,19 @@ def add_to_file(name: str, text: str) -> None:
         file.write(text + "\n\n")
 
 
+@cache
+def tools() -> Path:
+    """A folder with the commands of symir."""
+    return start()
+
+
 def run_in_shell(commands: str) -> None:
     """Run commands with the tools of this environment; all of them have to succeed."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    path = [str(tools()), str(Path(sys.executable).parent), os.environ["PATH"]]
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", commands],
         check=True,
-        env={**os.environ, "PATH": path},
+        env={**os.environ, "PATH": os.pathsep.join(path)},
         stdout=subprocess.PIPE,
         text=True,
     )
