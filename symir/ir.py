@@ -36,7 +36,7 @@ from symir.provenance import place_of, whereabouts
 from symir.spaces import Space
 from symir.terms import Term, term_of
 
-__all__ = ["SymbolicOperatorIR", "check_valid", "fingerprint", "parsed"]
+__all__ = ["SymbolicOperatorIR", "as_parameter", "check_valid", "fingerprint", "parsed"]
 
 _ROWS_SHOWN = 16
 _LINE_SHOWN = 100
@@ -218,7 +218,7 @@ class SymbolicOperatorIR:
             value = own.get(name, self.defaults.get(name, otherwise))
             if name not in own and value is None:
                 continue
-            number = _as_parameter(value, dtype)
+            number = as_parameter(value, dtype)
             if number is None:
                 expected = f"one number that fits {dtype}"
                 message = f"parameter '{name}' cannot have this value"
@@ -333,7 +333,7 @@ class SymbolicOperatorIR:
     # endregion
 
 
-def _as_parameter(value: Any, dtype: np.dtype[Any]) -> complex | None:
+def as_parameter(value: Any, dtype: np.dtype[Any]) -> complex | None:
     """Return a value as a number of Python; None for what does not fit the dtype."""
     if isinstance(value, str | bytes) or getattr(value, "shape", ()):
         return None

@@ -32,6 +32,7 @@ __all__ = [
     "name_terms",
     "origins",
     "origins_in",
+    "place_in",
     "place_of",
     "whereabouts",
 ]
@@ -86,7 +87,12 @@ def origins_in(location: Attribute) -> tuple[Origin, ...]:
 
 def place_of(op: Operation) -> SourceLocation | None:
     """Return the first line of the user's code that an op comes from, if any."""
-    return _first(origin.location for origin in origins(op))
+    return place_in(op.location)
+
+
+def place_in(location: Attribute) -> SourceLocation | None:
+    """Return the first line of the user's code that a location tells of, if any."""
+    return _first(origin.location for origin in origins_in(location))
 
 
 def name_terms(module: ModuleOp) -> None:

@@ -24,7 +24,7 @@ from symir.compiler.trace import Stage, Trace
 from symir.errors import SymbolicCompilerError, SymirError
 from symir.ir import fingerprint
 from symir.plain_text import Reading, columns
-from symir.provenance import name_terms, origins_in
+from symir.provenance import name_terms, place_in
 
 if TYPE_CHECKING:
     from symir.compiler.artifact import SymbolicCompiledArtifact
@@ -254,8 +254,7 @@ def _remark_lines(one: PassOutcome) -> list[str]:
 
 
 def _lines_of(name: str, one: Remark) -> Iterator[str]:
-    places = (origin.location for origin in origins_in(one.location))
-    place = next((place for place in places if place is not None), None)
+    place = place_in(one.location)
     at = "" if place is None else f" at {place}"
     yield f"  {name}: {'done' if one.done else 'not done'}: {one.message}{at}"
     if one.hint is not None:

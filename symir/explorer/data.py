@@ -30,7 +30,7 @@ from symir.inspection import LoweredOperator, Stage
 from symir.ir import SymbolicOperatorIR
 from symir.operator import SymbolicOperator
 from symir.plain_text import is_signs, number
-from symir.provenance import origins_in
+from symir.provenance import place_in
 from symir.terms import term_of
 
 __all__ = ["page_data"]
@@ -355,8 +355,7 @@ def _stage(stage: Stage, lines: Lines) -> dict[str, Any]:
 
 
 def _remark(one: Remark) -> dict[str, Any]:
-    places = (origin.location for origin in origins_in(one.location))
-    place = next((place for place in places if place is not None), None)
+    place = place_in(one.location)
     return {**one.as_dict(), "place": place and [place.file, place.line]}
 
 

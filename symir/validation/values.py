@@ -26,7 +26,7 @@ from dialects.interpreters.sym import Partial, SymFunctions, connections
 from dialects.stablehlo import dtype_of, shape_of
 from symir.compiler.artifact import lane_origins
 from symir.errors import InputError
-from symir.ir import SymbolicOperatorIR
+from symir.ir import SymbolicOperatorIR, as_parameter
 from symir.language.scalars import items_of, shortened
 from symir.operator import SymbolicOperator
 from symir.provenance import origins_in, place_of
@@ -484,12 +484,9 @@ def _in_order(
 def _as_argument(value: complex, argument: SSAValue, operator: str) -> Array:
     kind = cast(TensorType[Attribute], argument.type)
     dtype = dtype_of(kind.element_type)
-    scalar = np.asarray(value)
-    if scalar.dtype.kind in "biuf" + dtype.kind and scalar.shape == kind.get_shape():
-        with np.errstate(all="ignore"):
-            converted = scalar.astype(dtype)
-        if np.isfinite(converted).all() or not np.isfinite(scalar).all():
-            return converted
+    number = as_parameter(value, dtype)
+    if number is not None:
+        return np.asarray(number, dtype)
     raise bad_parameters(
         f"{value!r} for %{argument.name_hint} : {argument.type}", operator
     )

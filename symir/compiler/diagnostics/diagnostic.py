@@ -15,7 +15,7 @@ from dialects import sym
 from symir.errors import SourceLocation
 from symir.language.scope import emission_label
 from symir.plain_text import Reading
-from symir.provenance import origins_in
+from symir.provenance import place_in
 
 __all__ = ["Diagnostic", "Severity", "diagnostic_of", "label_of"]
 
@@ -89,7 +89,7 @@ def diagnostic_of(
         _operator_of(op).sym_name.data,
         term.sym_name.data if isinstance(term, sym.TermOp) else None,
         emission,
-        _place(at or op.location) or _place(op.location),
+        place_in(at or op.location) or place_in(op.location),
         found,
         hint,
     )
@@ -97,11 +97,6 @@ def diagnostic_of(
 
 def _operator_of(op: Operation) -> sym.OperatorOp:
     return op if isinstance(op, sym.OperatorOp) else sym.operator_of(op)
-
-
-def _place(location: LocationAttr) -> SourceLocation | None:
-    places = (origin.location for origin in origins_in(location))
-    return next((place for place in places if place is not None), None)
 
 
 def label_of(term: sym.TermOp, argument: SSAValue) -> str:
