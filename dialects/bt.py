@@ -19,6 +19,7 @@ from xdsl.dialects.builtin import (
     ComplexType,
     DenseArrayBase,
     DictionaryAttr,
+    Float64Type,
     FloatAttr,
     IntAttr,
     NoneAttr,
@@ -30,6 +31,7 @@ from xdsl.dialects.builtin import (
     i32,
     i64,
 )
+from xdsl.dialects.func import FuncOp
 from xdsl.dialects.utils import EnumAttribute
 from xdsl.interfaces import HasCanonicalizationPatternsInterface
 from xdsl.ir import (
@@ -61,7 +63,7 @@ from xdsl.irdl import (
 from xdsl.parser import AttrParser
 from xdsl.pattern_rewriter import RewritePattern
 from xdsl.printer import Printer
-from xdsl.traits import Pure, SymbolTable
+from xdsl.traits import HasParent, Pure, SymbolTable
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
@@ -693,6 +695,110 @@ class PrunedOp(IRDLOperation):
 
 
 @irdl_op_definition
+class AssumeOp(IRDLOperation):
+    """Properties of every configuration x that a function is called with.
+
+    `bounds` says that x holds integers only, none below or above them. `sums` has for
+    each conserved quantity a weight for each site, and the total at the end. `values`
+    has the local values that x can have: one list, or one for each site. Passes read
+    it, and results for any other x are undefined.
+
+    ```mlir
+    bt.assume %x bounds [0, 1] sums [array<f64: 1.0, 1.0, 1.0>]
+      values [array<f64: 0.0, 1.0>] : tensor<?x2x!bt.state>
+    ```
+    """
+
+    name = "bt.assume"
+
+    config = operand_def(TENSOR)
+    bounds = opt_prop_def(DenseArrayBase.constr(i64))
+    sums = opt_prop_def(ArrayAttr[DenseArrayBase[Float64Type]])
+    values = opt_prop_def(ArrayAttr[DenseArrayBase[Float64Type]])
+
+    assembly_format = (
+        "$config (`bounds` $bounds^)? (`sums` $sums^)? (`values` $values^)? attr-dict "
+        "`:` type($config)"
+    )
+
+    def __init__(
+        self,
+        config: SSAValue,
+        *,
+        bounds: tuple[int, int] | None = None,
+        sums: Sequence[Sequence[float]] = (),
+        values: Sequence[Sequence[float]] = (),
+    ):
+        super().__init__(
+            operands=[config],
+            properties={
+                "bounds": None
+                if bounds is None
+                else DenseArrayBase.from_list(i64, bounds),
+                "sums": _lists(sums),
+                "values": _lists(values),
+            },
+        )
+
+    def verify_(self) -> None:
+        _, sites = _verify_config(self, self.config)
+        bounds = () if self.bounds is None else self.bounds.get_values()
+        if self.bounds is not None and (len(bounds) != 2 or bounds[0] > bounds[1]):
+            raise VerifyException(
+                f"'bt.assume' takes a lower and an upper bound, got {self.bounds}"
+            )
+        for one in self.sums or ():
+            if len(one) != sites + 1:
+                raise VerifyException(
+                    f"'bt.assume' of {sites} sites takes {sites} weights and a total "
+                    f"for each sum, got {one}"
+                )
+        if self.values is None:
+            return
+        if len(self.values) not in (1, sites) or not all(map(len, self.values)):
+            raise VerifyException(
+                f"'bt.assume' takes local values for all of {sites} sites, or for "
+                f"each, got {self.values}"
+            )
+
+
+def _lists(
+    numbers: Sequence[Sequence[float]],
+) -> ArrayAttr[DenseArrayBase[Float64Type]] | None:
+    lists = [DenseArrayBase.from_list(f64, [*map(float, one)]) for one in numbers]
+    return ArrayAttr(lists) if lists else None
+
+
+@irdl_op_definition
+class UnarrangedOp(IRDLOperation):
+    """Kernels of this function gather x where it is read, and as often.
+
+    ```mlir
+    bt.unarranged
+    ```
+    """
+
+    name = "bt.unarranged"
+
+    traits = traits_def(HasParent(FuncOp))
+
+    assembly_format = "attr-dict"
+
+    def __init__(self) -> None:
+        super().__init__()
+
+
+def assumptions(op: Operation | None) -> AssumeOp | None:
+    """Return what the function around an op says of every x; None if nothing."""
+    while op is not None and not isinstance(op, FuncOp):
+        op = op.parent_op()
+    if op is None or not op.body.blocks:
+        return None
+    ops = op.body.block.ops
+    return next((one for one in ops if isinstance(one, AssumeOp)), None)
+
+
+@irdl_op_definition
 class ConnectionsOp(BranchTensorOp):
     """The dense connected configurations x' and matrix elements of all lanes.
 
@@ -1151,21 +1257,6 @@ class LocalEnergyOp(BranchTensorOp):
 BATCH = DYNAMIC_INDEX
 """The batch dimension before `bt-specialize`."""
 
-BOUNDS = "bt.bounds"
-"""An attribute of a function: `array<i64: low, high>` says that x holds integers only,
-and none below or above."""
-
-UNARRANGED = "bt.unarranged"
-"""An attribute of a function: its kernels gather x where it is read, and as often."""
-
-SUMS = "bt.sums"
-"""An attribute of a function: for each conserved quantity of x an `array<f64: ..>` of
-a weight for each site, and the total at the end."""
-
-LOCAL_VALUES = "bt.local_values"
-"""An attribute of a function: `array<f64: ..>` of the local values that x can have, or
-a list of these, one for each site."""
-
 Bt = Dialect(
     "bt",
     [
@@ -1179,6 +1270,8 @@ Bt = Dialect(
         InterleaveOp,
         CompactOp,
         PrunedOp,
+        AssumeOp,
+        UnarrangedOp,
         ConnectionsOp,
         LanesOp,
         LocalEnergyOp,

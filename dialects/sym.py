@@ -743,7 +743,8 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
 
     The block arguments are the source configuration x, one site per label, one scalar
     per data column, and one set of sites per site set. `fanout` is a promise: no x has
-    more valid branches than that, and they are compacted into so many lanes.
+    more valid branches than that, and they are compacted into so many lanes. Terms of
+    one `group` become one, see `sym-fuse-terms`.
 
     ```mlir
     sym.term @flip over #sym.rows<[0], [1], [2]> {
@@ -760,13 +761,14 @@ class TermOp(IRDLOperation, HasCanonicalizationPatternsInterface):
     columns = opt_prop_def(ArrayAttr[ColumnAttr])
     sets = opt_prop_def(ArrayAttr[SetsAttr])
     fanout = opt_prop_def(IntegerAttr[I64])
+    group = opt_prop_def(IntegerAttr[I64])
     body = region_def("single_block")
 
     traits = traits_def(HasParent(OperatorOp), NoTerminator(), SymbolOpInterface())
 
     assembly_format = (
         "$sym_name `over` qualified($rows) (`data` $columns^)? (`sets` $sets^)? "
-        "(`fanout` $fanout^)? attr-dict-with-keyword $body"
+        "(`fanout` $fanout^)? (`group` $group^)? attr-dict-with-keyword $body"
     )
 
     def __init__(

@@ -11,7 +11,7 @@ a reduction along rows; nothing is gathered for it at run time. The writes of a 
 those of its first lane, none where it leads back to x. It is valid where one of its
 lanes is.
 
-Functions are the same if they are for all local values (`bt.local_values`). Derivatives
+Functions are the same if they are for all local values (`bt.assume`). Derivatives
 of x' by x, of which there are some where x is a float, are those of the first lane. Two
 lanes that agree only where both are valid keep a lane each. Those of a term with a
 fanout stay as they are: where they are differs from x to x.

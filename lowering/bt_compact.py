@@ -8,7 +8,7 @@ what its predicate asks of how many sites of which sector,
     n over the sites that have to be occupied, times m over those to be empty,
 
 and the lanes are compacted into so many where that is much less. The bound holds for
-every x that has the sums, as `bt.sums` on the function promises. For another x it might
+every x that has the sums, as `bt.assume` promises. For another x it might
 not, and then the matrix elements are NaN.
 """
 
@@ -18,14 +18,14 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import comb, prod
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase, ModuleOp
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
     PatternRewriter,
@@ -80,16 +80,14 @@ class _Sectors(NamedTuple):
 
 def _sectors(function: FuncOp) -> _Sectors | None:
     """Return the sectors of a lattice of zeros and ones; None where there are none."""
-    bounds, sums = function.attributes.get(bt.BOUNDS), function.attributes.get(bt.SUMS)
-    if not isinstance(bounds, DenseArrayBase) or not isinstance(sums, ArrayAttr):
+    known = bt.assumptions(function)
+    if known is None or known.bounds is None or known.sums is None:
         return None
-    if tuple(bounds.get_values()) != (0, 1):
+    if tuple(known.bounds.get_values()) != (0, 1):
         return None
     of_site, filling = None, list[int]()
-    for one in cast(Sequence[Attribute], sums.data):
-        if not isinstance(one, DenseArrayBase):
-            return None
-        *weights, total = cast(Sequence[float], one.get_values())
+    for one in known.sums:
+        *weights, total = one.get_values()
         sites = np.array(weights)
         if of_site is None:
             of_site = np.full(len(sites), -1)

@@ -1,9 +1,9 @@
 """`bt-narrow`: compute with small integers where all numbers are small integers.
 
-Configurations of integers hold few and small ones, which `bt.bounds` on a function
-says: from there the range of every sum, product and choice follows. What is an integer
-whatever x is, and was exact, is computed in the narrowest of i8, i16 and i32 that holds
-it, and converted once, at the end:
+Configurations of integers hold few and small ones, which `bt.assume` says: from there
+the range of every sum, product and choice follows. What is an integer whatever x is,
+and was exact, is computed in the narrowest of i8, i16 and i32 that holds it, and
+converted once, at the end:
 
     f64 gather, f64 gather, f64 multiply, f64 reduce
     i8 gather, i8 gather, i8 multiply, i16 reduce, one conversion
@@ -25,7 +25,6 @@ from xdsl.context import Context
 from xdsl.dialects.builtin import (
     AnyFloat,
     ComplexType,
-    DenseArrayBase,
     IntegerType,
     ModuleOp,
     TensorType,
@@ -474,9 +473,9 @@ def _as_number(value: SSAValue, element: Attribute, at: Inserter) -> SSAValue:
 
 def _bounds_of(function: FuncOp) -> _Range | None:
     """Return the range of local values, where they are stored as small integers."""
-    bounds = function.attributes.get(bt.BOUNDS)
-    arguments = function.body.block.args
-    if not isinstance(bounds, DenseArrayBase) or not arguments:
+    known = bt.assumptions(function)
+    bounds = None if known is None else known.bounds
+    if known is None or bounds is None:
         remark(
             "the bounds of the local values are not known here",
             done=False,
@@ -485,7 +484,7 @@ def _bounds_of(function: FuncOp) -> _Range | None:
             at=function,
         )
         return None
-    if not isinstance(_element(arguments[0]), IntegerType):
+    if not _is_integer(known.config):
         remark(
             "x holds real numbers, which may be differentiated",
             done=False,
@@ -493,7 +492,7 @@ def _bounds_of(function: FuncOp) -> _Range | None:
             at=function,
         )
         return None
-    low, high = cast(tuple[int, int], bounds.get_values())
+    low, high = bounds.get_values()
     found = _Range(low, high)
     if found.width is None:
         remark("local values do not fit into 32 bits", done=False, at=function)

@@ -784,11 +784,13 @@ class StandTogether(RewritePattern):
                 rewriter.insert(maker, InsertPoint.before(op))
 
 
-class ErasePruned(RewritePattern):
-    """A kernel does not know of lanes that are not there."""
+class EraseNote(RewritePattern):
+    """A kernel says neither what x is like nor which lanes are not there."""
 
     @op_type_rewrite_pattern
-    def match_and_rewrite(self, op: bt.PrunedOp, rewriter: PatternRewriter) -> None:
+    def match_and_rewrite(
+        self, op: bt.PrunedOp | bt.AssumeOp | bt.UnarrangedOp, rewriter: PatternRewriter
+    ) -> None:
         rewriter.erase(op)
 
 
@@ -837,13 +839,10 @@ class ConvertBtToStablehloPass(ModulePass):
                 LowerCompact(),
                 LowerConnections(),
                 LowerLanes(),
-                ErasePruned(),
+                EraseNote(),
             ]
         )
         PatternRewriteWalker(patterns).rewrite_module(op)
-        for function in op.walk():
-            for promise in (bt.BOUNDS, bt.SUMS, bt.LOCAL_VALUES):
-                function.attributes.pop(promise, None)
         left = sorted({inner.name for inner in op.walk() if inner.name[:3] == "bt."})
         if left:
             raise PassFailedException(f"{self.name}: cannot lower {', '.join(left)}")

@@ -18,15 +18,10 @@ import numpy.typing as npt
 from xdsl.builder import Builder
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
-    ArrayAttr,
-    DenseArrayBase,
     FunctionType,
     ModuleOp,
     TensorType,
-    UnitAttr,
-    f64,
     i32,
-    i64,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
@@ -37,6 +32,7 @@ from xdsl_jax.dialects.stablehlo import FloorOp
 
 from dialects import bt, sym
 from dialects.origins import LaneOrigins
+from dialects.provenance import in_place_of
 from dialects.stablehlo import (
     AddOp,
     AndOp,
@@ -602,35 +598,18 @@ def _lower_operator(operator: sym.OperatorOp) -> FuncOp:
     return function
 
 
-def _bounds(operator: sym.OperatorOp) -> DenseArrayBase | None:
+def _bounds(operator: sym.OperatorOp) -> tuple[int, int] | None:
     """Return the least and the greatest local value, if all are integers."""
     values = [v for states in operator.space.data.kinds[0] for v in states]
     if not all(value.is_integer() for value in values):
         return None
-    return DenseArrayBase.from_list(i64, [int(min(values)), int(max(values))])
+    return int(min(values)), int(max(values))
 
 
-def _local_values(operator: sym.OperatorOp) -> Attribute:
+def _local_values(operator: sym.OperatorOp) -> list[Sequence[float]]:
     """Return the local values that x can have; for each site where they differ."""
     kinds, number = operator.space.data.kinds
-    listed: list[Attribute] = [
-        DenseArrayBase.from_list(f64, [*values]) for values in kinds
-    ]
-    if len(listed) == 1:
-        return listed[0]
-    return ArrayAttr([listed[int(kind)] for kind in number])
-
-
-def _promises(operator: sym.OperatorOp) -> dict[str, Attribute]:
-    """Return what is known of every x, as attributes of a function."""
-    known: dict[str, Attribute] = {}
-    if (bounds := _bounds(operator)) is not None:
-        known[bt.BOUNDS] = bounds
-    if sums := operator.space.data.sums:
-        known[bt.SUMS] = ArrayAttr(
-            [DenseArrayBase.from_list(f64, [*one.weights, one.total]) for one in sums]
-        )
-    return known
+    return [*kinds] if len(kinds) == 1 else [kinds[int(kind)] for kind in number]
 
 
 @dataclass(frozen=True)
@@ -661,10 +640,26 @@ class ConvertSymToBtPass(ModulePass):
                         "sym-forward-reads first"
                     )
             function = _lower_operator(operator)
-            if self.bounds:
-                function.attributes |= _promises(operator)
-            if self.values:
-                function.attributes[bt.LOCAL_VALUES] = _local_values(operator)
-            if not self.arrange:
-                function.attributes[bt.UNARRANGED] = UnitAttr()
+            self._note(operator, function)
             Rewriter.replace_op(operator, function, [])
+
+    def _note(self, operator: sym.OperatorOp, function: FuncOp) -> None:
+        """Say what is known of every x, and how kernels read it."""
+        block = function.body.block
+        notes = list[Operation]()
+        if self.bounds or self.values:
+            assume = bt.AssumeOp(
+                block.args[0],
+                bounds=_bounds(operator) if self.bounds else None,
+                sums=[[*one.weights, one.total] for one in operator.space.data.sums]
+                if self.bounds
+                else (),
+                values=_local_values(operator) if self.values else (),
+            )
+            notes += [assume] if assume.properties else []
+        if not self.arrange:
+            notes.append(bt.UnarrangedOp())
+        Rewriter.insert_op(
+            [in_place_of(operator, note) for note in notes],
+            InsertPoint.at_start(block),
+        )

@@ -18,7 +18,6 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import ArrayAttr, DenseArrayBase
 from xdsl.ir import Attribute, Block, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
@@ -59,20 +58,13 @@ class _LocalValues:
     @classmethod
     def of(cls, op: Operation, sites: int) -> _LocalValues | None:
         """Return what the function around an op says of x; None if it does not."""
-        function = op.parent_op()
-        known = None if function is None else function.attributes.get(bt.LOCAL_VALUES)
-        listed: Sequence[Attribute] = [known] if known is not None else []
-        if isinstance(known, ArrayAttr):
-            listed = cast(ArrayAttr[Attribute], known).data
+        known = bt.assumptions(op)
+        if known is None or known.values is None:
+            return None
         number: dict[tuple[float, ...], int] = {}
         kind: list[int] = []
-        for one in listed:
-            if not isinstance(one, DenseArrayBase):
-                return None
-            values = tuple(map(float, one.get_values()))
-            kind.append(number.setdefault(values, len(number)))
-        if len(kind) not in (1, sites) or not all(number):
-            return None
+        for one in known.values:
+            kind.append(number.setdefault(tuple(one.get_values()), len(number)))
         width = max(map(len, number))
         table = [[*one, *[one[-1]] * (width - len(one))] for one in number]
         return cls(np.array(table), np.broadcast_to(kind, (sites,)))

@@ -10,8 +10,6 @@ two halves.
 
 Columns that come one after the other in a larger table are a slice of what that one has
 gathered, which makes them one more reader of it.
-
-A function with the attribute `bt.unarranged` is left as it is.
 """
 
 from __future__ import annotations
@@ -30,7 +28,6 @@ from xdsl.passes import ModulePass
 from xdsl.rewriter import Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects import bt
 from dialects.stablehlo import (
     concatenate,
     constant,
@@ -143,8 +140,6 @@ class StablehloArrangeGathersPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         for function in op.walk():
             if not isinstance(function, FuncOp) or not function.body.blocks:
-                continue
-            if bt.UNARRANGED in function.attributes:
                 continue
             gathers = list(_gathers_in(function))
             of_source: dict[SSAValue, list[_Gather]] = {}

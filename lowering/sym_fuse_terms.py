@@ -6,8 +6,8 @@ first, then those of the second, and so on, so that all lanes keep their place; 
 constant that is not the same everywhere becomes a column of data, and a tag that is not
 is dropped.
 
-Which terms belong together is marked by a `fusion_group` attribute: `sym-plan-fusion`
-sets it to the number of a group, or whoever knows better does. Terms of a group that
+Which terms belong together is marked by `group`: `sym-plan-fusion` sets it to the
+number of a group, or whoever knows better does. Terms of a group that
 are apart become neighbours by `sym-gather-terms`.
 """
 
@@ -43,9 +43,6 @@ from dialects.tables import NO_SITE, RowTable, SiteSets
 from lowering.relations import Relation
 from lowering.remarks import remark
 
-GROUP = "fusion_group"
-"""The attribute of a term that says which group it belongs to."""
-
 MAX_GROUPS = 64
 """Where neighbours make more groups than this, lanes may change places for fewer.
 
@@ -70,8 +67,7 @@ def _ops(body: Block) -> Iterator[Operation]:
 
 def structure(term: sym.TermOp) -> Hashable:
     """Return what is equal for two terms of the same structure."""
-    attributes = _sorted(term.attributes, without=GROUP)
-    return (attributes, _blocks(term.body.blocks, {}))
+    return (_sorted(term.attributes), _blocks(term.body.blocks, {}))
 
 
 def _blocks(blocks: Iterable[Block], number: dict[SSAValue, int]) -> Hashable:
@@ -185,7 +181,7 @@ def _mark(operator: sym.OperatorOp, groups: Iterable[Sequence[str]]) -> None:
     terms = {term.sym_name.data: term for term in operator.terms}
     place = {term: number for number, term in enumerate(terms.values())}
     for term in terms.values():
-        term.attributes.pop(GROUP, None)
+        term.group = None
     taken = set[str]()
     for number, group in enumerate(groups):
         for name in group:
@@ -205,7 +201,7 @@ def _mark(operator: sym.OperatorOp, groups: Iterable[Sequence[str]]) -> None:
         if problem := _unlike(members) or _disorder(members, place):
             raise _cannot(operator, members, problem)
         for term in members:
-            term.attributes[GROUP] = IntegerAttr(number, i64)
+            term.group = IntegerAttr(number, i64)
 
 
 def _cannot(
@@ -280,7 +276,6 @@ class _Fusion:
                 Rewriter.erase_op(op)
         fused = sym.TermOp(self._name(), self._rows(), body, columns, self._sets())
         fused.attributes |= first.attributes
-        del fused.attributes[GROUP]
         fused.location = _location(self.terms)
         return fused
 
@@ -368,12 +363,12 @@ def _location(origins: Iterable[Operation]) -> LocationAttr:
 def _fuse(operator: sym.OperatorOp) -> None:
     marked: dict[Attribute, list[sym.TermOp]] = {}
     for term in operator.terms:
-        if GROUP in term.attributes:
-            marked.setdefault(term.attributes[GROUP], []).append(term)
+        if term.group is not None:
+            marked.setdefault(term.group, []).append(term)
     taken = {term.sym_name.data for term in operator.terms}
     for group in marked.values():
         if len(group) == 1:
-            del group[0].attributes[GROUP]
+            group[0].group = None
             continue
         if any(a.next_op is not b for a, b in pairwise(group)):
             problem = "they are not neighbours: run sym-gather-terms first"

@@ -20,14 +20,15 @@ from xdsl.passes import ModulePass
 
 from dialects import sym
 from lowering.relations import Relation
-from lowering.sym_fuse_terms import GROUP, operators_of
+from lowering.sym_fuse_terms import operators_of
 
 
 def _gathered(terms: tuple[sym.TermOp, ...]) -> list[sym.TermOp]:
     """Return the terms in an order in which those of each group are neighbours."""
     groups: dict[Attribute | sym.TermOp, list[sym.TermOp]] = {}
     for term in terms:
-        groups.setdefault(term.attributes.get(GROUP, term), []).append(term)
+        group = term if term.group is None else term.group
+        groups.setdefault(group, []).append(term)
     return list(chain.from_iterable(groups.values()))
 
 

@@ -15,7 +15,6 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import MISSING, Field, fields
 from functools import cache, singledispatch
-from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast
@@ -374,24 +373,8 @@ def _page_of_dialect(module: ModuleType, title: str) -> str:
         *entries,
         "## Types and attributes",
         *map(_entry_of_attribute, attributes),
-        "## Attributes by name",
-        "Discardable attributes of ops, which passes put there for others.",
-        *_named_attributes(module),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
-
-
-def _named_attributes(module: ModuleType) -> Iterator[str]:
-    """Yield what the constants of a module say that are names of attributes."""
-    for node, after in pairwise(ast.parse(inspect.getsource(module)).body):
-        match node, after:
-            case (
-                ast.Assign(value=ast.Constant(value=str(name))),
-                ast.Expr(value=ast.Constant(value=str(text))),
-            ) if text.startswith("An attribute of"):
-                yield f"- `{name}`: {text}"
-            case _:
-                pass
 
 
 def _title(kind: type[Attribute]) -> str:

@@ -216,6 +216,18 @@ class BtFunctions(InterpreterFunctions):
     ) -> PythonValues:
         return ()
 
+    @impl(bt.AssumeOp)
+    def run_assume(
+        self, interpreter: Interpreter, op: bt.AssumeOp, args: PythonValues
+    ) -> PythonValues:
+        return ()
+
+    @impl(bt.UnarrangedOp)
+    def run_unarranged(
+        self, interpreter: Interpreter, op: bt.UnarrangedOp, args: PythonValues
+    ) -> PythonValues:
+        return ()
+
     @impl(bt.ConcatOp)
     def run_concat(
         self, interpreter: Interpreter, op: bt.ConcatOp, args: PythonValues

@@ -43,11 +43,10 @@ __all__ = ["BtLocalEnergyPackPass", "local_values", "planned"]
 
 def local_values(op: bt.LocalEnergyOp) -> list[float] | None:
     """Return the local values that the function of an energy says x can have."""
-    function = op.parent_op()
-    known = None if function is None else function.attributes.get(bt.LOCAL_VALUES)
-    if not isinstance(known, DenseArrayBase):
+    known = bt.assumptions(op)
+    if known is None or known.values is None or len(known.values) > 1:
         return None
-    return [float(value) for value in known.get_values()]
+    return [*known.values.data[0].get_values()]
 
 
 def planned(op: bt.LocalEnergyOp, **entries: int | str | Sequence[int]) -> None:

@@ -11,11 +11,9 @@ from dataclasses import replace
 
 import numpy as np
 from xdsl.dialects.builtin import (
-    DenseArrayBase,
     FunctionType,
     ModuleOp,
     StringAttr,
-    f64,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
@@ -127,11 +125,8 @@ def compile_energy(
     )
     values = np.unique([v for site in ir.space.local_states for v in site])
     for connections in connections_in(module):
-        parent = connections.parent_op()
-        assert parent is not None
-        parent.attributes[bt.LOCAL_VALUES] = DenseArrayBase.from_list(
-            f64, values.tolist()
-        )
+        known = bt.AssumeOp(connections.config, values=[values.tolist()])
+        Rewriter.insert_op(known, InsertPoint.before(connections))
     module.body.block.add_op(function)
     pipeline = LoweringPipeline.parse(
         energy_pipeline(without, budget, declared=declared)
@@ -171,7 +166,6 @@ def lanes_of_energy(module: ModuleOp, parameters: int) -> ModuleOp:
     energy.erase()
     for argument in reversed(block.args[1 + parameters :]):
         block.erase_arg(argument)
-    function.attributes.pop(bt.LOCAL_VALUES, None)
     function.function_type = FunctionType.from_lists(
         [argument.type for argument in block.args],
         [result.type for result in results],

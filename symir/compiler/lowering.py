@@ -24,7 +24,7 @@ from xdsl.utils.exceptions import (
     VerifyException,
 )
 
-from dialects import sym
+from dialects import bt, sym
 from dialects.text import context
 from dialects.verification import Seen, fault_in
 from lowering.registry import get_all_passes, known_passes
@@ -80,7 +80,7 @@ def operator_pipeline(
     """
     optimised = coalesce != "none" or opt_level > 2
     bounded = optimised and "bt-narrow" not in without
-    arranged = opt_level > 0 and "stablehlo-arrange-gathers" not in without
+    arranged = opt_level > 0 and _ARRANGE not in without
     tidy = _SIMPLIFY if opt_level else []
     passes = [
         *(["sym-gather-terms", "sym-fuse-terms"] if opt_level > 1 else []),
@@ -115,8 +115,9 @@ def _convert(*, bounds: bool, values: bool, arrange: bool) -> str:
     return f"convert-sym-to-bt{{{' '.join(said)}}}" if said else "convert-sym-to-bt"
 
 
-_OF_KERNELS = ("bt-narrow", "stablehlo-arrange-gathers")
-"""Passes of `KERNEL_PIPELINE` that do only what a function says that they may do."""
+_ARRANGE = "stablehlo-arrange-gathers"
+_OF_KERNELS = ("bt-narrow", _ARRANGE)
+"""Passes of `KERNEL_PIPELINE` that depend on what a function says."""
 
 
 @cache
@@ -450,11 +451,17 @@ def lower_to_stablehlo(
     module: ModuleOp, batch: int, state: str, *, verify: bool = True
 ) -> ModuleOp:
     """Lower branch tensors to a kernel for one batch size and state type (`i8`, ..)."""
-    pipeline = kernel_pipeline(batch, state)
+    pipeline = kernel_pipeline(batch, state, module)
     trace = Trace(dump=f"kernel-{batch}x{state}", keeps_stages=False)
     return pipeline.run(module, verify=verify, trace=trace)
 
 
-def kernel_pipeline(batch: int, state: str) -> LoweringPipeline:
-    """Return the passes from branch tensors to a kernel for one batch size and type."""
-    return LoweringPipeline.parse(KERNEL_PIPELINE.format(batch=batch, state=state))
+def kernel_pipeline(batch: int, state: str, module: ModuleOp) -> LoweringPipeline:
+    """Return the passes from branch tensors to a kernel for one batch size and type.
+
+    Gathers of a module with `bt.unarranged` stay as they are.
+    """
+    pipeline = LoweringPipeline.parse(KERNEL_PIPELINE.format(batch=batch, state=state))
+    if not any(isinstance(op, bt.UnarrangedOp) for op in module.walk()):
+        return pipeline
+    return LoweringPipeline(one for one in pipeline if one.name != _ARRANGE)

@@ -135,7 +135,8 @@ def optimisation_report(
     lowered = lowering.run(planned, verify=False, trace=trace)
     if fingerprint(lowered) != fingerprint(_branch_tensors(artifact)):
         raise _cannot(artifact, "they lead to other branch tensors than they did")
-    kernel_pipeline(batch, state).run(lowered, verify=False, trace=trace)
+    kernel = kernel_pipeline(batch, state, lowered)
+    kernel.run(lowered, verify=False, trace=trace)
     return OptimisationReport(
         artifact.operator_name,
         batch,

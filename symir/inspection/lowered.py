@@ -199,10 +199,11 @@ def _lowered_operator(
         name_terms(module)
     levels = LEVELS[: LEVELS.index(to) + 1]
     above = list(context.lowering) if "bt" in levels else []
-    below = kernel_pipeline(batch, state) if "stablehlo" in levels else ()
-    start = Stage(0, "sym", planned)
-    _, *others = passed([start], [*above, *below])
+    _, *others = passed([Stage(0, "sym", planned)], above)
     stages = [first, *others]
+    if "stablehlo" in levels:
+        below = kernel_pipeline(batch, state, stages[-1].module)
+        stages = passed(stages, below)
     last_of = {"sym": 0, "bt": len(above), "stablehlo": len(stages) - 1}
     return LoweredOperator(
         operator.name,
@@ -271,7 +272,8 @@ def _lowered_further(
     if first.level == "stablehlo" or energies_in(first.module):
         return replace(handle, stages=(first,), options=options, state=state)
     above = _passes_on_bt(first.module, options)
-    below = list(kernel_pipeline(batch, state)) if to == "stablehlo" else []
+    kernel = kernel_pipeline(batch, state, first.module)
+    below = list(kernel) if to == "stablehlo" else []
     if not _is_dynamic(first.module):
         # It is specialised already
         below = below[1:]
@@ -341,7 +343,7 @@ def _lowered_energy(
     last_of = {"sym": 0, "bt": len(stages) - 1}
     if to == "stablehlo":
         lanes = lanes_of_energy(planned, len(ir.free_symbols))
-        below = kernel_pipeline(batch, state)
+        below = kernel_pipeline(batch, state, lanes)
         stages = passed([*stages, Stage(len(stages), LANES, lanes)], below)
         last_of["stablehlo"] = len(stages) - 1
     return LoweredOperator(

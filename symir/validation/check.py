@@ -375,8 +375,9 @@ def _report(
     is_partial = partial and (bound is not None or stages[-1].level != "bt")
     if not is_partial:
         check_lowered(stages[-1].module)
-        kernel = kernel_pipeline(batch, state_type(states.dtype))
-        kernel.run(stages[-1].module, trace=trace)
+        lowered = stages[-1].module
+        kernel = kernel_pipeline(batch, state_type(states.dtype), lowered)
+        kernel.run(lowered, trace=trace)
     marks = [fingerprint(stage.module) for stage in stages]
     runs = _runs(ir, stages, marks)
     batches = [

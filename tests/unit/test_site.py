@@ -122,13 +122,6 @@ def test_no_op_of_stablehlo_lacks_an_entry() -> None:
     assert stablehlo.ELEMENTWISE < {*listed}
 
 
-def test_names_of_attributes_have_entries() -> None:
-    names = {"bt": [bt.BOUNDS, bt.SUMS, bt.LOCAL_VALUES]}
-    for dialect, expected in names.items():
-        page = (FOLDER / f"{dialect}.md").read_text()
-        assert {*expected} <= {*re.findall(r"^- `([\w.]+)`: An ", page, re.MULTILINE)}
-
-
 def test_no_pass_lacks_an_entry() -> None:
     page = (FOLDER / "passes.md").read_text()
     assert re.findall(r"^## `(.*)`$", page, re.MULTILINE) == sorted(get_all_passes())

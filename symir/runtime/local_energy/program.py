@@ -289,8 +289,9 @@ class EnergyProgram:
 
     def _kernel_of(self, samples: int) -> TraceableKernel:
         if samples not in self._kernels:
-            module = kernel_pipeline(samples, self._state).run_and_verify(
-                self._lanes_module,
+            lanes = self._lanes_module
+            module = kernel_pipeline(samples, self._state, lanes).run_and_verify(
+                lanes,
                 trace=Trace(dump=f"kernel-{samples}x{self._state}", keeps_stages=False),
             )
             self._kernels[samples] = TraceableKernel(module, self.kernel.name)

@@ -148,7 +148,8 @@ func.func @beside(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x5x3
 
 // Local values are known, and rows alias: -(-x) is x, and two lanes that flip the same
 // sites agree. Nothing is written where they lead back to x.
-func.func @aliasing(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x6x3x!bt.state>, tensor<?x6xf64>) attributes {bt.local_values = array<f64: -1.0, 1.0>} {
+func.func @aliasing(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x6x3x!bt.state>, tensor<?x6xf64>) {
+  bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x3x!bt.state>
   %i = stablehlo.constant dense<[0, 0, 1, 1, 2, 2]> : tensor<6xi32>
   %j = stablehlo.constant dense<[0, 1, 0, 1, 1, 0]> : tensor<6xi32>
   %same = stablehlo.constant dense<[true, false, false, true, false, false]> : tensor<6xi1>
@@ -184,7 +185,8 @@ func.func @not_known(%x : tensor<?x3x!bt.state>, %t : tensor<f64>) -> (tensor<?x
 // CHECK-NOT:     !bt.branches<1
 
 // Sites of other values: x^2 is x at the first, and not at the second.
-func.func @of_sites(%x : tensor<?x2x!bt.state>, %t : tensor<f64>) -> (tensor<?x4x2x!bt.state>, tensor<?x4xf64>) attributes {bt.local_values = [array<f64: 0.0, 1.0>, array<f64: 0.0, 1.0, 2.0>]} {
+func.func @of_sites(%x : tensor<?x2x!bt.state>, %t : tensor<f64>) -> (tensor<?x4x2x!bt.state>, tensor<?x4xf64>) {
+  bt.assume %x values [array<f64: 0.0, 1.0>, array<f64: 0.0, 1.0, 2.0>] : tensor<?x2x!bt.state>
   %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
   %a = bt.gather %x[%i] : (tensor<?x2x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
   %m = stablehlo.multiply %a, %a : tensor<?x2xf64>

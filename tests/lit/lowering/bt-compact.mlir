@@ -3,7 +3,8 @@
 
 // 72 hops between 9 sites with 2 particles: 2 sites are full and 7 empty, so that 14 of
 // them are possible at once.
-func.func @hops(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, tensor<?x72xf64>) attributes {bt.bounds = array<i64: 0, 1>, bt.sums = [array<f64: 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0>]} {
+func.func @hops(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, tensor<?x72xf64>) {
+  bt.assume %x bounds [0, 1] sums [array<f64: 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0>] : tensor<?x9x!bt.state>
   %i = stablehlo.constant dense<[0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 8, 8]> : tensor<72xi32>
   %j = stablehlo.constant dense<[1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 3, 4, 5, 6, 7, 8, 0, 1, 3, 4, 5, 6, 7, 8, 0, 1, 2, 4, 5, 6, 7, 8, 0, 1, 2, 3, 5, 6, 7, 8, 0, 1, 2, 3, 4, 6, 7, 8, 0, 1, 2, 3, 4, 5, 7, 8, 0, 1, 2, 3, 4, 5, 6, 8, 0, 1, 2, 3, 4, 5, 6, 7]> : tensor<72xi32>
   %one = stablehlo.constant dense<1.0> : tensor<f64>
@@ -27,10 +28,11 @@ func.func @hops(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, tensor
 
 // The kernel of what is not compacted has no trace of the promises.
 // HLO-LABEL: func.func @hops
-// HLO-NOT:     bt.sums
+// HLO-NOT:     bt.assume
 
 // Nothing is conserved, as far as is known.
-func.func @unknown(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, tensor<?x72xf64>) attributes {bt.bounds = array<i64: 0, 1>} {
+func.func @unknown(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, tensor<?x72xf64>) {
+  bt.assume %x bounds [0, 1] : tensor<?x9x!bt.state>
   %i = stablehlo.constant dense<[0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 8, 8]> : tensor<72xi32>
   %j = stablehlo.constant dense<[1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 3, 4, 5, 6, 7, 8, 0, 1, 3, 4, 5, 6, 7, 8, 0, 1, 2, 4, 5, 6, 7, 8, 0, 1, 2, 3, 5, 6, 7, 8, 0, 1, 2, 3, 4, 6, 7, 8, 0, 1, 2, 3, 4, 5, 7, 8, 0, 1, 2, 3, 4, 5, 6, 8, 0, 1, 2, 3, 4, 5, 6, 7]> : tensor<72xi32>
   %one = stablehlo.constant dense<1.0> : tensor<f64>
@@ -51,7 +53,8 @@ func.func @unknown(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, ten
 // CHECK-NOT:     bt.compact
 
 // More than one particle may be on a site.
-func.func @bosons(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, tensor<?x72xf64>) attributes {bt.bounds = array<i64: 0, 3>, bt.sums = [array<f64: 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0>]} {
+func.func @bosons(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, tensor<?x72xf64>) {
+  bt.assume %x bounds [0, 3] sums [array<f64: 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0>] : tensor<?x9x!bt.state>
   %i = stablehlo.constant dense<[0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 8, 8]> : tensor<72xi32>
   %j = stablehlo.constant dense<[1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 3, 4, 5, 6, 7, 8, 0, 1, 3, 4, 5, 6, 7, 8, 0, 1, 2, 4, 5, 6, 7, 8, 0, 1, 2, 3, 5, 6, 7, 8, 0, 1, 2, 3, 4, 6, 7, 8, 0, 1, 2, 3, 4, 5, 7, 8, 0, 1, 2, 3, 4, 5, 6, 8, 0, 1, 2, 3, 4, 5, 6, 7]> : tensor<72xi32>
   %one = stablehlo.constant dense<1.0> : tensor<f64>
@@ -72,7 +75,8 @@ func.func @bosons(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, tens
 // CHECK-NOT:     bt.compact
 
 // With one empty site each hop goes there.
-func.func @half(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, tensor<?x72xf64>) attributes {bt.bounds = array<i64: 0, 1>, bt.sums = [array<f64: 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 8.0>]} {
+func.func @half(%x : tensor<?x9x!bt.state>) -> (tensor<?x72x9x!bt.state>, tensor<?x72xf64>) {
+  bt.assume %x bounds [0, 1] sums [array<f64: 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 8.0>] : tensor<?x9x!bt.state>
   %i = stablehlo.constant dense<[0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3, 4, 4, 4, 4, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 6, 6, 6, 6, 6, 6, 6, 6, 7, 7, 7, 7, 7, 7, 7, 7, 8, 8, 8, 8, 8, 8, 8, 8]> : tensor<72xi32>
   %j = stablehlo.constant dense<[1, 2, 3, 4, 5, 6, 7, 8, 0, 2, 3, 4, 5, 6, 7, 8, 0, 1, 3, 4, 5, 6, 7, 8, 0, 1, 2, 4, 5, 6, 7, 8, 0, 1, 2, 3, 5, 6, 7, 8, 0, 1, 2, 3, 4, 6, 7, 8, 0, 1, 2, 3, 4, 5, 7, 8, 0, 1, 2, 3, 4, 5, 6, 8, 0, 1, 2, 3, 4, 5, 6, 7]> : tensor<72xi32>
   %one = stablehlo.constant dense<1.0> : tensor<f64>

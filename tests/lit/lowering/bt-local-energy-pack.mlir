@@ -3,7 +3,8 @@
 // Flips of one of two values: always live, one difference up to its sign.
 // CHECK-LABEL: func.func @flips(
 // CHECK:         plan {live = "all", rows = 4 : i64}
-func.func @flips(%x : tensor<?x4x!bt.state>) -> tensor<?xf64> attributes {bt.local_values = array<f64: -1.0, 1.0>} {
+func.func @flips(%x : tensor<?x4x!bt.state>) -> tensor<?xf64> {
+  bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x4x!bt.state>
   %i = stablehlo.constant dense<[0, 1, 2, 3]> : tensor<4xi32>
   %v = bt.gather %x[%i] : (tensor<?x4x!bt.state>, tensor<4xi32>) -> tensor<?x4xf64>
   %n = stablehlo.negate %v : tensor<?x4xf64>
@@ -16,7 +17,8 @@ func.func @flips(%x : tensor<?x4x!bt.state>) -> tensor<?xf64> attributes {bt.loc
 // Of three values -1 and 1 are swapped by the same op, and 0 stays: not always live.
 // CHECK-LABEL: func.func @flips_of_three(
 // CHECK:         plan {live = "some", rows = 4 : i64}
-func.func @flips_of_three(%x : tensor<?x4x!bt.state>) -> tensor<?xf64> attributes {bt.local_values = array<f64: -1.0, 0.0, 1.0>} {
+func.func @flips_of_three(%x : tensor<?x4x!bt.state>) -> tensor<?xf64> {
+  bt.assume %x values [array<f64: -1.0, 0.0, 1.0>] : tensor<?x4x!bt.state>
   %i = stablehlo.constant dense<[0, 1, 2, 3]> : tensor<4xi32>
   %v = bt.gather %x[%i] : (tensor<?x4x!bt.state>, tensor<4xi32>) -> tensor<?x4xf64>
   %n = stablehlo.negate %v : tensor<?x4xf64>
@@ -29,7 +31,8 @@ func.func @flips_of_three(%x : tensor<?x4x!bt.state>) -> tensor<?xf64> attribute
 // Swaps: two writes, live where the values differ; three values have two differences.
 // CHECK-LABEL: func.func @swaps(
 // CHECK:         plan {live = "some", rows = 4 : i64}
-func.func @swaps(%x : tensor<?x3x!bt.state>) -> tensor<?xf64> attributes {bt.local_values = array<f64: 0.0, 1.0, 2.0>} {
+func.func @swaps(%x : tensor<?x3x!bt.state>) -> tensor<?xf64> {
+  bt.assume %x values [array<f64: 0.0, 1.0, 2.0>] : tensor<?x3x!bt.state>
   %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
   %j = stablehlo.constant dense<[1, 2]> : tensor<2xi32>
   %v = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
@@ -50,7 +53,8 @@ func.func @unknown(%x : tensor<?x3x!bt.state>, %b : !bt.branches<2 x 2>) -> tens
 
 // CHECK-LABEL: func.func @promised(
 // CHECK:         plan {live = "some", rows = 0 : i64}
-func.func @promised(%x : tensor<?x4x!bt.state>) -> tensor<?xf64> attributes {bt.local_values = array<f64: -1.0, 1.0>} {
+func.func @promised(%x : tensor<?x4x!bt.state>) -> tensor<?xf64> {
+  bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x4x!bt.state>
   %i = stablehlo.constant dense<[0, 1, 2, 3]> : tensor<4xi32>
   %v = bt.gather %x[%i] : (tensor<?x4x!bt.state>, tensor<4xi32>) -> tensor<?x4xf64>
   %n = stablehlo.negate %v : tensor<?x4xf64>

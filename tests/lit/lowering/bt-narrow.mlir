@@ -3,7 +3,8 @@
 
 // Products and sums of small integers are computed in the narrowest type that holds
 // them, and converted once.
-func.func @sum(%x : tensor<?x3x!bt.state>) -> tensor<?xf64> attributes {bt.bounds = array<i64: -1, 1>} {
+func.func @sum(%x : tensor<?x3x!bt.state>) -> tensor<?xf64> {
+  bt.assume %x bounds [-1, 1] : tensor<?x3x!bt.state>
   %i = stablehlo.constant dense<1> : tensor<200xi32>
   %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<200xi32>) -> tensor<?x200xf64>
   %b = stablehlo.multiply %a, %a : tensor<?x200xf64>
@@ -24,7 +25,8 @@ func.func @sum(%x : tensor<?x3x!bt.state>) -> tensor<?xf64> attributes {bt.bound
 // REAL:         bt.reduce sum {{.*}} : tensor<4x200xf64> -> tensor<4xf64>
 
 // What is compared and what is written needs no conversion at all.
-func.func @writes(%x : tensor<?x3x!bt.state>) -> (tensor<?x1x3x!bt.state>, tensor<?x1xf64>) attributes {bt.bounds = array<i64: 0, 4>} {
+func.func @writes(%x : tensor<?x3x!bt.state>) -> (tensor<?x1x3x!bt.state>, tensor<?x1xf64>) {
+  bt.assume %x bounds [0, 4] : tensor<?x3x!bt.state>
   %i = stablehlo.constant dense<1> : tensor<1xi32>
   %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<1xi32>) -> tensor<?x1xf64>
   %one = stablehlo.constant dense<1.0> : tensor<f64>
@@ -55,7 +57,8 @@ func.func @unknown(%x : tensor<?x3x!bt.state>) -> tensor<?x3xf64> {
 // CHECK-LABEL: func.func @unknown
 // CHECK:         stablehlo.multiply {{.*}} : tensor<4x3xf64>
 
-func.func @halves(%x : tensor<?x3x!bt.state>) -> tensor<?x3xf64> attributes {bt.bounds = array<i64: 0, 1>} {
+func.func @halves(%x : tensor<?x3x!bt.state>) -> tensor<?x3xf64> {
+  bt.assume %x bounds [0, 1] : tensor<?x3x!bt.state>
   %i = stablehlo.constant dense<1> : tensor<3xi32>
   %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<3xi32>) -> tensor<?x3xf64>
   %h = stablehlo.constant dense<0.5> : tensor<f64>
@@ -67,7 +70,8 @@ func.func @halves(%x : tensor<?x3x!bt.state>) -> tensor<?x3xf64> attributes {bt.
 // CHECK-LABEL: func.func @halves
 // CHECK:         stablehlo.multiply {{.*}} : tensor<4x3xf64>
 
-func.func @too_large(%x : tensor<?x3x!bt.state>) -> (tensor<?x3xf64>, tensor<?x3xf32>) attributes {bt.bounds = array<i64: 0, 100>} {
+func.func @too_large(%x : tensor<?x3x!bt.state>) -> (tensor<?x3xf64>, tensor<?x3xf32>) {
+  bt.assume %x bounds [0, 100] : tensor<?x3x!bt.state>
   %i = stablehlo.constant dense<1> : tensor<3xi32>
   %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<3xi32>) -> tensor<?x3xf64>
   %c = stablehlo.constant dense<1.0e+08> : tensor<f64>
@@ -84,7 +88,8 @@ func.func @too_large(%x : tensor<?x3x!bt.state>) -> (tensor<?x3xf64>, tensor<?x3
 // CHECK:         stablehlo.multiply {{.*}} : tensor<4x3xf64>
 // CHECK:         stablehlo.multiply {{.*}} : tensor<4x3xf32>
 
-func.func @sign_of_zero(%x : tensor<?x3x!bt.state>, %c : tensor<f64>) -> (tensor<?x3xf64>, tensor<?x3xf64>) attributes {bt.bounds = array<i64: 0, 1>} {
+func.func @sign_of_zero(%x : tensor<?x3x!bt.state>, %c : tensor<f64>) -> (tensor<?x3xf64>, tensor<?x3xf64>) {
+  bt.assume %x bounds [0, 1] : tensor<?x3x!bt.state>
   %i = stablehlo.constant dense<1> : tensor<3xi32>
   %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<3xi32>) -> tensor<?x3xf64>
   %b = stablehlo.negate %a : tensor<?x3xf64>
@@ -98,7 +103,8 @@ func.func @sign_of_zero(%x : tensor<?x3x!bt.state>, %c : tensor<f64>) -> (tensor
 // CHECK:         stablehlo.add {{.*}} : tensor<4x3xi8>
 
 // What something real needs and a comparison compares is narrow for the latter all the same.
-func.func @needed_and_compared(%x : tensor<?x3x!bt.state>, %c : tensor<?x3xf64>) -> (tensor<?x3xf64>, tensor<?x3xi1>) attributes {bt.bounds = array<i64: 0, 2>} {
+func.func @needed_and_compared(%x : tensor<?x3x!bt.state>, %c : tensor<?x3xf64>) -> (tensor<?x3xf64>, tensor<?x3xi1>) {
+  bt.assume %x bounds [0, 2] : tensor<?x3x!bt.state>
   %i = stablehlo.constant dense<1> : tensor<3xi32>
   %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<3xi32>) -> tensor<?x3xf64>
   %b = stablehlo.add %a, %a : tensor<?x3xf64>

@@ -5,7 +5,8 @@
 // CHECK-LABEL:   func.func @energy(
 // DEFAULT:         plan {live = "all", rows = 400 : i64, samples = 54 : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, tables = "lanes", peak_bytes = {{[0-9]+}} : i64}
 // SMALL:           plan {live = "all", rows = 400 : i64, samples = 8 : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, tables = "lanes", peak_bytes = {{[0-9]+}} : i64}
-func.func @energy(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %w : tensor<400x1600xf64>) -> tensor<?xf64> attributes {bt.local_values = array<f64: -1.0, 1.0>} {
+func.func @energy(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %w : tensor<400x1600xf64>) -> tensor<?xf64> {
+  bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x400x!bt.state>
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<exponential @theta as "log_cosh">] plan {live = "all", rows = 400 : i64} : tensor<?x400x!bt.state>, !bt.branches<400 x 1> (tensor<400x1600xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
 }
@@ -20,7 +21,8 @@ func.func private @theta(%w : tensor<400x1600xf64>, %x : tensor<1x400xi8>) -> te
 // and after.
 // CHECK-LABEL:   func.func @elsewhere(
 // CHECK:           plan {live = "some", rows = 0 : i64, samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, tables = "sites",
-func.func @elsewhere(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %w : tensor<400x1600xf64>) -> tensor<?xf64> attributes {bt.local_values = array<f64: -1.0, 1.0>} {
+func.func @elsewhere(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %w : tensor<400x1600xf64>) -> tensor<?xf64> {
+  bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x400x!bt.state>
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<exponential @theta as "log_cosh">] plan {live = "some", rows = 0 : i64} : tensor<?x400x!bt.state>, !bt.branches<400 x 1> (tensor<400x1600xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
 }
@@ -106,7 +108,8 @@ func.func private @call(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> tensor
 // CHECK-LABEL:   func.func @declared(
 // DEFAULT:         plan {samples = 256 : i64, pairs = 1024 : i64, network_pairs = 1024 : i64, units = array<i64: 1>, tables = "lanes",
 // SMALL:           plan {samples = 256 : i64, pairs = 1024 : i64, network_pairs = 512 : i64, units = array<i64: 1>, tables = "lanes",
-func.func @declared(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> attributes {bt.local_values = array<f64: -1.0, 1.0>} {
+func.func @declared(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> {
+  bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x8x!bt.state>
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<declared @masked>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
 }

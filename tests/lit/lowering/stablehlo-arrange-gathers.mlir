@@ -124,20 +124,3 @@ func.func @others(%x: tensor<4x8xi8>, %t: tensor<4x3xi32>) -> (tensor<4x3xi8>, t
 // CHECK-NEXT:    %wb = stablehlo.abs %w : tensor<2x8xi8>
 // CHECK-NEXT:    func.return %va, %vb, %wa, %wb : tensor<4x3xi8>, tensor<4x3xi8>, tensor<2x8xi8>, tensor<2x8xi8>
 // CHECK-NEXT:  }
-
-// Nor does anything change where the function says so.
-func.func @unarranged(%x: tensor<4x8xi8>) -> (tensor<4x3xi8>, tensor<4x3xi8>) attributes {bt.unarranged} {
-  %t = stablehlo.constant dense<[5, 0, 2]> : tensor<3xi32>
-  %v = "stablehlo.gather"(%x, %t) <{dimension_numbers = #stablehlo.gather<offset_dims = [0], collapsed_slice_dims = [1], start_index_map = [1], index_vector_dim = 1>, slice_sizes = array<i64: 4, 1>}> : (tensor<4x8xi8>, tensor<3xi32>) -> tensor<4x3xi8>
-  %va = stablehlo.negate %v : tensor<4x3xi8>
-  %vb = stablehlo.abs %v : tensor<4x3xi8>
-  func.return %va, %vb : tensor<4x3xi8>, tensor<4x3xi8>
-}
-
-// CHECK-LABEL: func.func @unarranged(%x: tensor<4x8xi8>) -> (tensor<4x3xi8>, tensor<4x3xi8>) attributes {bt.unarranged} {
-// CHECK-NEXT:    %t = stablehlo.constant dense<[5, 0, 2]> : tensor<3xi32>
-// CHECK-NEXT:    %v = "stablehlo.gather"(%x, %t) <{{.*}}> : (tensor<4x8xi8>, tensor<3xi32>) -> tensor<4x3xi8>
-// CHECK-NEXT:    %va = stablehlo.negate %v : tensor<4x3xi8>
-// CHECK-NEXT:    %vb = stablehlo.abs %v : tensor<4x3xi8>
-// CHECK-NEXT:    func.return %va, %vb : tensor<4x3xi8>, tensor<4x3xi8>
-// CHECK-NEXT:  }

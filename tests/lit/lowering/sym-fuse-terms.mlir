@@ -2,14 +2,14 @@
 
 // Rows follow one another; the constant that differs becomes data, the other one stays.
 sym.operator @fused() space #sym.space<3 x [0, 1]> element f64 {
-  sym.term @a over #sym.rows<[0], [1]> attributes {fusion_group = 0 : i64} {
+  sym.term @a over #sym.rows<[0], [1]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %half = stablehlo.constant dense<0.5> : tensor<f64>
     %y = sym.write %x[%i], %half : tensor<f64>
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %y, %c tag "t" : tensor<f64>
   }
-  sym.term @b over #sym.rows<[2]> attributes {fusion_group = 0 : i64} {
+  sym.term @b over #sym.rows<[2]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<2.0> : tensor<f64>
     %half = stablehlo.constant dense<0.5> : tensor<f64>
@@ -31,14 +31,14 @@ sym.operator @fused() space #sym.space<3 x [0, 1]> element f64 {
 
 // Data and site sets follow one another, too; a tag that is not the same is dropped.
 sym.operator @tables() space #sym.space<3 x [0, 1]> element f64 {
-  sym.term @a over #sym.rows<[0]> data [#sym.column<"J", dense<[0.5]> : tensor<1xf64>>] sets [#sym.sets<[0, 1]>] attributes {fusion_group = 7 : i64} {
+  sym.term @a over #sym.rows<[0]> data [#sym.column<"J", dense<[0.5]> : tensor<1xf64>>] sets [#sym.sets<[0, 1]>] group 7 {
   ^bb0(%x : !sym.config, %i : !sym.site, %J : tensor<f64>, %set : !sym.sites):
     %s = sym.element %set[1]
     %v = sym.read %x[%s] : tensor<f64>
     sym.emit %x, %J tag "one" : tensor<f64>
     sym.emit %x, %v : tensor<f64>
   }
-  sym.term @b over #sym.rows<[2]> data [#sym.column<"J", dense<[1.5]> : tensor<1xf64>>] sets [#sym.sets<[2]>] attributes {fusion_group = 7 : i64} {
+  sym.term @b over #sym.rows<[2]> data [#sym.column<"J", dense<[1.5]> : tensor<1xf64>>] sets [#sym.sets<[2]>] group 7 {
   ^bb0(%x : !sym.config, %i : !sym.site, %J : tensor<f64>, %set : !sym.sites):
     %s = sym.element %set[1]
     %v = sym.read %x[%s] : tensor<f64>
@@ -69,7 +69,7 @@ sym.operator @alone() space #sym.space<3 x [0, 1]> element f64 {
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
   }
-  sym.term @c over #sym.rows<[2]> attributes {fusion_group = 0 : i64} {
+  sym.term @c over #sym.rows<[2]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
@@ -85,12 +85,12 @@ sym.operator @alone() space #sym.space<3 x [0, 1]> element f64 {
 
 // A group has to have one structure.
 sym.operator @unlike() space #sym.space<3 x [0, 1]> element f64 {
-  sym.term @a over #sym.rows<[0]> attributes {fusion_group = 0 : i64} {
+  sym.term @a over #sym.rows<[0]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
   }
-  sym.term @b over #sym.rows<[1]> attributes {fusion_group = 0 : i64} {
+  sym.term @b over #sym.rows<[1]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = sym.read %x[%i] : tensor<f64>
     sym.emit %x, %c : tensor<f64>
@@ -103,7 +103,7 @@ sym.operator @unlike() space #sym.space<3 x [0, 1]> element f64 {
 
 // Lanes keep their places, so the terms of a group are neighbours.
 sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 {
-  sym.term @a over #sym.rows<[0]> attributes {fusion_group = 0 : i64} {
+  sym.term @a over #sym.rows<[0]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
@@ -113,7 +113,7 @@ sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 {
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
   }
-  sym.term @c over #sym.rows<[1]> attributes {fusion_group = 0 : i64} {
+  sym.term @c over #sym.rows<[1]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
@@ -126,12 +126,12 @@ sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 {
 
 // A fanout is promised of a term alone.
 sym.operator @promised() space #sym.space<3 x [0, 1]> element f64 {
-  sym.term @a over #sym.rows<[0]> attributes {fusion_group = 0 : i64} {
+  sym.term @a over #sym.rows<[0]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
   }
-  sym.term @b over #sym.rows<[1]> fanout 1 attributes {fusion_group = 0 : i64} {
+  sym.term @b over #sym.rows<[1]> fanout 1 group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>

@@ -4,7 +4,7 @@
 // The terms of a group follow its first one; what is in no group keeps its place among
 // them. `origins` says which branch each one was; the lane of @b is any of its two.
 sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 {
-  sym.term @a over #sym.rows<[0]> attributes {fusion_group = 0 : i64} {
+  sym.term @a over #sym.rows<[0]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
@@ -14,18 +14,18 @@ sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 {
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
   }
-  sym.term @c over #sym.rows<[1]> attributes {fusion_group = 1 : i64} {
+  sym.term @c over #sym.rows<[1]> group 1 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
     sym.emit %x, %c : tensor<f64>
   }
-  sym.term @d over #sym.rows<[2], [0]> attributes {fusion_group = 0 : i64} {
+  sym.term @d over #sym.rows<[2], [0]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
   }
-  sym.term @e over #sym.rows<[2]> attributes {fusion_group = 1 : i64} {
+  sym.term @e over #sym.rows<[2]> group 1 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
@@ -50,7 +50,7 @@ sym.operator @apart() space #sym.space<3 x [0, 1]> element f64 {
 
 // What was moved before is moved on: the first branch was at first the last one.
 sym.operator @again() space #sym.space<3 x [0, 1]> element f64 origins #sym.lanes<2, 0, 1 of 3> {
-  sym.term @a over #sym.rows<[0]> attributes {fusion_group = 3 : i64} {
+  sym.term @a over #sym.rows<[0]> group 3 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
@@ -60,7 +60,7 @@ sym.operator @again() space #sym.space<3 x [0, 1]> element f64 origins #sym.lane
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
   }
-  sym.term @c over #sym.rows<[1]> attributes {fusion_group = 3 : i64} {
+  sym.term @c over #sym.rows<[1]> group 3 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
@@ -78,12 +78,12 @@ sym.operator @neighbours() space #sym.space<3 x [0, 1]> element f64 {
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
   }
-  sym.term @b over #sym.rows<[0]> attributes {fusion_group = 0 : i64} {
+  sym.term @b over #sym.rows<[0]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
   }
-  sym.term @c over #sym.rows<[1]> attributes {fusion_group = 0 : i64} {
+  sym.term @c over #sym.rows<[1]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>

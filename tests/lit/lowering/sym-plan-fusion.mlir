@@ -20,8 +20,8 @@ sym.operator @two() space #sym.space<3 x [0, 1]> element f64 {
 }
 
 // CHECK-LABEL: sym.operator @two()
-// CHECK-NEXT:    sym.term @a over #sym.rows<[0], [1]> attributes {fusion_group = 0 : i64} {
-// CHECK:         sym.term @b over #sym.rows<[2]> attributes {fusion_group = 0 : i64} {
+// CHECK-NEXT:    sym.term @a over #sym.rows<[0], [1]> group 0 {
+// CHECK:         sym.term @b over #sym.rows<[2]> group 0 {
 // CHECK:         sym.term @c over #sym.rows<[2]> {
 
 // -----
@@ -34,7 +34,7 @@ sym.operator @none() space #sym.space<3 x [0, 1]> element f64 {
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>
   }
-  sym.term @b over #sym.rows<[2]> attributes {fusion_group = 0 : i64} {
+  sym.term @b over #sym.rows<[2]> group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site):
     %c = stablehlo.constant dense<1.0> : tensor<f64>
     sym.emit %x, %c : tensor<f64>

@@ -204,6 +204,31 @@ def test_pruned() -> None:
     op.verify()
 
 
+def test_assume() -> None:
+    (x,) = values(config())
+    op = bt.AssumeOp(
+        x, bounds=(0, 2), sums=[[1] * SITES + [3]], values=[[0, 2]] * SITES
+    )
+    op.verify()
+    assert op.bounds is not None
+    assert op.bounds.get_values() == (0, 2)
+    assert [len(one) for one in op.sums or ()] == [SITES + 1]
+    assert [one.get_values() for one in op.values or ()] == [(0.0, 2.0)] * SITES
+    nothing = bt.AssumeOp(x)
+    nothing.verify()
+    assert not nothing.properties
+    for wrong in ({"bounds": (1, 0)}, {"sums": [[1]]}, {"values": [[]]}):
+        with pytest.raises(VerifyException, match=r"'bt.assume'"):
+            bt.AssumeOp(x, **wrong).verify()  # pyright: ignore[reportArgumentType]
+
+
+def test_unarranged() -> None:
+    op = bt.UnarrangedOp()
+    assert ModuleOp([op]).body.block.first_op is op
+    with pytest.raises(VerifyException, match=r"'func.func'"):
+        op.verify()
+
+
 @pytest.mark.parametrize("batch", [bt.BATCH, 4])
 @pytest.mark.parametrize("state", [STATE, i8, f32])
 @pytest.mark.parametrize("element", [f64, ComplexType(f32)])
@@ -300,12 +325,14 @@ def bt_names(module: ModuleOp) -> list[str]:
     return sorted(op.name for op in module.walk() if op.name.startswith("bt."))
 
 
-ALL = sorted(op.name for op in bt.Bt.operations if op is not bt.PrunedOp)
+NOTES = (bt.PrunedOp, bt.AssumeOp, bt.UnarrangedOp)
+ALL = sorted(op.name for op in bt.Bt.operations if op not in NOTES)
 
 
 def test_every_op_is_pure() -> None:
     impure = [op.name for op in bt.Bt.operations if not op.has_trait(Pure)]
-    assert impure == ["bt.pruned"]  # has no result that would keep it
+    # They have no result that would keep them
+    assert impure == [op.name for op in NOTES]
 
 
 def test_dead_code_is_eliminated() -> None:

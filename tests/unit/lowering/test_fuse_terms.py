@@ -18,7 +18,7 @@ from dialects.interpreters.sym import connections
 from dialects.stablehlo import dense, to_numpy
 from dialects.tables import RowTable, SiteSets
 from dialects.text import parse_module
-from lowering.sym_fuse_terms import GROUP, fusible_groups, mark_groups
+from lowering.sym_fuse_terms import fusible_groups, mark_groups
 from tests.unit.lowering.programs import NUMBERS, Program, programs
 from tests.unit.lowering.test_kernels import assert_compiled_is_interpreted
 from tests.unit.lowering.test_meaning import assert_same, run
@@ -100,7 +100,7 @@ def test_fusion_keeps_every_branch_in_its_lane(case: tuple[ModuleOp, Any]) -> No
     module, states = case
     fused = run(module, FUSE)
     assert len(terms_of(fused)) <= len(terms_of(module))
-    assert all(GROUP not in term.attributes for term in terms_of(fused))
+    assert all(term.group is None for term in terms_of(fused))
     assert_same(connections(module, states), connections(fused, states))
 
 
@@ -535,8 +535,7 @@ def test_marks_that_cannot_be_fused(
     marks: tuple[int | None, ...], message: str
 ) -> None:
     own = (
-        term(ONE, EMIT, more="" if mark is None else f"attributes {{{GROUP} = {mark}}}")
-        for mark in marks
+        term(ONE, EMIT, more="" if mark is None else f"group {mark}") for mark in marks
     )
     with pytest.raises(PassFailedException, match=message):
         run(operator(*own), "sym-fuse-terms")

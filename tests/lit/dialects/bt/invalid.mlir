@@ -497,6 +497,35 @@ bt.pruned #bt.lanes<of 14>
 
 // -----
 
+// CHECK: 'bt.assume' takes a lower and an upper bound, got array<i64: 1, 0>
+%x = "test.op"() : () -> tensor<?x2x!bt.state>
+bt.assume %x bounds [1, 0] : tensor<?x2x!bt.state>
+
+// -----
+
+// CHECK: 'bt.assume' of 2 sites takes 2 weights and a total for each sum, got array<f64: 1.000000e+00, 1.000000e+00>
+%x = "test.op"() : () -> tensor<?x2x!bt.state>
+bt.assume %x sums [array<f64: 1.0, 1.0>] : tensor<?x2x!bt.state>
+
+// -----
+
+// CHECK: 'bt.assume' takes local values for all of 2 sites, or for each, got [array<f64: 1.000000e+00>, array<f64>]
+%x = "test.op"() : () -> tensor<?x2x!bt.state>
+bt.assume %x values [array<f64: 1.0>, array<f64>] : tensor<?x2x!bt.state>
+
+// -----
+
+// CHECK: 'bt.assume' takes configurations of shape (batch, sites), got tensor<2x!bt.state>
+%x = "test.op"() : () -> tensor<2x!bt.state>
+bt.assume %x : tensor<2x!bt.state>
+
+// -----
+
+// CHECK: 'bt.unarranged' expects parent op 'func.func'
+bt.unarranged
+
+// -----
+
 // CHECK: expected one of network, linear, exponential, bilinear, lifted, rational, declared
 "test.op"() {part = #bt.part<exp @logpsi>} : () -> ()
 

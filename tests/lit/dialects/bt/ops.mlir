@@ -129,6 +129,19 @@ func.func @pruned() {
   func.return
 }
 
+// CHECK-LABEL: func.func @assume(
+// GENERIC:     sym_name = "assume"
+func.func @assume(%x : tensor<?x2x!bt.state>, %z : tensor<4x2xi8>) {
+  // CHECK:        bt.assume %x bounds [0, 1] sums [array<f64: 1.000000e+00, 1.000000e+00, 1.000000e+00>] values [array<f64: 0.000000e+00, 1.000000e+00>] : tensor<?x2x!bt.state>
+  // CHECK-NEXT:   bt.assume %z values [array<f64: 0.000000e+00>, array<f64: 0.000000e+00, 1.000000e+00>] : tensor<4x2xi8>
+  // CHECK-NEXT:   bt.unarranged
+  // GENERIC:      "bt.assume"(%x) <{bounds = array<i64: 0, 1>, sums = [array<f64: 1.000000e+00, 1.000000e+00, 1.000000e+00>], values = [array<f64: 0.000000e+00, 1.000000e+00>]}> : (tensor<?x2x!bt.state>) -> ()
+  bt.assume %x bounds [0, 1] sums [array<f64: 1.0, 1.0, 1.0>] values [array<f64: 0.0, 1.0>] : tensor<?x2x!bt.state>
+  bt.assume %z values [array<f64: 0.0>, array<f64: 0.0, 1.0>] : tensor<4x2xi8>
+  bt.unarranged
+  func.return
+}
+
 // CHECK-LABEL: func.func @connections(
 // GENERIC:     sym_name = "connections"
 func.func @connections(%x : tensor<?x8x!bt.state>, %b : !bt.branches<15 x 2>, %z : tensor<4x8xi8>) {

@@ -10,7 +10,7 @@
 // Reads, updates and an emission with everything that it may have.
 sym.operator @hop(%t "t" : tensor<f64> = dense<1.0>)
     space #sym.space<4 x [0, 1, 2]> element f64 hermitian projected {
-  sym.term @bulk over #sym.rows<[0, 1], [1, 2], [2, 3]> fanout 7 {
+  sym.term @bulk over #sym.rows<[0, 1], [1, 2], [2, 3]> fanout 7 group 0 {
   ^bb0(%x : !sym.config, %i : !sym.site, %j : !sym.site):
     %ni = sym.read %x[%i] : tensor<f64>
     %n = sym.index %i
@@ -31,7 +31,7 @@ sym.operator @hop(%t "t" : tensor<f64> = dense<1.0>)
 }
 
 // CHECK-NEXT:   sym.operator @hop(%t "t" : tensor<f64> = dense<1.000000e+00>) space #sym.space<4 x [0, 1, 2]> element f64 hermitian projected {
-// CHECK-NEXT:     sym.term @bulk over #sym.rows<[0, 1], [1, 2], [2, 3]> fanout 7 {
+// CHECK-NEXT:     sym.term @bulk over #sym.rows<[0, 1], [1, 2], [2, 3]> fanout 7 group 0 {
 // CHECK-NEXT:     ^bb0(%x: !sym.config, %i: !sym.site, %j: !sym.site):
 // CHECK-NEXT:       %ni = sym.read %x[%i] : tensor<f64>
 // CHECK-NEXT:       %n = sym.index %i
@@ -53,7 +53,7 @@ sym.operator @hop(%t "t" : tensor<f64> = dense<1.0>)
 
 // GENERIC-NEXT:   "sym.operator"() <{sym_name = "hop", space = #sym.space<4 x [0, 1, 2]>, element = f64, hermitian, projected, parameter_names = ["t"], defaults = [dense<1.000000e+00> : tensor<f64>]}> ({
 // GENERIC-NEXT:   ^bb0(%t: tensor<f64>):
-// GENERIC-NEXT:     "sym.term"() <{sym_name = "bulk", rows = #sym.rows<[0, 1], [1, 2], [2, 3]>, fanout = 7 : i64}> ({
+// GENERIC-NEXT:     "sym.term"() <{sym_name = "bulk", rows = #sym.rows<[0, 1], [1, 2], [2, 3]>, fanout = 7 : i64, group = 0 : i64}> ({
 // GENERIC-NEXT:     ^bb0(%x: !sym.config, %i: !sym.site, %j: !sym.site):
 // GENERIC-NEXT:       %ni = "sym.read"(%x, %i) : (!sym.config, !sym.site) -> tensor<f64>
 // GENERIC-NEXT:       %n = "sym.index"(%i) : (!sym.site) -> tensor<i32>

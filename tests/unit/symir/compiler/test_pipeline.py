@@ -230,7 +230,7 @@ def test_an_input_whose_fault_is_lowered_away_is_found() -> None:
     lowered = lower_to_bt(field().to_ir().module)
     leaf = next(op for op in lowered.walk() if isinstance(op, bt.BranchesOp))
     leaf.origins = bt.LanesAttr(LaneOrigins.plain(range(99), 99))
-    pipeline = kernel_pipeline(3, "i8")
+    pipeline = kernel_pipeline(3, "i8", lowered)
     with pytest.raises(sym.SymbolicCompilerError, match="C001") as error:
         pipeline.run_and_verify(lowered)
     assert error.value.pass_name is None
