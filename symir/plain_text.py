@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
 from enum import Enum
+from functools import partial
 from math import isfinite
 from typing import Any, cast
 
@@ -17,6 +18,7 @@ from symir.spaces import Space
 
 __all__ = [
     "Reading",
+    "as_json",
     "columns",
     "configuration",
     "elided",
@@ -36,26 +38,43 @@ class Reading:
     def as_dict(self) -> dict[str, Any]:
         """Return the same as plain data, fit for JSON."""
         names = [one.name for one in fields(cast("Any", self))]
-        return {name: _as_plain(getattr(self, name)) for name in names}
+        return {name: as_json(getattr(self, name), shorten=True) for name in names}
 
 
-def _as_plain(value: Any) -> Any:
+def as_json(value: object, *, shorten: bool = False) -> Any:
+    """Return a value as what JSON has.
+
+    Complex numbers are `{"real": .., "imag": ..}`, with `shorten` unless they are real;
+    numbers that are not finite are strings such as "inf", arrays are lists, and what
+    JSON has no word for is its `repr`.
+    """
+    if isinstance(value, np.generic | np.ndarray):
+        value = cast(object, value.tolist())
+    own = partial(as_json, shorten=shorten)
     match value:
         case SourceLocation():
             return [value.file, value.line]
         case Enum():
             return value.name.lower()
+        case None | bool() | int() | str():
+            return value
+        case float():
+            return value if isfinite(value) else str(value)
+        case complex():
+            is_real = shorten and not value.imag
+            return own(value.real) if is_real else _parts(value)
         case Mapping():
-            items = cast("Mapping[str, Any]", value).items()
-            return {key: _as_plain(one) for key, one in items}
-        case list() | tuple():
-            return [_as_plain(one) for one in cast("Sequence[Any]", value)]
-        case complex() if value.imag:
-            return {"real": _as_plain(value.real), "imag": _as_plain(value.imag)}
-        case complex() | float():
-            return value.real if isfinite(value.real) else str(value.real)
+            items = cast(Mapping[object, object], value).items()
+            return {str(key): own(one) for key, one in items}
+        case list() | tuple() | set() | frozenset():
+            return [own(one) for one in cast(Collection[object], value)]
         case _:
-            return value.as_dict() if hasattr(value, "as_dict") else value
+            read: Any = getattr(value, "as_dict", None)
+            return repr(value) if read is None else own(read())
+
+
+def _parts(value: complex) -> dict[str, Any]:
+    return {"real": as_json(value.real), "imag": as_json(value.imag)}
 
 
 _CONFIGURATION_WIDTH = 40

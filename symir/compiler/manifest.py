@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symir.compiler.diagnostics.diagnostic import Diagnostic
 from symir.compiler.signature import toolchain
 from symir.ir import SymbolicOperatorIR
+from symir.plain_text import as_json
 
 if TYPE_CHECKING:
     from symir.compiler.artifact import SymbolicCompiledArtifact
 
-__all__ = ["BATCH", "as_json", "manifest_of"]
+__all__ = ["BATCH", "manifest_of"]
 
 BATCH = "batch"
 """What stands for the number of samples in a shape."""
@@ -85,29 +84,3 @@ def _array(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str,
         "dtype": dtype.name,
         "bytes_per_sample": math.prod(shape) * dtype.itemsize,
     }
-
-
-def as_json(value: object) -> Any:
-    """Return a value as what JSON has.
-
-    Complex numbers are `{"real": .., "imag": ..}`, numbers that are not finite are
-    strings such as "inf", and what JSON has no word for is its `repr`.
-    """
-    if isinstance(value, np.generic):
-        value = cast(object, value.item())
-    match value:
-        case None | bool() | int() | str():
-            return value
-        case float():
-            return value if math.isfinite(value) else str(value)
-        case complex():
-            return {"real": as_json(value.real), "imag": as_json(value.imag)}
-        case Diagnostic():
-            return as_json(value.as_dict())
-        case Mapping():
-            items = cast(Mapping[object, object], value).items()
-            return {str(key): as_json(one) for key, one in items}
-        case list() | tuple() | set() | frozenset():
-            return [as_json(one) for one in cast(Collection[object], value)]
-        case _:
-            return repr(value)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import math
 from typing import Any, cast
 
 import numpy.typing as npt
@@ -11,6 +10,7 @@ from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, TensorType
 from xdsl.ir import Attribute, SSAValue
 
 from dialects import stablehlo, sym
+from symir.plain_text import as_json
 from symir.terms import term_of
 
 __all__ = ["as_plain"]
@@ -46,7 +46,7 @@ def _plain_parameter(operator: sym.OperatorOp, k: int) -> dict[str, Any]:
     return {
         "name": operator.parameter_names.data[k].data,
         "dtype": dtype_name(operator.body.block.args[k]),
-        "default": _plain(stablehlo.to_numpy(default)) if has_default else None,
+        "default": as_json(stablehlo.to_numpy(default)) if has_default else None,
     }
 
 
@@ -85,7 +85,7 @@ def _plain_column(column: sym.ColumnAttr, *, tables: bool) -> dict[str, Any]:
     return {
         "name": column.label.data,
         "dtype": values.dtype.name,
-        **_plain_table(values, _plain(values) if tables else None),
+        **_plain_table(values, as_json(values) if tables else None),
     }
 
 
@@ -93,17 +93,3 @@ def _plain_table(array: npt.NDArray[Any], values: Any) -> dict[str, Any]:
     digest = hashlib.sha256(array.tobytes()).hexdigest()
     table = {"count": len(array), "sha256": digest}
     return table if values is None else {**table, "values": values}
-
-
-def _plain(array: npt.NDArray[Any]) -> Any:
-    """Return an array as nested lists, or a 0-d one as a number, that JSON has."""
-    if array.ndim:
-        return [_plain(entry) for entry in array]
-    value = array.item()
-    if isinstance(value, complex):
-        return {"real": _number(value.real), "imag": _number(value.imag)}
-    return _number(value)
-
-
-def _number(value: float) -> float | str:
-    return value if math.isfinite(value) else str(value)

@@ -17,7 +17,6 @@ from lowering.relations import relation_of
 from lowering.remarks import Remark
 from symir.compiler.checks import as_configurations
 from symir.compiler.costs import cost_table
-from symir.compiler.manifest import as_json
 from symir.compiler.trace import op_count
 from symir.errors import SymirError
 from symir.explorer.lattice import bonds_of, layout_of
@@ -29,7 +28,7 @@ from symir.explorer.texts import Lines, Origins
 from symir.inspection import LoweredOperator, Stage
 from symir.ir import SymbolicOperatorIR
 from symir.operator import SymbolicOperator
-from symir.plain_text import is_signs, number
+from symir.plain_text import as_json, is_signs, number
 from symir.provenance import place_in
 from symir.terms import term_of
 

@@ -11,8 +11,8 @@ import pytest
 
 import symir as sym
 from symir.compiler.lowering import LoweringPipeline, run_passes
-from symir.compiler.manifest import as_json
 from symir.errors import SymbolicCompilerError
+from symir.plain_text import as_json
 from tests.unit.symir.constructs import CONSTRUCTS
 
 
