@@ -186,13 +186,14 @@ class SymbolicOperatorIR:
         Raises:
             InputError: with the names that are unknown (R003).
         """
-        unknown = [str(name) for name in names if name not in self.free_symbols]
+        known = self.free_symbols
+        unknown = [str(name) for name in names if name not in known]
         if unknown:
             raise InputError(
                 "R003",
                 "the operator has no such parameter",
                 operator=self.operator_name,
-                expected=", ".join(self.free_symbols) or "no parameter",
+                expected=", ".join(known) or "no parameter",
                 found=", ".join(sorted(unknown)),
                 hint="parameters are what the operator was written with: "
                 f"symbol({unknown[0]!r}, default=..)",
@@ -214,8 +215,9 @@ class SymbolicOperatorIR:
         own = cast(Mapping[str, object], given or {})
         self.check_parameters(own)
         values: dict[str, complex] = {}
+        defaults = self.defaults
         for name, dtype in zip(self.free_symbols, self.parameter_dtypes, strict=True):
-            value = own.get(name, self.defaults.get(name, otherwise))
+            value = own.get(name, defaults.get(name, otherwise))
             if name not in own and value is None:
                 continue
             number = as_parameter(value, dtype)
