@@ -400,6 +400,7 @@ class LanesAttr(OriginsData):
 
 REAL_TYPES = (Float32Type(), Float64Type())
 ELEMENT_TYPES = (*REAL_TYPES, *(ComplexType(t) for t in REAL_TYPES))
+"""The element types of operators: the dtypes of the language are these."""
 PARAMETER_TYPES = tuple(TensorType(t, []) for t in ELEMENT_TYPES)
 
 NO_SHAPE: ArrayAttr = ArrayAttr(())
@@ -628,9 +629,10 @@ class OperatorOp(IRDLOperation):
 
     def verify_(self) -> None:
         if self.element not in ELEMENT_TYPES:
+            *others, last = map(str, ELEMENT_TYPES)
             raise VerifyException(
-                "the element type of an operator is f32, f64, complex<f32> or "
-                f"complex<f64>, got {self.element}"
+                f"the element type of an operator is {', '.join(others)} or {last}, "
+                f"got {self.element}"
             )
         if self.hermitian is not None and self.not_hermitian is not None:
             raise VerifyException("an operator is hermitian or not_hermitian, not both")

@@ -16,8 +16,6 @@ from xdsl.dialects.builtin import (
     ArrayAttr,
     ComplexType,
     DenseIntOrFPElementsAttr,
-    Float32Type,
-    Float64Type,
     ModuleOp,
     TensorType,
 )
@@ -37,7 +35,7 @@ from lowering.relations import Relation
 from lowering.rewriting import rewrite_once
 
 _NAME = "sym-convert-element"
-_REAL = {"f32": Float32Type(), "f64": Float64Type()}
+_REAL = {str(one): one for one in sym.REAL_TYPES}
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class _Precision:
     def element(self, element: Attribute) -> Attribute:
         if isinstance(element, ComplexType):
             return ComplexType(_REAL[self.to])
-        if isinstance(element, Float32Type | Float64Type):
+        if element in sym.REAL_TYPES:
             return _REAL[self.to]
         return element
 

@@ -33,7 +33,7 @@ from symir.language.extensions import (
     registered_function,
     registered_update,
 )
-from symir.language.scalars import shortened
+from symir.language.scalars import DTYPES, shortened
 from symir.operator import SymbolicOperator
 from symir.spaces import Space
 from symir.validation.check import check
@@ -46,7 +46,6 @@ Extension: TypeAlias = Function | UpdateMacro | type[clauses.AbstractIteratorCla
 Lane: TypeAlias = "tuple[Any, Array] | None"
 """A matrix element and x'; None where the branch is not valid."""
 
-_DTYPES = ("float32", "float64", "complex64", "complex128")
 _MAX_STATES = 64
 
 _SCALES = ((0.5, 0.25), (0.5 + 0.25j, -0.25j))
@@ -114,7 +113,7 @@ def check_extension(
     *,
     space: object = None,
     samples: int = _MAX_STATES,
-    dtypes: Sequence[str] = _DTYPES,
+    dtypes: Sequence[str] = DTYPES,
     arguments: Sequence[Any] = (),
     options: Mapping[str, Any] | None = None,
 ) -> ExtensionReport:

@@ -10,9 +10,12 @@ from typing import Any, Protocol, TypeAlias, cast
 import numpy as np
 import numpy.typing as npt
 
+from dialects.stablehlo import dtype_of
+from dialects.sym import ELEMENT_TYPES
 from symir.language.codes import Mistake
 
 __all__ = [
+    "DTYPES",
     "Number",
     "NumberLike",
     "as_dtype",
@@ -39,7 +42,8 @@ class ScalarArray(Protocol):
 
 NumberLike: TypeAlias = int | float | complex | Fraction | ScalarArray
 
-_DTYPES = ("float32", "float64", "complex64", "complex128")
+DTYPES = tuple(dtype_of(element).name for element in ELEMENT_TYPES)
+"""The names of the dtypes that operators can have."""
 
 
 def shortened(value: object, limit: int = 80) -> str:
@@ -136,11 +140,11 @@ def as_dtype(dtype: npt.DTypeLike | None) -> np.dtype[Any]:
         DefinitionError: for anything but the four floating and complex dtypes (D025).
     """
     name = _dtype_name(dtype)
-    if name in _DTYPES:
+    if name in DTYPES:
         return np.dtype(name)
     raise Mistake.UNKNOWN_DTYPE.error(
         "this is no dtype for an operator",
-        expected=" or ".join((", ".join(_DTYPES[:-1]), _DTYPES[-1])),
+        expected=" or ".join((", ".join(DTYPES[:-1]), DTYPES[-1])),
         found=shortened(dtype),
     )
 

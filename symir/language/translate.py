@@ -19,8 +19,6 @@ import numpy as np
 from xdsl.dialects.builtin import (
     ComplexType,
     FileLineColLoc,
-    Float32Type,
-    Float64Type,
     IntAttr,
     LocationAttr,
     ModuleOp,
@@ -81,10 +79,7 @@ MAX_UNROLLED_POWER = 16
 """Integer powers up to this one are products; they are exact where products are."""
 
 _ELEMENTS: dict[str, TypeAttribute] = {
-    "float32": Float32Type(),
-    "float64": Float64Type(),
-    "complex64": ComplexType(Float32Type()),
-    "complex128": ComplexType(Float64Type()),
+    stablehlo.dtype_of(element).name: element for element in sym.ELEMENT_TYPES
 }
 _ARITHMETIC: dict[str, Callable[..., Operation]] = {
     "neg": stablehlo.NegateOp,

@@ -21,18 +21,8 @@ from dialects import sym
 from dialects.tables import LocalSpace, SiteSum
 from symir.errors import DefinitionError, SourceLocation
 from symir.ir import SymbolicOperatorIR
-from symir.language import (
-    DOperator,
-    here,
-    row,
-    set_,
-    shift,
-    site,
-    sum_,
-    symbol,
-    table,
-    write,
-)
+from symir.language import DOperator, here, row, shift, site, symbol, table, write
+from symir.language.reductions import set_, sum_
 from symir.spaces import fock, qubit, space
 
 Edges = list[tuple[int, int]]

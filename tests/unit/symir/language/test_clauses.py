@@ -28,11 +28,10 @@ from symir.language import (
     register_iterator_clause,
     register_predicate_clause,
     row,
-    set_,
     shift,
     site,
-    sum_,
 )
+from symir.language.reductions import set_, sum_
 from symir.spaces import Space, fock
 
 

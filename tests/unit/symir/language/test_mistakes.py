@@ -36,7 +36,6 @@ from symir.language import (
     shift_mod,
     site,
     sqrt,
-    sum_,
     swap,
     symbol,
     table,
@@ -44,6 +43,7 @@ from symir.language import (
     write,
 )
 from symir.language.clauses import clauses
+from symir.language.reductions import sum_
 from symir.spaces import fock, qubit, space
 
 Case = Callable[[], Any]
