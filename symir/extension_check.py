@@ -183,37 +183,33 @@ def _space(given: object, sites: int) -> Space:
 
 def _extension_of(extension: object) -> Extension:
     if isinstance(extension, str):
-        return _registered(extension)
-    if isinstance(extension, Function | UpdateMacro):
-        return extension
-    if isinstance(extension, type) and issubclass(
-        extension, clauses.AbstractIteratorClause
-    ):
-        return extension
+        clause = clauses.registered(extension)
+        named = [registered_function(extension), registered_update(extension), clause]
+        found = [one for one in named if _is_extension(one)]
+        if len(found) == 1:
+            return cast(Extension, found[0])
+        names = [
+            *available_function_names(),
+            *available_update_names(),
+            *clauses.available_iterator_clause_names(),
+        ]
+        raise _unchecked(
+            shortened(extension),
+            " or ".join(map(repr, names)) or "a name, and none is registered",
+            f"{len(found)} extensions of that name",
+            "pass what was registered itself" if found else None,
+        )
+    if _is_extension(extension):
+        return cast(Extension, extension)
     expected = "a function, an update or an iterator, or the name of one"
-    shown = shortened(cast(object, extension))
-    raise _unchecked(shown, expected, shown)
+    raise _unchecked(shortened(extension), expected, shortened(extension))
 
 
-def _registered(name: str) -> Extension:
-    clause = clauses.registered(name)
-    if clause is not None and not issubclass(clause, clauses.AbstractIteratorClause):
-        clause = None
-    candidates = (registered_function(name), registered_update(name), clause)
-    found = [candidate for candidate in candidates if candidate is not None]
-    if len(found) == 1:
-        return found[0]
-    names = [
-        *available_function_names(),
-        *available_update_names(),
-        *clauses.available_iterator_clause_names(),
-    ]
-    raise _unchecked(
-        shortened(name),
-        " or ".join(map(repr, names)) or "a name, and none is registered",
-        f"{len(found)} extensions of that name",
-        "pass what was registered itself" if found else None,
+def _is_extension(value: object) -> bool:
+    is_iterator = isinstance(value, type) and issubclass(
+        value, clauses.AbstractIteratorClause
     )
+    return is_iterator or isinstance(value, Function | UpdateMacro)
 
 
 def _unchecked(
@@ -225,16 +221,12 @@ def _unchecked(
     )
 
 
-def _reference_of(extension: Function | UpdateMacro, kind: str) -> Callable[..., Any]:
-    if extension.reference is None:
-        hint = f"register_{kind}({extension.name!r}, .., reference=..)"
-        raise _no_reference(extension.name, kind, hint)
-    return extension.reference
-
-
-def _no_reference(name: str, kind: str, hint: str) -> SymbolicCompilerError:
+def _existing(reference: Any, name: str, kind: str, hint: str) -> Any:
+    """Return a reference, unless it is None."""
+    if reference is not None:
+        return reference
     found = f"{'an' if kind[0] in 'ui' else 'a'} {kind} without one"
-    return _unchecked(name, "a reference to compare with", found, hint)
+    raise _unchecked(name, "a reference to compare with", found, hint)
 
 
 def _called(name: str, reference: Callable[..., Any], *arguments: Any) -> Any:
@@ -252,7 +244,8 @@ def _called(name: str, reference: Callable[..., Any], *arguments: Any) -> Any:
 def _function_subject(function: Function, space: Space) -> _Subject:
     """Emit a function of local values, as they are and scaled, at every site."""
     name, size = function.name, space.size
-    reference = _reference_of(function, "function")
+    hint = f"register_function({name!r}, .., reference=..)"
+    reference = _existing(function.reference, name, "function", hint)
     is_complex, steps = function.result == "complex", range(function.arity)
 
     def arguments(values: Sequence[Any], dtype: str) -> list[list[Any]]:
@@ -293,7 +286,8 @@ def _function_subject(function: Function, space: Space) -> _Subject:
 def _update_subject(update: UpdateMacro, space: Space) -> _Subject:
     """Make an update at all sites, with all local values and with a value of x."""
     name, size = update.name, space.size
-    reference = _reference_of(update, "update")
+    hint = f"register_update({name!r}, .., reference=..)"
+    reference = _existing(update.reference, name, "update", hint)
     if update.sites > size:
         expected = f"a space of {update.sites} sites at least"
         hint = "check_extension(.., space=..)"
@@ -348,10 +342,9 @@ def _iterator_subject(
 ) -> _Subject:
     """Emit a number for each row that is another one for every other row."""
     name = made.clause_name
+    hint = f"define {type(made).__name__}.reference_rows"
     rows = made.reference_rows(space, *arguments, **options)
-    if rows is None:
-        hint = f"define {type(made).__name__}.reference_rows"
-        raise _no_reference(name, "iterator", hint)
+    rows = _existing(rows, name, "iterator", hint)
     listed = [tuple(map(int, np.atleast_1d(row).tolist())) for row in rows]
     if not listed:
         raise _unchecked(name, "rows", "none", "check_extension(.., space=..)")
@@ -448,14 +441,13 @@ def _compare(
 ) -> None:
     if str(found[1].dtype) != dtype:
         raise _disagrees(subject, what, dtype, str(found[1].dtype))
-    different = _difference(subject, dtype, states, found)
-    if different is not None:
-        at = different.what
-        if different.sample is not None:
-            x = states[different.sample].tolist()
-            at += f" of branch {different.lane} of x = {x}"
-        told = different.expected, different.found
-        raise _disagrees(subject, f"{what}, {dtype}, {at}", *told)
+    one = _difference(subject, dtype, states, found)
+    if one is None:
+        return
+    at = f"{what}, {dtype}, {one.what}"
+    if one.sample is not None:
+        at += f" of branch {one.lane} of x = {states[one.sample].tolist()}"
+    raise _disagrees(subject, at, one.expected, one.found)
 
 
 def _disagrees(
@@ -480,15 +472,12 @@ def _difference(
     spoiled: bool = False,
 ) -> LaneDifference | None:
     """Return the first difference from the reference."""
-    expected = [
-        [(0, x) if lane is None else lane for lane in subject.lanes(dtype, x, spoiled)]
-        for x in states
+    lanes = [
+        [lane or (0, x) for lane in subject.lanes(dtype, x, spoiled)] for x in states
     ]
-    elements = np.array([[element for element, _ in lanes] for lanes in expected])
-    meant = Lanes(
-        np.array([[y for _, y in lanes] for lanes in expected]),
-        elements.astype(np.result_type(elements, dtype)),
-    )
+    elements = np.array([[element for element, _ in each] for each in lanes])
+    moved = np.array([[y for _, y in each] for each in lanes])
+    meant = Lanes(moved, elements.astype(np.result_type(elements, dtype)))
     computed = Lanes(*map(np.asarray, found))
     return compare(Relation.EQUAL, states, meant, computed).difference
 
