@@ -8,20 +8,19 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack, cast
 
 import numpy as np
-from xdsl.dialects.builtin import ModuleOp, StringAttr, UnitAttr
+from xdsl.dialects.builtin import StringAttr, UnitAttr
 
 from symir import adjoints, algebra, for_netket, products
 from symir.errors import UnfinishedError, user_location
 from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
-from symir.language.definitions import OperatorDefinition, TermDefinition
 from symir.language.expressions import Constant, Expr, ExprLike, Symbol
 from symir.language.scalars import Number, as_name, items_of, shortened
 from symir.language.scope import blamed_on
 from symir.language.translate import translate
 from symir.late import late
 from symir.spaces import Space, as_space, is_of_netket
-from symir.spans import spanned
+from symir.spans import span
 from symir.terms import Term
 
 if TYPE_CHECKING:
@@ -85,27 +84,28 @@ class SymbolicOperator:
     dtype: np.dtype[Any]
     dtype_is_default: bool
     declared_hermitian: bool | None
-    _source: OperatorDefinition | SymbolicOperatorIR | algebra.Combination
+    _source: SymbolicOperatorIR | algebra.Combination
 
     @classmethod
-    def from_definition(
+    def of_ir(
         cls,
-        definition: OperatorDefinition,
+        ir: SymbolicOperatorIR,
         hilbert: object,
+        space: Space,
         *,
         dtype_is_default: bool = False,
     ) -> SymbolicOperator:
-        """Return the operator of a definition on the space that the user gave."""
+        """Return the operator of IR on the space that the user gave, which is its."""
         if is_of_netket(hilbert):
             for_netket.guard()
         return SymbolicOperator(
             hilbert,
-            definition.space,
-            definition.name,
-            definition.dtype,
+            space,
+            ir.operator_name,
+            np.dtype(ir.dtype_str),
             dtype_is_default,
-            definition.declared_hermitian,
-            definition,
+            ir.declared_hermitian,
+            ir,
         )
 
     @classmethod
@@ -128,26 +128,12 @@ class SymbolicOperator:
                 expected=repr(ir.space),
                 found=repr(hilbert),
             )
-        return SymbolicOperator(
-            space if hilbert is None else hilbert,
-            space,
-            ir.operator_name,
-            np.dtype(ir.dtype_str),
-            False,
-            ir.declared_hermitian,
-            ir,
-        )
+        return cls.of_ir(ir, space if hilbert is None else hilbert, space)
 
     @cached_property
     def terms(self) -> tuple[Term, ...]:
         """A summary of each term."""
-        match self._source:
-            case OperatorDefinition(terms=terms):
-                return tuple(_defined(term) for term in terms)
-            case SymbolicOperatorIR() as ir:
-                return ir.terms
-            case combination:
-                return combination.terms
+        return self._source.terms
 
     @cached_property
     def symbols(self) -> tuple[Symbol, ...]:
@@ -181,20 +167,13 @@ class SymbolicOperator:
 
     def to_ir(self) -> SymbolicOperatorIR:
         """Return the `sym` level; it is translated once."""
-        if isinstance(self._source, SymbolicOperatorIR):
-            return self._source
-        cached: SymbolicOperatorIR | None = self.__dict__.get("_ir")
-        if cached is None:
-            cached = SymbolicOperatorIR.owning(self._translated())
-            object.__setattr__(self, "_ir", cached)
-        return cached
+        source = self._source
+        return source if isinstance(source, SymbolicOperatorIR) else self._joined
 
-    @spanned("translate", "definition", operator="name")
-    def _translated(self) -> ModuleOp:
-        if isinstance(self._source, algebra.Combination):
-            return self._source.translated(self)
-        assert isinstance(self._source, OperatorDefinition)
-        return translate(self._source)
+    @cached_property
+    def _joined(self) -> SymbolicOperatorIR:
+        with span("translate", "definition", operator=self.name):
+            return SymbolicOperatorIR.owning(self.combination.translated(self))
 
     @late
     def compile(self, **options: Unpack[CompileOptions]) -> CompiledOperator:
@@ -264,13 +243,11 @@ class SymbolicOperator:
             DefinitionError: for a bad name (D019).
         """
         checked, source = as_name(name, "the name of an operator"), self._source
-        if isinstance(source, OperatorDefinition):
-            source = replace(source, name=checked)
         if isinstance(source, SymbolicOperatorIR):
             module = source.module
             operator = algebra.operator_in(module)
             operator.sym_name = StringAttr(checked)
-            source = SymbolicOperatorIR(module)
+            source = SymbolicOperatorIR.owning(module)
         return self._with(name=checked, _source=source)
 
     def _with(self, **changes: Any) -> Self:
@@ -370,13 +347,11 @@ class SymbolicOperator:
     def claimed_hermitian(self) -> Self:
         """Return the same operator, declared to be Hermitian."""
         source = self._source
-        if isinstance(source, OperatorDefinition):
-            source = replace(source, declared_hermitian=True)
         if isinstance(source, SymbolicOperatorIR):
             module = source.module
             operator = algebra.operator_in(module)
             operator.hermitian, operator.not_hermitian = UnitAttr(), None
-            source = SymbolicOperatorIR(module)
+            source = SymbolicOperatorIR.owning(module)
         return self._with(declared_hermitian=True, _source=source)
 
     @property
@@ -420,15 +395,8 @@ class SymbolicOperator:
 
     def _rewritten(self, ir: SymbolicOperatorIR) -> SymbolicOperator:
         """Return another operator on the same space."""
-        return SymbolicOperator(
-            self.hilbert,
-            self.space,
-            ir.operator_name,
-            np.dtype(ir.dtype_str),
-            self.dtype_is_default,
-            ir.declared_hermitian,
-            ir,
-        )
+        is_default = self.dtype_is_default
+        return self.of_ir(ir, self.hilbert, self.space, dtype_is_default=is_default)
 
     def _product(
         self, other: SymbolicOperator, name: str, *, declared_hermitian: bool | None
@@ -609,11 +577,9 @@ def _identity(like: SymbolicOperator) -> SymbolicOperator:
         Constant(1), like.space, like.dtype, user_location()
     )
     definition = replace(definition, is_projected=like.is_projected)
-    return SymbolicOperator.from_definition(
-        definition, like.hilbert, dtype_is_default=like.dtype_is_default
+    return SymbolicOperator.of_ir(
+        SymbolicOperatorIR.owning(translate(definition)),
+        like.hilbert,
+        like.space,
+        dtype_is_default=like.dtype_is_default,
     )
-
-
-def _defined(term: TermDefinition) -> Term:
-    tags = tuple(emission.tag for emission in term.emissions)
-    return Term(term.name, term.labels, term.rows, tags, term.fanout)

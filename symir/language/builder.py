@@ -54,9 +54,10 @@ from symir.language.scalars import (
     shortened,
 )
 from symir.language.scope import Scope, blamed_on, emission_label
+from symir.language.translate import translate
 from symir.language.updates import Update, as_update
 from symir.spaces import as_space
-from symir.spans import spanned
+from symir.spans import span, spanned
 
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
@@ -710,7 +711,7 @@ class DOperator:
                 (D009), or a branch is seen to leave the constraints of the space
                 (D048).
         """
-        from symir.operator import SymbolicOperator
+        from symir.operator import SymbolicOperator, SymbolicOperatorIR
 
         self._check_sealed()
         if not self._terms:
@@ -731,8 +732,10 @@ class DOperator:
             self._is_projected,
         )
         check_stays_inside(definition)
-        return SymbolicOperator.from_definition(
-            definition, self._hilbert, dtype_is_default=self._dtype_is_default
+        with span("translate", "definition", operator=self._name):
+            ir = SymbolicOperatorIR.owning(translate(definition))
+        return SymbolicOperator.of_ir(
+            ir, self._hilbert, self._space, dtype_is_default=self._dtype_is_default
         )
 
     def _check_sealed(self) -> None:

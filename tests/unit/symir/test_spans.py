@@ -369,21 +369,22 @@ def test_a_process(end: str, code: int, tmp_path: Path) -> None:
     path = tmp_path / "trace.json"
     done = run(BUILD + end, path, tmp_path)
     assert done.returncode == code, done.stderr
-    assert [event["name"] for event in events_of(path)] == ["build"]
+    assert [event["name"] for event in events_of(path)] == ["translate", "build"]
     assert [*tmp_path.iterdir()] == [path]
 
 
 def test_a_process_in_its_own_file(tmp_path: Path) -> None:
     done = run(BUILD + "print(os.getpid())", tmp_path / "{pid}.json", tmp_path)
-    (event,) = events_of(tmp_path / f"{done.stdout.strip()}.json")
-    assert event["pid"] == int(done.stdout)
+    events = events_of(tmp_path / f"{done.stdout.strip()}.json")
+    assert [event["pid"] for event in events] == [int(done.stdout)] * 2
 
 
 def test_a_process_that_goes_to_another_folder(tmp_path: Path) -> None:
     (tmp_path / "other").mkdir()
     done = run(f"{BUILD}os.chdir('other')", "trace.json", tmp_path)
     assert done.returncode == 0, done.stderr
-    assert [event["name"] for event in events_of(tmp_path / "trace.json")] == ["build"]
+    names = [event["name"] for event in events_of(tmp_path / "trace.json")]
+    assert names == ["translate", "build"]
 
 
 def test_a_process_whose_file_cannot_be(tmp_path: Path) -> None:
