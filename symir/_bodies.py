@@ -135,11 +135,13 @@ def _checked_predicate(space: Space, predicate: PredicateLike) -> Predicate:
     return checked_predicate(space, predicate)
 
 
-@body_of(spaces.fingerprint)
-def _fingerprint(space: Space, predicate: Predicate) -> str:
-    from symir.predicates import fingerprint
+@body_of(spaces.indicator)
+def _indicator(
+    space: Space, predicates: Sequence[Predicate], dtype: npt.DTypeLike | None = None
+) -> SymbolicOperator:
+    from symir.predicates import indicator
 
-    return fingerprint(space, predicate)
+    return indicator(space, predicates, dtype)
 
 
 @body_of(spaces.predicate_test)

@@ -40,20 +40,12 @@ from symir import algebra
 from symir.compiler.lowering import run_passes
 from symir.errors import DefinitionError
 from symir.ir import SymbolicOperatorIR
-from symir.language import rows
 from symir.language.codes import Mistake
-from symir.language.definitions import (
-    EmissionDefinition,
-    GuardDefinition,
-    OperatorDefinition,
-    TermDefinition,
-)
-from symir.language.expressions import Constant, Predicate
+from symir.language.expressions import Predicate
 from symir.language.scope import emission_label
-from symir.language.translate import translate
-from symir.language.updates import Update
 from symir.products import Copies, copy_body, defined
 from symir.provenance import place_of
+from symir.spaces import indicator
 
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
@@ -166,16 +158,8 @@ def _inside(operator: SymbolicOperator) -> sym.TermOp | None:
     predicates = cast("tuple[Predicate, ...]", operator.space.predicates)
     if not predicates:
         return None
-    guards = tuple(GuardDefinition(predicate, None) for predicate in predicates)
-    emission = EmissionDefinition(Update(), Constant(1), None, None)
-    term = TermDefinition(
-        "inside", "globally", (), rows.one_row(), {}, None, guards, (emission,)
-    )
-    space = operator.space.unconstrained
-    definition = OperatorDefinition(
-        "inside", space, operator.dtype, True, (term,), (), None
-    )
-    return algebra.operator_in(defined(translate(definition))).terms[0]
+    inside = indicator(operator.space, predicates, operator.dtype)
+    return algebra.operator_in(defined(inside.to_ir().module)).terms[0]
 
 
 # endregion

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
     from symir.spaces import Space
 
-__all__ = ["PredicateTest", "checked_predicate", "fingerprint", "indicator"]
+__all__ = ["PredicateTest", "checked_predicate", "indicator"]
 
 BATCH = 2**14
 """So many configurations are tested at once, at most."""
@@ -51,15 +51,12 @@ def checked_predicate(space: Space, predicate: PredicateLike) -> Predicate:
     )
 
 
-def fingerprint(space: Space, predicate: Predicate) -> str:
-    """Return what two predicates of one space share where they are the same."""
-    return indicator(space, [predicate]).to_ir().static_fingerprint()
-
-
-def indicator(space: Space, predicates: Sequence[Predicate]) -> SymbolicOperator:
+def indicator(
+    space: Space, predicates: Sequence[Predicate], dtype: npt.DTypeLike | None = None
+) -> SymbolicOperator:
     """Return the operator that is 1 where all predicates hold, on the diagonal."""
     # On all configurations: the space itself would ask for its predicates again.
-    builder = DOperator(space.unconstrained, "predicate").globally()
+    builder = DOperator(space.unconstrained, "predicate", dtype=dtype).globally()
     for predicate in predicates:
         builder.where(predicate)
     return builder.emit().build()

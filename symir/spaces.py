@@ -26,6 +26,7 @@ from symir.late import late
 
 if TYPE_CHECKING:
     from symir.language.expressions import Predicate, PredicateLike
+    from symir.operator import SymbolicOperator
 
     Test: TypeAlias = Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]]
 
@@ -73,8 +74,13 @@ def checked_predicate(space: Space, predicate: PredicateLike) -> Predicate:
 
 
 @late
-def fingerprint(space: Space, predicate: Predicate) -> str:
-    """Return what two predicates of one space share where they are the same."""
+def indicator(
+    space: Space, predicates: Sequence[Predicate], dtype: npt.DTypeLike | None = None
+) -> SymbolicOperator:
+    """Return the operator that is 1 where all predicates hold, on the diagonal.
+
+    It acts on all configurations of the local states.
+    """
     ...
 
 
@@ -200,7 +206,8 @@ class Space:
     def _identity(self) -> tuple[object, ...]:
         shown = frozenset[str]()
         if self.predicates:
-            shown = frozenset(fingerprint(self, one) for one in self._conditions)
+            found = (indicator(self, [one]).to_ir() for one in self._conditions)
+            shown = frozenset(ir.static_fingerprint() for ir in found)
         return (self.size, self.local_states, self.sums, shown)
 
     # region Constraints
