@@ -17,6 +17,7 @@ from symir.compiler.signature import toolchain
 from symir.errors import InputError, SymirError
 from symir.files import StrPath, write_file
 from symir.ir import SymbolicOperatorIR
+from symir.plain_text import as_json
 from symir.validation.check import EXECUTABLE, ValidationReport, check
 
 __all__ = ["Replay", "as_certificate", "replay", "save_certificate"]
@@ -48,17 +49,14 @@ def as_certificate(report: ValidationReport) -> dict[str, Any]:
             # The text of an operator has the sums of its space, and no predicates.
             "predicates": n_states != report.n_states,
         },
-        "worst_error": _plain(report.worst_error),
+        "worst_error": as_json(report.worst_error),
         "parameters": [
             {name: [complex(v).real, complex(v).imag] for name, v in values.items()}
             for values in report.parameters
         ],
         "versions": toolchain(),
         "lowering": report.lowering,
-        "stages": [
-            {key: _plain(value) for key, value in stage.as_dict().items()}
-            for stage in report.stages
-        ],
+        "stages": as_json(report.stages),
         "x": {
             "dtype": report.x.dtype.str,
             "shape": list(report.x.shape),
@@ -166,8 +164,3 @@ def _claims(certificate: dict[str, Any]) -> dict[str, Any]:
 
 def _number(real: float, imaginary: float) -> complex:
     return complex(real, imaginary) if imaginary else real
-
-
-def _plain(value: Any) -> Any:
-    """Return a number that JSON has: it has no infinities."""
-    return str(value) if isinstance(value, float) and not np.isfinite(value) else value
