@@ -190,7 +190,7 @@ class LoweredOperator:
 
     def _spec(self, stage: Stage) -> Spec:
         size = dtype_of(STATE_TYPES[self.state]).itemsize
-        return spec_of(stage.number, stage.name, stage.level, stage.module, size)
+        return spec_of(stage, size)
 
     def diff(self, first: str | int, second: str | int) -> Difference:
         """Return what is different between two stages.

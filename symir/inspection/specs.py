@@ -22,7 +22,7 @@ from lowering.local_energy.extraction import energies_in
 from symir.compiler.artifact import lane_sources
 from symir.compiler.costs import flops_of
 from symir.compiler.lowering import table_bytes
-from symir.compiler.trace import lanes_in
+from symir.compiler.trace import Stage, lanes_in
 from symir.plain_text import Reading, columns
 
 __all__ = ["Spec", "Specs", "lanes_by_term", "lanes_of_stage", "spec_of"]
@@ -119,10 +119,9 @@ class Specs:
         return "\n".join(columns(header, rows, right=[0, *range(3, len(header))]))
 
 
-def spec_of(
-    number: int, name: str, level: str, module: ModuleOp, state_bytes: int
-) -> Spec:
+def spec_of(stage: Stage, state_bytes: int) -> Spec:
     """Return the numbers of a stage; `state_bytes` is the size of a local value."""
+    module = stage.module
     ops = Counter(op.name for op in module.walk() if op is not module)
     tensor_bytes = constant_bytes = flops = 0
     for op, times in _counted(module):
@@ -134,9 +133,9 @@ def spec_of(
             tensor_bytes += times * size
             constant_bytes += table_bytes(op)
     return Spec(
-        number,
-        name,
-        level,
+        stage.number,
+        stage.name,
+        stage.level,
         ops,
         lanes_of_stage(module),
         _samples(module),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from numbers import Real
 from typing import Any, NoReturn, get_args
 
 import numpy.typing as npt
@@ -47,7 +46,7 @@ def exact_connections(
             value (V007), and for another `inexact` (V009).
     """
     found = _operator_of(operator, inexact)
-    _check_samples(samples_of(x), found)
+    samples_of(x, found.space.data.sites, found.sym_name.data, exact=True)
     _check_by_name(parameters, found)
     try:
         return exact.exact_connections(found, x, parameters, inexact=inexact)
@@ -129,19 +128,3 @@ def _no_answer(error: NoExactAnswer, operator: sym.OperatorOp) -> NoReturn:
         hint='ask for inexact="float", which takes the double precision value of such '
         "an op",
     ) from error
-
-
-def _check_samples(x: Array, operator: sym.OperatorOp) -> None:
-    sites = operator.space.data.sites
-    is_real = x.dtype.kind in "biuf" or (
-        x.dtype == object and all(isinstance(value, Real) for value in x.flat)
-    )
-    if is_real and x.ndim and x.shape[-1] == sites:
-        return
-    raise InputError(
-        "V002",
-        "x is no array of configurations",
-        operator=operator.sym_name.data,
-        expected=f"real numbers of shape (.., {sites})",
-        found=f"{x.dtype} {x.shape}",
-    )

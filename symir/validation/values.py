@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from io import StringIO
+from numbers import Real
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -25,6 +27,7 @@ from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.interpreters.sym import Partial, SymFunctions, connections
 from dialects.stablehlo import dtype_of, shape_of
 from symir.compiler.artifact import lane_origins
+from symir.compiler.trace import level_of
 from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR, as_parameter
 from symir.language.scalars import items_of, shortened
@@ -280,31 +283,40 @@ def denote(
     """
     module = module_of(operator)
     (only,) = _denotable(module)
-    given = samples_of(x)
     is_by_name = parameters is None or isinstance(parameters, Mapping)
     if not is_by_name and items_of(parameters) is None:
         name = "" if not isinstance(only, sym.OperatorOp) else only.sym_name.data
         raise bad_parameters(f"they are {shortened(parameters)}", name)
     if isinstance(only, sym.OperatorOp):
-        return _denote_operator(module, only, given, parameters)
-    return _denote_function(module, only, given, parameters)
+        return _denote_operator(module, only, x, parameters)
+    return _denote_function(module, only, x, parameters)
 
 
-def samples_of(x: npt.ArrayLike) -> Array:
-    """Return configurations as an array.
+def samples_of(
+    x: npt.ArrayLike, sites: int, operator: str, *, exact: bool = False
+) -> Array:
+    """Return configurations (.., N) as an array, of rational numbers where `exact`.
 
     Raises:
-        InputError: where they are none, such as lists of different lengths (V002).
+        InputError: for anything else (V002).
     """
     try:
-        return np.asarray(x)
+        array = np.asarray(x)
+        found = f"{array.dtype} {array.shape}"
+        is_real = array.dtype.kind in "biuf"
+        if exact and array.dtype == object:
+            is_real = all(isinstance(value, Real) for value in array.flat)
+        if is_real and array.ndim and array.shape[-1] == sites:
+            return array
     except ValueError as error:
-        raise InputError(
-            "V002",
-            "x is no array of configurations",
-            expected="an array of real numbers",
-            found=str(error),
-        ) from error
+        found = str(error)
+    raise InputError(
+        "V002",
+        "x is no array of configurations",
+        operator=operator,
+        expected=f"real numbers of shape (.., {sites})",
+        found=found,
+    )
 
 
 def module_of(operator: object) -> ModuleOp:
@@ -354,11 +366,13 @@ def _takes_configurations(function: FuncOp) -> bool:
 def _denote_operator(
     module: ModuleOp,
     operator: sym.OperatorOp,
-    x: Array,
+    x: npt.ArrayLike,
     parameters: Parameters | None,
 ) -> ValueTable:
     name = operator.sym_name.data
-    flat = _flattened(x, operator.space.data.sites, name)
+    sites = operator.space.data.sites
+    x = samples_of(x, sites, name)
+    flat = x.reshape(-1, sites)
     names = [one.data for one in operator.parameter_names]
     bound = _by_name(parameters, names, name)
     recorder = RecordingSymInterpreter(module, [StableHLOFunctions(), SymFunctions()])
@@ -385,12 +399,16 @@ def _denote_operator(
 
 
 def _denote_function(
-    module: ModuleOp, function: FuncOp, x: Array, parameters: Parameters | None
+    module: ModuleOp,
+    function: FuncOp,
+    x: npt.ArrayLike,
+    parameters: Parameters | None,
 ) -> ValueTable:
     name = function.sym_name.data
     config, *others = function.body.block.args
     batch, sites = shape_of(config)
-    flat = _flattened(x, sites, name)
+    x = samples_of(x, sites, name)
+    flat = x.reshape(-1, sites)
     element = cast(TensorType[Attribute], config.type).element_type
     own_dtype = flat.dtype if isinstance(element, bt.StateType) else dtype_of(element)
     if flat.dtype != own_dtype or batch not in (bt.BATCH, len(flat)):
@@ -402,21 +420,16 @@ def _denote_function(
             found=f"{x.dtype} {x.shape}",
         )
     values = _in_order(parameters, others, name)
-    is_bt = any(op.name.startswith("bt.") for op in function.walk())
-    level = "bt" if is_bt else "stablehlo"
-    functions = (
-        branch_tensors.functions_of(len(flat), flat.dtype)
-        if is_bt
-        else kernel.functions_of()
-    )
+    level = level_of(module)
+    if level == "bt":
+        functions = branch_tensors.functions_of(len(flat), flat.dtype)
+        run = partial(branch_tensors.run_branches, module, flat, values)
+    else:
+        functions = kernel.functions_of()
+        run = partial(kernel.run_kernel, module, [flat, *values])
     recorder = RecordingInterpreter(module, functions)
     try:
-        if is_bt:
-            results = branch_tensors.run_branches(
-                module, flat, values, interpreter=recorder
-            )
-        else:
-            results = kernel.run_kernel(module, [flat, *values], interpreter=recorder)
+        connected, elements = run(interpreter=recorder)
     except InterpretationError as error:
         raise _unknown_op(error, name, level) from error
     naming = _Naming(module, name)
@@ -426,29 +439,11 @@ def _denote_function(
             function, recorder, len(flat), level
         )
     ]
-    connected, elements = results
     shaped = (
         connected.reshape(*x.shape[:-1], *connected.shape[1:]),
         elements.reshape(*x.shape[:-1], *elements.shape[1:]),
     )
     return ValueTable(level, name, flat, tuple(entries), shaped)
-
-
-def _flattened(x: Array, sites: int, operator: str) -> Array:
-    """Return samples as (B, N).
-
-    Raises:
-        InputError: for what is no array of real numbers of shape (.., N) (V002).
-    """
-    if x.dtype.kind in "biuf" and x.ndim and x.shape[-1] == sites:
-        return x.reshape(-1, sites)
-    raise InputError(
-        "V002",
-        "x is no array of configurations",
-        operator=operator,
-        expected=f"real numbers of shape (.., {sites})",
-        found=f"{x.dtype} {x.shape}",
-    )
 
 
 def _by_name(

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -18,12 +18,13 @@ from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.local_energy.extraction import function_named, returned
 from symir.compiler.context import SymbolicPassReport
+from symir.plain_text import Reading
 
 __all__ = ["EnergyReport", "PartReport", "PassNotes", "energy_report"]
 
 
 @dataclass(frozen=True)
-class PartReport:
+class PartReport(Reading):
     """A part of log psi.
 
     Attributes:
@@ -46,7 +47,7 @@ class PartReport:
 
 
 @dataclass(frozen=True)
-class PassNotes:
+class PassNotes(Reading):
     """What a pass did, and what not: (message, hint) each."""
 
     name: str
@@ -55,7 +56,7 @@ class PassNotes:
 
 
 @dataclass(frozen=True)
-class EnergyReport:
+class EnergyReport(Reading):
     """The report of a local energy; `str` for people, `as_dict` for programs.
 
     Attributes:
@@ -86,10 +87,6 @@ class EnergyReport:
     plan: dict[str, Any] = field(default_factory=dict)
     predicted_bytes: int = 0
     measured_bytes: int | None = None
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return the report as plain data."""
-        return asdict(self)
 
     def __str__(self) -> str:
         lines = [
