@@ -408,10 +408,6 @@ SCALAR = MessageConstraint(
     TensorType.constr(element_type=AnyAttr(), shape=eq(NO_SHAPE)),
     "expected a scalar, that is a tensor without dimensions",
 )
-OWN_RULE = "own_rule"
-"""On the last op of a registered function: its name, where it stops gradients or has a
-derivative of its own, which its ops do not say."""
-
 PREDICATE: TensorType[I1] = TensorType(i1, [])
 INDEX = TensorType(i32, [])
 
@@ -1703,6 +1699,36 @@ class DefinedOp(SymPureOp):
 
 
 @irdl_op_definition
+class OwnRuleOp(SymPureOp):
+    """What a registered function returns whose derivative its ops do not say.
+
+    The value stays what it is. The function, which is named, stops gradients or has a
+    derivative of its own: derivatives by what it takes are refused.
+
+    ```mlir
+    %y = sym.own_rule %v of "softened" : tensor<f64>
+    ```
+    """
+
+    T: ClassVar = VarConstraint("T", SCALAR)
+
+    name = "sym.own_rule"
+
+    value = operand_def(T)
+    function = prop_def(StringAttr)
+    result = result_def(T)
+
+    assembly_format = "$value `of` $function attr-dict `:` type($result)"
+
+    def __init__(self, value: SSAValue, function: str):
+        super().__init__(
+            operands=[value],
+            properties={"function": StringAttr(function)},
+            result_types=[value.type],
+        )
+
+
+@irdl_op_definition
 class LookupOp(SymPureOp):
     """The k-th entry, from 0, of a constant table; undefined where it has none.
 
@@ -1865,6 +1891,7 @@ Sym = Dialect(
         LocalValueOp,
         DefinedOp,
         LookupOp,
+        OwnRuleOp,
         ReduceOp,
         YieldOp,
     ],

@@ -158,8 +158,8 @@ class _TermLowering:
         match op:
             case sym.ReadOp():
                 return self._read(op.site, op.result.type)
-            case sym.IndexOp():
-                return self.values[op.site]
+            case sym.IndexOp() | sym.OwnRuleOp():
+                return self.values[op.operands[0]]
             case sym.SiteOp():
                 return self._site(op)
             case sym.ElementOp():

@@ -15,6 +15,7 @@ from xdsl.ir import Attribute, Operation
 from xdsl_jax.dialects import stablehlo as hlo
 from xdsl_jax.dialects.stablehlo.attributes import ComparisonType
 
+from dialects import sym
 from dialects.stablehlo import dtype_of
 from lowering.rounding import is_exact
 
@@ -186,7 +187,7 @@ def _result_dtype(op: Operation) -> np.dtype[Any]:
 def _function(op: Operation, exact: bool) -> Callable[..., Any] | None:
     if isinstance(op, hlo.CompareOp):
         return _comparison(op)
-    if isinstance(op, hlo.ConvertOp):
+    if isinstance(op, hlo.ConvertOp | sym.OwnRuleOp):
         return np.asarray
     if isinstance(op, _NUMBERS_ONLY) and _result_dtype(op) == np.bool_:
         return None

@@ -24,7 +24,7 @@ __all__ = ["is_whole", "largest"]
 
 _SUMS = (hlo.AddOp, hlo.SubtractOp)
 _CHOICES = (hlo.MaximumOp, hlo.MinimumOp, hlo.SelectOp)
-_KEEP_SIZE = (hlo.NegateOp, hlo.AbsOp, hlo.ConvertOp)
+_KEEP_SIZE = (hlo.NegateOp, hlo.AbsOp, hlo.ConvertOp, sym.OwnRuleOp)
 _ROUND = (hlo.FloorOp, hlo.CeilOp)
 _BOUNDED = (*_SUMS, *_CHOICES, *_KEEP_SIZE, *_ROUND, hlo.MultiplyOp)
 
@@ -37,6 +37,7 @@ _KEEP_INTEGERS = (
     hlo.NegateOp,
     hlo.AbsOp,
     hlo.ConvertOp,
+    sym.OwnRuleOp,
 )
 
 

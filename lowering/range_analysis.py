@@ -326,7 +326,7 @@ def _is_computed(op: Operation | Block, known: Container[SSAValue]) -> bool:
     """Whether an op of StableHLO computes something of what is known and constants."""
     return (
         isinstance(op, Operation)
-        and op.name.startswith("stablehlo.")
+        and (op.name.startswith("stablehlo.") or isinstance(op, sym.OwnRuleOp))
         and any(v in known for v in op.operands)
         and all(v in known or constant_of(v) is not None for v in op.operands)
     )

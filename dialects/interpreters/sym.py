@@ -367,6 +367,12 @@ class SymFunctions(InterpreterFunctions):
         value = np.where(nowhere, 0, run.value_at(place, site)).astype(place.dtype)
         return (_limited(value, _is_countable(run, place) | nowhere),)
 
+    @impl(sym.OwnRuleOp)
+    def run_own_rule(
+        self, interpreter: Interpreter, op: sym.OwnRuleOp, args: PythonValues
+    ) -> PythonValues:
+        return args
+
     @impl(sym.LookupOp)
     def run_lookup(
         self, interpreter: Interpreter, op: sym.LookupOp, args: PythonValues

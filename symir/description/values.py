@@ -39,7 +39,7 @@ def reading(value: SSAValue, visited: str) -> Reading:
     match op:
         case sym.ReadOp():
             return Reading((op.config, op.site), _entry)
-        case sym.IndexOp() | sym.SiteOp():
+        case sym.IndexOp() | sym.SiteOp() | sym.OwnRuleOp():
             return Reading(tuple(op.operands), as_it_is)
         case sym.ElementOp():
             place = Formula(str(op.position.value.data))

@@ -230,6 +230,8 @@ def _degree_of(op: Operation, degrees: Mapping[SSAValue, int]) -> int | None:
             return found[1]
         case hlo.ConvertOp() if isinstance(element_of(op.result), _NUMBERS):
             return found[0]
+        case sym.OwnRuleOp():
+            return found[0]
         case _ if isinstance(op, _LINEAR):
             return max(found)
         case _:

@@ -51,14 +51,12 @@ class ScalarOp:
     kind: type[Operation]
     properties: tuple[tuple[str, Attribute], ...]
     result: TensorType[Attribute]
-    attributes: tuple[tuple[str, Attribute], ...] = ()
 
     def __call__(self, *operands: SSAValue) -> Operation:
         return self.kind.create(
             operands=operands,
             result_types=[self.result],
             properties=dict(self.properties),
-            attributes=dict(self.attributes),
         )
 
 
@@ -86,9 +84,7 @@ class ScalarFunction:
         derivatives of the ops before it would be others.
         """
         scalar = TensorType(self.result_element, ())
-        last = ScalarOp(
-            stablehlo.ConvertOp, (), scalar, ((sym.OWN_RULE, StringAttr(name)),)
-        )
+        last = ScalarOp(sym.OwnRuleOp, (("function", StringAttr(name)),), scalar)
         ops = (*self.ops, (last, (self.result,)))
         result = self.arity + len(self.ops)
         return ScalarFunction(self.arity, ops, result, self.result_element)

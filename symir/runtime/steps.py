@@ -108,9 +108,8 @@ def _reaching_branches(term: sym.TermOp) -> set[SSAValue]:
 
 def _check_smooth(ir: SymbolicOperatorIR, term: sym.TermOp, op: Operation) -> None:
     """Raise for an op whose derivative is 0, or not that of the ops of its kernel."""
-    rule = op.attributes.get(sym.OWN_RULE)
-    if rule is not None:
-        name = f"the function {rule}"
+    if isinstance(op, sym.OwnRuleOp):
+        name = f"the function {op.function}"
         found = "it stops gradients, or has a derivative of its own"
         hint = (
             "write it with functions of expressions, or register_function(.., "

@@ -446,7 +446,7 @@ class _Finder:
         match value.owner:
             case hlo.MultiplyOp() as op:
                 return masks[op.lhs] | masks[op.rhs]
-            case hlo.NegateOp() | hlo.ConvertOp() as op:
+            case hlo.NegateOp() | hlo.ConvertOp() | sym.OwnRuleOp() as op:
                 return masks[op.operands[0]]
             case _:
                 return nowhere
@@ -575,6 +575,7 @@ _PASSING = (
     hlo.SineOp,
     hlo.SqrtOp,
     hlo.SubtractOp,
+    sym.OwnRuleOp,
 )
 """Ops whose result is infinite or no number where that of an operand is, mostly."""
 

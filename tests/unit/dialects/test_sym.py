@@ -421,6 +421,16 @@ def test_lookup(kind: Any) -> None:
     assert f"]> : tensor<2xf64> at %3 : tensor<{kind}> -> tensor<f64>" in verified(fill)
 
 
+def test_own_rule() -> None:
+    def fill(block: Block) -> list[Operation]:
+        value = stablehlo.constant(1, f64)
+        op = sym.OwnRuleOp(value.output, "f")
+        assert (op.value, op.result.type) == (value.output, SCALAR)
+        return [value, op]
+
+    assert 'sym.own_rule %3 of "f" : tensor<f64>' in verified(fill)
+
+
 def test_defined() -> None:
     def fill(block: Block) -> list[Operation]:
         value = stablehlo.constant(1, f64)
@@ -654,6 +664,7 @@ def pure_ops(block: Block) -> list[Operation]:
         sym.LocalIndexOp(value.result, j),
         sym.LocalValueOp(value.result, j),
         sym.LookupOp(stablehlo.dense([0.5, 1.0], f64), value.result),
+        sym.OwnRuleOp(value.result, "f"),
         sym.DefinedOp(value.result),
         sym.ReduceOp(sym.Reduction.SUM, constant_body(), SCALAR, sites),
     ]

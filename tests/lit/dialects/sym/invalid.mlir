@@ -922,6 +922,18 @@ sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
 
 // -----
 
+// CHECK: attribute tensor<f64> expected from variable 'T', but got tensor<f32>
+sym.operator @a() space #sym.space<2 x [0, 1]> element f64 {
+  sym.term @t over #sym.rows<[0]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %one = stablehlo.constant dense<1.0> : tensor<f64>
+    %y = "sym.own_rule"(%one) <{function = "f"}> : (tensor<f64>) -> tensor<f32>
+    sym.emit %x, %one : tensor<f64>
+  }
+}
+
+// -----
+
 // CHECK: site numbers must fit into 32 bits, from 0 on
 "test.op"() {sets = #sym.sets<[0, -1]>} : () -> ()
 

@@ -174,6 +174,7 @@ sym.operator @second() space #sym.space<3 x [0, 1]> element f64 {
     %k = sym.local_index %one at %i : tensor<f64>
     %v = sym.local_value %k at %i : tensor<f64>
     %t = sym.lookup dense<[0.5, 1.0]> : tensor<2xf64> at %a : tensor<i32> -> tensor<f64>
+    %own = sym.own_rule %t of "f" : tensor<f64>
     %r0 = sym.reduce sum over %s : tensor<f64> {
     ^bb0(%h : !sym.site):
       %q = sym.read %w[%h] : tensor<f64>
@@ -208,6 +209,7 @@ sym.operator @second() space #sym.space<3 x [0, 1]> element f64 {
 // CHECK-NEXT:       %k = sym.local_index %one at %{{.*}} : tensor<f64>
 // CHECK-NEXT:       %v = sym.local_value %k at %{{.*}} : tensor<f64>
 // CHECK-NEXT:       %t = sym.lookup dense<[5.000000e-01, 1.000000e+00]> : tensor<2xf64> at %a : tensor<i32> -> tensor<f64>
+// CHECK-NEXT:       %own = sym.own_rule %t of "f" : tensor<f64>
 // CHECK-NEXT:       %r0 = sym.reduce sum over %{{.*}} : tensor<f64> {
 // CHECK-NEXT:       ^bb0(%{{.*}}: !sym.site):
 // CHECK-NEXT:         %q = sym.read %w[%{{.*}}] : tensor<f64>
@@ -230,6 +232,7 @@ sym.operator @second() space #sym.space<3 x [0, 1]> element f64 {
 // GENERIC:      %n = "sym.invalid"() : () -> !sym.config
 // GENERIC:      %m = "sym.invalid"() <{reason = "a reason"}> : () -> !sym.config
 // GENERIC:      %t = "sym.lookup"(%a) <{table = dense<[5.000000e-01, 1.000000e+00]> : tensor<2xf64>}> : (tensor<i32>) -> tensor<f64>
+// GENERIC-NEXT: %own = "sym.own_rule"(%t) <{function = "f"}> : (tensor<f64>) -> tensor<f64>
 // GENERIC:      %r0 = "sym.reduce"(%{{.*}}) <{kind = #sym<reduction sum>, operandSegmentSizes = array<i32: 1, 0, 0>}> ({
 // GENERIC:      %r1 = "sym.reduce"(%a, %a) <{kind = #sym<reduction parity>, operandSegmentSizes = array<i32: 0, 1, 1>}> ({
 // GENERIC:      %r2 = "sym.reduce"() <{kind = #sym<reduction prod>, operandSegmentSizes = array<i32: 0, 0, 0>}> ({
