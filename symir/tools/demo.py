@@ -100,20 +100,36 @@ def run_demo(stream: TextIO, progress: Progress) -> None:
     state = state_type(operator.space.default_dtype())
     branch_tensors = lower_to_bt(operator.to_ir().module)
     kernel = lower_to_stablehlo(branch_tensors, _BATCH, state)
+    sections = (
+        ("The operator, in Python", _DECLARATION, _source()),
+        ("Level sym", _SYM, operator.to_ir().text(elide_rows_over=_LINES)),
+        ("Level bt (branch tensors)", _BT, print_module(branch_tensors)),
+        (
+            "Level stablehlo",
+            _STABLEHLO.format(batch=_BATCH, state=state),
+            print_module(kernel),
+        ),
+        ("Connected states", _STATES.format(batch=_BATCH), ""),
+        ("Your own operators and data", _NEXT, ""),
+    )
+    print(_WELCOME, file=stream)
+    for number, (title, text, code) in enumerate(sections, 1):
+        heading = f"{number}. {title}"
+        strong = Style.of(stream).strong(heading)
+        print(f"\n{strong}\n{'-' * len(heading)}\n{text}\n", file=stream)
+        for line in _fitting(code, stream):
+            print(f"  {line}".rstrip(), file=stream)
+        if title == "Connected states":
+            _show_states(operator, stream, progress)
 
-    page = _Page(stream)
-    page.text(_WELCOME)
-    page.section("The operator, in Python", _DECLARATION)
-    page.code(_source())
-    page.section("Level sym", _SYM)
-    page.code(operator.to_ir().text(elide_rows_over=_LINES))
-    page.section("Level bt (branch tensors)", _BT)
-    page.code(print_module(branch_tensors))
-    page.section("Level stablehlo", _STABLEHLO.format(batch=_BATCH, state=state))
-    page.code(print_module(kernel))
-    page.section("Connected states", _STATES.format(batch=_BATCH))
-    _show_states(operator, stream, progress)
-    page.section("Your own operators and data", _NEXT)
+
+def _fitting(code: str, stream: TextIO) -> list[str]:
+    """Return no more of a code than fits."""
+    width = _WIDTH
+    if stream.isatty():
+        width = max(60, shutil.get_terminal_size((_WIDTH, 24)).columns - 1)
+    fitting = elided_middle(elided_constants(code), _LINES)
+    return shortened_lines(fitting, width - 2).splitlines()
 
 
 def _source() -> str:
@@ -139,32 +155,3 @@ def _show_states(
         progress=progress,
     )
     run.show_outcome(outcome, operator, layout, stream, lanes=operator.max_conn_size)
-
-
-class _Page:
-    """Text in numbered sections."""
-
-    def __init__(self, stream: TextIO):
-        self._stream = stream
-        self._style = Style.of(stream)
-        self._sections = 0
-        self._width = _WIDTH
-        if stream.isatty():
-            columns = shutil.get_terminal_size((_WIDTH, 24)).columns
-            self._width = max(60, columns - 1)
-
-    def section(self, title: str, text: str) -> None:
-        """Start a section."""
-        self._sections += 1
-        heading = f"{self._sections}. {title}"
-        self.text(f"\n{self._style.strong(heading)}\n{'-' * len(heading)}\n{text}\n")
-
-    def code(self, code: str) -> None:
-        """Show code, indented, and no more of it than fits."""
-        fitting = elided_middle(elided_constants(code), _LINES)
-        for line in shortened_lines(fitting, self._width - 2).splitlines():
-            self.text(f"  {line}".rstrip())
-
-    def text(self, text: str) -> None:
-        """Show text as it is."""
-        print(text, file=self._stream)
