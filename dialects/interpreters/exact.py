@@ -35,7 +35,6 @@ from dialects.interpreters.sym import (
     Partial,
     connections,
     defined_of,
-    dense_matrix,
     interpreter_of,
     values_of,
 )
@@ -48,7 +47,6 @@ __all__ = [
     "NoAnswer",
     "NoExactAnswer",
     "exact_connections",
-    "exact_dense_matrix",
 ]
 
 Array = npt.NDArray[Any]
@@ -642,34 +640,9 @@ def exact_connections(
     given = np.asarray(x)
     if given.dtype.kind in "biuf":
         given = Fractions().taken(given, np.result_type(given, np.float64))
-    xp, mels = connections(
-        operator, given, parameters, interpreter=_interpreter(operator, inexact)
-    )
+    exactly = interpreter_of(operator, numbers=Fractions(inexact))
+    xp, mels = connections(operator, given, parameters, interpreter=exactly)
     return _settled(xp, as_real=True), _settled(mels, as_real=not _is_complex(operator))
-
-
-def exact_dense_matrix(
-    operator: sym.OperatorOp | ModuleOp,
-    parameters: Parameters | None = None,
-    *,
-    inexact: Inexact = "error",
-) -> Array:
-    """Return the matrix <x|O|x'> without rounding, an array of exact numbers.
-
-    Configurations are in the order of `dialects.interpreters.sym.dense_matrix`.
-
-    Raises:
-        NoExactAnswer: as `exact_connections` does.
-        ValueError: as `dense_matrix` does.
-    """
-    matrix = dense_matrix(
-        operator, parameters, interpreter=_interpreter(operator, inexact)
-    )
-    return _settled(matrix, as_real=not _is_complex(operator))
-
-
-def _interpreter(operator: sym.OperatorOp | ModuleOp, inexact: Inexact) -> Interpreter:
-    return interpreter_of(operator, numbers=Fractions(inexact))
 
 
 def _is_complex(operator: sym.OperatorOp | ModuleOp) -> bool:

@@ -20,10 +20,9 @@ from dialects.interpreters.exact import (
     Fractions,
     NoExactAnswer,
     exact_connections,
-    exact_dense_matrix,
 )
 from dialects.interpreters.kernel import run_kernel
-from dialects.interpreters.sym import connections, dense_matrix
+from dialects.interpreters.sym import connections, dense_matrix, interpreter_of
 from symir.errors import InputError
 from symir.models import heisenberg
 from symir.validation import exact_connections as checked_connections
@@ -194,6 +193,12 @@ def test_x_may_be_what_came_out() -> None:
 
 
 # ---- matrices ----
+
+
+def exact_dense_matrix(module: ModuleOp) -> Array:
+    """Return the matrix <x|O|x'> without rounding."""
+    exactly = interpreter_of(module, numbers=Fractions())
+    return dense_matrix(module, interpreter=exactly)
 
 
 @pytest.mark.parametrize("coupling", [0.1, 1 / 3])
