@@ -227,14 +227,14 @@ class LoweringPipeline:
             SymbolicCompilerError: where a pass leaves invalid IR (C001) or fails
                 (C002).
         """
-        result = module.clone()
-        write = dumping(trace.dump, module) if trace and trace.dump else None
+        result, trace = module.clone(), trace or Trace(keeps_stages=False)
+        write = dumping(trace.dump, module) if trace.dump else None
         valid = Seen()
         if verify and not verified:
             with span("verify", "verification"):
                 _verify(result, "the operator is invalid IR", valid)
         sizes = _sizes(result) if is_recording() else {}
-        before = op_count(result) if trace else None
+        before = op_count(result)
         ctx = context()
         for one in self._passes:
             start = time.perf_counter()
@@ -252,24 +252,22 @@ class LoweringPipeline:
                 message = f"the pass '{one.name}' left invalid IR"
                 with span("verify", "verification", after=one.name):
                     error = _verify_error(result, message, one.name, valid)
-            if trace:
-                after = op_count(result)
-                trace.reports.append(
-                    SymbolicPassReport(
-                        one.name,
-                        "lowering",
-                        elapsed,
-                        before,
-                        after,
-                        error=None if error is None else error.found,
-                        remarks=tuple(remarks),
-                    )
+            after = op_count(result)
+            trace.reports.append(
+                SymbolicPassReport(
+                    one.name,
+                    "lowering",
+                    elapsed,
+                    before,
+                    after,
+                    error=None if error is None else error.found,
+                    remarks=tuple(remarks),
                 )
-                before = after
+            )
+            before = after
             if error is not None:
                 raise error from error.__cause__
-            if trace:
-                trace.add(one, result)
+            trace.add(one, result)
             if write:
                 write(one.name, result)
         return result

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 from symir.compiler.artifact import SymbolicCompiledArtifact
 from symir.compiler.signature import SymbolicCacheKey
 from symir.errors import SymbolicCompilerError
+from symir.language.scalars import is_count
 
 __all__ = [
     "AbstractSymbolicArtifactStore",
@@ -50,8 +51,7 @@ class InMemorySymbolicArtifactStore(AbstractSymbolicArtifactStore):
     """
 
     def __init__(self, max_entries: int | None = None):
-        is_count = isinstance(max_entries, int) and not isinstance(max_entries, bool)
-        if max_entries is not None and not (is_count and max_entries >= 1):
+        if max_entries is not None and not is_count(max_entries, 1):
             raise SymbolicCompilerError(
                 "C006",
                 "a store has room for something",

@@ -21,6 +21,7 @@ from symir.errors import DefinitionError, InputError
 from symir.facts.elements import Elements, Evaluator
 from symir.facts.local import Cut, cut, is_diagonal, reach
 from symir.facts.report import Counterexample, Fact, How, OperatorFacts
+from symir.language.scalars import is_count
 from symir.operator import SymbolicOperator
 from symir.spaces import Space
 
@@ -74,13 +75,9 @@ def facts_of(
             is not one number of its kind (R005), and options that are no counts (F002).
         SymbolicCompilerError: where the operator cannot be lowered.
     """
-    counts: dict[str, object] = {
-        "max_states": max_states,
-        "samples": samples,
-        "seed": seed,
-    }
-    for name, count in counts.items():
-        if isinstance(count, bool) or not isinstance(count, int) or count < 0:
+    counts = ("max_states", max_states), ("samples", samples), ("seed", seed)
+    for name, count in counts:
+        if not is_count(count):
             raise InputError(
                 "F002",
                 f"{name} is no count",

@@ -28,7 +28,7 @@ from symir.compiler.trace import Stage, Trace, level_of, name_of
 from symir.errors import StageError, SymbolicCompilerError
 from symir.inspection.handle import LEVELS, LoweredOperator
 from symir.ir import SymbolicOperatorIR, check_valid, parsed
-from symir.language.scalars import shortened
+from symir.language.scalars import is_count, shortened
 from symir.operator import SymbolicOperator
 from symir.provenance import name_terms
 
@@ -165,8 +165,7 @@ def read(text: str, level: str | None = None, *, file: str = "<string>") -> Modu
 
 
 def _check_kernel_options(batch: Any, state: Any) -> None:
-    is_whole = isinstance(batch, int) and not isinstance(batch, bool)
-    if not is_whole or batch < 0:
+    if not is_count(batch):
         raise StageError("a number of samples, such as batch=16", shortened(batch))
     if state is not None and (not isinstance(state, str) or state not in STATE_TYPES):
         raise StageError(" or ".join(STATE_TYPES), shortened(state), "say state='i8'")

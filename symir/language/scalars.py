@@ -23,6 +23,7 @@ __all__ = [
     "as_number",
     "fits",
     "is_bool",
+    "is_count",
     "is_open",
     "items_of",
     "shortened",
@@ -58,6 +59,13 @@ def shortened(value: object, limit: int = 80) -> str:
 def is_bool(value: object) -> bool:
     """Whether a value is a boolean of Python or NumPy."""
     return isinstance(value, bool | np.bool_)
+
+
+def is_count(value: object, least: int = 0) -> bool:
+    """Whether a value is an integer of Python or NumPy, of at least so much."""
+    if is_bool(value) or not isinstance(value, int | np.integer):
+        return False
+    return int(cast(int, value)) >= least
 
 
 def items_of(value: object) -> Iterable[Any] | None:

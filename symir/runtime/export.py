@@ -12,6 +12,7 @@ import numpy as np
 from jax import export, lax
 
 from symir.errors import SymbolicCompilerError
+from symir.language.scalars import is_count
 from symir.runtime.operator import CompiledOperator
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
@@ -106,17 +107,13 @@ def _check_sizes(
     operator: str, batch: object, chunk: object, platforms: Sequence[str]
 ) -> None:
     is_name = isinstance(batch, str) and batch.isidentifier()
-    if not is_name and not _is_positive(batch):
+    if not is_name and not is_count(batch, 1):
         raise _bad(operator, "batch", "a name or a number of samples", batch)
-    if not _is_positive(chunk):
+    if not is_count(chunk, 1):
         raise _bad(operator, "chunk", "a number of samples", chunk)
     listed = isinstance(platforms, tuple | list) and len(platforms) > 0
     if not listed or any(platform not in PLATFORMS for platform in platforms):
         raise _bad(operator, "platforms", f"some of {PLATFORMS}", platforms)
-
-
-def _is_positive(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _bad(

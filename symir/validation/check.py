@@ -37,7 +37,7 @@ from symir.errors import (
     SymbolicCompilerError,
 )
 from symir.ir import SymbolicOperatorIR, fingerprint
-from symir.language.scalars import is_bool, items_of, shortened
+from symir.language.scalars import is_count, items_of, shortened
 from symir.late import late
 from symir.operator import SymbolicOperator
 from symir.provenance import place_of
@@ -309,7 +309,7 @@ def check(
     if validate not in MODES:
         raise _bad(ir, "validate", " or ".join(map(repr, MODES)), repr(validate))
     for name, number, least in (("samples", samples, 1), ("seed", seed, 0)):
-        if not _is_whole(number, least):
+        if not is_count(number, least):
             raise _bad(ir, name, f"an integer >= {least}", shortened(number))
     states, mode = _configurations(ir, space, x, validate, samples, seed)
     values = _parameter_sets(ir, own, parameters, seed)
@@ -412,12 +412,6 @@ def _unseen(stage: Stage, before: str, after: str) -> StageReport:
     one = cast(ModulePass, stage.applied)
     spec, relation = str(one.pipeline_pass_spec()), relation_of(one)
     return StageReport(one.name, spec, stage.level, relation, before, after)
-
-
-def _is_whole(number: object, least: int) -> bool:
-    if is_bool(number) or not isinstance(number, int | np.integer):
-        return False
-    return int(cast(int, number)) >= least
 
 
 def operator_of(op: Any) -> tuple[SymbolicOperatorIR, Space, Parameters]:

@@ -27,7 +27,7 @@ from dialects.stablehlo import constant, constant_of, dense, element_of, to_nump
 from dialects.tables import NO_SITE, LocalSpace, RowTable, SiteSets
 from symir.errors import InputError, SymirError
 from symir.ir import SymbolicOperatorIR
-from symir.language.scalars import is_bool
+from symir.language.scalars import is_bool, is_count
 from symir.operator import SymbolicOperator
 from symir.validation.bisection import bisect
 from symir.validation.check import operator_of
@@ -178,8 +178,7 @@ def reduced(
         InputError: where the operator does not fail to begin with (C070), and for
             checks that are no positive number (C071).
     """
-    is_whole = isinstance(checks, int) and not isinstance(checks, bool)  # pyright: ignore[reportUnnecessaryIsInstance]
-    if not is_whole or checks < 1:
+    if not is_count(checks, 1):
         raise InputError(
             "C071",
             "an operator cannot be reduced with so many checks",
