@@ -16,9 +16,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Generator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Unpack, cast
+from weakref import WeakValueDictionary
 
 from symir.compiler.artifact import SymbolicCompiledArtifact
 from symir.compiler.collection import collector_paused
@@ -93,7 +94,7 @@ class SymbolicCompiler:
         )
         self.options = options or SymbolicCompilerOptions()
         self._lock = threading.Lock()
-        self._compiling: dict[SymbolicCacheKey, _Turns] = {}
+        self._turns = WeakValueDictionary[SymbolicCacheKey, Any]()
 
     # region What it is made of
 
@@ -149,7 +150,7 @@ class SymbolicCompiler:
             key = self._key(context)
         if not context.options.cache_enabled:
             return self._compile(context)
-        with self._alone_with(key):
+        with self._turn_of(key):
             with span("look up", "cache") as probe:
                 artifact = self.artifact_store.get(key)
             probe.set(hit=artifact is not None)
@@ -248,31 +249,16 @@ class SymbolicCompiler:
             artifact = _as_artifact(lowerer.lower(context), lowerer.name)
         return replace(artifact, pass_reports=tuple(context.pass_reports))
 
-    @contextmanager
-    def _alone_with(self, key: SymbolicCacheKey) -> Generator[None]:
-        """Let one thread at a time look up and compile a key."""
+    def _turn_of(self, key: SymbolicCacheKey) -> AbstractContextManager[object]:
+        """Return what lets one thread at a time look up and compile a key.
+
+        It is forgotten with the last thread that waits for it, and reentrant: a pass
+        that compiles its own operator fails, and does not hang.
+        """
         with self._lock:
-            turns = self._compiling.setdefault(key, _Turns())
-            turns.threads += 1
-        try:
-            with turns.lock:
-                yield
-        finally:
-            with self._lock:
-                turns.threads -= 1
-                if not turns.threads:
-                    del self._compiling[key]
+            return self._turns.setdefault(key, threading.RLock())
 
     # endregion
-
-
-class _Turns:
-    """The threads that compile one key, in turns; the last to leave cleans up."""
-
-    def __init__(self) -> None:
-        # Reentrant: a pass that compiles its own operator fails, and does not hang.
-        self.lock = threading.RLock()
-        self.threads = 0
 
 
 @contextmanager

@@ -61,14 +61,14 @@ def test_threads_compile_an_operator_once() -> None:
         tokens = set(pool.map(compile_it, range(4)))
     assert len(tokens) == 1
     assert log.count("lower") == 1
-    assert compiler._compiling == {}
+    assert len(compiler._turns) == 0
 
 
 def test_a_failure_is_not_remembered() -> None:
     compiler = sym.SymbolicCompiler()
     with pytest.raises(sym.SymbolicCompilerError, match="C009"):
         compiler.compile(field(), {"lowering": "cse"})
-    assert compiler._compiling == {}
+    assert len(compiler._turns) == 0
     assert compiler.compile(field()).lowerer_name == "jax_symbolic_v1"
 
 

@@ -85,7 +85,7 @@ def test_threads_compile_every_operator_once() -> None:
         for artifact in artifacts
     }
     assert len(kernels) == 10
-    assert compiler._compiling == {}
+    assert len(compiler._turns) == 0
 
 
 def test_an_error_reaches_every_thread_and_poisons_nothing() -> None:
@@ -104,7 +104,7 @@ def test_an_error_reaches_every_thread_and_poisons_nothing() -> None:
     # Five that fail, one that does not, and never two of them at once.
     assert lowerer.lowered == {"field": 6}
     assert lowerer.most_at_once == 1
-    assert compiler._compiling == {}
+    assert len(compiler._turns) == 0
 
 
 class Recursive(sym.AbstractSymbolicPass):
@@ -127,4 +127,4 @@ def test_a_pass_that_compiles_its_own_operator_fails() -> None:
     one.compiler = sym.SymbolicCompiler(pipeline=pipeline)
     with pytest.raises(sym.SymbolicCompilerError, match="recursive"):
         one.compiler.compile(field())
-    assert one.compiler._compiling == {}
+    assert len(one.compiler._turns) == 0
