@@ -18,6 +18,7 @@ import operator as python
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import total_ordering
 from typing import Any, Literal, NoReturn, TypeAlias, cast
 
 import numpy as np
@@ -29,7 +30,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
 from dialects.interpreters.numbers import Numbers, Reference
-from dialects.interpreters.stablehlo import converted
+from dialects.interpreters.stablehlo import COMPARISONS, converted
 from dialects.interpreters.sym import (
     Parameters,
     Partial,
@@ -63,9 +64,10 @@ MOST_BITS = 2**16
 # region Numbers
 
 
+@total_ordering
 @dataclass(frozen=True)
 class ExactComplex:
-    """A complex number with rational parts."""
+    """A complex number with rational parts; the order is lexicographic."""
 
     real: Fraction
     imag: Fraction
@@ -119,6 +121,10 @@ class ExactComplex:
         if isinstance(other, complex):
             return (self.real, self.imag) == (other.real, other.imag)
         return self.imag == 0 and self.real == other
+
+    def __lt__(self, other: Any) -> bool:
+        than = as_complex(other)
+        return (self.real, self.imag) < (than.real, than.imag)
 
     def __hash__(self) -> int:
         return hash(self.real) if self.imag == 0 else hash((self.real, self.imag))
@@ -318,21 +324,8 @@ def _integer_power(base: Number, exponent: int) -> Number:
     )
 
 
-def _order(value: Number) -> tuple[Real, ...]:
-    """Return what numbers are ordered by: complex ones lexicographically."""
-    return (value.real, value.imag) if isinstance(value, ExactComplex) else (value,)
-
-
-def _maximum(lhs: Number, rhs: Number) -> Number:
-    return max(lhs, rhs, key=_order)
-
-
-def _minimum(lhs: Number, rhs: Number) -> Number:
-    return min(lhs, rhs, key=_order)
-
-
-def _clamp(lower: Number, value: Number, upper: Number) -> Number:
-    return _minimum(_maximum(value, lower), upper)
+def _clamp(lower: Any, value: Any, upper: Any) -> Number:
+    return min(max(value, lower), upper)
 
 
 def _round_half_away(value: Real) -> Fraction:
@@ -384,29 +377,6 @@ def _atan2(lhs: Number, rhs: Number) -> Number:
     if isinstance(lhs, ExactComplex) or lhs != 0 or cast(Real, rhs) <= 0:
         raise _Irrational
     return Fraction(0)
-
-
-_COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
-    "EQ": python.eq,
-    "NE": python.ne,
-    "LT": python.lt,
-    "LE": python.le,
-    "GT": python.gt,
-    "GE": python.ge,
-}
-
-
-def _in_order(
-    compare: Callable[[Any, Any], bool],
-) -> Callable[[Number | NoAnswer, Number | NoAnswer], bool]:
-    """Return a comparison that is of no account where there is no answer."""
-
-    def holds(lhs: Number | NoAnswer, rhs: Number | NoAnswer) -> bool:
-        if isinstance(lhs, NoAnswer) or isinstance(rhs, NoAnswer):
-            return False
-        return compare(_order(lhs), _order(rhs))
-
-    return holds
 
 
 # endregion
@@ -475,8 +445,8 @@ _RULES: dict[type[Operation], Callable[..., Any]] = {
     hlo.Atan2Op: _atan2,
     hlo.ComplexOp: _complex,
     hlo.DivideOp: _divide,
-    hlo.MaximumOp: _maximum,
-    hlo.MinimumOp: _minimum,
+    hlo.MaximumOp: max,
+    hlo.MinimumOp: min,
     hlo.MultiplyOp: python.mul,
     hlo.PowerOp: _power,
     hlo.RemainderOp: _remainder,
@@ -597,10 +567,9 @@ class Fractions(Numbers):
         if all(value.dtype != object for value in args):
             return self.given(reference(op, *args), op)
         if isinstance(op, hlo.SelectOp):
-            return np.where(*cast(tuple[Array, Array, Array], args))
+            return reference(op, *args)
         if isinstance(op, hlo.CompareOp):
-            compare = _in_order(_COMPARISONS[op.comparison_direction.data])
-            return _elementwise(compare, *args).astype(bool)
+            return np.asarray(COMPARISONS[op.comparison_direction.data](*args))
         if isinstance(op, hlo.IsFiniteOp):
             return np.ones(args[0].shape, bool)
         function = _RULES.get(type(op), _never)

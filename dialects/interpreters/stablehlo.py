@@ -28,7 +28,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects.interpreters.numbers import converted, numbers_of
 from dialects.stablehlo import dtype_of, element_of, shape_of, to_numpy
 
-__all__ = ["StableHLOFunctions"]
+__all__ = ["COMPARISONS", "StableHLOFunctions"]
 
 Array = npt.NDArray[Any]
 
@@ -255,7 +255,7 @@ def _bitcast_convert(value: Array, dtype: np.dtype[Any]) -> Array:
     return source.view(dtype).reshape(source.shape[:-1])
 
 
-_COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
+COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
     "EQ": np.equal,
     "NE": np.not_equal,
     "LT": np.less,
@@ -353,7 +353,7 @@ def _compare(op: hlo.CompareOp, lhs: Array, rhs: Array) -> Array:
     kind = op.comparison_type
     if kind is not None and kind.data == "TOTALORDER":
         lhs, rhs = _total_order(lhs), _total_order(rhs)
-    return np.asarray(_COMPARISONS[op.comparison_direction.data](lhs, rhs))
+    return np.asarray(COMPARISONS[op.comparison_direction.data](lhs, rhs))
 
 
 def _reduced(op: hlo.ReducePrecisionOp, value: Array) -> Array:
