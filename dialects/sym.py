@@ -16,6 +16,7 @@ from itertools import combinations, pairwise
 from typing import ClassVar, Protocol, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 from xdsl.dialects.builtin import (
     I1,
     I64,
@@ -88,7 +89,9 @@ from dialects.stablehlo import (
     NegateOp,
     SubtractOp,
     constant_of,
+    dense,
     dtype_of,
+    to_numpy,
 )
 from dialects.tables import (
     NO_SITE,
@@ -382,6 +385,11 @@ class ColumnAttr(ParametrizedAttribute):
 
     label: StringAttr = param_def()
     values: DenseIntOrFPElementsAttr = param_def()
+
+    def of_rows(self, kept: npt.NDArray[np.int64]) -> ColumnAttr:
+        """Return the data of some rows, given by their numbers."""
+        chosen = to_numpy(self.values)[kept]
+        return ColumnAttr(self.label, dense(chosen, self.values.get_element_type()))
 
 
 @irdl_attr_definition

@@ -113,6 +113,10 @@ class RowTable:
         """The table as a read-only (rows, labels) array."""
         return np.frombuffer(self.data, "<i4").reshape(self.rows, self.labels)
 
+    def of_rows(self, kept: npt.NDArray[np.int64]) -> RowTable:
+        """Return the table of some rows, given by their numbers."""
+        return RowTable.from_rows(self.array[kept], self.labels)
+
     def column(self, label: int) -> IntArray:
         """Return the site numbers of one label, one per row."""
         return np.ascontiguousarray(self.array[:, label])

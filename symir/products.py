@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import chain
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
-import numpy.typing as npt
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType, i32
 from xdsl.ir import Attribute, Block, SSAValue
@@ -257,7 +256,7 @@ def _without_body(
     table = np.hstack([t.rows.data.array[k] for t, k in zip((a, b), kept, strict=True)])
     labels = table.shape[1]
     columns = [
-        _column(column, k)
+        column.of_rows(k)
         for term, k in zip((a, b), kept, strict=True)
         for column in term.data_columns
     ]
@@ -296,12 +295,6 @@ def _arguments(term: sym.TermOp) -> tuple[Sequence[SSAValue], ...]:
     second = first + len(term.data_columns)
     arguments = term.body.block.args
     return arguments[1:first], arguments[first:second], arguments[second:]
-
-
-def _column(column: sym.ColumnAttr, kept: npt.NDArray[Any]) -> sym.ColumnAttr:
-    element = cast(TensorType[Attribute], column.values.type).element_type
-    values = stablehlo.to_numpy(column.values)[kept]
-    return sym.ColumnAttr(column.label, stablehlo.dense(values, element))
 
 
 def _name(block: Block, originals: Sequence[SSAValue]) -> None:

@@ -76,7 +76,7 @@ class TermDefinition:
             return self
         return replace(
             self,
-            rows=RowTable.from_rows(self.rows.array[kept], labels=self.rows.labels),
+            rows=self.rows.of_rows(kept),
             columns={name: data[kept] for name, data in self.columns.items()},
             sets={name: table.of_rows(kept) for name, table in self.sets.items()},
         )

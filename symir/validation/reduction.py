@@ -15,7 +15,6 @@ from typing import Any, cast
 import numpy as np
 from xdsl.dialects.builtin import (
     ArrayAttr,
-    DenseIntOrFPElementsAttr,
     TensorType,
 )
 from xdsl.ir import Operation, SSAValue
@@ -23,7 +22,7 @@ from xdsl.transforms.common_subexpression_elimination import cse
 from xdsl.transforms.dead_code_elimination import dce
 
 from dialects import sym
-from dialects.stablehlo import constant, constant_of, dense, element_of, to_numpy
+from dialects.stablehlo import constant, constant_of, element_of
 from dialects.tables import NO_SITE, LocalSpace, RowTable, SiteSets
 from symir.errors import InputError, SymirError
 from symir.ir import SymbolicOperatorIR
@@ -339,12 +338,10 @@ def _keeping_rows(term: int, kept: Sequence[int]) -> Edit:
 
     def edit(operator: sym.OperatorOp) -> None:
         one = operator.terms[term]
-        table = RowTable.from_rows(one.rows.data.array[numbers], one.rows.data.labels)
-        one.properties["rows"] = sym.RowsAttr(table)
+        one.properties["rows"] = sym.RowsAttr(one.rows.data.of_rows(numbers))
         if one.columns is not None:
             one.properties["columns"] = ArrayAttr(
-                sym.ColumnAttr(column.label, _chosen(column.values, numbers))
-                for column in one.data_columns
+                column.of_rows(numbers) for column in one.data_columns
             )
         if one.sets is not None:
             one.properties["sets"] = ArrayAttr(
@@ -353,12 +350,6 @@ def _keeping_rows(term: int, kept: Sequence[int]) -> Edit:
         _forget_lanes(operator)
 
     return edit
-
-
-def _chosen(
-    values: DenseIntOrFPElementsAttr[Any], numbers: Any
-) -> DenseIntOrFPElementsAttr[Any]:
-    return dense(to_numpy(values)[numbers], values.get_element_type())
 
 
 def _keeping_emissions(term: int, kept: Sequence[int]) -> Edit:
