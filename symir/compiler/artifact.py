@@ -337,7 +337,7 @@ def lane_sources(
     number of lanes is another one, a lane may come from any.
     """
     operator = cast(sym.OperatorOp, module.body.block.first_op)
-    current = operator.lane_origins() if lowered is None else _origins_in(lowered)
+    current = _origins_in(module if lowered is None else lowered)
     branches = sum(term.branches for term in operator.terms)
     if current is None or current.branches not in (0, branches):
         origins = [(origin,) for origin in lane_origins(module)]
@@ -370,15 +370,11 @@ def branch_names(operator: sym.OperatorOp) -> list[BranchOrigin]:
 
 def _origins_in(module: ModuleOp) -> LaneOrigins | None:
     """Return the origins of the lanes of a lowered operator, where known."""
-    operator = _operator_in(module)
-    if operator is not None:
-        return operator.lane_origins()
+    for op in module.ops:
+        if isinstance(op, sym.OperatorOp):
+            return op.lane_origins()
     found = connections_in(module)
     return bt.origins_of(found[0].branches) if found else None
-
-
-def _operator_in(module: ModuleOp) -> sym.OperatorOp | None:
-    return next((op for op in module.ops if isinstance(op, sym.OperatorOp)), None)
 
 
 def in_common(origins: Sequence[BranchOrigin]) -> BranchOrigin:

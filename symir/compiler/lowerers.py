@@ -262,8 +262,7 @@ class SymbolicLowererRegistry:
             SymbolicCompilerError: for what is no lowerer, or a name that is taken
                 (C012).
         """
-        self._check(lowerer)
-        self._lowerers.append(lowerer)
+        self._lowerers.append(self._checked(lowerer))
 
     def register_first(self, lowerer: AbstractSymbolicLowerer) -> None:
         """Add a lowerer in front of the others.
@@ -271,8 +270,7 @@ class SymbolicLowererRegistry:
         Raises:
             SymbolicCompilerError: as `register`.
         """
-        self._check(lowerer)
-        self._lowerers.insert(0, lowerer)
+        self._lowerers.insert(0, self._checked(lowerer))
 
     def resolve(self, context: SymbolicCompilationContext) -> AbstractSymbolicLowerer:
         """Return the first lowerer that supports a compilation.
@@ -292,10 +290,10 @@ class SymbolicLowererRegistry:
             found=", ".join(self.names) or "no lowerer",
         )
 
-    def _check(self, lowerer: object) -> None:
+    def _checked(self, lowerer: object) -> AbstractSymbolicLowerer:
         is_one = isinstance(lowerer, AbstractSymbolicLowerer)
         if is_one and lowerer.name not in self.names:
-            return
+            return lowerer
         raise SymbolicCompilerError(
             "C012",
             f"a lowerer named '{lowerer.name}' is registered already"

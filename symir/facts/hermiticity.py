@@ -287,7 +287,7 @@ def values_to_try(ir: SymbolicOperatorIR) -> dict[str, complex] | None:
     kinds = zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
     if any(kind.kind == "c" and name not in ir.defaults for name, kind in kinds):
         return None
-    return {name: ir.defaults.get(name, _GENERIC) for name in ir.free_symbols}
+    return ir.bind(otherwise=_GENERIC)
 
 
 # endregion
