@@ -1,9 +1,9 @@
 """`bt-narrow`: compute with small integers where all numbers are small integers.
 
-Configurations of integers hold few and small ones, which `bt.assume` says: from there
-the range of every sum, product and choice follows. What is an integer whatever x is,
-and was exact, is computed in the narrowest of i8, i16 and i32 that holds it, and
-converted once, at the end:
+Configurations of integers hold few and small ones, which `bt.assume` says, and
+`integer_ranges` follows them through a function. What is an integer whatever x is, and
+was exact, is computed in the narrowest of i8, i16 and i32 that holds it, and converted
+once, at the end:
 
     f64 gather, f64 gather, f64 multiply, f64 reduce
     i8 gather, i8 gather, i8 multiply, i16 reduce, one conversion
@@ -17,10 +17,9 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, NamedTuple, cast
+from typing import ClassVar, cast
 
 import numpy as np
-import numpy.typing as npt
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
     AnyFloat,
@@ -43,75 +42,18 @@ from xdsl.pattern_rewriter import (
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.reductions import Reduction
 from dialects.stablehlo import (
     constant,
     constant_of,
     convert,
-    dtype_of,
+    element_of,
     shape_of,
     tensor,
 )
+from lowering.integer_ranges import ARITHMETIC, IntegerRange, hull, integer_ranges
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
-
-WIDTHS = (8, 16, 32)
-
-
-class _Range(NamedTuple):
-    """The integers that a value may be, whatever x is."""
-
-    low: int
-    high: int
-    is_minus_zero: bool = False
-    """Whether floating-point numbers might make it -0."""
-
-    @property
-    def size(self) -> int:
-        return max(abs(self.low), abs(self.high))
-
-    @property
-    def has_zero(self) -> bool:
-        return self.low <= 0 <= self.high
-
-    @property
-    def width(self) -> int | None:
-        """The bits of the narrowest type that holds it, if any does."""
-        for width in WIDTHS:
-            # -128 is left out, so that signs can be turned
-            if self.size < 2 ** (width - 1):
-                return width
-        return None
-
-
-def _hull(*ranges: _Range) -> _Range:
-    return _Range(
-        min(one.low for one in ranges),
-        max(one.high for one in ranges),
-        any(one.is_minus_zero for one in ranges),
-    )
-
-
-def _element(value: SSAValue) -> Attribute:
-    return cast(TensorType[Attribute], value.type).element_type
-
-
-_ARITHMETIC = (
-    hlo.AbsOp,
-    hlo.AddOp,
-    hlo.MaximumOp,
-    hlo.MinimumOp,
-    hlo.MultiplyOp,
-    hlo.NegateOp,
-    hlo.SelectOp,
-    hlo.SubtractOp,
-    bt.ReduceOp,
-)
-"""Ops that are worth it: they compute, and in the narrower type as well."""
-
-_SAME = (hlo.ConvertOp, hlo.FloorOp, hlo.CeilOp, bt.BroadcastOp)
-"""Ops that leave an integer what it is."""
 
 
 @dataclass
@@ -126,18 +68,14 @@ class _Integers:
     """
 
     function: FuncOp
-    bounds: _Range
-    ranges: dict[SSAValue, _Range] = field(default_factory=dict[SSAValue, _Range])
+    bounds: IntegerRange
     needed: set[SSAValue] = field(default_factory=set[SSAValue])
     narrowed: dict[SSAValue, SSAValue] = field(default_factory=dict[SSAValue, SSAValue])
     compared: int = 0
 
     def __post_init__(self) -> None:
         ops = [op for op in self.function.body.block.ops if op.results]
-        for op in ops:
-            found = self._range(op)
-            if found is not None and _is_held(found, _element(op.results[0])):
-                self.ranges[op.results[0]] = found
+        self.ranges = integer_ranges(self.function, self.bounds)
         self.sees_sign = any(map(_sees_sign_of_zero, ops))
         for op in reversed(ops):
             value = op.results[0]
@@ -149,7 +87,7 @@ class _Integers:
         widths = Counter(
             _width(new)
             for old, new in self.narrowed.items()
-            if isinstance(old.owner, _ARITHMETIC)
+            if isinstance(old.owner, ARITHMETIC)
         )
         kinds = [f"{count} as i{width}" for width, count in sorted(widths.items())]
         compared = [f"{self.compared} comparisons"] if self.compared else []
@@ -165,29 +103,6 @@ class _Integers:
             at=self.function,
         )
 
-    # region Ranges
-
-    def _range(self, op: Operation) -> _Range | None:
-        """Return the range of the result of an op, None where it is not known."""
-        value = op.results[0]
-        if not isinstance(value.type, TensorType):
-            return None
-        array = constant_of(value)
-        if array is not None:
-            return _range_of(array)
-        if isinstance(op, bt.GatherOp):
-            return self.bounds if _is_number(_element(value)) else None
-        if isinstance(op, hlo.ConvertOp) and _element(op.operand) == i1:
-            return _Range(0, 1) if _is_number(_element(value)) else None
-        if not isinstance(op, (*_ARITHMETIC, *_SAME)) or not _is_number(
-            _element(value)
-        ):
-            return None
-        numbers = op.operands[1:] if isinstance(op, hlo.SelectOp) else op.operands
-        known = [self.ranges[number] for number in numbers if number in self.ranges]
-        return _combined(op, known) if len(known) == len(numbers) else None
-
-    # endregion
     # region Uses
 
     def needs_real(self, use: Use) -> bool:
@@ -200,7 +115,7 @@ class _Integers:
                 return use.index not in _places_of_values(user)
             case _ if not user.results or user.results[0] not in self.ranges:
                 return True
-            case _ if isinstance(user, _ARITHMETIC):
+            case _ if isinstance(user, ARITHMETIC):
                 return False
             case _:
                 return user.results[0] in self.needed
@@ -291,7 +206,7 @@ class CompareIntegers(_OfIntegers):
         if not known.compares_integers(op):
             return
         ranges = [known.ranges[value] for value in op.operands]
-        width = cast(int, _hull(*ranges).width)
+        width = cast(int, hull(*ranges).width)
         at = Inserter(rewriter, op.location)
         for place, value in enumerate(op.operands):
             op.operands[place] = _as_integer(known.narrow(value), width, at)
@@ -333,11 +248,11 @@ class ConvertAtTheEnd(_OfIntegers):
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
         known = self.known
-        if not isinstance(op, _ARITHMETIC) or not self._is_root(op.results[0]):
+        if not isinstance(op, ARITHMETIC) or not self._is_root(op.results[0]):
             return
         value = op.results[0]
         narrow = known.narrow(value)
-        new = _as_number(narrow, _element(value), Inserter(rewriter, op.location))
+        new = _as_number(narrow, element_of(value), Inserter(rewriter, op.location))
         known.narrowed[new] = narrow  # for users that become narrow nevertheless
         for use in [use for use in value.uses if known.needs_real(use)]:
             use.operation.operands[use.index] = new
@@ -358,7 +273,7 @@ def _sees_sign_of_zero(op: Operation) -> bool:
         return divisor is None or not divisor.all()
     if not isinstance(op.results[0].type, TensorType):
         return False
-    if isinstance(_element(op.results[0]), ComplexType):
+    if isinstance(element_of(op.results[0]), ComplexType):
         return isinstance(op, hlo.SqrtOp | hlo.LogOp | hlo.PowerOp)
     return isinstance(op, hlo.PowerOp | hlo.Atan2Op | hlo.RsqrtOp | hlo.ComplexOp)
 
@@ -372,85 +287,17 @@ def _numbers(op: Operation) -> list[SSAValue]:
     """Return the operands of an op that are narrowed with it."""
     if isinstance(op, bt.GatherOp) or not op.operands:
         return []
-    if isinstance(op, hlo.ConvertOp) and _element(op.operand) == i1:
+    if isinstance(op, hlo.ConvertOp) and element_of(op.operand) == i1:
         return []
     return list(op.operands[1:] if isinstance(op, hlo.SelectOp) else op.operands)
 
 
-def _range_of(array: npt.NDArray[Any]) -> _Range | None:
-    if not array.size or array.dtype == np.bool_:
-        return None
-    if np.iscomplexobj(array):
-        if np.imag(array).any():
-            return None
-        array = np.real(array)
-    if not np.isfinite(array).all() or (array != np.round(array)).any():
-        return None
-    is_minus_zero = bool((np.signbit(array) & (array == 0)).any())
-    return _Range(int(array.min()), int(array.max()), is_minus_zero)
-
-
-def _combined(op: Operation, known: list[_Range]) -> _Range | None:
-    """Return the range of a result, given those of the operands."""
-    one, other = known[0], known[-1]
-    match op:
-        case hlo.AddOp():
-            minus_zero = one.is_minus_zero and other.is_minus_zero
-            return _Range(one.low + other.low, one.high + other.high, minus_zero)
-        case hlo.SubtractOp():
-            low, high = one.low - other.high, one.high - other.low
-            return _Range(low, high, one.is_minus_zero)
-        case hlo.MultiplyOp():
-            return _product(one, other)
-        case hlo.NegateOp():
-            return _Range(-one.high, -one.low, one.has_zero)
-        case hlo.MaximumOp():
-            return _Range(max(one.low, other.low), max(one.high, other.high), True)
-        case hlo.MinimumOp():
-            return _Range(min(one.low, other.low), min(one.high, other.high), True)
-        case hlo.AbsOp():
-            return _Range(0, one.size)
-        case bt.ReduceOp():
-            return _sum(op, one)
-        case _:  # a choice, or a number that stays what it is
-            return _hull(*known)
-
-
-def _product(one: _Range, other: _Range) -> _Range:
-    ends = [a * b for a in one[:2] for b in other[:2]]
-    is_signed = any(k.low < 0 or k.is_minus_zero for k in (one, other))
-    is_minus_zero = is_signed and (one.has_zero or other.has_zero)
-    return _Range(min(ends), max(ends), is_minus_zero)
-
-
-def _sum(op: bt.ReduceOp, one: _Range) -> _Range | None:
-    if op.kind.data is not Reduction.SUM:
-        return None
-    count = shape_of(op.operand)[-1]
-    return _Range(min(0, count * one.low), max(0, count * one.high))
-
-
-def _is_held(found: _Range, element: Attribute) -> bool:
-    """Whether integers of i32 and an element type hold a range, exactly."""
-    if found.width is None:
-        return False
-    dtype = dtype_of(element)
-    if dtype.kind in "iu":
-        info = np.iinfo(dtype)
-        return info.min <= found.low and found.high <= info.max
-    return found.size < 2 ** np.finfo(dtype).nmant
-
-
-def _is_number(element: Attribute) -> bool:
-    return element != i1 and isinstance(element, AnyFloat | ComplexType | IntegerType)
-
-
 def _is_integer(value: SSAValue) -> bool:
-    return isinstance(_element(value), IntegerType)
+    return isinstance(element_of(value), IntegerType)
 
 
 def _width(value: SSAValue) -> int:
-    return cast(IntegerType, _element(value)).width.data
+    return cast(IntegerType, element_of(value)).width.data
 
 
 def _behind_broadcast(value: SSAValue) -> SSAValue:
@@ -458,7 +305,7 @@ def _behind_broadcast(value: SSAValue) -> SSAValue:
 
 
 def _as_integer(value: SSAValue, width: int, at: Inserter) -> SSAValue:
-    if _element(value) == IntegerType(width):
+    if element_of(value) == IntegerType(width):
         return value
     return at.add(convert(value, IntegerType(width)))
 
@@ -471,7 +318,7 @@ def _as_number(value: SSAValue, element: Attribute, at: Inserter) -> SSAValue:
     return at.add(convert(value, cast(Attribute, element)))
 
 
-def _bounds_of(function: FuncOp) -> _Range | None:
+def _bounds_of(function: FuncOp) -> IntegerRange | None:
     """Return the range of local values, where they are stored as small integers."""
     known = bt.assumptions(function)
     bounds = None if known is None else known.bounds
@@ -493,7 +340,7 @@ def _bounds_of(function: FuncOp) -> _Range | None:
         )
         return None
     low, high = bounds.get_values()
-    found = _Range(low, high)
+    found = IntegerRange(low, high)
     if found.width is None:
         remark("local values do not fit into 32 bits", done=False, at=function)
         return None

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 import tomllib
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 import pytest
+from xdsl.pattern_rewriter import RewritePattern
 from xdsl.universe import Universe
 
 from lowering.registry import get_all_passes
@@ -149,6 +151,27 @@ def test_every_pass_is_registered() -> None:
             if any(ast.unparse(base) == "ModulePass" for base in node.bases):
                 defined.add(node.name)
     assert defined == {load().__name__ for load in get_all_passes().values()}
+
+
+WHOLE = {
+    *("convert-sym-to-bt", "stablehlo-arrange-gathers"),
+    *("sym-fuse-terms", "sym-gather-terms", "sym-plan-fusion"),
+}
+"""Passes that look at all terms, gathers or operators at once; others are patterns."""
+
+
+def test_passes_are_patterns() -> None:
+    for key, load in get_all_passes().items():
+        module = sys.modules[load().__module__]
+        kinds = [one for one in vars(module).values() if isinstance(one, type)]
+        own = [
+            one
+            for one in kinds
+            if issubclass(one, RewritePattern) and one.__module__ == module.__name__
+        ]
+        assert bool(own) == (key not in WHOLE), key
+        for name in ("parts_of", "connections_in"):
+            assert not hasattr(module, name) or key == "bt-coalesce-diagonal", key
 
 
 def test_xdsl_finds_our_universe() -> None:
