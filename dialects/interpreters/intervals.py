@@ -28,7 +28,12 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
 from dialects.interpreters.numbers import Numbers, Reference, as_array, interpret_with
-from dialects.interpreters.stablehlo import StableHLOFunctions
+from dialects.interpreters.stablehlo import (
+    COMPARISONS,
+    StableHLOFunctions,
+    logistic,
+    round_half_away,
+)
 from dialects.interpreters.sym import (
     Partial,
     SymFunctions,
@@ -760,15 +765,6 @@ def _abs(kind: _Kind, value: Intervals) -> Intervals:
     return _finished(kind.dtype, low, np.maximum(*ends), value.nan)
 
 
-def _round_half_away(value: Array) -> Array:
-    whole = np.trunc(value)
-    return whole + np.sign(value) * (np.abs(value - whole) >= 0.5)
-
-
-def _logistic(value: Array) -> Array:
-    return 1 / (1 + np.exp(-value))
-
-
 def _of_points(
     function: Callable[[Array], Array], low: float, high: float
 ) -> Callable[[_Kind, Intervals], Intervals]:
@@ -899,7 +895,7 @@ _NUMBERS: dict[type[Operation], Callable[..., Any]] = {
     hlo.FloorOp: _rising(np.floor, 0),
     hlo.IsFiniteOp: _is_finite,
     hlo.LogOp: _rising(np.log, inside=(0, math.inf)),
-    hlo.LogisticOp: _rising(_logistic),
+    hlo.LogisticOp: _rising(logistic),
     hlo.LogPlusOneOp: _rising(np.log1p, inside=(-1, math.inf)),
     hlo.MaximumOp: _maximum,
     hlo.MinimumOp: _minimum,
@@ -907,7 +903,7 @@ _NUMBERS: dict[type[Operation], Callable[..., Any]] = {
     hlo.NegateOp: _negate,
     hlo.PowerOp: _pow,
     hlo.RemainderOp: _remainder,
-    hlo.RoundNearestAfzOp: _rising(_round_half_away, 0),
+    hlo.RoundNearestAfzOp: _rising(round_half_away, 0),
     hlo.RoundNearestEvenOp: _rising(np.rint, 0),
     hlo.RsqrtOp: _rsqrt,
     hlo.SignOp: _rising(np.sign, 0),
@@ -931,25 +927,20 @@ _TRUTHS: dict[type[Operation], Callable[..., Any]] = {
 }
 
 _UFUNCS: dict[Any, Callable[..., Any]] = {
+    **{function: _comparing(name) for name, function in COMPARISONS.items()},
     np.absolute: _abs,
     np.add: _add,
     np.bitwise_and: _and,
     np.bitwise_or: _or,
     np.bitwise_xor: _xor,
-    np.equal: _comparing("EQ"),
     np.floor: _rising(np.floor, 0),
-    np.greater: _comparing("GT"),
-    np.greater_equal: _comparing("GE"),
     np.invert: _not,
-    np.less: _comparing("LT"),
-    np.less_equal: _comparing("LE"),
     np.logical_and: _and,
     np.logical_or: _or,
     np.logical_xor: _xor,
     np.matmul: _matrix_product,
     np.multiply: _multiply,
     np.negative: _negate,
-    np.not_equal: _comparing("NE"),
     np.subtract: _subtract,
 }
 """What an interpreter itself computes, with NumPy's names."""

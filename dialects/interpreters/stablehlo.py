@@ -28,7 +28,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects.interpreters.numbers import converted, numbers_of
 from dialects.stablehlo import dtype_of, element_of, shape_of, to_numpy
 
-__all__ = ["COMPARISONS", "StableHLOFunctions"]
+__all__ = ["COMPARISONS", "StableHLOFunctions", "logistic", "round_half_away"]
 
 Array = npt.NDArray[Any]
 
@@ -144,7 +144,8 @@ def _log_plus_one(value: Array) -> Array:
     return _complex(modulus, np.arctan2(imag, 1 + real))
 
 
-def _logistic(value: Array) -> Array:
+def logistic(value: Array) -> Array:
+    """Return 1 / (1 + exp(-value))."""
     return 1 / (1 + np.exp(-value))
 
 
@@ -152,7 +153,8 @@ def _rsqrt(value: Array) -> Array:
     return 1 / np.sqrt(value)
 
 
-def _round_half_away(value: Array) -> Array:
+def round_half_away(value: Array) -> Array:
+    """Round to integers, halves away from zero."""
     truncated = np.trunc(value)
     away = np.abs(value - truncated) >= 0.5
     return np.copysign(np.abs(truncated) + away, value)
@@ -378,12 +380,12 @@ class StableHLOFunctions(InterpreterFunctions):
     run_is_finite = _retyping(hlo.IsFiniteOp, np.isfinite)
     run_log = _elementwise(hlo.LogOp, np.log)
     run_log_plus_one = _elementwise(hlo.LogPlusOneOp, _log_plus_one)
-    run_logistic = _elementwise(hlo.LogisticOp, _logistic)
+    run_logistic = _elementwise(hlo.LogisticOp, logistic)
     run_negate = _arithmetic(hlo.NegateOp, np.negative)
     run_not = _elementwise(hlo.NotOp, np.invert)
     run_popcnt = _arithmetic(hlo.PopcntOp, _popcnt)
     run_real = _retyping(hlo.RealOp, np.real)
-    run_round_nearest_afz = _elementwise(hlo.RoundNearestAfzOp, _round_half_away)
+    run_round_nearest_afz = _elementwise(hlo.RoundNearestAfzOp, round_half_away)
     run_round_nearest_even = _elementwise(hlo.RoundNearestEvenOp, np.rint)
     run_rsqrt = _elementwise(hlo.RsqrtOp, _rsqrt)
     run_sign = _arithmetic(hlo.SignOp, _sign)
