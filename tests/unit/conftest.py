@@ -26,6 +26,9 @@ if version("jaxlib").startswith("0.10."):
     quickly = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
     os.environ.setdefault("XLA_FLAGS", quickly)
 
+# Numba would compile NetKet's operators for spaces on which Python is done sooner
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+
 # No deadline: a slow machine is no failure, and speed is measured in benchmarks/.
 # Where CI is set the examples are the same in every run: a build that fails can be
 # repeated, and new examples are tried wherever else the tests run.

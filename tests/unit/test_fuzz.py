@@ -40,7 +40,7 @@ def test_random_operators_are_the_same_at_every_level() -> None:
     @settings(max_examples=20, suppress_health_check=QUIET)
     @given(programs())
     def every(program: Program) -> None:
-        trial(counts, texts=8, jax=0)(program)
+        trial(counts, texts=8, jax=0, relations=4)(program)
 
     every()
     assert counts["checked"] >= 0.7 * counts["programs"]

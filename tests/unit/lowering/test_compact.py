@@ -128,7 +128,7 @@ def test_origins_of_compacted_lanes() -> None:
     assert all(len(one) == 20 for one in sources)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(
     orbitals=st.integers(3, 6),
     filling=st.integers(0, 6),

@@ -1,6 +1,6 @@
 """What the models conserve, on lattices far beyond dense matrices.
 
-Each of at least 10^5 branches that change the configuration, from random ones through
+Each of at least 20,000 branches that change the configuration, from random ones through
 the compiled kernel, is looked at. A charge is a number of the configuration that no
 branch changes. A symmetry maps branches to branches, with the same matrix elements.
 """
@@ -19,10 +19,10 @@ from symir import models
 
 Array = npt.NDArray[Any]
 
-BRANCHES = 10**5
+BRANCHES = 2 * 10**4
 """So many branches are looked at, at least."""
 
-LANES = 2**19
+LANES = 2**17
 """So many lanes are computed at once, at most."""
 
 

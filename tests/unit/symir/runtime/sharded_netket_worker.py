@@ -118,7 +118,6 @@ class Refused(logging.Handler):
 
 
 logging.getLogger("symir.interop.netket").addHandler(Refused())
-for model in networks():
-    for make in (spins, bosons):
-        check(model, *make())
+for model, make in zip(networks(), (spins, bosons), strict=True):
+    check(model, *make())
 print("agrees", jax.device_count())
