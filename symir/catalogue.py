@@ -241,7 +241,6 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "T014": "a dtype cannot hold the local values",
         "T015": "a file cannot be written",
         "T016": "a parameter is not given as name=number, once",
-        "T017": "the operator has no parameter of the name given",
         "T018": "a parameter has neither a value nor a default",
         "T019": "an option is given where it means nothing",
         "T020": "running an operator needs JAX",

@@ -27,7 +27,7 @@ def interpret(
     """Return the value table of an operator at a level, on some samples.
 
     Raises:
-        InputError: for parameters that do not fit (T016 to T018).
+        InputError: for parameters that do not fit (R003, R005, T018).
     """
     values = parameter_values(operator, given)
     # All of them at once: what is interpreted is kept as a whole anyway.

@@ -108,36 +108,19 @@ def parameter_values(
     """Return the given values of parameters, real ones as real numbers.
 
     Raises:
-        InputError: for an unknown name (T017), a parameter that is left without a value
-            (T018), and a complex value of a real one (T016).
+        InputError: for an unknown name (R003), a complex value of a real parameter
+            (R005), and a parameter that is left without a value (T018).
     """
     ir = operator.to_ir()
-    dtypes = dict(zip(ir.free_symbols, ir.parameter_dtypes, strict=True))
-    values: dict[str, complex | float] = {}
-    for name, value in given.items():
-        if name not in dtypes:
-            raise Fault.UNKNOWN_PARAMETER.error(
-                f"the operator has no parameter '{name}'",
-                operator=operator.name,
-                expected=", ".join(dtypes) or "no parameter at all",
-                found=name,
-            )
-        if value.imag and dtypes[name].kind != "c":
-            raise Fault.BAD_PARAMETER.error(
-                f"parameter '{name}' is real",
-                operator=operator.name,
-                expected="a real number",
-                found=f"{value}",
-            )
-        values[name] = value if dtypes[name].kind == "c" else value.real
-    for name in dtypes:
-        if name not in values and name not in ir.defaults:
+    values = ir.bind(given)
+    for name in ir.free_symbols:
+        if name not in values:
             raise Fault.UNBOUND_PARAMETER.error(
                 f"parameter '{name}' has no default",
                 operator=operator.name,
                 hint=f"give it a value: --param {name}=1.0",
             )
-    return values
+    return {name: values[name] for name in given}
 
 
 # endregion

@@ -31,9 +31,10 @@
 // HOLE-NEXT: found:    an empty cell
 
 // PARAMETER-NOT: Traceback
-// PARAMETER: error: [T017] the operator has no parameter 'h'
+// PARAMETER: error: [R003] the operator has no such parameter
 // PARAMETER-NEXT: in: operator 'pin'
-// PARAMETER-NEXT: expected: no parameter at all
+// PARAMETER-NEXT: expected: no parameter
+// PARAMETER-NEXT: found:    h
 
 // BOTH: usage: symir run
 // BOTH: argument --input: not allowed with argument --random

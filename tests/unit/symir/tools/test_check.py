@@ -53,7 +53,7 @@ def test_a_certificate_that_does_not_hold_is_a_failure(
         ([], "T019"),
         ([TFIM, "--replay", "x.json"], "T019"),
         (["--replay", "missing.json"], "V013"),
-        ([TFIM, "--param", "g=1"], "T017"),
+        ([TFIM, "--param", "g=1"], "R003"),
     ],
 )
 def test_bad_input(

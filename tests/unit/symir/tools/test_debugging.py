@@ -210,7 +210,7 @@ def test_bisect_takes_configurations_and_parameters(
     path.write_text(",".join(["3"] * 8))
     assert "x = [3.0, 3.0," in output_of(capsys, *arguments)
     assert main(["bisect", TFIM, "--param", "J=1", "--quiet"]) == 2
-    assert "[T017]" in capsys.readouterr().err
+    assert "[R003]" in capsys.readouterr().err
 
 
 def test_bisect_shows_what_a_failing_pass_was_given(
