@@ -44,7 +44,7 @@ from symir.language.expressions import (
 from symir.language.functions import Where
 from symir.language.scalars import as_number
 from symir.language.scope import Scope, blamed_on, check_agreement
-from symir.language.translate import element_type, translate
+from symir.language.translate import element_type, translate, without_terms
 from symir.language.updates import Update
 from symir.spaces import Space
 from symir.terms import Term, names_of
@@ -71,7 +71,6 @@ __all__ = [
     "reciprocal",
     "shortened_name",
     "taken",
-    "without_terms",
 ]
 
 _SCALAR = (Constant, Symbol, Apply, Where, Compare, Logical, Truth)
@@ -286,27 +285,14 @@ class Combination:
             self.location,
             is_projected=self.is_projected,
         )
-        module, parameters = without_terms(definition)
+        module, owner, parameters = without_terms(definition)
         terms = [
             term
             for summand in self.summands
             for term in _terms_of(summand, operator.dtype, parameters)
         ]
-        add_terms(module, terms)
+        add_terms(owner, terms)
         return module
-
-
-def without_terms(
-    definition: OperatorDefinition,
-) -> tuple[ModuleOp, dict[str, SSAValue]]:
-    """Return the module of a definition without terms, and its parameters by name."""
-    module = translate(definition)
-    arguments = operator_in(module).body.block.args
-    parameters: dict[str, SSAValue] = {
-        symbol.name: argument
-        for symbol, argument in zip(definition.symbols, arguments, strict=True)
-    }
-    return module, parameters
 
 
 def operator_in(module: ModuleOp) -> sym.OperatorOp:
@@ -314,12 +300,12 @@ def operator_in(module: ModuleOp) -> sym.OperatorOp:
     return cast(sym.OperatorOp, module.body.block.first_op)
 
 
-def add_terms(module: ModuleOp, terms: list[sym.TermOp]) -> None:
-    """Add terms to the operator of a module, in order and under names of their own."""
+def add_terms(operator: sym.OperatorOp, terms: list[sym.TermOp]) -> None:
+    """Add terms to an operator, in order and under names of their own."""
     names = names_of([term.sym_name.data for term in terms])
     for term, name in zip(terms, names, strict=True):
         term.sym_name = StringAttr(name)
-        operator_in(module).body.block.add_op(term)
+        operator.body.block.add_op(term)
 
 
 def joined(operators: Sequence[SymbolicOperator]) -> Combination:

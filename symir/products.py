@@ -31,7 +31,7 @@ from symir.errors import user_location
 from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
 from symir.language.definitions import OperatorDefinition
-from symir.language.translate import element_type
+from symir.language.translate import element_type, without_terms
 from symir.terms import Term, names_of
 
 if TYPE_CHECKING:
@@ -110,14 +110,14 @@ def product(
         is_projected=first.is_projected,
     )
     element = element_type(dtype)
-    module, parameters = algebra.without_terms(definition)
+    module, owner, parameters = without_terms(definition)
     left = algebra.in_precision(first.to_ir().module, element)
     left = run_passes(defined(left), GUARD_SPACE)
     left_terms = algebra.taken(left, parameters)
     right = algebra.in_precision(second.to_ir().module, element)
     right_terms = algebra.taken(right, parameters)
     algebra.add_terms(
-        module, [_product(a, b, element) for a in left_terms for b in right_terms]
+        owner, [_product(a, b, element) for a in left_terms for b in right_terms]
     )
     return SymbolicOperatorIR(module)
 

@@ -73,7 +73,7 @@ from symir.language.scalars import Number
 from symir.language.scope import blamed_on
 from symir.language.updates import OPS, Step, Update
 
-__all__ = ["element_type", "translate"]
+__all__ = ["element_type", "translate", "without_terms"]
 
 MAX_UNROLLED_POWER = 16
 """Integer powers up to this one are products; they are exact where products are."""
@@ -115,6 +115,17 @@ def element_type(dtype: np.dtype[Any]) -> TypeAttribute:
 
 def translate(definition: OperatorDefinition) -> ModuleOp:
     """Return a module that holds the operator as one `sym.operator`."""
+    module, operator, parameters = without_terms(definition)
+    for term in definition.terms:
+        translation = _TermTranslation(definition, term, parameters)
+        operator.body.block.add_op(translation.translate())
+    return module
+
+
+def without_terms(
+    definition: OperatorDefinition,
+) -> tuple[ModuleOp, sym.OperatorOp, dict[str, SSAValue]]:
+    """Return the operator without its terms, in a module, and its parameters."""
     element, space = element_type(definition.dtype), definition.space
     real = sym.real_type(element)
     kinds = [element if symbol.is_complex else real for symbol in definition.symbols]
@@ -123,8 +134,6 @@ def translate(definition: OperatorDefinition) -> ModuleOp:
     for symbol, argument in zip(definition.symbols, body.args, strict=True):
         parameters[symbol.name] = argument
         _hint(argument, symbol.name)
-    for term in definition.terms:
-        body.add_op(_TermTranslation(definition, term, parameters).translate())
     operator = sym.OperatorOp(
         definition.name,
         sym.SpaceAttr(LocalSpace(space.size, space.local_states, space.sums)),
@@ -139,7 +148,7 @@ def translate(definition: OperatorDefinition) -> ModuleOp:
         ],
     )
     operator.location = _location(definition.name, definition.location)
-    return ModuleOp([operator])
+    return ModuleOp([operator]), operator, parameters
 
 
 @dataclass
