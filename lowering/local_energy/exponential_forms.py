@@ -115,6 +115,8 @@ def _are_real(numbers: Iterable[complex]) -> bool:
 
 def _tidy(value: complex) -> complex:
     """Return a number without its last digits, which spellings differ in."""
+    if not np.isfinite(value):
+        raise NoForm
     return complex(float(f"{value.real:.13g}"), float(f"{value.imag:.13g}"))
 
 
@@ -248,11 +250,13 @@ def _settled(form: Product) -> Form:
 def power(form: Form, exponent: float) -> Form:
     """Return a power; of what is not positive only where it is a whole number."""
     found = _as_product(form)
-    is_whole = exponent == int(exponent)
-    if not found.factor or not (is_whole or found.is_positive) or not exponent:
+    if not found.factor or not exponent or abs(exponent) > MAX_EXPONENTIALS:
+        raise NoForm
+    if not (found.is_positive or exponent == int(exponent)):
         raise NoForm
     powers = frozenset((one, k * exponent) for one, k in found.powers)
-    factor = _tidy(found.factor**exponent)
+    with np.errstate(all="ignore"):
+        factor = _tidy(complex(np.power(complex(found.factor), exponent)))
     return _settled(Product(factor, found.slope * exponent, powers))
 
 
@@ -277,7 +281,7 @@ def logarithm(form: Form, side: int | None) -> Form:
     `side`, whole turns may be missing, unless it is the log of 1 + w with |w| <= 1.
     """
     found = _as_product(form)
-    if side is None and not found.is_positive:
+    if not found.factor or (side is None and not found.is_positive):
         raise NoForm
     if side is not None and any(k != int(k) for _, k in found.powers):
         raise NoForm

@@ -86,6 +86,11 @@ def test_forms_compute_what_they_are_made_of(
         lambda: logarithm(added(exponential(T), scaled(ONE, -1)), None),
         lambda: power(added(exponential(T), scaled(ONE, -1)), 0.5),
         lambda: power(Sum(0), -1),
+        lambda: power(cosh(T), np.inf),
+        lambda: power(Sum(1e200 + 0j), 2),
+        lambda: multiplied(Product(1e200, 1.0), Product(1e200, 1.0)),
+        lambda: exponential(Sum(1e3 + 0j)),
+        lambda: logarithm(Sum(0), 1),
         lambda: scaled(T, np.inf),
         # t + c has lost what is subtracted then
         lambda: added(added(T, Sum(2.0**40 + 0j)), Sum(-(2.0**40) + 0j)),
