@@ -31,7 +31,7 @@ test: lint
 	    command -v $$name >/dev/null && exit; \
 	done; echo "note: no Chromium is installed: the explorer's page is not tested in a browser"
 	@$(BIN)/lit -sv --no-progress-bar tests/lit
-	@$(BIN)/python -m pytest -n logical tests/unit
+	@$(BIN)/python -m pytest -n logical --dist worksteal tests/unit
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check
@@ -54,7 +54,7 @@ fuzz: $(VENV)/.dev
 docs: $(VENV)/.dev $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 	@echo "built site/index.html"
-	@$(BIN)/python -m pytest -n logical tests/unit/test_docs.py tests/unit/test_site.py
+	@$(BIN)/python -m pytest -n logical --dist worksteal tests/unit/test_docs.py tests/unit/test_site.py
 
 clean:
 	rm -rf $(VENV) build dist site .hypothesis .pytest_cache .ruff_cache
