@@ -183,8 +183,8 @@ def local_values(op: Any) -> Any:
     return np.unique([v for site in op.to_ir().space.local_states for v in site])
 
 
-# Each operator with one wavefunction of all rungs, by both tables, and each wavefunction
-# by either table with an operator of its own
+# Each operator with one wavefunction of all rungs, by both tables, and each
+# wavefunction by either table with an operator of its own
 CASES = sorted(
     {
         *((name, "mixed", tables) for name in OPERATORS for tables in TABLES),
