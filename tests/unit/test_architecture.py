@@ -6,6 +6,7 @@ Imports count wherever they stand, in functions too; those for type checkers do 
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -86,6 +87,15 @@ def test_layers_import_only_what_is_below_them() -> None:
         if layer_of(other) > layer_of(name)
     ]
     assert upward == []
+
+
+def test_the_page_shows_the_layers() -> None:
+    page = (ROOT / "docs" / "contributing" / "architecture.md").read_text()
+    block = page.partition("```text\n")[2].partition("\n```")[0]
+    shown = [re.split(r" {2,}", line)[0].split() for line in block.split("\n")]
+    layers = [{layer_of(f"symir.{part}") for part in parts} for parts in shown]
+    highest, lowest = layer_of("symir.tools"), layer_of("symir.spaces")
+    assert layers == [{n} for n in range(highest, lowest - 1, -1)]
 
 
 def test_imports_are_found_wherever_they_stand() -> None:
