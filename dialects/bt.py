@@ -109,7 +109,7 @@ class BranchesType(ParametrizedAttribute, TypeAttribute):
 
 @irdl_attr_definition
 class ReductionAttr(EnumAttribute[Reduction], SpacedOpaqueSyntaxAttribute):
-    """How the values of a reduction are combined: `sum`, or `#bt<reduction sum>`."""
+    """Kind of a reduction: `sum`, or `#bt<reduction sum>`."""
 
     name = "bt.reduction"
 
@@ -880,7 +880,7 @@ class ConnectionsOp(BranchTensorOp):
 
 
 LeafOp: TypeAlias = BranchesOp | ImagesOp
-"""What makes branches of tensors."""
+"""Ops that make branches of tensors."""
 
 
 def leaves_of(branches: SSAValue) -> Iterator[LeafOp]:
@@ -929,7 +929,7 @@ def origins_of(branches: SSAValue) -> LaneOrigins | None:
 
 
 class Rung(StrEnum):
-    """How the ratio of a part of a wavefunction is found; see `PartAttr`."""
+    """Method that finds the ratio of a part of a wavefunction; see `PartAttr`."""
 
     NETWORK = "network"
     LINEAR = "linear"
@@ -995,7 +995,7 @@ class PartAttr(ParametrizedAttribute):
 
     @property
     def kind(self) -> Rung:
-        """How the difference is found."""
+        """Method that finds the difference."""
         return Rung(self.rung.data)
 
     @property
@@ -1005,7 +1005,7 @@ class PartAttr(ParametrizedAttribute):
 
     @property
     def additive(self) -> tuple[str, ...]:
-        """Those of the functions that are additive: tables have their changes."""
+        """Names of the functions that are sums over sites; tables are made of them."""
         match self.kind:
             case Rung.NETWORK | Rung.DECLARED:
                 return ()

@@ -34,7 +34,7 @@ class Combination:
 
 
 class Reduction(StrEnum):
-    """How the values of a reduction are combined."""
+    """Kind of a reduction, by which values over sites are combined."""
 
     SUM = "sum"
     PROD = "prod"
@@ -44,7 +44,7 @@ class Reduction(StrEnum):
 
     @property
     def combination(self) -> Combination:
-        """How values are combined."""
+        """Row of the table of combinations."""
         return _COMBINATIONS[self]
 
     @property

@@ -565,7 +565,7 @@ _OF_OTHER_TYPES: dict[str, Callable[[Any], str | None] | None] = {
     "stablehlo.is_finite": None,
     "stablehlo.select": None,
 }
-"""What is not elementwise on operands and a result of one type."""
+"""Ops that are not elementwise on operands and a result of one type."""
 
 _CHECKS: dict[type[Operation], Callable[[Any], str | None] | None] = {
     kind: _OF_OTHER_TYPES.get(kind.name, _one_type_error)

@@ -332,7 +332,7 @@ def _parse_row(parser: AttrParser) -> list[int]:
 
 @irdl_attr_definition
 class SetsAttr(Data[SiteSets]):
-    """One set of sites for each row of a term: `#sym.sets<[0, 1, 4], [1, 2]>`.
+    """Sets of sites, one for each row of a term: `#sym.sets<[0, 1, 4], [1, 2]>`.
 
     A printer with an `elide_rows_over` attribute leaves out the middle of long ones.
     """
@@ -369,7 +369,7 @@ class SetsAttr(Data[SiteSets]):
 
 @irdl_attr_definition
 class ReductionAttr(EnumAttribute[Reduction], SpacedOpaqueSyntaxAttribute):
-    """How the values of a reduction are combined: `sum`, or `#sym<reduction sum>`."""
+    """Kind of a reduction: `sum`, or `#sym<reduction sum>`."""
 
     name = "sym.reduction"
 
@@ -536,7 +536,7 @@ class OperatorOp(IRDLOperation):
 
     @property
     def declared_hermitian(self) -> bool | None:
-        """What the author says of Hermiticity; None where nothing is said."""
+        """Claim of the author on Hermiticity; None where nothing is said."""
         if self.hermitian is not None:
             return True
         return None if self.not_hermitian is None else False
@@ -1708,7 +1708,7 @@ class DefinedOp(SymPureOp):
 
 @irdl_op_definition
 class OwnRuleOp(SymPureOp):
-    """What a registered function returns whose derivative its ops do not say.
+    """Result of a registered function whose derivative its ops do not say.
 
     The value stays what it is. The function, which is named, stops gradients or has a
     derivative of its own: derivatives by what it takes are refused.

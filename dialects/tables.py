@@ -136,7 +136,7 @@ class RowTable:
 
 @dataclass(frozen=True)
 class SiteSets:
-    """One set of sites for each row, of varying size, kept as bytes.
+    """Sets of sites, one for each row, of varying size, kept as bytes.
 
     Shorter sets are padded with `NO_SITE` up to the largest size.
     """

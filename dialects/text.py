@@ -250,7 +250,7 @@ class Printer(XdslPrinter):
 
 
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*")
-"""What a string literal says without escapes."""
+"""Characters that a string literal holds without escapes."""
 
 
 def _as_list(attribute: Attribute) -> DenseIntOrFPElementsAttr[Any] | None:

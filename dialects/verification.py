@@ -1,4 +1,4 @@
-"""What is wrong with a module at any level, and which op is to blame.
+"""Faults of a module at any level, and the op to blame.
 
 xDSL and xdsl-jax verify ops one by one, and leave out some of their types. Here is what
 they do not see: values that are used where they are not defined, ops that no level has,
@@ -32,7 +32,7 @@ __all__ = ["Fault", "Seen", "fault_in"]
 
 @dataclass(frozen=True)
 class Fault:
-    """What keeps a module from being valid.
+    """Fault that keeps a module from being valid.
 
     Attributes:
         op: the op to blame; the module itself where no op alone is.
@@ -46,7 +46,7 @@ class Fault:
 
 @dataclass
 class Seen:
-    """What was found valid, and need not be looked at again.
+    """Ops that were found valid, and need not be looked at again.
 
     Attributes:
         keys: those of ops whose validity depends on nothing else.

@@ -1,4 +1,4 @@
-"""What is done to the IR: one pass per file, the file's name is the pass's name.
+"""Passes over the IR: one per file, the file's name is the pass's name.
 
 Importing this package needs neither JAX nor NetKet.
 """

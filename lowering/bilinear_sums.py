@@ -43,7 +43,7 @@ Array = npt.NDArray[Any]
 
 @dataclass
 class _Factors:
-    """What the summand of a lane is a product of."""
+    """Factors of the summand of a lane."""
 
     weights: Array
     images: list[tuple[SSAValue, Array]] = field(

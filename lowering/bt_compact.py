@@ -63,7 +63,7 @@ FEWEST_LANES = 64
 Array = npt.NDArray[Any]
 
 _ANY, _EMPTY, _FULL, _NEVER = 3, 1, 2, 0
-"""What is asked of a site with the values 0 and 1: bits for the two values."""
+"""Question to a site with the values 0 and 1: bits for the two values."""
 
 
 class _Sectors(NamedTuple):
@@ -72,7 +72,7 @@ class _Sectors(NamedTuple):
     of_site: Array
     """The sector of each site, -1 for none."""
     filling: tuple[int, ...]
-    """How many particles each sector has."""
+    """Number of particles of each sector."""
 
     def sizes(self) -> tuple[int, ...]:
         return tuple(int((self.of_site == k).sum()) for k in range(len(self.filling)))

@@ -58,7 +58,7 @@ from lowering.rewriting import Inserter
 
 @dataclass
 class _Integers:
-    """What is known of the values of one function, before anything of it is rewritten.
+    """Knowledge of the values of one function, before anything of it is rewritten.
 
     Attributes:
         ranges: of the values that are integers whatever x is, and exact.

@@ -752,7 +752,7 @@ def _mask(here: _Tensors, site: SSAValue, shape: Sequence[int]) -> SSAValue | No
 
 
 class StandTogether(RewritePattern):
-    """What makes branches stands right before the op that takes them.
+    """Ops that make branches come right before the op that takes them.
 
     So that all lanes are computed in one place, whatever else is computed between.
 

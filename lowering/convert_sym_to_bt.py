@@ -73,7 +73,7 @@ class _TermLowering:
     config: SSAValue
     at: Inserter
     values: dict[SSAValue, SSAValue]
-    """What each value of `sym` is at `bt`."""
+    """Value at `bt` of each value of `sym`."""
     origins: LaneOrigins
     """Where the branches of the operator were at first."""
     first_branch: int

@@ -1,4 +1,4 @@
-"""What lanes compute, as functions of x: one number for one function.
+"""Functions of x that lanes compute: one number for one function.
 
 A value of a lane is a function of x at the sites that the lane reads. Lanes where the
 same reads are of one site, with the same constants, are of one kind, and compute the
@@ -258,7 +258,7 @@ class LaneFunctions:
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """What a value is computed from in some lanes.
+    """Sources of a value in some lanes.
 
     Attributes:
         members: the lanes.

@@ -28,7 +28,7 @@ from lowering.rewriting import Inserter
 __all__ = ["LaneLayout", "LanePicks", "can_be_laid_out", "lane_axis"]
 
 Axis = int | None
-"""Which axis of a value has the lanes; None where all have the same."""
+"""Axis of a value that has the lanes; None where all have the same."""
 
 
 def lane_axis(value: SSAValue) -> Axis:

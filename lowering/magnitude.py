@@ -1,4 +1,4 @@
-"""How large a real number of the `sym` level can get, and whether it is an integer.
+"""Bounds of real numbers of the `sym` level, and proofs that they are integers.
 
 Both are answered from the form of the expression alone: None and False where that does
 not say.

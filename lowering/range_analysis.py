@@ -44,7 +44,7 @@ def conjuncts(predicate: SSAValue | None) -> list[SSAValue]:
 
 @dataclass
 class _Slice:
-    """What a set of values depends on."""
+    """Inputs that a set of values depends on."""
 
     reads: list[SSAValue] = field(default_factory=list[SSAValue])
     """The sites that are read."""
@@ -153,7 +153,7 @@ class Points:
 
 
 class Verdict(Enum):
-    """What is known of the value that a write stores."""
+    """Knowledge of the value that a write stores."""
 
     ALLOWED = "it is an allowed value wherever the write takes effect"
     EXACT = "it is computed without rounding, but may not be allowed"

@@ -49,7 +49,7 @@ _LOCAL_ENERGY = {
     "plan-local-energy": "PlanLocalEnergyPass",
     "recognise-activations": "RecogniseActivationsPass",
 }
-"""Those on local energies, in a folder of their own."""
+"""Passes on local energies, in a folder of their own."""
 
 
 def _load(name: str) -> type[ModulePass]:

@@ -1,4 +1,4 @@
-"""What a pass preserves of the meaning of an operator.
+"""Relations between the meanings of an operator before and after a pass.
 
 The meaning of a module at any level is what it computes for a configuration x: lanes,
 each with a connected configuration x' and a matrix element. A pass declares in its
@@ -14,7 +14,7 @@ __all__ = ["Relation", "relation_of"]
 
 
 class Relation(StrEnum):
-    """How the lanes after a pass are related to those before it; the strongest first.
+    """Relation of the lanes after a pass to those before it; the strongest first.
 
     Each implies those after it.
     """

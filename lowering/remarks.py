@@ -1,4 +1,4 @@
-"""What a pass did, and what it did not do and why: for reports to users.
+"""Remarks of passes, done and missed with the reason: for reports to users.
 
 A pass says it with `remark`; who wants to know runs it within `collected`. Nobody is
 told otherwise, and saying it costs nothing.
@@ -20,7 +20,7 @@ __all__ = ["Remark", "collected", "remark"]
 
 @dataclass(frozen=True)
 class Remark:
-    """What a pass has to say of a place.
+    """Remark of a pass on a place.
 
     Attributes:
         done: whether it changed something there; otherwise it did not, though one could

@@ -90,7 +90,7 @@ class SiteWiseAnalysis:
         default_factory=dict[SSAValue, SiteWise | None]
     )
     _built: dict[Hashable, SSAValue] = field(default_factory=dict[Hashable, SSAValue])
-    """What was computed before, so that equal images are one value."""
+    """Images computed so far, so that equal ones are one value."""
 
     @property
     def sites(self) -> int:

@@ -1,4 +1,4 @@
-"""Which labels of a term name the same site: in every row, in none, or in some."""
+"""Labels of a term that name the same site: in every row, in none, or in some."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dialects.tables import IntArray
 
 
 class Alias(Enum):
-    """How often two sites of a term are the same one."""
+    """Share of the rows in which two sites of a term are the same."""
 
     ALWAYS = "in every row"
     NEVER = "in no row"

@@ -63,7 +63,7 @@ class _Gather:
 
     @property
     def readers(self) -> int:
-        """How many ops read the columns, or columns of them."""
+        """Number of ops that read the columns, or columns of them."""
         return len({use.operation for use in self.op.result.uses}) + len(self.parts)
 
     def place_of(self, other: _Gather) -> int | None:

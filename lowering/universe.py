@@ -1,4 +1,4 @@
-"""What plain `xdsl-opt` and `xdsl-gui` find through the `xdsl.universe` entry point.
+"""Dialects and passes for `xdsl-opt` and `xdsl-gui`, by entry point `xdsl.universe`.
 
 StableHLO is not listed: xdsl-jax, which defines it, publishes it the same way.
 """

@@ -1,4 +1,4 @@
-"""Which lanes are valid, in order: the k-th one of each sample.
+"""Valid lanes in order: the k-th one of each sample.
 
 The validities of 32 lanes are the bits of a word. The words are counted, the k-th lane
 is looked for among the counts by bisection, and then among the bits of its word: that

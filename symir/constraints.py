@@ -139,7 +139,7 @@ def _number(value: float) -> str:
 
 @dataclass(frozen=True, eq=False)
 class PartialSums:
-    """What the first sites of a lattice can add up to, and how the rest completes it.
+    """Sums that the first sites of a lattice can have, and their completions.
 
     A node of layer s stands for the values of all sums over the sites before s, for
     those values that some configuration can complete.

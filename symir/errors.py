@@ -99,7 +99,7 @@ class SymirError(Exception):
 
     @property
     def summary(self) -> str | None:
-        """What the code says in general; None for a code that is not symir's."""
+        """Summary of the code; None for a code that is not symir's."""
         return CODES.get(self.code)
 
     def _blamed(self) -> tuple[tuple[str, str | None], ...]:
@@ -130,7 +130,7 @@ class DefinitionError(SymirError, ValueError):
 
 
 class UnfinishedError(DefinitionError, AttributeError):
-    """What an operator has only when it is built, or compiled, is asked for: D087."""
+    """Error for methods that an operator has only when built, or compiled: D087."""
 
     def __init__(self, what: str, call: str, operator: Any):
         super().__init__(
@@ -203,7 +203,7 @@ class StageError(SymirError, ValueError):
 
     @property
     def got(self) -> str | None:
-        """What was found."""
+        """The same as `found`."""
         return self.found
 
 
@@ -223,7 +223,7 @@ class PrecisionWarning(UserWarning):
 
 
 _WARNED: dict[str | tuple[str, type[Warning], int], int] = {}
-"""What `warnings` keeps, to say a thing once for each line."""
+"""Registry of `warnings`, which warns once for each line."""
 
 
 def warn(category: type[Warning], code: str, message: str, **details: Any) -> None:

@@ -1,4 +1,4 @@
-"""What lower layers ask of `symir/interop` where there is NetKet."""
+"""Questions of lower layers to `symir/interop` where there is NetKet."""
 
 from __future__ import annotations
 

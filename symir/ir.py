@@ -247,7 +247,7 @@ class SymbolicOperatorIR:
 
     @cached_property
     def metadata(self) -> Mapping[str, Any]:
-        """What can be counted or named without computing; it cannot be changed.
+        """Counts and names that take no computing; they cannot be changed.
 
         `iterators` has, for each term, the simplest iterator of the language with its
         rows: "for_each" where only a table has them. `branches` counts valid ones and

@@ -44,7 +44,7 @@ OF_COMPILED = frozenset(
         *("collect", "kernel", "parameters", "replace", "to_dense", "to_sparse"),
     }
 )
-"""What only compiled operators have, some of it on spaces of NetKet."""
+"""Methods of compiled operators alone, some of them on spaces of NetKet."""
 
 
 @late
@@ -498,7 +498,7 @@ class SymbolicOperatorSum(SymbolicOperator):
 
 
 OperatorLike: TypeAlias = SymbolicOperator | ExprLike
-"""What can be added to an operator."""
+"""Types of summands of an operator."""
 
 
 def _as_factor(value: object, operator: SymbolicOperator) -> Expr | None:

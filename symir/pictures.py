@@ -38,7 +38,7 @@ COLOURS = (
     *("#3b6fd4", "#d0762a", "#2f9367", "#b6468a"),
     *("#7a5fc9", "#a8871d", "#2a93a8", "#c2504a"),
 )
-"""One for each term, again from the first after the last, as in the explorer."""
+"""Colours of terms, again from the first after the last, as in the explorer."""
 
 INK, SOFT, FAINT = "#1f2328", "#5b626b", "#c9c9c0"
 

@@ -56,10 +56,10 @@ GUARD_SPACE = (
     "sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,"
     "sym-guard-space"
 )
-"""What makes explicit in an operator, all of it defined, what stays in the space."""
+"""Passes that make the checks of a space explicit, in a fully defined operator."""
 
 Copies = dict[SSAValue, SSAValue]
-"""What stands in a copy for each value of the original."""
+"""Value in a copy for each value of the original."""
 
 
 def checked_power(exponent: object, operator: str) -> int:
@@ -183,7 +183,7 @@ def _replace_missing(site: sym.SiteOp) -> None:
 
 
 class _Branch(NamedTuple):
-    """What an emission emits, in a copy."""
+    """Operands of an emission, in a copy."""
 
     config: SSAValue
     amplitude: SSAValue

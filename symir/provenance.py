@@ -167,7 +167,7 @@ def _origins(location: Attribute) -> Iterator[Origin]:
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many ops of a module know where they come from.
+    """Number of ops of a module that know where they come from.
 
     Attributes:
         traced: the number of ops with an origin that has a place in the user's code.
@@ -181,7 +181,7 @@ class Coverage:
 
     @property
     def fraction(self) -> float:
-        """What part of the ops is traced, from 0 to 1."""
+        """Fraction of the ops that is traced, from 0 to 1."""
         return self.traced / self.total if self.total else 1.0
 
     def __str__(self) -> str:

@@ -896,7 +896,7 @@ _KINDS = {
     "Qubit": "qubit",
     "SpinOrbitalFermions": "fermion",
 }
-"""What the sites of NetKet's Hilbert spaces are."""
+"""Kinds of sites of NetKet's Hilbert spaces."""
 
 
 def _foreign_subsystem(hilbert: object, sites: int) -> Subsystem:

@@ -46,7 +46,7 @@ _P = ParamSpec("_P")
 _R = TypeVar("_R")
 
 _recorders: tuple[_Recorder, ...] | None = None
-"""What records now; None where nothing does, which is all that is asked then."""
+"""Recorder of now; None where nothing records, which is all that is asked then."""
 
 _lock = threading.Lock()
 
@@ -92,7 +92,7 @@ class Span:
 
 
 class _NoSpan:
-    """What is there in place of a span where nothing is recorded; it is false."""
+    """Stand-in for a span where nothing is recorded; it is false."""
 
     __slots__ = ()
 

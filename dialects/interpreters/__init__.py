@@ -1,4 +1,4 @@
-"""What each level computes: reference interpreters over NumPy, the oracle of all tests.
+"""Reference interpreters of each level over NumPy, the oracle of all tests.
 
 They share no code with the passes that they are the measure of. Each is a set of xDSL
 `InterpreterFunctions`, so that a subclass can override the meaning of single ops and a

@@ -96,7 +96,7 @@ class Branches:
 
 @register_impls
 class BtFunctions(InterpreterFunctions):
-    """What the ops of `bt` do to a batch.
+    """Meaning of the ops of `bt` for a batch.
 
     `batch` is the number of samples that `?` stands for, `state` the dtype that
     `!bt.state` does. The ops of StableHLO between them need neither: those that have a
@@ -405,7 +405,7 @@ _ACTIVATIONS: dict[str | None, Callable[[Array], Array]] = {
     "log_sigmoid": lambda values: -_softplus(-values),
     "tanh": np.tanh,
 }
-"""What parts of a wavefunction apply to the elements of a function."""
+"""Functions that parts of a wavefunction apply to the elements of a function."""
 
 
 def _stacked(

@@ -53,7 +53,7 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 Inexact: TypeAlias = Literal["error", "float"]
-"""What an op without an exact answer does: an error, or its double precision value."""
+"""Result of an op without an exact answer: an error, or its double precision value."""
 
 Real: TypeAlias = "int | Fraction"
 Number: TypeAlias = "int | Fraction | ExactComplex"

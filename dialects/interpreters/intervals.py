@@ -70,11 +70,11 @@ MAX_CASES = 64
 """The values of reads are told apart by a predicate if these are not more."""
 
 SLOPPY = 8
-"""How many steps functions that are not rounded correctly may be off."""
+"""Steps that functions which are not rounded correctly may be off."""
 
 
 class Bounds(NamedTuple):
-    """What the matrix elements of one emission can be.
+    """Bounds of the matrix elements of one emission.
 
     Attributes:
         low: at most every matrix element of a valid branch, unless that is NaN.
@@ -552,7 +552,7 @@ def _power(base: Array, exponent: Array) -> tuple[Array, Array]:
 
 
 class _Kind(NamedTuple):
-    """What a rule knows of its op.
+    """Data of an op that its rule reads.
 
     Attributes:
         dtype: that of the result.
@@ -943,7 +943,7 @@ _UFUNCS: dict[Any, Callable[..., Any]] = {
     np.negative: _negate,
     np.subtract: _subtract,
 }
-"""What an interpreter itself computes, with NumPy's names."""
+"""Functions that an interpreter itself computes, with NumPy's names."""
 
 _FUNCTIONS: dict[Any, Callable[..., Any]] = {
     np.all: _all,
@@ -1197,7 +1197,7 @@ def _parameter(
 
 
 class _Emission(NamedTuple):
-    """What a branch can be at some rows: x', amplitude, and whether it is valid."""
+    """Bounds of a branch at some rows: x', amplitude and validity."""
 
     config: Intervals
     amplitude: Intervals

@@ -40,7 +40,7 @@ Array = npt.NDArray[Any]
 
 @register_impls
 class KernelFunctions(InterpreterFunctions):
-    """What `stablehlo.gather`, `reduce` and `dot_general` compute.
+    """Meaning of `stablehlo.gather`, `reduce` and `dot_general`.
 
     A reduction combines its elements one after the other, the initial value first; the
     specification leaves the order open.

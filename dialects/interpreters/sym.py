@@ -75,7 +75,7 @@ Parameters = Mapping[str, complex]
 
 
 class Branch(NamedTuple):
-    """What one emission contributes for one row of a term.
+    """Contribution of one emission for one row of a term.
 
     Attributes:
         config: x', an (N,) array of real values; x where the branch is invalid.
@@ -127,7 +127,7 @@ def values_of(value: Any) -> Any:
 
 
 class Guards(Flag):
-    """What makes a branch invalid that its predicate allows.
+    """Faults that make a branch invalid though its predicate allows it.
 
     The passes `sym-guard-undefined` and `sym-guard-space` say so in predicates. Behind
     them the guards can be left out, to see whether nothing has been forgotten: then an
@@ -160,7 +160,7 @@ class _Lanes(NamedTuple):
 
 @dataclass
 class _Run:
-    """One evaluation of an operator at some samples: what goes in and what comes out.
+    """Evaluation of an operator at some samples: inputs and outputs.
 
     Attributes:
         real: the dtype that local values are read in.
@@ -211,7 +211,7 @@ class _Run:
 
 @register_impls
 class SymFunctions(InterpreterFunctions):
-    """What the ops of `sym` do to every point.
+    """Meaning of the ops of `sym` at every point.
 
     `sym.operator` and `sym.term` have no operands: the samples are kept in the data of
     the interpreter (see `branches`). To override the meaning of an op, subclass, and

@@ -1,4 +1,4 @@
-"""Which activation a scalar function of a wavefunction is: found by algebra.
+"""Recognition of the scalar functions of a wavefunction, by algebra.
 
 A region of elementwise ops is followed as a function of its root t, in the normal forms
 of `exponential_forms`. How it is written does not matter: what these end in is compared
@@ -295,7 +295,7 @@ _RULES: dict[str, Callable[..., Form]] = {
     "stablehlo.subtract": lambda case, a, b: added(a, scaled(b, -1)),
     "stablehlo.tanh": lambda case, a: _tanh(a),
 }
-"""What ops do to forms; there are none of whole numbers, nor of their bits."""
+"""Rules of ops for forms; there are none of whole numbers, nor of their bits."""
 
 _HOLDS: dict[str, tuple[int, ...]] = {
     "EQ": (0,),
@@ -423,7 +423,7 @@ def _compared(op: hlo.CompareOp, lhs: Form, rhs: Form, case: _Case) -> Array:
 
 
 _NEAR = {2: 3e-2, 4: 3e-5, 8: 1e-12}
-"""How much constants may be off, by the bytes of a real number."""
+"""Tolerance of constants, by the bytes of a real number."""
 
 
 def fit_of(

@@ -1,4 +1,4 @@
-"""How the writes of lanes change x: all differences that there can be, lane by lane.
+"""All differences that the writes of lanes can make to x, lane by lane.
 
 A lane of a two-valued space flips a spin by +2 or -2; a hop always takes one particle
 from here to there. Tables of what a wavefunction does with such a difference are made
@@ -61,7 +61,7 @@ class Moves:
 
     @property
     def rows(self) -> int:
-        """How many differences a lane has at most, signs aside."""
+        """Most differences of a lane, signs aside."""
         return self.deltas.shape[1]
 
     def differences(self, size: int) -> tuple[Array, Writes | None]:

@@ -1,4 +1,4 @@
-"""How the values of a wavefunction depend on x, site by site.
+"""Dependence of the values of a wavefunction on x, site by site.
 
 Forward, each value of a function of one configuration x is one of these:
 
@@ -92,7 +92,7 @@ class Additive:
 
 @dataclass(frozen=True)
 class Elementwise:
-    """One scalar function of the elements of a root.
+    """Scalar function of the elements of a root.
 
     Attributes:
         root: an additive value.
@@ -563,7 +563,7 @@ _COMBINED: dict[str, Callable[[Operation, Sequence[Dependence]], Dependence | No
     "stablehlo.pad": _padded,
     "stablehlo.reduce": _reduction,
 }
-"""What ops that combine elements do; None for a linear function."""
+"""Rules of ops that combine elements; None for a linear function."""
 
 
 def _of_same_sites(sites: Array, axes: Sequence[int]) -> Array | None:

@@ -1,4 +1,4 @@
-"""What a compilation leaves behind."""
+"""Artifact of a compilation."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class Checked(Protocol):
 
 
 _VALUES = 2048
-"""How many local values of a batch are looked at each time; it takes about 10 us."""
+"""Local values of a batch that are looked at each time; it takes about 10 us."""
 
 
 def check_some_states(

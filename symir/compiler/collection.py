@@ -15,7 +15,7 @@ __all__ = ["collector_paused"]
 
 _lock = threading.Lock()
 _paused = 0
-"""How many blocks are running, of all threads."""
+"""Number of blocks that are running, of all threads."""
 _was_enabled = False
 
 

@@ -21,7 +21,7 @@ __all__ = ["SymbolicCompilationContext", "SymbolicPassReport"]
 
 @dataclass(frozen=True)
 class SymbolicPassReport(Reading):
-    """What a pass did.
+    """Report of a pass.
 
     Attributes:
         pass_name: the name of the pass.
@@ -46,7 +46,7 @@ class SymbolicPassReport(Reading):
 
 @dataclass
 class SymbolicCompilationContext:
-    """What passes read and write.
+    """State that passes read and write.
 
     Attributes:
         operator: the operator that is compiled.

@@ -1,4 +1,4 @@
-"""What a kernel costs, found from its branch tensors without running it.
+"""Costs of a kernel, found from its branch tensors without running it.
 
 Everything is counted per sample. Ops that do not follow x are computed once per call,
 and cost nothing here. Of the others
@@ -58,13 +58,13 @@ __all__ = [
 ]
 
 BYTES_PER_SECOND = 10e9
-"""What moving a byte is taken to cost."""
+"""Assumed cost of moving a byte."""
 
 OPERATIONS_PER_SECOND = 10e9
-"""What a flop or a select is taken to cost."""
+"""Assumed cost of a flop or a select."""
 
 COMPLEX_FLOPS = 4
-"""How many real operations a complex one counts for."""
+"""Real operations that a complex one counts for."""
 
 _NAMES_SHOWN = 3
 _ROWS_SHOWN = 24
@@ -78,7 +78,7 @@ Cost = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class CostRow(Reading):
-    """What a lane group or a term costs, per sample.
+    """Cost of a lane group or a term, per sample.
 
     Attributes:
         name: what it is called: the names of its terms, and of its emission.
@@ -114,7 +114,7 @@ class CostRow(Reading):
 
 @dataclass(frozen=True)
 class CostTable(Reading):
-    """What an operator costs, by lane group and by term.
+    """Costs of an operator, by lane group and by term.
 
     A lane group is what branches are joined of: an emission of a term, of terms that
     were fused, or a sum of lanes; with a fanout it is a whole term. What a group costs
@@ -227,7 +227,7 @@ class _Sizes:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is known of the terms of an operator, by their names."""
+    """Knowledge of the terms of an operator, by their names."""
 
     terms: Mapping[str, sym.TermOp]
     emissions: Mapping[str, Sequence[int]]

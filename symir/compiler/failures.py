@@ -1,4 +1,4 @@
-"""How errors of a stage say where they came up.
+"""Errors of a stage, with the place where they came up.
 
 Whatever goes wrong in a compilation is a `SymbolicCompilerError` that names the stage,
 the pass if there was one, and the operator, keeps what raised it as its cause, and has
@@ -30,7 +30,7 @@ OUR_FAULT = (
     "please report it with op.to_ir(), the network, and the traceback that there is "
     f"with {STRICT}=1 in the environment"
 )
-"""What is said of a failure that nobody has foreseen."""
+"""Message of a failure that nobody has foreseen."""
 
 _LOG = logging.getLogger("symir")
 

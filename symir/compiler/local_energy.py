@@ -66,7 +66,7 @@ _OPTIONAL = (
 )
 
 _DISPENSABLE = (*_OPTIONAL, "canonicalize", "cse")
-"""What is left out where it fails."""
+"""Passes that are left out where they fail."""
 
 
 def energy_pipeline(

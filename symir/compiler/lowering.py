@@ -152,7 +152,7 @@ def lowering_of_file(text: str) -> LoweringPipeline:
 
 
 OPERATOR_PIPELINE = operator_pipeline()
-"""What `operator_pipeline` is by default: every branch has a lane of its own."""
+"""Default of `operator_pipeline`: every branch has a lane of its own."""
 
 KERNEL_PIPELINE = (
     "bt-specialize{{batch={batch} state={state}}},bt-narrow,convert-bt-to-stablehlo,"

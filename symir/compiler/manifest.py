@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["BATCH", "manifest_of"]
 
 BATCH = "batch"
-"""What stands for the number of samples in a shape."""
+"""Stand-in for the number of samples in a shape."""
 
 
 def manifest_of(artifact: SymbolicCompiledArtifact) -> dict[str, Any]:

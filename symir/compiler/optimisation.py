@@ -1,4 +1,4 @@
-"""What the passes of a compilation did, what they did not do, and what is left to pay.
+"""Report of the passes of a compilation: done, missed, and the cost that is left.
 
 The report runs the passes of an artifact again, with the fusion plan that it was
 compiled with: what it says holds for artifacts from a file or a store as well.
@@ -42,7 +42,7 @@ _REMARKS_SHOWN = 8
 
 @dataclass(frozen=True)
 class PassOutcome(Reading):
-    """What a pass over IR did.
+    """Record of a pass over IR.
 
     Attributes:
         name: the name of the pass.
@@ -84,7 +84,7 @@ class AbsentPass(Reading):
 
 @dataclass(frozen=True)
 class OptimisationReport(Reading):
-    """What was done to make a kernel cheap, what was not, and what it costs.
+    """Report of steps to make a kernel cheap, done and missed, and of its cost.
 
     Attributes:
         operator: the name of the operator.

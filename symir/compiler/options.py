@@ -1,4 +1,4 @@
-"""What a user can ask of the compiler."""
+"""Options of the compiler."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def _with_claim(context: SymbolicCompilationContext) -> SymbolicOperatorIR:
 
 
 class SymbolicNormalizationPass(AbstractSymbolicPass):
-    """What identifies the operator, and what it is compiled for.
+    """Identity of the operator, and target of the compilation.
 
     Writes `ir_fingerprint`, `resolved_backend` and `term_order`, the names of the terms
     in the order of their lanes.
@@ -155,7 +155,7 @@ class SymbolicNormalizationPass(AbstractSymbolicPass):
 
 
 class SymbolicDiagnosticsPass(AbstractSymbolicPass):
-    """What is questionable about the operator, and compiles all the same.
+    """Diagnostics: questionable parts of an operator that compiles all the same.
 
     Writes `diagnostics`, a tuple of `Diagnostic`; with the option `diagnostics` "off"
     an empty one. They are looked for once for each operator object; of W020 nothing is
@@ -185,7 +185,7 @@ def _coalesces(context: SymbolicCompilationContext) -> bool:
 
 
 class SymbolicFanoutAnalysisPass(AbstractSymbolicPass):
-    """How many lanes there are.
+    """Number of lanes.
 
     Writes `term_fanouts`, by the name of the term, and `total_fanout`.
     """
@@ -198,7 +198,7 @@ class SymbolicFanoutAnalysisPass(AbstractSymbolicPass):
 
 
 class SymbolicFusionPlanningPass(AbstractSymbolicPass):
-    """Which terms become one part of the kernel.
+    """Groups of terms that become one part of the kernel.
 
     Writes `fusion_groups`: tuples of names of terms, each of which is lowered as a
     whole. They are neighbours, unless those make many groups, and terms from all over

@@ -1,4 +1,4 @@
-"""Which precision an operator is compiled in, given how JAX is set up."""
+"""Precision that an operator is compiled in, given the setting of JAX."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _single(dtype: np.dtype[Any]) -> str:
 _CONVERTED: WeakKeyDictionary[SymbolicOperatorIR, SymbolicOperatorIR] = (
     WeakKeyDictionary()
 )
-"""What was converted before: compiling an operator again must not do it again."""
+"""Conversions made before: compiling an operator again must not repeat them."""
 
 _SAID: WeakSet[SymbolicOperator] = WeakSet()
 """The operators of which it was said that they are converted."""

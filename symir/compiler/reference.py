@@ -17,7 +17,7 @@ __all__ = ["ReferenceOperator"]
 
 
 class ReferenceOperator:
-    """What `backend_preference="reference"` compiles to: slow, exact, over NumPy."""
+    """Backend of `backend_preference="reference"`: slow, exact, over NumPy."""
 
     def __init__(
         self, ir: SymbolicOperatorIR, parameters: Mapping[str, complex], hilbert: Any

@@ -1,4 +1,4 @@
-"""What a compilation depends on, and the key of its artifact in a store."""
+"""Inputs of a compilation, and the key of its artifact in a store."""
 
 from __future__ import annotations
 

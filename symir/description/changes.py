@@ -1,4 +1,4 @@
-"""How configurations of `sym` are read: as changes, one after the other."""
+"""Formulas of configurations of `sym`: changes, one after the other."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def is_understood(config: SSAValue) -> bool:
 
 
 class Tree:
-    """What each configuration is made of in any case, whatever choices are made.
+    """Changes that each configuration has in any case, whatever choices are made.
 
     The parent of a change is the configuration before it; that of a choice is the last
     one that both of its sides go through. A side that is no configuration at all does
@@ -125,7 +125,7 @@ class Tree:
 
 @dataclass
 class _Current:
-    """What is known of a configuration amid its changes.
+    """Knowledge of a configuration amid its changes.
 
     `base` is the name of the configuration that all sites which are not `touched` still
     agree with; None where that is not known.
@@ -145,7 +145,7 @@ class _Current:
 
 
 class Coincidences:
-    """Which sites of a term may be one and the same."""
+    """Sites of a term that may be one and the same."""
 
     def __init__(self, term: sym.TermOp):
         self.term = term

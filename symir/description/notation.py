@@ -54,7 +54,7 @@ _SHOWN = 8
 
 
 class Level(IntEnum):
-    """How tightly the outermost operator of a formula binds."""
+    """Binding strength of the outermost operator of a formula."""
 
     XOR = 0
     OR = 1
@@ -94,7 +94,7 @@ Build = Callable[..., Formula]
 
 @dataclass(frozen=True)
 class Reading:
-    """How an op is read: of the formulas of its parts, in order, `build` makes its own.
+    """Formula of an op: of the formulas of its parts, in order, `build` makes its own.
 
     The parts are not always its operands: a recognised pattern skips the ops inside.
     """

@@ -1,4 +1,4 @@
-"""How scalars and sites of `sym` are read as formulas."""
+"""Formulas of scalars and sites of `sym`."""
 
 from __future__ import annotations
 

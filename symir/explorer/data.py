@@ -40,7 +40,7 @@ TEXT_BYTES = 2_000_000
 """All texts of all stages have about so many characters, at most."""
 
 LINES = (4000, 1000, 250, 60)
-"""How many lines of a stage are kept, the most that fit."""
+"""Numbers of lines of a stage that may be kept; the most that fit are."""
 
 SAMPLES = 4
 VALUES_SHOWN = 200_000

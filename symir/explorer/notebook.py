@@ -1,4 +1,4 @@
-"""What notebooks show: a few escaped lines without a script, in any colour scheme."""
+"""Views of notebooks: a few escaped lines without a script, in any colour scheme."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One self-contained HTML page of what the explorer shows.
+"""The page of the explorer: one self-contained HTML file.
 
 The page loads nothing: its Content-Security-Policy allows the one script and the one
 style sheet that are in it, by their hashes, and no request. What it shows is data in

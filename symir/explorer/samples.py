@@ -1,4 +1,4 @@
-"""What an operator does to sample configurations, with x' as changes of x.
+"""Branches of sample configurations, with x' as changes of x.
 
 The branch tensors are interpreted over NumPy, so that neither JAX nor memory for a
 dense x' is needed: 10^4 lanes on 10^4 sites are 10^4 short lists.

@@ -1,4 +1,4 @@
-"""How the facts of an operator are found."""
+"""Search for the facts of an operator."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["facts_of"]
 
 Array = npt.NDArray[Any]
 Violations = Callable[[Elements], Array]
-"""Which matrix elements contradict a fact: (m,) booleans."""
+"""Matrix elements that contradict a fact: (m,) booleans."""
 
 LOCAL_WORK = 2**25
 """So many numbers, samples * lanes * sites, the groups of rows may take."""
@@ -103,7 +103,7 @@ def _bound(
 
 @dataclass(frozen=True)
 class _Evidence:
-    """What can be said of every fact: elements, and what it means that none is bad."""
+    """Evidence of every fact: elements, and the conclusion where none is bad."""
 
     elements: Elements
     how: How
@@ -163,7 +163,7 @@ def _outside(space: Space) -> Violations:
 
 
 class _Analysis:
-    """One look at one operator, at one set of values of its parameters."""
+    """Evaluation of an operator at one set of values of its parameters."""
 
     def __init__(
         self,

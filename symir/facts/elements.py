@@ -53,7 +53,7 @@ def numbered(digits: Array, radix: int) -> npt.NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class Selected:
-    """Which lanes count for which samples: those of the same group.
+    """Selection of the lanes that count for a sample: those of the same group.
 
     A sample or lane of group -1 counts for none. Without groups all lanes count.
     """
@@ -93,7 +93,7 @@ class Elements:
 
     @cached_property
     def tolerance(self) -> Array:
-        """What rounding can make of each element, about: relative to its branches."""
+        """Rounding error of each element, at most about, relative to its branches."""
         scale = np.where(np.isfinite(self.scale), self.scale, 0.0)
         return self.eps * ROUNDING * scale
 
@@ -160,7 +160,7 @@ class Evaluator:
 
     @property
     def cost(self) -> int:
-        """How many numbers the branches of one sample are."""
+        """Count of numbers in the branches of one sample."""
         return max(1, self.lanes * self.space.size)
 
     @cached_property

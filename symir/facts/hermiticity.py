@@ -74,7 +74,7 @@ equal, too.
 """
 
 _GENERIC = 0.6180339887498949
-"""What a real parameter without a default has in the search for a counterexample."""
+"""Value of real parameters without a default, in the search for a counterexample."""
 
 _NUMBERS = (AnyFloat, ComplexType)
 _LINEAR = (
@@ -85,7 +85,7 @@ _LINEAR = (
     hlo.RealOp,
     hlo.ImagOp,
 )
-"""What is linear in its operands, over the real numbers."""
+"""Ops that are linear in their operands, over the real numbers."""
 
 
 class _Literal(Evaluator):

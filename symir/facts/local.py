@@ -1,4 +1,4 @@
-"""Which sites a branch depends on, and the operator cut into parts on few sites.
+"""Sites that a branch depends on, and the operator cut into parts on few sites.
 
 Rows that read and write the same sites make up a group, which is an operator on these
 sites alone. The sum of the groups is the operator: what holds for each of them, and
@@ -100,7 +100,7 @@ def _numbers(term: sym.TermOp, site: SSAValue) -> Array | None:
 
 @dataclass(frozen=True)
 class Reach:
-    """How many sites a branch reads or writes at most, and how far apart they are."""
+    """Most sites that a branch reads or writes, and the distance between them."""
 
     body: int
     distance: int

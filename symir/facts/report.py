@@ -1,4 +1,4 @@
-"""What is known of an operator, and how: plain values that print and become JSON."""
+"""Facts of an operator and their proofs: plain values that print and become JSON."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class Fact(Reading):
 
 @dataclass(frozen=True)
 class OperatorFacts(Reading):
-    """What analysis and evaluation say of an operator, at some values of parameters.
+    """Findings of analysis and evaluation of an operator, at some values of parameters.
 
     Attributes:
         operator: the name of the operator.

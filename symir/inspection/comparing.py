@@ -1,4 +1,4 @@
-"""What is different between two operators, texts or handles."""
+"""Differences between two operators, texts or handles."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is different between two modules: ops that were added, removed or rewritten.
+"""Differences between two modules: ops that were added, removed or rewritten.
 
 Ops are compared by what they are, and not by place or by the names of values: one that
 only moved is the same. An op whose operand is another value is rewritten; one whose
@@ -110,7 +110,7 @@ class Change:
 
 @dataclass(frozen=True)
 class LaneChange(Reading):
-    """How many lanes hold branches of a term; None where there is no such term."""
+    """Number of lanes with branches of a term; None where there is no such term."""
 
     term: str
     before: int | None
@@ -129,7 +129,7 @@ class LaneChange(Reading):
 
 @dataclass(frozen=True, eq=False)
 class Difference(Reading):
-    """What is different between two stages or operators.
+    """Differences between two stages or operators.
 
     It is true where anything is.
 
@@ -343,7 +343,7 @@ _ALIKE = (
     ("around", "kind"),
     ("around", "types", "operands"),
 )
-"""What ops have in common that one may be a rewritten form of the other."""
+"""Features that are common to ops of which one may be a rewrite of the other."""
 
 
 def _left(
@@ -401,7 +401,7 @@ def _changes(
 
 
 class _Same:
-    """Which values of one module are which of the other."""
+    """Correspondence of the values of two modules."""
 
     def __init__(self, one: _Listing, other: _Listing, pairs: Mapping[int, int]):
         self._first, self._second = one.values, other.values

@@ -1,4 +1,4 @@
-"""One handle for every level of an operator, or of a local energy."""
+"""The handle on every level of an operator, or of a local energy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stage holds, in numbers: ops, lanes, bytes, flops."""
+"""Specs of a stage: numbers of ops, lanes, bytes and flops."""
 
 from __future__ import annotations
 

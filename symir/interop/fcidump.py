@@ -109,7 +109,7 @@ class _Lines:
 
 @dataclass(frozen=True)
 class _Header:
-    """How many orbitals there are, and how many electrons of each spin."""
+    """Number of orbitals, and of electrons of each spin."""
 
     orbitals: int
     down: int
@@ -185,7 +185,7 @@ def _checked(lines: _Lines, start: int, fields: dict[str, str]) -> _Header:
 
 
 _MOST_BYTES = 2**33
-"""What the table of (ij|kl) may take."""
+"""Most bytes of the table of (ij|kl)."""
 
 # endregion
 # region Integrals
@@ -243,7 +243,7 @@ _PATTERNS = {
     (False, True, True, True),
     (True, True, True, True),
 }
-"""Which indices of an integral are 0."""
+"""Patterns of the indices of an integral that are 0."""
 
 
 def _lowest(indices: tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""How log psi of NetKet's models changes at a few sites."""
+"""Changes of log psi of NetKet's models at a few sites."""
 
 # pyright: basic
 
@@ -73,7 +73,7 @@ def _entry(first: Any, second: Any) -> Any:
 
 
 class _Determinants(NamedTuple):
-    """What ratios of determinants of one configuration are made of.
+    """Data that ratios of determinants of one configuration are made of.
 
     A row of a matrix is the orbitals (F,) of an occupied mode, in the order of modes.
 

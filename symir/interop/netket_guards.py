@@ -1,4 +1,4 @@
-"""What NetKet says of operators that were not compiled: which call is missing."""
+"""Errors of NetKet for operators that were not compiled: the call that is missing."""
 
 # pyright: basic
 

@@ -429,7 +429,7 @@ class SpaceHilbert(hilberts.DiscreteHilbert):
 
     @property
     def constraint(self) -> SpaceConstraint | None:
-        """What leaves out some configurations of the local states, if anything does."""
+        """Constraint on configurations of the local states, if there is any."""
         return self._constraint
 
     @property

@@ -94,7 +94,7 @@ class Mistake(Enum):
 
     @property
     def summary(self) -> str:
-        """What went wrong, without the particulars."""
+        """Summary of the mistake, without the particulars."""
         return CODES[self.value]
 
     def error(self, message: str, **details: Any) -> DefinitionError:

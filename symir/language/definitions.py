@@ -1,4 +1,4 @@
-"""What a builder has collected: an operator as plain, frozen data.
+"""Definitions collected by a builder: an operator as plain, frozen data.
 
 Every part remembers where the user wrote it.
 """

@@ -104,7 +104,7 @@ _REFLECTED = {
     "bitwise_or": "__ror__",
     "bitwise_xor": "__rxor__",
 }
-"""What Python calls of the right operand, by the function of NumPy for the left one."""
+"""Reflected methods of Python, by the function of NumPy for the left operand."""
 
 # region Nodes
 
@@ -314,7 +314,7 @@ class Constant(Expr):
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class AtSite(Expr):
-    """What belongs to a site: that of a label, or one whose number is computed.
+    """Quantity of a site: that of a label, or one whose number is computed.
 
     A number is no child: it is computed in its own way, as an integer. The label is
     empty where there is one, and `HERE` for the site that a reduction visits.

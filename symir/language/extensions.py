@@ -51,7 +51,7 @@ __all__ = [
 ]
 
 ResultKind: TypeAlias = Literal["same", "real", "complex"]
-"""What a function returns: a number like its arguments, or always of one kind."""
+"""Kind of the result of a function: like its arguments, or always the same."""
 
 _RESULTS = ("same", "real", "complex")
 

@@ -64,7 +64,7 @@ MAX_TABLE = 64
 
 @dataclass(frozen=True, eq=False, repr=False, slots=True)
 class Where(Expr):
-    """One of two expressions, as a predicate says."""
+    """Choice of one of two expressions by a predicate."""
 
     predicate: Predicate
     on_true: Expr

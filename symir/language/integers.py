@@ -1,4 +1,4 @@
-"""Which expressions are integers that 32 bits hold, whatever the configuration is.
+"""Expressions that are integers of 32 bits, whatever the configuration is.
 
 Site numbers, ends of ranges and indices of tables that are such are computed exactly.
 """

@@ -76,7 +76,7 @@ Point: TypeAlias = tuple[int, ...]
 
 @dataclass(frozen=True, eq=False)
 class Branch:
-    """What one emission of an operator expression is."""
+    """Emission of an operator expression."""
 
     update: Update
     amplitude: Expr
@@ -361,7 +361,7 @@ class _Term:
 
     @property
     def outer(self) -> tuple[Any, ...]:
-        """What amplitudes of several terms have in common when it is equal."""
+        """Key that is equal for amplitudes that several terms can share."""
         return self.scalar_keys, self.strings, self.sign
 
 

@@ -182,7 +182,7 @@ def _reads(node: Node) -> bool:
 
 
 class Operatorial:
-    """What scalar expressions and NumPy's scalars leave sums and products to."""
+    """Operands to which scalar expressions and NumPy's leave sums and products."""
 
     __slots__ = ()
     __array_ufunc__ = None

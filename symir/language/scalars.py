@@ -1,4 +1,4 @@
-"""What users may pass where a number, a dtype or a name is meant."""
+"""Forms in which users may pass numbers, dtypes and names."""
 
 from __future__ import annotations
 

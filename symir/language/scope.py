@@ -1,4 +1,4 @@
-"""What is in scope in a term, and whether its expressions and updates respect it."""
+"""Scope of a term, and the check that its expressions and updates respect it."""
 
 from __future__ import annotations
 

@@ -85,7 +85,7 @@ OPS: dict[str, Callable[..., Operation]] = {
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One step of an update.
+    """Step of an update.
 
     Attributes:
         kind: the name of the method that appended it.

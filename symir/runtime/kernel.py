@@ -42,7 +42,7 @@ def _from_text(ir: SymbolicOperatorIR, branch_tensors: str) -> Kernel:
 
 
 class Kernel:
-    """What runs a compiled operator, whatever the values of its parameters.
+    """The kernel of a compiled operator, for all values of its parameters.
 
     Kernels are compared by what they compute, the operator and its branch tensors, so
     that two equal compilations share traces and executables, and no others do.

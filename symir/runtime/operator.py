@@ -454,7 +454,7 @@ _HOST = "cpu"
 """The platform whose arrays are in the memory of the host."""
 
 _ROWS = 256
-"""How much of the leading axis of an x on an accelerator is copied to the host."""
+"""Entries of the leading axis of an x on an accelerator that are copied to the host."""
 
 
 def _parts_at_hand(x: Any, kernel: Kernel) -> Iterator[np.ndarray]:

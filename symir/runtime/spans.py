@@ -23,7 +23,7 @@ _EVENTS = {
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower to StableHLO",
     "/jax/core/compile/backend_compile_duration": "compile by XLA",
 }
-"""What JAX tells of: that it begins as a number, that it has ended as a duration."""
+"""Events of JAX: a beginning is told as a number, an end as a duration."""
 
 _open = threading.local()
 

@@ -20,7 +20,7 @@ __all__ = ["stablehlo_of", "with_x64"]
 stablehlo.register_stablehlo_passes()
 
 _EXPAND = "builtin.module(func.func(chlo-legalize-to-stablehlo))"
-"""What XLA does first with what JAX leaves to it, such as erf, square and sinh."""
+"""Passes of XLA that expand ops which JAX leaves to it: erf, square and sinh."""
 
 
 def with_x64(enabled: bool) -> AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""What can go wrong when a tool is used, each with its code."""
+"""Faults in the use of a tool, each with its code."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Fault(Enum):
 
     @property
     def summary(self) -> str:
-        """What went wrong, without the particulars."""
+        """Summary of the fault, without the particulars."""
         return CODES[self.value]
 
     def error(self, message: str | None = None, **details: Any) -> InputError:

@@ -10,7 +10,7 @@ from typing import TextIO
 __all__ = ["Progress"]
 
 _LINES_PER_STAGE = 10
-"""How many lines a counter may take where it cannot overwrite itself."""
+"""Lines that a counter may take where it cannot overwrite itself."""
 
 
 class Progress:

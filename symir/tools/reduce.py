@@ -20,10 +20,10 @@ from symir.validation.reduction import CHECKS, Reduction, Size, reduced
 __all__ = ["BUILT_IN", "CHECKS", "command", "reduce"]
 
 BUILT_IN = ("bisect", "compile")
-"""What to check by, beside commands."""
+"""Kinds of checks, beside commands."""
 
 _NO_COMMAND = (126, 127)
-"""What a shell returns where there is nothing that it could run."""
+"""Exit codes of a shell that found nothing to run."""
 
 Check = Callable[[SymbolicOperator], Any]
 

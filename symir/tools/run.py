@@ -41,7 +41,7 @@ _BYTES_PER_BLOCK = 1 << 26
 
 @dataclass
 class Outcome:
-    """What a run yields for the eye: the first samples, and how many branches in all.
+    """Summary of a run: the first samples, and the number of branches in all.
 
     `shown` holds (x, x', matrix elements) of shapes (N,), (K, N), (K,).
     """

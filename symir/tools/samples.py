@@ -29,7 +29,7 @@ __all__ = [
 Array = npt.NDArray[Any]
 
 _CHECKED_AT_ONCE = 1 << 20
-"""How many local values are compared at once: bounds the memory of a check."""
+"""Local values that are compared at once: bounds the memory of a check."""
 
 _MAPPED_ABOVE = 1 << 26
 """A .npy file of more bytes is mapped into memory instead of read."""

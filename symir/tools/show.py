@@ -43,7 +43,7 @@ _ROW_WIDTH = 24
 
 @dataclass(frozen=True)
 class Style:
-    """How to emphasise; does nothing where `colours` is off."""
+    """Emphasis of text; does nothing where `colours` is off."""
 
     colours: bool = False
 

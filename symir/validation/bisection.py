@@ -1,4 +1,4 @@
-"""Which pass is the first to change what an operator computes."""
+"""Bisection: the first pass that changes the meaning of an operator."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Bisection:
 
     @property
     def stage(self) -> StageReport | None:
-        """How what it computes differs: sample, lane, values, term and line."""
+        """Difference in meaning: sample, lane, values, term and line."""
         return None if self.report is None else self.report.blamed
 
     @property

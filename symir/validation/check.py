@@ -61,7 +61,7 @@ __all__ = [
 MODES = ("sampled", "exhaustive")
 
 PIPELINE = f"sym-plan-fusion,{OPERATOR_PIPELINE}"
-"""What a compilation does: the plan of the fusion is one of its analyses."""
+"""Passes of a compilation: the plan of the fusion is one of its analyses."""
 
 SAMPLES = 64
 """So many random configurations are looked at by default."""
@@ -85,7 +85,7 @@ Batches = Sequence[tuple[Parameters, Array]]
 
 @dataclass(frozen=True)
 class StageReport:
-    """What became of the meaning of an operator in one pass.
+    """Fate of the meaning of an operator in one pass.
 
     Attributes:
         name: the name of the pass, or "executable".
@@ -158,7 +158,7 @@ class StageReport:
 
 @dataclass(frozen=True)
 class ValidationReport:
-    """What `check` found out.
+    """Findings of `check`.
 
     Attributes:
         operator: the name of the operator.
@@ -347,7 +347,7 @@ def check_lowering(
 
 @dataclass(frozen=True)
 class _Inputs:
-    """What an operator is looked at with."""
+    """Samples and parameters that an operator is checked with."""
 
     states: Array
     mode: str
@@ -512,7 +512,7 @@ def _batch_size(ir: SymbolicOperatorIR, samples: int) -> int:
 
 
 GUARDS = {"sym-guard-undefined": Guards.UNDEFINED, "sym-guard-space": Guards.SPACE}
-"""What these passes put into predicates."""
+"""Ops that these passes put into predicates."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ Array = npt.NDArray[Any]
 
 
 class Lanes(NamedTuple):
-    """What a module computes for a batch: x' (batch, K, N) and elements (batch, K)."""
+    """Results of a module for a batch: x' (batch, K, N) and elements (batch, K)."""
 
     connected: Array
     elements: Array

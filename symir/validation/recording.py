@@ -22,7 +22,7 @@ __all__ = ["Entry", "RecordingInterpreter", "RecordingSymInterpreter"]
 
 
 class Entry(NamedTuple):
-    """What a value was, once.
+    """Record of a value at one evaluation.
 
     Attributes:
         sample: the number of the sample, at `sym`, where they run one by one.

@@ -47,7 +47,7 @@ Edit = Callable[[sym.OperatorOp], None]
 
 @dataclass(frozen=True)
 class Size:
-    """How large an operator is: what is to become small."""
+    """Size of an operator, which is to become small."""
 
     terms: int
     rows: int

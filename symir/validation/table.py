@@ -1,4 +1,4 @@
-"""What every value of an operator is on some samples: printed, searched, compared."""
+"""Table of every value of an operator on some samples: printed, searched, compared."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CONNECTED, _ELEMENT = "x'", "<x|O|x'>"
 
 @dataclass(frozen=True, eq=False)
 class Value:
-    """What one SSA value is, on all samples.
+    """Row of one SSA value, on all samples.
 
     Attributes:
         name: its name in the printed IR, such as `%n`. The parts of branches are

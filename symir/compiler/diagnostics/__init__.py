@@ -34,7 +34,7 @@ __all__ = ["Diagnostic", "Severity", "diagnose"]
 _FOUND: WeakKeyDictionary[SymbolicOperator, dict[bool, tuple[Diagnostic, ...]]] = (
     WeakKeyDictionary()
 )
-"""What was found before: compiling an operator again must not look for it again.
+"""Findings so far: compiling an operator again must not look for them again.
 
 By the operator itself, since equal operators may stand on other lines.
 """

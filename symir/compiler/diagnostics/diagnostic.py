@@ -1,4 +1,4 @@
-"""What a diagnostic says, and how it is made for an op of the IR."""
+"""Diagnostics, and their construction for an op of the IR."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def _broken_fanout(term: sym.TermOp, always_valid: int) -> Iterator[Diagnostic]:
 
 @dataclass
 class _Ranges:
-    """What an emission in normal form does at every point.
+    """Values of an emission in normal form at every point.
 
     Masks have the shape (row kinds, joint local values) of the points; `holds` is where
     the known parts of the predicate hold, and `is_known` says whether all are known.

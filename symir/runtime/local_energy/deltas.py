@@ -1,4 +1,4 @@
-"""How log psi changes at a few sites, where its author says so.
+"""Changes of log psi at a few sites that its author declares.
 
 What no compiler sees in a network, such as that a determinant with one other row takes
 a product of vectors, its author can declare: see `register_delta`.
@@ -54,7 +54,7 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Delta:
-    """What was registered: two functions, of the model too where it is a class."""
+    """A registered delta: two functions, of the model too where it is a class."""
 
     init: Function
     delta: Function
@@ -348,7 +348,7 @@ class Executed:
 
     @property
     def work(self) -> float:
-        """How many operations or bytes XLA says that it takes; 1 where it does not."""
+        """Operations or bytes of it that XLA counts; 1 where it counts none."""
         costs = self._compiled.cost_analysis() or {}
         return max(1, costs.get("flops", 0), costs.get("bytes accessed", 0))
 

@@ -1,4 +1,4 @@
-"""What users call: the local energies of an operator and a wavefunction."""
+"""The local energies of an operator and a wavefunction, as users call them."""
 
 # pyright: basic, reportPrivateImportUsage=false
 

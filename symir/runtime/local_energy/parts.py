@@ -1,4 +1,4 @@
-"""How the parts of log psi change between x and x', as functions of JAX."""
+"""Changes of the parts of log psi between x and x', as functions of JAX."""
 
 # pyright: basic, reportPrivateImportUsage=false
 
@@ -152,7 +152,7 @@ class Pairs:
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """How many factors are multiplied before a logarithm is taken.
+    """Lengths of the products that a logarithm is taken of.
 
     It takes as long as many factors, and long products may overflow. What is laid out
     in memory is for the shortest; products of others are products of these.
@@ -465,7 +465,7 @@ class Rational:
 
 
 class Tableless:
-    """What is found without a table, and is always safe."""
+    """A part that is found without a table, and is always safe."""
 
     def table(self, leaves: Sequence[Any], steps: Any) -> Any:
         return None

@@ -1,4 +1,4 @@
-"""What runs for one operator, one wavefunction, and some types.
+"""The program of one operator, one wavefunction, and some types.
 
 E(x) = sum over connected x' of <x|O|x'> psi(x') / psi(x). x' is never dense but where a
 network has to see it.
@@ -90,7 +90,7 @@ declared delta is checked on."""
 INCOMPARABLE = "a delta is declared, and nothing to compare it with"
 
 REST = 4
-"""What does not fill a chunk of a network is taken by chunks so many times smaller."""
+"""Ratio of chunk sizes of a network: a rest that fills no chunk takes smaller ones."""
 
 PACKING = 260
 """To pack a lane takes as long as what reads and makes so many numbers a write."""
@@ -98,7 +98,7 @@ PACKING = 260
 
 @dataclass(frozen=True)
 class Arrays:
-    """What an energy is computed from: parameters of operator and network, and x."""
+    """Inputs of an energy: parameters of operator and network, and x."""
 
     operands: Sequence[Any]
     leaves: Sequence[Any]
@@ -119,7 +119,7 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Options:
-    """How an energy is compiled: passes that are left out, and bytes for a chunk."""
+    """Options of an energy: passes that are left out, and bytes for a chunk."""
 
     without: tuple[str, ...] = ()
     budget: int | None = None
@@ -127,7 +127,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Plan:
-    """What `plan-local-energy` has chosen; see there."""
+    """Choices of `plan-local-energy`; see there."""
 
     samples: int
     pairs: int
@@ -359,7 +359,7 @@ class EnergyProgram:
 
     @cached_property
     def schedule(self) -> str:
-        """How pairs are found: all of them, "dense", or live ones that are "packed".
+        """Layout of pairs: all of them, "dense", or live ones that are "packed".
 
         A declared delta may be so simple that it takes less time than packing.
         """
@@ -373,7 +373,7 @@ class EnergyProgram:
 
     @property
     def rungs(self) -> list[bt.Rung]:
-        """How each part of log psi in the IR is found in the end."""
+        """Method that each part of log psi in the IR is found by in the end."""
         parts = self.energy.parts
         is_whole = self.parts is None
         return [bt.Rung.NETWORK if is_whole else part.kind for part in parts]

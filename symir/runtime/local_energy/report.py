@@ -1,4 +1,4 @@
-"""What became of an operator and a wavefunction: the report of a local energy."""
+"""The report of a local energy: its parts, passes and plan."""
 
 # pyright: basic, reportPrivateImportUsage=false
 
@@ -48,7 +48,7 @@ class PartReport(Reading):
 
 @dataclass(frozen=True)
 class PassNotes(Reading):
-    """What a pass did, and what not: (message, hint) each."""
+    """Remarks of a pass, done and missed: (message, hint) each."""
 
     name: str
     done: tuple[tuple[str, str | None], ...]
