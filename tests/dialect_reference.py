@@ -58,7 +58,7 @@ _OF_DIALECTS = {
     "bt": "",
 }
 
-_RELATIONS = "../semantics.md#what-a-pass-preserves"
+_RELATIONS = "../semantics.md#relations-of-passes"
 
 _PASSES = """\
 Each pass of `symir-opt`, with its options and its patterns, and what it preserves.

@@ -294,7 +294,7 @@ def test_examples_do_what_the_page_says(example: Example) -> None:
         np.testing.assert_allclose(elements, expected, rtol=1e-12, atol=1e-12)
 
 
-UPDATES = chapter_of("How the configuration changes")
+UPDATES = chapter_of("Updates")
 
 
 @pytest.mark.parametrize("example", UPDATES, ids=[example.id for example in UPDATES])
