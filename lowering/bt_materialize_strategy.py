@@ -39,7 +39,7 @@ from lowering.rewriting import Inserter
 from lowering.site_wise import Piece, SiteWiseAnalysis, is_regular
 
 MAX_IMAGES = 3
-"""With more of them the selects cost more than what they save."""
+"""Most images: the selects of more cost more than they save."""
 
 MAX_SITES_OF_VALID = 32
 """Lanes that may not be valid need one more select on all of x', which XLA's CPU back
@@ -119,7 +119,7 @@ class MaterializeImages(RewritePattern):
     analyses: dict[SSAValue, SiteWiseAnalysis] = field(
         default_factory=dict[SSAValue, SiteWiseAnalysis]
     )
-    """Of each x, so that leaves share their images."""
+    """Analyses of each x, so that leaves share their images."""
 
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: bt.BranchesOp, rewriter: PatternRewriter) -> None:

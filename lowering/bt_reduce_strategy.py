@@ -67,7 +67,7 @@ from lowering.site_wise import Piece, SiteWise, SiteWiseAnalysis, conjuncts
 BITS = 32
 
 FEWEST_CONDITIONS = 4
-"""With fewer conditions on single sites, comparing them one by one costs as little."""
+"""Fewest conditions on single sites: comparing less one by one costs as little."""
 
 _KINDS = {Reduction.PARITY, Reduction.ANY, Reduction.ALL}
 
@@ -192,7 +192,7 @@ class _OfSites(RewritePattern):
     analyses: dict[SSAValue, SiteWiseAnalysis] = field(
         default_factory=dict[SSAValue, SiteWiseAnalysis]
     )
-    """Of each x, so that what is rewritten shares its images."""
+    """Analyses of each x, so that rewritten values share their images."""
 
     def analysis(
         self, op: Operation, rewriter: PatternRewriter

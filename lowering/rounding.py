@@ -1,4 +1,4 @@
-"""Whether floating-point arithmetic was exact: then every backend computes the same.
+"""Tests that floating-point arithmetic was exact: then all backends compute the same.
 
 Compilers rearrange what is rounded. XLA fuses a product and a sum into one operation
 with one rounding, adds (or multiplies) constants with each other before it does so with

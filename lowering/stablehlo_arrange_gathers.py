@@ -42,7 +42,7 @@ from lowering.remarks import remark
 from lowering.rewriting import Inserter
 
 MAX_SHARED = 16
-"""In so many tables, the largest, those of others are looked for."""
+"""Most tables, the largest, in which the columns of others are looked for."""
 
 
 @dataclass(eq=False)

@@ -300,7 +300,7 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "N019": "an operator of symir is to be part of an open system",
     },
 }
-"""By the title of a section, then by code."""
+"""Summaries by the title of a section, then by code."""
 
 CODES: dict[str, str] = {
     code: text for section in CATALOGUE.values() for code, text in section.items()

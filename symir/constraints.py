@@ -26,7 +26,7 @@ MAX_EXACT = 2**53
 """Double precision adds integers up to this one without rounding."""
 
 MAX_PARTIAL_SUMS = 2**24
-"""At most so many pairs of a partial sum and a local value are kept."""
+"""Most pairs of a partial sum and a local value that are kept."""
 
 IntArray = npt.NDArray[np.int64]
 

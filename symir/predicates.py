@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["PredicateTest", "checked_predicate", "indicator"]
 
 BATCH = 2**14
-"""So many configurations are tested at once, at most."""
+"""Most configurations that are tested at once."""
 
 
 def checked_predicate(space: Space, predicate: PredicateLike) -> Predicate:

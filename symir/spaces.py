@@ -45,7 +45,7 @@ MAX_ENUMERATED_STATES = 2**24
 """`Space.all_states` refuses to list more configurations than this."""
 
 CHUNK = 2**14
-"""So many configurations of a constrained space are made at once."""
+"""Configurations of a constrained space that are made at once."""
 
 MIN_ACCEPTANCE = 2**12
 """Drawing goes on where at least one draw in so many satisfies the predicates, .."""

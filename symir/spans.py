@@ -38,7 +38,7 @@ VARIABLE = "SYMIR_TRACE"
 """The environment variable that names the file of a process; `{pid}` is its number."""
 
 EVENTS = 1_000_000
-"""So many spans are kept at most; of the others a trace has the number."""
+"""Most spans that are kept; a trace has the number of the others."""
 
 _LOG = logging.getLogger("symir")
 

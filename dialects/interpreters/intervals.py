@@ -61,10 +61,10 @@ DType = np.dtype[Any]
 Ranges: TypeAlias = Mapping[str, "float | tuple[float, float]"]
 
 MAX_SET = 16
-"""So many intervals are kept apart; more are joined to one."""
+"""Most intervals that are kept apart; more are joined to one."""
 
 MAX_NUMBERS = 2**20
-"""So many ends of intervals are looked at together, about."""
+"""Ends of intervals that are computed together, about."""
 
 MAX_CASES = 64
 """The values of reads are told apart by a predicate if these are not more."""

@@ -68,7 +68,7 @@ MAX_DENSE_STATES = 2**13
 """`dense_matrix` refuses spaces of more configurations than this."""
 
 MAX_NUMBERS = 2**20
-"""So many local values are looked at together: points times sites."""
+"""Local values that are computed together: points times sites."""
 
 Array = npt.NDArray[Any]
 Parameters = Mapping[str, complex]

@@ -44,19 +44,19 @@ SAMPLES, NETWORK_SAMPLES = 256, 1024
 not full, and what it is short of is evaluated in vain. What a declared delta keeps of a
 sample is not known."""
 NETWORK_BUDGET = 4
-"""So many times the budget where the function of a part is called for live pairs."""
+"""Multiple of the budget where the function of a part is called for live pairs."""
 PAIRS = 1024
 TABLES = 8
-"""So many times the budget: tables are made once for all chunks."""
+"""Multiple of the budget for tables, which are made once for all chunks."""
 MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
 SMALL = 3 << 9
 """Of networks whose largest values have so many bytes, to start an op is what takes
 time: where there is nothing else they are given twice as many pairs."""
 CALLS = 16
-"""So many times the budget where a network calls a library, such as to factorise
+"""Multiple of the budget where a network calls a library, such as to factorise
 matrices: that shares them among threads, which pays for many only."""
 BUFFERS = 3
-"""So many of its largest values a network holds at once."""
+"""Copies of its largest values that a network holds at once."""
 LONG, SHORT = 32, 8
 """Lengths of products: the logarithm of each costs as much as many factors."""
 

@@ -1,4 +1,4 @@
-"""Whether configurations are of the space, and why matrix elements are NaN.
+"""Checks of configurations against the space, and of matrix elements for NaN.
 
 Some configurations are always looked at; `get_conn_padded(x, checked=True)` looks at
 all, and at the matrix elements. The kernel marks what it cannot answer for by NaN. Why

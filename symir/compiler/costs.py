@@ -68,7 +68,7 @@ COMPLEX_FLOPS = 4
 
 _NAMES_SHOWN = 3
 _ROWS_SHOWN = 24
-"""Of more rows the text shows those with the largest shares."""
+"""Most rows of the text: the ones with the largest shares."""
 
 _COUNTED = ("flops", "selects", "bytes_read", "bytes_written")
 

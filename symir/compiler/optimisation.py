@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _REMARKS_SHOWN = 8
-"""Of more remarks of one pass the others are counted."""
+"""Most remarks of one pass that are shown; the others are counted."""
 
 
 @dataclass(frozen=True)

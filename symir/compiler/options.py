@@ -37,7 +37,7 @@ _CHOICES: dict[str, tuple[object, ...]] = {
 }
 
 _NOT_IN_THE_SIGNATURE = ("cache_enabled", "cache_namespace", "diagnostics")
-"""Whether and where an artifact is kept does not change it, nor do diagnostics."""
+"""Options that do not change an artifact: its store, and diagnostics."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,7 +24,7 @@ from symir.description.notation import (
 __all__ = ["Changes", "Coincidences", "Tree", "is_config", "is_understood", "sides_of"]
 
 _TOUCHED = 16
-"""Of so many sites one keeps track; of more it is taken that they may coincide."""
+"""Most sites that are kept track of; more are taken to coincide, perhaps."""
 
 
 @dataclass(frozen=True)

@@ -47,10 +47,10 @@ VALUES_SHOWN = 200_000
 """The lanes of all samples, times their number: of more there are fewer samples."""
 
 LANES = 40_000
-"""So many lanes of a sample are shown, at most."""
+"""Most lanes of a sample that are shown."""
 
 TERMS_IN_WORDS = 400
-"""Of operators with more terms formulas are left out."""
+"""Most terms of an operator with formulas."""
 
 TERMS_PRICED = 2000
 """The cost of operators with more terms is left out."""
@@ -62,7 +62,7 @@ SOURCES = (".py", ".mlir")
 """Files whose text is shown."""
 
 SOURCE_LINES = 1500
-"""So many lines of a file are shown, at most: those around what the operator is of."""
+"""Most lines of a file that are shown: the ones around the operator's own."""
 
 
 def page_data(

@@ -103,7 +103,7 @@ _REACH = 3
 """Bonds of a ring or chain lead so many sites on, at most."""
 
 _PRESENT = 0.7
-"""So many of the bonds to nearest neighbours are there, at least, of a lattice."""
+"""Least fraction of a lattice's bonds to nearest neighbours that is there."""
 
 
 def _in_a_row(sites: int, bonds: Array) -> Layout | None:

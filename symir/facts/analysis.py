@@ -32,22 +32,22 @@ Violations = Callable[[Elements], Array]
 """Matrix elements that contradict a fact: (m,) booleans."""
 
 LOCAL_WORK = 2**25
-"""So many numbers, samples * lanes * sites, the groups of rows may take."""
+"""Most numbers of the groups of rows: samples * lanes * sites."""
 
 CHECKED_WORK = 2**26
-"""So many numbers all configurations may take."""
+"""Most numbers of all configurations."""
 
 LISTED = 2**18
-"""Of so many configurations those that satisfy a predicate are counted, at most."""
+"""Most configurations that are listed to count the ones of a predicate."""
 
 SAMPLED_WORK = 2**25
-"""So many numbers a sample may take."""
+"""Most numbers of a sample."""
 
 REVERSED_WORK = 2**23
-"""So many numbers the elements back from the sample may take."""
+"""Most numbers of the elements back from the sample."""
 
 MAX_SUSPECTS = 32
-"""So many configurations join the sample because a group of rows fails there."""
+"""Most configurations that join the sample because a group of rows fails there."""
 
 NORMAL_FORM = (
     "sym-guard-undefined,sym-expand-updates,sym-forward-reads,"

@@ -28,7 +28,7 @@ __all__ = ["Elements", "Evaluator", "Selected", "numbered"]
 Array = npt.NDArray[Any]
 
 CHUNK = 2**21
-"""So many numbers, samples * lanes * sites, are computed at once, about."""
+"""Numbers that are computed at once, about: samples * lanes * sites."""
 
 ROUNDING = 2**8
 """Numbers that differ by so many units in the last place count as equal."""

@@ -1,4 +1,4 @@
-"""Whether an operator is Hermitian, cheaply: a proof, or a counterexample.
+"""Cheap tests of Hermiticity: a proof, or a counterexample.
 
 The proof holds for all values of the parameters. Matrix elements are polynomials of
 them where they are sums and products, and where nothing else depends on them: which
@@ -49,19 +49,19 @@ MAX_OPS = 2**12
 """The IR of an operator of more ops is not looked at."""
 
 PROOF_WORK = 2**22
-"""So many numbers, samples * lanes * sites at all points, a proof may take."""
+"""Most numbers of a proof: samples * lanes * sites at all points."""
 
 MAX_POINTS = 2**6
-"""At so many values of the parameters a proof looks at most."""
+"""Most values of the parameters that a proof looks at."""
 
 MAX_STATES = 2**10
 """The configurations of a larger space are not all looked at."""
 
 REFUTATION_WORK = 2**17
-"""So many numbers the search for a counterexample may take, in each direction."""
+"""Most numbers of the search for a counterexample, in each direction."""
 
 MAX_SAMPLES, MAX_REVERSED = 8, 32
-"""In so many configurations a counterexample is looked for, and x' from there."""
+"""Most configurations where a counterexample is looked for, and x' from there."""
 
 FAR = 2**10
 """A proof looks again at parameters that are so many times as large as elements."""

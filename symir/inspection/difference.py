@@ -36,10 +36,10 @@ from symir.provenance import Origin, origins, whereabouts
 __all__ = ["Change", "Difference", "LaneChange", "changes_between"]
 
 _CHANGES_SHOWN = 40
-"""Of more changes the others are counted."""
+"""Most changes that are shown; the others are counted."""
 
 _VALUES_SHOWN = 4
-"""Of more values of a table that differ the others are counted."""
+"""Most differing values of a table that are shown; the others are counted."""
 
 _WIDTH = 160
 

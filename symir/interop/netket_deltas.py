@@ -220,4 +220,4 @@ _FUNCTIONS: dict[Any, _Functions] = {
     MultiSlater2nd: (_multi_slater_init, _slater_delta),
 }
 DELTAS = {model: Delta(*functions) for model, functions in _FUNCTIONS.items()}
-"""By the class of a model. NetKet has no model with a Pfaffian."""
+"""Deltas by the class of a model. NetKet has no model with a Pfaffian."""

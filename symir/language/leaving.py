@@ -1,4 +1,4 @@
-"""Whether an operator stays in a constrained space: tried out when it is built.
+"""Trial of an operator on a constrained space, when it is built: does it stay there?
 
 A space with a fixed particle number, magnetisation or another constraint is only as
 good as the operators on it. The kernel guards each branch that it cannot prove to stay
@@ -25,12 +25,12 @@ from symir.spaces import Space
 __all__ = ["check_stays_inside"]
 
 MAX_ROWS = 16
-"""So many rows of each term are tried."""
+"""Rows of each term that are tried."""
 
 MAX_SITES_SHOWN = 64
 
 MAX_STATES = 16
-"""At so many configurations."""
+"""Configurations where the rows are tried."""
 
 
 def check_stays_inside(definition: OperatorDefinition) -> None:

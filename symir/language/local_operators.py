@@ -34,7 +34,7 @@ __all__ = [
 ]
 
 MAX_DEGREE = 6
-"""Of the polynomials that stand for amplitudes, or for their squares."""
+"""Highest degree of polynomials that stand for amplitudes, or for their squares."""
 
 Real = int | float | Fraction
 

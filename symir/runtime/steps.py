@@ -1,4 +1,4 @@
-"""Whether an operator depends on an input in steps that its kernel does not show.
+"""Steps in which an operator depends on an input, and which its kernel hides.
 
 An entry of a table, and the place of a local value, become comparisons and choices: of
 these alone nobody can tell whether the steps are meant, as in a predicate, or not.

@@ -17,7 +17,7 @@ from symir.tools.samples import read_samples
 __all__ = ["page_of_file", "serve", "write"]
 
 SHOWN = 16
-"""So many configurations of a file are looked at, at most."""
+"""Most configurations of a file that are shown."""
 
 
 def write(

@@ -1,4 +1,4 @@
-"""Whether what is computed is what was meant, value by value and pass by pass."""
+"""Validation of compilations, value by value and pass by pass."""
 
 from symir.validation.bisection import Bisection, bisect
 from symir.validation.check import StageReport, ValidationReport, check

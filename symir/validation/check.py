@@ -64,13 +64,13 @@ PIPELINE = f"sym-plan-fusion,{OPERATOR_PIPELINE}"
 """Passes of a compilation: the plan of the fusion is one of its analyses."""
 
 SAMPLES = 64
-"""So many random configurations are looked at by default."""
+"""Random configurations that are checked by default."""
 
 MAX_STATES = 2**16
 """Spaces of more configurations than this are sampled only."""
 
 MAX_NUMBERS = 2**23
-"""So many local values of connected configurations are looked at together."""
+"""Local values of connected configurations that are checked together."""
 
 EXECUTABLE = "executable"
 """The name of the last stage: the kernel as JAX compiles it."""

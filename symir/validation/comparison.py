@@ -1,4 +1,4 @@
-"""Whether two results are related as a pass declares, and where they are not first."""
+"""Comparison of two results by the relation of a pass, and the first difference."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ from symir.validation.check import operator_of
 __all__ = ["CHECKS", "Reduction", "Size", "blamed_pass", "error_code", "reduced"]
 
 CHECKS = 1000
-"""So many operators are tried by default."""
+"""Operators that are tried by default."""
 
 Failure = Hashable
 Check = Callable[[SymbolicOperator], Failure | None]

@@ -255,7 +255,7 @@ def completed(found: Any, by_network: Callable[[], Any]) -> Any:
 
 
 _PARTS_READ = ("dynamic_slice", "gather", "slice")
-"""Of what these are given they read as much as they return."""
+"""Ops that read as much of their operands as they return."""
 
 
 def _numbers_in(jaxpr: Any, longest: int) -> float:
@@ -293,14 +293,14 @@ MOST, LEAST = (64, 2**29), 3
 """
 
 TRIES = 3
-"""So often a lane is compared where its log ratios are no finite numbers."""
+"""Comparisons of a lane whose log ratios are no finite numbers, at most."""
 
 NEAR, SPREAD = 4, 32
 """So many parameters with other last digits are looked at; and numbers may differ by
 so many times what they differ among these."""
 
 ROUNDED = 16
-"""So many units in the last place are lost in a sum."""
+"""Units in the last place that are lost in a sum."""
 
 COARSE = 0.1
 """Digits that numbers of single precision have in any case, relative to 1."""

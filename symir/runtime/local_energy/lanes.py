@@ -30,7 +30,7 @@ __all__ = [
 ]
 
 FLAGS, NUMBERS = 8, 32
-"""So many are a block that is counted, or added, by itself."""
+"""Sizes of the blocks that are counted, or added, by themselves."""
 
 
 class Lanes:

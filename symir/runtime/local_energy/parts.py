@@ -92,10 +92,10 @@ def of_samples(function: FuncOp, leaves: Sequence[Any], x: Any) -> Any:
 # region Parts of log psi
 
 VECTOR = 16
-"""So many sums run next to each other, to be added in the end."""
+"""Sums that run next to each other, to be added in the end."""
 
 PHASES = 64
-"""So many complex numbers between 1 and the root of 2 are multiplied at once."""
+"""Complex numbers between 1 and the root of 2 that are multiplied at once."""
 
 
 @dataclass(frozen=True, eq=False)

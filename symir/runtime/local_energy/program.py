@@ -81,7 +81,7 @@ from symir.spans import spanned
 __all__ = ["Arrays", "EnergyProgram", "Options", "Plan", "at_most", "wavefunction"]
 
 LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
-"""By the bytes of a real number: products whose logarithm stays below are finite."""
+"""Bounds on the logarithm of a product that keep it finite, by bytes of a real."""
 
 TRIALS = (64, 2**16)
 """So many configurations at most, with so many lanes of all of them, are what a
@@ -93,7 +93,7 @@ REST = 4
 """Ratio of chunk sizes of a network: a rest that fills no chunk takes smaller ones."""
 
 PACKING = 260
-"""To pack a lane takes as long as what reads and makes so many numbers a write."""
+"""Cost of packing a lane: as of reading and making so many numbers a write."""
 
 
 @dataclass(frozen=True)
