@@ -98,6 +98,14 @@ def test_the_page_shows_the_layers() -> None:
     assert layers == [{n} for n in range(highest, lowest - 1, -1)]
 
 
+def test_places_of_the_table_exist() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = "\n".join(line for line in page.splitlines() if line.startswith("|"))
+    places = re.findall(r"`((?:dialects|lowering|symir|docs)/[\w/.]*)`", rows)
+    assert len(places) > 30
+    assert [place for place in places if not (ROOT / place).exists()] == []
+
+
 def test_imports_are_found_wherever_they_stand() -> None:
     assert "symir.operator" in IMPORTS["symir.language.builder"]  # in a method
     assert "symir.runtime.kernel" not in IMPORTS["symir.compiler.artifact"]
