@@ -255,7 +255,7 @@ _FIRST_RESULT = """
 import gc, time, jax
 jax.config.update("jax_enable_x64", True)
 from benchmarks import get_conn
-import symir.runtime.operator, symir.runtime.primitive
+import symir.runtime.compiled_operator, symir.runtime.primitive
 from lowering.registry import get_all_passes
 for load in get_all_passes().values():
     load()  # it is imported now, and not when it first runs

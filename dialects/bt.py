@@ -68,7 +68,7 @@ from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
 from dialects.origins import LaneOrigins, OriginsData
-from dialects.reductions import Reduction
+from dialects.reductions import ReductionKind
 
 # region Types
 
@@ -108,7 +108,7 @@ class BranchesType(ParametrizedAttribute, TypeAttribute):
 
 
 @irdl_attr_definition
-class ReductionAttr(EnumAttribute[Reduction], SpacedOpaqueSyntaxAttribute):
+class ReductionAttr(EnumAttribute[ReductionKind], SpacedOpaqueSyntaxAttribute):
     """Kind of a reduction: `sum`, or `#bt<reduction sum>`."""
 
     name = "bt.reduction"
@@ -312,7 +312,7 @@ class ReduceOp(BranchTensorOp):
 
     assembly_format = "$kind $operand attr-dict `:` type($operand) `->` type($result)"
 
-    def __init__(self, kind: Reduction, operand: SSAValue):
+    def __init__(self, kind: ReductionKind, operand: SSAValue):
         shape = _tensor(operand).get_shape()
         element = cast(TypeAttribute, _tensor(operand).element_type)
         super().__init__(

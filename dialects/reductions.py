@@ -33,7 +33,7 @@ class Combination:
     combines_numbers: bool = False
 
 
-class Reduction(StrEnum):
+class ReductionKind(StrEnum):
     """Kind of a reduction, by which values over sites are combined."""
 
     SUM = "sum"
@@ -54,9 +54,9 @@ class Reduction(StrEnum):
 
 
 _COMBINATIONS = {
-    Reduction.SUM: Combination(0, np.add, AddOp, combines_numbers=True),
-    Reduction.PROD: Combination(1, np.multiply, MultiplyOp, combines_numbers=True),
-    Reduction.ANY: Combination(False, np.logical_or, OrOp),
-    Reduction.ALL: Combination(True, np.logical_and, AndOp),
-    Reduction.PARITY: Combination(False, np.logical_xor, XorOp),
+    ReductionKind.SUM: Combination(0, np.add, AddOp, combines_numbers=True),
+    ReductionKind.PROD: Combination(1, np.multiply, MultiplyOp, combines_numbers=True),
+    ReductionKind.ANY: Combination(False, np.logical_or, OrOp),
+    ReductionKind.ALL: Combination(True, np.logical_and, AndOp),
+    ReductionKind.PARITY: Combination(False, np.logical_xor, XorOp),
 }

@@ -81,7 +81,7 @@ from xdsl.traits import (
 from xdsl.utils.exceptions import VerifyException
 
 from dialects.origins import LaneOrigins, OriginsData
-from dialects.reductions import Reduction
+from dialects.reductions import ReductionKind
 from dialects.stablehlo import (
     ELEMENTWISE,
     AddOp,
@@ -368,7 +368,7 @@ class SetsAttr(Data[SiteSets]):
 
 
 @irdl_attr_definition
-class ReductionAttr(EnumAttribute[Reduction], SpacedOpaqueSyntaxAttribute):
+class ReductionAttr(EnumAttribute[ReductionKind], SpacedOpaqueSyntaxAttribute):
     """Kind of a reduction: `sum`, or `#sym<reduction sum>`."""
 
     name = "sym.reduction"
@@ -1818,7 +1818,7 @@ class ReduceOp(SymPureOp):
 
     def __init__(
         self,
-        kind: Reduction,
+        kind: ReductionKind,
         body: Region | Block,
         result_type: Attribute,
         sites: SSAValue | None = None,

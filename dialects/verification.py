@@ -27,11 +27,11 @@ from xdsl.utils.exceptions import VerifyException
 from dialects.bt import ConnectionsOp, LocalEnergyOp
 from dialects.stablehlo import type_error
 
-__all__ = ["Fault", "Seen", "fault_in"]
+__all__ = ["Invalidity", "Seen", "fault_in"]
 
 
 @dataclass(frozen=True)
-class Fault:
+class Invalidity:
     """Fault that keeps a module from being valid.
 
     Attributes:
@@ -59,7 +59,7 @@ class Seen:
     symbols: list[Any] = field(default_factory=list)
 
 
-def fault_in(module: ModuleOp, seen: Seen | None = None) -> Fault | None:
+def fault_in(module: ModuleOp, seen: Seen | None = None) -> Invalidity | None:
     """Return the first fault of a module, or None where it is valid.
 
     `seen` is filled with what was found valid, and tells a later call what it need not
@@ -81,7 +81,7 @@ def fault_in(module: ModuleOp, seen: Seen | None = None) -> Fault | None:
             _verify_blocks(op)
             op.verify(verify_nested_ops=False)
         except Exception as error:
-            return Fault(op, error)
+            return Invalidity(op, error)
         if key is not None:
             seen.keys.add(key)
     same = units.keys() - set(changed)
@@ -143,7 +143,7 @@ def _faults(
     visible: set[SSAValue],
     dynamic: int | None,
     known: Collection[Operation] = (),
-) -> Iterator[Fault]:
+) -> Iterator[Invalidity]:
     """Yield the faults of a block, but for those of its ops that are known.
 
     `visible` are the values defined around it, `dynamic` is the number of leading axes
@@ -156,7 +156,7 @@ def _faults(
         if not _is_imported(op) and op not in known:
             message = _op_error(op, visible, dynamic)
             if message is not None:
-                yield Fault(op, VerifyException(message))
+                yield Invalidity(op, VerifyException(message))
             inner = _dynamic_axes(op) if isinstance(op, FuncOp) else dynamic
             for region in op.regions:
                 for part in region.blocks:

@@ -18,7 +18,7 @@ from xdsl.dialects.builtin import AnyFloat, ComplexType
 from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects import bt
-from dialects.reductions import Reduction
+from dialects.reductions import ReductionKind
 from dialects.stablehlo import (
     ConvertOp,
     MultiplyOp,
@@ -120,7 +120,11 @@ def as_bilinear(op: bt.ReduceOp, analysis: SiteWiseAnalysis) -> SSAValue | None:
     complex numbers; in another order they are rounded differently.
     """
     shape, element = shape_of(op.operand), element_of(op.operand)
-    if op.kind.data is not Reduction.SUM or shape[:1] != (bt.BATCH,) or len(shape) != 2:
+    if (
+        op.kind.data is not ReductionKind.SUM
+        or shape[:1] != (bt.BATCH,)
+        or len(shape) != 2
+    ):
         return None
     if dtype_of(element).kind not in "fc" or not shape[1]:
         return None
@@ -161,7 +165,7 @@ class _Building:
             np.add.at(matrix, (second, first), weights)
             factors[1] = self._add(bt.DotOp(factors[1], self._constant(matrix)))
         product = reduce(lambda a, b: self._add(MultiplyOp(a, b)), factors)
-        total = self._add(bt.ReduceOp(Reduction.SUM, product))
+        total = self._add(bt.ReduceOp(ReductionKind.SUM, product))
         if self.element == self.real:
             return total
         return self._add(convert(total, self.element))

@@ -41,7 +41,7 @@ from xdsl.utils.exceptions import PassFailedException
 from dialects import bt
 from dialects.canonicalization.bt import FlattenConcat
 from dialects.origins import LaneOrigins
-from dialects.reductions import Reduction
+from dialects.reductions import ReductionKind
 from dialects.stablehlo import (
     AddOp,
     OrOp,
@@ -329,10 +329,10 @@ class _Summing:
         if meant is not None:
             zero = self._number(0, amplitude)
             amplitude = self._joined(select, meant, amplitude, zero)
-        total = self.at.add(bt.ReduceOp(Reduction.SUM, amplitude))
+        total = self.at.add(bt.ReduceOp(ReductionKind.SUM, amplitude))
         if valid is None or meant is None:
             return total, None
-        return total, self.at.add(bt.ReduceOp(Reduction.ANY, meant))
+        return total, self.at.add(bt.ReduceOp(ReductionKind.ANY, meant))
 
     def _single(
         self, op: bt.BranchesOp, lanes: Array

@@ -37,7 +37,7 @@ from xdsl_jax.dialects.stablehlo import OrOp, SelectOp
 
 from dialects import bt
 from dialects.provenance import in_place_of
-from dialects.reductions import Reduction
+from dialects.reductions import ReductionKind
 from dialects.stablehlo import (
     ELEMENTWISE,
     constant_of,
@@ -187,7 +187,7 @@ def _bound(valid: SSAValue, analysis: SiteWiseAnalysis, sectors: _Sectors) -> in
     match op:
         case OrOp():
             return sum(_bound(side, analysis, sectors) for side in op.operands)
-        case bt.ReduceOp() if op.kind.data is Reduction.ANY:
+        case bt.ReduceOp() if op.kind.data is ReductionKind.ANY:
             return _bound(op.operand, analysis, sectors)
         case _:
             return _bound_of_lanes(_asked(valid, analysis), sectors)

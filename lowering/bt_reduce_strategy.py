@@ -43,7 +43,7 @@ from xdsl.pattern_rewriter import (
 from xdsl_jax.dialects.stablehlo import PopcntOp, ShiftLeftOp
 
 from dialects import bt
-from dialects.reductions import Reduction
+from dialects.reductions import ReductionKind
 from dialects.stablehlo import (
     AndOp,
     NotOp,
@@ -69,14 +69,14 @@ BITS = 32
 FEWEST_CONDITIONS = 4
 """Fewest conditions on single sites: comparing less one by one costs as little."""
 
-_KINDS = {Reduction.PARITY, Reduction.ANY, Reduction.ALL}
+_KINDS = {ReductionKind.PARITY, ReductionKind.ANY, ReductionKind.ALL}
 
 Array = npt.NDArray[Any]
 
 
 def _questions(op: bt.ReduceOp, form: SiteWise) -> list[Piece] | None:
     """Return the images whose answers are combined; None where that is not all."""
-    neutral = op.kind.data is Reduction.ALL
+    neutral = op.kind.data is ReductionKind.ALL
     found: list[Piece] = []
     for piece in form.pieces:
         number = constant_of(piece.value)
@@ -88,12 +88,12 @@ def _questions(op: bt.ReduceOp, form: SiteWise) -> list[Piece] | None:
     return found
 
 
-def _asked(kind: Reduction, form: SiteWise, piece: Piece, sites: int) -> Array:
+def _asked(kind: ReductionKind, form: SiteWise, piece: Piece, sites: int) -> Array:
     """Return which sites each lane asks, (.., sites): for a parity an odd times."""
     times = np.zeros((*form.table.shape[:-1], sites), np.int64)
     *lanes, _ = places = np.nonzero(piece.where)
     np.add.at(times, (*lanes, form.table[places]), 1)
-    return times % 2 == 1 if kind is Reduction.PARITY else times > 0
+    return times % 2 == 1 if kind is ReductionKind.PARITY else times > 0
 
 
 def _words(asked: Array) -> list[Array]:
@@ -115,7 +115,7 @@ class _Packing:
         at: where it is built.
     """
 
-    kind: Reduction
+    kind: ReductionKind
     shape: tuple[int, ...]
     at: Inserter
 
@@ -124,21 +124,21 @@ class _Packing:
         kind = self.kind
         found: list[SSAValue] = []
         for image, masks in questions:
-            answers = self.at.add(NotOp(image)) if kind is Reduction.ALL else image
+            answers = self.at.add(NotOp(image)) if kind is ReductionKind.ALL else image
             for number, mask in enumerate(masks):
                 if mask.any():
                     word = self._word(answers, number)
                     found.append(self.at.add(AndOp(word, self._lanes(mask))))
         if not found:
-            return self._repeated(constant(np.array(kind is Reduction.ALL), i1))
-        join = XorOp if kind is Reduction.PARITY else OrOp
+            return self._repeated(constant(np.array(kind is ReductionKind.ALL), i1))
+        join = XorOp if kind is ReductionKind.PARITY else OrOp
         bits = reduce(lambda a, b: self.at.add(join(a, b)), found)
-        if kind is Reduction.PARITY:
+        if kind is ReductionKind.PARITY:
             count = self.at.add(
                 PopcntOp.create(operands=[bits], result_types=[bits.type])
             )
             bits = self.at.add(AndOp(count, self._repeated(constant(np.array(1), i32))))
-        direction = "EQ" if kind is Reduction.ALL else "NE"
+        direction = "EQ" if kind is ReductionKind.ALL else "NE"
         zero = self._repeated(constant(np.array(0), i32))
         return self.at.add(compare(direction, bits, zero))
 
@@ -164,7 +164,7 @@ class _Packing:
             zeros = self.at.add(bt.BroadcastOp(zero, [], wide))
             shifted = self.at.add(select(meant, shifted, zeros))
         # One bit each: the sum of them is their union
-        word = self.at.add(bt.ReduceOp(Reduction.SUM, shifted))
+        word = self.at.add(bt.ReduceOp(ReductionKind.SUM, shifted))
         return self.at.add(bt.BroadcastOp(word, [0], tensor(i32, self.shape)))
 
     def _lanes(self, mask: Array) -> SSAValue:
@@ -335,7 +335,7 @@ class PackConditions(_OfSites):
         if count < FEWEST_CONDITIONS or count < 2 * words:
             return
         questions = [(image, _words(where)) for image, where in asked.items()]
-        valid = _Packing(Reduction.ALL, shape, analysis.at).run(questions)
+        valid = _Packing(ReductionKind.ALL, shape, analysis.at).run(questions)
         for value in others:
             valid = analysis.at.add(AndOp(valid, value))
         op.operands[len(op.operands) - 1] = valid

@@ -24,7 +24,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.reductions import Reduction
+from dialects.reductions import ReductionKind
 from dialects.stablehlo import constant_of, dtype_of, element_of, shape_of
 
 __all__ = [
@@ -249,7 +249,7 @@ def _product(one: IntegerRange, other: IntegerRange) -> IntegerRange:
 
 
 def _sum(op: bt.ReduceOp, one: IntegerRange) -> IntegerRange | None:
-    if op.kind.data is not Reduction.SUM:
+    if op.kind.data is not ReductionKind.SUM:
         return None
     count = shape_of(op.operand)[-1]
     return IntegerRange(min(0, count * one.low), max(0, count * one.high))

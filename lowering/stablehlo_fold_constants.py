@@ -80,7 +80,7 @@ def _uniform(value: SSAValue) -> bool | None:
     return None if array.any() else False
 
 
-class FoldSelect(RewritePattern):
+class FoldStablehloSelect(RewritePattern):
     """`select(true, a, b)` is `a`; `select(p, a, a)` is `a`."""
 
     @op_type_rewrite_pattern
@@ -164,7 +164,7 @@ class StablehloFoldConstantsPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         patterns = GreedyRewritePatternApplier(
             [
-                FoldSelect(),
+                FoldStablehloSelect(),
                 FoldAnd(),
                 FoldOr(),
                 FoldMultiplyByOne(),

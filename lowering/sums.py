@@ -19,7 +19,7 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects import bt
 from dialects.origins import LaneOrigins
-from dialects.reductions import Reduction
+from dialects.reductions import ReductionKind
 from dialects.stablehlo import (
     AddOp,
     ConvertOp,
@@ -125,7 +125,7 @@ class LaneSums:
         if all(map(_is_finite_constant, one.factors)):
             return total
         # Of no lane at all it is 0, and not infinity times that
-        some = self._reduced(Reduction.ANY, self._lifted(valid, lanes))
+        some = self._reduced(ReductionKind.ANY, self._lifted(valid, lanes))
         return self._elementwise(select, some, total, self._number(0, self.element))
 
     def _of_promised(self, op: bt.CompactOp) -> SSAValue:
@@ -145,7 +145,7 @@ class LaneSums:
         if op.valid is None:
             return self._number(lanes, i32)
         valid = self._lifted(op.valid, lanes)
-        return self._reduced(Reduction.SUM, self.at.add(convert(valid, i32)))
+        return self._reduced(ReductionKind.SUM, self.at.add(convert(valid, i32)))
 
     # endregion
     # region Products
@@ -224,7 +224,7 @@ class LaneSums:
         elif (array := constant_of(one.rest)) is not None:
             total = self._number(array.sum(), element_of(one.rest))
         else:
-            total = self._reduced(Reduction.SUM, one.rest)
+            total = self._reduced(ReductionKind.SUM, one.rest)
         factors = sorted(one.factors, key=lambda value: len(shape_of(value)))
         if factors:
             total = self._multiply(reduce(self._multiply, factors), total)
@@ -246,7 +246,7 @@ class LaneSums:
             return value
         return self.at.add(convert(value, element))
 
-    def _reduced(self, kind: Reduction, value: SSAValue) -> SSAValue:
+    def _reduced(self, kind: ReductionKind, value: SSAValue) -> SSAValue:
         return self.at.add(bt.ReduceOp(kind, value))
 
     def _lifted(self, value: SSAValue, lanes: int) -> SSAValue:

@@ -102,7 +102,7 @@ class _Definedness:
     def _everywhere(self, op: sym.ReduceOp) -> Condition:
         """Return whether what a reduction combines is defined at all of its sites."""
         check = sym.ReduceOp(
-            sym.Reduction.ALL,
+            sym.ReductionKind.ALL,
             op.body.clone(),
             sym.PREDICATE,
             op.sites,

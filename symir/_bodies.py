@@ -35,9 +35,9 @@ from symir.validation.check import check_lowering
 if TYPE_CHECKING:
     from symir.compiler.compiler import CompileOptions
     from symir.facts import OperatorFacts
+    from symir.runtime.compiled_operator import CompiledOperator
     from symir.runtime.kernel import Kernel
     from symir.runtime.local_energy.deltas import Delta
-    from symir.runtime.operator import CompiledOperator
 
 # region Methods of operators, artifacts and handles
 
@@ -161,8 +161,8 @@ def _predicate_test(
 def _executable(
     ir: SymbolicOperatorIR, branch_tensors: ModuleOp, hilbert: Any
 ) -> CompiledOperator:
+    from symir.runtime.compiled_operator import compiled_operator
     from symir.runtime.kernel import Kernel
-    from symir.runtime.operator import compiled_operator
 
     return compiled_operator(Kernel(ir, branch_tensors), ir.defaults, hilbert)
 

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
 
 __all__ = [
-    "Combination",
+    "LinearCombination",
     "Summand",
     "add_terms",
     "as_base",
@@ -229,7 +229,7 @@ class Summand:
 
 
 @dataclass(frozen=True, eq=False)
-class Combination:
+class LinearCombination:
     """A linear combination of operators on one space.
 
     Attributes:
@@ -254,7 +254,7 @@ class Combination:
             replace(term, name=name) for term, name in zip(terms, names, strict=True)
         )
 
-    def times(self, factor: Expr, operator: SymbolicOperator) -> Combination:
+    def times(self, factor: Expr, operator: SymbolicOperator) -> LinearCombination:
         """Return the multiple; `operator` is the one that this combination is.
 
         Raises:
@@ -271,7 +271,7 @@ class Combination:
             )
             for summand in summands:
                 check_factor(summand.coefficient, summand.operator)
-        return Combination(summands, symbols, location, self.is_projected)
+        return LinearCombination(summands, symbols, location, self.is_projected)
 
     def translated(self, operator: SymbolicOperator) -> ModuleOp:
         """Return the `sym` level of the operator that this combination is."""
@@ -308,7 +308,7 @@ def add_terms(operator: sym.OperatorOp, terms: list[sym.TermOp]) -> None:
         operator.body.block.add_op(term)
 
 
-def joined(operators: Sequence[SymbolicOperator]) -> Combination:
+def joined(operators: Sequence[SymbolicOperator]) -> LinearCombination:
     """Return the combination of all summands of operators.
 
     Raises:
@@ -317,7 +317,9 @@ def joined(operators: Sequence[SymbolicOperator]) -> Combination:
     """
     symbols = common_symbols(operators, "sum")
     summands = tuple(part for one in operators for part in one.combination.summands)
-    return Combination(summands, symbols, user_location(), operators[0].is_projected)
+    return LinearCombination(
+        summands, symbols, user_location(), operators[0].is_projected
+    )
 
 
 def common_symbols(

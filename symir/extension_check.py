@@ -37,7 +37,7 @@ from symir.language.scalars import DTYPES, shortened
 from symir.operator import SymbolicOperator
 from symir.spaces import Space
 from symir.validation.check import check
-from symir.validation.comparison import LaneDifference, Lanes, compare
+from symir.validation.comparison import Connected, LaneDifference, compare
 
 __all__ = ["Extension", "ExtensionReport", "check_extension"]
 
@@ -477,8 +477,8 @@ def _difference(
     ]
     elements = np.array([[element for element, _ in each] for each in lanes])
     moved = np.array([[y for _, y in each] for each in lanes])
-    meant = Lanes(moved, elements.astype(np.result_type(elements, dtype)))
-    computed = Lanes(*map(np.asarray, found))
+    meant = Connected(moved, elements.astype(np.result_type(elements, dtype)))
+    computed = Connected(*map(np.asarray, found))
     return compare(Relation.EQUAL, states, meant, computed).difference
 
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 from symir.late import late
 
 if TYPE_CHECKING:
+    from symir.runtime.compiled_operator import CompiledOperator
     from symir.runtime.kernel import Kernel
     from symir.runtime.local_energy.deltas import Delta
-    from symir.runtime.operator import CompiledOperator
 
 __all__ = ["as_netket", "deltas", "guard", "netket_operator", "wrapped"]
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from symir.compiler.diagnostics import Diagnostic
     from symir.facts import OperatorFacts
     from symir.interop.netket import NetKetOperator
-    from symir.runtime.operator import CompiledOperator
+    from symir.runtime.compiled_operator import CompiledOperator
 
 __all__ = [
     "OF_COMPILED",
@@ -84,7 +84,7 @@ class SymbolicOperator:
     dtype: np.dtype[Any]
     dtype_is_default: bool
     declared_hermitian: bool | None
-    _source: SymbolicOperatorIR | algebra.Combination
+    _source: SymbolicOperatorIR | algebra.LinearCombination
 
     @classmethod
     def of_ir(
@@ -264,12 +264,14 @@ class SymbolicOperator:
     __array_ufunc__ = None
 
     @property
-    def combination(self) -> algebra.Combination:
+    def combination(self) -> algebra.LinearCombination:
         """The linear combination that the operator is: of itself, if of no others."""
-        if isinstance(self._source, algebra.Combination):
+        if isinstance(self._source, algebra.LinearCombination):
             return self._source
         summands = (algebra.Summand(self),)
-        return algebra.Combination(summands, self.symbols, None, self.is_projected)
+        return algebra.LinearCombination(
+            summands, self.symbols, None, self.is_projected
+        )
 
     def __add__(self, other: OperatorLike) -> SymbolicOperator:
         return _sum(self, "+", other)

@@ -13,8 +13,8 @@ from typing import Any
 import jax
 from PIL import Image
 
-from symir.explorer.export import explored
 from symir.explorer.page import page_of
+from symir.explorer.written import explored
 from tests.unit.symir.explorer import operators
 from tests.unit.symir.explorer.conftest import FLAGS, chromium
 

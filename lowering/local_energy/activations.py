@@ -26,10 +26,10 @@ from xdsl_jax.dialects.stablehlo.attributes import ComparisonType
 from dialects.stablehlo import constant_of, dtype_of, element_of
 from lowering.evaluate import evaluate
 from lowering.local_energy.exponential_forms import (
+    ExponentialProduct,
     Exponentials,
     Form,
     NoForm,
-    Product,
     Sum,
     added,
     expanded,
@@ -43,7 +43,7 @@ from lowering.local_energy.exponential_forms import (
 from lowering.local_energy.extraction import is_coarse
 from lowering.local_energy.site_affine import (
     Additive,
-    Constant,
+    ConstantValue,
     Dependence,
     Elementwise,
     op_name,
@@ -314,7 +314,7 @@ def _followed(
     """Return a value as a function of a root."""
     values: dict[SSAValue, Value] = {root: Sum(0j, case.slope)}
     for one in operands_first(value, known=(root,)):
-        if isinstance(known[one], Constant):
+        if isinstance(known[one], ConstantValue):
             continue
         op = one.owner
         if not isinstance(op, Operation):
@@ -498,7 +498,7 @@ def _line(activation: Activation, form: Form) -> tuple[complex, complex] | None:
     """Return the factor and the constant with which a form is an activation."""
     if not activation.terms:
         return _tanh_line(form)
-    if isinstance(form, Product) or form.is_part or len(form.logs) != 1:
+    if isinstance(form, ExponentialProduct) or form.is_part or len(form.logs) != 1:
         return None
     ((times, scale),) = activation.terms
     ((exponentials, k),) = form.logs
@@ -528,8 +528,14 @@ def _tanh_line(form: Form) -> tuple[complex, complex] | None:
     """Return f and c of f tanh t + c, which is (a + b exp 2t) / (1 + exp 2t)."""
     try:
         denominator: Exponentials = ((2.0, 1 + 0j),)
-        found = multiplied(form, Product(1.0, 0.0, frozenset({(denominator, 1.0)})))
-        terms = expanded(found) if isinstance(found, Product) else {0.0: found.constant}
+        found = multiplied(
+            form, ExponentialProduct(1.0, 0.0, frozenset({(denominator, 1.0)}))
+        )
+        terms = (
+            expanded(found)
+            if isinstance(found, ExponentialProduct)
+            else {0.0: found.constant}
+        )
     except NoForm:
         return None
     if isinstance(form, Sum) or terms.keys() - {0.0, 2.0}:

@@ -31,11 +31,11 @@ from xdsl.pattern_rewriter import (
 from lowering.local_energy.extraction import module_of, wavefunctions_in
 from lowering.local_energy.site_affine import (
     Additive,
-    Constant,
+    ConstantValue,
     Dependence,
     Elementwise,
     Opaque,
-    SiteWise,
+    SiteFunction,
     analyse,
 )
 from lowering.relations import Relation
@@ -80,9 +80,9 @@ class AnalyseSiteAffinePass(ModulePass):
 
 def _described(one: Dependence) -> str:
     match one:
-        case Constant():
+        case ConstantValue():
             return "constant"
-        case SiteWise():
+        case SiteFunction():
             return "site" if one.linear else "site-wise"
         case Additive():
             return "affine" if one.linear else "additive"

@@ -43,7 +43,7 @@ from lowering.local_energy.extraction import (
 )
 from lowering.local_energy.lift_sparse_delta import is_sum_of_tanh
 from lowering.local_energy.site_affine import (
-    Constant,
+    ConstantValue,
     Dependence,
     Elementwise,
     Opaque,
@@ -88,7 +88,7 @@ class _Decomposition:
     def _summands(self, value: SSAValue, factor: complex) -> Iterator[_Summand]:
         """Yield the summands of a value that is one number."""
         one = self.known[value]
-        if isinstance(one, Constant):
+        if isinstance(one, ConstantValue):
             return
         if is_additive(one):
             yield _Summand(bt.Rung.LINEAR, value, factor)
@@ -116,7 +116,7 @@ class _Decomposition:
     def _summed(self, value: SSAValue, factor: complex) -> Iterator[_Summand]:
         """Yield the summands of the sum of all elements of a value."""
         one = self.known[value]
-        if isinstance(one, Constant):
+        if isinstance(one, ConstantValue):
             return
         if is_additive(one):
             yield _Summand(bt.Rung.LINEAR, value, factor)
@@ -207,7 +207,7 @@ class _Decomposition:
         return None if number is None else [(op.rhs, number)]
 
     def _number(self, value: SSAValue) -> complex | None:
-        if not isinstance(self.known[value], Constant):
+        if not isinstance(self.known[value], ConstantValue):
             return None
         number = known_number(value)
         return number if number is None or np.isfinite(number) else None

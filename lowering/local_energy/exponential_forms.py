@@ -15,10 +15,10 @@ from typing import TypeAlias
 import numpy as np
 
 __all__ = [
+    "ExponentialProduct",
     "Exponentials",
     "Form",
     "NoForm",
-    "Product",
     "Sum",
     "added",
     "expanded",
@@ -81,7 +81,7 @@ class Sum:
 
 
 @dataclass(frozen=True)
-class Product:
+class ExponentialProduct:
     """factor exp(slope t) times the product of E^k, for pairs (E, k) of `powers`."""
 
     factor: complex
@@ -102,7 +102,7 @@ class Product:
         return self.is_real and all(factor.real > 0 for factor in factors)
 
 
-Form: TypeAlias = Sum | Product
+Form: TypeAlias = Sum | ExponentialProduct
 
 
 def _factors(exponentials: Exponentials) -> list[complex]:
@@ -131,17 +131,17 @@ def _checked(form: Sum) -> Sum:
     raise NoForm
 
 
-def _as_product(form: Form) -> Product:
-    if isinstance(form, Product):
+def _as_product(form: Form) -> ExponentialProduct:
+    if isinstance(form, ExponentialProduct):
         return form
     if form.is_constant and np.isfinite(form.constant):
-        return Product(form.constant)
+        return ExponentialProduct(form.constant)
     raise NoForm
 
 
 def added(lhs: Form, rhs: Form) -> Form:
     """Return lhs + rhs."""
-    if isinstance(lhs, Product) or isinstance(rhs, Product):
+    if isinstance(lhs, ExponentialProduct) or isinstance(rhs, ExponentialProduct):
         return _added_products(_as_product(lhs), _as_product(rhs))
     if lhs.is_part != rhs.is_part and not (lhs.is_constant or rhs.is_constant):
         raise NoForm
@@ -159,7 +159,7 @@ def added(lhs: Form, rhs: Form) -> Form:
     )
 
 
-def _added_products(lhs: Product, rhs: Product) -> Form:
+def _added_products(lhs: ExponentialProduct, rhs: ExponentialProduct) -> Form:
     """Return a sum over the common denominator."""
     left, right = (defaultdict(float, one.powers) for one in (lhs, rhs))
     common = {one: min(left[one], right[one]) for one in {*left, *right}}
@@ -178,11 +178,15 @@ def _added_products(lhs: Product, rhs: Product) -> Form:
         for slope, factor in sorted(terms.items())
         if slope > first
     )
-    numerator = Product(terms[first], first, frozenset([(rest, 1.0)] if rest else ()))
-    return multiplied(numerator, Product(1.0, 0.0, frozenset(common.items())))
+    numerator = ExponentialProduct(
+        terms[first], first, frozenset([(rest, 1.0)] if rest else ())
+    )
+    return multiplied(
+        numerator, ExponentialProduct(1.0, 0.0, frozenset(common.items()))
+    )
 
 
-def expanded(form: Product) -> dict[float, complex]:
+def expanded(form: ExponentialProduct) -> dict[float, complex]:
     """Return a product as a sum of exponentials: factors by slope.
 
     Raises:
@@ -210,7 +214,7 @@ def scaled(form: Form, factor: complex) -> Form:
         raise NoForm
     if not factor:
         return Sum(0)
-    if isinstance(form, Product):
+    if isinstance(form, ExponentialProduct):
         return replace(form, factor=_tidy(form.factor * factor))
     if form.is_part and factor.imag:
         raise NoForm
@@ -235,7 +239,7 @@ def multiplied(lhs: Form, rhs: Form) -> Form:
     for one, k in rhs.powers:
         powers[one] = _plus(powers.get(one, 0), k).real
     return _settled(
-        Product(
+        ExponentialProduct(
             _tidy(lhs.factor * rhs.factor),
             _plus(lhs.slope, rhs.slope).real,
             frozenset((one, k) for one, k in powers.items() if k),
@@ -243,7 +247,7 @@ def multiplied(lhs: Form, rhs: Form) -> Form:
     )
 
 
-def _settled(form: Product) -> Form:
+def _settled(form: ExponentialProduct) -> Form:
     return form if form.slope or form.powers else Sum(form.factor)
 
 
@@ -257,12 +261,12 @@ def power(form: Form, exponent: float) -> Form:
     powers = frozenset((one, k * exponent) for one, k in found.powers)
     with np.errstate(all="ignore"):
         factor = _tidy(complex(np.power(complex(found.factor), exponent)))
-    return _settled(Product(factor, found.slope * exponent, powers))
+    return _settled(ExponentialProduct(factor, found.slope * exponent, powers))
 
 
 def exponential(form: Form) -> Form:
     """Return exp of a sum."""
-    if isinstance(form, Product) or form.is_part:
+    if isinstance(form, ExponentialProduct) or form.is_part:
         raise NoForm
     if abs(form.constant.real) > MAX_EXPONENT:
         raise NoForm
@@ -271,7 +275,7 @@ def exponential(form: Form) -> Form:
         raise NoForm
     powers = frozenset((one, k.real) for one, k in form.logs)
     factor = _tidy(complex(np.exp(form.constant)))
-    return _settled(Product(factor, form.slope.real, powers))
+    return _settled(ExponentialProduct(factor, form.slope.real, powers))
 
 
 def logarithm(form: Form, side: int | None) -> Form:
@@ -291,7 +295,7 @@ def logarithm(form: Form, side: int | None) -> Form:
     return _checked(Sum(constant, found.slope, logs, frozenset(turns)))
 
 
-def _is_right_of_cut(form: Product, side: int) -> bool:
+def _is_right_of_cut(form: ExponentialProduct, side: int) -> bool:
     """Whether a product is c (1 + w), with c > 0 and |w| <= 1, on a side."""
     try:
         terms = expanded(form)
@@ -304,7 +308,7 @@ def _is_right_of_cut(form: Product, side: int) -> bool:
 
 def sign(form: Form, side: int) -> int | None:
     """Return the sign of c + a t for real t of a sign, None where it is not known."""
-    if isinstance(form, Product):
+    if isinstance(form, ExponentialProduct):
         return 1 if form.is_positive else None
     if form.logs or not form.is_real or np.isnan(form.constant):
         return None

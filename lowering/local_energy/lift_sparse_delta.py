@@ -44,7 +44,7 @@ from lowering.local_energy.extraction import (
     returned,
 )
 from lowering.local_energy.site_affine import (
-    Constant,
+    ConstantValue,
     Dependence,
     Elementwise,
     Opaque,
@@ -141,7 +141,7 @@ def _elementwise(
             while isinstance(one, Elementwise) and one.root is root:
                 found[value] = one
                 before = [v for v in _operands(value) if v is not root]
-                moving = [v for v in before if not isinstance(known[v], Constant)]
+                moving = [v for v in before if not isinstance(known[v], ConstantValue)]
                 if len(moving) != 1:
                     break
                 (value,) = moving

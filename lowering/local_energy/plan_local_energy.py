@@ -32,7 +32,7 @@ from lowering.lanes import lane_count, write_count
 from lowering.local_energy.bt_local_energy_pack import local_values, planned
 from lowering.local_energy.extraction import function_named, module_of, returned
 from lowering.local_energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES, moves_of
-from lowering.local_energy.site_affine import Constant, analyse, is_linear, op_name
+from lowering.local_energy.site_affine import ConstantValue, analyse, is_linear, op_name
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
@@ -251,6 +251,6 @@ def _largest(name: str, module: ModuleOp) -> int:
         for op in function.body.block.ops
         for result in op.results
         if isinstance(result.type, TensorType)
-        and not isinstance(known[result], Constant)
+        and not isinstance(known[result], ConstantValue)
     ]
     return max(sizes, default=1)

@@ -38,11 +38,11 @@ from lowering.order import captured
 
 __all__ = [
     "Additive",
-    "Constant",
+    "ConstantValue",
     "Dependence",
     "Elementwise",
     "Opaque",
-    "SiteWise",
+    "SiteFunction",
     "analyse",
     "dependent",
     "is_additive",
@@ -58,14 +58,14 @@ MAX_ELEMENTS = 1 << 22
 
 
 @dataclass(frozen=True)
-class Constant:
+class ConstantValue:
     """A value without x; `is_splat` where all of its elements are equal."""
 
     is_splat: bool = False
 
 
 @dataclass(frozen=True, eq=False)
-class SiteWise:
+class SiteFunction:
     """Each element is a function of x at one site.
 
     Attributes:
@@ -113,7 +113,7 @@ class Opaque:
     op: str
 
 
-Dependence: TypeAlias = Constant | SiteWise | Additive | Elementwise | Opaque
+Dependence: TypeAlias = ConstantValue | SiteFunction | Additive | Elementwise | Opaque
 
 
 def analyse(function: FuncOp) -> dict[SSAValue, Any]:
@@ -125,15 +125,15 @@ def analyse(function: FuncOp) -> dict[SSAValue, Any]:
     x = block.args[-1]
     found: dict[SSAValue, Dependence] = {}
     for argument in block.args:
-        found[argument] = Constant(is_splat=shape_of(argument) == ())
+        found[argument] = ConstantValue(is_splat=shape_of(argument) == ())
     shape = shape_of(x)
     sites = np.arange(int(np.prod(shape))).reshape(shape)
-    found[x] = SiteWise(sites, linear=True)
+    found[x] = SiteFunction(sites, linear=True)
     for op in block.ops:
         if isinstance(op, ReturnOp):
             continue
         made = _dependence(op, [found[value] for value in op.operands])
-        if any(not isinstance(found[value], Constant) for value in captured(op)):
+        if any(not isinstance(found[value], ConstantValue) for value in captured(op)):
             made = _opaque(op, "has a region that depends on x")
         for result in op.results:
             found[result] = made if len(op.results) == 1 else _of_many(op, made)
@@ -142,7 +142,7 @@ def analyse(function: FuncOp) -> dict[SSAValue, Any]:
 
 def is_additive(one: Dependence) -> bool:
     """Whether a value is a sum of functions of one site each, and not constant."""
-    return isinstance(one, Additive | SiteWise)
+    return isinstance(one, Additive | SiteFunction)
 
 
 def is_linear(function: FuncOp) -> bool:
@@ -150,14 +150,14 @@ def is_linear(function: FuncOp) -> bool:
     known = analyse(function)
     one = known[returned(function)]
     kinds = {dtype_of(element_of(v)).kind for v in dependent(function, known)}
-    return isinstance(one, Additive | SiteWise) and one.linear and "i" not in kinds
+    return isinstance(one, Additive | SiteFunction) and one.linear and "i" not in kinds
 
 
 def dependent(function: FuncOp, known: dict[SSAValue, Dependence]) -> list[SSAValue]:
     """Return the values of a function that are computed from x."""
     ops = [op for op in function.body.block.ops if not isinstance(op, ReturnOp)]
     values = [op.results[0] for op in ops]
-    return [value for value in values if not isinstance(known[value], Constant)]
+    return [value for value in values if not isinstance(known[value], ConstantValue)]
 
 
 def root_of(value: SSAValue, one: Dependence) -> SSAValue | None:
@@ -165,7 +165,7 @@ def root_of(value: SSAValue, one: Dependence) -> SSAValue | None:
     match one:
         case Additive(root=root) | Elementwise(root=root):
             return root
-        case SiteWise():
+        case SiteFunction():
             return value
         case _:
             return None
@@ -177,8 +177,8 @@ def op_name(op: Operation) -> str:
 
 
 def _of_many(op: Operation, made: Dependence) -> Dependence:
-    if isinstance(made, Constant):
-        return Constant()
+    if isinstance(made, ConstantValue):
+        return ConstantValue()
     return made if isinstance(made, Opaque) else _opaque(op, "many results")
 
 
@@ -258,8 +258,8 @@ def _dependence(op: Operation, operands: Sequence[Dependence]) -> Dependence:
     for one in operands:
         if isinstance(one, Opaque):
             return one
-    if all(isinstance(one, Constant) for one in operands):
-        return _constant(op, cast("Sequence[Constant]", operands))
+    if all(isinstance(one, ConstantValue) for one in operands):
+        return _constant(op, cast("Sequence[ConstantValue]", operands))
     if _is_elementwise(op):
         return _elementwise(op, operands)
     if type(op) in _MOVES:
@@ -267,18 +267,18 @@ def _dependence(op: Operation, operands: Sequence[Dependence]) -> Dependence:
     return _combined(op, operands)
 
 
-def _constant(op: Operation, operands: Sequence[Constant]) -> Constant:
+def _constant(op: Operation, operands: Sequence[ConstantValue]) -> ConstantValue:
     if not op.results or not isinstance(op.results[0].type, TensorType):
-        return Constant()
+        return ConstantValue()
     if int(np.prod(shape_of(op.results[0]))) == 1:
-        return Constant(is_splat=True)
+        return ConstantValue(is_splat=True)
     if isinstance(op, hlo.ConstantOp):
         array = constant_of(op.results[0])
-        return Constant(array is not None and _is_splat(array))
+        return ConstantValue(array is not None and _is_splat(array))
     moves = _is_elementwise(op) or isinstance(
         op, hlo.BroadcastInDimOp | hlo.ReshapeOp | hlo.TransposeOp
     )
-    return Constant(moves and all(one.is_splat for one in operands))
+    return ConstantValue(moves and all(one.is_splat for one in operands))
 
 
 def _is_splat(array: Array) -> bool:
@@ -307,12 +307,12 @@ def _is_inexact(value: SSAValue) -> bool:
 
 def _elementwise(op: Operation, operands: Sequence[Dependence]) -> Dependence:
     result = op.results[0]
-    kinds = {type(one) for one in operands} - {Constant}
-    if kinds == {SiteWise}:
+    kinds = {type(one) for one in operands} - {ConstantValue}
+    if kinds == {SiteFunction}:
         joined = _joined_sites(op, operands)
         if joined is not None:
             linear = _keeps_linear(op, operands)
-            return SiteWise(joined, linear and all(map(_is_linear, operands)))
+            return SiteFunction(joined, linear and all(map(_is_linear, operands)))
     if Elementwise in kinds:
         return _of_one_root(op, operands)
     if not _keeps_linear(op, operands):
@@ -321,15 +321,15 @@ def _elementwise(op: Operation, operands: Sequence[Dependence]) -> Dependence:
     roots = {
         one.root if isinstance(one, Additive) else value
         for value, one in zip(op.operands, operands, strict=True)
-        if not isinstance(one, Constant)
+        if not isinstance(one, ConstantValue)
     }
-    uniform = all(one.is_splat for one in operands if isinstance(one, Constant))
-    is_one = len(roots) == 1 and uniform and SiteWise not in kinds
+    uniform = all(one.is_splat for one in operands if isinstance(one, ConstantValue))
+    is_one = len(roots) == 1 and uniform and SiteFunction not in kinds
     return Additive(roots.pop() if is_one else result, linear)
 
 
 def _is_linear(one: Dependence) -> bool:
-    return isinstance(one, Constant) or cast("Any", one).linear
+    return isinstance(one, ConstantValue) or cast("Any", one).linear
 
 
 def _keeps_linear(op: Operation, operands: Sequence[Dependence]) -> bool:
@@ -343,8 +343,8 @@ def _keeps_linear(op: Operation, operands: Sequence[Dependence]) -> bool:
     if not isinstance(op, _SCALED):
         return False
     if isinstance(op, hlo.DivideOp):
-        return isinstance(operands[1], Constant)
-    return any(isinstance(one, Constant) for one in operands)
+        return isinstance(operands[1], ConstantValue)
+    return any(isinstance(one, ConstantValue) for one in operands)
 
 
 def _is_huge(value: SSAValue) -> bool:
@@ -374,7 +374,7 @@ def _joined_sites(op: Operation, operands: Sequence[Dependence]) -> Array | None
     shape = shape_of(op.results[0])
     joined = np.full(shape, -1)
     for one in operands:
-        if not isinstance(one, SiteWise):
+        if not isinstance(one, SiteFunction):
             continue
         sites = np.broadcast_to(one.sites, shape)
         if ((joined >= 0) & (sites >= 0) & (joined != sites)).any():
@@ -388,7 +388,7 @@ def _of_one_root(op: Operation, operands: Sequence[Dependence]) -> Dependence:
     orders: set[tuple[str, ...]] = set()
     linear = True
     for value, one in zip(op.operands, operands, strict=True):
-        if isinstance(one, Constant):
+        if isinstance(one, ConstantValue):
             if not one.is_splat:
                 return _opaque(op, "a function that is another one for each element")
             continue
@@ -453,13 +453,13 @@ _REORDERS = (hlo.ReshapeOp, hlo.TransposeOp, hlo.BroadcastInDimOp)
 def _moved(op: Operation, operands: Sequence[Dependence]) -> Dependence:
     result = op.results[0]
     small = int(np.prod(shape_of(result))) <= MAX_ELEMENTS
-    if small and all(isinstance(one, SiteWise | Constant) for one in operands):
+    if small and all(isinstance(one, SiteFunction | ConstantValue) for one in operands):
         sites = [
-            one.sites if isinstance(one, SiteWise) else np.full(shape_of(value), -1)
+            one.sites if isinstance(one, SiteFunction) else np.full(shape_of(value), -1)
             for value, one in zip(op.operands, operands, strict=True)
         ]
         linear = all(map(_is_linear, operands))
-        return SiteWise(_MOVES[type(op)](op, *sites), linear)
+        return SiteFunction(_MOVES[type(op)](op, *sites), linear)
     if not any(isinstance(one, Elementwise) for one in operands):
         return Additive(result, all(map(_is_linear, operands)))
     only = operands[0]
@@ -502,20 +502,20 @@ def _combined(op: Operation, operands: Sequence[Dependence]) -> Dependence:
 
 
 def _product(op: Operation, operands: Sequence[Dependence]) -> Dependence | None:
-    if not any(isinstance(one, Constant) for one in operands):
+    if not any(isinstance(one, ConstantValue) for one in operands):
         return _opaque(op, "a product of two values that depend on x")
     return None if _is_inexact(op.results[0]) else _wraps(op)
 
 
 def _reduction(op: Operation, operands: Sequence[Dependence]) -> Dependence | None:
-    if len(op.operands) != 2 or not isinstance(operands[1], Constant):
+    if len(op.operands) != 2 or not isinstance(operands[1], ConstantValue):
         return _opaque(op, "not a reduction of one value")
     only, is_sum = operands[0], _sums(op)
-    if isinstance(only, SiteWise):
+    if isinstance(only, SiteFunction):
         axes = _ints(cast("hlo.ReduceOp", op).dimensions)
         sites = _of_same_sites(only.sites, axes)
         if sites is not None:
-            return SiteWise(
+            return SiteFunction(
                 sites, only.linear and is_sum and _is_inexact(op.results[0])
             )
     if not is_sum:
@@ -539,13 +539,13 @@ def _has_room(op: Operation) -> bool:
 
 
 def _read(op: Operation, operands: Sequence[Dependence]) -> Dependence | None:
-    if all(isinstance(one, Constant) for one in operands[1:]):
+    if all(isinstance(one, ConstantValue) for one in operands[1:]):
         return None
     return _looked_up(op, operands)
 
 
 def _padded(op: Operation, operands: Sequence[Dependence]) -> Dependence | None:
-    if isinstance(operands[1], Constant):
+    if isinstance(operands[1], ConstantValue):
         return None
     return _opaque(op, "padded with what depends on x")
 
@@ -583,8 +583,8 @@ def _looked_up(op: Operation, operands: Sequence[Dependence]) -> Dependence:
     table, starts = operands[0], operands[1]
     if (
         not isinstance(op, hlo.GatherOp)
-        or not isinstance(table, Constant)
-        or not isinstance(starts, SiteWise)
+        or not isinstance(table, ConstantValue)
+        or not isinstance(starts, SiteFunction)
     ):
         return _opaque(op, "where it reads depends on x")
     numbers = op.dimension_numbers
@@ -599,7 +599,7 @@ def _looked_up(op: Operation, operands: Sequence[Dependence]) -> Dependence:
     shape = shape_of(op.results[0])
     for one in offsets:
         sites = np.expand_dims(sites, one)
-    return SiteWise(np.broadcast_to(sites, shape), linear=False)
+    return SiteFunction(np.broadcast_to(sites, shape), linear=False)
 
 
 # endregion

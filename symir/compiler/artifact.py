@@ -30,7 +30,7 @@ from symir.late import late
 if TYPE_CHECKING:
     from symir.compiler.optimisation import OptimisationReport
     from symir.compiler.reference import ReferenceOperator
-    from symir.runtime.operator import CompiledOperator
+    from symir.runtime.compiled_operator import CompiledOperator
 
 __all__ = [
     "BranchOrigin",

@@ -48,7 +48,7 @@ from symir.spans import span
 if TYPE_CHECKING:
     from symir.compiler.reference import ReferenceOperator
     from symir.operator import SymbolicOperator
-    from symir.runtime.operator import CompiledOperator
+    from symir.runtime.compiled_operator import CompiledOperator
 
 __all__ = [
     "CompileOptions",

@@ -27,7 +27,7 @@ from symir.late import late
 
 if TYPE_CHECKING:
     from symir.ir import SymbolicOperatorIR
-    from symir.runtime.operator import CompiledOperator
+    from symir.runtime.compiled_operator import CompiledOperator
 
 __all__ = [
     "AbstractSymbolicLowerer",

@@ -33,7 +33,7 @@ from dialects import stablehlo
 __all__ = [
     "Formula",
     "Level",
-    "Reading",
+    "OpNotation",
     "add",
     "as_it_is",
     "call",
@@ -93,7 +93,7 @@ Build = Callable[..., Formula]
 
 
 @dataclass(frozen=True)
-class Reading:
+class OpNotation:
     """Formula of an op: of the formulas of its parts, in order, `build` makes its own.
 
     The parts are not always its operands: a recognised pattern skips the ops inside.
@@ -299,7 +299,7 @@ _SIGNS = {"EQ": "==", "NE": "!=", "LT": "<", "LE": "<=", "GT": ">", "GE": ">="}
 # region Reading ops
 
 
-def reading_of(op: Operation) -> Reading:
+def reading_of(op: Operation) -> OpNotation:
     """Return how an op of scalar mathematics is read.
 
     What has no sign of its own is read as a function of its operands.
@@ -308,12 +308,12 @@ def reading_of(op: Operation) -> Reading:
         case stablehlo.ConstantOp():
             values = stablehlo.to_numpy(op.value)
             formula = number(values[()]) if values.ndim == 0 else None
-            return Reading((), lambda: formula or Formula(str(op.value)))
+            return OpNotation((), lambda: formula or Formula(str(op.value)))
         case stablehlo.ConvertOp():
             return _conversion(op)
         case stablehlo.CompareOp() if op.comparison_type is None:
             sign = _SIGNS[op.comparison_direction.data.value]
-            return Reading(tuple(op.operands), _comparison(sign))
+            return OpNotation(tuple(op.operands), _comparison(sign))
         case stablehlo.DivideOp():
             return _division(op)
         case stablehlo.SelectOp():
@@ -321,7 +321,7 @@ def reading_of(op: Operation) -> Reading:
         case hlo.ComplexOp():
             return _complex(op)
         case _:
-            return Reading(tuple(op.operands), _function_of(op))
+            return OpNotation(tuple(op.operands), _function_of(op))
 
 
 def _function_of(op: Operation) -> Build:
@@ -344,53 +344,53 @@ def _element(value: SSAValue) -> Attribute | None:
     return cast(TensorType[Attribute], value.type).element_type
 
 
-def _conversion(op: stablehlo.ConvertOp) -> Reading:
+def _conversion(op: stablehlo.ConvertOp) -> OpNotation:
     parts = tuple(op.operands)
     source, target = _element(parts[0]), _element(op.results[0])
     if target == i1:
-        return Reading(parts, _is_not_zero)
+        return OpNotation(parts, _is_not_zero)
     if isinstance(source, ComplexType) and not isinstance(target, ComplexType):
-        return Reading(parts, call("real"))
+        return OpNotation(parts, call("real"))
     is_integer = isinstance(target, IntegerType)
     if source == i1 or (is_integer and not isinstance(source, IntegerType)):
         # Truth is 1 or 0; a fraction loses its digits.
-        return Reading(parts, call("int"))
-    return Reading(parts, as_it_is)
+        return OpNotation(parts, call("int"))
+    return OpNotation(parts, as_it_is)
 
 
-def _division(op: stablehlo.DivideOp) -> Reading:
+def _division(op: stablehlo.DivideOp) -> OpNotation:
     dividend, divisor = op.operands
     if not isinstance(_element(op.results[0]), IntegerType):
-        return Reading((dividend, divisor), _divide)
+        return OpNotation((dividend, divisor), _divide)
     # (a - a % b) / b leaves no rest
     match dividend.owner:
         case stablehlo.SubtractOp(operands=(a, rest)):
             if _modulo_parts(rest) == (a, divisor):
-                return Reading((a, divisor), _floor_divide)
+                return OpNotation((a, divisor), _floor_divide)
         case _:
             pass
-    return Reading((dividend, divisor), _truncated)
+    return OpNotation((dividend, divisor), _truncated)
 
 
-def _choice(op: stablehlo.SelectOp) -> Reading:
+def _choice(op: stablehlo.SelectOp) -> OpNotation:
     predicate, on_true, on_false = op.operands
     if parts := _modulo_parts(op.results[0]):
-        return Reading(parts, _modulo)
+        return OpNotation(parts, _modulo)
     if parts := _floor_parts(op):
-        return Reading(parts, _floor_divide)
-    return Reading((predicate, on_true, on_false), call("where"))
+        return OpNotation(parts, _floor_divide)
+    return OpNotation((predicate, on_true, on_false), call("where"))
 
 
-def _complex(op: hlo.ComplexOp) -> Reading:
+def _complex(op: hlo.ComplexOp) -> OpNotation:
     real, imaginary = (value.owner for value in op.operands)
     match real, imaginary:
         case hlo.RealOp(operands=(a,)), stablehlo.NegateOp(operands=(negated,)):
             owner = negated.owner
             if isinstance(owner, hlo.ImagOp) and owner.operands[0] is a:
-                return Reading((a,), call("conj"))
+                return OpNotation((a,), call("conj"))
         case _:
             pass
-    return Reading(tuple(op.operands), call("complex"))
+    return OpNotation(tuple(op.operands), call("complex"))
 
 
 # endregion

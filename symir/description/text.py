@@ -34,10 +34,11 @@ from symir.description.changes import (
     is_understood,
     sides_of,
 )
+from symir.description.formulas import conjuncts, is_reduction, reading
 from symir.description.notation import (
     Formula,
     Level,
-    Reading,
+    OpNotation,
     conjunction,
     elided,
     multiply,
@@ -46,7 +47,6 @@ from symir.description.notation import (
     quoted,
 )
 from symir.description.plain import dtype_name
-from symir.description.values import conjuncts, is_reduction, reading
 from symir.terms import labels_of, names_of
 
 __all__ = ["describe"]
@@ -226,7 +226,7 @@ class _TermText:
         self.visited = next(n for n in _letters("srqt") if n not in taken)
         self.taken = taken | {self.visited}
         self.free_names = (n for n in _letters() if n not in self.taken)
-        self.readings: dict[SSAValue, Reading] = {}
+        self.readings: dict[SSAValue, OpNotation] = {}
         self.uses = Counter[SSAValue]()
         self.is_own: dict[SSAValue, bool] = {}
         self.in_visit: dict[SSAValue, bool] = {}
@@ -319,7 +319,7 @@ class _TermText:
             return tuple(op.operands) if isinstance(op, Operation) else ()
         return self._reading(value).parts
 
-    def _reading(self, value: SSAValue) -> Reading:
+    def _reading(self, value: SSAValue) -> OpNotation:
         if value not in self.readings:
             self.readings[value] = reading(value, self.visited)
         return self.readings[value]

@@ -3,6 +3,6 @@
 `symir.explore(operator, path)` and `symir explore FILE` write it.
 """
 
-from symir.explorer.export import explore
+from symir.explorer.written import explore
 
 __all__ = ["explore"]

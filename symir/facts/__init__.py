@@ -9,6 +9,6 @@ sample of a large one. A compilation does none of it unless its option `diagnost
 from __future__ import annotations
 
 from symir.facts.analysis import facts_of
-from symir.facts.report import Counterexample, Fact, How, OperatorFacts
+from symir.facts.operator_facts import Counterexample, Fact, How, OperatorFacts
 
 __all__ = ["Counterexample", "Fact", "How", "OperatorFacts", "facts_of"]

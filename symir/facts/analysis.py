@@ -20,7 +20,7 @@ from symir.constraints import shown_sum
 from symir.errors import DefinitionError, InputError
 from symir.facts.elements import Elements, Evaluator
 from symir.facts.local import Cut, cut, is_diagonal, reach
-from symir.facts.report import Counterexample, Fact, How, OperatorFacts
+from symir.facts.operator_facts import Counterexample, Fact, How, OperatorFacts
 from symir.language.scalars import is_count
 from symir.operator import SymbolicOperator
 from symir.spaces import Space

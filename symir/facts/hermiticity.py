@@ -35,7 +35,7 @@ from dialects.stablehlo import element_of
 from symir.errors import SymirError
 from symir.facts.elements import CHUNK, Elements, Evaluator, Selected
 from symir.facts.local import Cut, cut, is_diagonal
-from symir.facts.report import Counterexample
+from symir.facts.operator_facts import Counterexample
 from symir.ir import SymbolicOperatorIR
 from symir.spaces import Space
 

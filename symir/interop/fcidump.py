@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symir.errors import DefinitionError
-from symir.interop.fermions import Products, operator_of
+from symir.interop.fermions import OperatorProducts, operator_of
 from symir.language.scalars import shortened
 from symir.operator import SymbolicOperator
 from symir.spaces import fermions
@@ -281,11 +281,11 @@ def _all_equal(i: int, j: int, k: int, l: int) -> tuple[list[int], ...]:  # noqa
     return list(first), list(second), list(third), list(fourth)
 
 
-def _products(integrals: _Integrals) -> Iterable[Products]:
+def _products(integrals: _Integrals) -> Iterable[OperatorProducts]:
     """Yield the products of the Hamiltonian, site i + n s for orbital i and spin s."""
     n = len(integrals.one)
     nothing = np.zeros((1, 0), np.int64)
-    yield Products(nothing, nothing, np.array([integrals.core], np.complex128))
+    yield OperatorProducts(nothing, nothing, np.array([integrals.core], np.complex128))
     yield from _of_spins(integrals.one, (1, 0), [(0, 0), (n, n)])
     i, j, k, l = range(4)  # noqa: E741
     # c^+_i c^+_k c_l c_j
@@ -296,12 +296,12 @@ def _products(integrals: _Integrals) -> Iterable[Products]:
 
 def _of_spins(
     weights: npt.NDArray[Any], creates: tuple[int, ...], spins: list[tuple[int, ...]]
-) -> Iterator[Products]:
+) -> Iterator[OperatorProducts]:
     orbitals = np.argwhere(weights)
     values = weights[tuple(orbitals.T)].astype(np.complex128)
     for offsets in spins:
         flags = np.broadcast_to(np.array(creates), orbitals.shape)
-        yield Products(orbitals + np.array(offsets), flags, values)
+        yield OperatorProducts(orbitals + np.array(offsets), flags, values)
 
 
 # endregion

@@ -37,13 +37,13 @@ from symir.language.updates import Update
 from symir.operator import SymbolicOperator
 from symir.spaces import Space, as_space, fermions
 
-__all__ = ["Products", "from_fermions", "operator_of"]
+__all__ = ["OperatorProducts", "from_fermions", "operator_of"]
 
 Integers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class Products:
+class OperatorProducts:
     """Products of equally many operators.
 
     Attributes:
@@ -99,10 +99,10 @@ def from_fermions(
     return operator_of(products, hilbert, name, dtype)
 
 
-def _empty(weight: complex) -> Products:
+def _empty(weight: complex) -> OperatorProducts:
     """Return a multiple of the identity."""
     nothing = np.zeros((1, 0), np.int64)
-    return Products(nothing, nothing, np.array([weight], np.complex128))
+    return OperatorProducts(nothing, nothing, np.array([weight], np.complex128))
 
 
 # region What users write
@@ -128,7 +128,7 @@ def _listed(terms: object, weights: object) -> tuple[list[Any], object]:
     return [product for product, _ in listed], [weight for _, weight in listed]
 
 
-def _by_length(listed: list[Any], weights: Weights) -> Iterable[Products]:
+def _by_length(listed: list[Any], weights: Weights) -> Iterable[OperatorProducts]:
     """Yield the products, those of each length together."""
     products = [
         _parsed(position, product) if isinstance(product, str) else product
@@ -142,7 +142,7 @@ def _by_length(listed: list[Any], weights: Weights) -> Iterable[Products]:
     for length, members in numbers.items():
         factors = _factors(members, [products[position] for position in members])
         factors = factors.reshape(len(members), length, 2)
-        yield Products(factors[..., 0], factors[..., 1], weights[members])
+        yield OperatorProducts(factors[..., 0], factors[..., 1], weights[members])
 
 
 def _parsed(position: int, text: str) -> list[tuple[int, int]]:
@@ -196,7 +196,7 @@ def _no_product(
     )
 
 
-def _orbitals(products: list[Products]) -> int:
+def _orbitals(products: list[OperatorProducts]) -> int:
     largest = max(product.sites.max(initial=-1) for product in products)
     if largest >= 0:
         return int(largest) + 1
@@ -237,7 +237,7 @@ class _Group:
         return self.key[0] + self.key[1]
 
 
-def _groups(products: Iterable[Products], size: int) -> list[_Group]:
+def _groups(products: Iterable[OperatorProducts], size: int) -> list[_Group]:
     """Return products in normal form, each once, and none with weight 0."""
     found: dict[tuple[int, ...], list[_Group]] = {}
     for each in products:
@@ -247,7 +247,7 @@ def _groups(products: Iterable[Products], size: int) -> list[_Group]:
     return [group for group in merged if len(group.weights)]
 
 
-def _split(products: Products) -> Iterable[_Group]:
+def _split(products: OperatorProducts) -> Iterable[_Group]:
     """Yield the products that are not zero, in normal form."""
     order = np.argsort(products.sites, axis=1, kind="stable")
     sites = np.take_along_axis(products.sites, order, axis=1)
@@ -348,7 +348,7 @@ def _reversal_sign(changed: int) -> int:
 
 
 def operator_of(
-    products: Iterable[Products],
+    products: Iterable[OperatorProducts],
     hilbert: object,
     name: str,
     dtype: npt.DTypeLike | None,
@@ -377,7 +377,7 @@ def operator_of(
     return builder.build()
 
 
-def _check_space(space: Space, products: list[Products]) -> None:
+def _check_space(space: Space, products: list[OperatorProducts]) -> None:
     largest = max((each.sites.max(initial=-1) for each in products), default=-1)
     if largest >= space.size:
         raise DefinitionError(

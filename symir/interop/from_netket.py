@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symir.errors import DefinitionError
-from symir.interop.fermions import Products, from_fermions, operator_of
+from symir.interop.fermions import OperatorProducts, from_fermions, operator_of
 from symir.interop.pauli import from_pauli_strings
 from symir.language.builder import DOperator
 from symir.language.expressions import Expr, as_expr, emitted, row, site, sqrt
@@ -216,7 +216,7 @@ def _spin_conserving(op: Any) -> SymbolicOperator:
     The latter are c^+_a1 c_b1 of the first times c^+_a2 c_b2 of the second.
     """
     data, n = op._operator_data, op.hilbert.n_orbitals
-    products: list[Products] = []
+    products: list[OperatorProducts] = []
     for part in ("diag", "offdiag"):
         for (length, states), arrays in data[part].items():
             alike = _products(op, arrays)
@@ -231,11 +231,11 @@ def _spin_conserving(op: Any) -> SymbolicOperator:
             for pair in pairs:
                 shifted = sites + n * np.array(pair)[:, None]
                 shifted = shifted.reshape(len(sites), 4)
-                products.append(Products(shifted, creates, both.weights))
+                products.append(OperatorProducts(shifted, creates, both.weights))
     return _of_products(op, products)
 
 
-def _of_products(op: Any, products: list[Products]) -> SymbolicOperator:
+def _of_products(op: Any, products: list[OperatorProducts]) -> SymbolicOperator:
     dtypes = [
         np.asarray(arrays[2].data if hasattr(arrays[2], "coords") else arrays[2]).dtype
         for part in op._operator_data.values()
@@ -261,7 +261,7 @@ class _Packed:
     weights: Array
 
 
-def _products(op: Any, arrays: Sequence[Any]) -> Products:
+def _products(op: Any, arrays: Sequence[Any]) -> OperatorProducts:
     """Return products in the sites of one spin state, or of all."""
     packed = _unpacked(arrays)
     # NetKet looks up what descends, and nothing else
@@ -272,7 +272,7 @@ def _products(op: Any, arrays: Sequence[Any]) -> Products:
     sites = np.concatenate([created, annihilated], axis=1)
     creates = np.zeros(sites.shape, np.int64)
     creates[:, : created.shape[1]] = 1
-    return Products(sites, creates, packed.weights[is_found])
+    return OperatorProducts(sites, creates, packed.weights[is_found])
 
 
 def _unpacked(arrays: Sequence[Any]) -> _Packed:

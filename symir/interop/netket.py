@@ -31,10 +31,10 @@ from netket.vqs.mc import get_local_kernel, kernels, kernels_packed
 from symir.compiler.failures import tolerated
 from symir.errors import DefinitionError, InputError, SymirError
 from symir.interop.from_netket import from_netket
+from symir.runtime.compiled_operator import CompiledOperator
 from symir.runtime.importing import Traced
 from symir.runtime.local_energy import LocalEnergy
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
-from symir.runtime.operator import CompiledOperator
 
 __all__ = ["NetKetOperator", "fused_local_energy", "local_energy_kernel"]
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from symir.compiler.compiler import CompileOptions
     from symir.interop.netket import NetKetOperator
-    from symir.runtime.operator import CompiledOperator
+    from symir.runtime.compiled_operator import CompiledOperator
 
 __all__ = ["to_netket"]
 
@@ -74,7 +74,7 @@ def _converted(value: Any) -> Any:
     from netket.operator import DiscreteOperator
 
     from symir.interop.netket_hilberts import hilbert_of
-    from symir.runtime.operator import CompiledOperator
+    from symir.runtime.compiled_operator import CompiledOperator
 
     match value:
         case DiscreteHilbert() | DiscreteOperator():

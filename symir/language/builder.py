@@ -42,8 +42,13 @@ from symir.language.expressions import (
 )
 from symir.language.leaving import check_stays_inside
 from symir.language.local_operators import times
-from symir.language.matrix_elements import Branch, Expansion, cases_of, expand
-from symir.language.operators import LatticeSum, OperatorExpr, Part, as_lattice_sum
+from symir.language.matrix_elements import EmittedBranch, Expansion, cases_of, expand
+from symir.language.operators import (
+    LatticeSum,
+    LatticeTerm,
+    OperatorExpr,
+    as_lattice_sum,
+)
 from symir.language.scalars import (
     as_dtype,
     as_name,
@@ -529,7 +534,7 @@ class DOperator:
         self._is_closed = True
         return self
 
-    def _add(self, part: Part, tag: str | None) -> None:
+    def _add(self, part: LatticeTerm, tag: str | None) -> None:
         if part.labels:
             over = self._rows_of(part.rows)
             self._open("sum_over", part.labels, over, part.data, part.sets)
@@ -783,10 +788,10 @@ def _expansion(update: object, scope: Scope) -> Expansion:
             hint="DOperator(..).add(sum_over(..)) opens terms for it",
         )
     if not isinstance(update, OperatorExpr):
-        return Expansion((Branch(as_update(update), Constant(1)),), {}, {})
+        return Expansion((EmittedBranch(as_update(update), Constant(1)),), {}, {})
     expansion = expand(update, scope)
     # The zero operator is emitted too: a term without emissions is a mistake.
-    zero = Branch(Update(), Constant(0))
+    zero = EmittedBranch(Update(), Constant(0))
     return replace(expansion, branches=expansion.branches or (zero,))
 
 

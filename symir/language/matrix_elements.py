@@ -63,7 +63,7 @@ from symir.language.scope import Scope
 from symir.language.updates import Update
 from symir.spaces import Subsystem
 
-__all__ = ["Branch", "Expansion", "cases_of", "expand"]
+__all__ = ["EmittedBranch", "Expansion", "cases_of", "expand"]
 
 MAX_FLIPS = 6
 """Branches that flip up to so many sites are simplified over all their values."""
@@ -75,7 +75,7 @@ Point: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
-class Branch:
+class EmittedBranch:
     """Emission of an operator expression."""
 
     update: Update
@@ -91,7 +91,7 @@ class Expansion:
     constant ones: the passes know more of labels than of sites that are computed.
     """
 
-    branches: tuple[Branch, ...]
+    branches: tuple[EmittedBranch, ...]
     columns: Mapping[str, npt.NDArray[np.float64]]
     labels: Mapping[str, Ints]
 
@@ -796,14 +796,14 @@ def all_of_known(*predicates: Predicate | None) -> Predicate | None:
 # region Several cases
 
 
-def _joined(table: _Table, cases: list[list[_CaseBranch]]) -> Iterable[Branch]:
+def _joined(table: _Table, cases: list[list[_CaseBranch]]) -> Iterable[EmittedBranch]:
     """Return the branches of all cases: the k-th ones of each are one branch."""
     if len(cases) == 1:
         for branch in cases[0]:
             update = Update()
             for slot, value in branch.values.items():
                 update = update.write(table.places[slot], value)
-            yield Branch(update, branch.amplitude, branch.condition)
+            yield EmittedBranch(update, branch.amplitude, branch.condition)
         return
     numbers = np.zeros(len(table.sites))
     slots = list[list[Slot]]()
@@ -820,7 +820,7 @@ def _join(
     branches: list[_CaseBranch | None],
     slots: list[list[Slot]],
     case: Expr,
-) -> Branch:
+) -> EmittedBranch:
     """Return one branch that is another one in each case, and in some is not valid."""
     update = Update()
     for place, number in enumerate(table.places):
@@ -851,7 +851,7 @@ def _join(
         )
         parts.append(_or_true(all_of_known(is_case, branch.condition)))
     condition = any_of(*parts) if not (len(parts) == 1 and parts[0] is true) else None
-    return Branch(update, amplitude, condition)
+    return EmittedBranch(update, amplitude, condition)
 
 
 def _chosen(table: _Table, case: Expr, values: list[Expr | None]) -> Expr:

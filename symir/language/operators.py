@@ -37,8 +37,8 @@ __all__ = [
     "S_TO_ADJOINT",
     "Factor",
     "LatticeSum",
+    "LatticeTerm",
     "OperatorExpr",
-    "Part",
     "Product",
     "Sm",
     "Sp",
@@ -451,7 +451,7 @@ def Z(place: Place) -> OperatorExpr:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
+class LatticeTerm:
     """An operator expression summed over rows; without labels it stands once."""
 
     operator: OperatorExpr
@@ -468,7 +468,7 @@ class LatticeSum(Operatorial):
     `DOperator.add` takes it, one term of the operator or more for each part.
     """
 
-    parts: tuple[Part, ...] = field(default=())
+    parts: tuple[LatticeTerm, ...] = field(default=())
 
     @property
     def H(self) -> LatticeSum:
@@ -531,7 +531,7 @@ def as_lattice_sum(value: object) -> LatticeSum:
     if isinstance(value, LatticeSum):
         return value
     if isinstance(value, OperatorExpr | Expr) or as_number(value) is not None:
-        return LatticeSum((Part(_as_operator(value)),))
+        return LatticeSum((LatticeTerm(_as_operator(value)),))
     raise _no_operator(
         f"a value of type {type(value).__name__} is no operator",
         "sum_over(..), an operator expression such as n(0), or a scalar",
@@ -575,7 +575,7 @@ def sum_over(
         )
     kept = over if items is None else list(items)
     data, sets = (_listed(columns) for columns in (data, sets))
-    return LatticeSum((Part(_as_operator(operator), names, kept, data, sets),))
+    return LatticeSum((LatticeTerm(_as_operator(operator), names, kept, data, sets),))
 
 
 def _listed(columns: Mapping[str, object] | None) -> Mapping[str, object] | None:

@@ -466,7 +466,7 @@ class _TermTranslation:
             value = values[id(node.body)]
         self._add(sym.YieldOp(value), block)
         self.visit = around
-        kind = sym.Reduction(node.kind)
+        kind = sym.ReductionKind(node.kind)
         return self._add(sym.ReduceOp(kind, block, value.type, **region)).results[0]
 
     def _region(self, region: Region, emitted: SSAValue | None) -> dict[str, SSAValue]:

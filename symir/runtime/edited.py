@@ -12,8 +12,8 @@ from xdsl.dialects.builtin import ModuleOp
 from dialects.text import parse_module, print_module
 from symir.errors import StageError
 from symir.ir import SymbolicOperatorIR
+from symir.runtime.compiled_operator import CompiledOperator, compiled_operator
 from symir.runtime.kernel import Kernel
-from symir.runtime.operator import CompiledOperator, compiled_operator
 
 __all__ = ["EditedKernel", "edited_operator"]
 

@@ -13,7 +13,7 @@ from jax import export, lax
 
 from symir.errors import SymbolicCompilerError
 from symir.language.scalars import is_count
-from symir.runtime.operator import CompiledOperator
+from symir.runtime.compiled_operator import CompiledOperator
 
 PLATFORMS = ("cpu", "cuda", "rocm", "tpu")
 """The platforms that JAX lowers for, wherever it runs itself."""

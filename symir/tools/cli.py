@@ -22,19 +22,19 @@ from symir.files import write_file
 from symir.operator import SymbolicOperator
 from symir.plain_text import elided_constants
 from symir.tools.arguments import parser
-from symir.tools.codes import Fault
-from symir.tools.load import UserCodeError, load_operator
-from symir.tools.progress import Progress
-from symir.tools.samples import (
+from symir.tools.configurations import (
     Samples,
     as_state_dtype,
     random_samples,
     read_samples,
 )
+from symir.tools.faults import Fault
+from symir.tools.load import UserCodeError, load_operator
+from symir.tools.progress import Progress
 from symir.tools.show import Style
 
 if TYPE_CHECKING:
-    from symir.runtime.operator import CompiledOperator
+    from symir.runtime.compiled_operator import CompiledOperator
 
 __all__ = ["main"]
 

@@ -12,12 +12,12 @@ from symir.compiler import lower_to_bt, lower_to_stablehlo
 from symir.operator import SymbolicOperator
 from symir.plain_text import elided_constants, elided_middle, shortened_lines
 from symir.tools import run
+from symir.tools.configurations import Samples
 from symir.tools.progress import Progress
-from symir.tools.samples import Samples
 from symir.tools.show import Style
 
 if TYPE_CHECKING:
-    from symir.runtime.operator import CompiledOperator
+    from symir.runtime.compiled_operator import CompiledOperator
 
 __all__ = ["run_demo", "tfim_chain"]
 

@@ -9,7 +9,7 @@ from symir.compiler import SymbolicCompiledArtifact, SymbolicCompilerOptions
 from symir.compiler.archive import is_artifact, load_artifact
 from symir.facts import OperatorFacts
 from symir.operator import SymbolicOperator
-from symir.tools.codes import Fault
+from symir.tools.faults import Fault
 from symir.tools.load import load_operator, split_reference
 from symir.tools.progress import Progress
 from symir.tools.run import compile_artifact

@@ -7,12 +7,12 @@ import webbrowser
 from pathlib import Path
 
 from symir.errors import SymirError
-from symir.explorer.export import explored, written_to
 from symir.explorer.page import error_page, page_of
 from symir.explorer.server import Server
+from symir.explorer.written import explored, written_to
+from symir.tools.configurations import read_samples
 from symir.tools.load import UserCodeError, load_explored, split_reference
 from symir.tools.progress import Progress
-from symir.tools.samples import read_samples
 
 __all__ = ["page_of_file", "serve", "write"]
 

@@ -11,8 +11,8 @@ from lowering.bt_specialize import state_type
 from symir.compiler import lower_to_bt, lower_to_stablehlo
 from symir.compiler.artifact import lane_origins
 from symir.operator import SymbolicOperator
+from symir.tools.configurations import Samples
 from symir.tools.run import Outcome, parameter_values, show_outcome
-from symir.tools.samples import Samples
 from symir.validation import ValueTable, denote
 
 __all__ = ["interpret", "show"]

@@ -15,7 +15,7 @@ from symir.errors import SymirError
 from symir.ir import SymbolicOperatorIR
 from symir.language import DOperator
 from symir.operator import SymbolicOperator
-from symir.tools.codes import Fault
+from symir.tools.faults import Fault
 
 __all__ = ["UserCodeError", "load_explored", "load_operator", "split_reference"]
 

@@ -12,7 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from symir.operator import SymbolicOperator
-from symir.tools.codes import Fault
+from symir.tools.faults import Fault
 from symir.tools.progress import Progress
 from symir.validation import bisect, blamed_pass, error_code
 from symir.validation.reduction import CHECKS, Reduction, Size, reduced

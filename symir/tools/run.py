@@ -15,14 +15,14 @@ from symir.compiler import SymbolicCompiledArtifact, default_symbolic_compiler
 from symir.compiler.artifact import BranchOrigin
 from symir.operator import SymbolicOperator
 from symir.plain_text import configuration, is_signs
-from symir.tools.archive import Archive, archive
-from symir.tools.codes import Fault
+from symir.tools.configurations import Samples
+from symir.tools.faults import Fault
+from symir.tools.npz import Archive, archive
 from symir.tools.progress import Progress
-from symir.tools.samples import Samples
-from symir.tools.show import Branches, Style
+from symir.tools.show import BranchNames, Style
 
 if TYPE_CHECKING:
-    from symir.runtime.operator import CompiledOperator
+    from symir.runtime.compiled_operator import CompiledOperator
 
 __all__ = [
     "Outcome",
@@ -138,7 +138,7 @@ def compile_artifact(
     """
     with progress.stage("starting JAX"):
         try:
-            import symir.runtime.operator  # noqa: F401  # pyright: ignore[reportUnusedImport]
+            import symir.runtime.compiled_operator  # noqa: F401  # pyright: ignore[reportUnusedImport]
         except ImportError as error:
             raise Fault.NO_JAX.error(
                 "JAX cannot be imported",
@@ -250,7 +250,7 @@ def show_outcome(
     print(f"{heading}: {operator.max_conn_size} lanes ({terms})", file=stream)
     if outcome.shown and is_signs(operator.space):
         print("+ is 1, - is -1", file=stream)
-    branches = Branches(operator, layout)
+    branches = BranchNames(operator, layout)
     for number, (x, connected, elements) in enumerate(outcome.shown):
         shown = configuration(x, operator.space)
         print(f"\n{style.strong(f'sample {number}')}: x = {shown}", file=stream)

@@ -27,7 +27,7 @@ from symir.plain_text import (
 from symir.tools.colours import coloured_diff
 
 __all__ = [
-    "Branches",
+    "BranchNames",
     "Style",
     "difference",
     "table",
@@ -100,7 +100,7 @@ def table(
     return [(style or Style()).strong(first), *lines]
 
 
-class Branches:
+class BranchNames:
     """The branches of an operator, by lane: for tables."""
 
     def __init__(self, operator: SymbolicOperator, layout: Sequence[BranchOrigin]):

@@ -5,18 +5,18 @@ from symir.validation.check import StageReport, ValidationReport, check
 from symir.validation.comparison import Comparison, LaneDifference, compare
 from symir.validation.numbers import amplitude_bounds, exact_connections
 from symir.validation.reduction import Reduction, blamed_pass, error_code, reduced
-from symir.validation.table import Difference, Value, ValueTable
+from symir.validation.table import Value, ValueDifference, ValueTable
 from symir.validation.values import denote
 
 __all__ = [
     "Bisection",
     "Comparison",
-    "Difference",
     "LaneDifference",
     "Reduction",
     "StageReport",
     "ValidationReport",
     "Value",
+    "ValueDifference",
     "ValueTable",
     "amplitude_bounds",
     "bisect",

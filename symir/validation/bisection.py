@@ -23,7 +23,7 @@ from symir.validation.check import (
 
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
-    from symir.runtime.operator import CompiledOperator
+    from symir.runtime.compiled_operator import CompiledOperator
 
 __all__ = ["Bisection", "bisect"]
 

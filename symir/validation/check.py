@@ -42,11 +42,11 @@ from symir.late import late
 from symir.operator import SymbolicOperator
 from symir.provenance import place_of
 from symir.spaces import Space, as_space
-from symir.validation.comparison import LaneDifference, Lanes, compare
+from symir.validation.comparison import Connected, LaneDifference, compare
 
 if TYPE_CHECKING:
     from symir.compiler.context import SymbolicCompilationContext
-    from symir.runtime.operator import CompiledOperator
+    from symir.runtime.compiled_operator import CompiledOperator
 
 __all__ = [
     "EXECUTABLE",
@@ -519,7 +519,7 @@ GUARDS = {"sym-guard-undefined": Guards.UNDEFINED, "sym-guard-space": Guards.SPA
 class _Run:
     """The lanes of a batch x after a stage, and the origins of each lane."""
 
-    lanes: Callable[[Array, Parameters], Lanes]
+    lanes: Callable[[Array, Parameters], Connected]
     layout: list[tuple[BranchOrigin, ...]]
 
 
@@ -547,17 +547,17 @@ def _lanes_at(
     ir: SymbolicOperatorIR,
     x: Array,
     parameters: Parameters,
-) -> Lanes:
+) -> Connected:
     """Return what a stage computes for a batch x, by the interpreter of its level."""
     if stage.level == "sym":
-        return Lanes(*connections(stage.module, x, parameters, guards=guards))
+        return Connected(*connections(stage.module, x, parameters, guards=guards))
     values = [
         np.asarray(parameters[name], dtype)
         for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
     ]
     if stage.level == "bt":
-        return Lanes(*run_branches(stage.module, x, values))
-    return Lanes(*run_kernel(stage.module, [x, *values]))
+        return Connected(*run_branches(stage.module, x, values))
+    return Connected(*run_kernel(stage.module, [x, *values]))
 
 
 def _batches(x: Array, size: int) -> Iterator[Array]:
@@ -626,14 +626,14 @@ def _executed(
     problem = _not_executable(ir)
     if problem is not None:
         return [replace(report, skipped=problem)]
+    from symir.runtime.compiled_operator import CompiledOperator
     from symir.runtime.kernel import Kernel
-    from symir.runtime.operator import CompiledOperator
 
     compiled = Kernel(ir, _unspecialised(stages))
 
-    def lanes(x: Array, parameters: Parameters) -> Lanes:
+    def lanes(x: Array, parameters: Parameters) -> Connected:
         operator = CompiledOperator(compiled, parameters, ir.space)
-        return Lanes(*map(np.asarray, operator.get_conn_padded(x)))
+        return Connected(*map(np.asarray, operator.get_conn_padded(x)))
 
     return _compared(ir, [report], [kernel, _Run(lanes, kernel.layout)], batches)
 

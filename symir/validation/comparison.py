@@ -13,12 +13,12 @@ import numpy.typing as npt
 
 from lowering.relations import Relation
 
-__all__ = ["Comparison", "LaneDifference", "Lanes", "compare"]
+__all__ = ["Comparison", "Connected", "LaneDifference", "compare"]
 
 Array = npt.NDArray[Any]
 
 
-class Lanes(NamedTuple):
+class Connected(NamedTuple):
     """Results of a module for a batch: x' (batch, K, N) and elements (batch, K)."""
 
     connected: Array
@@ -68,7 +68,9 @@ class Comparison(NamedTuple):
     worst_error: float
 
 
-def compare(relation: Relation, x: Array, before: Lanes, after: Lanes) -> Comparison:
+def compare(
+    relation: Relation, x: Array, before: Connected, after: Connected
+) -> Comparison:
     """Compare what a batch x (batch, N) is connected to before and after a pass.
 
     Configurations have to be equal as numbers, matrix elements up to rounding: 1e-12,
@@ -78,7 +80,7 @@ def compare(relation: Relation, x: Array, before: Lanes, after: Lanes) -> Compar
     return _COMPARISONS[relation](x, before, after)
 
 
-def _tolerance(before: Lanes, after: Lanes) -> float:
+def _tolerance(before: Connected, after: Connected) -> float:
     bits = min(np.finfo(one.elements.dtype).bits for one in (before, after))
     return 1e-12 if bits == 64 else 1e-5
 
@@ -96,7 +98,7 @@ def _errors(expected: Array, found: Array, scale: float) -> Array:
     return np.where(same, 0.0, np.where(np.isnan(errors), np.inf, errors))
 
 
-def _equal(x: Array, before: Lanes, after: Lanes) -> Comparison:
+def _equal(x: Array, before: Connected, after: Connected) -> Comparison:
     counts = before.elements.shape[1], after.elements.shape[1]
     if counts[0] != counts[1]:
         lanes = LaneDifference("lanes", None, None, None, *map(str, counts))
@@ -117,7 +119,7 @@ def _equal(x: Array, before: Lanes, after: Lanes) -> Comparison:
     return Comparison(element, worst)
 
 
-def _multiset(x: Array, before: Lanes, after: Lanes) -> Comparison:
+def _multiset(x: Array, before: Connected, after: Connected) -> Comparison:
     scale, worst = _scale(before.elements), 0.0
     for sample in range(len(x)):
         expected, found = (_sorted(x[sample], one, sample) for one in (before, after))
@@ -152,7 +154,7 @@ class _Branches(NamedTuple):
     numbers: Array
 
 
-def _sorted(x: Array, lanes: Lanes, sample: int) -> _Branches:
+def _sorted(x: Array, lanes: Connected, sample: int) -> _Branches:
     """Return branches by x', then by matrix element up to rounding."""
     connected: Array = lanes.connected[sample]
     elements: Array = lanes.elements[sample]
@@ -184,7 +186,7 @@ def _keys(branches: _Branches) -> list[tuple[tuple[float, ...], complex]]:
     return [*zip(map(_tuple, branches.connected), elements, strict=True)]
 
 
-def _sum_per_target(x: Array, before: Lanes, after: Lanes) -> Comparison:
+def _sum_per_target(x: Array, before: Connected, after: Connected) -> Comparison:
     scale, worst = _scale(before.elements), 0.0
     for sample in range(len(x)):
         sums = [_sums(one, sample) for one in (before, after)]
@@ -200,7 +202,7 @@ def _sum_per_target(x: Array, before: Lanes, after: Lanes) -> Comparison:
     return Comparison(None, worst)
 
 
-def _sums(lanes: Lanes, sample: int) -> dict[bytes, Array]:
+def _sums(lanes: Connected, sample: int) -> dict[bytes, Array]:
     sums: dict[bytes, Array] = {}
     connected = lanes.connected[sample].astype(np.float64) + 0.0  # -0 is 0
     for target, element in zip(connected, lanes.elements[sample], strict=True):
@@ -209,7 +211,7 @@ def _sums(lanes: Lanes, sample: int) -> dict[bytes, Array]:
     return sums
 
 
-def _expectation(x: Array, before: Lanes, after: Lanes) -> Comparison:
+def _expectation(x: Array, before: Connected, after: Connected) -> Comparison:
     expected, found = (_weighted(one) for one in (before, after))
     errors = _errors(expected, found, _scale(before.elements))
     worst = float(errors.max(initial=0.0))
@@ -220,7 +222,7 @@ def _expectation(x: Array, before: Lanes, after: Lanes) -> Comparison:
     return Comparison(LaneDifference("expectation", sample, None, None, *pair), worst)
 
 
-def _weighted(lanes: Lanes) -> Array:
+def _weighted(lanes: Connected) -> Array:
     """Return sum_k mel_k psi(x'_k), with a psi between -1 and 1 by the hash of x'."""
     totals = np.zeros(len(lanes.elements), lanes.elements.dtype)
     for sample in range(len(totals)):
@@ -230,7 +232,7 @@ def _weighted(lanes: Lanes) -> Array:
     return totals
 
 
-_COMPARISONS: dict[Relation, Callable[[Array, Lanes, Lanes], Comparison]] = {
+_COMPARISONS: dict[Relation, Callable[[Array, Connected, Connected], Comparison]] = {
     Relation.EQUAL: _equal,
     Relation.MULTISET: _multiset,
     Relation.SUM_PER_TARGET: _sum_per_target,

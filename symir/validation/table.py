@@ -13,7 +13,7 @@ import numpy.typing as npt
 from symir.compiler.artifact import BranchOrigin
 from symir.errors import InputError, SourceLocation
 
-__all__ = ["Difference", "Value", "ValueTable"]
+__all__ = ["Value", "ValueDifference", "ValueTable"]
 
 Array = npt.NDArray[Any]
 Place = tuple[int, ...]
@@ -83,7 +83,7 @@ def _brief(number: object) -> str:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ValueDifference:
     """The first place where two value tables differ.
 
     Attributes:
@@ -231,7 +231,7 @@ class ValueTable:
 
     def diff(
         self, other: ValueTable, *, rtol: float = 0.0, atol: float = 0.0
-    ) -> Difference | None:
+    ) -> ValueDifference | None:
         """Return the first difference to a table of the same samples, or None.
 
         Tables of one level are compared value by value, in the order of this one, and
@@ -283,9 +283,9 @@ class ValueTable:
 
     def _of_value(
         self, value: Value, its: Value, place: Place, other: ValueTable
-    ) -> Difference:
+    ) -> ValueDifference:
         at = dict(zip(value.axes, place, strict=True))
-        return Difference(
+        return ValueDifference(
             value.name,
             value.op,
             at.get("sample"),
@@ -303,7 +303,7 @@ class ValueTable:
 
     def _of_results(
         self, other: ValueTable, rtol: float, atol: float
-    ) -> Difference | None:
+    ) -> ValueDifference | None:
         # Configurations are equal or they are not.
         tolerances = ((0.0, 0.0), (rtol, atol))
         named = zip((_CONNECTED, _ELEMENT), _flat(self), _flat(other), strict=True)
@@ -318,7 +318,7 @@ class ValueTable:
         sample, lane = place[:2]
         known = self if self._lanes else other
         term, row, emission, _ = known._lanes[lane] if known._lanes else [None] * 4
-        return Difference(
+        return ValueDifference(
             name,
             None,
             sample,

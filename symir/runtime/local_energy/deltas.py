@@ -32,7 +32,7 @@ from symir.runtime.importing import unjitted
 from symir.runtime.local_energy.parts import (
     Network,
     Pairs,
-    Products,
+    ProductLengths,
     Tableless,
     difference,
 )
@@ -188,7 +188,7 @@ class Declared(Tableless):
         self._delta = partial(delta.delta, *first)
         self._structure = structure
 
-    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any:
         parameters = jax.tree.unflatten(self._structure, leaves)
         return leaves, jax.vmap(partial(self._init, parameters))(x)
 
@@ -233,7 +233,7 @@ class Declared(Tableless):
         """Return log psi(x') and log psi(x) by the model, (P,) each."""
         # It is called once: what it is made of compiles slowly
         everywhere = jnp.concatenate([x, pairs.connected(x)])
-        _, psi = self.network.base(leaves, everywhere, Products())
+        _, psi = self.network.base(leaves, everywhere, ProductLengths())
         before, after = psi[: len(x)], psi[len(x) :]
         return after, before[pairs.sample]
 
@@ -573,7 +573,7 @@ class Check:
 
         def values(leaves: Sequence[Any], compared: Compared) -> Any:
             x, pairs = compared.x, compared.pairs()
-            found = part.known(part.base(leaves, x, Products()), pairs)
+            found = part.known(part.base(leaves, x, ProductLengths()), pairs)
             return jax.tree.map(_inexact, found), *part.modelled(leaves, x, pairs)
 
         nothing = np.zeros(self._trial.live.shape[1], bool)
@@ -644,7 +644,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class RatioComparison:
     """Log ratios that were found for some pairs, (P,), and those that are expected.
 
     Attributes:
@@ -671,13 +671,13 @@ class Comparison:
             equal = one.real == other.real
             return angle + np.where(equal, 0, np.abs(one.real - other.real))
 
-    def spread(self, near: Comparison) -> np.ndarray:
+    def spread(self, near: RatioComparison) -> np.ndarray:
         """Return how far numbers are from those next to them, infinity for NaN."""
         both = self.distance(self.found, near.found)
         both = both + self.distance(self.expected, near.expected)
         return np.where(np.isnan(both), np.inf, both)
 
-    def coarse(self, may_overflow: bool) -> Comparison:
+    def coarse(self, may_overflow: bool) -> RatioComparison:
         """Return the same for numbers with few digits, or none where they overflow."""
         allowed = np.inf if may_overflow else COARSE * (1 + np.abs(self.expected))
         return replace(self, allowed=np.maximum(self.allowed, allowed))
@@ -696,7 +696,7 @@ class Comparison:
 
 def _compared(
     run: Function, leaves: Sequence[Any], pairs: Compared, may_overflow: bool
-) -> Comparison:
+) -> RatioComparison:
     """Compare for these parameters; and for some next to them, if something is wrong.
 
     No more is known of numbers than what they are for parameters with other last
@@ -731,7 +731,7 @@ def _next_to(leaves: Sequence[Any], eps: float, seed: int) -> list[Any]:
     return [of(leaf) for leaf in leaves]
 
 
-def _comparison(results: Any, may_overflow: bool) -> Comparison:
+def _comparison(results: Any, may_overflow: bool) -> RatioComparison:
     """Return the comparison of log ratios by a delta, and log psi after and before."""
     found, after, before = results
     real = jnp.finfo(after.dtype)
@@ -750,7 +750,7 @@ def _comparison(results: Any, may_overflow: bool) -> Comparison:
         # Nor has a sum more digits than its largest term
         sizes = (np.where(np.isfinite(p), np.abs(p), 0) for p in (after, before))
         allowed = tolerance * (1 + least) + ROUNDED * float(real.eps) * sum(sizes)
-    return Comparison(found, expected, known, allowed)
+    return RatioComparison(found, expected, known, allowed)
 
 
 def _check_type(declared: Delta, results: Any) -> None:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
 from symir.runtime.linear import linear_function
-from symir.runtime.local_energy.lanes import over_chunks
+from symir.runtime.local_energy.live_lanes import over_chunks
 from symir.runtime.local_energy.program import Arrays, EnergyProgram, at_most
 from symir.runtime.manual_axes import varying_like
 from symir.runtime.steps import check_differentiable, moves_configurations

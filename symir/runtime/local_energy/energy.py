@@ -20,16 +20,16 @@ from symir.errors import InputError
 from symir.language.scalars import shortened
 from symir.operator import SymbolicOperator
 from symir.runtime import x64_enabled
+from symir.runtime.compiled_operator import CompiledOperator
 from symir.runtime.importing import Traced
+from symir.runtime.jax_spans import run_spans
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
 from symir.runtime.local_energy.deltas import delta_of
 from symir.runtime.local_energy.derivatives import differentiable_energies
+from symir.runtime.local_energy.energy_report import EnergyReport, energy_report
 from symir.runtime.local_energy.keys import with_keys_as_numbers
 from symir.runtime.local_energy.program import EnergyProgram, Options, wavefunction
-from symir.runtime.local_energy.report import EnergyReport, energy_report
-from symir.runtime.operator import CompiledOperator
-from symir.runtime.spans import run_spans
 
 __all__ = ["LocalEnergy", "local_energy"]
 

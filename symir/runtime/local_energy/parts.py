@@ -31,7 +31,7 @@ __all__ = [
     "Network",
     "Pairs",
     "Part",
-    "Products",
+    "ProductLengths",
     "Rational",
     "Steps",
     "Tableless",
@@ -151,7 +151,7 @@ class Pairs:
 
 
 @dataclass(frozen=True, eq=False)
-class Products:
+class ProductLengths:
     """Lengths of the products that a logarithm is taken of.
 
     It takes as long as many factors, and long products may overflow. What is laid out
@@ -197,9 +197,9 @@ class Part(Protocol):
     """
 
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any: ...
-    def bound(self, table: Any, products: Products, number: int) -> Any: ...
-    def laid_out(self, table: Any, products: Products) -> Any: ...
-    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any: ...
+    def bound(self, table: Any, products: ProductLengths, number: int) -> Any: ...
+    def laid_out(self, table: Any, products: ProductLengths) -> Any: ...
+    def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any: ...
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any: ...
 
 
@@ -213,13 +213,13 @@ class Linear:
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
         return steps.changes(self._function, leaves).sum(axis=1)
 
-    def bound(self, table: Any, products: Products, number: int) -> Any:
+    def bound(self, table: Any, products: ProductLengths, number: int) -> Any:
         return _unless_infinite(table)
 
-    def laid_out(self, table: Any, products: Products) -> Any:
+    def laid_out(self, table: Any, products: ProductLengths) -> Any:
         return table
 
-    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any:
         return None
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
@@ -250,15 +250,15 @@ class Exponential:
         changes = self._scale * changes
         return changes, jnp.exp(changes), jnp.stack([back, forth])
 
-    def bound(self, table: Any, products: Products, number: int) -> Any:
+    def bound(self, table: Any, products: ProductLengths, number: int) -> Any:
         sums = products.split(jnp.abs(table[0].real)).sum(axis=1)
         return products.joined(sums, number).sum(axis=1).max(initial=0)
 
-    def laid_out(self, table: Any, products: Products) -> Any:
+    def laid_out(self, table: Any, products: ProductLengths) -> Any:
         _, ratios, offsets = table
         return products.split(ratios, 1), offsets, products
 
-    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any:
         z = self._scale * of_samples(self._function, leaves, x)
         up, down = _sigmoids(z)
         # Of the filling the factors are 1: one half of each side, and a ratio of 1
@@ -295,7 +295,7 @@ class Bilinear:
         largest = tuple(steps.largest(one, leaves) for one in self._functions)
         return changes, largest, (changes[0] * changes[1]).sum(axis=1)
 
-    def bound(self, table: Any, products: Products, number: int) -> Any:
+    def bound(self, table: Any, products: ProductLengths, number: int) -> Any:
         """Return infinity where a product, or a sum of them, could overflow."""
         sizes = [
             jnp.maximum(jnp.abs(changes).max(initial=0), largest)
@@ -308,11 +308,11 @@ class Bilinear:
         is_safe = jnp.log(sizes[0]) + jnp.log(sizes[1]) < jnp.log(room)
         return jnp.where(is_safe & jnp.isfinite(sizes[0] + sizes[1]), 0.0, jnp.inf)
 
-    def laid_out(self, table: Any, products: Products) -> Any:
+    def laid_out(self, table: Any, products: ProductLengths) -> Any:
         own, other = table[0]
         return _vectors(own), _vectors(other), table[2]
 
-    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any:
         return tuple(_vectors(of_samples(one, leaves, x)) for one in self._functions)
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
@@ -346,17 +346,17 @@ class Lifted:
         changes = steps.changes(self._function, leaves)
         return changes, jnp.exp(2 * changes) if self._is_tanh else changes
 
-    def bound(self, table: Any, products: Products, number: int) -> Any:
+    def bound(self, table: Any, products: ProductLengths, number: int) -> Any:
         changes, _ = table
         if not self._is_tanh:
             return _unless_infinite(changes)
         # Half of the range for what the activation at x has lost to rounding
         return 4 * jnp.abs(changes).max(initial=0)
 
-    def laid_out(self, table: Any, products: Products) -> Any:
+    def laid_out(self, table: Any, products: ProductLengths) -> Any:
         return table[1]
 
-    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any:
         z = of_samples(self._function, leaves, x)
         before = self._rest(leaves, jnp.tanh(z) if self._is_tanh else z)
         if not self._is_tanh:
@@ -428,7 +428,7 @@ class Rational:
         one = varying_like(jnp.ones((), dtype), [constant])
         return transposed(one)[0].reshape(-1)
 
-    def bound(self, table: Any, products: Products, number: int) -> Any:
+    def bound(self, table: Any, products: ProductLengths, number: int) -> Any:
         changes, _, weights = table
         # Two denominators of at most e^(2 |d|), and two numerators at most 2 w of these
         below = 4 * jnp.abs(changes).max(initial=0)
@@ -436,10 +436,10 @@ class Rational:
         # Weights may be of a wider type, in which the denominators are not
         return below + above.astype(below.dtype)
 
-    def laid_out(self, table: Any, products: Products) -> Any:
+    def laid_out(self, table: Any, products: ProductLengths) -> Any:
         return _halves(table[1], 1)
 
-    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any:
         z = of_samples(self._function, leaves, x)
         up, down = _sigmoids(2 * z)
         slopes = 2 * up * down * self._weights(leaves)[None]
@@ -470,10 +470,10 @@ class Tableless:
     def table(self, leaves: Sequence[Any], steps: Any) -> Any:
         return None
 
-    def bound(self, table: Any, products: Products, number: int) -> Any:
+    def bound(self, table: Any, products: ProductLengths, number: int) -> Any:
         return jnp.zeros(())
 
-    def laid_out(self, table: Any, products: Products) -> Any:
+    def laid_out(self, table: Any, products: ProductLengths) -> Any:
         return table
 
 
@@ -490,7 +490,7 @@ class Network(Tableless):
         self._scaled = _scaling(coefficient, dtype)
         self._of = of
 
-    def base(self, leaves: Sequence[Any], x: Any, products: Products) -> Any:
+    def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any:
         return leaves, self._of(leaves, x)
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:

@@ -50,7 +50,7 @@ from symir.runtime.local_energy.deltas import (
     completed,
     delta_of,
 )
-from symir.runtime.local_energy.lanes import (
+from symir.runtime.local_energy.live_lanes import (
     Lanes,
     Packed,
     contributions,
@@ -66,7 +66,7 @@ from symir.runtime.local_energy.parts import (
     Network,
     Pairs,
     Part,
-    Products,
+    ProductLengths,
     Rational,
     Steps,
     added,
@@ -464,12 +464,14 @@ class EnergyProgram:
             if self.schedule == "dense":
                 return self._dense(parts[0], whole, arrays, samples)
             size = at_most(chunk, self.plan.pairs)
-            way = self._by_parts(arrays.leaves, [(parts[0], None)], size, Products())
+            way = self._by_parts(
+                arrays.leaves, [(parts[0], None)], size, ProductLengths()
+            )
             return self._packed([way], 0, arrays, samples)
         tabled = [(part, part.table(arrays.leaves, self.steps)) for part in parts]
         lengths = self.plan.units
         safe = jnp.stack([self._is_safe(tabled, n) for n in range(len(lengths))])
-        products = Products(lengths, safe.argmax())
+        products = ProductLengths(lengths, safe.argmax())
         size = self.plan.pairs
         if {bt.Rung.LIFTED, bt.Rung.NETWORK} & {p.kind for p in self.energy.parts}:
             size = self.plan.network_pairs
@@ -481,7 +483,7 @@ class EnergyProgram:
     def _is_safe(self, tabled: Sequence[tuple[Part, Any]], number: int) -> Any:
         """Return whether no product of the length of that number overflows."""
         assert not isinstance(self._moves, str)
-        products = Products(self.plan.units)
+        products = ProductLengths(self.plan.units)
         bounds = [
             self._moves.at_once * part.bound(table, products, number)
             for part, table in tabled
@@ -508,7 +510,7 @@ class EnergyProgram:
         leaves: Sequence[Any],
         tabled: Sequence[tuple[Part, Any]],
         size: int,
-        products: Products,
+        products: ProductLengths,
     ) -> Way:
         """Return the way by the parts of log psi, with a table each."""
         # Only what is evaluated at x can be infinite there
@@ -556,7 +558,7 @@ class EnergyProgram:
         """
 
         def one(x):
-            base = part.base(arrays.leaves, x, Products())
+            base = part.base(arrays.leaves, x, ProductLengths())
 
             def logarithms(lanes: Lanes):
                 def by_network():

@@ -1,9 +1,9 @@
 # pyright: basic
 """The energies of some pairs of the benchmark, on small systems.
 
-NetKet's default kernel is the oracle, as it is when the benchmark runs, for each pair of
-an operator and a wavefunction that is measured: a pair whose energies are wrong has no
-speed.
+NetKet's default kernel is the oracle, as it is when the benchmark runs, for each pair
+of an operator and a wavefunction that is measured: a pair whose energies are wrong has
+no speed.
 """
 
 import jax

@@ -104,8 +104,8 @@ def test_gather_at_a_table_of_any_shape(sites: tuple[int, ...]) -> None:
     assert own.is_per_sample
 
 
-@pytest.mark.parametrize("kind", list(sym.Reduction))
-def test_reduce(kind: sym.Reduction) -> None:
+@pytest.mark.parametrize("kind", list(sym.ReductionKind))
+def test_reduce(kind: sym.ReductionKind) -> None:
     element = f64 if kind.combines_numbers else i1
     (v,) = values(tensor(element, (bt.BATCH, LANES, 3)))
     op = bt.ReduceOp(kind, v)
@@ -305,7 +305,7 @@ def one_of_each(x: SSAValue) -> list[Operation]:
     gather = bt.GatherOp(x, i, f64)
     broadcast = bt.BroadcastOp(p, [], tensor(i1, (bt.BATCH, LANES)))
     lanes = bt.BranchesOp([i], [gather.result], gather.result, broadcast.result, LANES)
-    reduction = bt.ReduceOp(sym.Reduction.ANY, broadcast.result)
+    reduction = bt.ReduceOp(sym.ReductionKind.ANY, broadcast.result)
     dot = bt.DotOp(gather.result, matrix)
     images = bt.ImagesOp([mask], [gather.result], p, None, bt.BranchesType.get(7, 7))
     concat = bt.ConcatOp([lanes.result, lanes.result])

@@ -456,7 +456,7 @@ def test_reduce() -> None:
     def fill(block: Block) -> list[Operation]:
         a, b = stablehlo.constant(0, i32), stablehlo.constant(2, i32)
         p = stablehlo.constant(True, i1)
-        kinds = sym.Reduction
+        kinds = sym.ReductionKind
         over = sym.ReduceOp(kinds.SUM, body_of(None), INDEX, sites=block.args[4])
         assert (over.sites, over.start, over.stop) == (block.args[4], None, None)
         between = sym.ReduceOp(
@@ -481,9 +481,9 @@ def test_yield() -> None:
 
 
 def test_which_reductions_combine_numbers() -> None:
-    numbers = {kind.value for kind in sym.Reduction if kind.combines_numbers}
+    numbers = {kind.value for kind in sym.ReductionKind if kind.combines_numbers}
     assert numbers == {"sum", "prod"}
-    assert {kind.value for kind in sym.Reduction} == {
+    assert {kind.value for kind in sym.ReductionKind} == {
         *numbers,
         "any",
         "all",
@@ -666,7 +666,7 @@ def pure_ops(block: Block) -> list[Operation]:
         sym.LookupOp(stablehlo.dense([0.5, 1.0], f64), value.result),
         sym.OwnRuleOp(value.result, "f"),
         sym.DefinedOp(value.result),
-        sym.ReduceOp(sym.Reduction.SUM, constant_body(), SCALAR, sites),
+        sym.ReduceOp(sym.ReductionKind.SUM, constant_body(), SCALAR, sites),
     ]
 
 

@@ -13,7 +13,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.text import parse_module
-from dialects.verification import Fault, Seen, fault_in
+from dialects.verification import Invalidity, Seen, fault_in
 from symir.compiler.lowering import LoweringPipeline
 
 KERNEL = """
@@ -111,7 +111,7 @@ def test_invalid_ops_are_not_remembered() -> None:
     add_a_property(module)
     seen = Seen()
     faults = [fault_in(module, seen) for _ in range(2)]
-    assert all(isinstance(fault, Fault) for fault in faults)
+    assert all(isinstance(fault, Invalidity) for fault in faults)
 
 
 @pytest.fixture

@@ -29,7 +29,7 @@ from lowering.relations import Relation
 from lowering.sym_fuse_terms import fusible_groups
 from symir.compiler.lowering import LoweringPipeline, lower_to_bt
 from symir.validation.check import PIPELINE, check
-from symir.validation.comparison import Lanes, compare
+from symir.validation.comparison import Connected, compare
 from tests.unit.lowering.programs import Program, programs
 from tests.unit.lowering.test_fuse_terms import (
     compile_planned,
@@ -245,10 +245,10 @@ def test_the_branches_are_those_of_the_reference(
 ) -> None:
     operator = in_turns(9 if fanouts else 12, fanouts=fanouts)
     x = operator.space.all_states()
-    expected = Lanes(*connections(operator.to_ir().module, x))
+    expected = Connected(*connections(operator.to_ir().module, x))
     found = compiled(operator, **options).compiled_operator.get_conn_padded(x)
     relation = Relation.SUM_PER_TARGET if "coalesce" in options else Relation.MULTISET
-    result = compare(relation, x, expected, Lanes(*map(np.asarray, found)))
+    result = compare(relation, x, expected, Connected(*map(np.asarray, found)))
     assert result.difference is None
 
 

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lowering.local_energy.exponential_forms import (
+    ExponentialProduct,
     Form,
     NoForm,
-    Product,
     Sum,
     added,
     exponential,
@@ -88,7 +88,9 @@ def test_forms_compute_what_they_are_made_of(
         lambda: power(Sum(0), -1),
         lambda: power(cosh(T), np.inf),
         lambda: power(Sum(1e200 + 0j), 2),
-        lambda: multiplied(Product(1e200, 1.0), Product(1e200, 1.0)),
+        lambda: multiplied(
+            ExponentialProduct(1e200, 1.0), ExponentialProduct(1e200, 1.0)
+        ),
         lambda: exponential(Sum(1e3 + 0j)),
         lambda: logarithm(Sum(0), 1),
         lambda: scaled(T, np.inf),
@@ -117,4 +119,4 @@ def test_logarithms_of_complex_numbers_may_miss_turns() -> None:
 
     rising = added(ONE, exponential(T))
     assert (turns(rising, -1), turns(rising, 1)) == (frozenset(), {1})
-    assert turns(Product(1.0, 1.0), -1) == {1}
+    assert turns(ExponentialProduct(1.0, 1.0), -1) == {1}

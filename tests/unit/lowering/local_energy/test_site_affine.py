@@ -22,10 +22,10 @@ from dialects.text import Parser, context
 from lowering.local_energy.extraction import returned
 from lowering.local_energy.site_affine import (
     Additive,
-    Constant,
+    ConstantValue,
     Elementwise,
     Opaque,
-    SiteWise,
+    SiteFunction,
     analyse,
 )
 from symir.runtime.importing import import_function
@@ -101,7 +101,7 @@ SITE_WISE: list[Callable[[Any], Any]] = [
 @pytest.mark.parametrize("function", SITE_WISE)
 def test_site_wise(function: Any) -> None:
     found = form(function)
-    assert isinstance(found, SiteWise)
+    assert isinstance(found, SiteFunction)
     assert not found.linear or function is SITE_WISE[-1]
 
 
@@ -174,20 +174,20 @@ def test_branches_that_use_x_depend_on_x() -> None:
     assert isinstance(found, Opaque)
     assert "region" in found.reason
     free = form(lambda a, x: lax.cond(a > 0, lambda: a, lambda: 2 * a), scalar())
-    assert isinstance(free, Constant)
+    assert isinstance(free, ConstantValue)
 
 
 def test_parameters_are_constant() -> None:
-    assert form(lambda a, x: a * 2, scalar()) == Constant(is_splat=True)
-    assert form(lambda a, x: a * 2, scalar(3)) == Constant(is_splat=False)
-    assert form(lambda x: jnp.zeros(3)) == Constant(is_splat=True)
-    assert form(lambda x: jnp.arange(3)) == Constant(is_splat=False)
+    assert form(lambda a, x: a * 2, scalar()) == ConstantValue(is_splat=True)
+    assert form(lambda a, x: a * 2, scalar(3)) == ConstantValue(is_splat=False)
+    assert form(lambda x: jnp.zeros(3)) == ConstantValue(is_splat=True)
+    assert form(lambda x: jnp.arange(3)) == ConstantValue(is_splat=False)
     bits = form(lambda x: lax.bitcast_convert_type(jnp.full(3, 0.1), np.int32))
-    assert bits == Constant(is_splat=False)
+    assert bits == ConstantValue(is_splat=False)
 
 
 def test_zeros_of_two_signs_are_not_equal() -> None:
-    assert form(lambda x: jnp.asarray([0.0, -0.0])) == Constant(is_splat=False)
+    assert form(lambda x: jnp.asarray([0.0, -0.0])) == ConstantValue(is_splat=False)
 
 
 def test_an_unknown_function_of_each_element_is_one_function() -> None:
@@ -225,7 +225,7 @@ def test_a_broadcast_may_transpose() -> None:
     (main,) = Parser(context(), UNSORTED).parse_module().ops
     assert isinstance(main, FuncOp)
     found = analyse(main)[returned(main)]
-    assert isinstance(found, SiteWise)
+    assert isinstance(found, SiteFunction)
     np.testing.assert_array_equal(found.sites, [[0, 2], [1, 3]])
 
 
@@ -374,10 +374,10 @@ class Claims:
                 continue
             count += not isinstance(said, Opaque)
             match said:
-                case Constant(is_splat):
+                case ConstantValue(is_splat):
                     assert close(found["x"], found["y"])
                     assert not is_splat or np.unique(found["x"]).size == 1
-                case SiteWise(sites, linear):
+                case SiteFunction(sites, linear):
                     self._site_wise(found, sites)
                     self._additive(found, linear)
                 case Additive(root, linear):

@@ -31,8 +31,8 @@ from symir.compiler import (
     signature,
 )
 from symir.compiler.archive import load_artifact
+from symir.runtime.compiled_operator import CompiledOperator
 from symir.runtime.kernel import Kernel
-from symir.runtime.operator import CompiledOperator
 from tests.unit.symir.compiler.doubles import NotingLowerer, field
 from tests.unit.symir.constructs import CONSTRUCTS
 from tests.unit.symir.test_without_jax import BLOCKED, run

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from symir.explorer.export import explored
 from symir.explorer.page import page_of
+from symir.explorer.written import explored
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 

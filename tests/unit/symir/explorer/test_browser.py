@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from symir.explorer.export import explored
 from symir.explorer.page import page_of
+from symir.explorer.written import explored
 from tests.unit.symir.explorer import operators
 from tests.unit.symir.explorer.conftest import Open, page
 

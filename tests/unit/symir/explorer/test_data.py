@@ -13,11 +13,11 @@ import pytest
 import symir as sym
 from dialects.interpreters.sym import connections
 from symir.compiler.lowering import run_passes
+from symir.explorer.connections import connected
 from symir.explorer.data import page_data
-from symir.explorer.export import explored
 from symir.explorer.lattice import bonds_of, layout_of
-from symir.explorer.samples import connected
 from symir.explorer.texts import Lines, Origins, located_lines
+from symir.explorer.written import explored
 from symir.plain_text import elided_constants
 from tests.unit.symir.compiler.test_diagnostics import MODELS
 from tests.unit.symir.explorer import operators

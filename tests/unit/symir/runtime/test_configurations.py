@@ -12,7 +12,7 @@ import pytest
 
 import symir as sym
 from symir.compiler.checks import check_some_states
-from symir.runtime import operator as operator_module
+from symir.runtime import compiled_operator as operator_module
 
 i = sym.site("i").value
 SPINS, BOSONS, MIXED = (

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symir.runtime.local_energy.lanes import (
+from symir.runtime.local_energy.live_lanes import (
     FLAGS,
     NUMBERS,
     Lanes,

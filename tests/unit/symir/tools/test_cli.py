@@ -19,10 +19,10 @@ from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR
 from symir.spaces import Space
 from symir.tools.cli import main
+from symir.tools.configurations import Samples
 from symir.tools.load import load_operator
 from symir.tools.progress import Progress
 from symir.tools.run import run as run_blocks
-from symir.tools.samples import Samples
 
 ROOT = Path(__file__).parent.parent.parent.parent.parent
 TFIM = str(ROOT / "examples" / "tfim_chain.py")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from symir.errors import DefinitionError, InputError, SymirError
-from symir.tools.codes import Fault
+from symir.tools.faults import Fault
 from symir.tools.load import UserCodeError, load_operator, split_reference
 
 OPERATOR = """

@@ -17,7 +17,7 @@ from symir.plain_text import (
     shortened_lines,
 )
 from symir.tools.progress import Progress
-from symir.tools.show import Branches, Style, table
+from symir.tools.show import BranchNames, Style, table
 
 
 class Terminal(io.StringIO):
@@ -72,7 +72,7 @@ def test_table() -> None:
     assert lines == ["a    bb", "xyz   1", "     22"]
 
 
-def hops() -> Branches:
+def hops() -> BranchNames:
     operator = (
         sym.DOperator(sym.fock(2, 3), "hops")
         .for_each(("i", "j"), over=[(0, 1), (1, 2)])
@@ -91,7 +91,7 @@ def hops() -> Branches:
         BranchOrigin("hop", 1, 1, None),
         BranchOrigin("all", 0, 0, None),
     ]
-    return Branches(operator, layout)
+    return BranchNames(operator, layout)
 
 
 X = np.array([1, 1, 0], np.int8)
@@ -134,7 +134,7 @@ def test_no_branches() -> None:
 
 def test_many_changes_are_counted() -> None:
     operator = sym.DOperator(sym.qubit(5), "o").globally().emit().build()
-    branches = Branches(operator, [BranchOrigin("term0", 0, 0, None)])
+    branches = BranchNames(operator, [BranchOrigin("term0", 0, 0, None)])
     x = np.zeros(5, np.int8)
     line = branches.lines(x, x[None] + 1, np.ones(1), limit=1)[1]
     assert "0: 0 -> 1, 1: 0 -> 1, 2: 0 -> 1, and 2 more" in line

@@ -19,7 +19,7 @@ from lowering.relations import Relation
 from symir.compiler.lowering import KERNEL_PIPELINE, LoweringPipeline
 from symir.errors import InputError, SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR
-from symir.runtime.operator import CompiledOperator
+from symir.runtime.compiled_operator import CompiledOperator
 from symir.validation import bisect
 from symir.validation.check import EXECUTABLE, PIPELINE
 from tests.unit.lowering.test_mutations import (

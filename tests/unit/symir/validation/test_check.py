@@ -19,7 +19,7 @@ from symir.errors import InputError, SymbolicCompilerError
 from symir.provenance import coverage, origins
 from symir.validation.certificate import replay
 from symir.validation.check import ValidationReport, check
-from symir.validation.comparison import Lanes, compare
+from symir.validation.comparison import Connected, compare
 
 RING = [(k, (k + 1) % 8) for k in range(8)]
 LADDER = [(k, k + 2) for k in range(6)] + [(k, k + 1) for k in range(0, 8, 2)]
@@ -185,9 +185,9 @@ def test_an_operator_is_needed() -> None:
 # region Relations
 
 
-def lanes(*branches: tuple[list[int], float]) -> Lanes:
+def lanes(*branches: tuple[list[int], float]) -> Connected:
     states = np.array([[state for state, _ in branches]])
-    return Lanes(states, np.array([[element for _, element in branches]]))
+    return Connected(states, np.array([[element for _, element in branches]]))
 
 
 X = np.array([[0, 0]])
@@ -207,7 +207,9 @@ BEFORE = lanes(([0, 0], 1.0), ([0, 1], 2.0), ([0, 1], 3.0), ([0, 0], 0.0))
         (lanes(([0, 0], 1.0), ([0, 1], np.nan)), None),
     ],
 )
-def test_relations_imply_the_weaker_ones(after: Lanes, strongest: str | None) -> None:
+def test_relations_imply_the_weaker_ones(
+    after: Connected, strongest: str | None
+) -> None:
     found = [
         relation
         for relation in Relation
@@ -229,7 +231,7 @@ def test_relations_imply_the_weaker_ones(after: Lanes, strongest: str | None) ->
     ],
 )
 def test_a_multiset_names_the_lane_without_a_partner(
-    after: Lanes, lane: int, before: bool
+    after: Connected, lane: int, before: bool
 ) -> None:
     found = compare(Relation.MULTISET, X, BEFORE, after).difference
     assert found is not None

@@ -26,7 +26,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 import symir as sym
 from dialects import bt
 from dialects import sym as sym_ir
-from dialects.reductions import Reduction
+from dialects.reductions import ReductionKind
 from dialects.stablehlo import compare as compare_op
 from dialects.stablehlo import constant, dense, to_numpy
 from dialects.tables import RowTable
@@ -623,8 +623,8 @@ def add_bit(module: ModuleOp) -> None:
 
 def all_for_any(module: ModuleOp) -> None:
     """Let a sum be valid only where all of its lanes are."""
-    (op,) = (r for r in of(module, bt.ReduceOp) if r.kind.data is Reduction.ANY)
-    op.properties["kind"] = bt.ReductionAttr(Reduction.ALL)
+    (op,) = (r for r in of(module, bt.ReduceOp) if r.kind.data is ReductionKind.ANY)
+    op.properties["kind"] = bt.ReductionAttr(ReductionKind.ALL)
 
 
 def exchange_images(module: ModuleOp) -> None:

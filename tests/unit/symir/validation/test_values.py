@@ -14,7 +14,7 @@ import symir as sym
 from dialects.interpreters.sym import branches, connections
 from dialects.text import parse_module
 from symir.compiler.lowering import run_passes
-from symir.validation import Difference, ValueTable, denote
+from symir.validation import ValueDifference, ValueTable, denote
 from tests.unit.symir.constructs import CONSTRUCTS
 
 Array = npt.NDArray[Any]
@@ -235,7 +235,7 @@ def test_the_first_value_that_differs_is_named() -> None:
     other = HOP.to_ir().text().replace("2.5", "3.5")
     changed = sym.SymbolicOperatorIR.from_text(other)
     found = denote(HOP, X, GIVEN).diff(denote(changed, X, GIVEN))
-    assert isinstance(found, Difference)
+    assert isinstance(found, ValueDifference)
     assert (found.op, found.term) == ("stablehlo.constant", "term0")
     assert (found.left, found.right) == (2.5, 3.5)
     assert (found.sample, found.row, found.lane) == (0, 0, None)

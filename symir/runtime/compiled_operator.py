@@ -30,9 +30,9 @@ from symir.language.expressions import Expr
 from symir.language.scalars import as_number
 from symir.operator import SymbolicOperator
 from symir.runtime import x64_enabled
+from symir.runtime.jax_spans import run_spans
 from symir.runtime.kernel import Kernel
 from symir.runtime.primitive import connections
-from symir.runtime.spans import run_spans
 from symir.spaces import as_space, is_of_netket
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from dialects import stablehlo, sym
 from symir.description.notation import (
     Formula,
     Level,
-    Reading,
+    OpNotation,
     as_it_is,
     call,
     numbers,
@@ -28,38 +28,40 @@ def is_reduction(value: SSAValue) -> bool:
     return isinstance(op, sym.ReduceOp)
 
 
-def reading(value: SSAValue, visited: str) -> Reading:
+def reading(value: SSAValue, visited: str) -> OpNotation:
     """Return how a scalar or a site is read; configurations are parts by their name.
 
     `visited` is what the site of a reduction is called.
     """
     op = value.owner
     if not isinstance(op, Operation):
-        return Reading((), lambda: Formula(visited))
+        return OpNotation((), lambda: Formula(visited))
     match op:
         case sym.ReadOp():
-            return Reading((op.config, op.site), _entry)
+            return OpNotation((op.config, op.site), _entry)
         case sym.IndexOp() | sym.SiteOp() | sym.OwnRuleOp():
-            return Reading(tuple(op.operands), as_it_is)
+            return OpNotation(tuple(op.operands), as_it_is)
         case sym.ElementOp():
             place = Formula(str(op.position.value.data))
-            return Reading((op.sites,), partial(_entry, place=place))
+            return OpNotation((op.sites,), partial(_entry, place=place))
         case sym.AllowedOp() | sym.DefinedOp():
-            return Reading(tuple(op.operands), call(op.name.removeprefix("sym.")))
+            return OpNotation(tuple(op.operands), call(op.name.removeprefix("sym.")))
         case sym.LookupOp():
             table = Formula(numbers(stablehlo.to_numpy(op.table)))
-            return Reading((op.index,), partial(_entry, table))
+            return OpNotation((op.index,), partial(_entry, table))
         case sym.ReduceOp():
             return _reduction(op, visited)
         case stablehlo.SelectOp() if reduced := _sign_of(op):
             counted = _reduction(reduced, visited, "count")
-            return Reading(counted.parts, lambda *parts: _sign(counted.build(*parts)))
+            return OpNotation(
+                counted.parts, lambda *parts: _sign(counted.build(*parts))
+            )
         case _:
             reading = reading_of(op)
             if len(op.results) == 1:
                 return reading
             k = Formula(str(op.results.index(cast(Any, value))))
-            return Reading(
+            return OpNotation(
                 reading.parts, lambda *parts: _entry(reading.build(*parts), k)
             )
 
@@ -70,7 +72,7 @@ def _sign_of(op: stablehlo.SelectOp) -> sym.ReduceOp | None:
     reduced = predicate.owner
     if not isinstance(reduced, sym.ReduceOp):
         return None
-    if reduced.kind.data is not sym.Reduction.PARITY:
+    if reduced.kind.data is not sym.ReductionKind.PARITY:
         return None
     signs = stablehlo.constant_of(on_true), stablehlo.constant_of(on_false)
     if signs[0] is None or signs[1] is None:
@@ -86,7 +88,7 @@ def _entry(table: Formula, place: Formula) -> Formula:
     return Formula(f"{table.text}[{place.text}]")
 
 
-def _reduction(op: sym.ReduceOp, s: str, name: str | None = None) -> Reading:
+def _reduction(op: sym.ReduceOp, s: str, name: str | None = None) -> OpNotation:
     """Return how a reduction is read: `sum(x[s] for i < s < j)`."""
     function = name or op.kind.data.value
     body = cast(sym.YieldOp, op.body.block.last_op).value
@@ -98,9 +100,9 @@ def _reduction(op: sym.ReduceOp, s: str, name: str | None = None) -> Reading:
         return Formula(f"{function}({value.text} for all {s})")
 
     if op.sites is not None:
-        return Reading((body, op.sites), over_set)
+        return OpNotation((body, op.sites), over_set)
     if op.start is None or op.stop is None:
-        return Reading((body,), over_all)
+        return OpNotation((body,), over_all)
     before = _one_before(op.start)
     sign = "<=" if before is None else "<"
 
@@ -108,7 +110,7 @@ def _reduction(op: sym.ReduceOp, s: str, name: str | None = None) -> Reading:
         ends = start.at(Level.ADD), stop.at(Level.ADD)
         return Formula(f"{function}({value.text} for {ends[0]} {sign} {s} < {ends[1]})")
 
-    return Reading((body, before or op.start, op.stop), over_range)
+    return OpNotation((body, before or op.start, op.stop), over_range)
 
 
 def _one_before(value: SSAValue) -> SSAValue | None:

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from symir.errors import InputError
-from symir.tools.archive import archive
-from symir.tools.codes import Fault
+from symir.tools.faults import Fault
+from symir.tools.npz import archive
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -11,14 +11,14 @@ import pytest
 from lowering.bt_specialize import STATE_DTYPES
 from symir.errors import InputError, SymirError
 from symir.spaces import Space, fock, qubit, space, spin
-from symir.tools import samples as module
-from symir.tools.codes import Fault
-from symir.tools.samples import (
+from symir.tools import configurations as module
+from symir.tools.configurations import (
     Samples,
     as_state_dtype,
     random_samples,
     read_samples,
 )
+from symir.tools.faults import Fault
 
 SPINS = spin(0.5, 3)
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from lowering.bt_specialize import STATE_DTYPES
 from symir.errors import InputError, SourceLocation
 from symir.spaces import Space
-from symir.tools.codes import Fault
+from symir.tools.faults import Fault
 
 __all__ = [
     "Samples",

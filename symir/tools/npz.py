@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from symir.tools.codes import Fault
+from symir.tools.faults import Fault
 
 __all__ = ["Archive", "archive"]
 
