@@ -1,6 +1,6 @@
 """Run by test_sharding.py: a variational state of NetKet on several devices.
 
-    python sharded_netket_worker.py DEVICES
+    SYMIR_FUSED_LOCAL_ENERGY=0 python sharded_netket_worker.py DEVICES
 
 Prints "agrees" where everything holds.
 """
@@ -10,6 +10,7 @@ Prints "agrees" where everything holds.
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from functools import partial
 from typing import Any
@@ -22,10 +23,13 @@ jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
 
 import netket as nk  # noqa: E402
 import numpy as np  # noqa: E402
+from netket.vqs.mc import get_local_kernel as _get_local_kernel  # noqa: E402
+from netket.vqs.mc import kernels  # noqa: E402
 
 import symir as sym  # noqa: E402
 from symir.interop.netket import local_energy_kernel  # noqa: E402
 
+get_local_kernel: Any = _get_local_kernel
 i, j = sym.site("i"), sym.site("j")
 
 
@@ -90,7 +94,7 @@ def networks() -> tuple[Any, Any]:
     )
 
 
-def check(model, ours, theirs, rule) -> None:
+def check(chunk_sizes, model, ours, theirs, rule) -> None:
     compiled, hilbert = ours.compile(), ours.hilbert
     sampler = nk.sampler.MetropolisSampler(hilbert, rule, n_chains=16, sweep_size=4)
     state = nk.vqs.MCState(
@@ -102,7 +106,7 @@ def check(model, ours, theirs, rule) -> None:
         assert len(found.sharding.device_set) == jax.device_count()
         assert found.sharding.spec[0] == "S", found.sharding
     expected, slope = state.expect_and_grad(theirs)
-    for chunk_size in (None, 4):
+    for chunk_size in chunk_sizes:
         state.chunk_size = chunk_size
         check_kernel(state, compiled, x)
         energy, gradient = state.expect_and_grad(compiled)
@@ -117,7 +121,20 @@ class Refused(logging.Handler):
         raise AssertionError(record.getMessage())
 
 
+def check_environment(model, ours, theirs, rule) -> None:
+    """There local energies are said to be NetKet's, other than in a `with` block."""
+    state = nk.vqs.MCState(nk.sampler.MetropolisSampler(ours.hilbert, rule), model)
+    compiled = ours.compile()
+    assert get_local_kernel(state, compiled) is kernels.local_value_kernel_jax
+    with sym.fused_local_energy(True):
+        assert get_local_kernel(state, compiled) is local_energy_kernel
+
+
 logging.getLogger("symir.interop.netket").addHandler(Refused())
-for model, make in zip(networks(), (spins, bosons), strict=True):
-    check(model, *make())
+products, sums = networks()
+assert os.environ["SYMIR_FUSED_LOCAL_ENERGY"] == "0"
+check_environment(products, *spins())
+with sym.fused_local_energy(True):
+    check((None, 4), products, *spins())
+    check((4,), sums, *bosons())
 print("agrees", jax.device_count())
