@@ -3,6 +3,7 @@
 #   make demo    install what symir needs and show an operator at every level
 #   make test    install the tools of developers too; lint, lit and unit tests
 #   make lint    ruff and basedpyright only
+#   make lit     the lit tests only
 #   make bench   compare with NetKet's own operators, local energies and imports, and
 #                kernels with all passes with those without one; time the compiler
 #   make fuzz    compare N random operators (N=1000) at every level, and energies of
@@ -19,19 +20,23 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11 python3
 
-.PHONY: demo test lint bench fuzz docs clean
+.PHONY: demo test lint lit bench fuzz docs clean
 .DEFAULT_GOAL := demo
 
 demo: $(VENV)/.core
 	@$(BIN)/symir demo
 
-# The unit tests come last, so that the last line says how many there were.
-test: lint
+# The unit tests come last, so that the last line says how many there were. They and lit
+# use all cores, the type checker one.
+test: $(VENV)/.dev
 	@for name in chromium chromium-browser google-chrome chrome; do \
 	    command -v $$name >/dev/null && exit; \
 	done; echo "note: no Chromium is installed: the explorer's page is not tested in a browser"
-	@$(BIN)/lit -sv --no-progress-bar tests/lit
+	@$(MAKE) --no-print-directory -j2 lint lit
 	@$(BIN)/python -m pytest -n logical --dist worksteal tests/unit
+
+lit: $(VENV)/.dev
+	@$(BIN)/lit -sv --no-progress-bar tests/lit
 
 lint: $(VENV)/.dev
 	@$(BIN)/ruff check
