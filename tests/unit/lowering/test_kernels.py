@@ -100,28 +100,20 @@ def accept(text: str) -> None:
 # ---- random operators ----
 
 
-@few
-@given(programs(("f64", "complex<f64>")))
-@example(HOP)
-def test_compiled_kernels_connect_what_the_operator_says(program: Program) -> None:
-    assert_compiled_is_interpreted(program.module(), program.configurations)
-
-
-@few
-@given(programs(("f32", "complex<f32>")))
-def test_kernels_in_single_precision(program: Program) -> None:
-    assert_compiled_is_interpreted(program.module(), program.configurations)
-
-
 @settings(max_examples=60)
 @given(
-    programs(("f64", "f32", "complex<f64>", "complex<f32>")),
+    programs(("f64", "complex<f64>", "f32", "complex<f32>")),
     st.integers(0, 3),
     st.sampled_from(list(STATE_TYPES)),
 )
-def test_jaxlib_accepts_every_kernel(program: Program, batch: int, state: str) -> None:
-    branch_tensors = lower_to_bt(program.module())
-    accept(print_module(lower_to_stablehlo(branch_tensors, batch, state)))
+@example(HOP, 1, "i8")
+def test_compiled_kernels_connect_what_the_operator_says(
+    program: Program, batch: int, state: str
+) -> None:
+    """And jaxlib accepts kernels of any batch and type of x."""
+    module = program.module()
+    assert_compiled_is_interpreted(module, program.configurations)
+    accept(print_module(lower_to_stablehlo(lower_to_bt(module), batch, state)))
 
 
 # ---- large tables, where masks are computed ----
