@@ -9,27 +9,62 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 
+from dialects.interpreters.sym import connections
 from symir.operator import SymbolicOperator
 
+Network = Callable[..., Any]
 
-def energies_of(op: Any, logpsi: Callable[..., Any], parameters: Any, x: Any) -> Any:
+
+def energies_of(op: Any, logpsi: Network, parameters: Any, x: Any) -> Any:
     """Return the energies of x (B, N), as (B,); x' that is a node adds nothing.
 
-    All is compiled at once: op by op most of the time of a test was XLA's, for
-    executables of one op.
+    XLA compiles the network alone: branches are those of the reference interpreter, and
+    NumPy adds them up. All of it is compiled, at once, where JAX traces something: op
+    by op most of the time of a test was XLA's, for executables of one op.
     """
-    compiled = op.compile() if isinstance(op, SymbolicOperator) else op
+    if isinstance(op, SymbolicOperator):
+        op = op.compile()
+    if _is_traced(x, op.parameters):
+        return _traced(logpsi, parameters, x, *op.get_conn_padded(x))
+    x = np.asarray(x)
+    connected, elements = connections(op.kernel.ir.module, x, op.parameters)
+    rows, inverse = np.unique(_with(np, x, connected), axis=0, return_inverse=True)
+    # A new function: JAX would not trace an old one again, whatever it holds by now
+    found = parameters
+    if not _is_traced(parameters):
+        found = jax.jit(lambda *given: logpsi(*given))(parameters, rows)
+    if _is_traced(found):
+        return _traced(logpsi, parameters, x, connected, elements)
+    amplitudes = np.asarray(found).reshape(-1)[inverse.reshape(-1)]
+    with np.errstate(all="ignore"):
+        return _summed(np, amplitudes, x, connected, elements)
 
+
+def _is_traced(*values: Any) -> bool:
+    return any(isinstance(leaf, Tracer) for leaf in jax.tree.leaves(values))
+
+
+def _traced(logpsi: Network, parameters: Any, *branches: Any) -> Any:
     @jax.jit
-    def energies(parameters: Any, x: Any) -> Any:
-        connected, elements = compiled.get_conn_padded(x)
-        before = logpsi(parameters, x).reshape(-1)
-        after = logpsi(parameters, connected.reshape(-1, x.shape[1]))
-        after = after.reshape(elements.shape)
-        stays = (connected == x[:, None]).all(axis=2)
-        nothing = (elements == 0) | jnp.isneginf(after.real) & ~stays
-        ratios = jnp.exp(jnp.where(stays, 0, after - before[:, None]))
-        return jnp.where(nothing, 0, elements * ratios).sum(axis=1)
+    def energies(parameters: Any, x: Any, connected: Any, elements: Any) -> Any:
+        amplitudes = logpsi(parameters, _with(jnp, x, connected))
+        return _summed(jnp, amplitudes, x, connected, elements)
 
-    return energies(parameters, x)
+    return energies(parameters, *branches)
+
+
+def _with(xp: Any, x: Any, connected: Any) -> Any:
+    """Return each x and its x', as (B (K + 1), N)."""
+    return xp.concatenate([x[:, None], connected], axis=1).reshape(-1, x.shape[1])
+
+
+def _summed(xp: Any, amplitudes: Any, x: Any, connected: Any, elements: Any) -> Any:
+    amplitudes = amplitudes.reshape(len(x), -1)
+    before, after = amplitudes[:, :1], amplitudes[:, 1:]
+    stays = (connected == x[:, None]).all(axis=2)
+    nothing = (elements == 0) | xp.isneginf(after.real) & ~stays
+    ratios = xp.exp(xp.where(stays, 0, after - before))
+    return xp.where(nothing, 0, elements * ratios).sum(axis=1)

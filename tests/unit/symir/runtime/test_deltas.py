@@ -7,7 +7,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import flax.linen as nn
@@ -28,7 +28,7 @@ CHAIN = nk.graph.Chain(6)
 SPINS = nk.hilbert.Spin(0.5, 6)
 
 
-def check(op: Any, logpsi: Any, parameters: Any, x: Any, tolerance: float) -> None:
+def check(op: Any, logpsi: Any, parameters: Any, x: Any, tolerance: float) -> Any:
     """Compare all energies, and that they are found by a declared delta."""
     energy = sym.LocalEnergy(op, logpsi)
     assert energy.program(parameters, x.dtype).rungs == ["declared"]
@@ -37,14 +37,35 @@ def check(op: Any, logpsi: Any, parameters: Any, x: Any, tolerance: float) -> No
     error = np.abs(found - expected).max() / np.abs(expected).max()
     assert error < tolerance
     assert np.abs(expected).max() > 0
+    return energy
+
+
+def states_of(op: Any) -> Any:
+    """Return all states, which NetKet would find op by op of XLA."""
+    return op.to_ir().space.all_states().astype(np.int8)
 
 
 def parameters_of(model: Any, x: Any, scale: float = 1.0) -> Any:
-    parameters = model.init(jax.random.key(0), x[:1])
-    return jax.tree.map(lambda leaf: leaf * scale, parameters)
+    """Draw parameters by NumPy: XLA would compile JAX's op by op."""
+    rng = np.random.default_rng(0)
+
+    def drawn(leaf: Any) -> Any:
+        numbers = rng.normal(size=leaf.shape)
+        if jnp.iscomplexobj(leaf):
+            numbers = numbers + 1j * rng.normal(size=leaf.shape)
+        return jnp.asarray((scale / 100 * numbers).astype(leaf.dtype))
+
+    shapes = jax.eval_shape(model.init, jax.random.key(0), x[:1])
+    return jax.tree.map(drawn, shapes)
 
 
 # region Jastrow
+
+
+@cache
+def ising() -> tuple[Any, Any]:
+    op = sym.from_netket(nk.operator.IsingJax(SPINS, CHAIN, h=0.8))
+    return op.compile(), states_of(op)
 
 
 @pytest.mark.parametrize(
@@ -52,8 +73,7 @@ def parameters_of(model: Any, x: Any, scale: float = 1.0) -> Any:
     [(jnp.float64, 1e-13), (jnp.complex128, 1e-13), (jnp.float32, 1e-5)],
 )
 def test_jastrow_factors(dtype: Any, tolerance: float) -> None:
-    op = sym.from_netket(nk.operator.IsingJax(SPINS, CHAIN, h=0.8)).compile()
-    x = SPINS.all_states().astype(np.int8)
+    op, x = ising()
     model = nk.models.Jastrow(param_dtype=dtype)
     check(op, model.apply, parameters_of(model, x, 30), x, tolerance)
 
@@ -78,13 +98,14 @@ def test_jastrow_factors_of_more_values_and_four_sites() -> None:
 # region Determinants
 
 
+@cache
 def hubbard(per_spin: tuple[int, int], sites: int = 4) -> tuple[Any, Any, Any]:
     hilbert = nk.hilbert.SpinOrbitalFermions(sites, s=0.5, n_fermions_per_spin=per_spin)
     graph = nk.graph.Chain(sites)
     op = sym.from_netket(
         nk.operator.FermiHubbardJax(hilbert, t=1.0, U=4.0, graph=graph)
     )
-    return hilbert, op.compile(), hilbert.all_states().astype(np.int8)
+    return hilbert, op.compile(), states_of(op)
 
 
 RESTRICTED = {"restricted": True}
@@ -95,9 +116,9 @@ GENERALISED = {"restricted": False, "generalized": True}
 @pytest.mark.parametrize(
     ("per_spin", "options"),
     [
-        ((1, 1), RESTRICTED | {"param_dtype": complex}),
+        ((2, 2), RESTRICTED | {"param_dtype": complex}),
         ((1, 2), UNRESTRICTED),
-        ((2, 1), GENERALISED),
+        ((1, 2), GENERALISED),
     ],
 )
 def test_determinants(per_spin: tuple[int, int], options: dict[str, Any]) -> None:
@@ -108,7 +129,7 @@ def test_determinants(per_spin: tuple[int, int], options: dict[str, Any]) -> Non
 
 @pytest.mark.parametrize("options", [RESTRICTED])
 def test_sums_of_determinants(options: dict[str, Any]) -> None:
-    hilbert, op, x = hubbard((1, 1))
+    hilbert, op, x = hubbard((2, 2))
     model = nk.models.MultiSlater2nd(hilbert, n_determinants=3, **options)
     check(op, model.apply, parameters_of(model, x), x, 1e-10)
 
@@ -125,8 +146,8 @@ def test_several_fermions_move(moved: int) -> None:
         for sites in chosen
     ]
     weights = rng.normal(size=len(products))
-    op = sym.from_fermions(products, weights, hilbert=hilbert).compile()
-    x = hilbert.all_states().astype(np.int8)
+    op = sym.from_fermions(products, weights, hilbert=hilbert)
+    x = states_of(op)
     model = nk.models.Slater2nd(hilbert, generalized=True)
     check(op, model.apply, parameters_of(model, x), x, 1e-10)
 
@@ -138,7 +159,7 @@ def test_nodes_are_those_of_the_model() -> None:
     parameters = parameters_of(model, x)
     # No orbital has the mode 1: occupied it is a node
     parameters = {"params": {"M": parameters["params"]["M"].at[1].set(0)}}
-    amplitudes = np.asarray(jnp.real(model.apply(parameters, x)))
+    amplitudes = np.real(np.asarray(jax.jit(model.apply)(parameters, x)))
     node = np.isneginf(amplitudes)
     assert 0 < node.sum() < len(x)
     found = np.asarray(sym.LocalEnergy(op, model.apply)(parameters, x))
@@ -184,8 +205,9 @@ def test_numbers_that_are_not_conserved() -> None:
     parameters = parameters_of(model, x)
     energy = sym.LocalEnergy(op, model.apply)
     assert energy.program(parameters, x.dtype).rungs == ["declared"]
-    known = np.isfinite(np.asarray(model.apply(parameters, x)))
-    found, expected = energy(parameters, x), energies_of(op, model.apply, parameters, x)
+    known = np.isfinite(np.asarray(jax.jit(model.apply)(parameters, x)))
+    found = np.asarray(energy(parameters, x))
+    expected = energies_of(op, model.apply, parameters, x)
     np.testing.assert_allclose(found[known], expected[known], rtol=1e-10)
     assert (x.sum(axis=1)[known] == 2).any()
 
@@ -194,6 +216,7 @@ def test_numbers_that_are_not_conserved() -> None:
 # region A function of one's own
 
 
+@cache
 def heisenberg() -> tuple[Any, Any]:
     space = sym.spin(0.5, 6)
     edges = [(i, (i + 1) % 6) for i in range(6)]
@@ -336,10 +359,9 @@ def test_schedules(name: str, schedule: str, monkeypatch: pytest.MonkeyPatch) ->
         return jnp.where((sites * old).sum() > 2, found, jnp.nan)
 
     sym.register_delta(logpsi)(fields, delta)
-    energy = sym.LocalEnergy(op, logpsi)
+    energy = check(op.compile(), logpsi, weights, x, 1e-12)
     assert energy.program(weights, x.dtype).schedule == schedule
     assert f", {schedule}" in str(energy.report(weights, x, measure=False))
-    check(op.compile(), logpsi, weights, x, 1e-12)
 
     def of(w: Any) -> Any:
         return energy(w, x)
@@ -390,8 +412,8 @@ def test_loops_are_packed() -> None:
         return (first + change @ w[sites[:, None], sites] @ change) / 2
 
     sym.register_delta(logpsi)(fields, slow)
-    assert sym.LocalEnergy(op, logpsi).program(WEIGHTS, x.dtype).schedule == "packed"
-    check(op, logpsi, WEIGHTS, x, 1e-13)
+    energy = check(op, logpsi, WEIGHTS, x, 1e-13)
+    assert energy.program(WEIGHTS, x.dtype).schedule == "packed"
 
 
 def test_a_delta_may_print(capfd: pytest.CaptureFixture[str]) -> None:
@@ -531,7 +553,7 @@ def test_precision_of_the_comparison_is_that_of_the_caller(is_double: bool) -> N
     warned = nullcontext() if is_double else pytest.warns(sym.PrecisionWarning)
     with jax.enable_x64(is_double):
         with warned:
-            op, x = heisenberg()
+            op, x = heisenberg.__wrapped__()
         found = sym.local_energy(op, own, weights, x)
         assert found.dtype == dtype
         with pytest.raises(sym.DefinitionError, match="R027"):
@@ -691,12 +713,10 @@ def test_a_class_of_models() -> None:
 def test_states_of_netket() -> None:
     model = nk.models.Jastrow()
     sampler = nk.sampler.MetropolisLocal(SPINS)
-    state = nk.vqs.MCState(sampler, model, n_samples=16)
-    of_function = nk.vqs.MCState(
-        sampler, apply_fun=model.apply, init_fun=model.init, n_samples=16
-    )
-    op = sym.from_netket(nk.operator.IsingJax(SPINS, CHAIN, h=0.8)).compile()
-    x = SPINS.all_states().astype(np.int8)
+    op, x = ising()
+    own = {"n_samples": 16, "variables": parameters_of(model, x)}
+    state = nk.vqs.MCState(sampler, model, **own)
+    of_function = nk.vqs.MCState(sampler, apply_fun=model.apply, **own)
     for one in (state, of_function):
         check(op, one._apply_fun, one.variables, x, 1e-13)
     doubled = nk.jax.HashablePartial(lambda model, *args: 2 * model.apply(*args), model)
