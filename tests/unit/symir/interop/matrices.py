@@ -22,22 +22,27 @@ def states_of(hilbert: Any) -> npt.NDArray[Any]:
     return np.asarray(hilbert.all_states())
 
 
-def matrix_of_branches(op: Any) -> npt.NDArray[Any]:
-    """Return the matrix of an operator, as its connected elements say.
+def matrix_from(hilbert: Any, xp: Any, mels: Any) -> npt.NDArray[Any]:
+    """Return a matrix of the branches of all states, which are in NetKet's order.
 
     Raises a KeyError where a branch leaves the space.
     """
+    x, mels = states_of(hilbert), np.asarray(mels)
+    numbers = {tuple(state): k for k, state in enumerate(x.tolist())}
+    branches = np.asarray(xp).reshape(-1, x.shape[-1]).tolist()
+    columns = np.array([numbers[tuple(branch)] for branch in branches], int)
+    matrix = np.zeros((len(x), len(x)), mels.dtype)
+    rows = np.repeat(np.arange(len(x)), mels.shape[-1])
+    np.add.at(matrix, (rows, columns), mels.reshape(-1))
+    return matrix
+
+
+def matrix_of_branches(op: Any) -> npt.NDArray[Any]:
+    """Return the matrix of an operator, as its connected elements say."""
     x = states_of(op.hilbert)
     if isinstance(op, DiscreteJaxOperator):
         # Compiled at once: op by op there is an executable of each
         xp, mels = jax.jit(lambda op, x: op.get_conn_padded(x))(op, x)
     else:
         xp, mels = op.get_conn_padded(x)
-    mels = np.asarray(mels)
-    numbers = {tuple(state): k for k, state in enumerate(x.tolist())}
-    branches = np.asarray(xp).reshape(-1, x.shape[-1]).tolist()
-    columns = np.array([numbers[tuple(branch)] for branch in branches])
-    matrix = np.zeros((len(x), len(x)), mels.dtype)
-    rows = np.repeat(np.arange(len(x)), mels.shape[-1])
-    np.add.at(matrix, (rows, columns), mels.reshape(-1))
-    return matrix
+    return matrix_from(op.hilbert, xp, mels)
