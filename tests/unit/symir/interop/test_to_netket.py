@@ -18,6 +18,7 @@ from dialects.interpreters.sym import dense_matrix
 from symir.interop.netket import NetKetOperator
 from symir.interop.netket_hilberts import SpaceConstraint, SpaceHilbert
 from symir.spaces import Space, as_space
+from tests.unit.symir.interop.matrices import matrix_of_branches, states_of
 
 total = sym.sum_(sym.here.value)
 MIXED = sym.spin(0.5, 2) * sym.fock(2, 2)
@@ -119,7 +120,7 @@ def an_operator(hilbert: Any) -> sym.SymbolicOperator:
 
 def ordered(space: Space, hilbert: Any) -> np.ndarray:
     """Return the places of our states, in our order, among those of NetKet."""
-    theirs = np.asarray(hilbert.all_states()).tolist()
+    theirs = states_of(hilbert).tolist()
     return np.array([theirs.index(state) for state in space.all_states().tolist()])
 
 
@@ -266,7 +267,7 @@ def test_operators_have_the_same_matrix(name: str):
     expected = in_space(space, dense_matrix(op.to_ir().module, {"g": 0.25}))
     place = ordered(space, hilbert)
     quarter: Any = theirs.replace(g=0.25)
-    found = quarter.to_sparse().todense()[np.ix_(place, place)]
+    found = matrix_of_branches(quarter)[np.ix_(place, place)]
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
