@@ -21,6 +21,7 @@ import scipy.sparse
 import symir as sym
 from dialects.interpreters.sym import dense_matrix
 from symir import models
+from tests.unit.symir.interop.matrices import matrix_of_branches, states_of
 
 Matrix = npt.NDArray[Any]
 Sparse = Any
@@ -93,10 +94,10 @@ def check(operator: sym.SymbolicOperator, expected: Matrix) -> None:
 
 def of_netket(operator: Any, space: sym.Space) -> Matrix:
     """Return the matrix of an operator of NetKet, in the order of a space of symir."""
-    states = operator.hilbert.all_states().tolist()
+    states = states_of(operator.hilbert).tolist()
     number = {tuple(state): k for k, state in enumerate(states)}
     order = [number[tuple(state)] for state in space.all_states().tolist()]
-    return np.asarray(operator.to_dense())[np.ix_(order, order)]
+    return matrix_of_branches(operator)[np.ix_(order, order)]
 
 
 # ---- spins ----
