@@ -22,7 +22,7 @@ Array = npt.NDArray[Any]
 BRANCHES = 2 * 10**4
 """So many branches are looked at, at least."""
 
-LANES = 2**17
+LANES = 2**15
 """So many lanes are computed at once, at most."""
 
 
