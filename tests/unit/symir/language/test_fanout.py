@@ -9,8 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 import symir as sym
 from dialects.interpreters.sym import branches, connections
@@ -40,8 +38,13 @@ def reference(
     return connections(operator.to_ir().module, x)
 
 
-@pytest.mark.parametrize("fanout", [1, 2, 5, 12, 23, 24, 25, 1000])
-@pytest.mark.parametrize("dtype", ["float64", "complex64"])
+@pytest.mark.parametrize(
+    ("fanout", "dtype"),
+    [
+        *((fanout, "float64") for fanout in (1, 2, 5, 12, 23, 24, 25, 1000)),
+        *((fanout, "complex64") for fanout in (1, 12, 25)),
+    ],
+)
 def test_is_what_the_reference_interpreter_says(fanout: int, dtype: str):
     operator = hops(fanout, dtype=dtype)
     x = SPACE.all_states()
@@ -144,17 +147,17 @@ def test_all_shapes(shape: tuple[int, ...]):
     assert mels.shape == (*shape[:-1], 9)
 
 
-@given(st.lists(st.booleans(), min_size=9, max_size=9), st.integers(1, 9))
-def test_every_pattern_of_valid_lanes(occupied: list[bool], fanout: int):
+@pytest.mark.parametrize("fanout", range(1, 8))
+def test_every_pattern_of_valid_lanes(fanout: int):
     operator = (
-        sym.DOperator(sym.qubit(9), "op")
+        sym.DOperator(sym.qubit(7), "op")
         .for_each_site("i")
         .where(i == 1)
         .emit(sym.flip("i"), amplitude=i.index + 1)
         .fanout(fanout)
         .build()
     )
-    x = np.array(occupied, np.int8)
+    x = operator.space.all_states()
     xp, mels = reference(operator, x)
     found_xp, found_mels = operator.compile().get_conn_padded(x)
     np.testing.assert_array_equal(found_xp, xp)
