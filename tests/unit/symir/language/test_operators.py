@@ -16,6 +16,7 @@ from dialects.interpreters.sym import dense_matrix
 from symir import a, adag, c, cdag, dagger, n, sum_over
 from symir.errors import DefinitionError
 from symir.spaces import Space, Subsystem
+from tests.unit.symir.interop.matrices import matrix_of_branches, states_of
 
 Matrix = Any
 
@@ -268,9 +269,8 @@ def test_hubbard_is_netkets(spin: str) -> None:
                 expected += -0.5 * create(hilbert, one, s) @ destroy(hilbert, two, s)
     for k in range(size):
         expected += 3 * number(hilbert, k, 1) @ number(hilbert, k, -1)
-    states = np.asarray(hilbert.all_states())
-    order = np.lexsort(states.T[::-1])
-    dense = np.asarray(expected.to_dense())[np.ix_(order, order)]
+    order = np.lexsort(states_of(hilbert).T[::-1])
+    dense = matrix_of_branches(expected)[np.ix_(order, order)]
     np.testing.assert_allclose(dense_matrix(op.to_ir().module), dense, atol=1e-6)
 
 
@@ -285,9 +285,8 @@ def test_spins_are_netkets(name: str) -> None:
         "sigmap": sym.Sp,
         "sigmam": sym.Sm,
     }[name]
-    dense = getattr(nk.operator.spin, name)(hilbert, 1).to_dense()
-    states = np.asarray(hilbert.all_states())
-    order = np.lexsort(states.T[::-1])
+    dense = matrix_of_branches(getattr(nk.operator.spin, name)(hilbert, 1))
+    order = np.lexsort(states_of(hilbert).T[::-1])
     found = _matrix(ours(1), sym.spin(0.5, 2), complex)
     np.testing.assert_allclose(found, dense[np.ix_(order, order)], atol=1e-12)
 
