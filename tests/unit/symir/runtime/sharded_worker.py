@@ -148,7 +148,8 @@ def check_gradient(x: np.ndarray) -> None:
         return op.get_conn_padded(x)[1].sum()
 
     with jax.default_device(jax.local_devices()[0]):
-        expected = np.asarray(jax.grad(energy)(compiled, x).parameters["h"])
+        expected = jax.jit(jax.grad(energy))(compiled, x).parameters["h"]
+        expected = np.asarray(expected)
     with jax.set_mesh(mesh):
         found = jax.jit(jax.grad(energy))(compiled, spread(x, mesh)).parameters["h"]
     np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-12)
@@ -170,7 +171,8 @@ def check_tangents(x: np.ndarray) -> None:
 
     for function in (pushed, swept):
         with jax.default_device(jax.local_devices()[0]):
-            expected = jax.tree.map(np.asarray, function(jnp.float64(0.7), x))
+            expected = jax.jit(function)(jnp.float64(0.7), x)
+            expected = jax.tree.map(np.asarray, expected)
         with jax.set_mesh(mesh):
             found = quietly(function, jnp.float64(0.7), spread(x, mesh))
         for ours, theirs in zip(
@@ -194,7 +196,7 @@ def check_energies() -> None:
 
     with jax.default_device(jax.local_devices()[0]):
         expected = np.asarray(energy(w, x))
-        gradient = np.asarray(jax.grad(total)(w, x))
+        gradient = np.asarray(jax.jit(jax.grad(total))(w, x))
     with jax.set_mesh(mesh):
         found = energy(w, spread(x, mesh))
         assert found.sharding.spec[0] == "S", found.sharding
@@ -218,7 +220,9 @@ def main() -> None:
             check(name, x, kind)
     x = BOSONS.random_states(8 * jax.device_count(), seed=4)
     check_gradient(x)
-    check_tangents(x)
+    if jax.process_count() == 1:
+        # Each of several compiles the same
+        check_tangents(x)
     check_values()
     check_energies()
     print("agrees", jax.device_count(), jnp.zeros(()).dtype)
