@@ -315,10 +315,13 @@ def test_numbers_of_rows() -> None:
 
 
 def test_neither_compiled_nor_with_jax() -> None:
+    """Nor do the models need JAX or NetKet."""
     program = (
         BLOCKED
         + """
 import symir as sym
+from symir import models
+print(models.toric_code(8, (2, 2)).to_ir().operator_name)
 operator = sym.DOperator(sym.qubit(4), "flips").for_each_site("i")
 operator = operator.emit(sym.flip("i")).build()
 sym.SymbolicCompiler().compile(operator, {"backend_preference": "reference"})
@@ -328,7 +331,8 @@ assert operator.facts().hermitian.value and operator.is_hermitian
     )
     root = Path(__file__).parents[3]
     command = [sys.executable, "-W", "error", "-c", program]
-    subprocess.run(command, check=True, cwd=root)
+    done = subprocess.run(command, check=True, cwd=root, stdout=subprocess.PIPE)
+    assert done.stdout == b"toric_code\n"
 
 
 def test_infinities_of_two_signs_differ() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import subprocess
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from functools import reduce
 from itertools import combinations, combinations_with_replacement
@@ -826,17 +824,3 @@ def test_every_coupling_may_be_a_symbol(name: str) -> None:
     lattice = {"hilbert", "edges", "shape", "positions"}
     arguments = set(inspect.signature(getattr(models, name)).parameters) - lattice
     assert len(arguments) == (1 if name == "kitaev_honeycomb" else count)
-
-
-def test_models_need_neither_jax_nor_netket() -> None:
-    script = (
-        "import sys\n"
-        "sys.modules.update(jax=None, jaxlib=None, netket=None)\n"
-        "import symir.models as models\n"
-        "print(models.toric_code(8, (2, 2)).to_ir().operator_name)\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout == "toric_code\n"
