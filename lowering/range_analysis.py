@@ -84,9 +84,14 @@ def _backward_slice(
         elif _compares_indices(owner):
             result.compared.extend(_site_of(operand) for operand in owner.operands)
         elif not isinstance(owner, hlo.ConstantOp):
-            result.known &= owner.name.startswith("stablehlo.")
+            result.known &= is_scalar_op(owner)
             pending.extend(owner.operands)
     return result
+
+
+def is_scalar_op(op: Operation) -> bool:
+    """Whether an op computes a number of numbers alone, as all of StableHLO do."""
+    return op.name.startswith("stablehlo.") or isinstance(op, sym.OwnRuleOp)
 
 
 def _site_of(index: SSAValue) -> SSAValue:
@@ -326,7 +331,7 @@ def _is_computed(op: Operation | Block, known: Container[SSAValue]) -> bool:
     """Whether an op of StableHLO computes something of what is known and constants."""
     return (
         isinstance(op, Operation)
-        and (op.name.startswith("stablehlo.") or isinstance(op, sym.OwnRuleOp))
+        and is_scalar_op(op)
         and any(v in known for v in op.operands)
         and all(v in known or constant_of(v) is not None for v in op.operands)
     )

@@ -29,6 +29,7 @@ from lowering.range_analysis import (
     Verdict,
     enumerate_points,
     is_allowed,
+    is_scalar_op,
     judge,
 )
 from lowering.sites import (
@@ -241,7 +242,7 @@ def _is_evaluable(
         case hlo.ConstantOp():
             return True
         case Operation():
-            is_plain = op.name.startswith("stablehlo.") and not op.regions
+            is_plain = is_scalar_op(op) and not op.regions
             return is_plain and all(operand in known for operand in op.operands)
         case _:
             return term.data_of(value) is not None

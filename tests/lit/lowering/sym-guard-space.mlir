@@ -560,3 +560,21 @@ sym.operator @weightless() space #sym.space<2 x [0, 1], sum [0, 1] = 1> element 
 
 // CHECK-LABEL: sym.operator @weightless
 // CHECK:         sym.emit %y, %one : tensor<f64>
+
+// -----
+
+// A derivative of its own does not change the value: -(-1) and -(+1) are allowed.
+sym.operator @own_rule() space #sym.space<2 x [-1, 1]> element f64 {
+  sym.term @t over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %s = sym.read %x[%i] : tensor<f64>
+    %r = sym.own_rule %s of "f" : tensor<f64>
+    %v = stablehlo.negate %r : tensor<f64>
+    %y = sym.write %x[%i], %v : tensor<f64>
+    sym.emit %y, %s : tensor<f64>
+  }
+}
+
+// CHECK-LABEL: sym.operator @own_rule()
+// CHECK:           %y = sym.write %x[%i], %v : tensor<f64>
+// CHECK-NEXT:      sym.emit %y, %s : tensor<f64>
