@@ -58,8 +58,8 @@ def test_models_on_all_configurations(name: str) -> None:
 
 
 def test_a_space_of_the_largest_size() -> None:
-    chain = [(k, k + 1) for k in range(15)]
-    operator = models.pxp(16, chain)
+    builder = sym.DOperator(sym.qubit(16), "flips").for_each("i", over=[0, 15])
+    operator = builder.emit(sym.flip("i"), amplitude=sym.site("i") + 2.0).build()
     assert operator.space.n_states == 2**16
     report = check(operator, validate="exhaustive")
     assert_valid(report)
