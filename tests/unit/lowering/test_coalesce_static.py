@@ -68,6 +68,14 @@ def assert_same_sums(operator: Any, x: Any, **parameters: Any) -> None:
             assert found[key] == pytest.approx(total, rel=1e-13, abs=1e-13)
 
 
+def assert_same_matrix(ours: Any, theirs: Any, x: Any) -> None:
+    """Compare with an operator of NetKet, whose `to_dense` XLA compiles op by op."""
+    found, expected = (sums_of(*one.get_conn_padded(x)) for one in (ours, theirs))
+    for own, other in zip(found, expected, strict=True):
+        for key in own.keys() | other.keys():
+            assert own.get(key, 0) == pytest.approx(other.get(key, 0), abs=1e-12)
+
+
 def term(builder: Any, rows: Any, update: Any, amplitude: Any, **options: Any) -> Any:
     builder = builder.for_each(("i", "j"), over=rows)
     if "where" in options:
@@ -417,14 +425,15 @@ def chains(draw: Any) -> sym.SymbolicOperator:
     return builder.build()
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(chains())
 def test_lanes_are_summed_just_where_they_lead_to_one_configuration(
     operator: sym.SymbolicOperator,
 ) -> None:
     x = operator.space.all_states()
-    targets, _ = run_branches(lowered(operator, PASS), x)
-    found, _ = run_branches(lowered(operator, "bt-compact"), x)
+    before = lowered(operator, PASS)
+    targets, _ = run_branches(before, x)
+    found, _ = run_branches(run_passes(before, PASS), x)
     different = {lane.tobytes() for lane in np.moveaxis(np.asarray(targets), 1, 0)}
     kept = [lane.tobytes() for lane in np.moveaxis(np.asarray(found), 1, 0)]
     assert sorted(different) == sorted(kept)
@@ -464,8 +473,9 @@ def test_pauli_strings_of_netket() -> None:
     weights = rng.normal(size=len(strings)) + 1j * rng.normal(size=len(strings))
     kind: Any = nk.operator.PauliStringsJax
     theirs = kind(nk.hilbert.Spin(0.5, 3), strings, weights)
-    ours = from_netket(theirs).to_netket(coalesce="static")
-    np.testing.assert_allclose(ours.to_dense(), theirs.to_dense(), atol=1e-12)
+    operator = from_netket(theirs)
+    ours = operator.to_netket(coalesce="static")
+    assert_same_matrix(ours, theirs, operator.space.all_states())
     assert ours.max_conn_size == theirs.max_conn_size
 
 
@@ -481,7 +491,7 @@ def test_a_local_operator_of_netket() -> None:
     weights = [1.0] * 3 + [0.5] * 3 + [0.25] * 3
     operator = from_pauli_strings(strings, weights, hilbert=hilbert)
     ours = operator.to_netket(coalesce="static")
-    np.testing.assert_allclose(ours.to_dense(), theirs.to_dense(), atol=1e-13)
+    assert_same_matrix(ours, theirs, operator.space.all_states())
     assert ours.max_conn_size == 1 + 3
 
 

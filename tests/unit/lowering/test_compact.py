@@ -138,7 +138,7 @@ def test_random_products(orbitals: int, filling: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     space = sym.fermions(orbitals, n_fermions=min(filling, orbitals))
     terms: dict[tuple[tuple[int, int], ...], float] = {}
-    for _ in range(12):
+    for _ in range(6):
         length = int(rng.integers(1, 4))
         create = rng.choice(orbitals, min(length, orbitals), replace=False)
         destroy = rng.choice(orbitals, min(length, orbitals), replace=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,14 @@ from tests.unit.symir.explorer import operators
 each_model = pytest.mark.parametrize("name", MODELS)
 
 
+@cache
+def lowered(name: str) -> tuple[sym.SymbolicOperator, Any, dict[str, Any]]:
+    """Return a model, its handle, and what is told of it."""
+    operator = MODELS[name]()
+    handle = sym.lower(operator)
+    return operator, handle, page_data(handle)
+
+
 def members(data: dict[str, Any], number: int) -> list[Any]:
     """Return the origins in a set."""
     runs = data["sets"][number]
@@ -37,8 +46,7 @@ def members(data: dict[str, Any], number: int) -> list[Any]:
 
 @each_model
 def test_every_stage_is_told_line_by_line(name: str) -> None:
-    handle = sym.lower(MODELS[name]())
-    data = page_data(handle)
+    _, handle, data = lowered(name)
     assert data["notes"] == []
     assert json.loads(json.dumps(data, allow_nan=False)) == data
     for stage, told in zip(handle.stages, data["stages"], strict=True):
@@ -54,7 +62,7 @@ def test_every_stage_is_told_line_by_line(name: str) -> None:
 
 @each_model
 def test_lines_of_emissions_lead_to_their_terms_at_all_levels(name: str) -> None:
-    data = page_data(sym.lower(MODELS[name]()))
+    _, _, data = lowered(name)
     for number, term in enumerate(data["terms"]):
         (own,) = {one[0] for one in members(data, term["origins"])}
         assert own == number
@@ -105,7 +113,7 @@ def test_long_stages_lose_their_middle() -> None:
 
 @each_model
 def test_branches_are_those_of_the_reference(name: str) -> None:
-    operator = MODELS[name]()
+    operator, *_ = lowered(name)
     ir, x = operator.to_ir(), operator.space.random_states(3, 1)
     x = x.astype(operator.space.default_dtype())
     values = ir.bind(otherwise=1.0)
@@ -244,7 +252,7 @@ def test_spins_of_fermions_are_copies_of_one_lattice() -> None:
 
 @each_model
 def test_models_have_a_lattice(name: str) -> None:
-    operator = MODELS[name]()
+    operator, *_ = lowered(name)
     layout = layout_of(operator.space.size, bonds_of(operator.to_ir().operator))
     assert np.isfinite(layout.positions).all()
     if "chain" not in name and operator.space.size in (4, 12) and "gauge" not in name:
