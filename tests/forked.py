@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import warnings
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
@@ -32,8 +33,13 @@ COMMANDS = {
 AT_IMPORT = ("JAX_", "XLA_", "SYMIR_", "PYTHON")
 """Settings that are read at imports begin so: calls with others start a process."""
 
+LONGEST_ADDRESS = 100
+"""Most bytes of the address of a socket, which Linux cuts off behind 108."""
+
 CALL = """\
-#!{python} -ISE
+#!/bin/sh
+'''exec' "{python}" -ISE "$0" "$@"
+'''
 import json, os, socket, sys
 call = json.dumps([{name!r}, sys.argv[1:], os.getcwd(), dict(os.environ)]).encode()
 with socket.socket(socket.AF_UNIX) as server:
@@ -49,9 +55,15 @@ def start(environment: Mapping[str, str] | None = None) -> Path:
     """Start the process; return a folder with commands, for the front of `PATH`.
 
     It ends with the process that called this. Calls have the same environment, or start
-    a process of their own.
+    a process of their own. On macOS commands start as ever: its frameworks do not
+    outlive a fork.
     """
+    if sys.platform == "darwin":
+        return Path(sys.executable).parent
     folder = Path(tempfile.mkdtemp(prefix="symir-commands-"))
+    if len(os.fsencode(folder / "socket")) > LONGEST_ADDRESS:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="symir-commands-", dir="/tmp"))
     address = str(folder / "socket")
     for name in COMMANDS:
         path = folder / name
@@ -136,6 +148,8 @@ def serve(listening: socket.socket) -> None:
     """Answer calls, each in a process of its own, until standard input ends."""
     for module in COMMANDS.values():  # and not JAX, which commands configure before
         import_module(module)
+    # From 3.12 on Python warns of forks beside threads: those of BLAS, which are idle
+    warnings.filterwarnings("ignore", ".*multi-threaded", DeprecationWarning)
     gc.freeze()
     with selectors.DefaultSelector() as selector:
         selector.register(listening, selectors.EVENT_READ)
