@@ -197,15 +197,21 @@ CASES = sorted(
 )
 
 
+@cache
+def expected_of(name: str, wavefunction: str) -> Any:
+    op = OPERATORS[name]()
+    w, x = parameters(local_values(op)), samples(op)
+    return energies_of(op, WAVEFUNCTIONS[wavefunction][0], w, x)
+
+
 @pytest.mark.parametrize(("name", "wavefunction", "tables"), CASES)
 def test_energies_are_those_of_the_network(
     name: str, wavefunction: str, tables: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     op, (logpsi, rungs) = OPERATORS[name](), WAVEFUNCTIONS[wavefunction]
-    values = local_values(op)
-    w, x = parameters(values), samples(op)
-    expected = energies_of(op, logpsi, w, x)
+    w, x = parameters(local_values(op)), samples(op)
     energy = sym.LocalEnergy(op, logpsi, budget=chosen(tables, monkeypatch))
+    expected = expected_of(name, wavefunction)
     np.testing.assert_allclose(energy(w, x), expected, rtol=1e-9)
     found = [part.rung for part in energy.report(w, x, measure=False).parts]
     assert found == rungs
