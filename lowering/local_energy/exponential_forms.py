@@ -2,7 +2,7 @@
 
 A `Sum` is c + a t + sum_i k_i log E_i(t), a `Product` is c exp(s t) prod_i E_i(t)^k_i,
 with E(t) = 1 + sum_j a_j exp(s_j t) and s_j > 0: every spelling by sums, products,
-powers, exp and log ends in equal forms, but for sums that could be factorised.
+powers, exp and log ends in equal forms, but for sums that are products of different E.
 """
 
 from __future__ import annotations
@@ -178,12 +178,24 @@ def _added_products(lhs: ExponentialProduct, rhs: ExponentialProduct) -> Form:
         for slope, factor in sorted(terms.items())
         if slope > first
     )
-    numerator = ExponentialProduct(
-        terms[first], first, frozenset([(rest, 1.0)] if rest else ())
-    )
+    powers = frozenset([_factorised(rest)] if rest else ())
+    numerator = ExponentialProduct(terms[first], first, powers)
     return multiplied(
         numerator, ExponentialProduct(1.0, 0.0, frozenset(common.items()))
     )
+
+
+def _factorised(exponentials: Exponentials) -> tuple[Exponentials, float]:
+    """Return E and k where a sum is E^k = (1 + a exp(s t))^k, else itself and 1."""
+    (s, first), *others = exponentials
+    count = float(len(exponentials))
+    factor = ((s, _tidy(first / count)),)
+    try:
+        whole = expanded(ExponentialProduct(1.0, powers=frozenset([(factor, count)])))
+    except NoForm:
+        return exponentials, 1.0
+    is_power = others and whole == {0.0: 1.0, **dict(exponentials)}
+    return (factor, count) if is_power else (exponentials, 1.0)
 
 
 def expanded(form: ExponentialProduct) -> dict[float, complex]:

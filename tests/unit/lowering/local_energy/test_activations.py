@@ -69,6 +69,8 @@ REAL = {
         lambda z: -jax.nn.log_sigmoid(2 * z) + z,
         lambda z: -2.5 * log_cosh(z),
         lambda z: 0.5 * jnp.log(jnp.cosh(z) ** 2),
+        lambda z: jnp.log(jnp.sqrt(1 + jnp.sinh(z) ** 2)),
+        lambda z: 0.5 * jnp.log(2 * jnp.cosh(2 * z) + 2),
     ],
     "softplus": [
         softplus,

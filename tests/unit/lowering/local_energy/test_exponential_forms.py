@@ -54,6 +54,10 @@ def test_spellings_end_in_equal_forms() -> None:
     quotient = multiplied(cosh(T), power(added(ONE, exponential(scaled(T, 2))), -1))
     assert quotient == exponential(scaled(T, -1))
     assert added(cosh(T), scaled(cosh(T), -1)) == Sum(0)
+    assert added(cosh(scaled(T, 2)), scaled(ONE, 2)) == power(cosh(T), 2)
+    assert added(cosh(scaled(T, 2)), ONE) != power(cosh(T), 2)
+    huge = added(ONE, scaled(exponential(T), 1e300))
+    assert isinstance(added(huge, exponential(scaled(T, 2))), ExponentialProduct)
 
 
 factors = st.sampled_from([-2.0, -1.0, -0.3, 0.5, 1.0, 3.0])
