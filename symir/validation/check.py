@@ -308,6 +308,8 @@ def check(
     ir, space, own = operator_of(op)
     if validate not in MODES:
         raise _bad(ir, "validate", " or ".join(map(repr, MODES)), repr(validate))
+    if trace is not None and (trace.stages or not trace.keeps_stages):
+        raise _bad(ir, "trace", "an empty Trace, which keeps stages", "another one")
     for name, number, least in (("samples", samples, 1), ("seed", seed, 0)):
         if not is_count(number, least):
             raise _bad(ir, name, f"an integer >= {least}", shortened(number))

@@ -15,6 +15,7 @@ from dialects.text import parse_module
 from lowering.registry import get_all_passes
 from lowering.relations import Relation, relation_of
 from symir import models
+from symir.compiler.trace import Trace
 from symir.errors import InputError, SymbolicCompilerError
 from symir.provenance import coverage, origins
 from symir.validation.certificate import replay
@@ -142,6 +143,7 @@ def test_constraints_fanouts_and_projections() -> None:
     ("arguments", "code"),
     [
         ({"validate": "all"}, "V012"),
+        ({"trace": Trace(keeps_stages=False)}, "V012"),
         ({"x": np.zeros(3)}, "S007"),
         ({"x": np.zeros((2, 8), complex)}, "S008"),
         ({"x": np.zeros((0, 8))}, "S007"),
