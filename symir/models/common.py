@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, SupportsIndex, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,7 @@ from symir.errors import DefinitionError
 from symir.language.codes import Mistake
 from symir.language.expressions import Expr, as_expr, row
 from symir.language.rows import as_rows, colored_edges, edges_of
-from symir.language.scalars import items_of, shortened
+from symir.language.scalars import is_count, items_of, shortened
 from symir.spaces import Space, as_space, qubit, spin
 
 __all__ = [
@@ -95,8 +95,8 @@ def fitting(
         DefinitionError: for a space that does not fit (S020), and as `as_space`.
     """
     given = hilbert
-    if isinstance(hilbert, SupportsIndex) and not isinstance(hilbert, bool):
-        given = None if kind.make is None else kind.make(hilbert.__index__())
+    if is_count(hilbert):
+        given = None if kind.make is None else kind.make(int(cast(int, hilbert)))
     space = None if given is None else as_space(given)
     if space is not None and kind.fits(space) and sites in (None, space.size):
         return given, space.size

@@ -709,6 +709,17 @@ def test_a_space_that_does_not_fit_is_refused(call: Callable[[], Any]) -> None:
     assert caught.value.location.file == __file__
 
 
+@pytest.mark.parametrize("hilbert", [np.array([1, 2]), 4.0, True, "4"])
+def test_what_is_no_space_is_refused(hilbert: Any) -> None:
+    with pytest.raises(
+        sym.DefinitionError, match="no discrete Hilbert space"
+    ) as caught:
+        models.heisenberg(hilbert, [(0, 1)])
+    assert caught.value.code == "S011"
+    assert caught.value.location is not None
+    assert caught.value.location.file == __file__
+
+
 class Colored:
     """A graph as networkx has them; without colours, as nobody's."""
 
