@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-__all__ = ["CATALOGUE", "CODES"]
+from enum import Enum
+
+__all__ = ["CATALOGUE", "CODES", "Coded"]
 
 CATALOGUE: dict[str, dict[str, str]] = {
     "D: defining an operator": {
@@ -306,3 +308,17 @@ CODES: dict[str, str] = {
     code: text for section in CATALOGUE.values() for code, text in section.items()
 }
 """All of them."""
+
+
+class Coded(Enum):
+    """Base of enumerations whose values are codes of the catalogue."""
+
+    @property
+    def code(self) -> str:
+        """The code that messages show, such as D001."""
+        return self.value
+
+    @property
+    def summary(self) -> str:
+        """Summary of the code, without the particulars."""
+        return CODES[self.value]

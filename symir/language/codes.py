@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Any
 
-from symir.catalogue import CODES
+from symir.catalogue import Coded
 from symir.errors import DefinitionError
 
 __all__ = ["Mistake"]
 
 
-class Mistake(Enum):
+class Mistake(Coded):
     """A kind of mistake: its code, and what it says in general."""
 
     UNKNOWN_LABEL = "D001"
@@ -86,16 +85,6 @@ class Mistake(Enum):
     NO_ADJOINT = "D082"
     TWO_VALUES = "D083"
     NOT_A_NUMBER = "D088"
-
-    @property
-    def code(self) -> str:
-        """The code that messages show, such as D001."""
-        return self.value
-
-    @property
-    def summary(self) -> str:
-        """Summary of the mistake, without the particulars."""
-        return CODES[self.value]
 
     def error(self, message: str, **details: Any) -> DefinitionError:
         """Return the error; `details` are those of `SymirError`."""

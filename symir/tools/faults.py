@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from enum import Enum
 from typing import Any
 
-from symir.catalogue import CODES
+from symir.catalogue import Coded
 from symir.errors import InputError
 
 __all__ = ["Fault"]
 
 
-class Fault(Enum):
+class Fault(Coded):
     """A kind of bad input to a tool: its code, and what it says in general."""
 
     UNREADABLE = "T001"
@@ -35,16 +34,6 @@ class Fault(Enum):
     NO_JAX = "T020"
     XLA_FAILED = "T021"
     NOT_RUNNABLE = "T022"
-
-    @property
-    def code(self) -> str:
-        """The code that messages show, such as T001."""
-        return self.value
-
-    @property
-    def summary(self) -> str:
-        """Summary of the fault, without the particulars."""
-        return CODES[self.value]
 
     def error(self, message: str | None = None, **details: Any) -> InputError:
         """Return the error; `details` are those of `SymirError`.
