@@ -235,6 +235,7 @@ class SymbolicOperatorIR:
             operator=self.operator_name,
             expected=expected,
             found=shortened(value),
+            hint="give each parameter one number: {'h': 0.5}",
         )
 
     @property
