@@ -78,7 +78,7 @@ def start(environment: Mapping[str, str] | None = None) -> Path:
         stdin=subprocess.PIPE,
         pass_fds=[listening.fileno()],
         cwd=root,
-        env={**(environment or os.environ), "PYTHONPATH": str(root)},
+        env={"PYTHONPATH": str(root), **(environment or os.environ)},
     )
     listening.close()
 
@@ -99,7 +99,7 @@ def settings(environment: dict[str, str]) -> dict[str, str]:
 
 def run(name: str, arguments: list[str], environment: dict[str, str]) -> int:
     """Run a command in this process, which was forked for it; return its status."""
-    environment["PYTHONPATH"] = os.environ["PYTHONPATH"]
+    environment.setdefault("PYTHONPATH", os.environ["PYTHONPATH"])
     if settings(environment) != settings(dict(os.environ)):
         real = Path(sys.executable).parent / name
         os.execve(real, [name, *arguments], environment)

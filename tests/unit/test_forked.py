@@ -19,8 +19,8 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(folder))
     path = os.pathsep.join([str(start()), os.environ["PATH"]])
 
-    def run(*command: str) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "PATH": path}
+    def run(*command: str, **other: str) -> subprocess.CompletedProcess[str]:
+        environment = {**os.environ, "PATH": path, **other}
         return subprocess.run(
             command, env=environment, capture_output=True, text=True, check=False
         )
@@ -30,3 +30,7 @@ def test_commands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert done.stdout.startswith("[D001]")
     assert not done.stderr
     assert run("symir", "explain", "two words").returncode == 2
+    # What Python reads when it starts is read: that call is a process of its own
+    (tmp_path / "sitecustomize.py").write_text("print('started')")
+    done = run("symir", "explain", "D001", PYTHONPATH=str(tmp_path))
+    assert done.stdout.startswith("started\n[D001]")

@@ -100,6 +100,13 @@ def accept(text: str) -> None:
 # ---- random operators ----
 
 
+def assert_kernel_is_that_of(program: Program, batch: int, state: str) -> None:
+    """Compare branches, and have jaxlib accept a kernel of any batch and type of x."""
+    module = program.module()
+    assert_compiled_is_interpreted(module, program.configurations)
+    accept(print_module(lower_to_stablehlo(lower_to_bt(module), batch, state)))
+
+
 @settings(max_examples=60)
 @given(
     programs(("f64", "complex<f64>", "f32", "complex<f32>")),
@@ -110,10 +117,7 @@ def accept(text: str) -> None:
 def test_compiled_kernels_connect_what_the_operator_says(
     program: Program, batch: int, state: str
 ) -> None:
-    """And jaxlib accepts kernels of any batch and type of x."""
-    module = program.module()
-    assert_compiled_is_interpreted(module, program.configurations)
-    accept(print_module(lower_to_stablehlo(lower_to_bt(module), batch, state)))
+    assert_kernel_is_that_of(program, batch, state)
 
 
 # ---- large tables, where masks are computed ----
