@@ -4,6 +4,7 @@ import gc
 import os
 from collections.abc import Generator
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,10 @@ settings.register_profile(
 settings.load_profile("symir")
 
 
+MODULES_OF_CONTEXT = 100
+"""Modules that share an MLIR context: it keeps their types and constants."""
+
+
 def pytest_collection_finish() -> None:
     """Look for garbage seldom: modules, tests and traces live long, and are many.
 
@@ -46,6 +51,35 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
+
+
+def pytest_sessionfinish() -> None:
+    """Look for garbage once: pytest does it five times more, 6 s in all."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _contexts() -> Generator[None]:
+    """Let modules that JAX lowers share MLIR contexts.
+
+    A context of its own, with all dialects loaded, takes 2.5 ms: three quarters of the
+    lowering of a small function, and the suite lowers some 7,000.
+    """
+    from jax._src.interpreters import mlir
+
+    made: list[mlir.ir.Context] = []
+    number = count()
+
+    def shared() -> mlir.ir.Context:
+        if next(number) % MODULES_OF_CONTEXT == 0:
+            made[:] = [make()]
+        return made[0]
+
+    make = mlir.make_ir_context
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(mlir, "make_ir_context", shared)
+        yield
 
 
 @pytest.fixture(autouse=True)
