@@ -6,11 +6,10 @@ NetKet above all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import ModuleOp
 
@@ -142,15 +141,6 @@ def _indicator(
     from symir.predicates import indicator
 
     return indicator(space, predicates, dtype)
-
-
-@body_of(spaces.predicate_test)
-def _predicate_test(
-    space: Space, predicates: Sequence[Predicate]
-) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]]:
-    from symir.predicates import PredicateTest
-
-    return PredicateTest(space, predicates)
 
 
 # endregion

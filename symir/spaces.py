@@ -10,25 +10,25 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from dialects.interpreters.sym import connections
 from dialects.tables import LocalSpace, SiteSum
 from symir.constraints import PartialSums, normal_sums, partial_sums, shown_sum
 from symir.errors import DefinitionError, InputError
 from symir.late import late
 
 if TYPE_CHECKING:
+    from dialects import sym
     from symir.language.expressions import Predicate, PredicateLike
     from symir.operator import SymbolicOperator
-
-    Test: TypeAlias = Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]]
 
 __all__ = [
     "Space",
@@ -59,7 +59,7 @@ MAX_LOCAL_STATES = 2**16
 _INTEGER_DTYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
 
 
-# region Predicates, whose meaning is that of guards: it takes the language, and passes
+# region Predicates, whose meaning is that of guards: it takes the language
 
 
 @late
@@ -81,12 +81,6 @@ def indicator(
 
     It acts on all configurations of the local states.
     """
-    ...
-
-
-@late
-def predicate_test(space: Space, predicates: Sequence[Predicate]) -> Test:
-    """Return which of (n, N) configurations satisfy all predicates of a space."""
     ...
 
 
@@ -349,8 +343,12 @@ class Space:
         return cast("tuple[Predicate, ...]", self.predicates)
 
     @cached_property
-    def _test(self) -> Test:
-        return predicate_test(self, self._conditions)
+    def _indicator(self) -> sym.OperatorOp:
+        return indicator(self, self._conditions).to_ir().operator
+
+    def _test(self, states: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Return which of (n, N) configurations satisfy the predicates: (n,)."""
+        return connections(self._indicator, states)[1][:, 0] == 1
 
     # endregion
 

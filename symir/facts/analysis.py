@@ -223,8 +223,12 @@ class _Analysis:
 
     @cached_property
     def _evaluator(self) -> Evaluator:
-        values = [value for value in self.values.values() if value is not None]
-        return Evaluator(self.ir, self.space, values)
+        known = {
+            name: value.item()
+            for name, value in self.values.items()
+            if value is not None
+        }
+        return Evaluator(self.ir, self.space, known)
 
     @cached_property
     def _cut(self) -> Cut | str:
