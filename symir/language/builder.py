@@ -570,7 +570,7 @@ class DOperator:
             factor = as_expr(amplitude)
             expansion = _expansion(update, scope)
             term = _extended(term, expansion)
-            scope = Scope.of(term, self._space, self._dtype, scope.symbols)
+            scope = Scope(term, self._space, self._dtype, scope.symbols)
             emissions = list(term.emissions)
             for branch in expansion.branches:
                 weight = times(factor, branch.amplitude)
@@ -616,7 +616,7 @@ class DOperator:
         )
 
     def _scope(self, term: TermDefinition) -> Scope:
-        return Scope.of(term, self._space, self._dtype, self._symbols)
+        return Scope(term, self._space, self._dtype, dict(self._symbols))
 
     def _replace_term(self, term: TermDefinition, scope: Scope) -> None:
         self._terms[-1] = term

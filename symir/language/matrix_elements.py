@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symir.language.codes import Mistake
+from symir.language.definitions import TermDefinition
 from symir.language.expressions import (
     Apply,
     Constant,
@@ -130,10 +131,10 @@ class _Table:
     """
 
     def __init__(self, operator: OperatorExpr, scope: Scope):
-        self.scope = scope
+        self.scope, self.term = scope, scope.term
         self.key = _Keys()
         self.places = list[Expr]()
-        self.sites: Ints = np.empty((scope.rows.rows, 0), np.int64)
+        self.sites: Ints = np.empty((self.term.rows.rows, 0), np.int64)
         self.columns = dict[str, npt.NDArray[np.float64]]()
         self.labels = dict[str, Ints]()
         self._place_of = dict[int, int]()
@@ -181,7 +182,7 @@ class _Table:
 
     def _free(self, base: str) -> str:
         """Return a name that nothing in the term has, such as the one given."""
-        taken = {*self.scope.columns, *self.columns, *self.scope.labels, *self.labels}
+        taken = {*self.term.columns, *self.columns, *self.term.labels, *self.labels}
         names = (f"{base}{k or ''}" for k in itertools.count())
         return next(name for name in names if name not in taken)
 
@@ -190,8 +191,8 @@ class _Table:
         if isinstance(number, SiteNumber) and number.number is None:
             return number
         known = {
-            label: self.scope.rows.array[:, k]
-            for k, label in enumerate(self.scope.labels)
+            label: self.term.rows.array[:, k]
+            for k, label in enumerate(self.term.labels)
         }
         for label, column in {**known, **self.labels}.items():
             if np.array_equal(column, sites):
@@ -214,7 +215,7 @@ class _Table:
         key = self.key(number)
         if key not in self._place_of:
             self.scope.check_amplitude(number)
-            sites = _numbers(number, self.scope)
+            sites = _numbers(number, self.term)
             self._check_sites(factor, sites, lowest, size)
             self.sites = np.column_stack([self.sites, sites])
             self.places.append(self._label(factor, number, sites))
@@ -257,7 +258,7 @@ class _Table:
         raise Mistake.BAD_PLACE.error(
             f"{factor!r} acts on {what} {sites[row] - lowest} in row {row}",
             expected=f"{what}s from 0 to {size - 1}",
-            found=f"row {row}: {self.scope.rows.row(row)}",
+            found=f"row {row}: {self.term.rows.row(row)}",
             hint="leave the row out, or wrap around: (i.index + 1) % N",
         )
 
@@ -277,24 +278,24 @@ _ARITHMETIC: dict[str, Callable[..., Any]] = {
 }
 
 
-def _numbers(number: Expr, scope: Scope) -> Ints:
+def _numbers(number: Expr, term: TermDefinition) -> Ints:
     """Return the site number that an expression is in each row."""
     found: dict[int, Any] = {}
     for node in postorder(number):
-        found[id(node)] = _number(node, found, scope)
-    return np.broadcast_to(found[id(number)], (scope.rows.rows,)).astype(np.int64)
+        found[id(node)] = _number(node, found, term)
+    return np.broadcast_to(found[id(number)], (term.rows.rows,)).astype(np.int64)
 
 
-def _number(node: Node, found: Mapping[int, Any], scope: Scope) -> Any:
+def _number(node: Node, found: Mapping[int, Any], term: TermDefinition) -> Any:
     match node:
         case Constant(int(value)):
             return value
         case SiteNumber(label, number=None):
-            return scope.rows.column(scope.labels.index(label)).astype(np.int64)
+            return term.rows.column(term.labels.index(label)).astype(np.int64)
         case SiteNumber(number=Expr() as number):
-            return _numbers(number, scope)
+            return _numbers(number, term)
         case Lookup(values, index):
-            places = cast("list[int]", _numbers(index, scope).tolist())
+            places = cast("list[int]", _numbers(index, term).tolist())
             if all(0 <= place < len(values) for place in places):
                 chosen = [values[place] for place in places]
                 if all(isinstance(value, int) for value in chosen):
