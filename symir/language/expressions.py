@@ -7,7 +7,7 @@ and checks what can be checked without knowing the operator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
@@ -61,6 +61,7 @@ __all__ = [
     "symbol",
     "target_index",
     "true",
+    "walk",
     "whole",
 ]
 
@@ -143,6 +144,11 @@ class Node:
     def children(self) -> tuple[Node, ...]:
         """The nodes that this one is computed from, left to right."""
         return ()
+
+    @property
+    def parts(self) -> tuple[Node, ...]:
+        """The children, and what is computed in a way of its own, such as sites."""
+        return self.children
 
     def shown(self, show: Callable[[Node], str]) -> str:
         """Return the node as text; `show` does the same for what it is made of."""
@@ -323,6 +329,10 @@ class AtSite(Expr):
     label: str
     is_emitted: bool = False
     number: Expr | None = None
+
+    @property
+    def parts(self) -> tuple[Node, ...]:
+        return () if self.number is None else (self.number,)
 
     def shown(self, show: Callable[[Node], str]) -> str:
         if self.label == HERE:
@@ -727,6 +737,17 @@ def postorder(root: Node) -> list[Node]:
         stack.append((node, True))
         stack += [(child, False) for child in reversed(node.children)]
     return order
+
+
+def walk(root: Node) -> Iterator[Node]:
+    """Yield `root` and all that it is made of, each node once, in any order."""
+    pending, seen = [root], set[int]()
+    while pending:
+        node = pending.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            pending += node.parts
+            yield node
 
 
 def _text(node: Node, depth: int) -> str:
