@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from xdsl.ir import SSAValue
+
 from dialects import sym
-from dialects.tables import RowTable
+from dialects.stablehlo import constant_of
+from dialects.tables import NO_SITE, IntArray, RowTable
+from lowering.sites import column_of
 from symir.language import rows
 
-__all__ = ["Term", "labels_of", "names_of", "term_of"]
+__all__ = ["Term", "labels_of", "names_of", "site_numbers", "term_of"]
 
 
 @dataclass(frozen=True)
@@ -97,3 +102,20 @@ def names_of(wanted: list[str], taken: frozenset[str] = frozenset()) -> tuple[st
         used.add(free)
         names.append(free)
     return tuple(names)
+
+
+def site_numbers(term: sym.TermOp, site: SSAValue) -> IntArray | None:
+    """Return the number of a site in each row, `NO_SITE` where there is none.
+
+    None where it depends on x.
+    """
+    owner = site.owner
+    if isinstance(owner, sym.ElementOp):
+        return owner.numbers
+    if not isinstance(owner, sym.SiteOp):
+        return column_of(term, site)
+    number = constant_of(owner.number)
+    if number is None:
+        return None
+    inside = number in range(sym.operator_of(term).space.data.sites)
+    return np.full(term.rows.data.rows, int(number) if inside else NO_SITE, np.int32)
