@@ -14,7 +14,13 @@ import numpy.typing as npt
 from dialects.tables import NO_SITE, RowTable, SiteSets
 from symir.errors import DefinitionError
 from symir.language.codes import Mistake
-from symir.language.scalars import as_number, is_bool, items_of, shortened
+from symir.language.scalars import (
+    as_number,
+    is_bool,
+    items_of,
+    plain_numbers,
+    shortened,
+)
 
 __all__ = [
     "all_pairs",
@@ -484,24 +490,11 @@ def _numbers(name: str, values: object) -> Array:
     if items is None:
         raise _bad_data(name, expected, shortened(values))
     entries = list(items)
-    plain = _plain_numbers(entries)
+    plain = plain_numbers(entries)
     if plain is not None:
         return plain
     numbers = [_entry(name, row, value) for row, value in enumerate(entries)]
     return np.array(numbers)
-
-
-def _plain_numbers(entries: list[Any]) -> Array | None:
-    """Return finite numbers that NumPy may convert at once without hiding a mistake."""
-    kinds = set(map(type, entries))
-    if not kinds <= {int, float, complex, np.float64, np.complex128}:
-        return None
-    is_complex = not kinds.isdisjoint({complex, np.complex128})
-    try:
-        array = np.array(entries, np.complex128 if is_complex else np.float64)
-    except OverflowError:
-        return None
-    return array if np.isfinite(array).all() else None
 
 
 def _entry(name: str, row: int, value: object) -> float | complex:
