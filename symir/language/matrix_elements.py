@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import reduce
 from typing import Any, TypeAlias, cast
@@ -51,6 +51,7 @@ from symir.language.local_operators import (
     exact_product,
     mentioned,
     times,
+    times_known,
 )
 from symir.language.operators import Factor, OperatorExpr, Product, exact
 from symir.language.reductions import (
@@ -408,7 +409,8 @@ class _Case:
                 known = merged.get(key)
                 sizes[key] = sizes.get(key, 0.0) + abs(term.scale)
                 scale = term.scale if known is None else term.scale + known.scale
-                merged[key] = _scaled(known or term, cancelled(scale, sizes[key]))
+                scale = cancelled(scale, sizes[key])
+                merged[key] = replace(known or term, scale=scale)
         by_moves: dict[Any, list[_Term]] = {}
         for term in merged.values():
             if term.scale != 0:
@@ -640,7 +642,7 @@ class _Case:
             if weight == 0:
                 continue
             factors = [self._z(s) for s, c in zip(slots, chosen, strict=True) if c]
-            product = reduce(_times, factors, cast("Expr | None", None))
+            product = reduce(times_known, factors, cast("Expr | None", None))
             total = _plus(total, times(constant(_number_of(weight)), _or_one(product)))
         return _or_one(total) if total is not None else Constant(0)
 
@@ -666,25 +668,27 @@ class _Case:
             outer = self._outer(term)
             if len(members) == 1:
                 number, value = inner[members[0]]
-                product = self._signed(term, _number_of(number), _times(outer, value))
+                product = self._signed(
+                    term, _number_of(number), times_known(outer, value)
+                )
             else:
                 parts = [
                     times(constant(_number_of(number)), _or_one(value))
                     for number, value in (inner[k] for k in members)
                 ]
                 summed = reduce(lambda a, b: a + b, parts)
-                product = self._signed(term, 1, _times(outer, summed))
+                product = self._signed(term, 1, times_known(outer, summed))
             total = _plus(total, product)
         assert total is not None
         return total
 
     def _outer(self, term: _Term) -> Expr | None:
-        result = reduce(_times, term.scalars, cast("Expr | None", None))
+        result = reduce(times_known, term.scalars, cast("Expr | None", None))
         if term.sign is None:
             return result
         signs = np.ones(len(self.table.sites))
         signs[self.rows] = np.frombuffer(term.sign, np.int8)
-        return _times(result, self.table.column("sign", signs))
+        return times_known(result, self.table.column("sign", signs))
 
     def _signed(self, term: _Term, number: Number, value: Expr | None) -> Expr:
         """Return a number times a value, with the signs of the strings."""
@@ -694,7 +698,7 @@ class _Case:
             # whether an odd number of these sites is occupied
             is_odd = ReducedPredicate("parity", here.value != 0, self._region(string))
             sign = where(is_odd, constant(-size), constant(size))
-            result = _times(result, sign)
+            result = times_known(result, sign)
         if term.strings:
             return _or_one(result)
         return times(constant(number), _or_one(value))
@@ -740,12 +744,6 @@ def cancelled(total: Number, size: float) -> Number:
     return exact(total)
 
 
-def _scaled(term: _Term, scale: Number) -> _Term:
-    return _Term(
-        scale, term.scalars, term.scalar_keys, term.strings, term.sign, term.locals
-    )
-
-
 def _hint(kind: str, subsystem: Subsystem, values: tuple[float, ...]) -> str | None:
     if subsystem.kind == "other":
         return "spin(..), fock(..), qubit(..) and fermions(..) say what their sites are"
@@ -767,12 +765,6 @@ def _number_of(value: Number) -> Number:
     if value.denominator == 1:
         return value.numerator
     return float(value)
-
-
-def _times(left: Expr | None, right: Expr | None) -> Expr | None:
-    if left is None or right is None:
-        return right if left is None else left
-    return times(left, right)
 
 
 def _plus(left: Expr | None, right: Expr) -> Expr:
