@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,28 +52,11 @@ class Term:
         wrote it is not known: `for_each` may say the same.
         """
         table = self.rows
-        for iterator, labels, size, make_rows in _iterators(sites):
-            is_candidate = (table.labels, table.rows) == (labels, size)
-            if is_candidate and make_rows() == table:
-                return iterator
+        for name, one in rows.ITERATORS.items():
+            is_candidate = (table.labels, table.rows) == (one.labels, one.size(sites))
+            if is_candidate and one.make(sites) == table:
+                return name
         return "for_each"
-
-
-def _iterators(sites: int) -> Iterable[tuple[str, int, int, Callable[[], RowTable]]]:
-    """Return iterators: name, number of labels, number of rows, and the rows."""
-    distinct = sites * (sites - 1)
-    return (
-        ("globally", 0, 1, rows.one_row),
-        ("for_each_site", 1, sites, lambda: rows.all_sites(sites)),
-        ("for_each_pair", 2, sites**2, lambda: rows.all_pairs(sites)),
-        ("for_each_distinct_pair", 2, distinct, lambda: rows.distinct_pairs(sites)),
-        (
-            "for_each_unordered_pair",
-            2,
-            distinct // 2,
-            lambda: rows.unordered_pairs(sites),
-        ),
-    )
 
 
 def term_of(op: sym.TermOp) -> Term:

@@ -129,38 +129,26 @@ class DOperator:
 
     def globally(self) -> DOperator:
         """Open a term that is visited once and binds no label."""
-        return self._open("globally", (), lambda _: rows.one_row())
+        return self._open("globally", ())
 
     def for_each_site(self, label: str = "i") -> DOperator:
         """Open a term over all sites: N rows."""
-        return self._open(
-            "for_each_site", (label,), lambda _: rows.all_sites(self._space.size)
-        )
+        return self._open("for_each_site", (label,))
 
     def for_each_pair(self, a: str = "i", b: str = "j") -> DOperator:
         """Open a term over all ordered pairs of sites, i == j included: N * N rows.
 
         The second label runs faster.
         """
-        return self._open(
-            "for_each_pair", (a, b), lambda _: rows.all_pairs(self._space.size)
-        )
+        return self._open("for_each_pair", (a, b))
 
     def for_each_distinct_pair(self, a: str = "i", b: str = "j") -> DOperator:
         """Open a term over the ordered pairs of different sites: N * (N - 1) rows."""
-        return self._open(
-            "for_each_distinct_pair",
-            (a, b),
-            lambda _: rows.distinct_pairs(self._space.size),
-        )
+        return self._open("for_each_distinct_pair", (a, b))
 
     def for_each_unordered_pair(self, a: str = "i", b: str = "j") -> DOperator:
         """Open a term over the pairs i < j: N * (N - 1) / 2 rows."""
-        return self._open(
-            "for_each_unordered_pair",
-            (a, b),
-            lambda _: rows.unordered_pairs(self._space.size),
-        )
+        return self._open("for_each_unordered_pair", (a, b))
 
     def for_each_ktuple(
         self,
@@ -316,7 +304,7 @@ class DOperator:
         self,
         iterator: str,
         labels: object,
-        make_rows: Callable[[tuple[str, ...]], RowTable],
+        make_rows: Callable[[tuple[str, ...]], RowTable] | None = None,
         data: Mapping[str, object] | None = None,
         sets: Mapping[str, object] | None = None,
     ) -> DOperator:
@@ -325,7 +313,10 @@ class DOperator:
         name = self._default_name
         with blamed_on(self._name, name, location=location):
             bound = _as_labels(labels, may_be_none=iterator == "globally")
-            table = make_rows(bound)
+            if make_rows is None:
+                table = rows.ITERATORS[iterator].make(self._space.size)
+            else:
+                table = make_rows(bound)
             named_data = _by_name(data, "row data", Mistake.BAD_DATA, "one number")
             columns = {
                 name: rows.as_column(name, values, table.rows, self._dtype)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, SupportsIndex, cast
 
@@ -23,6 +24,7 @@ from symir.language.scalars import (
 )
 
 __all__ = [
+    "ITERATORS",
     "all_pairs",
     "all_sites",
     "as_column",
@@ -71,6 +73,24 @@ def unordered_pairs(sites: int) -> RowTable:
 def _pairs(sites: int) -> Array:
     return np.indices((sites, sites), np.int32).reshape(2, -1).T
 
+
+@dataclass(frozen=True)
+class AllRows:
+    """An iterator whose rows are known from the number of sites alone."""
+
+    labels: int
+    size: Callable[[int], int]
+    make: Callable[[int], RowTable]
+
+
+ITERATORS = {
+    "globally": AllRows(0, lambda sites: 1, lambda sites: one_row()),
+    "for_each_site": AllRows(1, lambda n: n, all_sites),
+    "for_each_pair": AllRows(2, lambda n: n * n, all_pairs),
+    "for_each_distinct_pair": AllRows(2, lambda n: n * (n - 1), distinct_pairs),
+    "for_each_unordered_pair": AllRows(2, lambda n: n * (n - 1) // 2, unordered_pairs),
+}
+"""Iterators of the language that take no rows, the simplest first."""
 
 _TUPLES: dict[tuple[bool, bool], Callable[[range, int], Iterable[tuple[int, ...]]]] = {
     (True, True): itertools.permutations,
