@@ -17,7 +17,7 @@ P. Jordan and E. Wigner, Z. Phys. 47, 631 (1928).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import reduce
@@ -43,6 +43,7 @@ from symir.language.expressions import (
     true,
 )
 from symir.language.functions import Lookup, all_of, any_of, where
+from symir.language.integers import FUNCTIONS
 from symir.language.local_operators import (
     Amplitude,
     LocalOperator,
@@ -266,18 +267,6 @@ class _Table:
 
 _SPIN_NAMES = {0.5: "up", -0.5: "down"}
 
-_ARITHMETIC: dict[str, Callable[..., Any]] = {
-    "neg": np.negative,
-    "abs": np.abs,
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "mod": np.mod,
-    "floordiv": np.floor_divide,
-    "minimum": np.minimum,
-    "maximum": np.maximum,
-}
-
 
 def _numbers(number: Expr, term: TermDefinition) -> Ints:
     """Return the site number that an expression is in each row."""
@@ -301,11 +290,11 @@ def _number(node: Node, found: Mapping[int, Any], term: TermDefinition) -> Any:
                 chosen = [values[place] for place in places]
                 if all(isinstance(value, int) for value in chosen):
                     return np.array(chosen, np.int64)
-        case Apply(function, arguments) if function in _ARITHMETIC:
+        case Apply(function, arguments) if function in FUNCTIONS:
             parts = [found[id(part)] for part in arguments]
             is_division = function in ("mod", "floordiv")
             if not is_division or np.all(parts[1]):
-                return _ARITHMETIC[function](*parts)
+                return FUNCTIONS[function](*parts)
         case _:
             pass
     raise Mistake.BAD_PLACE.error(
