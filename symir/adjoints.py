@@ -23,7 +23,6 @@ from xdsl.builder import Builder
 from xdsl.dialects.builtin import (
     ComplexType,
     ModuleOp,
-    StringAttr,
     UnitAttr,
 )
 from xdsl.ir import Attribute, Block, Operation, SSAValue
@@ -38,11 +37,10 @@ from lowering.sites import Alias, alias, column_of
 from symir import algebra
 from symir.compiler.lowering import run_passes
 from symir.errors import DefinitionError
-from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
 from symir.language.expressions import Predicate
 from symir.language.scope import emission_label
-from symir.products import Copies, copy_body, defined
+from symir.products import NORMAL_FORM, Copies, copy_body, defined
 from symir.provenance import place_of
 from symir.spaces import indicator
 
@@ -54,41 +52,35 @@ __all__ = ["MAX_TRIED", "adjoint", "conjugate", "transpose"]
 MAX_TRIED = 256
 """An update that cannot be undone is tried from so many local values at most."""
 
-_SIMPLIFY = (
-    "sym-guard-undefined,sym-expand-updates,sym-forward-reads,"
-    "stablehlo-fold-constants,canonicalize,cse"
-)
 _EXACT_UNIT, _EXACT_SIZE = 2**8, 2**12
 """Sums of local values of this precision and size are exact in every dtype."""
 
 # region Operators
 
 
-def adjoint(operator: SymbolicOperator, name: str) -> SymbolicOperatorIR:
-    """Return the adjoint of an operator under a name; a fanout is not kept.
+def adjoint(operator: SymbolicOperator) -> ModuleOp:
+    """Return the adjoint of an operator; a fanout is not kept.
 
     Raises:
         DefinitionError: for an update that is not undone, and changes too many sites to
             be tried, or sites that depend on the configuration (D082).
     """
-    return _reversed(operator, name, conjugates=True)
+    return _reversed(operator, conjugates=True)
 
 
-def transpose(operator: SymbolicOperator, name: str) -> SymbolicOperatorIR:
-    """Return the transpose of an operator under a name; raises as `adjoint`."""
-    return _reversed(operator, name, conjugates=False)
+def transpose(operator: SymbolicOperator) -> ModuleOp:
+    """Return the transpose of an operator; raises as `adjoint`."""
+    return _reversed(operator, conjugates=False)
 
 
-def conjugate(operator: SymbolicOperator, name: str) -> SymbolicOperatorIR:
-    """Return the operator of the conjugate matrix elements under a name."""
+def conjugate(operator: SymbolicOperator) -> ModuleOp:
+    """Return the operator of the conjugate matrix elements."""
     module = operator.to_ir().module
-    owner = algebra.operator_in(module)
-    owner.sym_name = StringAttr(algebra.shortened_name(name))
-    for term in owner.terms:
+    for term in algebra.operator_in(module).terms:
         for emission in term.emissions:
             at = Inserter.before(emission)
             emission.operands[1] = _conjugate(emission.amplitude, at)
-    return SymbolicOperatorIR(module)
+    return module
 
 
 def _conjugate(value: SSAValue, at: Inserter) -> SSAValue:
@@ -101,19 +93,15 @@ def _conjugate(value: SSAValue, at: Inserter) -> SSAValue:
     return at.add(hlo.ComplexOp(part, negated, value.type))
 
 
-def _reversed(
-    operator: SymbolicOperator, name: str, *, conjugates: bool
-) -> SymbolicOperatorIR:
+def _reversed(operator: SymbolicOperator, *, conjugates: bool) -> ModuleOp:
     module = defined(operator.to_ir().module)
-    owner = algebra.operator_in(module)
-    owner.sym_name = StringAttr(algebra.shortened_name(name))
     inside = _inside(operator)
-    for term in owner.terms:
+    for term in algebra.operator_in(module).terms:
         reversal = _Reversal(operator.name, term, inside, conjugates=conjugates)
         Rewriter.replace_op(term, reversal.run(), [])
-    module = _within_sums(run_passes(module, _SIMPLIFY))
+    module = _within_sums(run_passes(module, NORMAL_FORM))
     _drop_impossible(algebra.operator_in(module))
-    return SymbolicOperatorIR(run_passes(module, "canonicalize"))
+    return run_passes(module, "canonicalize")
 
 
 def _within_sums(module: ModuleOp) -> ModuleOp:

@@ -23,6 +23,7 @@ from symir.facts.local import Cut, cut, is_diagonal, reach
 from symir.facts.operator_facts import Counterexample, Fact, How, OperatorFacts
 from symir.language.scalars import is_count
 from symir.operator import SymbolicOperator
+from symir.products import NORMAL_FORM
 from symir.spaces import Space
 
 __all__ = ["facts_of"]
@@ -48,11 +49,6 @@ REVERSED_WORK = 2**23
 
 MAX_SUSPECTS = 32
 """Most configurations that join the sample because a group of rows fails there."""
-
-NORMAL_FORM = (
-    "sym-guard-undefined,sym-expand-updates,sym-forward-reads,"
-    "stablehlo-fold-constants,canonicalize,cse"
-)
 
 
 def facts_of(
