@@ -6,15 +6,13 @@ NetKet above all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
-import numpy.typing as npt
 from xdsl.dialects.builtin import ModuleOp
 
-from symir import for_netket, ir, operator, spaces
+from symir import for_netket, ir, operator, predicates, spaces
 from symir.compiler import artifact, compile_operator, lowerers, optimisation, precision
 from symir.compiler.archive import save_artifact
 from symir.compiler.artifact import SymbolicCompiledArtifact
@@ -25,10 +23,8 @@ from symir.inspection import LoweredOperator, handle
 from symir.interop.to_netket import to_netket
 from symir.ir import SymbolicOperatorIR
 from symir.language import extensions
-from symir.language.expressions import Predicate, PredicateLike
 from symir.late import body_of
 from symir.operator import SymbolicOperator
-from symir.spaces import Space
 from symir.validation import ValidationReport
 from symir.validation.check import check_lowering
 
@@ -127,31 +123,8 @@ def _lowered_html(handle: LoweredOperator) -> str:
 # endregion
 # region Predicates of spaces
 
-
-@body_of(spaces.checked_predicate)
-def _checked_predicate(space: Space, predicate: PredicateLike) -> Predicate:
-    from symir.predicates import checked_predicate
-
-    return checked_predicate(space, predicate)
-
-
-@body_of(spaces.indicator)
-def _indicator(
-    space: Space, predicates: Sequence[Predicate], dtype: npt.DTypeLike | None = None
-) -> SymbolicOperator:
-    from symir.predicates import indicator
-
-    return indicator(space, predicates, dtype)
-
-
-@body_of(spaces.predicate_test)
-def _predicate_test(
-    space: Space, predicates: Sequence[Predicate]
-) -> Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]]:
-    from symir.predicates import PredicateTest
-
-    return PredicateTest(space, predicates)
-
+body_of(spaces.checked_predicate)(predicates.checked_predicate)
+body_of(spaces.indicator)(predicates.indicator)
 
 # endregion
 # region Compilations

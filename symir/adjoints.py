@@ -16,7 +16,6 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
@@ -24,7 +23,6 @@ from xdsl.builder import Builder
 from xdsl.dialects.builtin import (
     ComplexType,
     ModuleOp,
-    StringAttr,
     UnitAttr,
 )
 from xdsl.ir import Attribute, Block, Operation, SSAValue
@@ -39,11 +37,10 @@ from lowering.sites import Alias, alias, column_of
 from symir import algebra
 from symir.compiler.lowering import run_passes
 from symir.errors import DefinitionError
-from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
 from symir.language.expressions import Predicate
 from symir.language.scope import emission_label
-from symir.products import Copies, copy_body, defined
+from symir.products import NORMAL_FORM, Copies, copy_body, defined
 from symir.provenance import place_of
 from symir.spaces import indicator
 
@@ -55,41 +52,35 @@ __all__ = ["MAX_TRIED", "adjoint", "conjugate", "transpose"]
 MAX_TRIED = 256
 """An update that cannot be undone is tried from so many local values at most."""
 
-_SIMPLIFY = (
-    "sym-guard-undefined,sym-expand-updates,sym-forward-reads,"
-    "stablehlo-fold-constants,canonicalize,cse"
-)
 _EXACT_UNIT, _EXACT_SIZE = 2**8, 2**12
 """Sums of local values of this precision and size are exact in every dtype."""
 
 # region Operators
 
 
-def adjoint(operator: SymbolicOperator, name: str) -> SymbolicOperatorIR:
-    """Return the adjoint of an operator under a name; a fanout is not kept.
+def adjoint(operator: SymbolicOperator) -> ModuleOp:
+    """Return the adjoint of an operator; a fanout is not kept.
 
     Raises:
         DefinitionError: for an update that is not undone, and changes too many sites to
             be tried, or sites that depend on the configuration (D082).
     """
-    return _reversed(operator, name, conjugates=True)
+    return _reversed(operator, conjugates=True)
 
 
-def transpose(operator: SymbolicOperator, name: str) -> SymbolicOperatorIR:
-    """Return the transpose of an operator under a name; raises as `adjoint`."""
-    return _reversed(operator, name, conjugates=False)
+def transpose(operator: SymbolicOperator) -> ModuleOp:
+    """Return the transpose of an operator; raises as `adjoint`."""
+    return _reversed(operator, conjugates=False)
 
 
-def conjugate(operator: SymbolicOperator, name: str) -> SymbolicOperatorIR:
-    """Return the operator of the conjugate matrix elements under a name."""
+def conjugate(operator: SymbolicOperator) -> ModuleOp:
+    """Return the operator of the conjugate matrix elements."""
     module = operator.to_ir().module
-    owner = algebra.operator_in(module)
-    owner.sym_name = StringAttr(algebra.shortened_name(name))
-    for term in owner.terms:
+    for term in algebra.operator_in(module).terms:
         for emission in term.emissions:
             at = Inserter.before(emission)
             emission.operands[1] = _conjugate(emission.amplitude, at)
-    return SymbolicOperatorIR(module)
+    return module
 
 
 def _conjugate(value: SSAValue, at: Inserter) -> SSAValue:
@@ -102,19 +93,15 @@ def _conjugate(value: SSAValue, at: Inserter) -> SSAValue:
     return at.add(hlo.ComplexOp(part, negated, value.type))
 
 
-def _reversed(
-    operator: SymbolicOperator, name: str, *, conjugates: bool
-) -> SymbolicOperatorIR:
+def _reversed(operator: SymbolicOperator, *, conjugates: bool) -> ModuleOp:
     module = defined(operator.to_ir().module)
-    owner = algebra.operator_in(module)
-    owner.sym_name = StringAttr(algebra.shortened_name(name))
     inside = _inside(operator)
-    for term in owner.terms:
+    for term in algebra.operator_in(module).terms:
         reversal = _Reversal(operator.name, term, inside, conjugates=conjugates)
         Rewriter.replace_op(term, reversal.run(), [])
-    module = _within_sums(run_passes(module, _SIMPLIFY))
+    module = _within_sums(run_passes(module, NORMAL_FORM))
     _drop_impossible(algebra.operator_in(module))
-    return SymbolicOperatorIR(run_passes(module, "canonicalize"))
+    return run_passes(module, "canonicalize")
 
 
 def _within_sums(module: ModuleOp) -> ModuleOp:
@@ -174,6 +161,7 @@ class _Reversal:
         block: the body of the new term; its source is x.
         arguments: the block arguments of the new term for those of the old one.
         at_x: what the body of the old term computes at x.
+        touched: the sites that the emission at hand may change.
     """
 
     def __init__(
@@ -196,6 +184,7 @@ class _Reversal:
         self.arguments: Copies = dict(pairs)
         self.at_x: Copies = dict(pairs)
         copy_body(term, self.at_x, self.block)
+        self.touched: tuple[SSAValue, ...] = ()
         self.at = Inserter(Builder(InsertPoint.at_end(self.block)), term.location)
 
     def run(self) -> sym.TermOp:
@@ -206,20 +195,24 @@ class _Reversal:
         """
         for position, emission in enumerate(self.term.emissions):
             self.at.location = emission.location
-            touched = self._touched(emission.config)
-            y = self._undone_all(emission.config, self.x, touched)
+            self.touched = self._sites_changed(emission.config)
+            y = self._undone_all(emission.config, self.x)
             if y is not None:
                 self._emit(emission, y, [])
                 continue
-            self._check_tries(position, emission, touched)
-            sites = [self.copy(site) for site in touched]
-            for y, checks in self._tries(touched, sites):
+            self._check_tries(position, emission)
+            sites = [self.copy(site) for site in self.touched]
+            for y, checks in self._tries(sites):
                 self._emit(emission, y, checks, sites)
         columns, sets = self.term.data_columns, self.term.site_sets
         name = self.term.sym_name.data
         new = sym.TermOp(name, self.term.rows, self.block, columns, sets)
         new.location = self.term.location
         return new
+
+    def add(self, op: Operation) -> SSAValue:
+        """Add an op to the new term; return its result."""
+        return self.at.add(op)
 
     @property
     def x(self) -> SSAValue:
@@ -240,12 +233,12 @@ class _Reversal:
         checks = [*predicate, *checks]
         for site in compared:
             new, old = self.read(config, site), self.read(self.x, site)
-            checks.append(self.at.add(stablehlo.compare("EQ", new, old)))
+            checks.append(self.add(stablehlo.compare("EQ", new, old)))
         if self.inside is not None and y is not self.x:
             checks += self._inside_at(self.inside, y)
         valid = checks[0] if checks else None
         for check in checks[1:]:
-            valid = self.at.add(stablehlo.AndOp(cast(SSAValue, valid), check))
+            valid = self.add(stablehlo.AndOp(cast(SSAValue, valid), check))
         if self.conjugates:
             amplitude = _conjugate(amplitude, self.at)
         tag = None if emission.tag is None else emission.tag.data
@@ -261,18 +254,18 @@ class _Reversal:
     def read(self, config: SSAValue, site: SSAValue) -> SSAValue:
         """Return what a configuration has at a site of the new term."""
         kind = stablehlo.tensor(self.real)
-        return self.at.add(sym.ReadOp(config, site, kind))
+        return self.add(sym.ReadOp(config, site, kind))
 
     def copy(self, value: SSAValue) -> SSAValue:
         """Return what a value of the old term is at x."""
         return self.at_x.get(value, value)
 
     def _constant(self, value: float) -> SSAValue:
-        return self.at.add(stablehlo.constant(np.array(value), self.real))
+        return self.add(stablehlo.constant(np.array(value), self.real))
 
     # region What an update depends on
 
-    def _touched(self, config: SSAValue) -> tuple[SSAValue, ...]:
+    def _sites_changed(self, config: SSAValue) -> tuple[SSAValue, ...]:
         """Return the sites that the updates up to a configuration may change."""
         found: dict[SSAValue, None] = {}
         pending, seen = [config], set[SSAValue]()
@@ -288,7 +281,7 @@ class _Reversal:
                     found[operand] = None
         return tuple(found)
 
-    def is_fixed(self, value: SSAValue, touched: Sequence[SSAValue]) -> bool:
+    def is_fixed(self, value: SSAValue) -> bool:
         """Whether a value is the same for all values of the sites that are touched."""
         pending, seen = [value], set[SSAValue]()
         while pending:
@@ -298,7 +291,7 @@ class _Reversal:
                 continue
             seen.add(current)
             if isinstance(op, sym.ReadOp):
-                if not self.is_apart(op.site, touched):
+                if not self._are_apart(op.site, self.touched):
                     return False
                 pending.append(op.site)
                 continue
@@ -309,8 +302,12 @@ class _Reversal:
                 pending.extend(inner.operands)
         return True
 
-    def is_apart(self, site: SSAValue, others: Iterable[SSAValue]) -> bool:
-        return all(alias(self.term, site, other) is Alias.NEVER for other in others)
+    def is_apart(self, a: SSAValue, b: SSAValue) -> bool:
+        """Whether two sites of the old term differ in every row."""
+        return alias(self.term, a, b) is Alias.NEVER
+
+    def _are_apart(self, site: SSAValue, others: Iterable[SSAValue]) -> bool:
+        return all(self.is_apart(site, other) for other in others)
 
     @property
     def is_exact(self) -> bool:
@@ -323,80 +320,75 @@ class _Reversal:
     # endregion
     # region Undoing updates
 
-    def _undone_all(
-        self, config: SSAValue, z: SSAValue, touched: Sequence[SSAValue]
-    ) -> SSAValue | None:
+    def _undone_all(self, config: SSAValue, z: SSAValue) -> SSAValue | None:
         """Return the y from which the updates up to `config` lead to z, or None."""
         while config is not self.term.source:
             op = config.owner
             if isinstance(op, sym.InvalidOp):
                 return z
             if isinstance(op, sym.SelectOp):
-                if not self.is_fixed(op.predicate, touched):
+                if not self.is_fixed(op.predicate):
                     return None
-                then = self._undone_all(op.on_true, z, touched)
-                otherwise = self._undone_all(op.on_false, z, touched)
+                then = self._undone_all(op.on_true, z)
+                otherwise = self._undone_all(op.on_false, z)
                 if then is None or otherwise is None:
                     return None
                 chosen = self.copy(op.predicate)
-                return self.at.add(sym.SelectOp(chosen, then, otherwise))
+                return self.add(sym.SelectOp(chosen, then, otherwise))
             if not isinstance(op, sym.UpdateInterface):
                 return None
-            before = self._undone(op, z, touched)
+            before = self._undone(op, z)
             if before is None:
                 return None
             z, config = before, op.before
         return z
 
-    def _undone(
-        self, op: sym.UpdateInterface, z: SSAValue, touched: Sequence[SSAValue]
-    ) -> SSAValue | None:
+    def _undone(self, op: sym.UpdateInterface, z: SSAValue) -> SSAValue | None:
         """Return the configuration that an update leads to z from, or None."""
-        if not all(self.is_fixed(site, touched) for site in op.changed):
+        if not all(map(self.is_fixed, op.changed)):
             return None
         sites = [self.copy(site) for site in op.changed]
-        return op.inverse(z, sites, _Undoing(self, touched))
+        return op.inverse(z, sites, self)
 
     def _minus(self, a: SSAValue, b: SSAValue) -> SSAValue:
-        return self.at.add(stablehlo.SubtractOp(a, b))
+        return self.add(stablehlo.SubtractOp(a, b))
 
-    def solved(
-        self,
-        write: sym.WriteOp,
-        value: SSAValue,
-        written: SSAValue,
-        touched: Sequence[SSAValue],
-    ) -> SSAValue | None:
-        """Return the old value of the site for which a value is what was written.
+    def solved(self, write: sym.WriteOp, written: SSAValue) -> SSAValue | None:
+        """Return the old value of the site for which an op writes another one.
 
-        The value has to be plus or minus the old one, plus what is fixed.
+        That has to be plus or minus the old one, plus what is fixed.
         """
+        return self._solved(write, write.value, written)
+
+    def _solved(
+        self, write: sym.WriteOp, value: SSAValue, written: SSAValue
+    ) -> SSAValue | None:
         op = value.owner
         match op:
             case sym.ReadOp() if self._is_own(write, op):
                 return written
             case hlo.NegateOp():
-                negated = self.at.add(stablehlo.NegateOp(written))
-                return self.solved(write, op.operand, negated, touched)
+                negated = self.add(stablehlo.NegateOp(written))
+                return self._solved(write, op.operand, negated)
             case hlo.AddOp():
                 for own, other in ((op.lhs, op.rhs), (op.rhs, op.lhs)):
-                    if self.is_fixed(other, touched):
+                    if self.is_fixed(other):
                         rest = self._minus(written, self.copy(other))
-                        return self.solved(write, own, rest, touched)
+                        return self._solved(write, own, rest)
                 return None
-            case hlo.SubtractOp() if self.is_fixed(op.rhs, touched):
-                rest = self.at.add(stablehlo.AddOp(written, self.copy(op.rhs)))
-                return self.solved(write, op.lhs, rest, touched)
-            case hlo.SubtractOp() if self.is_fixed(op.lhs, touched):
+            case hlo.SubtractOp() if self.is_fixed(op.rhs):
+                rest = self.add(stablehlo.AddOp(written, self.copy(op.rhs)))
+                return self._solved(write, op.lhs, rest)
+            case hlo.SubtractOp() if self.is_fixed(op.lhs):
                 rest = self._minus(self.copy(op.lhs), written)
-                return self.solved(write, op.rhs, rest, touched)
-            case hlo.SelectOp() if self.is_fixed(op.pred, touched):
-                then = self.solved(write, op.on_true, written, touched)
-                otherwise = self.solved(write, op.on_false, written, touched)
+                return self._solved(write, op.rhs, rest)
+            case hlo.SelectOp() if self.is_fixed(op.pred):
+                then = self._solved(write, op.on_true, written)
+                otherwise = self._solved(write, op.on_false, written)
                 if then is None or otherwise is None:
                     return None
                 chosen = self.copy(op.pred)
-                return self.at.add(stablehlo.select(chosen, then, otherwise))
+                return self.add(stablehlo.select(chosen, then, otherwise))
             case _:
                 return None
 
@@ -407,7 +399,9 @@ class _Reversal:
         if read.config is write.config:
             return True
         is_source = read.config is self.term.source
-        return is_source and self.is_apart(write.site, self._touched(write.config))
+        return is_source and self._are_apart(
+            write.site, self._sites_changed(write.config)
+        )
 
     # endregion
     # region Trying all values
@@ -421,45 +415,44 @@ class _Reversal:
         found: list[int] = np.unique(numbers[column]).tolist()
         return tuple(lists[k] for k in found)
 
-    def _sizes(self, touched: Sequence[SSAValue]) -> list[int]:
-        return [max(map(len, self._states(site))) for site in touched]
+    @property
+    def _sizes(self) -> list[int]:
+        return [max(map(len, self._states(site))) for site in self.touched]
 
-    def _check_tries(
-        self, position: int, emission: sym.EmitOp, touched: Sequence[SSAValue]
-    ) -> None:
+    def _check_tries(self, position: int, emission: sym.EmitOp) -> None:
         expected = found = None
-        if any(map(sym.may_be_missing, touched)):
+        if any(map(sym.may_be_missing, self.touched)):
             expected, found = "sites that all rows have", "sets of different sizes"
-        elif not all(self.is_fixed(site, touched) for site in touched):
+        elif not all(map(self.is_fixed, self.touched)):
             expected = "sites that do not depend on what is changed"
             found = "a site whose number is computed from a local value"
-        elif math.prod(self._sizes(touched)) > MAX_TRIED:
+        elif math.prod(self._sizes) > MAX_TRIED:
             expected = f"at most {MAX_TRIED} values of the changed sites together"
-            found = f"{math.prod(self._sizes(touched))} for {len(touched)} sites"
+            found = f"{math.prod(self._sizes)} for {len(self.touched)} sites"
         if expected is None:
             return
         raise _no_adjoint(self.operator, self.term, position, emission, expected, found)
 
     def _tries(
-        self, touched: Sequence[SSAValue], sites: Sequence[SSAValue]
+        self, sites: Sequence[SSAValue]
     ) -> Iterator[tuple[SSAValue, list[SSAValue]]]:
         """Yield each y that differs from x at the touched sites, and when it counts.
 
         So that none comes twice, the values have to exist, and to agree where two
         sites are the same one. `sites` are those of the new term.
         """
-        for places in itertools.product(*map(range, self._sizes(touched))):
+        for places in itertools.product(*map(range, self._sizes)):
             y, checks = self.x, list[SSAValue]()
             values: list[SSAValue] = []
-            for old, site, place in zip(touched, sites, places, strict=True):
+            for old, site, place in zip(self.touched, sites, places, strict=True):
                 value, exists = self._local_value(self._states(old), site, place)
-                y = self.at.add(sym.WriteOp(y, site, value))
+                y = self.add(sym.WriteOp(y, site, value))
                 checks += exists
                 values.append(value)
             for k, site in enumerate(sites):
-                if not self.is_apart(touched[k], touched[k + 1 :]):
+                if not self._are_apart(self.touched[k], self.touched[k + 1 :]):
                     kept = self.read(y, site)
-                    checks.append(self.at.add(stablehlo.compare("EQ", kept, values[k])))
+                    checks.append(self.add(stablehlo.compare("EQ", kept, values[k])))
             yield y, checks
 
     def _local_value(
@@ -472,41 +465,11 @@ class _Reversal:
         if len(lists) == 1:
             return self._constant(lists[0][place]), []
         wanted = self._constant(place)
-        value = self.at.add(sym.LocalValueOp(wanted, site))
-        found = self.at.add(sym.LocalIndexOp(value, site))
-        return value, [self.at.add(stablehlo.compare("EQ", found, wanted))]
+        value = self.add(sym.LocalValueOp(wanted, site))
+        found = self.add(sym.LocalIndexOp(value, site))
+        return value, [self.add(stablehlo.compare("EQ", found, wanted))]
 
     # endregion
-
-
-@dataclass(frozen=True)
-class _Undoing:
-    """A place in the new term where updates of the old one are undone."""
-
-    reversal: _Reversal
-    touched: Sequence[SSAValue]
-
-    @property
-    def is_exact(self) -> bool:
-        return self.reversal.is_exact
-
-    def is_fixed(self, value: SSAValue) -> bool:
-        return self.reversal.is_fixed(value, self.touched)
-
-    def is_apart(self, a: SSAValue, b: SSAValue) -> bool:
-        return self.reversal.is_apart(a, [b])
-
-    def add(self, op: Operation) -> SSAValue:
-        return self.reversal.at.add(op)
-
-    def copy(self, value: SSAValue) -> SSAValue:
-        return self.reversal.copy(value)
-
-    def read(self, config: SSAValue, site: SSAValue) -> SSAValue:
-        return self.reversal.read(config, site)
-
-    def solved(self, write: sym.WriteOp, written: SSAValue) -> SSAValue | None:
-        return self.reversal.solved(write, write.value, written, self.touched)
 
 
 def _no_adjoint(

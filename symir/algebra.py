@@ -159,8 +159,8 @@ def check_factor(factor: Expr, operator: SymbolicOperator) -> bool:
             complex numbers where only real ones make sense (D021, D047).
     """
     dtype = dtype_with(operator.dtype, factor)
-    scope = Scope((), {}, rows.one_row(), {}, operator.space, dtype)
-    return scope.check_amplitude(factor)
+    term = identity_definition(factor, operator.space, dtype, None).terms[0]
+    return Scope(term, operator.space, dtype).check_amplitude(factor)
 
 
 def _symbols_of(factor: Expr) -> tuple[Symbol, ...]:

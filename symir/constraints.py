@@ -20,7 +20,14 @@ import numpy.typing as npt
 from dialects.tables import LocalSpace, SiteSum
 from symir.errors import DefinitionError
 
-__all__ = ["PartialSums", "normal_sums", "partial_sums", "shown_sum"]
+__all__ = [
+    "PartialSums",
+    "normal_sums",
+    "partial_sums",
+    "shown_number",
+    "shown_sum",
+    "shown_values",
+]
 
 MAX_EXACT = 2**53
 """Double precision adds integers up to this one without rounding."""
@@ -115,21 +122,25 @@ def shown_sum(conserved: SiteSum) -> str:
     """Return a sum as the arguments of `Space.where_sum`."""
     sites = [site for site, weight in enumerate(conserved.weights) if weight]
     weights = [conserved.weights[site] for site in sites]
-    total = _number(conserved.total)
-    where = "" if len(sites) == len(conserved.weights) else f", sites={_listed(sites)}"
+    total = shown_number(conserved.total)
+    where = (
+        "" if len(sites) == len(conserved.weights) else f", sites={shown_values(sites)}"
+    )
     if set(weights) <= {1}:
         return f"total={total}{where}"
-    return f"total={total}{where}, weights={_listed(weights)}"
+    return f"total={total}{where}, weights={shown_values(weights)}"
 
 
-def _listed(values: Sequence[float]) -> str:
-    numbers = [_number(value) for value in values]
+def shown_values(values: Sequence[object]) -> str:
+    """Return a list of numbers; a long one loses its middle."""
+    numbers = list(map(shown_number, values))
     if len(numbers) > 8:
         numbers[4:-2] = [".."]
     return f"[{', '.join(numbers)}]"
 
 
-def _number(value: float) -> str:
+def shown_number(value: object) -> str:
+    """Return a number, a whole one without a point."""
     return repr(value).removesuffix(".0")
 
 

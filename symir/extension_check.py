@@ -30,8 +30,7 @@ from symir.language.extensions import (
     UpdateMacro,
     available_function_names,
     available_update_names,
-    registered_function,
-    registered_update,
+    registered,
 )
 from symir.language.scalars import DTYPES, shortened
 from symir.operator import SymbolicOperator
@@ -94,7 +93,7 @@ class _Subject:
         kind: "function", "update" or "iterator".
         space: the space of the operator.
         build: makes the operator, of a dtype or (None) of the default one.
-        lanes: its branches at x; with a spoiled reference where the flag says so.
+        lanes: its branches at x by the reference.
         is_complex: whether only complex operators can use the extension.
         skipped: what cannot be checked, and why.
     """
@@ -103,7 +102,7 @@ class _Subject:
     kind: str
     space: Space
     build: Callable[[str | None], SymbolicOperator]
-    lanes: Callable[[str, Array, bool], list[Lane]]
+    lanes: Callable[[str, Array], list[Lane]]
     is_complex: bool = False
     skipped: tuple[str, ...] = ()
 
@@ -183,8 +182,7 @@ def _space(given: object, sites: int) -> Space:
 
 def _extension_of(extension: object) -> Extension:
     if isinstance(extension, str):
-        clause = clauses.registered(extension)
-        named = [registered_function(extension), registered_update(extension), clause]
+        named = [*registered(extension), clauses.registered(extension)]
         found = [one for one in named if _is_extension(one)]
         if len(found) == 1:
             return cast(Extension, found[0])
@@ -264,11 +262,11 @@ def _function_subject(function: Function, space: Space) -> _Subject:
                 builder.emit(amplitude=called(*scaled))
         return builder.build()
 
-    def lanes(dtype: str, x: Array, spoiled: bool) -> list[Lane]:
+    def lanes(dtype: str, x: Array) -> list[Lane]:
         read = [np.float64(x[(s + k) % size]) for s in range(size) for k in steps]
         sites = [read[k : k + len(steps)] for k in range(0, len(read), len(steps))]
         used = [scaled for values in sites for scaled in arguments(values, dtype)]
-        return [(_called(name, reference, *values) + spoiled, x) for values in used]
+        return [(_called(name, reference, *values), x) for values in used]
 
     real_only: str | None = None
     try:
@@ -310,27 +308,25 @@ def _update_subject(update: UpdateMacro, space: Space) -> _Subject:
             builder.emit(update(*labels, *values))
         return builder.build()
 
-    def lanes(dtype: str, x: Array, spoiled: bool) -> list[Lane]:
+    def lanes(dtype: str, x: Array) -> list[Lane]:
         found = list[Lane]()
         for sites in places:
             read = float(x[(*sites, 0)[0]])
             for values in chosen(read):
                 moved = _called(name, reference, x.astype(np.float64), sites, values)
-                found.append(_lane(name, space, x, moved, spoiled))
+                found.append(_lane(name, space, x, moved))
         return found
 
     return _Subject(name, "update", space, build, lanes)
 
 
-def _lane(name: str, space: Space, x: Array, moved: Any, spoiled: bool) -> Lane:
+def _lane(name: str, space: Space, x: Array, moved: Any) -> Lane:
     if moved is None:
         return None
-    y, local = np.array(moved, np.float64), space.local_states_at(0)
+    y = np.array(moved, np.float64)
     if y.shape != x.shape:
         expected = f"a reference that returns an x' of shape {x.shape}"
         raise _unchecked(name, expected, f"an array of shape {y.shape}")
-    if spoiled:
-        y[0] = (*local, local[0] + 1)[int(y[0] == local[0])]
     return (1, y) if np.all(space.contains(y)) else None
 
 
@@ -348,7 +344,6 @@ def _iterator_subject(
     listed = [tuple(map(int, np.atleast_1d(row).tolist())) for row in rows]
     if not listed:
         raise _unchecked(name, "rows", "none", "check_extension(.., space=..)")
-    spoiled_row = tuple((s + 1) % (space.size + 1) for s in listed[-1])
 
     def numbered(sites: Sequence[Any]) -> Expr | int:
         number: Expr | int = 1
@@ -366,9 +361,8 @@ def _iterator_subject(
         bound = (labels,) if isinstance(labels, str) else tuple(labels)
         return builder.emit(amplitude=numbered([site(b).index for b in bound])).build()
 
-    def lanes(dtype: str, x: Array, spoiled: bool) -> list[Lane]:
-        used = [*listed[:-1], spoiled_row] if spoiled else listed
-        return [(numbered(row), x) for row in used]
+    def lanes(dtype: str, x: Array) -> list[Lane]:
+        return [(numbered(row), x) for row in listed]
 
     return _Subject(name, "iterator", space, build, lanes)
 
@@ -471,12 +465,12 @@ def _difference(
     *,
     spoiled: bool = False,
 ) -> LaneDifference | None:
-    """Return the first difference from the reference."""
-    lanes = [
-        [lane or (0, x) for lane in subject.lanes(dtype, x, spoiled)] for x in states
-    ]
-    elements = np.array([[element for element, _ in each] for each in lanes])
-    moved = np.array([[y for _, y in each] for each in lanes])
+    """Return the first difference from the reference; spoiled, it is 1 too much."""
+    lanes = [(x, subject.lanes(dtype, x)) for x in states]
+    elements = np.array(
+        [[lane[0] + spoiled if lane else 0 for lane in each] for _, each in lanes]
+    )
+    moved = np.array([[lane[1] if lane else x for lane in each] for x, each in lanes])
     meant = Connected(moved, elements.astype(np.result_type(elements, dtype)))
     computed = Connected(*map(np.asarray, found))
     return compare(Relation.EQUAL, states, meant, computed).difference

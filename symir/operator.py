@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self, TypeAlias, Unpack, cast
 
 import numpy as np
-from xdsl.dialects.builtin import StringAttr, UnitAttr
+from xdsl.dialects.builtin import ModuleOp, StringAttr, UnitAttr
 
 from symir import adjoints, algebra, for_netket, products
 from symir.errors import UnfinishedError, user_location
@@ -244,10 +244,7 @@ class SymbolicOperator:
         """
         checked, source = as_name(name, "the name of an operator"), self._source
         if isinstance(source, SymbolicOperatorIR):
-            module = source.module
-            operator = algebra.operator_in(module)
-            operator.sym_name = StringAttr(checked)
-            source = SymbolicOperatorIR.owning(module)
+            source = _named(source.module, checked)
         return self._with(name=checked, _source=source)
 
     def _with(self, **changes: Any) -> Self:
@@ -353,7 +350,7 @@ class SymbolicOperator:
             module = source.module
             operator = algebra.operator_in(module)
             operator.hermitian, operator.not_hermitian = UnitAttr(), None
-            source = SymbolicOperatorIR.owning(module)
+            source = _named(module, self.name)
         return self._with(declared_hermitian=True, _source=source)
 
     @property
@@ -366,7 +363,7 @@ class SymbolicOperator:
         if self.is_hermitian:
             return self
         return self._rewritten(
-            adjoints.adjoint(self, f"{algebra.as_base(self.name)}.H")
+            adjoints.adjoint(self), f"{algebra.as_base(self.name)}.H"
         )
 
     def adjoint(self) -> SymbolicOperator:
@@ -377,7 +374,7 @@ class SymbolicOperator:
         """Return the operator whose matrix elements are the complex conjugates."""
         if self.dtype.kind != "c":
             return self
-        return self._rewritten(adjoints.conjugate(self, f"conj({self.name})"))
+        return self._rewritten(adjoints.conjugate(self), f"conj({self.name})")
 
     def transpose(self) -> SymbolicOperator:
         """Return the operator with <x|B|x'> = <x'|A|x>.
@@ -387,26 +384,32 @@ class SymbolicOperator:
         """
         if self.is_hermitian:
             return self.conjugate()
-        name = f"{algebra.as_base(self.name)}.T"
-        return self._rewritten(adjoints.transpose(self, name))
+        return self._rewritten(
+            adjoints.transpose(self), f"{algebra.as_base(self.name)}.T"
+        )
 
     @property
     def T(self) -> SymbolicOperator:
         """The transpose."""
         return self.transpose()
 
-    def _rewritten(self, ir: SymbolicOperatorIR) -> SymbolicOperator:
-        """Return another operator on the same space."""
-        is_default = self.dtype_is_default
+    def _rewritten(self, module: ModuleOp, name: str) -> SymbolicOperator:
+        """Return another operator on the same space, in a module that is its own."""
+        ir, is_default = (
+            _named(module, algebra.shortened_name(name)),
+            self.dtype_is_default,
+        )
         return self.of_ir(ir, self.hilbert, self.space, dtype_is_default=is_default)
 
     def _product(
         self, other: SymbolicOperator, name: str, *, declared_hermitian: bool | None
     ) -> SymbolicOperator:
         name = algebra.shortened_name(name)
-        ir = products.product(self, other, name, declared_hermitian=declared_hermitian)
+        product = products.product(
+            self, other, name, declared_hermitian=declared_hermitian
+        )
         is_default = self.dtype_is_default and other.dtype_is_default
-        return self._rewritten(ir)._with(dtype_is_default=is_default)
+        return self._rewritten(product, name)._with(dtype_is_default=is_default)
 
     @property
     def _in_product(self) -> str:
@@ -497,6 +500,12 @@ class SymbolicOperatorSum(SymbolicOperator):
             factor.value if isinstance(factor, Constant) else factor
             for factor in factors
         )
+
+
+def _named(module: ModuleOp, name: str) -> SymbolicOperatorIR:
+    """Return the operator in a module, which nobody else holds, under a name."""
+    algebra.operator_in(module).sym_name = StringAttr(name)
+    return SymbolicOperatorIR.owning(module)
 
 
 OperatorLike: TypeAlias = SymbolicOperator | ExprLike

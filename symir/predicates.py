@@ -1,34 +1,25 @@
-"""Predicates of spaces: which of many configurations satisfy them.
+"""Predicates of spaces, as operators.
 
-A predicate means what it means as the guard of a term. So an operator is made of it,
-whose only branch is there where the predicate holds, and its kernel is run over NumPy.
+A predicate means what it means as the guard of a term: the only branch of its operator
+is there where it holds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 import numpy.typing as npt
 
-from dialects.interpreters.kernel import run_kernel
-from symir.compiler.lowering import lower_to_bt, lower_to_stablehlo
 from symir.errors import DefinitionError
 from symir.language.builder import DOperator
 from symir.language.expressions import Predicate, PredicateLike, as_predicate
 
 if TYPE_CHECKING:
-    from xdsl.dialects.builtin import ModuleOp
-
     from symir.operator import SymbolicOperator
     from symir.spaces import Space
 
-__all__ = ["PredicateTest", "checked_predicate", "indicator"]
-
-BATCH = 2**14
-"""Most configurations that are tested at once."""
+__all__ = ["checked_predicate", "indicator"]
 
 
 def checked_predicate(space: Space, predicate: PredicateLike) -> Predicate:
@@ -60,35 +51,3 @@ def indicator(
     for predicate in predicates:
         builder.where(predicate)
     return builder.emit().build()
-
-
-class PredicateTest:
-    """The predicates of a space, all of them, as a test of configurations."""
-
-    def __init__(self, space: Space, predicates: Sequence[Predicate]):
-        self._size = space.size
-        self._operator = indicator(space, predicates)
-        self._kernels: dict[int, ModuleOp] = {}
-
-    @cached_property
-    def _lowered(self) -> ModuleOp:
-        return lower_to_bt(self._operator.to_ir().module)
-
-    def __call__(self, states: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-        """Return which of (n, N) configurations satisfy the predicates: (n,)."""
-        batch = min(BATCH, 1 << (len(states) - 1).bit_length()) if len(states) else 1
-        parts = [
-            self._of_batch(states[start : start + batch], batch)
-            for start in range(0, len(states), batch)
-        ]
-        return np.concatenate([np.empty(0, np.bool_), *parts])
-
-    def _of_batch(self, states: npt.NDArray[Any], batch: int) -> npt.NDArray[np.bool_]:
-        if batch not in self._kernels:
-            kernel = lower_to_stablehlo(self._lowered, batch, "f64")
-            self._kernels[batch] = kernel
-        full = np.empty((batch, self._size), np.float64)
-        full[: len(states)] = states
-        full[len(states) :] = states[0]
-        _, amplitudes = run_kernel(self._kernels[batch], [full])
-        return amplitudes[: len(states), 0] == 1

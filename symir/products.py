@@ -28,7 +28,6 @@ from lowering.rewriting import Inserter
 from symir import algebra
 from symir.compiler.lowering import run_passes
 from symir.errors import user_location
-from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
 from symir.language.definitions import OperatorDefinition
 from symir.language.translate import element_type, without_terms
@@ -40,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_BRANCHES",
     "MAX_POWER",
+    "NORMAL_FORM",
     "checked_power",
     "copy_body",
     "defined",
@@ -52,10 +52,13 @@ MAX_BRANCHES = 10**7
 MAX_POWER = 16
 """A power is written out, as a product of so many operators at most."""
 
-GUARD_SPACE = (
-    "sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse,"
-    "sym-guard-space"
+_WRITES_ONLY = (
+    "sym-expand-updates,sym-forward-reads,stablehlo-fold-constants,canonicalize,cse"
 )
+NORMAL_FORM = f"sym-guard-undefined,{_WRITES_ONLY}"
+"""Passes that make terms read x, and write it, while nothing is undefined."""
+
+GUARD_SPACE = f"{_WRITES_ONLY},sym-guard-space"
 """Passes that make the checks of a space explicit, in a fully defined operator."""
 
 Copies = dict[SSAValue, SSAValue]
@@ -84,7 +87,7 @@ def product(
     name: str,
     *,
     declared_hermitian: bool | None = None,
-) -> SymbolicOperatorIR:
+) -> ModuleOp:
     """Return the product of two operators under a name.
 
     Each pair of terms is a term. Its rows are all pairs of rows, those of the first
@@ -119,7 +122,7 @@ def product(
     algebra.add_terms(
         owner, [_product(a, b, element) for a in left_terms for b in right_terms]
     )
-    return SymbolicOperatorIR(module)
+    return module
 
 
 def _check_size(first: SymbolicOperator, second: SymbolicOperator) -> None:

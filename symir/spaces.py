@@ -10,25 +10,32 @@ import functools
 import itertools
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass, replace
 from functools import cached_property
 from numbers import Real
-from typing import TYPE_CHECKING, Any, SupportsIndex, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from dialects.interpreters.sym import connections
 from dialects.tables import LocalSpace, SiteSum
-from symir.constraints import PartialSums, normal_sums, partial_sums, shown_sum
+from symir.constraints import (
+    PartialSums,
+    normal_sums,
+    partial_sums,
+    shown_number,
+    shown_sum,
+    shown_values,
+)
 from symir.errors import DefinitionError, InputError
 from symir.late import late
 
 if TYPE_CHECKING:
+    from dialects import sym
     from symir.language.expressions import Predicate, PredicateLike
     from symir.operator import SymbolicOperator
-
-    Test: TypeAlias = Callable[[npt.NDArray[Any]], npt.NDArray[np.bool_]]
 
 __all__ = [
     "Space",
@@ -59,7 +66,7 @@ MAX_LOCAL_STATES = 2**16
 _INTEGER_DTYPES = tuple(np.dtype(name) for name in ("int8", "int16", "int32"))
 
 
-# region Predicates, whose meaning is that of guards: it takes the language, and passes
+# region Predicates, whose meaning is that of guards: it takes the language
 
 
 @late
@@ -81,12 +88,6 @@ def indicator(
 
     It acts on all configurations of the local states.
     """
-    ...
-
-
-@late
-def predicate_test(space: Space, predicates: Sequence[Predicate]) -> Test:
-    """Return which of (n, N) configurations satisfy all predicates of a space."""
     ...
 
 
@@ -180,9 +181,8 @@ class Space:
 
     def _normalise_sums(self) -> None:
         try:
-            sums = normal_sums(LocalSpace(self.size, self.local_states, self.sums))
-            object.__setattr__(self, "sums", sums)
-            partial_sums(LocalSpace(self.size, self.local_states, sums))
+            object.__setattr__(self, "sums", normal_sums(self.local))
+            partial_sums(self.local)
         except DefinitionError as error:
             error.found = f"{error.found} in {self.name}"
             raise
@@ -211,6 +211,11 @@ class Space:
         return (self.size, self.local_states, self.sums, shown)
 
     # region Constraints
+
+    @property
+    def local(self) -> LocalSpace:
+        """The space as the IR has it: without names and predicates."""
+        return LocalSpace(self.size, self.local_states, self.sums)
 
     @property
     def is_uniform(self) -> bool:
@@ -342,15 +347,19 @@ class Space:
 
     @cached_property
     def _partial_sums(self) -> PartialSums:
-        return partial_sums(LocalSpace(self.size, self.local_states, self.sums))
+        return partial_sums(self.local)
 
     @property
     def _conditions(self) -> tuple[Predicate, ...]:
         return cast("tuple[Predicate, ...]", self.predicates)
 
     @cached_property
-    def _test(self) -> Test:
-        return predicate_test(self, self._conditions)
+    def _indicator(self) -> sym.OperatorOp:
+        return indicator(self, self._conditions).to_ir().operator
+
+    def _test(self, states: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+        """Return which of (n, N) configurations satisfy the predicates: (n,)."""
+        return connections(self._indicator, states)[1][:, 0] == 1
 
     # endregion
 
@@ -645,7 +654,7 @@ def spin(s: float, n: int, total_sz: float | None = None) -> Space:
     if total_sz is None:
         return _of_one_kind("spin", n, values, f"spin({_half(top)}, {n})")
     magnetisation = _real(total_sz, "S014", "the magnetisation")
-    name = f"spin({_half(top)}, {n}, total_sz={_shown(magnetisation)})"
+    name = f"spin({_half(top)}, {n}, total_sz={shown_number(magnetisation)})"
     return _of_one_kind("spin", n, values, name, 2 * magnetisation)
 
 
@@ -770,10 +779,6 @@ def _half(twice: int) -> str:
     return f"{twice}/2" if twice % 2 else str(twice // 2)
 
 
-def _shown(value: float) -> str:
-    return repr(value).removesuffix(".0")
-
-
 def _sum_list(values: object, what: str) -> list[object]:
     if isinstance(values, str | bytes) or not _is_list(values):
         raise DefinitionError(
@@ -807,7 +812,7 @@ def space(
         raise DefinitionError(
             "S002",
             "local states are numbers, or one list of numbers per site: not both",
-            found=_shortened(items),
+            found=shown_values(items),
         )
     if n is not None and _number_of_sites(n) != len(items):
         raise DefinitionError(
@@ -977,13 +982,13 @@ def _checked_values(values: object) -> tuple[float, ...]:
         raise DefinitionError("S002", "a site needs at least one local state")
     if len(set(numbers)) < len(numbers):
         raise DefinitionError(
-            "S002", "a local state is listed twice", found=_shortened(numbers)
+            "S002", "a local state is listed twice", found=shown_values(numbers)
         )
     if numbers != tuple(sorted(numbers)):
         raise DefinitionError(
             "S002",
             "the local states of a Space ascend",
-            found=_shortened(numbers),
+            found=shown_values(numbers),
             hint="space(local_states, n) sorts them",
         )
     return numbers
@@ -1099,18 +1104,11 @@ def _is_in(array: npt.NDArray[Any], values: tuple[float, ...]) -> npt.NDArray[np
 
 def _default_name(sites: Sequence[tuple[float, ...]], size: int) -> str:
     if len(sites) == 1:
-        return f"space({_shortened(sites[0])}, {size})"
+        return f"space({shown_values(sites[0])}, {size})"
     if size <= 4:
-        return f"space([{', '.join(_shortened(values) for values in sites)}])"
-    first, last = _shortened(sites[0]), _shortened(sites[-1])
+        return f"space([{', '.join(shown_values(values) for values in sites)}])"
+    first, last = shown_values(sites[0]), shown_values(sites[-1])
     return f"space([{first}, .., {last}], {size})"
-
-
-def _shortened(values: Sequence[object]) -> str:
-    shown = [repr(value).removesuffix(".0") for value in values]
-    if len(shown) > 8:
-        shown[4:-2] = [".."]
-    return f"[{', '.join(shown)}]"
 
 
 def _readable_count(count: int) -> str:

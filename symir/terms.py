@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from xdsl.ir import SSAValue
+
 from dialects import sym
-from dialects.tables import RowTable
+from dialects.stablehlo import constant_of
+from dialects.tables import NO_SITE, IntArray, RowTable
+from lowering.sites import column_of
 from symir.language import rows
 
-__all__ = ["Term", "labels_of", "names_of", "term_of"]
+__all__ = ["Term", "labels_of", "names_of", "site_numbers", "term_of"]
 
 
 @dataclass(frozen=True)
@@ -48,28 +52,11 @@ class Term:
         wrote it is not known: `for_each` may say the same.
         """
         table = self.rows
-        for iterator, labels, size, make_rows in _iterators(sites):
-            is_candidate = (table.labels, table.rows) == (labels, size)
-            if is_candidate and make_rows() == table:
-                return iterator
+        for name, one in rows.ITERATORS.items():
+            is_candidate = (table.labels, table.rows) == (one.labels, one.size(sites))
+            if is_candidate and one.make(sites) == table:
+                return name
         return "for_each"
-
-
-def _iterators(sites: int) -> Iterable[tuple[str, int, int, Callable[[], RowTable]]]:
-    """Return iterators: name, number of labels, number of rows, and the rows."""
-    distinct = sites * (sites - 1)
-    return (
-        ("globally", 0, 1, rows.one_row),
-        ("for_each_site", 1, sites, lambda: rows.all_sites(sites)),
-        ("for_each_pair", 2, sites**2, lambda: rows.all_pairs(sites)),
-        ("for_each_distinct_pair", 2, distinct, lambda: rows.distinct_pairs(sites)),
-        (
-            "for_each_unordered_pair",
-            2,
-            distinct // 2,
-            lambda: rows.unordered_pairs(sites),
-        ),
-    )
 
 
 def term_of(op: sym.TermOp) -> Term:
@@ -97,3 +84,20 @@ def names_of(wanted: list[str], taken: frozenset[str] = frozenset()) -> tuple[st
         used.add(free)
         names.append(free)
     return tuple(names)
+
+
+def site_numbers(term: sym.TermOp, site: SSAValue) -> IntArray | None:
+    """Return the number of a site in each row, `NO_SITE` where there is none.
+
+    None where it depends on x.
+    """
+    owner = site.owner
+    if isinstance(owner, sym.ElementOp):
+        return owner.numbers
+    if not isinstance(owner, sym.SiteOp):
+        return column_of(term, site)
+    number = constant_of(owner.number)
+    if number is None:
+        return None
+    inside = number in range(sym.operator_of(term).space.data.sites)
+    return np.full(term.rows.data.rows, int(number) if inside else NO_SITE, np.int32)

@@ -9,8 +9,8 @@ from typing import cast
 import numpy as np
 from xdsl.ir import Operation, SSAValue
 
-from dialects import stablehlo, sym
-from dialects.tables import NO_SITE, IntArray
+from dialects import sym
+from dialects.tables import NO_SITE
 from symir.description.notation import (
     Formula,
     add,
@@ -20,8 +20,9 @@ from symir.description.notation import (
     negation,
     quoted,
 )
+from symir.terms import site_numbers
 
-__all__ = ["Changes", "Coincidences", "Tree", "is_config", "is_understood", "sides_of"]
+__all__ = ["Changes", "Tree", "is_config", "is_understood", "sides_of"]
 
 _TOUCHED = 16
 """Most sites that are kept track of; more are taken to coincide, perhaps."""
@@ -144,38 +145,14 @@ class _Current:
             self.base = None
 
 
-class Coincidences:
-    """Sites of a term that may be one and the same."""
-
-    def __init__(self, term: sym.TermOp):
-        self.term = term
-        self.positions: dict[SSAValue, IntArray | None] = {}
-
-    def may_coincide(self, a: SSAValue, b: SSAValue) -> bool:
-        """Whether two sites are one in some row, as far as the tables tell."""
-        if a is b:
-            return True
-        first, second = self._numbers(a), self._numbers(b)
-        if first is None or second is None:
-            return True
-        return bool(((first == second) & (first != NO_SITE)).any())
-
-    def _numbers(self, site: SSAValue) -> IntArray | None:
-        """Return the number of a site in each row, None where x decides."""
-        if site not in self.positions:
-            self.positions[site] = self._look_up(site)
-        return self.positions[site]
-
-    def _look_up(self, site: SSAValue) -> IntArray | None:
-        if site in self.term.sites:
-            return self.term.rows.data.column(self.term.sites.index(site))
-        owner = site.owner
-        if isinstance(owner, sym.ElementOp):
-            return owner.numbers
-        if isinstance(owner, sym.SiteOp):
-            value = stablehlo.constant_of(owner.number)
-            return None if value is None else np.asarray(value)
-        return None
+def may_coincide(term: sym.TermOp, a: SSAValue, b: SSAValue) -> bool:
+    """Whether two sites of a term are one in some row, as far as the tables tell."""
+    if a is b:
+        return True
+    first, second = site_numbers(term, a), site_numbers(term, b)
+    if first is None or second is None:
+        return True
+    return bool(((first == second) & (first != NO_SITE)).any())
 
 
 class Changes:
@@ -183,7 +160,7 @@ class Changes:
 
     def __init__(
         self,
-        coincidences: Coincidences,
+        term: sym.TermOp,
         visited: str,
         tree: Tree,
         name: str,
@@ -191,8 +168,7 @@ class Changes:
         formulas: Callable[[SSAValue], Formula],
     ):
         """Make them of what is known around: the formulas, and names for some."""
-        self.coincidences = coincidences
-        self.term = coincidences.term
+        self.term = term
         self.visited = visited
         self.tree = tree
         self.name = name
@@ -272,7 +248,7 @@ class Changes:
     def _old(self, site: SSAValue, now: _Current) -> str:
         """Return the value of a site before a change."""
         is_old = now.base is not None and not any(
-            self.coincidences.may_coincide(site, touched) for touched in now.touched
+            may_coincide(self.term, site, touched) for touched in now.touched
         )
         name = now.base if is_old else self.name
         return f"{name}[{self._formula(site).text}]"

@@ -28,7 +28,6 @@ from dialects import stablehlo, sym
 from dialects.tables import LocalSpace, RowTable, SiteSets, SiteSum
 from symir.description.changes import (
     Changes,
-    Coincidences,
     Tree,
     is_config,
     is_understood,
@@ -230,7 +229,6 @@ class _TermText:
         self.uses = Counter[SSAValue]()
         self.is_own: dict[SSAValue, bool] = {}
         self.in_visit: dict[SSAValue, bool] = {}
-        self.coincidences = Coincidences(term)
 
     def lines(self) -> list[str]:
         emissions = self.term.emissions
@@ -440,7 +438,7 @@ class _EmissionText:
         name = self.configs[config]
         known = {c: n for c, n in self.configs.items() if c is not config}
         changes = Changes(
-            self.term.coincidences,
+            self.term.term,
             self.term.visited,
             self.tree,
             name,

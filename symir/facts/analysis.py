@@ -23,6 +23,7 @@ from symir.facts.local import Cut, cut, is_diagonal, reach
 from symir.facts.operator_facts import Counterexample, Fact, How, OperatorFacts
 from symir.language.scalars import is_count
 from symir.operator import SymbolicOperator
+from symir.products import NORMAL_FORM
 from symir.spaces import Space
 
 __all__ = ["facts_of"]
@@ -48,11 +49,6 @@ REVERSED_WORK = 2**23
 
 MAX_SUSPECTS = 32
 """Most configurations that join the sample because a group of rows fails there."""
-
-NORMAL_FORM = (
-    "sym-guard-undefined,sym-expand-updates,sym-forward-reads,"
-    "stablehlo-fold-constants,canonicalize,cse"
-)
 
 
 def facts_of(
@@ -85,20 +81,8 @@ def facts_of(
                 expected="an integer >= 0",
                 found=repr(count),
             )
-    values = _bound(operator, parameters or {})
+    values = operator.to_ir().bind(parameters)
     return _Analysis(operator, values, max_states, samples, seed).facts()
-
-
-def _bound(
-    operator: SymbolicOperator, given: Mapping[str, complex]
-) -> dict[str, Array | None]:
-    """Return the value of each parameter, None where there is none."""
-    ir = operator.to_ir()
-    values = ir.bind(given)
-    return {
-        name: np.asarray(values[name], dtype) if name in values else None
-        for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
-    }
 
 
 @dataclass(frozen=True)
@@ -168,7 +152,7 @@ class _Analysis:
     def __init__(
         self,
         operator: SymbolicOperator,
-        values: dict[str, Array | None],
+        values: Mapping[str, complex],
         max_states: int,
         samples: int,
         seed: int,
@@ -180,7 +164,7 @@ class _Analysis:
         self.max_states, self.samples = max_states, samples
         self.rng = np.random.default_rng(seed)
         self.op = cast(sym.OperatorOp, self.ir.module.body.block.first_op)
-        self.missing = [name for name, value in values.items() if value is None]
+        self.missing = [name for name in self.ir.free_symbols if name not in values]
 
     def facts(self) -> OperatorFacts:
         far = reach(self.op)
@@ -188,7 +172,7 @@ class _Analysis:
         bound = self.ir.max_conn_size
         if self._local is not None and isinstance(cut_, Cut):
             bound = min(bound, cut_.branches_bound(self._local.elements.busy))
-        arguments = zip(self.values.items(), self.op.body.block.args, strict=True)
+        arguments = zip(self.ir.free_symbols, self.op.body.block.args, strict=True)
         return OperatorFacts(
             operator=self.operator.name,
             sites=self.space.size,
@@ -213,8 +197,8 @@ class _Analysis:
             branches_found=self._most,
             terms=self.ir.term_count,
             parameters={
-                name: None if value is None else value.item()
-                for (name, value), argument in arguments
+                name: self.values.get(name)
+                for name, argument in arguments
                 if argument.first_use is not None
             },
         )
@@ -223,8 +207,7 @@ class _Analysis:
 
     @cached_property
     def _evaluator(self) -> Evaluator:
-        values = [value for value in self.values.values() if value is not None]
-        return Evaluator(self.ir, self.space, values)
+        return Evaluator(self.ir, self.space, self.values)
 
     @cached_property
     def _cut(self) -> Cut | str:

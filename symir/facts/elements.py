@@ -1,11 +1,11 @@
-"""Matrix elements of an operator at many configurations, by its kernel over NumPy.
+"""Matrix elements of an operator at many configurations, read off its `sym` level.
 
-No JAX is needed: what `lower_to_stablehlo` makes is run by `dialects.interpreters`.
+Nothing is lowered, and no JAX is needed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,17 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dialects.interpreters.kernel import run_kernel
-from lowering.bt_specialize import state_type
-from symir.compiler.lowering import (
-    OPERATOR_PIPELINE,
-    LoweringPipeline,
-    lower_to_stablehlo,
-)
+from dialects.interpreters.sym import connections
+from lowering.row_kinds import kinds_of_rows
 from symir.ir import SymbolicOperatorIR
 from symir.spaces import Space
 
-__all__ = ["Elements", "Evaluator", "Selected", "numbered"]
+__all__ = ["Elements", "Evaluator", "Selected"]
 
 Array = npt.NDArray[Any]
 
@@ -32,23 +27,6 @@ CHUNK = 2**21
 
 ROUNDING = 2**8
 """Numbers that differ by so many units in the last place count as equal."""
-
-
-def numbered(digits: Array, radix: int) -> npt.NDArray[np.int64]:
-    """Return a number for each row of (n, m) integers in 0 .. radix - 1.
-
-    Two rows have the same number where they are equal; numbers are below n.
-    """
-    per_word = max(1, int(62 / np.log2(max(radix, 2))))
-    ids = np.zeros(len(digits), np.int64)
-    for start in range(0, digits.shape[1], per_word):
-        word = np.zeros(len(digits), np.int64)
-        for column in digits[:, start : start + per_word].T:
-            word = word * radix + column
-        _, word = np.unique(word, return_inverse=True)
-        both = ids * (int(word.max(initial=0)) + 1) + word
-        _, ids = np.unique(both, return_inverse=True)
-    return ids
 
 
 @dataclass(frozen=True)
@@ -125,12 +103,10 @@ class Elements:
 
         They are 0 where x' is none. `distinct` holds the local values, ascending.
         """
-        count, radix = len(self.x), max(len(distinct), 2)
+        count = len(self.x)
         both = np.searchsorted(distinct, np.concatenate([self.x, self.target]))
         groups = np.concatenate([self.group, self.group[self.source]])
-        keys = numbered(both, radix)
-        place = keys * (int(groups.max(initial=0)) + 1) + groups
-        _, place = np.unique(place, return_inverse=True)
+        place, _ = kinds_of_rows([groups, *both.T], len(both))
         of_x, of_target = place[:count], place[count:]
         base = int(place.max(initial=0)) + 1
         forward = of_x[self.source] * base + of_target
@@ -146,48 +122,33 @@ class Elements:
 
 
 class Evaluator:
-    """Computes branches of an operator at configurations, in chunks of one size."""
+    """Computes branches of an operator at configurations, some of them at once."""
 
     def __init__(
-        self, ir: SymbolicOperatorIR, space: Space, parameters: Sequence[Array]
+        self, ir: SymbolicOperatorIR, space: Space, parameters: Mapping[str, complex]
     ):
         self.space = space
         self.dtype = np.dtype(ir.dtype_str)
         self.lanes = ir.max_conn_size
         self.state = space.default_dtype()
-        self._parameters = tuple(parameters)
-        self._ir = ir
+        self._op, self._parameters = ir.operator, parameters
 
     @property
     def cost(self) -> int:
         """Count of numbers in the branches of one sample."""
         return max(1, self.lanes * self.space.size)
 
-    @cached_property
-    def _batch(self) -> int:
-        wanted = max(1, min(256, CHUNK // self.cost))
-        return 1 << (wanted.bit_length() - 1)
-
-    @cached_property
-    def _kernel(self) -> Any:
-        # Verified when it was built: to verify again would take most of the time.
-        pipeline = LoweringPipeline.parse(OPERATOR_PIPELINE)
-        lowered = pipeline.run(self._ir.module, verify=False)
-        state = state_type(self.state)
-        return lower_to_stablehlo(lowered, self._batch, state, verify=False)
-
     def chunks(self, x: Array) -> Iterator[tuple[int, Array, Array]]:
         """Yield (first sample, x' of shape (b, K, N), elements (b, K)) for (n, N) x."""
-        for start in range(0, len(x), self._batch):
-            part = x[start : start + self._batch]
-            full = np.resize(part, (self._batch, self.space.size))
-            full = np.ascontiguousarray(full, self.state)
+        step = max(1, CHUNK // self.cost)
+        for start in range(0, len(x), step):
+            part = np.asarray(x[start : start + step], self.state)
             with np.errstate(all="ignore"):
-                xp, mels = run_kernel(self._kernel, [full, *self._parameters])
+                xp, mels = connections(self._op, part, self._parameters)
             if self.state.kind == "f":
                 # An operator of single precision rounds the fractions that it writes.
                 xp = self.distinct[self.digits(xp)]
-            yield start, xp[: len(part)], mels[: len(part)]
+            yield start, xp, mels
 
     def elements(self, x: Array, selected: Selected | None = None) -> Elements:
         """Return the matrix elements at (n, N) samples."""
@@ -212,9 +173,8 @@ class Evaluator:
     def _summed(
         self, x: Array, group: Array, source: Array, target: Array, value: Array
     ) -> Elements:
-        keys = numbered(self.digits(target), max(len(self.distinct), 2))
-        keys = source * (int(keys.max(initial=0)) + 1) + keys
-        _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
+        columns = [source, *self.digits(target).T]
+        inverse, first = kinds_of_rows(columns, len(source))
         count = len(first)
         total = np.zeros(count, np.result_type(self.dtype, np.complex64))
         scale = np.zeros(count)

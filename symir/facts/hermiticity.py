@@ -30,10 +30,9 @@ from xdsl.ir import Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
-from dialects.interpreters.sym import connections
 from dialects.stablehlo import element_of
 from symir.errors import SymirError
-from symir.facts.elements import CHUNK, Elements, Evaluator, Selected
+from symir.facts.elements import Elements, Evaluator, Selected
 from symir.facts.local import Cut, cut, is_diagonal
 from symir.facts.operator_facts import Counterexample
 from symir.ir import SymbolicOperatorIR
@@ -88,22 +87,6 @@ _LINEAR = (
 """Ops that are linear in their operands, over the real numbers."""
 
 
-class _Literal(Evaluator):
-    """Branches by the `sym` level as it stands: nothing is lowered."""
-
-    def __init__(self, ir: SymbolicOperatorIR, space: Space, values: Values):
-        super().__init__(ir, space, ())
-        self._op, self._values = ir.operator, values
-
-    def chunks(self, x: Array) -> Iterator[tuple[int, Array, Array]]:
-        """Yield (first sample, x' of shape (b, K, N), elements (b, K)) for (n, N) x."""
-        step = max(1, CHUNK // self.cost)
-        for start in range(0, len(x), step):
-            part = np.asarray(x[start : start + step], self.state)
-            with np.errstate(all="ignore"):
-                yield start, *connections(self._op, part, self._values)
-
-
 # region Proof
 
 
@@ -121,7 +104,7 @@ def is_proved_hermitian(ir: SymbolicOperatorIR) -> bool:
     points = _points(op)
     if points is None:
         return False
-    cost = _Literal(ir, ir.space, points[0]).cost
+    cost = Evaluator(ir, ir.space, points[0]).cost
     most = PROOF_WORK // (2 * cost * len(points))
     return any(
         _are_symmetric(ir, points, x, selected)
@@ -160,7 +143,7 @@ def _are_symmetric(
         largest = 0.0
         for point in points:
             values = {name: factor * value for name, value in point.items()}
-            elements = _Literal(ir, ir.space, values).elements(x, selected)
+            elements = Evaluator(ir, ir.space, values).elements(x, selected)
             if not _is_symmetric(elements):
                 return False
             largest = max(largest, float(elements.scale.max(initial=0)))
@@ -251,7 +234,7 @@ def counterexample(ir: SymbolicOperatorIR, space: Space) -> Counterexample | Non
     nothing is looked at then.
     """
     op, values = ir.operator, values_to_try(ir)
-    evaluator = _Literal(ir, space, values or {})
+    evaluator = Evaluator(ir, space, values or {})
     affordable = REFUTATION_WORK // evaluator.cost
     if values is None or not affordable or _size(op) > MAX_OPS:
         return None

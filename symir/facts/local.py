@@ -19,10 +19,10 @@ import numpy.typing as npt
 from xdsl.ir import Block, SSAValue
 
 from dialects import sym
-from dialects.stablehlo import constant_of, to_numpy
+from dialects.stablehlo import to_numpy
 from dialects.tables import NO_SITE, LocalSpace
-from lowering.sites import column_of
 from symir.facts.elements import Selected
+from symir.terms import site_numbers
 
 __all__ = ["Cut", "Reach", "cut", "reach"]
 
@@ -81,21 +81,11 @@ def _is_of_reduction(value: SSAValue) -> bool:
 
 def _numbers(term: sym.TermOp, site: SSAValue) -> Array | None:
     """Return the numbers of a site or set of sites, (rows, width), or None."""
-    owner, rows = site.owner, term.rows.data.rows
-    if isinstance(owner, sym.ElementOp):
-        found = owner.numbers
-        return None if found is None else found[:, None]
-    if isinstance(owner, sym.SiteOp):
-        number = constant_of(owner.number)
-        if number is None:
-            return None
-        inside = number in range(sym.operator_of(term).space.data.sites)
-        return np.full((rows, 1), int(number) if inside else NO_SITE, np.int32)
     if site.type == sym.SitesType():
         sets = term.set_of(site)
         return None if sets is None else sets.array
-    column = column_of(term, site)
-    return None if column is None else column[:, None]
+    numbers = site_numbers(term, site)
+    return None if numbers is None else numbers[:, None]
 
 
 @dataclass(frozen=True)

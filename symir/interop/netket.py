@@ -10,6 +10,7 @@ and full summation take it as they take one of NetKet's. Its local energies are 
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -123,29 +124,23 @@ class HonestSum(SumDiscreteJaxOperator):
         is_real = not isinstance(factors, Tracer) and not jnp.imag(factors).any()
         return bool(is_real) and all(one.is_hermitian for one in self.operators)
 
-    def __add__(self, other: Any) -> Any:
-        return _honest(super().__add__(other))
 
-    def __radd__(self, other: Any) -> Any:
-        return _honest(super().__radd__(other))
+def _keep_honest(name: str) -> None:
+    """Let what a method makes of such sums be one again."""
+    theirs = getattr(SumDiscreteJaxOperator, name)
 
-    def __sub__(self, other: Any) -> Any:
-        return _honest(super().__sub__(other))
+    @functools.wraps(theirs)
+    def method(self: HonestSum, *other: Any) -> Any:
+        return _honest(theirs(self, *other))
 
-    def __mul__(self, other: Any) -> Any:
-        return _honest(super().__mul__(other))
+    setattr(HonestSum, name, method)
 
-    def __rmul__(self, other: Any) -> Any:
-        return _honest(super().__rmul__(other))
 
-    def __neg__(self) -> Any:
-        return _honest(super().__neg__())
-
-    def __matmul__(self, other: Any) -> Any:
-        return _honest(super().__matmul__(other))
-
-    def __rmatmul__(self, other: Any) -> Any:
-        return _honest(super().__rmatmul__(other))
+for _name in (
+    *("__add__", "__radd__", "__sub__", "__mul__", "__rmul__", "__neg__"),
+    *("__matmul__", "__rmatmul__"),
+):
+    _keep_honest(_name)
 
 
 @expect_and_grad.dispatch(precedence=1)

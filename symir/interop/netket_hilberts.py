@@ -29,7 +29,7 @@ from netket.hilbert.index import optimalConstrainedHilbertindex
 from netket.utils import struct
 from netket.utils.dispatch import dispatch
 
-from dialects.tables import LocalSpace, SiteSum
+from dialects.tables import SiteSum
 from symir.constraints import PartialSums, partial_sums
 from symir.errors import PrecisionWarning
 from symir.predicates import indicator
@@ -182,9 +182,7 @@ class _States:
         middles = (self.values[:, 1:] + self.values[:, :-1]) / 2
         is_last = np.arange(1, width) >= self.lengths[:, None]
         self.middles = np.where(is_last, np.inf, middles)
-        self._walks = partial_sums(
-            LocalSpace(space.size, space.local_states, space.sums)
-        )
+        self._walks = partial_sums(space.local)
         self.edges = self._padded(self._walks.edges, -1, np.int32)
         self._test = None
         if space.predicates:

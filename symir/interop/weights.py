@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from symir.errors import DefinitionError
-from symir.language.scalars import as_number, items_of, shortened
+from symir.language.scalars import as_number, items_of, plain_numbers, shortened
 
 __all__ = ["Weights", "as_weights", "dtype_of", "is_real"]
 
@@ -35,22 +34,10 @@ def as_weights(weights: object, count: int, what: str) -> Weights:
             expected=f"{count} numbers",
             found=f"{len(entries)} numbers",
         )
-    plain = _plain(entries)
+    plain = plain_numbers(entries)
     if plain is not None:
-        return plain
+        return plain.astype(np.complex128)
     return np.array([_weight(k, entry, what) for k, entry in enumerate(entries)])
-
-
-def _plain(entries: Iterable[Any]) -> Weights | None:
-    """Return finite numbers that NumPy may convert at once without hiding a mistake."""
-    kinds = {int, float, complex, np.float64, np.complex128}
-    if not set(map(type, entries)) <= kinds:
-        return None
-    try:
-        array = np.array(entries, np.complex128)
-    except OverflowError:
-        return None
-    return array if np.isfinite(array).all() else None
 
 
 def _weight(position: int, entry: object, what: str) -> complex:

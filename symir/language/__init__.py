@@ -17,7 +17,6 @@ from symir.language.clauses import (
     register_iterator_clause,
     register_predicate_clause,
 )
-from symir.language.codes import Mistake
 from symir.language.expressions import (
     Expr,
     Predicate,
@@ -96,7 +95,6 @@ __all__ = [
     "DOperator",
     "Expr",
     "LatticeSum",
-    "Mistake",
     "OperatorExpr",
     "Predicate",
     "Sm",

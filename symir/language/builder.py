@@ -13,7 +13,7 @@ are reported by the call that makes them, with the user's file and line.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import reduce
 from typing import TYPE_CHECKING, Any, cast
@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from dialects.tables import RowTable, SiteSets
+from dialects.tables import RowTable
 from symir.errors import DefinitionError, UnfinishedError, user_location
 from symir.language import clauses, rows
 from symir.language.codes import Mistake
@@ -68,8 +68,6 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
 
 __all__ = ["DOperator"]
-
-_NO_DATA: Mapping[str, Any] = {}
 
 _Chain = tuple[Predicate, ...]
 """The predicates of an open chain of emit_if and emit_elseif so far."""
@@ -121,8 +119,8 @@ class DOperator:
             )
             self._is_projected = _as_flag(projected, "projected")
         self._terms: list[TermDefinition] = []
-        self._named_by_user = set[int]()
-        self._last_place_of: dict[str, int] = {}
+        self._names: dict[str, int] = {}
+        """The names that users gave, each with the number of its term."""
         self._symbols: dict[str, Symbol] = {}
         self._chain: _Chain | None = None
         self._is_closed = False
@@ -131,38 +129,26 @@ class DOperator:
 
     def globally(self) -> DOperator:
         """Open a term that is visited once and binds no label."""
-        return self._open("globally", (), lambda _: rows.one_row())
+        return self._open("globally", ())
 
     def for_each_site(self, label: str = "i") -> DOperator:
         """Open a term over all sites: N rows."""
-        return self._open(
-            "for_each_site", (label,), lambda _: rows.all_sites(self._space.size)
-        )
+        return self._open("for_each_site", (label,))
 
     def for_each_pair(self, a: str = "i", b: str = "j") -> DOperator:
         """Open a term over all ordered pairs of sites, i == j included: N * N rows.
 
         The second label runs faster.
         """
-        return self._open(
-            "for_each_pair", (a, b), lambda _: rows.all_pairs(self._space.size)
-        )
+        return self._open("for_each_pair", (a, b))
 
     def for_each_distinct_pair(self, a: str = "i", b: str = "j") -> DOperator:
         """Open a term over the ordered pairs of different sites: N * (N - 1) rows."""
-        return self._open(
-            "for_each_distinct_pair",
-            (a, b),
-            lambda _: rows.distinct_pairs(self._space.size),
-        )
+        return self._open("for_each_distinct_pair", (a, b))
 
     def for_each_unordered_pair(self, a: str = "i", b: str = "j") -> DOperator:
         """Open a term over the pairs i < j: N * (N - 1) / 2 rows."""
-        return self._open(
-            "for_each_unordered_pair",
-            (a, b),
-            lambda _: rows.unordered_pairs(self._space.size),
-        )
+        return self._open("for_each_unordered_pair", (a, b))
 
     def for_each_ktuple(
         self,
@@ -318,24 +304,32 @@ class DOperator:
         self,
         iterator: str,
         labels: object,
-        make_rows: Callable[[tuple[str, ...]], RowTable],
+        make_rows: Callable[[tuple[str, ...]], RowTable] | None = None,
         data: Mapping[str, object] | None = None,
         sets: Mapping[str, object] | None = None,
     ) -> DOperator:
         location = user_location()
         self._check_sealed()
-        name = self._default_name()
+        name = self._default_name
         with blamed_on(self._name, name, location=location):
             bound = _as_labels(labels, may_be_none=iterator == "globally")
-            table = make_rows(bound)
-            columns = _as_columns(
-                _NO_DATA if data is None else data, table.rows, self._dtype
+            if make_rows is None:
+                table = rows.ITERATORS[iterator].make(self._space.size)
+            else:
+                table = make_rows(bound)
+            named_data = _by_name(data, "row data", Mistake.BAD_DATA, "one number")
+            columns = {
+                name: rows.as_column(name, values, table.rows, self._dtype)
+                for name, values in named_data.items()
+            }
+            named_sets = _by_name(
+                sets, "a site set", Mistake.BAD_SETS, "one list of sites"
             )
-            site_sets = _as_sets(
-                _NO_DATA if sets is None else sets, table.rows, self._space.size
-            )
+            site_sets = {
+                name: rows.as_site_sets(name, values, table.rows, self._space.size)
+                for name, values in named_sets.items()
+            }
         self._chain, self._is_closed = None, False
-        self._last_place_of[name] = len(self._terms)
         self._terms.append(
             TermDefinition(
                 name, iterator, bound, table, columns, location, sets=site_sets
@@ -360,15 +354,10 @@ class DOperator:
             checked = as_name(name, "the name of a term")
             self._check_free(checked, position)
         self._chain = None
-        self._named_by_user.add(position)
-        other = self._place_of(checked)
-        if other is not None and other != position:
-            # A term that was given this name by default gives it up.
-            new = self._free(checked)
-            self._terms[other] = replace(self._terms[other], name=new)
-            self._last_place_of[new] = other
+        if self._names.get(term.name) == position:
+            del self._names[term.name]
+        self._names[checked] = position
         self._terms[position] = replace(term, name=checked)
-        self._last_place_of[checked] = position
         return self
 
     def where(self, predicate: PredicateLike) -> DOperator:
@@ -522,7 +511,7 @@ class DOperator:
         self._check_sealed()
         before = list(self._terms), self._symbols, self._chain, self._is_closed
         try:
-            with blamed_on(self._name, self._default_name(), location=location):
+            with blamed_on(self._name, self._default_name, location=location):
                 parts = as_lattice_sum(operator).parts
             for part in parts:
                 self._add(part, tag)
@@ -544,9 +533,8 @@ class DOperator:
         with blamed_on(self._name, term.name, location=term.location):
             cases = cases_of(part.operator, self._scope(term))
         for kept in cases:
-            name = self._default_name()
-            self._last_place_of[name] = len(self._terms)
-            self._terms.append(replace(term.of_rows(kept), name=name))
+            named = replace(term.of_rows(kept), name=self._default_name)
+            self._terms.append(named)
             self._emit("add", (), part.operator, 1, tag)
 
     def _emit(
@@ -570,7 +558,7 @@ class DOperator:
             factor = as_expr(amplitude)
             expansion = _expansion(update, scope)
             term = _extended(term, expansion)
-            scope = Scope.of(term, self._space, self._dtype, scope.symbols)
+            scope = Scope(term, self._space, self._dtype, scope.symbols)
             emissions = list(term.emissions)
             for branch in expansion.branches:
                 weight = times(factor, branch.amplitude)
@@ -616,7 +604,7 @@ class DOperator:
         )
 
     def _scope(self, term: TermDefinition) -> Scope:
-        return Scope.of(term, self._space, self._dtype, self._symbols)
+        return Scope(term, self._space, self._dtype, dict(self._symbols))
 
     def _replace_term(self, term: TermDefinition, scope: Scope) -> None:
         self._terms[-1] = term
@@ -625,26 +613,24 @@ class DOperator:
     # endregion
     # region Names
 
+    @property
     def _default_name(self) -> str:
-        return self._free(f"term{len(self._terms)}")
+        return f"term{len(self._terms)}"
 
-    def _free(self, name: str) -> str:
-        """Return a name that no term has: the one given, or one that starts so."""
-        while self._place_of(name) is not None:
-            name += "_"
-        return name
-
-    def _place_of(self, name: str) -> int | None:
-        """Return the number of the term of a name, None where there is none."""
-        place = self._last_place_of.get(name)
-        if place is None or place >= len(self._terms):
-            return None
-        # Terms may have been taken back, or been given another name
-        return place if self._terms[place].name == name else None
+    def _with_own_names(self) -> Iterator[TermDefinition]:
+        """Yield the terms; default names give way to those of users."""
+        taken = set(self._names)
+        for position, term in enumerate(self._terms):
+            name = term.name
+            if self._names.get(name) != position:
+                while name in taken:
+                    name += "_"
+                taken.add(name)
+            yield replace(term, name=name)
 
     def _check_free(self, name: str, position: int) -> None:
-        other = self._place_of(name)
-        if other is None or other == position or other not in self._named_by_user:
+        other = self._names.get(name)
+        if other is None or other == position:
             return
         raise Mistake.DUPLICATE_TERM.error(
             f"another term is named '{name}' already",
@@ -688,7 +674,7 @@ class DOperator:
         location = user_location()
         match clause:
             case clauses.AbstractIteratorClause():
-                with blamed_on(self._name, self._default_name(), location=location):
+                with blamed_on(self._name, self._default_name, location=location):
                     built = clause.build_iterator(self._hilbert, *args, **kwargs)
                     labels, over, others = clauses.as_iterator(name, built)
                 return self._open(name, labels, self._rows_of(over), **others)
@@ -731,7 +717,7 @@ class DOperator:
             self._space,
             self._dtype,
             self._hermitian,
-            tuple(self._terms),
+            tuple(self._with_own_names()),
             tuple(self._symbols.values()),
             self._location,
             self._is_projected,
@@ -760,7 +746,7 @@ class DOperator:
         return (
             f"DOperator({self._space!r}, {self._name!r}, dtype={self._dtype}, "
             f"hermitian={self._hermitian}, "
-            f"terms={[term.name for term in self._terms]})"
+            f"terms={[term.name for term in self._with_own_names()]})"
         )
 
 
@@ -860,34 +846,19 @@ def _no_labels(labels: object) -> Exception:
     )
 
 
-def _as_columns(
-    data: object, row_count: int, dtype: np.dtype[Any]
-) -> dict[str, npt.NDArray[Any]]:
-    if not isinstance(data, Mapping):
-        raise Mistake.BAD_DATA.error(
-            "the data of a term are named",
-            expected="a dictionary {name: one number per row}",
-            found=shortened(data),
-        )
-    columns: dict[str, npt.NDArray[Any]] = {}
-    for key, values in cast(Mapping[object, object], data).items():
-        name = as_name(key, "the name of row data")
-        columns[name] = rows.as_column(name, values, row_count, dtype)
-    return columns
-
-
-def _as_sets(data: object, row_count: int, sites: int) -> dict[str, SiteSets]:
-    if not isinstance(data, Mapping):
-        raise Mistake.BAD_SETS.error(
-            "the site sets of a term are named",
-            expected="a dictionary {name: one list of sites per row}",
-            found=shortened(data),
-        )
-    tables: dict[str, SiteSets] = {}
-    for key, sets in cast(Mapping[object, object], data).items():
-        name = as_name(key, "the name of a site set")
-        tables[name] = rows.as_site_sets(name, sets, row_count, sites)
-    return tables
+def _by_name(data: object, what: str, mistake: Mistake, each: str) -> dict[str, object]:
+    """Return row data or site sets by their names."""
+    if data is None:
+        return {}
+    if isinstance(data, Mapping):
+        named = cast(Mapping[object, object], data).items()
+        return {as_name(key, f"the name of {what}"): value for key, value in named}
+    kind = "data" if mistake is Mistake.BAD_DATA else "site sets"
+    raise mistake.error(
+        f"the {kind} of a term are named",
+        expected=f"a dictionary {{name: {each} per row}}",
+        found=shortened(data),
+    )
 
 
 def _late_where(term: TermDefinition) -> Exception:

@@ -7,7 +7,7 @@ and checks what can be checked without knowing the operator.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
@@ -61,6 +61,7 @@ __all__ = [
     "symbol",
     "target_index",
     "true",
+    "walk",
     "whole",
 ]
 
@@ -144,6 +145,11 @@ class Node:
         """The nodes that this one is computed from, left to right."""
         return ()
 
+    @property
+    def parts(self) -> tuple[Node, ...]:
+        """The children, and what is computed in a way of its own, such as sites."""
+        return self.children
+
     def shown(self, show: Callable[[Node], str]) -> str:
         """Return the node as text; `show` does the same for what it is made of."""
         return object.__repr__(self)
@@ -152,53 +158,50 @@ class Node:
         return _text(self, _REPR_DEPTH)
 
 
+def _operator(function: str) -> Callable[[Any, ExprLike], Expr]:
+    """Return the method of an operator of two numbers.
+
+    Sums and products with operators on a space are left to these, as by NumPy's
+    scalars.
+    """
+
+    def method(self: Expr, other: ExprLike) -> Expr:
+        if function in ("add", "sub", "mul") and _is_algebraic(other):
+            return NotImplemented
+        return apply(function, self, other)
+
+    return method
+
+
+def _reflected(function: str) -> Callable[[Any, ExprLike], Expr]:
+    return lambda self, other: apply(function, other, self)
+
+
+def _comparison(direction: str) -> Callable[[Any, ExprLike], Predicate]:
+    return lambda self, other: Compare(direction, self, as_expr(other))
+
+
 class Expr(Node):
     """A number that a lane of the operator computes, real or complex."""
 
     __slots__ = ()
     __hash__ = object.__hash__
 
-    def __add__(self, other: ExprLike) -> Expr:
-        return _infix("add", self, other)
+    __add__, __radd__ = _operator("add"), _reflected("add")
+    __sub__, __rsub__ = _operator("sub"), _reflected("sub")
+    __mul__, __rmul__ = _operator("mul"), _reflected("mul")
+    __truediv__, __rtruediv__ = _operator("div"), _reflected("div")
+    __floordiv__, __rfloordiv__ = _operator("floordiv"), _reflected("floordiv")
+    __mod__, __rmod__ = _operator("mod"), _reflected("mod")
+    __pow__, __rpow__ = _operator("pow"), _reflected("pow")
+    __lt__, __le__ = _comparison("LT"), _comparison("LE")
+    __gt__, __ge__ = _comparison("GT"), _comparison("GE")
 
-    def __radd__(self, other: ExprLike) -> Expr:
-        return apply("add", other, self)
+    def __eq__(self, other: ExprLike) -> Predicate:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Compare("EQ", self, as_expr(other))
 
-    def __sub__(self, other: ExprLike) -> Expr:
-        return _infix("sub", self, other)
-
-    def __rsub__(self, other: ExprLike) -> Expr:
-        return apply("sub", other, self)
-
-    def __mul__(self, other: ExprLike) -> Expr:
-        return _infix("mul", self, other)
-
-    def __rmul__(self, other: ExprLike) -> Expr:
-        return apply("mul", other, self)
-
-    def __truediv__(self, other: ExprLike) -> Expr:
-        return apply("div", self, other)
-
-    def __rtruediv__(self, other: ExprLike) -> Expr:
-        return apply("div", other, self)
-
-    def __floordiv__(self, other: ExprLike) -> Expr:
-        return apply("floordiv", self, other)
-
-    def __rfloordiv__(self, other: ExprLike) -> Expr:
-        return apply("floordiv", other, self)
-
-    def __mod__(self, other: ExprLike) -> Expr:
-        return apply("mod", self, other)
-
-    def __rmod__(self, other: ExprLike) -> Expr:
-        return apply("mod", other, self)
-
-    def __pow__(self, other: ExprLike) -> Expr:
-        return apply("pow", self, other)
-
-    def __rpow__(self, other: ExprLike) -> Expr:
-        return apply("pow", other, self)
+    def __ne__(self, other: ExprLike) -> Predicate:  # pyright: ignore[reportIncompatibleMethodOverride]
+        return Compare("NE", self, as_expr(other))
 
     def __neg__(self) -> Expr:
         return apply("neg", self)
@@ -208,24 +211,6 @@ class Expr(Node):
 
     def __abs__(self) -> Expr:
         return apply("abs", self)
-
-    def __eq__(self, other: ExprLike) -> Predicate:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _compare("EQ", self, other)
-
-    def __ne__(self, other: ExprLike) -> Predicate:  # pyright: ignore[reportIncompatibleMethodOverride]
-        return _compare("NE", self, other)
-
-    def __lt__(self, other: ExprLike) -> Predicate:
-        return _compare("LT", self, other)
-
-    def __le__(self, other: ExprLike) -> Predicate:
-        return _compare("LE", self, other)
-
-    def __gt__(self, other: ExprLike) -> Predicate:
-        return _compare("GT", self, other)
-
-    def __ge__(self, other: ExprLike) -> Predicate:
-        return _compare("GE", self, other)
 
     def __bool__(self) -> NoReturn:
         raise Mistake.TRUTH_VALUE.error(
@@ -323,6 +308,10 @@ class AtSite(Expr):
     label: str
     is_emitted: bool = False
     number: Expr | None = None
+
+    @property
+    def parts(self) -> tuple[Node, ...]:
+        return () if self.number is None else (self.number,)
 
     def shown(self, show: Callable[[Node], str]) -> str:
         if self.label == HERE:
@@ -681,22 +670,10 @@ def apply(function: str, *arguments: object) -> Expr:
     return Apply(function, tuple(as_expr(argument) for argument in arguments))
 
 
-def _infix(function: str, lhs: Expr, rhs: object) -> Expr:
-    """Return a function of two, unless the right one is more than a number.
-
-    Operators are: like NumPy's scalars, expressions leave sums and products to them.
-    """
-    return NotImplemented if _is_algebraic(rhs) else apply(function, lhs, rhs)
-
-
 def _is_algebraic(value: object) -> bool:
     """Whether a value is an operator, or part of one."""
     leaves_none_to_numpy = getattr(value, "__array_ufunc__", ...) is None
     return leaves_none_to_numpy and not isinstance(value, Node)
-
-
-def _compare(direction: str, lhs: object, rhs: object) -> Predicate:
-    return Compare(direction, as_expr(lhs), as_expr(rhs))
 
 
 def _combine(function: str, lhs: object, rhs: object) -> Predicate:
@@ -727,6 +704,17 @@ def postorder(root: Node) -> list[Node]:
         stack.append((node, True))
         stack += [(child, False) for child in reversed(node.children)]
     return order
+
+
+def walk(root: Node) -> Iterator[Node]:
+    """Yield `root` and all that it is made of, each node once, in any order."""
+    pending, seen = [root], set[int]()
+    while pending:
+        node = pending.pop()
+        if id(node) not in seen:
+            seen.add(id(node))
+            pending += node.parts
+            yield node
 
 
 def _text(node: Node, depth: int) -> str:

@@ -45,8 +45,7 @@ __all__ = [
     "function",
     "register_function",
     "register_update",
-    "registered_function",
-    "registered_update",
+    "registered",
     "update",
 ]
 
@@ -483,14 +482,9 @@ def _unknown(kind: str, name: object, names: list[str]) -> Exception:
     )
 
 
-def registered_function(name: str) -> Function | None:
-    """Return the function of a name, None where there is none."""
-    return _functions.get(name)
-
-
-def registered_update(name: str) -> UpdateMacro | None:
-    """Return the update of a name, None where there is none."""
-    return _updates.get(name)
+def registered(name: str) -> list[Function | UpdateMacro]:
+    """Return what is registered under a name: a function, an update, or both."""
+    return [one[name] for one in (_functions, _updates) if name in one]
 
 
 def available_function_names() -> list[str]:

@@ -89,6 +89,10 @@ class WrapMod(Expr):
     def children(self) -> tuple[Node, ...]:
         return (self.value,)
 
+    @property
+    def parts(self) -> tuple[Node, ...]:
+        return (self.value, self.site)
+
     def shown(self, show: Callable[[Node], str]) -> str:
         return f"wrap_mod({show(self.value)}, {show(self.site)})"
 
@@ -102,6 +106,10 @@ class Lookup(Expr):
 
     values: tuple[Number, ...]
     index: Expr
+
+    @property
+    def parts(self) -> tuple[Node, ...]:
+        return (self.index,)
 
     def shown(self, show: Callable[[Node], str]) -> str:
         return f"{_table_text(self.values)}[{show(self.index)}]"

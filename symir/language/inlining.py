@@ -8,21 +8,25 @@ compiler vectorises.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
-import numpy.typing as npt
-from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
-from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
+from xdsl.context import Context
+from xdsl.dialects.builtin import StringAttr, TensorType
+from xdsl.dialects.func import FuncOp
 from xdsl.interpreter import Interpreter
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.pattern_rewriter import PatternRewriter, RewritePattern
 from xdsl.utils.exceptions import InterpretationError, ParseError, VerifyException
 
 from dialects import stablehlo, sym
 from dialects.interpreters.stablehlo import StableHLOFunctions
+from dialects.stablehlo import constant_of
 from dialects.text import parse_module
+from lowering.local_energy.inline_calls import InlineCallsPass
+from lowering.rewriting import rewrite_once
 from symir.errors import DefinitionError
 from symir.language.codes import Mistake
 
@@ -113,130 +117,102 @@ def inlined(
         unlikely = next((op for op in ours if op not in stablehlo.ELEMENTWISE), None)
         reason = str(error).strip().splitlines()[-1].strip(" |^~")
         raise _not_scalar(name, unlikely or reason) from error
-    interpreter = Interpreter(module)
-    interpreter.register_implementations(StableHLOFunctions())
-    functions = _functions_of(module)
-    arguments = len(functions["main"].body.block.args)
+    InlineCallsPass().apply(Context(), module)
+    (main,) = (op for op in module.ops if isinstance(op, FuncOp))
+    arguments = len(main.body.block.args)
     if arguments != arity:
         raise _not_scalar(name, f"{arguments} arguments", f"{arity} arguments")
-    return _Inlining(name, functions, tuple(elements), interpreter).run()
+    interpreter = Interpreter(module)
+    interpreter.register_implementations(StableHLOFunctions())
+    rewrite_once(module, _DropConversion(), _FoldArrays(interpreter, elements))
+    return _scalar_function(name, main.body.block, elements)
 
 
-def _functions_of(module: ModuleOp) -> dict[str, FuncOp]:
-    ops = module.body.block.ops
-    return {op.sym_name.data: op for op in ops if isinstance(op, FuncOp)}
+class _DropConversion(RewritePattern):
+    """`stablehlo.convert %x : (tensor<f64>) -> tensor<f64>` is `%x`.
 
+    So are reshapes and broadcasts of it.
+    """
 
-@dataclass
-class _Inlining:
-    name: str
-    functions: Mapping[str, FuncOp]
-    elements: tuple[Attribute, ...]
-    interpreter: Interpreter
-    constants: dict[int, npt.NDArray[Any]] = field(
-        default_factory=dict[int, npt.NDArray[Any]]
-    )
-    types: list[Attribute] = field(default_factory=list[Attribute])
-    known: dict[tuple[ScalarOp, tuple[int, ...]], int] = field(
-        default_factory=dict[tuple[ScalarOp, tuple[int, ...]], int]
-    )
-
-    def run(self) -> ScalarFunction:
-        main = self.functions["main"]
-        self.types = list(main.body.block.arg_types)
-        arity = len(self.types)
-        results = self._call(main, range(arity))
-        if len(results) != 1:
-            raise _not_scalar(self.name, f"{len(results)} results", "one number")
-        (result,) = results
-        return self._live(arity, result)
-
-    def _call(self, function: FuncOp, arguments: Sequence[int]) -> list[int]:
-        """Inline a function; return the numbers of the values that it returns."""
-        block = function.body.block
-        values: dict[SSAValue, int] = {}
-        values.update(zip(block.args, arguments, strict=True))
-        for op in block.ops:
-            operands = tuple(values[operand] for operand in op.operands)
-            if isinstance(op, ReturnOp):
-                return list(operands)
-            if isinstance(op, CallOp):
-                callee = self.functions[op.callee.root_reference.data]
-                results = self._call(callee, operands)
-                values.update(zip(op.results, results, strict=True))
-                continue
-            if op.regions or len(op.results) != 1:
-                raise _not_scalar(self.name, op.name)
-            values[op.results[0]] = self._number(op, operands)
-        raise AssertionError("a function ends in func.return")
-
-    def _number(self, op: Operation, operands: tuple[int, ...]) -> int:
-        kind = cast(TensorType[Attribute], op.results[0].type)
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
         is_nothing = op.name == "stablehlo.convert" or op.name in _SAME_SCALAR
-        if is_nothing and self.types[operands[0]] == kind:
-            return operands[0]
-        folded = self._folded(op, operands)
-        if folded is not None:
-            return self._number(folded, ())
-        key = ScalarOp(type(op), _properties(op), kind), operands
-        if key not in self.known:
-            number = self.known[key] = len(self.types)
-            self.types.append(kind)
-            if isinstance(op, stablehlo.ConstantOp):
-                self.constants[number] = stablehlo.to_numpy(op.value)
-        return self.known[key]
+        if is_nothing and op.operand_types == op.result_types:
+            rewriter.replace(op, (), op.operands)
 
-    def _folded(self, op: Operation, operands: tuple[int, ...]) -> Operation | None:
-        """Return a constant for what a term cannot compute, but no argument reaches.
 
-        Such are entries of constant arrays, and integers of 64 bits made floats.
-        """
-        values = [self.constants.get(operand) for operand in operands]
-        types = [op.results[0].type, *(self.types[operand] for operand in operands)]
-        if isinstance(op, stablehlo.ConstantOp) or all(map(self._is_scalar, types)):
-            return None
-        if any(value is None for value in values):
-            return None
+@dataclass(frozen=True)
+class _FoldArrays(RewritePattern):
+    """What a term cannot compute becomes a constant, where no argument reaches it.
+
+    Such are entries of constant arrays, and integers of 64 bits made floats:
+
+    %a = stablehlo.constant dense<[1.0, 2.0]> : tensor<2xf64>
+    %b = stablehlo.slice %a [0:1] : (tensor<2xf64>) -> tensor<1xf64>
+    becomes
+    %b = stablehlo.constant dense<1.0> : tensor<1xf64>
+    """
+
+    interpreter: Interpreter
+    elements: Sequence[Attribute]
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        if isinstance(op, stablehlo.ConstantOp) or len(op.results) != 1 or op.regions:
+            return
+        types = (*op.result_types, *op.operand_types)
+        values = [constant_of(operand) for operand in op.operands]
+        if all(_is_scalar(kind, self.elements) for kind in types) or any(
+            value is None for value in values
+        ):
+            return
         try:
             (result,) = self.interpreter.run_op(op, tuple(values))
         except (InterpretationError, TypeError):
-            return None
-        kind = cast(TensorType[Attribute], op.results[0].type)
-        return stablehlo.constant(np.asarray(result), kind.element_type)
-
-    def _is_scalar(self, kind: Attribute) -> bool:
-        tensor = cast(TensorType[Attribute], kind)
-        return tensor.get_shape() == () and tensor.element_type in self.elements
-
-    def _live(self, arity: int, result: int) -> ScalarFunction:
-        """Leave out the ops that the result does not need, and check the others."""
-        ops = list(self.known)
-        needed = {result}
-        for number in range(len(self.types) - 1, arity - 1, -1):
-            if number in needed:
-                needed.update(ops[number - arity][1])
-        renumbered = {number: number for number in range(arity)}
-        live: list[tuple[ScalarOp, tuple[int, ...]]] = []
-        for number, (op, operands) in enumerate(ops, arity):
-            if number not in needed:
-                continue
-            self._check(op)
-            renumbered[number] = arity + len(live)
-            live.append((op, tuple(renumbered[operand] for operand in operands)))
-        self._check_type("its result", self.types[result])
-        element = cast(TensorType[Attribute], self.types[result]).element_type
-        return ScalarFunction(arity, tuple(live), renumbered[result], element)
-
-    def _check(self, op: ScalarOp) -> None:
-        if op.kind.name not in stablehlo.ELEMENTWISE:
-            raise _not_scalar(self.name, op.kind.name)
-        self._check_type(op.kind.name, op.result)
-
-    def _check_type(self, what: str, kind: Attribute) -> None:
-        if self._is_scalar(kind):
             return
-        expected = f"0-d tensors of {', '.join(map(str, self.elements))}"
-        raise _not_scalar(self.name, f"{what} is a {kind}", expected)
+        kind = cast(TensorType[Attribute], op.results[0].type)
+        rewriter.replace(op, stablehlo.constant(np.asarray(result), kind.element_type))
+
+
+def _is_scalar(kind: Attribute, elements: Sequence[Attribute]) -> bool:
+    tensor = cast(TensorType[Attribute], kind)
+    return tensor.get_shape() == () and tensor.element_type in elements
+
+
+def _scalar_function(
+    name: str, block: Block, elements: Sequence[Attribute]
+) -> ScalarFunction:
+    """Return what a block computes, if a term can; ops that nothing needs do not count.
+
+    Two ops that compute the same are left: a term has each only once.
+    """
+    *ops, last = block.ops
+    if len(last.operands) != 1:
+        raise _not_scalar(name, f"{len(last.operands)} results", "one number")
+    (result,) = last.operands
+    needed = {result}
+    for op in reversed(ops):
+        if not needed.isdisjoint(op.results):
+            needed.update(op.operands)
+    numbers: dict[SSAValue, int] = {value: k for k, value in enumerate(block.args)}
+    kept: list[tuple[ScalarOp, tuple[int, ...]]] = []
+
+    def check(what: str, kind: Attribute) -> None:
+        if not _is_scalar(kind, elements):
+            expected = f"0-d tensors of {', '.join(map(str, elements))}"
+            raise _not_scalar(name, f"{what} is a {kind}", expected)
+
+    for op in ops:
+        if needed.isdisjoint(op.results):
+            continue
+        if op.name not in stablehlo.ELEMENTWISE:
+            raise _not_scalar(name, op.name)
+        kind = cast(TensorType[Attribute], op.results[0].type)
+        check(op.name, kind)
+        numbers[op.results[0]] = len(block.args) + len(kept)
+        operands = tuple(numbers[operand] for operand in op.operands)
+        kept.append((ScalarOp(type(op), _properties(op), kind), operands))
+    check("its result", result.type)
+    element = cast(TensorType[Attribute], result.type).element_type
+    return ScalarFunction(len(block.args), tuple(kept), numbers[result], element)
 
 
 def _properties(op: Operation) -> tuple[tuple[str, Attribute], ...]:

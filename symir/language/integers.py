@@ -5,7 +5,12 @@ Site numbers, ends of ranges and indices of tables that are such are computed ex
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
+from itertools import product
+from typing import Any
+
+import numpy as np
 
 from symir.language.expressions import (
     Apply,
@@ -16,7 +21,7 @@ from symir.language.expressions import (
     postorder,
 )
 
-__all__ = ["bounds_of"]
+__all__ = ["FUNCTIONS", "bounds_of"]
 
 Bounds = tuple[int, int]
 
@@ -24,60 +29,18 @@ _LIMIT = 2**30
 """Half of what 32 bits hold, so that a step of a division does not overflow."""
 
 
-def _negative(a: Bounds) -> Bounds:
-    return -a[1], -a[0]
-
-
-def _absolute(a: Bounds) -> Bounds:
-    low, high = sorted((abs(a[0]), abs(a[1])))
-    return (0 if a[0] <= 0 <= a[1] else low), high
-
-
-def _sum(a: Bounds, b: Bounds) -> Bounds:
-    return a[0] + b[0], a[1] + b[1]
-
-
-def _difference(a: Bounds, b: Bounds) -> Bounds:
-    return _sum(a, _negative(b))
-
-
-def _product(a: Bounds, b: Bounds) -> Bounds:
-    corners = [x * y for x in a for y in b]
-    return min(corners), max(corners)
-
-
-def _quotient(a: Bounds, b: Bounds) -> Bounds | None:
-    if b[0] <= 0 <= b[1]:
-        return None
-    corners = [x // y for x in a for y in b]
-    return min(corners), max(corners)
-
-
-def _rest(_: Bounds, b: Bounds) -> Bounds | None:
-    if b[0] <= 0 <= b[1]:
-        return None
-    return (0, b[1] - 1) if b[0] > 0 else (b[0] + 1, 0)
-
-
-def _minimum(a: Bounds, b: Bounds) -> Bounds:
-    return min(a[0], b[0]), min(a[1], b[1])
-
-
-def _maximum(a: Bounds, b: Bounds) -> Bounds:
-    return max(a[0], b[0]), max(a[1], b[1])
-
-
-_FUNCTIONS: dict[str, Callable[..., Bounds | None]] = {
-    "neg": _negative,
-    "abs": _absolute,
-    "add": _sum,
-    "sub": _difference,
-    "mul": _product,
-    "floordiv": _quotient,
-    "mod": _rest,
-    "minimum": _minimum,
-    "maximum": _maximum,
+FUNCTIONS: dict[str, Callable[..., Any]] = {
+    "neg": operator.neg,
+    "abs": abs,
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "floordiv": np.floor_divide,
+    "mod": operator.mod,
+    "minimum": np.minimum,
+    "maximum": np.maximum,
 }
+"""Functions that take whole numbers to whole numbers, be they in arrays."""
 
 
 def bounds_of(root: Expr, sites: int) -> Bounds | None:
@@ -97,7 +60,20 @@ def _bounds(node: Node, bounds: dict[int, Bounds], sites: int) -> Bounds | None:
             return value, value
         case SiteNumber():
             return 0, sites - 1
-        case Apply(function, arguments) if function in _FUNCTIONS:
-            return _FUNCTIONS[function](*[bounds[id(part)] for part in arguments])
+        case Apply(function, arguments) if function in FUNCTIONS:
+            return _of_function(function, [bounds[id(part)] for part in arguments])
         case _:
             return None
+
+
+def _of_function(function: str, parts: list[Bounds]) -> Bounds | None:
+    low, high = parts[-1]
+    if function in ("floordiv", "mod") and low <= 0 <= high:
+        return None
+    if function == "mod":
+        return (0, high - 1) if low > 0 else (low + 1, 0)
+    # What is left is monotonic in each argument, or |a| and so on either side of 0
+    corners = [int(FUNCTIONS[function](*corner)) for corner in product(*parts)]
+    if function == "abs" and low <= 0 <= high:
+        corners.append(0)
+    return min(corners), max(corners)

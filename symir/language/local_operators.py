@@ -31,6 +31,7 @@ __all__ = [
     "exact_product",
     "mentioned",
     "times",
+    "times_known",
 ]
 
 MAX_DEGREE = 6
@@ -60,8 +61,8 @@ class Amplitude:
         return Amplitude(
             exact_product(self.number, other.number),
             self.square * other.square,
-            _times(self.radicand, other.radicand),
-            _times(self.value, other.value),
+            times_known(self.radicand, other.radicand),
+            times_known(self.value, other.value),
         )
 
     @property
@@ -76,7 +77,7 @@ class Amplitude:
         if root is None:
             radicand = times(constant(_plain(abs(self.square))), radicand)
             number = number if self.square > 0 else -number
-        return number, _times(Apply("sqrt", (radicand,)), self.value)
+        return number, times_known(Apply("sqrt", (radicand,)), self.value)
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,8 @@ def exact_product(left: Any, right: Any) -> Any:
     return product
 
 
-def _times(left: Expr | None, right: Expr | None) -> Expr | None:
+def times_known(left: Expr | None, right: Expr | None) -> Expr | None:
+    """Return a product, where None is 1."""
     if left is None or right is None:
         return right if left is None else left
     return times(left, right)

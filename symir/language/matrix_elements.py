@@ -17,8 +17,8 @@ P. Jordan and E. Wigner, Z. Phys. 47, 631 (1928).
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from functools import reduce
 from typing import Any, TypeAlias, cast
@@ -27,6 +27,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symir.language.codes import Mistake
+from symir.language.definitions import TermDefinition
 from symir.language.expressions import (
     Apply,
     Constant,
@@ -42,6 +43,7 @@ from symir.language.expressions import (
     true,
 )
 from symir.language.functions import Lookup, all_of, any_of, where
+from symir.language.integers import FUNCTIONS
 from symir.language.local_operators import (
     Amplitude,
     LocalOperator,
@@ -50,6 +52,7 @@ from symir.language.local_operators import (
     exact_product,
     mentioned,
     times,
+    times_known,
 )
 from symir.language.operators import Factor, OperatorExpr, Product, exact
 from symir.language.reductions import (
@@ -130,10 +133,10 @@ class _Table:
     """
 
     def __init__(self, operator: OperatorExpr, scope: Scope):
-        self.scope = scope
+        self.scope, self.term = scope, scope.term
         self.key = _Keys()
         self.places = list[Expr]()
-        self.sites: Ints = np.empty((scope.rows.rows, 0), np.int64)
+        self.sites: Ints = np.empty((self.term.rows.rows, 0), np.int64)
         self.columns = dict[str, npt.NDArray[np.float64]]()
         self.labels = dict[str, Ints]()
         self._place_of = dict[int, int]()
@@ -181,7 +184,7 @@ class _Table:
 
     def _free(self, base: str) -> str:
         """Return a name that nothing in the term has, such as the one given."""
-        taken = {*self.scope.columns, *self.columns, *self.scope.labels, *self.labels}
+        taken = {*self.term.columns, *self.columns, *self.term.labels, *self.labels}
         names = (f"{base}{k or ''}" for k in itertools.count())
         return next(name for name in names if name not in taken)
 
@@ -190,8 +193,8 @@ class _Table:
         if isinstance(number, SiteNumber) and number.number is None:
             return number
         known = {
-            label: self.scope.rows.array[:, k]
-            for k, label in enumerate(self.scope.labels)
+            label: self.term.rows.array[:, k]
+            for k, label in enumerate(self.term.labels)
         }
         for label, column in {**known, **self.labels}.items():
             if np.array_equal(column, sites):
@@ -214,7 +217,7 @@ class _Table:
         key = self.key(number)
         if key not in self._place_of:
             self.scope.check_amplitude(number)
-            sites = _numbers(number, self.scope)
+            sites = _numbers(number, self.term)
             self._check_sites(factor, sites, lowest, size)
             self.sites = np.column_stack([self.sites, sites])
             self.places.append(self._label(factor, number, sites))
@@ -257,53 +260,41 @@ class _Table:
         raise Mistake.BAD_PLACE.error(
             f"{factor!r} acts on {what} {sites[row] - lowest} in row {row}",
             expected=f"{what}s from 0 to {size - 1}",
-            found=f"row {row}: {self.scope.rows.row(row)}",
+            found=f"row {row}: {self.term.rows.row(row)}",
             hint="leave the row out, or wrap around: (i.index + 1) % N",
         )
 
 
 _SPIN_NAMES = {0.5: "up", -0.5: "down"}
 
-_ARITHMETIC: dict[str, Callable[..., Any]] = {
-    "neg": np.negative,
-    "abs": np.abs,
-    "add": np.add,
-    "sub": np.subtract,
-    "mul": np.multiply,
-    "mod": np.mod,
-    "floordiv": np.floor_divide,
-    "minimum": np.minimum,
-    "maximum": np.maximum,
-}
 
-
-def _numbers(number: Expr, scope: Scope) -> Ints:
+def _numbers(number: Expr, term: TermDefinition) -> Ints:
     """Return the site number that an expression is in each row."""
     found: dict[int, Any] = {}
     for node in postorder(number):
-        found[id(node)] = _number(node, found, scope)
-    return np.broadcast_to(found[id(number)], (scope.rows.rows,)).astype(np.int64)
+        found[id(node)] = _number(node, found, term)
+    return np.broadcast_to(found[id(number)], (term.rows.rows,)).astype(np.int64)
 
 
-def _number(node: Node, found: Mapping[int, Any], scope: Scope) -> Any:
+def _number(node: Node, found: Mapping[int, Any], term: TermDefinition) -> Any:
     match node:
         case Constant(int(value)):
             return value
         case SiteNumber(label, number=None):
-            return scope.rows.column(scope.labels.index(label)).astype(np.int64)
+            return term.rows.column(term.labels.index(label)).astype(np.int64)
         case SiteNumber(number=Expr() as number):
-            return _numbers(number, scope)
+            return _numbers(number, term)
         case Lookup(values, index):
-            places = cast("list[int]", _numbers(index, scope).tolist())
+            places = cast("list[int]", _numbers(index, term).tolist())
             if all(0 <= place < len(values) for place in places):
                 chosen = [values[place] for place in places]
                 if all(isinstance(value, int) for value in chosen):
                     return np.array(chosen, np.int64)
-        case Apply(function, arguments) if function in _ARITHMETIC:
+        case Apply(function, arguments) if function in FUNCTIONS:
             parts = [found[id(part)] for part in arguments]
             is_division = function in ("mod", "floordiv")
             if not is_division or np.all(parts[1]):
-                return _ARITHMETIC[function](*parts)
+                return FUNCTIONS[function](*parts)
         case _:
             pass
     raise Mistake.BAD_PLACE.error(
@@ -407,7 +398,8 @@ class _Case:
                 known = merged.get(key)
                 sizes[key] = sizes.get(key, 0.0) + abs(term.scale)
                 scale = term.scale if known is None else term.scale + known.scale
-                merged[key] = _scaled(known or term, cancelled(scale, sizes[key]))
+                scale = cancelled(scale, sizes[key])
+                merged[key] = replace(known or term, scale=scale)
         by_moves: dict[Any, list[_Term]] = {}
         for term in merged.values():
             if term.scale != 0:
@@ -639,7 +631,7 @@ class _Case:
             if weight == 0:
                 continue
             factors = [self._z(s) for s, c in zip(slots, chosen, strict=True) if c]
-            product = reduce(_times, factors, cast("Expr | None", None))
+            product = reduce(times_known, factors, cast("Expr | None", None))
             total = _plus(total, times(constant(_number_of(weight)), _or_one(product)))
         return _or_one(total) if total is not None else Constant(0)
 
@@ -665,25 +657,27 @@ class _Case:
             outer = self._outer(term)
             if len(members) == 1:
                 number, value = inner[members[0]]
-                product = self._signed(term, _number_of(number), _times(outer, value))
+                product = self._signed(
+                    term, _number_of(number), times_known(outer, value)
+                )
             else:
                 parts = [
                     times(constant(_number_of(number)), _or_one(value))
                     for number, value in (inner[k] for k in members)
                 ]
                 summed = reduce(lambda a, b: a + b, parts)
-                product = self._signed(term, 1, _times(outer, summed))
+                product = self._signed(term, 1, times_known(outer, summed))
             total = _plus(total, product)
         assert total is not None
         return total
 
     def _outer(self, term: _Term) -> Expr | None:
-        result = reduce(_times, term.scalars, cast("Expr | None", None))
+        result = reduce(times_known, term.scalars, cast("Expr | None", None))
         if term.sign is None:
             return result
         signs = np.ones(len(self.table.sites))
         signs[self.rows] = np.frombuffer(term.sign, np.int8)
-        return _times(result, self.table.column("sign", signs))
+        return times_known(result, self.table.column("sign", signs))
 
     def _signed(self, term: _Term, number: Number, value: Expr | None) -> Expr:
         """Return a number times a value, with the signs of the strings."""
@@ -693,7 +687,7 @@ class _Case:
             # whether an odd number of these sites is occupied
             is_odd = ReducedPredicate("parity", here.value != 0, self._region(string))
             sign = where(is_odd, constant(-size), constant(size))
-            result = _times(result, sign)
+            result = times_known(result, sign)
         if term.strings:
             return _or_one(result)
         return times(constant(number), _or_one(value))
@@ -739,12 +733,6 @@ def cancelled(total: Number, size: float) -> Number:
     return exact(total)
 
 
-def _scaled(term: _Term, scale: Number) -> _Term:
-    return _Term(
-        scale, term.scalars, term.scalar_keys, term.strings, term.sign, term.locals
-    )
-
-
 def _hint(kind: str, subsystem: Subsystem, values: tuple[float, ...]) -> str | None:
     if subsystem.kind == "other":
         return "spin(..), fock(..), qubit(..) and fermions(..) say what their sites are"
@@ -766,12 +754,6 @@ def _number_of(value: Number) -> Number:
     if value.denominator == 1:
         return value.numerator
     return float(value)
-
-
-def _times(left: Expr | None, right: Expr | None) -> Expr | None:
-    if left is None or right is None:
-        return right if left is None else left
-    return times(left, right)
 
 
 def _plus(left: Expr | None, right: Expr) -> Expr:

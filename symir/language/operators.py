@@ -25,10 +25,10 @@ from symir.language.expressions import (
     Site,
     as_expr,
     as_site_number,
-    postorder,
     site,
+    walk,
 )
-from symir.language.functions import Lookup, WrapMod
+from symir.language.functions import WrapMod
 from symir.language.reductions import ReducedNumber, ReducedPredicate
 from symir.language.rows import edges_of
 from symir.language.scalars import Number, as_number, items_of, shortened
@@ -162,19 +162,8 @@ def _check_scalar(expression: Expr) -> None:
 
 def reads_local_values(root: Node) -> bool:
     """Whether an expression depends on the configuration."""
-    return any(_reads(node) for node in postorder(root))
-
-
-def _reads(node: Node) -> bool:
-    match node:
-        case LocalValue() | ReducedNumber() | ReducedPredicate() | WrapMod():
-            return True
-        case AtSite(number=Expr() as number):
-            return reads_local_values(number)
-        case Lookup():
-            return reads_local_values(node.index)
-        case _:
-            return False
+    read = (LocalValue, ReducedNumber, ReducedPredicate, WrapMod)
+    return any(isinstance(node, read) for node in walk(root))
 
 
 # endregion

@@ -30,10 +30,10 @@ from symir.language.expressions import (
     as_predicate,
     as_site_number,
     here,
-    postorder,
     site,
+    walk,
 )
-from symir.language.functions import Lookup, WrapMod, where
+from symir.language.functions import where
 from symir.language.scalars import as_name, shortened
 
 __all__ = [
@@ -156,6 +156,10 @@ class ReducedNumber(Expr):
     body: Expr
     over: Region
 
+    @property
+    def parts(self) -> tuple[Node, ...]:
+        return (self.body, *_ends(self.over))
+
     def shown(self, show: Callable[[Node], str]) -> str:
         return _text(f"{self.kind}_" if self.kind == "sum" else self.kind, self, show)
 
@@ -171,6 +175,10 @@ class ReducedPredicate(Predicate):
     body: Predicate
     over: Region
 
+    @property
+    def parts(self) -> tuple[Node, ...]:
+        return (self.body, *_ends(self.over))
+
     def shown(self, show: Callable[[Node], str]) -> str:
         return _text("is_odd" if self.kind == "parity" else f"{self.kind}_", self, show)
 
@@ -183,23 +191,7 @@ def _text(
 
 def reads_emitted(root: Node) -> bool:
     """Whether an expression or predicate depends on the connected configuration x'."""
-    return any(_reads_emitted(node) for node in postorder(root))
-
-
-def _reads_emitted(node: Node) -> bool:
-    match node:
-        case AtSite():
-            number = node.number
-            return node.is_emitted or (number is not None and reads_emitted(number))
-        case WrapMod():
-            return reads_emitted(node.site)
-        case Lookup():
-            return reads_emitted(node.index)
-        case ReducedNumber() | ReducedPredicate():
-            parts = (node.body, *_ends(node.over))
-            return any(reads_emitted(part) for part in parts)
-        case _:
-            return False
+    return any(isinstance(node, AtSite) and node.is_emitted for node in walk(root))
 
 
 def _ends(region: Region) -> tuple[Expr, ...]:

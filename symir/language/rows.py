@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import operator
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any, SupportsIndex, cast
 
@@ -14,9 +15,16 @@ import numpy.typing as npt
 from dialects.tables import NO_SITE, RowTable, SiteSets
 from symir.errors import DefinitionError
 from symir.language.codes import Mistake
-from symir.language.scalars import as_number, is_bool, items_of, shortened
+from symir.language.scalars import (
+    as_number,
+    is_bool,
+    items_of,
+    plain_numbers,
+    shortened,
+)
 
 __all__ = [
+    "ITERATORS",
     "all_pairs",
     "all_sites",
     "as_column",
@@ -65,6 +73,24 @@ def unordered_pairs(sites: int) -> RowTable:
 def _pairs(sites: int) -> Array:
     return np.indices((sites, sites), np.int32).reshape(2, -1).T
 
+
+@dataclass(frozen=True)
+class AllRows:
+    """An iterator whose rows are known from the number of sites alone."""
+
+    labels: int
+    size: Callable[[int], int]
+    make: Callable[[int], RowTable]
+
+
+ITERATORS = {
+    "globally": AllRows(0, lambda sites: 1, lambda sites: one_row()),
+    "for_each_site": AllRows(1, lambda n: n, all_sites),
+    "for_each_pair": AllRows(2, lambda n: n * n, all_pairs),
+    "for_each_distinct_pair": AllRows(2, lambda n: n * (n - 1), distinct_pairs),
+    "for_each_unordered_pair": AllRows(2, lambda n: n * (n - 1) // 2, unordered_pairs),
+}
+"""Iterators of the language that take no rows, the simplest first."""
 
 _TUPLES: dict[tuple[bool, bool], Callable[[range, int], Iterable[tuple[int, ...]]]] = {
     (True, True): itertools.permutations,
@@ -484,24 +510,11 @@ def _numbers(name: str, values: object) -> Array:
     if items is None:
         raise _bad_data(name, expected, shortened(values))
     entries = list(items)
-    plain = _plain_numbers(entries)
+    plain = plain_numbers(entries)
     if plain is not None:
         return plain
     numbers = [_entry(name, row, value) for row, value in enumerate(entries)]
     return np.array(numbers)
-
-
-def _plain_numbers(entries: list[Any]) -> Array | None:
-    """Return finite numbers that NumPy may convert at once without hiding a mistake."""
-    kinds = set(map(type, entries))
-    if not kinds <= {int, float, complex, np.float64, np.complex128}:
-        return None
-    is_complex = not kinds.isdisjoint({complex, np.complex128})
-    try:
-        array = np.array(entries, np.complex128 if is_complex else np.float64)
-    except OverflowError:
-        return None
-    return array if np.isfinite(array).all() else None
 
 
 def _entry(name: str, row: int, value: object) -> float | complex:

@@ -26,6 +26,7 @@ __all__ = [
     "is_count",
     "is_open",
     "items_of",
+    "plain_numbers",
     "shortened",
 ]
 
@@ -131,6 +132,19 @@ def _is_finite(number: Number) -> bool:
         return cmath.isfinite(complex(number))
     except OverflowError:
         return False
+
+
+def plain_numbers(entries: list[Any]) -> npt.NDArray[Any] | None:
+    """Return finite numbers that NumPy may convert at once without hiding a mistake."""
+    kinds = set(map(type, entries))
+    if not kinds <= {int, float, complex, np.float64, np.complex128}:
+        return None
+    is_complex = not kinds.isdisjoint({complex, np.complex128})
+    try:
+        array = np.array(entries, np.complex128 if is_complex else np.float64)
+    except OverflowError:
+        return None
+    return array if np.isfinite(array).all() else None
 
 
 def fits(number: Number, dtype: np.dtype[Any]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Collection, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
@@ -10,7 +10,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from dialects.tables import NO_SITE, RowTable, SiteSets
+from dialects.tables import NO_SITE, SiteSets
 from symir.errors import DefinitionError, SourceLocation
 from symir.language.codes import Mistake
 from symir.language.definitions import TermDefinition
@@ -75,36 +75,16 @@ class Scope:
     """The names that a term can use.
 
     Attributes:
-        labels: the labels that the term's iterator binds.
-        columns: its row data, each with whether they are complex.
-        rows: the sites that the labels stand for.
-        sets: its site sets.
+        term: the term, with its labels, row data and site sets.
         space: the space of the operator.
         dtype: the dtype of the operator.
         symbols: the symbols met so far, by name; checking adds to them.
     """
 
-    labels: tuple[str, ...]
-    columns: Mapping[str, bool]
-    rows: RowTable
-    sets: Mapping[str, SiteSets]
+    term: TermDefinition
     space: Space
     dtype: np.dtype[Any]
     symbols: dict[str, Symbol] = field(default_factory=dict[str, Symbol])
-
-    @classmethod
-    def of(
-        cls,
-        term: TermDefinition,
-        space: Space,
-        dtype: np.dtype[Any],
-        symbols: Mapping[str, Symbol],
-    ) -> Scope:
-        """Return the scope of a term."""
-        columns = {name: data.dtype.kind == "c" for name, data in term.columns.items()}
-        return cls(
-            term.labels, columns, term.rows, term.sets, space, dtype, dict(symbols)
-        )
 
     def check_amplitude(self, amplitude: Expr) -> bool:
         """Check a matrix element, which may read x'; return whether it is complex."""
@@ -156,7 +136,7 @@ class Scope:
             return sites[sites != NO_SITE]
         match step.sites[0]:
             case SiteNumber(label, number=None):
-                return self.rows.column(self.labels.index(label))
+                return self.term.rows.column(self.term.labels.index(label))
             case Constant(number):
                 return np.array([int(cast(int, number))], np.int32)
             case _:
@@ -168,11 +148,12 @@ class Scope:
         Raises:
             DefinitionError: when the term has none of that name (D034).
         """
-        if name in self.sets:
-            return self.sets[name]
+        sets = self.term.sets
+        if name in sets:
+            return sets[name]
         raise Mistake.UNKNOWN_SET.error(
             f"the term has no site set '{name}'",
-            expected=_one_of(tuple(self.sets), "no set: for_each(.., sets={..})"),
+            expected=_one_of(sets, "no set: for_each(.., sets={..})"),
             found=repr(name),
         )
 
@@ -315,11 +296,11 @@ class _Check:
             self._real("the number of a site", node.number)
         elif node.label == HERE:
             self._here(node)
-        elif node.label not in self.scope.labels:
+        elif node.label not in self.scope.term.labels:
             raise Mistake.UNKNOWN_LABEL.error(
                 f"label '{node.label}' is not bound by the term's iterator",
                 expected=_one_of(
-                    self.scope.labels, "no label: the term is visited once"
+                    self.scope.term.labels, "no label: the term is visited once"
                 ),
                 found=repr(node.label),
             )
@@ -340,9 +321,9 @@ class _Check:
             raise _real_only(what, value)
 
     def _row_data(self, node: Node, name: str) -> bool:
-        columns = self.scope.columns
+        columns = self.scope.term.columns
         if name in columns:
-            return columns[name]
+            return columns[name].dtype.kind == "c"
         raise Mistake.UNKNOWN_DATA.error(
             f"the term has no data '{name}'",
             expected=_one_of(columns, "no data: for_each(.., data={..})"),
@@ -440,7 +421,7 @@ def _misplaced_emitted(node: AtSite, where: str) -> DefinitionError:
     )
 
 
-def _one_of(names: Mapping[str, bool] | tuple[str, ...], none: str) -> str:
+def _one_of(names: Collection[str], none: str) -> str:
     return " or ".join(map(repr, names)) if names else none
 
 

@@ -33,7 +33,6 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import stablehlo, sym
 from dialects.stablehlo import element_of
-from dialects.tables import LocalSpace
 from symir.errors import SourceLocation
 from symir.language.definitions import (
     EmissionDefinition,
@@ -136,7 +135,7 @@ def without_terms(
         _hint(argument, symbol.name)
     operator = sym.OperatorOp(
         definition.name,
-        sym.SpaceAttr(LocalSpace(space.size, space.local_states, space.sums)),
+        sym.SpaceAttr(space.local),
         element,
         body,
         hermitian=definition.declared_hermitian,

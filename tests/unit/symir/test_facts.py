@@ -16,7 +16,6 @@ import symir as sym
 from dialects.interpreters.sym import connections, dense_matrix
 from symir import models
 from symir.facts import How, OperatorFacts
-from symir.facts.elements import numbered
 from tests.unit.symir.compiler.generated import make, recipes
 from tests.unit.symir.constructs import CONSTRUCTS
 from tests.unit.symir.models.test_models import SMALL
@@ -303,15 +302,6 @@ def test_as_plain_data() -> None:
     assert plain["parameters"] == {"h": {"real": 0.0, "imag": 1.0}}
     assert plain["diagonal"]["counterexample"]["xp"] == [-1, -1, 1]
     assert all(name in str(facts) for name in (*facts.facts, *facts.numbers))
-
-
-def test_numbers_of_rows() -> None:
-    digits = np.random.default_rng(0).integers(0, 3, (200, 90))
-    digits[100:, :89] = digits[:100, :89]
-    ids = numbered(digits, 3)
-    same = (digits[:, None] == digits[None]).all(axis=-1)
-    assert ((ids[:, None] == ids[None]) == same).all()
-    assert same.sum() > 200
 
 
 def test_neither_compiled_nor_with_jax() -> None:

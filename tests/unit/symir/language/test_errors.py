@@ -15,7 +15,7 @@ import pytest
 import symir as sym
 from dialects.interpreters.sym import connections
 from symir.errors import DefinitionError, InputError, SymirError
-from symir.language import Mistake
+from symir.language.codes import Mistake
 from tests.unit.symir.language.test_mistakes import CASES
 
 i, j = sym.site("i"), sym.site("j")

@@ -20,7 +20,6 @@ from symir.language import (
     AbstractIteratorClause,
     AbstractPredicateClause,
     DOperator,
-    Mistake,
     cond,
     emitted,
     flip,
@@ -43,6 +42,7 @@ from symir.language import (
     write,
 )
 from symir.language.clauses import clauses
+from symir.language.codes import Mistake
 from symir.language.reductions import sum_
 from symir.spaces import fock, qubit, space
 
