@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache, reduce
 from operator import add
 
@@ -580,11 +580,13 @@ CONSTRUCTS.update(
 )
 
 
-def in_one_space(sites: int) -> dict[str, dict[str, sym.SymbolicOperator]]:
+def in_one_space(
+    sites: int, names: Iterable[str] = CONSTRUCTS
+) -> dict[str, dict[str, sym.SymbolicOperator]]:
     """Return the constructs that can be added up, by their names, for each space."""
     found: dict[str, dict[str, sym.SymbolicOperator]] = {}
-    for name, make in CONSTRUCTS.items():
-        operator = make(sites)
+    for name in names:
+        operator = CONSTRUCTS[name](sites)
         found.setdefault(f"{operator.space} {operator.dtype}", {})[name] = operator
     return found
 
