@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, lru_cache
 from io import StringIO
 from math import prod
 from typing import Any, cast
@@ -26,6 +26,7 @@ from xdsl.dialects.builtin import (
     IntegerType,
     ModuleOp,
     RankedStructure,
+    TensorType,
 )
 from xdsl.dialects.func import Func
 from xdsl.ir import Attribute, Operation
@@ -208,6 +209,9 @@ class Printer(XdslPrinter):
     elide_rows_over: int | None = field(default=None)
 
     def print_attribute(self, attribute: Attribute) -> None:
+        if type(attribute) is TensorType:
+            self.print_string(_text_of_tensor(attribute))
+            return
         numbers = _as_list(attribute)
         if numbers is not None and self._is_elided(numbers):
             self._print_ends(numbers)
@@ -247,6 +251,14 @@ class Printer(XdslPrinter):
             self.print_complex(cast(tuple[float, float], value), kind)
         else:
             self.print_float(value, kind)
+
+
+@lru_cache(maxsize=2**12)
+def _text_of_tensor(kind: TensorType[Any]) -> str:
+    """Return the text of a type of tensors, of which a module has few, often."""
+    stream = StringIO()
+    kind.print_builtin(Printer(stream))
+    return stream.getvalue()
 
 
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*")

@@ -44,10 +44,12 @@ def interaction(space: sym.Space, seed: int = 0, dtype: str = "float32") -> Any:
 def test_weighted_pairs(space: sym.Space, dtype: str) -> None:
     operator = interaction(space, dtype=dtype)
     assert "bt.dot" in names(operator)
-    sym.check(operator, lowering=PASSES).raise_if_wrong()
+    # XLA has no more to do with the spaces than with the numbers that are drawn below
+    report = sym.check(operator, lowering=PASSES, executable=space is SPACES[0])
+    report.raise_if_wrong()
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(seed=st.integers(0, 2**16), space=st.sampled_from(SPACES))
 def test_any_pairs(seed: int, space: sym.Space) -> None:
     operator = interaction(space, seed)

@@ -130,7 +130,7 @@ def test_strings_with_equal_flips_in_two_terms_of_other_numbers_of_writes() -> N
     )
     artifact = artifact_of(operator)
     assert artifact.lanes == 1 + 2 + 3
-    checked(operator, executable=True)
+    checked(operator)
     assert artifact.lane_sources()[0][0].emission is not None
     (diagonal,) = (one for one in artifact.lane_sources() if len(one) == 6)
     assert {origin.term for origin in diagonal} == {"term2"}
@@ -146,7 +146,7 @@ def test_rows_of_very_different_numbers() -> None:
         .build()
     )
     assert artifact_of(operator).lanes == 4
-    checked(operator, executable=True)
+    checked(operator)
 
 
 def test_a_sum_is_valid_where_one_of_its_lanes_is() -> None:
@@ -172,7 +172,7 @@ def test_one_part_that_is_always_valid_makes_the_sum_so() -> None:
         (RING, BOTH, h),
     )
     assert artifact_of(operator).lanes == 4
-    checked(operator, executable=True)
+    checked(operator)
 
 
 def test_an_infinite_amplitude_of_a_lane_that_is_not_valid_is_none() -> None:
@@ -628,7 +628,7 @@ def test_a_single_site() -> None:
         .build()
     )
     assert artifact_of(operator).lanes == 2
-    checked(operator, executable=True)
+    checked(operator)
 
 
 # endregion
@@ -642,7 +642,7 @@ def test_a_flip_is_the_same_function_however_it_is_written() -> None:
         (RING, sym.shift_mod("i", -3), 4.0),
     )
     assert artifact_of(operator).lanes == 4
-    checked(operator, executable=True)
+    checked(operator)
 
 
 @pytest.mark.parametrize(
@@ -658,7 +658,8 @@ def test_two_states_of_any_values(values: tuple[float, float]) -> None:
         .emit(sym.shift_mod("i", i.value), amplitude=4.0)
         .build()
     )
-    checked(operator, executable=True)
+    # Numbers that are rounded, or nearly equal, are what a compiler could mistake
+    checked(operator, executable=values in ((0.1, 0.7), (1e16, 1e16 + 2)))
 
 
 # endregion

@@ -107,7 +107,7 @@ def assert_kernel_is_that_of(program: Program, batch: int, state: str) -> None:
     accept(print_module(lower_to_stablehlo(lower_to_bt(module), batch, state)))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     programs(("f64", "complex<f64>", "f32", "complex<f32>")),
     st.integers(0, 3),

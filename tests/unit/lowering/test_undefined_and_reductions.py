@@ -377,7 +377,7 @@ def test_the_passes_after_the_guard_take_any_order(
 # region The kernel
 
 
-@settings(max_examples=40)
+@settings(max_examples=20)
 @given(programs(), st.integers(0, 2), st.sampled_from(["i8", "f32", "f64"]))
 def test_compiled_kernels_connect_what_the_operator_says(
     program: Program, batch: int, state: str

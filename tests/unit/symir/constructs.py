@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
+from functools import cache, reduce
+from operator import add
 
 import numpy as np
+from xdsl.dialects.builtin import ModuleOp
 
 import symir as sym
 
@@ -577,10 +580,40 @@ CONSTRUCTS.update(
 )
 
 
-def in_one_space(sites: int) -> dict[str, dict[str, sym.SymbolicOperator]]:
+def in_one_space(
+    sites: int, names: Iterable[str] = CONSTRUCTS
+) -> dict[str, dict[str, sym.SymbolicOperator]]:
     """Return the constructs that can be added up, by their names, for each space."""
     found: dict[str, dict[str, sym.SymbolicOperator]] = {}
-    for name, make in CONSTRUCTS.items():
-        operator = make(sites)
+    for name in names:
+        operator = CONSTRUCTS[name](sites)
         found.setdefault(f"{operator.space} {operator.dtype}", {})[name] = operator
     return found
+
+
+def check_together(
+    constructs: Mapping[str, sym.SymbolicOperator],
+    check: Callable[[sym.SymbolicOperator], None],
+) -> None:
+    """Check the sum of operators of one space; where that fails, name who fails alone.
+
+    Most of what a compiler does for an operator it does once for all terms.
+    """
+    try:
+        check(reduce(add, constructs.values()))
+    except Exception:
+        for name, operator in constructs.items():
+            try:
+                check(operator)
+            except Exception as error:
+                raise AssertionError(f"{name}: {error}") from error
+        raise
+
+
+@cache
+def branch_tensors(name: str) -> ModuleOp:
+    """Return a construct on three sites as branch tensors: lowered once, not to change.
+
+    For tests of what comes behind.
+    """
+    return sym.lower_to_bt(CONSTRUCTS[name](3).to_ir().module)

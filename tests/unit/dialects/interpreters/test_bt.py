@@ -15,16 +15,16 @@ from dialects.interpreters.kernel import run_kernel
 from dialects.interpreters.sym import connections
 from dialects.text import parse_module
 from symir.compiler.lowering import run_passes
-from tests.unit.symir.constructs import CONSTRUCTS
+from tests.unit.symir.constructs import CONSTRUCTS, branch_tensors
 
 Array = npt.NDArray[Any]
 
 # ---- operators ----
 
 
-@pytest.mark.parametrize("name", CONSTRUCTS)
-def test_every_construct_has_the_connections_of_the_reference(name: str) -> None:
-    operator = CONSTRUCTS[name](3)
+@pytest.mark.parametrize("construct", CONSTRUCTS)
+def test_every_construct_has_the_connections_of_the_reference(construct: str) -> None:
+    operator = CONSTRUCTS[construct](3)
     states = operator.space.all_states()
     ir = operator.to_ir()
     parameters = [
@@ -32,7 +32,7 @@ def test_every_construct_has_the_connections_of_the_reference(name: str) -> None
         for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
     ]
     expected, elements = connections(ir.module, states)
-    xp, mels = run_branches(sym.lower_to_bt(ir.module), states, parameters)
+    xp, mels = run_branches(branch_tensors(construct), states, parameters)
     assert (xp.dtype, mels.dtype) == (states.dtype, elements.dtype)
     np.testing.assert_array_equal(xp, expected)
     np.testing.assert_allclose(mels, elements, rtol=1e-12, atol=1e-12)

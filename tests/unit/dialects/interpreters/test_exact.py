@@ -27,7 +27,7 @@ from symir.errors import InputError
 from symir.models import heisenberg
 from symir.validation import exact_connections as checked_connections
 from tests.unit.lowering.programs import Program, programs
-from tests.unit.symir.constructs import CONSTRUCTS
+from tests.unit.symir.constructs import CONSTRUCTS, branch_tensors
 
 Array = npt.NDArray[Any]
 
@@ -304,11 +304,11 @@ def test_every_level_has_the_same_fractions(name: str) -> None:
     ]
     inexact = "float" if name in HAVE_NO_EXACT_ANSWER else "error"
     expected_xp, expected = exact_connections(ir.module, x, inexact=inexact)
-    branch_tensors = lang.lower_to_bt(ir.module)
-    kernel = lang.lower_to_stablehlo(branch_tensors, len(x), "f64")
+    lowered = branch_tensors(name)
+    kernel = lang.lower_to_stablehlo(lowered, len(x), "f64")
     numbers = Fractions(inexact)
     for xp, mels in (
-        run_branches(branch_tensors, x, parameters, numbers=numbers),
+        run_branches(lowered, x, parameters, numbers=numbers),
         run_kernel(kernel, [x, *parameters], numbers=numbers),
     ):
         assert (xp == expected_xp).all()

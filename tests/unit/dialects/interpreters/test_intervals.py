@@ -43,7 +43,7 @@ from symir.errors import InputError
 from symir.runtime.importing import import_function
 from symir.validation import amplitude_bounds as checked_bounds
 from tests.unit.lowering.programs import Program, programs
-from tests.unit.symir.constructs import CONSTRUCTS
+from tests.unit.symir.constructs import CONSTRUCTS, branch_tensors
 
 Array = npt.NDArray[Any]
 
@@ -285,16 +285,16 @@ def test_every_level_contains_the_connections_of_the_reference(name: str) -> Non
         np.asarray(ir.defaults[name], dtype)
         for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
     ]
-    branch_tensors = lang.lower_to_bt(ir.module)
+    lowered = branch_tensors(name)
     xp, mels = connections(ir.module, x)
     one_by_one: Any = x
     all_at_once: Any = Intervals.between(x.min(axis=0)[None], x.max(axis=0)[None])
     for batch in (one_by_one, all_at_once):
-        kernel = lang.lower_to_stablehlo(branch_tensors, len(batch), "f64")
+        kernel = lang.lower_to_stablehlo(lowered, len(batch), "f64")
         reference = interpreter_of(ir.module, numbers=INTERVALS)
         for found in (
             connections(ir.module, batch, interpreter=reference),
-            run_branches(branch_tensors, batch, parameters, numbers=INTERVALS),
+            run_branches(lowered, batch, parameters, numbers=INTERVALS),
             run_kernel(kernel, [batch, *parameters], numbers=INTERVALS),
         ):
             assert contains(found[0], xp)

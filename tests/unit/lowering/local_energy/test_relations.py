@@ -97,7 +97,7 @@ def test_each_pass_keeps_the_energy(operator: str, name: str) -> None:
         stage.name: interpreted(stage.module, states, leaves)
         for stage in trace.stages[names.index("bt-local-energy") :]
     }
-    amplitudes = np.exp(np.asarray(logpsi(parameters, states)))
+    amplitudes = np.exp(np.asarray(jax.jit(logpsi)(parameters, states)))
     expected = dense_matrix(symbolic.to_ir().module) @ amplitudes / amplitudes
     assert {"bt-local-energy-coalesce", "apply-exponential-sums"} <= set(found)
     for pass_, energies in found.items():

@@ -34,10 +34,11 @@ from symir.compiler.archive import load_artifact
 from symir.runtime.compiled_operator import CompiledOperator
 from symir.runtime.kernel import Kernel
 from tests.unit.symir.compiler.doubles import NotingLowerer, field
-from tests.unit.symir.constructs import CONSTRUCTS
+from tests.unit.symir.constructs import CONSTRUCTS, check_together, in_one_space
 from tests.unit.symir.test_without_jax import BLOCKED, run
 
 SAMPLE = sorted(CONSTRUCTS)[::4]
+SPACES = in_one_space(3, SAMPLE)
 
 
 def compiled(operator: sym.SymbolicOperator, **options: Any) -> Any:
@@ -104,9 +105,14 @@ def rejected(data: bytes, path: Path) -> sym.SymbolicCompilerError:
 # region Round trips
 
 
-@pytest.mark.parametrize("name", SAMPLE)
-def test_constructs_come_back(name: str, path: Path) -> None:
-    artifact = compiled(CONSTRUCTS[name](3))
+@pytest.mark.parametrize("space", SPACES)
+def test_constructs_come_back(space: str, path: Path) -> None:
+    """All constructs of a space are terms of one operator."""
+    check_together(SPACES[space], lambda total: assert_comes_back(total, path))
+
+
+def assert_comes_back(operator: sym.SymbolicOperator, path: Path) -> None:
+    artifact = compiled(operator)
     artifact.save(path)
     back = load_artifact(path)
     assert back.operator_ir == artifact.operator_ir

@@ -168,7 +168,7 @@ def test_many_rows_and_terms_are_small() -> None:
         return len(json.dumps(data))
 
     assert size(operators.tfim(10_000)) < 2_500_000
-    assert size(operators.one_by_one(400)) < 1_000_000
+    assert size(operators.one_by_one(100)) < 250_000
 
 
 def test_a_wrong_configuration_has_its_error(tmp_path: Path) -> None:
