@@ -8,6 +8,8 @@ stochastic reconfiguration. The last line compares with the exact energy.
 
 # pyright: basic
 
+import argparse
+
 import jax
 import netket as nk
 from netket.graph import Chain
@@ -46,13 +48,13 @@ def optimise(hamiltonian, graph, steps=40, show_progress=True):
     return state
 
 
-def main():
+def main(steps=40, show_progress=True):
     jax.config.update("jax_enable_x64", True)
     graph = Chain(N)
     hilbert = nk.hilbert.Spin(0.5, N, total_sz=0)
     hamiltonian = heisenberg_ring(hilbert, graph).compile()
     exact = float(nk.exact.lanczos_ed(hamiltonian)[0])
-    state = optimise(hamiltonian, graph)
+    state = optimise(hamiltonian, graph, steps, show_progress)
     summed = nk.vqs.FullSumState(hilbert, state.model, variables=state.variables)
     found = float(summed.expect(hamiltonian).mean.real)
     print(f"energy {found:.5f}, exact {exact:.5f}")
@@ -60,4 +62,8 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--steps", type=int, default=40, help="of the driver")
+    parser.add_argument("--no-progress", action="store_true", help="show no bars")
+    arguments = parser.parse_args()
+    main(arguments.steps, not arguments.no_progress)

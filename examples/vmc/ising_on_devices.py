@@ -8,6 +8,8 @@ operator compiles once: each h is another value of a parameter.
 
 # pyright: basic
 
+import argparse
+
 import jax
 
 jax.config.update("jax_enable_x64", True)
@@ -59,4 +61,8 @@ def main(steps=60, show_progress=True):
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--steps", type=int, default=60, help="for each field")
+    parser.add_argument("--no-progress", action="store_true", help="show no bars")
+    arguments = parser.parse_args()
+    main(arguments.steps, not arguments.no_progress)

@@ -14,6 +14,8 @@ import jax
 import pytest
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples" / "vmc"
+FEW = ("--steps=25", "--no-progress")
+"""Enough of them: errors are a few 1e-4."""
 
 
 class Runs(Protocol):
@@ -38,14 +40,14 @@ def output_of(
 
 
 def test_the_heisenberg_ring(output_of: Runs):
-    error = re.search(r"relative error (\S+)", output_of("heisenberg"))
+    error = re.search(r"relative error (\S+)", output_of("heisenberg", *FEW))
     assert error is not None
     assert float(error[1]) < 1e-3
 
 
 def test_the_ising_chain_on_eight_devices():
     run = subprocess.run(
-        [sys.executable, str(EXAMPLES / "ising_on_devices.py")],
+        [sys.executable, str(EXAMPLES / "ising_on_devices.py"), *FEW],
         capture_output=True,
         text=True,
         timeout=600,

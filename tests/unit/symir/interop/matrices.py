@@ -37,12 +37,17 @@ def matrix_from(hilbert: Any, xp: Any, mels: Any) -> npt.NDArray[Any]:
     return matrix
 
 
+@jax.jit
+def _branches(op: Any, x: Any) -> Any:
+    """Compiled at once: op by op there is an executable of each."""
+    return op.get_conn_padded(x)
+
+
 def matrix_of_branches(op: Any) -> npt.NDArray[Any]:
     """Return the matrix of an operator, as its connected elements say."""
     x = states_of(op.hilbert)
     if isinstance(op, DiscreteJaxOperator):
-        # Compiled at once: op by op there is an executable of each
-        xp, mels = jax.jit(lambda op, x: op.get_conn_padded(x))(op, x)
+        xp, mels = _branches(op, x)
     else:
         xp, mels = op.get_conn_padded(x)
     return matrix_from(op.hilbert, xp, mels)

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
+from types import FunctionType
 from typing import Any
 
 import jax
@@ -32,15 +34,33 @@ def energies_of(op: Any, logpsi: Network, parameters: Any, x: Any) -> Any:
     x = np.asarray(x)
     connected, elements = connections(op.kernel.ir.module, x, op.parameters)
     rows, inverse = np.unique(_with(np, x, connected), axis=0, return_inverse=True)
-    # A new function: JAX would not trace an old one again, whatever it holds by now
     found = parameters
     if not _is_traced(parameters):
-        found = jax.jit(lambda *given: logpsi(*given))(parameters, rows)
+        found = _jitted(logpsi)(parameters, _padded(rows))
     if _is_traced(found):
         return _traced(logpsi, parameters, x, connected, elements)
     amplitudes = np.asarray(found).reshape(-1)[inverse.reshape(-1)]
     with np.errstate(all="ignore"):
         return _summed(np, amplitudes, x, connected, elements)
+
+
+def _padded(rows: Any) -> Any:
+    """Return rows with the last one repeated, so that few shapes are compiled."""
+    count = 1 << max(len(rows) - 1, 0).bit_length()
+    return np.concatenate([rows, rows[-1:].repeat(count - len(rows), axis=0)])
+
+
+def _jitted(logpsi: Network) -> Network:
+    """Compile a network, once for all calls if it holds on to nothing."""
+    if isinstance(logpsi, FunctionType) and logpsi.__closure__ is None:
+        return _jitted_once(logpsi)
+    # A new function: JAX would not trace an old one again, whatever it holds by now
+    return jax.jit(lambda *given: logpsi(*given))
+
+
+@lru_cache(maxsize=64)
+def _jitted_once(logpsi: Network) -> Network:
+    return jax.jit(lambda *given: logpsi(*given))
 
 
 def _is_traced(*values: Any) -> bool:

@@ -1,8 +1,8 @@
-"""Run by test_sharding.py: a variational state of NetKet on several devices.
+"""Run by test_sharding.py: operators, and a variational state of NetKet, on devices.
 
     SYMIR_FUSED_LOCAL_ENERGY=0 python sharded_netket_worker.py DEVICES
 
-Prints "agrees" where everything holds.
+Prints "agrees", as sharded_worker.py does, then "states agree" where they do.
 """
 
 # pyright: basic
@@ -11,16 +11,15 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 from functools import partial
 from typing import Any
 
-import jax
+# It sets JAX up, and checks what needs no NetKet: a process takes seconds to start
+import sharded_worker
 
-jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_platforms", "cpu")
-jax.config.update("jax_num_cpu_devices", int(sys.argv[1]))
+assert sharded_worker.DEVICES > 1
 
+import jax  # noqa: E402
 import netket as nk  # noqa: E402
 import numpy as np  # noqa: E402
 from netket.vqs.mc import get_local_kernel as _get_local_kernel  # noqa: E402
@@ -72,16 +71,13 @@ def close(ours, theirs) -> None:
         np.testing.assert_allclose(a, b, rtol=1e-10, atol=1e-10)
 
 
-COLLECTIVES = ("all-gather", "all-reduce", "collective", "all-to-all", "reduce-scatter")
-
-
 def check_kernel(state, op, x) -> None:
     """Local energies stay where their samples are, and no device asks another."""
     kernel = partial(local_energy_kernel, state._apply_fun, chunk_size=state.chunk_size)
     compiled = jax.jit(kernel).lower(state.variables, x, op).compile()
     text = compiled.as_text() or ""
     assert "ENTRY" in text
-    assert not [name for name in COLLECTIVES if name in text]
+    assert not [name for name in sharded_worker.COLLECTIVES if name in text]
     assert compiled(state.variables, x, op).sharding.spec[0] == "S"
 
 
@@ -137,4 +133,4 @@ check_environment(products, *spins())
 with sym.fused_local_energy(True):
     check((None, 4), products, *spins())
     check((4,), sums, *bosons())
-print("agrees", jax.device_count())
+print("states agree", jax.device_count())

@@ -34,7 +34,7 @@ COLLECTIVES = (
     "all-gather",
     "all-reduce",
     "all-to-all",
-    "collective-permute",
+    "collective",
     "reduce-scatter",
 )
 i, j = sym.site("i"), sym.site("j")
@@ -225,7 +225,7 @@ def main() -> None:
         check_tangents(x)
     check_values()
     check_energies()
-    print("agrees", jax.device_count(), jnp.zeros(()).dtype)
+    print("agrees", jax.device_count(), jnp.zeros(()).dtype, flush=True)
 
 
 main()

@@ -149,7 +149,7 @@ def parameters(values: Any, scale: float = 0.4, dtype: Any = np.float64) -> Any:
     rng = np.random.default_rng(0)
 
     def numbers(*shape: int) -> Any:
-        return jnp.asarray(scale * rng.normal(size=shape), dtype)
+        return np.asarray(scale * rng.normal(size=shape), dtype)
 
     return {
         "W": numbers(SITES, units),
@@ -158,7 +158,7 @@ def parameters(values: Any, scale: float = 0.4, dtype: Any = np.float64) -> Any:
         "a": numbers(SITES),
         "b": numbers(units),
         "v": numbers(units),
-        "values": jnp.asarray(values, np.int8),
+        "values": np.asarray(values, np.int8),
     }
 
 
@@ -183,11 +183,11 @@ def local_values(op: Any) -> Any:
     return np.unique([v for site in op.to_ir().space.local_states for v in site])
 
 
-# Each operator with one wavefunction of all rungs, by both tables, and each
+# Each operator with one wavefunction of all rungs, by tables in turn, and each
 # wavefunction by either table with an operator of its own
 CASES = sorted(
     {
-        *((name, "mixed", tables) for name in OPERATORS for tables in TABLES),
+        *((name, "mixed", TABLES[k % 2]) for k, name in enumerate(OPERATORS)),
         *(
             (list(OPERATORS)[(number + shift) % len(OPERATORS)], wavefunction, tables)
             for number, wavefunction in enumerate(WAVEFUNCTIONS)
@@ -201,6 +201,9 @@ CASES = sorted(
 def expected_of(name: str, wavefunction: str) -> Any:
     op = OPERATORS[name]()
     w, x = parameters(local_values(op)), samples(op)
+    if wavefunction != "one_hot":
+        # Of the same shapes for each operator: the reference is compiled once
+        w = {name: w[name] for name in "WVabv"}
     return energies_of(op, WAVEFUNCTIONS[wavefunction][0], w, x)
 
 
@@ -238,8 +241,11 @@ def test_what_tables_have_rows_for(name: str, logpsi: Any, tables: str) -> None:
     assert all(rung is not bt.Rung.NETWORK for rung in program.rungs)
 
 
+SCALED = [rbm, perceptron, few_units, two_layers, with_phase]
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-@pytest.mark.parametrize("logpsi", [rbm, perceptron, few_units, two_layers, with_phase])
+@pytest.mark.parametrize("logpsi", SCALED)
 def test_weights_of_any_size(
     dtype: Any, logpsi: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -250,7 +256,9 @@ def test_weights_of_any_size(
         for scale in (3.0, 1000.0)
         for w in [parameters([-1, 1], scale, dtype)]
     ]
-    for tables in TABLES:
+    # Fewer digits have a smaller range: there both tables are tried
+    in_double = TABLES[SCALED.index(logpsi) % 2]
+    for tables in TABLES if dtype == np.float32 else [in_double]:
         energy = sym.LocalEnergy(op, logpsi, budget=chosen(tables, monkeypatch))
         for scale, w, expected in cases:
             found = np.asarray(energy(w, x))
@@ -263,19 +271,21 @@ def test_weights_of_any_size(
             )
 
 
-@pytest.mark.parametrize("scale", [1.0, 15.0, 80.0])
 @pytest.mark.parametrize("wide", [np.float64, np.complex128])
-def test_weights_of_a_wider_type_than_the_first_layer(scale: float, wide: Any) -> None:
+def test_weights_of_a_wider_type_than_the_first_layer(wide: Any) -> None:
     op = OPERATORS["flips"]()
     w, x = parameters([-1, 1]), samples(op)
-    w["W"] = scale * jnp.sign(w["W"]).astype(np.float32)
     w["v"] = 0.05 * w["v"].astype(wide)
+    signs = np.sign(w["W"]).astype(np.float32)
 
     def logpsi(w: Any, x: Any) -> Any:
         return jnp.tanh(x @ w["W"]) @ w["v"]
 
-    found, expected = sym.LocalEnergy(op, logpsi)(w, x), energies_of(op, logpsi, w, x)
-    np.testing.assert_allclose(found, expected, rtol=1e-4)
+    energy = sym.LocalEnergy(op, logpsi)
+    for scale in (1.0, 15.0, 80.0):
+        w["W"] = np.float32(scale) * signs
+        expected = energies_of(op, logpsi, w, x)
+        np.testing.assert_allclose(energy(w, x), expected, rtol=1e-4)
 
 
 def test_passes_are_left_out_by_name() -> None:
@@ -333,7 +343,7 @@ def test_values_that_single_precision_does_not_tell_apart(
         .emit(sym.write("i", sym.where(i > start, start, values[1])), amplitude=0.3)
         .build()
     )
-    w = jax.random.normal(jax.random.key(0), (4, 16))
+    w = np.random.default_rng(0).normal(size=(4, 16))
 
     def logpsi(w: Any, x: Any) -> Any:
         return log_cosh((x - start) / step @ w).sum(-1)
@@ -384,7 +394,7 @@ def test_the_report_says_what_was_done_and_what_not() -> None:
 def test_the_plan_knows_what_the_first_layer_is_found_from() -> None:
     """Where no product is safe it is evaluated at x', in the memory of all others."""
     op = models.transverse_field_ising(32, [(i, i + 1) for i in range(31)])
-    w = jax.random.normal(jax.random.key(0), (2 * 32, 128)) / 10
+    w = np.random.default_rng(0).normal(size=(2 * 32, 128)) / 10
 
     def embedded(w: Any, x: Any) -> Any:
         rows = jnp.arange(32) * 2 + (x > 0)
@@ -408,5 +418,5 @@ def test_an_operator_without_branches() -> None:
     def logpsi(w: Any, x: Any) -> Any:
         return log_cosh(x @ w).sum(-1)
 
-    found = sym.local_energy(op, logpsi, jnp.ones((4, 3)), x)
+    found = sym.local_energy(op, logpsi, np.ones((4, 3)), x)
     np.testing.assert_array_equal(found, x.sum(axis=1))

@@ -6,6 +6,7 @@ import os
 import socket
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 WORKER = Path(__file__).with_name("sharded_worker.py")
@@ -32,8 +33,19 @@ def finish(process: subprocess.Popen[str]) -> str:
     return output
 
 
+@cache
+def on_eight_devices() -> tuple[int, str, str]:
+    """Return the status, the output and the errors of one process for two tests."""
+    off = {"SYMIR_FUSED_LOCAL_ENERGY": "0"}
+    process = start(8, worker=NETKET_WORKER, **off)
+    output, errors = process.communicate(timeout=600)
+    return process.returncode, output, errors[-3000:]
+
+
 def test_eight_devices():
-    assert "agrees 8 float64" in finish(start(8))
+    """What comes behind this in the process is the test below."""
+    _, output, errors = on_eight_devices()
+    assert "agrees 8 float64" in output, errors
 
 
 def test_two_processes_of_two_devices():
@@ -47,5 +59,6 @@ def test_two_processes_of_two_devices():
 
 def test_variational_states_of_netket():
     """Their local energies are ours where the program says so, not the environment."""
-    off = {"SYMIR_FUSED_LOCAL_ENERGY": "0"}
-    assert "agrees 8" in finish(start(8, worker=NETKET_WORKER, **off))
+    status, output, errors = on_eight_devices()
+    assert status == 0, errors
+    assert "states agree 8" in output
