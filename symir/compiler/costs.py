@@ -525,11 +525,10 @@ def _table(kind: str, rows: Iterable[CostRow]) -> list[str]:
     cells = [
         (
             one.name,
-            *map(str, (one.rows, one.emissions, one.lanes_before, one.lanes_after)),
-            str(one.writes),
+            *(one.rows, one.emissions, one.lanes_before, one.lanes_after, one.writes),
             *(f"{getattr(one, name):.0f}" for name in _COUNTED),
             f"{100 * one.share:.0f} %",
-            str(one.work),
+            one.work,
         )
         for one in rows
     ]

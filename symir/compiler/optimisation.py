@@ -233,14 +233,8 @@ def _pass_lines(passes: Iterable[PassOutcome]) -> list[str]:
     header = (*header, "ops before", "after", "lanes before", "after")
     rows = [
         (
-            one.name,
-            one.pipeline,
-            one.relation,
-            "yes" if one.changed else "no",
-            str(one.ops_before),
-            str(one.ops_after),
-            _or_dash(one.lanes_before),
-            _or_dash(one.lanes_after),
+            *(one.name, one.pipeline, one.relation, "yes" if one.changed else "no"),
+            *(one.ops_before, one.ops_after, one.lanes_before, one.lanes_after),
         )
         for one in passes
     ]
@@ -260,10 +254,6 @@ def _lines_of(name: str, one: Remark) -> Iterator[str]:
     yield f"  {name}: {'done' if one.done else 'not done'}: {one.message}{at}"
     if one.hint is not None:
         yield f"    hint: {one.hint}"
-
-
-def _or_dash(value: object) -> str:
-    return "-" if value is None else str(value)
 
 
 # endregion

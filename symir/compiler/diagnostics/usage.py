@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import SSAValue
+from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
+from lowering.sym_fuse_terms import structure
 from symir.compiler.diagnostics.diagnostic import Diagnostic, diagnostic_of, label_of
 
 __all__ = ["usage_diagnostics"]
@@ -153,8 +155,7 @@ def _repeated_emissions(term: sym.TermOp) -> Iterator[Diagnostic]:
 def _repeated_terms(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
     first_of: dict[Hashable, sym.TermOp] = {}
     for term in operator.terms:
-        key = (term.rows, term.columns, term.sets, term.fanout, _body_key(term))
-        first = first_of.setdefault(key, term)
+        first = first_of.setdefault(_key_of(term), term)
         if first is not term:
             yield diagnostic_of(
                 term,
@@ -165,26 +166,18 @@ def _repeated_terms(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
             )
 
 
-def _body_key(term: sym.TermOp) -> Hashable:
+def _key_of(term: sym.TermOp) -> Hashable:
     """Return what two terms share where they compute the same in the same way."""
-    numbers: dict[SSAValue, int] = {}
-    return _block_key(term.body.block, numbers)
-
-
-def _block_key(block: Block, numbers: dict[SSAValue, int]) -> Hashable:
-    for argument in block.args:
-        numbers[argument] = len(numbers)
-    return tuple(_op_key(op, numbers) for op in block.ops)
-
-
-def _op_key(op: Operation, numbers: dict[SSAValue, int]) -> Hashable:
-    # A parameter of the operator is the same value in all of its terms
-    operands: Sequence[Hashable] = [numbers.get(one, one) for one in op.operands]
-    blocks = [_block_key(one.block, numbers) for one in op.regions]
-    for result in op.results:
-        numbers[result] = len(numbers)
-    properties = tuple(sorted(op.properties.items(), key=lambda item: item[0]))
-    return (op.name, *operands, properties, *op.result_types, *blocks)
+    # The structure has places for constants, in whose order they are used
+    constants = [
+        operand.owner.properties["value"]
+        for op in term.body.walk()
+        for operand in op.operands
+        if isinstance(operand.owner, hlo.ConstantOp)
+    ]
+    tables = (term.rows, term.columns, term.sets, term.fanout)
+    tags = (emission.tag for emission in term.emissions)
+    return (*tables, structure(term), *constants, *tags)
 
 
 # endregion
