@@ -16,20 +16,6 @@ from typing import Any
 
 from symir.catalogue import CODES
 
-__all__ = [
-    "DefinitionError",
-    "InputError",
-    "NotDifferentiable",
-    "PrecisionWarning",
-    "SourceLocation",
-    "StageError",
-    "SymbolicCompilerError",
-    "SymirError",
-    "UnfinishedError",
-    "user_location",
-    "warn",
-]
-
 _NOT_THE_USERS = {
     *("symir", "dialects", "lowering", "xdsl", "xdsl_jax"),
     *("flax", "jax", "netket", "numpy", "plum"),

@@ -32,8 +32,6 @@ from symir.plain_text import is_signs, number
 if TYPE_CHECKING:
     from matplotlib.axes import Axes  # pyright: ignore[reportMissingImports]
 
-__all__ = ["plot_benchmarks", "plot_connectivity", "plot_cost"]
-
 COLOURS = (
     *("#3b6fd4", "#d0762a", "#2f9367", "#b6468a"),
     *("#7a5fc9", "#a8871d", "#2a93a8", "#c2504a"),

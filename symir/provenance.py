@@ -25,18 +25,6 @@ from xdsl.ir import Attribute, Operation
 from dialects import sym
 from symir.errors import SourceLocation
 
-__all__ = [
-    "Coverage",
-    "Origin",
-    "coverage",
-    "name_terms",
-    "origins",
-    "origins_in",
-    "place_in",
-    "place_of",
-    "whereabouts",
-]
-
 
 @dataclass(frozen=True)
 class Origin:

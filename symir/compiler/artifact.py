@@ -32,15 +32,6 @@ if TYPE_CHECKING:
     from symir.compiler.reference import ReferenceOperator
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = [
-    "BranchOrigin",
-    "SymbolicCompiledArtifact",
-    "branch_names",
-    "in_common",
-    "lane_origins",
-    "lane_sources",
-]
-
 
 @late
 def artifact_html(artifact: SymbolicCompiledArtifact) -> str:

@@ -50,13 +50,6 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = [
-    "CompileOptions",
-    "SymbolicCompiler",
-    "compile_operator",
-    "default_symbolic_compiler",
-]
-
 
 class SymbolicCompiler:
     """Compiles operators, and remembers what it has compiled.

@@ -49,14 +49,6 @@ from symir.language.scope import emission_label
 from symir.plain_text import Reading, columns
 from symir.provenance import origins
 
-__all__ = [
-    "CostRow",
-    "CostTable",
-    "cost_table",
-    "expression_work",
-    "flops_of",
-]
-
 BYTES_PER_SECOND = 10e9
 """Assumed cost of moving a byte."""
 

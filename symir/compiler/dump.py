@@ -22,8 +22,6 @@ from dialects.text import print_module
 from symir.compiler.trace import name_of, op_count
 from symir.errors import warn
 
-__all__ = ["VARIABLE", "dumping"]
-
 VARIABLE = "SYMIR_IR_DUMP"
 """The environment variable that names the folder."""
 

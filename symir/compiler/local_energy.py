@@ -32,8 +32,6 @@ from symir.compiler.trace import Trace
 from symir.errors import SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR
 
-__all__ = ["ENERGY_PASSES", "compile_energy", "energy_pipeline", "lanes_of_energy"]
-
 WAVEFUNCTION = "logpsi"
 """The name of the imported function."""
 

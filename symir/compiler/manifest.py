@@ -15,8 +15,6 @@ from symir.plain_text import as_json
 if TYPE_CHECKING:
     from symir.compiler.artifact import SymbolicCompiledArtifact
 
-__all__ = ["BATCH", "manifest_of"]
-
 BATCH = "batch"
 """Stand-in for the number of samples in a shape."""
 

@@ -29,13 +29,6 @@ from symir.provenance import name_terms, place_in
 if TYPE_CHECKING:
     from symir.compiler.artifact import SymbolicCompiledArtifact
 
-__all__ = [
-    "AbsentPass",
-    "OptimisationReport",
-    "PassOutcome",
-    "optimisation_report",
-]
-
 _REMARKS_SHOWN = 8
 """Most remarks of one pass that are shown; the others are counted."""
 

@@ -16,8 +16,6 @@ from symir.compiler.lowering import (
 from symir.errors import SymbolicCompilerError
 from symir.plain_text import Reading
 
-__all__ = ["OptionsByName", "SymbolicCompilerOptions"]
-
 BACKENDS = ("auto", "jax", "reference")
 
 COALESCE = ("none", "diagonal", "static")

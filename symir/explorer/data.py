@@ -32,8 +32,6 @@ from symir.plain_text import as_json, is_signs, number
 from symir.provenance import place_in
 from symir.terms import term_of
 
-__all__ = ["page_data"]
-
 Array = npt.NDArray[Any]
 
 TEXT_BYTES = 2_000_000

@@ -20,8 +20,6 @@ import numpy.typing as npt
 from dialects import sym
 from dialects.tables import NO_SITE
 
-__all__ = ["Layout", "bonds_of", "layout_of"]
-
 Array = npt.NDArray[Any]
 
 Numbering: TypeAlias = Callable[[Array], tuple[Array, Array]]

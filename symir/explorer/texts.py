@@ -20,8 +20,6 @@ from symir.errors import SourceLocation
 from symir.plain_text import elided_constants
 from symir.provenance import origins_in
 
-__all__ = ["Lines", "Origins", "located_lines"]
-
 ROWS_SHOWN = 16
 """Longer tables lose their middle."""
 

@@ -10,8 +10,6 @@ from symir.inspection.handle import LoweredOperator, difference
 from symir.inspection.lowered import LowerOptions, lower, parse
 from symir.operator import SymbolicOperator
 
-__all__ = ["diff"]
-
 Comparable = SymbolicOperator | LoweredOperator | str
 
 

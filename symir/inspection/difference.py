@@ -33,8 +33,6 @@ from symir.language.scalars import shortened
 from symir.plain_text import Reading
 from symir.provenance import Origin, origins, whereabouts
 
-__all__ = ["Change", "Difference", "LaneChange", "changes_between"]
-
 _CHANGES_SHOWN = 40
 """Most changes that are shown; the others are counted."""
 

@@ -19,8 +19,6 @@ from symir.inspection.lowered import handle_of, lower, passed, read
 from symir.ir import SymbolicOperatorIR
 from symir.operator import SymbolicOperator
 
-__all__ = ["compiled", "replaced"]
-
 
 def replaced(
     handle: LoweredOperator, where: str | int, text: str, file: str

@@ -18,8 +18,6 @@ from symir.ir import SymbolicOperatorIR
 from symir.late import late
 from symir.plain_text import elided_constants
 
-__all__ = ["LEVELS", "LoweredOperator", "Stage"]
-
 LEVELS = ("sym", "bt", "stablehlo")
 
 _ROWS_SHOWN = 16

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
 LANES = "lanes"
 """The name of the stage with the lanes of a local energy alone: no pass made it."""
 
-__all__ = ["LowerOptions", "handle_of", "lower", "parse", "passed", "read"]
-
 
 class LowerOptions(OptionsByName, total=False):
     """The keyword arguments of `lower`."""

@@ -25,8 +25,6 @@ from symir.compiler.lowering import table_bytes
 from symir.compiler.trace import Stage, lanes_in
 from symir.plain_text import Reading, columns
 
-__all__ = ["Spec", "Specs", "lanes_by_term", "lanes_of_stage", "spec_of"]
-
 _SITE_BYTES = 4
 
 

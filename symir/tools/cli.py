@@ -36,8 +36,6 @@ from symir.tools.show import Style
 if TYPE_CHECKING:
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = ["main"]
-
 _ROWS_SHOWN = 16
 
 

@@ -18,14 +18,6 @@ from symir.errors import InputError, SourceLocation
 from symir.spaces import Space
 from symir.tools.faults import Fault
 
-__all__ = [
-    "Samples",
-    "as_state_dtype",
-    "check_allowed",
-    "random_samples",
-    "read_samples",
-]
-
 Array = npt.NDArray[Any]
 
 _CHECKED_AT_ONCE = 1 << 20

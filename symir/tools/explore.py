@@ -14,8 +14,6 @@ from symir.tools.configurations import read_samples
 from symir.tools.load import UserCodeError, load_explored, split_reference
 from symir.tools.progress import Progress
 
-__all__ = ["page_of_file", "serve", "write"]
-
 SHOWN = 16
 """Most configurations of a file that are shown."""
 

@@ -16,8 +16,6 @@ import numpy.typing as npt
 
 from symir.tools.faults import Fault
 
-__all__ = ["Archive", "archive"]
-
 
 @dataclass
 class Archive:

@@ -48,16 +48,6 @@ if TYPE_CHECKING:
     from symir.compiler.context import SymbolicCompilationContext
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = [
-    "EXECUTABLE",
-    "GUARDS",
-    "MODES",
-    "StageReport",
-    "ValidationReport",
-    "check",
-    "operator_of",
-]
-
 MODES = ("sampled", "exhaustive")
 
 PIPELINE = f"sym-plan-fusion,{OPERATOR_PIPELINE}"

@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from lowering.relations import Relation
 
-__all__ = ["Comparison", "Connected", "LaneDifference", "compare"]
-
 Array = npt.NDArray[Any]
 
 

@@ -18,8 +18,6 @@ from xdsl.ir import Operation, Region, SSAValue
 from dialects import sym
 from dialects.interpreters.sym import SymInterpreter
 
-__all__ = ["Entry", "RecordingInterpreter", "RecordingSymInterpreter"]
-
 
 class Entry(NamedTuple):
     """Record of a value at one evaluation.

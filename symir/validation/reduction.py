@@ -30,8 +30,6 @@ from symir.operator import SymbolicOperator
 from symir.validation.bisection import bisect
 from symir.validation.check import operator_of
 
-__all__ = ["CHECKS", "Reduction", "Size", "blamed_pass", "error_code", "reduced"]
-
 CHECKS = 1000
 """Operators that are tried by default."""
 

@@ -36,8 +36,6 @@ from symir.provenance import origins_in, place_of
 from symir.validation.recording import RecordingInterpreter, RecordingSymInterpreter
 from symir.validation.table import Value, ValueTable
 
-__all__ = ["denote"]
-
 Array = npt.NDArray[Any]
 Parameters: TypeAlias = Mapping[str, complex] | Sequence[complex]
 

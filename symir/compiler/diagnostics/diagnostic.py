@@ -17,8 +17,6 @@ from symir.language.scope import emission_label
 from symir.plain_text import Reading
 from symir.provenance import place_in
 
-__all__ = ["Diagnostic", "Severity", "diagnostic_of", "label_of"]
-
 Severity: TypeAlias = Literal["error", "warning", "note"]
 
 

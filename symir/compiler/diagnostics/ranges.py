@@ -49,8 +49,6 @@ from symir.compiler.diagnostics.diagnostic import (
     label_of,
 )
 
-__all__ = ["range_diagnostics"]
-
 Array = npt.NDArray[Any]
 
 CHEAP_POINTS = 1 << 12

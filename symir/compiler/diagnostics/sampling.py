@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from symir.facts import Counterexample
     from symir.operator import SymbolicOperator
 
-__all__ = ["refuted_claim", "sampled_diagnostics"]
-
 Array = npt.NDArray[Any]
 
 MAX_BRANCHES = 1 << 14

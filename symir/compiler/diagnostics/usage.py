@@ -11,8 +11,6 @@ from dialects import sym
 from lowering.sym_fuse_terms import structure
 from symir.compiler.diagnostics.diagnostic import Diagnostic, diagnostic_of, label_of
 
-__all__ = ["usage_diagnostics"]
-
 
 def usage_diagnostics(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
     """Find what no emission needs, and branches and terms that are there twice."""
