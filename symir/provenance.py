@@ -19,7 +19,7 @@ from xdsl.dialects.builtin import (
     NameLoc,
     StringAttr,
 )
-from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation
 
 from dialects import sym
@@ -81,6 +81,13 @@ def place_of(op: Operation) -> SourceLocation | None:
 def place_in(location: Attribute) -> SourceLocation | None:
     """Return the first line of the user's code that a location tells of, if any."""
     return _first(origin.location for origin in origins_in(location))
+
+
+def term_around(op: Operation | None) -> sym.TermOp | None:
+    """Return the term that an op is, or is in, if any."""
+    while op is not None and not isinstance(op, sym.TermOp):
+        op = op.parent_op()
+    return op
 
 
 def name_terms(module: ModuleOp) -> None:
@@ -151,37 +158,3 @@ def _origins(location: Attribute) -> Iterator[Origin]:
                 yield from _origins(part)
         case _:
             return
-
-
-@dataclass(frozen=True)
-class Coverage:
-    """Number of ops of a module that know where they come from.
-
-    Attributes:
-        traced: the number of ops with an origin that has a place in the user's code.
-        total: the number of ops, but for the module and its function.
-        missing: the names of the others, each as often as it occurs.
-    """
-
-    traced: int
-    total: int
-    missing: tuple[str, ...]
-
-    @property
-    def fraction(self) -> float:
-        """Fraction of the ops that is traced, from 0 to 1."""
-        return self.traced / self.total if self.total else 1.0
-
-    def __str__(self) -> str:
-        shown = f"{self.traced} of {self.total} ops ({100 * self.fraction:g} %)"
-        missing = ", ".join(sorted(set(self.missing)))
-        return f"{shown}; not {missing}" if missing else shown
-
-
-def coverage(module: ModuleOp) -> Coverage:
-    """Return how many ops of a module at any level trace back to the user's code."""
-    counted = [
-        op for op in module.walk() if not isinstance(op, ModuleOp | FuncOp | ReturnOp)
-    ]
-    missing = [op.name for op in counted if place_of(op) is None]
-    return Coverage(len(counted) - len(missing), len(counted), tuple(missing))

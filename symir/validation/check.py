@@ -31,11 +31,7 @@ from symir.compiler.checks import as_configurations
 from symir.compiler.lowerers import check_lowered
 from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline, kernel_pipeline
 from symir.compiler.trace import Stage, Trace
-from symir.errors import (
-    InputError,
-    SourceLocation,
-    SymbolicCompilerError,
-)
+from symir.errors import InputError, SourceLocation, SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR, fingerprint
 from symir.language.scalars import is_count, items_of, shortened
 from symir.late import late

@@ -27,6 +27,7 @@ from symir.errors import InputError, SymirError
 from symir.ir import SymbolicOperatorIR
 from symir.language.scalars import is_bool, is_count
 from symir.operator import SymbolicOperator
+from symir.provenance import term_around
 from symir.validation.bisection import bisect
 from symir.validation.check import operator_of
 
@@ -381,7 +382,7 @@ def _values(operator: sym.OperatorOp) -> Iterator[Edit]:
         result = op.results[0]
         others = [operand for operand in op.operands if operand.type == result.type]
         if isinstance(result.type, sym.SiteType):
-            others += _term_of(op).sites
+            others += sym.term_of(op).sites
         for other in others:
             yield partial(result.replace_all_uses_with, other)
         for scalar in _simpler(result):
@@ -412,14 +413,6 @@ def _be_constant(value: SSAValue, scalar: int, user: sym.EmitOp | None = None) -
         return
     value.replace_all_uses_with(new.results[0])
     new.results[0].name_hint = None  # a constant is not what it stands for
-
-
-def _term_of(op: Operation) -> sym.TermOp:
-    while not isinstance(op, sym.TermOp):
-        parent = op.parent_op()
-        assert parent is not None
-        op = parent
-    return op
 
 
 # endregion
@@ -455,7 +448,7 @@ def _be_one(argument: SSAValue, terms: Sequence[sym.TermOp]) -> None:
         new = constant(np.asarray(1), element_of(argument))
         Rewriter.insert_op(new, InsertPoint.at_start(term.body.block))
         for use in list(argument.uses):
-            if _term_of(use.operation) is term:
+            if term_around(use.operation) is term:
                 use.operation.operands[use.index] = new.results[0]
 
 

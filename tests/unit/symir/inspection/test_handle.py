@@ -15,7 +15,6 @@ from dialects.text import print_module
 from symir import models
 from symir.compiler.lowering import KERNEL_PIPELINE, LoweringPipeline
 from symir.compiler.trace import level_of
-from symir.provenance import coverage
 from tests.unit.symir.compiler.test_diagnostics import MODELS
 from tests.unit.symir.inspection.handles import (
     OPTIONS,
@@ -26,6 +25,7 @@ from tests.unit.symir.inspection.handles import (
     lowered_ising,
     operator,
 )
+from tests.unit.symir.provenance_coverage import coverage
 
 LEVELS = ("sym", "bt", "stablehlo")
 

@@ -17,10 +17,11 @@ from lowering.relations import Relation, relation_of
 from symir import models
 from symir.compiler.trace import Trace
 from symir.errors import InputError, SymbolicCompilerError
-from symir.provenance import coverage, origins
+from symir.provenance import origins
 from symir.validation.certificate import replay
 from symir.validation.check import ValidationReport, check
 from symir.validation.comparison import Connected, compare
+from tests.unit.symir.provenance_coverage import coverage
 
 RING = [(k, (k + 1) % 8) for k in range(8)]
 LADDER = [(k, k + 2) for k in range(6)] + [(k, k + 1) for k in range(0, 8, 2)]
