@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
@@ -52,6 +53,19 @@ def user_location() -> SourceLocation | None:
     return SourceLocation(frame.f_code.co_filename, frame.f_lineno)
 
 
+def told(
+    headline: str, blamed: Mapping[str, str | None], details: Mapping[str, object]
+) -> str:
+    """Return the text of an error: what, in which part, and a line for each detail.
+
+    Parts and details that are unknown are left out.
+    """
+    named = ", ".join(f"{kind} '{name}'" for kind, name in blamed.items() if name)
+    known = {"in": named, **details}
+    lines = (f"  {key + ':':<9} {value}" for key, value in known.items() if value)
+    return "\n".join([headline, *lines])
+
+
 class SymirError(Exception):
     """Base class of every error that symir raises on purpose.
 
@@ -88,27 +102,17 @@ class SymirError(Exception):
         """Summary of the code; None for a code that is not symir's."""
         return CODES.get(self.code)
 
-    def _blamed(self) -> tuple[tuple[str, str | None], ...]:
-        return (
-            ("operator", self.operator),
-            ("term", self.term),
-            ("emission", self.emission),
-        )
+    def _blamed(self) -> dict[str, str | None]:
+        return {"operator": self.operator, "term": self.term, "emission": self.emission}
 
     def __str__(self) -> str:
-        lines = [f"[{self.code}] {self.message}"]
-        named = ", ".join(f"{key} '{value}'" for key, value in self._blamed() if value)
-        if named:
-            lines.append(f"  in:       {named}")
-        if self.location is not None:
-            lines.append(f"  at:       {self.location}")
-        details = (
-            ("expected", self.expected),
-            ("found", self.found),
-            ("hint", self.hint),
-        )
-        lines += [f"  {key + ':':<9} {value}" for key, value in details if value]
-        return "\n".join(lines)
+        details = {
+            "at": self.location,
+            "expected": self.expected,
+            "found": self.found,
+            "hint": self.hint,
+        }
+        return told(f"[{self.code}] {self.message}", self._blamed(), details)
 
 
 class DefinitionError(SymirError, ValueError):
@@ -156,8 +160,8 @@ class SymbolicCompilerError(SymirError, ValueError):
         """The name of the operator."""
         return self.operator
 
-    def _blamed(self) -> tuple[tuple[str, str | None], ...]:
-        return (*super()._blamed(), ("pass", self.pass_name))
+    def _blamed(self) -> dict[str, str | None]:
+        return {**super()._blamed(), "pass": self.pass_name}
 
     def blame(
         self,

@@ -48,7 +48,6 @@ def _unused(term: sym.TermOp, needed: set[SSAValue]) -> Iterator[Diagnostic]:
             yield diagnostic_of(
                 term,
                 "W010",
-                "note",
                 f"no emission of the term uses the label '{name}'",
                 hint="the same branches are emitted for each of its sites",
             )
@@ -57,7 +56,6 @@ def _unused(term: sym.TermOp, needed: set[SSAValue]) -> Iterator[Diagnostic]:
             yield diagnostic_of(
                 term,
                 "W011",
-                "warning",
                 f"no emission of the term uses the data '{column}'",
                 hint=f"read it as row('{column}'), or leave it out",
             )
@@ -65,7 +63,6 @@ def _unused(term: sym.TermOp, needed: set[SSAValue]) -> Iterator[Diagnostic]:
             yield diagnostic_of(
                 term,
                 "W012",
-                "warning",
                 f"no emission of the term uses the site set '{name}'",
                 hint="use it in a reduction or in flip_set, or leave it out",
             )
@@ -80,7 +77,6 @@ def _unused_parameters(
             yield diagnostic_of(
                 operator,
                 "W013",
-                "warning",
                 f"no emission depends on the parameter '{name}'",
                 hint="its value changes nothing: leave it out, or use it",
             )
@@ -92,7 +88,6 @@ def _idle_fanout(term: sym.TermOp) -> Iterator[Diagnostic]:
     yield diagnostic_of(
         term,
         "W019",
-        "note",
         "the fanout promises no less than the term has branches",
         found=f"fanout {term.fanout.value.data} of {term.branches} branches",
         hint="it saves nothing, and keeps the term from being fused: leave it out",
@@ -108,7 +103,6 @@ def _separate_diagonal(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
     yield diagnostic_of(
         operator,
         "W020",
-        "note",
         "a fifth of the lanes or more would be one: their emissions write nothing",
         found=f"{diagonal} of {lanes} lanes have x' = x: {lanes - diagonal + 1} would "
         "be left",
@@ -137,13 +131,13 @@ def _repeated_emissions(term: sym.TermOp) -> Iterator[Diagnostic]:
         if first is second:
             continue
         is_same = first.amplitude is second.amplitude
-        other = diagnostic_of(first, "", "note", "").emission
+        other = diagnostic_of(first, "", "").emission
         yield diagnostic_of(
             second,
             "W014",
-            "warning" if is_same else "note",
             f"the emission makes the same branch as '{other}'"
             + (", with the same amplitude" if is_same else ""),
+            severity="warning" if is_same else "note",
             hint="both count: was this meant to be another branch?"
             if is_same
             else "one emission with the sum of the amplitudes is half the lanes",
@@ -158,7 +152,6 @@ def _repeated_terms(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
             yield diagnostic_of(
                 term,
                 "W015",
-                "note",
                 f"the term is the same as '{first.sym_name.data}'",
                 hint="both count: multiply the amplitude by 2 if that is meant",
             )
