@@ -1,17 +1,13 @@
-"""Lowering while every stage is kept, from any level on."""
+"""Lowering while every stage is kept, from any level on, and comparing stages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 import numpy as np
-from xdsl.dialects.builtin import (
-    DYNAMIC_INDEX,
-    ModuleOp,
-    TensorType,
-)
+from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
@@ -26,7 +22,8 @@ from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.options import OptionsByName, SymbolicCompilerOptions
 from symir.compiler.trace import Stage, Trace, level_of, name_of
 from symir.errors import StageError, SymbolicCompilerError
-from symir.inspection.handle import LEVELS, LoweredOperator
+from symir.inspection.difference import Difference
+from symir.inspection.handle import LEVELS, LoweredOperator, difference
 from symir.ir import SymbolicOperatorIR, check_valid, parsed
 from symir.language.scalars import is_count, shortened
 from symir.operator import SymbolicOperator
@@ -346,6 +343,69 @@ def _lowered_energy(
     return LoweredOperator(
         ir.operator_name, tuple(stages), energy, {}, batch, state, last_of
     )
+
+
+# endregion
+
+
+# region Comparing
+
+Comparable: TypeAlias = SymbolicOperator | LoweredOperator | str
+
+
+def diff(
+    first: Comparable,
+    second: Comparable,
+    level: str | int | None = None,
+    **options: Unpack[LowerOptions],
+) -> Difference:
+    """Return what is different between two operators, texts of IR, or handles.
+
+    Terms with other lanes come first: "J2 term added: +128 lanes". Then come ops that
+    were added, removed or rewritten, each with the term and the line of yours that it
+    is from. Names of values and the order of ops do not count.
+
+    Args:
+        first: an operator, the text of a level, or what `lower` or `parse` returned.
+        second: likewise.
+        level: where to look, as `LoweredOperator.at` has it; by default the level that
+            the first one begins at. Operators and texts are lowered that far.
+        options: those of `lower`, for operators and texts.
+
+    Raises:
+        StageError: for something else, and where one of them has no such stage (C060).
+        DefinitionError: for a text that is no IR (D028, D029).
+    """
+    one = _begun(first)
+    level = one.entered if level is None else level
+    handles = [_reached(handle, level, options) for handle in (one, _begun(second))]
+    before, after = ((handle, handle.at(level)) for handle in handles)
+    return difference(before, after)
+
+
+def _begun(what: Comparable) -> LoweredOperator:
+    """Return a handle, of operators and texts with one stage."""
+    match what:
+        case LoweredOperator():
+            return what
+        case SymbolicOperator():
+            return lower(what, to="sym")
+        case str():
+            return parse(what)
+        case _:  # pyright: ignore[reportUnnecessaryComparison]
+            raise StageError(
+                "an operator, the text of a level, or a handle",
+                f"{type(what).__name__}: {what!r}"[:200],
+                "symir.diff(symir.lower(a), symir.lower(b))",
+            )
+
+
+def _reached(
+    handle: LoweredOperator, level: str | int, options: LowerOptions
+) -> LoweredOperator:
+    """Return a handle that has a stage; one of a single stage is lowered to have it."""
+    is_there = level in handle.levels or level == 0
+    return handle if is_there or len(handle.stages) > 1 else lower(handle, **options)
 
 
 # endregion
