@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from lowering.bt_specialize import STATE_DTYPES
+from symir.compiler.checks import wrong_site
 from symir.errors import InputError, SourceLocation
 from symir.spaces import Space
 from symir.tools.faults import Fault
@@ -314,13 +315,8 @@ def check_allowed(samples: Array, path: Path, space: Space) -> None:
 
 
 def _not_allowed(path: Path, sample: int, values: Array, space: Space) -> Exception:
-    # As `Space.contains` compares: floats with the local values as their dtype rounds
-    exact = values if values.dtype.kind == "f" else values.astype(np.float64)
-    site = next(
-        n
-        for n, value in enumerate(exact)
-        if value not in np.array(space.local_states_at(n), exact.dtype)
-    )
+    site = wrong_site(space, values)
+    assert site is not None
     value = float(values[site])
     where, place = None, ""
     if path.suffix.lower() == ".csv":
