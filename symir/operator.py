@@ -47,12 +47,6 @@ OF_COMPILED = frozenset(
 """Methods of compiled operators alone, some of them on spaces of NetKet."""
 
 
-@late
-def operator_html(operator: SymbolicOperator) -> str:
-    """Return what notebooks show of an operator."""
-    ...
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class SymbolicOperator:
     """An operator in symbolic form: immutable, and not tied to any backend.
@@ -425,9 +419,10 @@ class SymbolicOperator:
 
     # endregion
 
+    @late
     def _repr_html_(self) -> str:
         """Return what notebooks show."""
-        return operator_html(self)
+        ...
 
     def __repr__(self) -> str:
         return (

@@ -31,10 +31,7 @@ from symir.compiler.lowerers import (
 )
 from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline
 from symir.compiler.options import OptionsByName, SymbolicCompilerOptions
-from symir.compiler.pipeline import (
-    SymbolicPassPipeline,
-    default_symbolic_pass_pipeline,
-)
+from symir.compiler.pipeline import SymbolicPassPipeline, default_symbolic_pass_pipeline
 from symir.compiler.signature import SymbolicCacheKey, SymbolicCompilationSignature
 from symir.compiler.store import (
     AbstractSymbolicArtifactStore,

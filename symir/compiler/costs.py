@@ -32,11 +32,7 @@ from math import prod
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import (
-    ComplexType,
-    ModuleOp,
-    TensorType,
-)
+from xdsl.dialects.builtin import ComplexType, ModuleOp, TensorType
 from xdsl.ir import Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 

@@ -19,10 +19,7 @@ from symir.compiler.checks import as_configurations
 from symir.compiler.costs import cost_table
 from symir.compiler.trace import op_count
 from symir.errors import SymirError
-from symir.explorer.connections import (
-    Connected,
-    connected,
-)
+from symir.explorer.connections import Connected, connected
 from symir.explorer.lattice import bonds_of, layout_of
 from symir.explorer.texts import Lines, Origins
 from symir.inspection import LoweredOperator, Stage

@@ -23,12 +23,6 @@ LEVELS = ("sym", "bt", "stablehlo")
 _ROWS_SHOWN = 16
 
 
-@late
-def lowered_html(handle: LoweredOperator) -> str:
-    """Return what notebooks show of a handle."""
-    ...
-
-
 @dataclass(frozen=True, eq=False)
 class LoweredOperator:
     """All stages of an operator on its way to a kernel, or of a local energy.
@@ -259,9 +253,10 @@ class LoweredOperator:
 
     # endregion
 
+    @late
     def _repr_html_(self) -> str:
         """Return what notebooks show."""
-        return lowered_html(self)
+        ...
 
     def __repr__(self) -> str:
         count = len(self.stages)
