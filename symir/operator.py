@@ -30,14 +30,6 @@ if TYPE_CHECKING:
     from symir.interop.netket import NetKetOperator
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = [
-    "OF_COMPILED",
-    "OperatorLike",
-    "SymbolicOperator",
-    "SymbolicOperatorSum",
-    "Term",
-]
-
 OF_COMPILED = frozenset(
     {
         *("get_conn", "get_conn_flattened", "get_conn_padded", "n_conn"),

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
     from symir.spaces import Space
 
-__all__ = ["PredicateTest", "checked_predicate", "indicator"]
-
 BATCH = 2**14
 """Most configurations that are tested at once."""
 

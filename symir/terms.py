@@ -9,8 +9,6 @@ from dialects import sym
 from dialects.tables import RowTable
 from symir.language import rows
 
-__all__ = ["Term", "labels_of", "names_of", "term_of"]
-
 
 @dataclass(frozen=True)
 class Term:

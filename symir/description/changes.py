@@ -21,8 +21,6 @@ from symir.description.notation import (
     quoted,
 )
 
-__all__ = ["Changes", "Coincidences", "Tree", "is_config", "is_understood", "sides_of"]
-
 _TOUCHED = 16
 """Most sites that are kept track of; more are taken to coincide, perhaps."""
 

@@ -25,8 +25,6 @@ from symir.language.scalars import is_count
 from symir.operator import SymbolicOperator
 from symir.spaces import Space
 
-__all__ = ["facts_of"]
-
 Array = npt.NDArray[Any]
 Violations = Callable[[Elements], Array]
 """Matrix elements that contradict a fact: (m,) booleans."""

@@ -23,8 +23,6 @@ from symir.compiler.lowering import (
 from symir.ir import SymbolicOperatorIR
 from symir.spaces import Space
 
-__all__ = ["Elements", "Evaluator", "Selected", "numbered"]
-
 Array = npt.NDArray[Any]
 
 CHUNK = 2**21
