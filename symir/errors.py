@@ -53,7 +53,7 @@ def user_location() -> SourceLocation | None:
     return SourceLocation(frame.f_code.co_filename, frame.f_lineno)
 
 
-def told(
+def error_text(
     headline: str, blamed: Mapping[str, str | None], details: Mapping[str, object]
 ) -> str:
     """Return the text of an error: what, in which part, and a line for each detail.
@@ -112,7 +112,7 @@ class SymirError(Exception):
             "found": self.found,
             "hint": self.hint,
         }
-        return told(f"[{self.code}] {self.message}", self._blamed(), details)
+        return error_text(f"[{self.code}] {self.message}", self._blamed(), details)
 
 
 class DefinitionError(SymirError, ValueError):

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from weakref import WeakValueDictionary
 
 from symir.compiler.artifact import SymbolicCompiledArtifact
-from symir.compiler.collection import collector_paused
 from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.failures import blamed_on
+from symir.compiler.garbage_collection import collector_paused
 from symir.compiler.lowerers import (
     SymbolicLowererRegistry,
     default_symbolic_lowerer_registry,

@@ -164,7 +164,7 @@ def cost_table(
     (connections,) = connections_in(branch_tensors)
     sources = lane_sources(module, branch_tensors)
     parts = [
-        _Part(branches, tuple(sources[int(lane)] for lane in lanes))
+        _LaneGroup(branches, tuple(sources[int(lane)] for lane in lanes))
         for branches, lanes in parts_of(connections.branches)
     ]
     sizes = _Sizes(
@@ -287,7 +287,7 @@ def expression_work(emission: sym.EmitOp) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class _LaneGroup:
     """A lane group: branches that are not joined of others, or with a fanout."""
 
     branches: SSAValue
@@ -383,7 +383,11 @@ def _name(terms: Sequence[str], emissions: set[tuple[int | None, str | None]]) -
 
 
 def _term_row(
-    term: sym.TermOp, parts: Sequence[_Part], cost: Cost, work: _Work, seconds: float
+    term: sym.TermOp,
+    parts: Sequence[_LaneGroup],
+    cost: Cost,
+    work: _Work,
+    seconds: float,
 ) -> CostRow:
     name = term.sym_name.data
     whole = BranchOrigin(name, None, None, None)

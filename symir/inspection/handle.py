@@ -9,7 +9,7 @@ from typing import Any
 from dialects.stablehlo import dtype_of
 from dialects.text import print_module
 from lowering.bt_specialize import STATE_TYPES
-from symir.compiler.collection import collector_paused
+from symir.compiler.garbage_collection import collector_paused
 from symir.compiler.trace import Stage
 from symir.errors import StageError
 from symir.inspection.difference import Difference, LaneChange, changes_between

@@ -13,9 +13,9 @@ from xdsl.passes import ModulePass
 
 from lowering.bt_specialize import STATE_TYPES, state_type
 from lowering.local_energy.extraction import energies_in
-from symir.compiler.collection import collector_paused
 from symir.compiler.compiler import default_symbolic_compiler
 from symir.compiler.context import SymbolicCompilationContext
+from symir.compiler.garbage_collection import collector_paused
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowerers import planned_module
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline

@@ -9,7 +9,7 @@ from pathlib import Path
 from symir.errors import SymirError
 from symir.explorer.page import error_page, page_of
 from symir.explorer.server import Server
-from symir.explorer.written import explored, written_to
+from symir.explorer.writing import explored, written_to
 from symir.tools.configurations import read_samples
 from symir.tools.load import UserCodeError, load_explored, split_reference
 from symir.tools.progress import Progress

@@ -357,12 +357,12 @@ def _claims(operator: sym.OperatorOp) -> Iterator[Edit]:
             yield partial(term.properties.pop, "fanout")
         for emission in term.emissions:
             if emission.predicate is not None:
-                yield partial(_always, emission)
+                yield partial(_drop_predicate, emission)
             if emission.tag is not None:
                 yield partial(emission.properties.pop, "tag")
 
 
-def _always(op: sym.EmitOp) -> None:
+def _drop_predicate(op: sym.EmitOp) -> None:
     tag = None if op.tag is None else op.tag.data
     Rewriter.replace_op(op, sym.EmitOp(op.config, op.amplitude, tag=tag))
 
@@ -376,7 +376,7 @@ def _values(operator: sym.OperatorOp) -> Iterator[Edit]:
     for op in reversed(list(operator.walk())):
         if isinstance(op, sym.EmitOp):
             for scalar in _simpler(op.amplitude):
-                yield partial(_be_constant, op.amplitude, scalar, op)
+                yield partial(_set_to_constant, op.amplitude, scalar, op)
         if len(op.results) != 1:
             continue
         result = op.results[0]
@@ -386,7 +386,7 @@ def _values(operator: sym.OperatorOp) -> Iterator[Edit]:
         for other in others:
             yield partial(result.replace_all_uses_with, other)
         for scalar in _simpler(result):
-            yield partial(_be_constant, result, scalar)
+            yield partial(_set_to_constant, result, scalar)
 
 
 def _repetitions(operator: sym.OperatorOp) -> Iterator[Edit]:
@@ -402,7 +402,9 @@ def _simpler(value: SSAValue) -> Sequence[int]:
     return (1, 0) if found is None or found.item() not in (0, 1) else ()
 
 
-def _be_constant(value: SSAValue, scalar: int, user: sym.EmitOp | None = None) -> None:
+def _set_to_constant(
+    value: SSAValue, scalar: int, user: sym.EmitOp | None = None
+) -> None:
     """Make a constant of a value, or of the amplitude of one emission alone."""
     new = constant(np.asarray(scalar), element_of(value))
     op = user or value.owner
@@ -423,7 +425,7 @@ def _arguments(operator: sym.OperatorOp) -> Iterator[Edit]:
     """Yield what leaves out parameters, labels, data and sets, or makes them 1."""
     for argument in operator.body.block.args:
         if argument.uses.get_length():
-            yield partial(_be_one, argument, operator.terms)
+            yield partial(_set_to_one, argument, operator.terms)
         else:
             named = ("parameter_names", "defaults")
             yield partial(_without_argument, operator, argument, named, argument.index)
@@ -432,7 +434,7 @@ def _arguments(operator: sym.OperatorOp) -> Iterator[Edit]:
         for place, argument in enumerate(term.body.block.args[1:]):
             if argument.uses.get_length():
                 if isinstance(argument.type, TensorType):
-                    yield partial(_be_one, argument, [term])
+                    yield partial(_set_to_one, argument, [term])
             elif place < labels:
                 yield partial(_without_label, term, argument)
             else:
@@ -442,7 +444,7 @@ def _arguments(operator: sym.OperatorOp) -> Iterator[Edit]:
                 yield partial(_without_argument, term, argument, named, at)
 
 
-def _be_one(argument: SSAValue, terms: Sequence[sym.TermOp]) -> None:
+def _set_to_one(argument: SSAValue, terms: Sequence[sym.TermOp]) -> None:
     """Make a constant of an argument, one for each of the terms that may use it."""
     for term in terms:
         new = constant(np.asarray(1), element_of(argument))
@@ -484,22 +486,24 @@ def _spaces(operator: sym.OperatorOp) -> Iterator[Edit]:
     space = operator.space.data
     for number in range(len(space.sums)):
         fewer = (*space.sums[:number], *space.sums[number + 1 :])
-        yield partial(_be_in, operator, replace(space, sums=fewer))
+        yield partial(_set_space, operator, replace(space, sums=fewer))
     if not space.sums:
         used = _sites_of(operator)
         unused = [site for site in range(space.sites) if site not in used]
         # All at once, or the last ones, which computed sites may depend on less
         for kept in (used, [*used, *unused[: len(unused) // 2]], [*used, *unused[:-1]]):
             if 0 < len(kept) < space.sites:
-                yield partial(_be_on, operator, sorted(kept))
+                yield partial(_keep_sites, operator, sorted(kept))
     for kind, states in enumerate(space.local_states):
         for dropped in reversed(states) if len(states) > 1 else ():
             others = list(space.local_states)
             others[kind] = tuple(value for value in states if value != dropped)
-            yield partial(_be_in, operator, replace(space, local_states=tuple(others)))
+            yield partial(
+                _set_space, operator, replace(space, local_states=tuple(others))
+            )
 
 
-def _be_in(operator: sym.OperatorOp, space: LocalSpace) -> None:
+def _set_space(operator: sym.OperatorOp, space: LocalSpace) -> None:
     operator.space = sym.SpaceAttr(space)
 
 
@@ -511,7 +515,7 @@ def _sites_of(operator: sym.OperatorOp) -> list[int]:
     return [site for site in found.tolist() if site != NO_SITE]
 
 
-def _be_on(operator: sym.OperatorOp, kept: Sequence[int]) -> None:
+def _keep_sites(operator: sym.OperatorOp, kept: Sequence[int]) -> None:
     """Leave some sites, and number them anew."""
     space = operator.space.data
     numbers = np.full(space.sites + 1, NO_SITE, np.int32)  # the last is NO_SITE's
@@ -520,7 +524,7 @@ def _be_on(operator: sym.OperatorOp, kept: Sequence[int]) -> None:
     if not space.is_uniform:
         states = tuple(states[site] for site in kept)
         states = states[:1] if len(set(states)) == 1 else states
-    _be_in(operator, LocalSpace(len(kept), states))
+    _set_space(operator, LocalSpace(len(kept), states))
     for term in operator.terms:
         rows = term.rows.data
         rows = RowTable.from_rows(numbers[rows.array], rows.labels)

@@ -10,7 +10,7 @@ from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Operation, SSAValue
 
 from dialects import sym
-from symir.errors import SourceLocation, told
+from symir.errors import SourceLocation, error_text
 from symir.language.scope import emission_label
 from symir.plain_text import Reading
 from symir.provenance import place_in
@@ -54,7 +54,7 @@ class Diagnostic(Reading):
         headline = f"[{self.code}] {self.severity}: {self.message}"
         names = ("operator", "term", "emission")
         details = {"at": self.location, "found": self.found, "hint": self.hint}
-        return told(headline, {one: getattr(self, one) for one in names}, details)
+        return error_text(headline, {one: getattr(self, one) for one in names}, details)
 
 
 def diagnostic_of(
