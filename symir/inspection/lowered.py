@@ -79,17 +79,20 @@ def lower(
     if to not in LEVELS:
         raise StageError(" or ".join(LEVELS), repr(to), "say to='bt', for example")
     _check_kernel_options(batch, state)
+    if arguments and isinstance(what, SymbolicOperator | LoweredOperator | str):
+        raise StageError(
+            "no argument without a name, but for a LocalEnergy",
+            f"{len(arguments)} more",
+            "symir.lower(operator, opt_level=3)",
+        )
     given: dict[str, Any] = {**options}
     with collector_paused():
         match what:
             case SymbolicOperator():
-                _check_no_arguments(arguments)
                 return _lowered_operator(what, given, batch, state, to)
             case LoweredOperator():
-                _check_no_arguments(arguments)
                 return _lowered_further(what, given, batch, state, to)
             case str():
-                _check_no_arguments(arguments)
                 return _lowered_further(parse(what), given, batch, state, to)
             case _ if hasattr(what, "logpsi"):
                 return _lowered_energy(what, arguments, given, batch, to)
@@ -164,15 +167,6 @@ def _check_kernel_options(batch: Any, state: Any) -> None:
         raise StageError("a number of samples, such as batch=16", shortened(batch))
     if state is not None and (not isinstance(state, str) or state not in STATE_TYPES):
         raise StageError(" or ".join(STATE_TYPES), shortened(state), "say state='i8'")
-
-
-def _check_no_arguments(arguments: tuple[Any, ...]) -> None:
-    if arguments:
-        raise StageError(
-            "no argument without a name, but for a LocalEnergy",
-            f"{len(arguments)} more",
-            "symir.lower(operator, opt_level=3)",
-        )
 
 
 # region From operators

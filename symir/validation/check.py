@@ -459,17 +459,10 @@ def _configurations(
         if given.dtype not in STATE_DTYPES.values():
             raise _bad(ir, "x", "a dtype of kernels", str(given.dtype))
         return given, "given"
-    if validate == "exhaustive":
-        if space.n_states > MAX_STATES:
-            raise _bad(
-                ir,
-                "space",
-                f"at most {MAX_STATES} configurations",
-                str(space.n_states),
-                "V011",
-            )
-        return space.all_states(), "exhaustive"
-    if space.n_states <= samples:
+    if validate == "exhaustive" and space.n_states > MAX_STATES:
+        expected = f"at most {MAX_STATES} configurations"
+        raise _bad(ir, "space", expected, str(space.n_states), "V011")
+    if validate == "exhaustive" or space.n_states <= samples:
         return space.all_states(), "exhaustive"
     return space.random_states(samples, seed=seed), "sampled"
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import ModuleOp, TensorType, UnknownLoc
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.interpreter import (
     Interpreter,
@@ -26,12 +26,7 @@ from dialects import bt, sym, text
 from dialects.interpreters import bt as branch_tensors
 from dialects.interpreters import kernel
 from dialects.interpreters.stablehlo import StableHLOFunctions
-from dialects.interpreters.sym import (
-    Partial,
-    SymFunctions,
-    SymInterpreter,
-    connections,
-)
+from dialects.interpreters.sym import Partial, SymFunctions, SymInterpreter, connections
 from dialects.stablehlo import dtype_of, shape_of
 from symir.compiler.artifact import lane_origins
 from symir.compiler.trace import level_of
@@ -39,7 +34,7 @@ from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR, as_parameter
 from symir.language.scalars import items_of, shortened
 from symir.operator import SymbolicOperator
-from symir.provenance import origins_in, place_of, term_around
+from symir.provenance import origins, place_of, term_around
 from symir.validation.table import Value, ValueTable
 
 Array = npt.NDArray[Any]
@@ -143,13 +138,6 @@ class _NamingPrinter(text.Printer):
         """Print nothing: only names are of interest, and tables are long."""
 
 
-def _location_of(value: SSAValue) -> Attribute:
-    if isinstance(value.owner, Operation):
-        return value.owner.location
-    parent = _parent(value)
-    return UnknownLoc() if parent is None else parent.location
-
-
 @dataclass
 class _Naming:
     """Gives each value its entry in the table, but for the array."""
@@ -163,14 +151,15 @@ class _Naming:
     def entry(
         self, value: SSAValue, axes: tuple[str, ...], array: Array, part: str = ""
     ) -> Value:
-        found = origins_in(_location_of(value))
+        owner = value.owner
+        op = owner if isinstance(owner, Operation) else _parent(value)
+        found = () if op is None else origins(op)
         places = [one.location for one in found if one.location is not None]
         own = term_around(_parent(value))
         terms = [self._term(one.path) for one in found]
         if own is not None:
             terms = [own.sym_name.data]
         named = dict.fromkeys(term for term in terms if term)
-        owner = value.owner
         return Value(
             f"%{self.printed[value]}{part}",
             owner.name if isinstance(owner, Operation) else "argument",

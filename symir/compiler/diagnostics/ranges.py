@@ -36,11 +36,7 @@ from lowering.sites import Alias, alias, column_of, normal_form_error, writes_of
 from lowering.sym_expand_updates import SymExpandUpdatesPass
 from lowering.sym_forward_reads import SymForwardReadsPass
 from lowering.sym_guard_undefined import SymGuardUndefinedPass
-from symir.compiler.diagnostics.diagnostic import (
-    Diagnostic,
-    diagnostic_of,
-    label_of,
-)
+from symir.compiler.diagnostics.diagnostic import Diagnostic, diagnostic_of, label_of
 
 Array = npt.NDArray[Any]
 
