@@ -8,28 +8,28 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import ModuleOp
 
-from symir import for_netket, ir, operator, predicates, spaces
+from symir import for_netket, ir, predicates, spaces
 from symir.compiler import artifact, compile_operator, lowerers, optimisation, precision
 from symir.compiler.archive import save_artifact
 from symir.compiler.artifact import SymbolicCompiledArtifact
 from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.diagnostics import diagnose
-from symir.files import StrPath
-from symir.inspection import LoweredOperator, handle
+from symir.explorer import notebook
+from symir.inspection import LoweredOperator, editing
 from symir.interop.to_netket import to_netket
 from symir.ir import SymbolicOperatorIR
 from symir.language import extensions
 from symir.late import body_of
 from symir.operator import SymbolicOperator
 from symir.validation import ValidationReport
+from symir.validation.certificate import save_certificate
 from symir.validation.check import check_lowering
 
 if TYPE_CHECKING:
-    from symir.compiler.compiler import CompileOptions
     from symir.facts import OperatorFacts
     from symir.runtime.compiled_operator import CompiledOperator
     from symir.runtime.kernel import Kernel
@@ -37,17 +37,13 @@ if TYPE_CHECKING:
 
 # region Methods of operators, artifacts and handles
 
-
-@body_of(SymbolicOperator.compile)
-def _compile(
-    self: SymbolicOperator, **options: Unpack[CompileOptions]
-) -> CompiledOperator:
-    return compile_operator(self, **options)
-
-
-@body_of(SymbolicOperator.diagnostics)
-def _diagnostics(self: SymbolicOperator, *, thorough: bool = False) -> Any:
-    return diagnose(self, thorough=thorough)
+body_of(SymbolicOperator.compile)(compile_operator)
+body_of(SymbolicOperator.diagnostics)(diagnose)
+body_of(SymbolicCompiledArtifact.save)(save_artifact)
+body_of(SymbolicCompiledArtifact.optimisation_report)(optimisation.optimisation_report)
+body_of(LoweredOperator.replace_ir)(editing.replaced)
+body_of(LoweredOperator.compile)(editing.compiled)
+body_of(ValidationReport.save)(save_certificate)
 
 
 @body_of(SymbolicOperator.facts)
@@ -64,61 +60,13 @@ def _is_proved_hermitian(ir: SymbolicOperatorIR) -> bool:
     return is_proved_hermitian(ir)
 
 
-@body_of(SymbolicCompiledArtifact.save)
-def _save_artifact(self: SymbolicCompiledArtifact, path: StrPath) -> None:
-    save_artifact(self, path)
-
-
-body_of(artifact.optimisation_report)(optimisation.optimisation_report)
-
-
-@body_of(LoweredOperator.replace_ir)
-def _replace_ir(
-    self: LoweredOperator, level: str | int, text: str, *, file: str = "<string>"
-) -> LoweredOperator:
-    from symir.inspection.editing import replaced
-
-    return replaced(self, level, text, file)
-
-
-@body_of(LoweredOperator.compile)
-def _compile_handle(self: LoweredOperator) -> Any:
-    from symir.inspection.editing import compiled
-
-    return compiled(self)
-
-
-@body_of(ValidationReport.save)
-def _save_report(self: ValidationReport, path: StrPath) -> None:
-    from symir.validation.certificate import save_certificate
-
-    save_certificate(self, path)
-
-
 # endregion
 # region Notebooks
 
-
-@body_of(operator.operator_html)
-def _operator_html(operator: SymbolicOperator) -> str:
-    from symir.explorer.notebook import operator_html
-
-    return operator_html(operator)
-
-
-@body_of(artifact.artifact_html)
-def _artifact_html(artifact: SymbolicCompiledArtifact) -> str:
-    from symir.explorer.notebook import artifact_html
-
-    return artifact_html(artifact)
-
-
-@body_of(handle.lowered_html)
-def _lowered_html(handle: LoweredOperator) -> str:
-    from symir.explorer.notebook import lowered_html
-
-    return lowered_html(handle)
-
+# Jupyter's name for it has an underscore
+body_of(SymbolicOperator._repr_html_)(notebook.operator_html)  # pyright: ignore[reportPrivateUsage]
+body_of(SymbolicCompiledArtifact._repr_html_)(notebook.artifact_html)  # pyright: ignore[reportPrivateUsage]
+body_of(LoweredOperator._repr_html_)(notebook.lowered_html)  # pyright: ignore[reportPrivateUsage]
 
 # endregion
 # region Predicates of spaces

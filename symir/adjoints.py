@@ -47,8 +47,6 @@ from symir.spaces import indicator
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
 
-__all__ = ["MAX_TRIED", "adjoint", "conjugate", "transpose"]
-
 MAX_TRIED = 256
 """An update that cannot be undone is tried from so many local values at most."""
 

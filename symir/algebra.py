@@ -52,27 +52,6 @@ from symir.terms import Term, names_of
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
 
-__all__ = [
-    "LinearCombination",
-    "Summand",
-    "add_terms",
-    "as_base",
-    "as_factor",
-    "check_factor",
-    "common_symbols",
-    "convert_amplitudes",
-    "dtype_with",
-    "factor_text",
-    "identity_definition",
-    "in_parentheses",
-    "in_precision",
-    "joined",
-    "operator_in",
-    "reciprocal",
-    "shortened_name",
-    "taken",
-]
-
 _SCALAR = (Constant, Symbol, Apply, Where, Compare, Logical, Truth)
 """The nodes of an expression that is the same for all rows and configurations."""
 

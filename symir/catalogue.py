@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["CATALOGUE", "CODES", "Coded"]
-
 CATALOGUE: dict[str, dict[str, str]] = {
     "D: defining an operator": {
         "D001": "a label is used that the term's iterator does not bind",

@@ -20,15 +20,6 @@ import numpy.typing as npt
 from dialects.tables import LocalSpace, SiteSum
 from symir.errors import DefinitionError
 
-__all__ = [
-    "PartialSums",
-    "normal_sums",
-    "partial_sums",
-    "shown_number",
-    "shown_sum",
-    "shown_values",
-]
-
 MAX_EXACT = 2**53
 """Double precision adds integers up to this one without rounding."""
 

@@ -10,25 +10,12 @@ from __future__ import annotations
 import inspect
 import sys
 import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
 from symir.catalogue import CODES
-
-__all__ = [
-    "DefinitionError",
-    "InputError",
-    "NotDifferentiable",
-    "PrecisionWarning",
-    "SourceLocation",
-    "StageError",
-    "SymbolicCompilerError",
-    "SymirError",
-    "UnfinishedError",
-    "user_location",
-    "warn",
-]
 
 _NOT_THE_USERS = {
     *("symir", "dialects", "lowering", "xdsl", "xdsl_jax"),
@@ -64,6 +51,19 @@ def user_location() -> SourceLocation | None:
     if frame is None:
         return None
     return SourceLocation(frame.f_code.co_filename, frame.f_lineno)
+
+
+def error_text(
+    headline: str, blamed: Mapping[str, str | None], details: Mapping[str, object]
+) -> str:
+    """Return the text of an error: what, in which part, and a line for each detail.
+
+    Parts and details that are unknown are left out.
+    """
+    named = ", ".join(f"{kind} '{name}'" for kind, name in blamed.items() if name)
+    known = {"in": named, **details}
+    lines = (f"  {key + ':':<9} {value}" for key, value in known.items() if value)
+    return "\n".join([headline, *lines])
 
 
 class SymirError(Exception):
@@ -102,27 +102,17 @@ class SymirError(Exception):
         """Summary of the code; None for a code that is not symir's."""
         return CODES.get(self.code)
 
-    def _blamed(self) -> tuple[tuple[str, str | None], ...]:
-        return (
-            ("operator", self.operator),
-            ("term", self.term),
-            ("emission", self.emission),
-        )
+    def _blamed(self) -> dict[str, str | None]:
+        return {"operator": self.operator, "term": self.term, "emission": self.emission}
 
     def __str__(self) -> str:
-        lines = [f"[{self.code}] {self.message}"]
-        named = ", ".join(f"{key} '{value}'" for key, value in self._blamed() if value)
-        if named:
-            lines.append(f"  in:       {named}")
-        if self.location is not None:
-            lines.append(f"  at:       {self.location}")
-        details = (
-            ("expected", self.expected),
-            ("found", self.found),
-            ("hint", self.hint),
-        )
-        lines += [f"  {key + ':':<9} {value}" for key, value in details if value]
-        return "\n".join(lines)
+        details = {
+            "at": self.location,
+            "expected": self.expected,
+            "found": self.found,
+            "hint": self.hint,
+        }
+        return error_text(f"[{self.code}] {self.message}", self._blamed(), details)
 
 
 class DefinitionError(SymirError, ValueError):
@@ -170,8 +160,8 @@ class SymbolicCompilerError(SymirError, ValueError):
         """The name of the operator."""
         return self.operator
 
-    def _blamed(self) -> tuple[tuple[str, str | None], ...]:
-        return (*super()._blamed(), ("pass", self.pass_name))
+    def _blamed(self) -> dict[str, str | None]:
+        return {**super()._blamed(), "pass": self.pass_name}
 
     def blame(
         self,

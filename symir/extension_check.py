@@ -38,8 +38,6 @@ from symir.spaces import Space
 from symir.validation.check import check
 from symir.validation.comparison import Connected, LaneDifference, compare
 
-__all__ = ["Extension", "ExtensionReport", "check_extension"]
-
 Array: TypeAlias = npt.NDArray[Any]
 Extension: TypeAlias = Function | UpdateMacro | type[clauses.AbstractIteratorClause]
 Lane: TypeAlias = "tuple[Any, Array] | None"

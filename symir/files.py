@@ -10,8 +10,6 @@ from typing import TypeAlias
 
 from symir.errors import SymbolicCompilerError
 
-__all__ = ["StrPath", "write_atomically", "write_file"]
-
 StrPath: TypeAlias = str | os.PathLike[str]
 
 

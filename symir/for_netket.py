@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from symir.runtime.kernel import Kernel
     from symir.runtime.local_energy.deltas import Delta
 
-__all__ = ["as_netket", "deltas", "guard", "netket_operator", "wrapped"]
-
 
 @late
 def guard() -> None:

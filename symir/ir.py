@@ -36,8 +36,6 @@ from symir.provenance import place_of, whereabouts
 from symir.spaces import Space
 from symir.terms import Term, term_of
 
-__all__ = ["SymbolicOperatorIR", "as_parameter", "check_valid", "fingerprint", "parsed"]
-
 _ROWS_SHOWN = 16
 _LINE_SHOWN = 100
 

@@ -10,21 +10,18 @@ docstring, and `symir/_bodies.py`, on top of all layers, gives the body:
             \"\"\"Compile the operator to one of NetKet's.\"\"\"
             ...
 
-    @body_of(SymbolicOperator.to_netket)
-    def _to_netket(self: SymbolicOperator, **options: Any) -> Any:
-        return to_netket(self, **options)
+    body_of(SymbolicOperator.to_netket)(to_netket)
 """
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
-
-__all__ = ["body_of", "late", "without_body"]
+from typing import Any, Concatenate, ParamSpec, TypeVar, overload
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
+_T = TypeVar("_T")
 
 _BODIES: dict[str, Callable[..., Any] | None] = {}
 """The body of each declared function, by `_name`."""
@@ -48,10 +45,23 @@ def late(declared: Callable[_P, _R]) -> Callable[_P, _R]:
     return call
 
 
-def body_of(declared: Callable[_P, _R]) -> Callable[[Callable[_P, _R]], None]:
-    """Give a function that was declared `late` its body, once."""
+@overload
+def body_of(  # pyright: ignore[reportOverlappingOverload]
+    declared: Callable[Concatenate[_T, _P], _R],
+) -> Callable[[Callable[Concatenate[_T, _P], _R]], None]: ...
 
-    def give(body: Callable[_P, _R]) -> None:
+
+@overload
+def body_of(declared: Callable[_P, _R]) -> Callable[[Callable[_P, _R]], None]: ...
+
+
+def body_of(declared: Callable[..., Any]) -> Callable[[Callable[..., Any]], None]:
+    """Give a function that was declared `late` its body, once.
+
+    The body may have another name for the first argument, which is "self" of methods.
+    """
+
+    def give(body: Callable[..., Any]) -> None:
         name = _name(declared)
         assert _BODIES[name] is None, f"{name} has a body already"
         _BODIES[name] = body

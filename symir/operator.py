@@ -30,14 +30,6 @@ if TYPE_CHECKING:
     from symir.interop.netket import NetKetOperator
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = [
-    "OF_COMPILED",
-    "OperatorLike",
-    "SymbolicOperator",
-    "SymbolicOperatorSum",
-    "Term",
-]
-
 OF_COMPILED = frozenset(
     {
         *("get_conn", "get_conn_flattened", "get_conn_padded", "n_conn"),
@@ -45,12 +37,6 @@ OF_COMPILED = frozenset(
     }
 )
 """Methods of compiled operators alone, some of them on spaces of NetKet."""
-
-
-@late
-def operator_html(operator: SymbolicOperator) -> str:
-    """Return what notebooks show of an operator."""
-    ...
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -428,9 +414,10 @@ class SymbolicOperator:
 
     # endregion
 
+    @late
     def _repr_html_(self) -> str:
         """Return what notebooks show."""
-        return operator_html(self)
+        ...
 
     def __repr__(self) -> str:
         return (

@@ -21,18 +21,13 @@ from symir.compiler.checks import as_configurations
 from symir.compiler.costs import BYTES_PER_SECOND, OPERATIONS_PER_SECOND, cost_table
 from symir.compiler.lowering import OPERATOR_PIPELINE, run_passes
 from symir.errors import InputError
-from symir.explorer.connections import (
-    Connected,
-    connected,
-)
+from symir.explorer.connections import Connected, connected
 from symir.explorer.lattice import Layout, bonds_of, layout_of
 from symir.operator import SymbolicOperator
 from symir.plain_text import is_signs, number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes  # pyright: ignore[reportMissingImports]
-
-__all__ = ["plot_benchmarks", "plot_connectivity", "plot_cost"]
 
 COLOURS = (
     *("#3b6fd4", "#d0762a", "#2f9367", "#b6468a"),

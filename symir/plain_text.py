@@ -16,19 +16,6 @@ import numpy.typing as npt
 from symir.errors import SourceLocation
 from symir.spaces import Space
 
-__all__ = [
-    "Reading",
-    "as_json",
-    "columns",
-    "configuration",
-    "elided",
-    "elided_constants",
-    "elided_middle",
-    "is_signs",
-    "number",
-    "shortened_lines",
-]
-
 Array = npt.NDArray[Any]
 
 

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
     from symir.spaces import Space
 
-__all__ = ["checked_predicate", "indicator"]
-
 
 def checked_predicate(space: Space, predicate: PredicateLike) -> Predicate:
     """Return a predicate that makes sense for a space.

@@ -36,16 +36,6 @@ from symir.terms import Term, names_of
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
 
-__all__ = [
-    "MAX_BRANCHES",
-    "MAX_POWER",
-    "NORMAL_FORM",
-    "checked_power",
-    "copy_body",
-    "defined",
-    "product",
-]
-
 MAX_BRANCHES = 10**7
 """A product may have so many rows times emissions: tables are as long as that."""
 

@@ -25,16 +25,6 @@ from xdsl.ir import Attribute, Operation
 from dialects import sym
 from symir.errors import SourceLocation
 
-__all__ = [
-    "Origin",
-    "name_terms",
-    "origins",
-    "origins_in",
-    "place_in",
-    "place_of",
-    "whereabouts",
-]
-
 
 @dataclass(frozen=True)
 class Origin:
@@ -91,6 +81,13 @@ def place_of(op: Operation) -> SourceLocation | None:
 def place_in(location: Attribute) -> SourceLocation | None:
     """Return the first line of the user's code that a location tells of, if any."""
     return _first(origin.location for origin in origins_in(location))
+
+
+def term_around(op: Operation | None) -> sym.TermOp | None:
+    """Return the term that an op is, or is in, if any."""
+    while op is not None and not isinstance(op, sym.TermOp):
+        op = op.parent_op()
+    return op
 
 
 def name_terms(module: ModuleOp) -> None:

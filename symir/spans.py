@@ -32,8 +32,6 @@ from typing import Any, ParamSpec, Self, TypeVar, cast
 from symir.errors import InputError
 from symir.files import write_atomically
 
-__all__ = ["VARIABLE", "Span", "is_recording", "span", "spanned", "trace"]
-
 VARIABLE = "SYMIR_TRACE"
 """The environment variable that names the file of a process; `{pid}` is its number."""
 

@@ -13,8 +13,6 @@ from dialects.tables import NO_SITE, IntArray, RowTable
 from lowering.sites import column_of
 from symir.language import rows
 
-__all__ = ["Term", "labels_of", "names_of", "site_numbers", "term_of"]
-
 
 @dataclass(frozen=True)
 class Term:

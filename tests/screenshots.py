@@ -14,7 +14,7 @@ import jax
 from PIL import Image
 
 from symir.explorer.page import page_of
-from symir.explorer.written import explored
+from symir.explorer.writing import explored
 from tests.unit.symir.explorer import operators
 from tests.unit.symir.explorer.conftest import FLAGS, chromium
 

@@ -28,10 +28,7 @@ from symir.compiler.lowering import (
 from symir.compiler.optimisation import OptimisationReport
 from symir.compiler.options import SymbolicCompilerOptions
 from symir.compiler.passes import AbstractSymbolicPass
-from symir.compiler.pipeline import (
-    SymbolicPassPipeline,
-    default_symbolic_pass_pipeline,
-)
+from symir.compiler.pipeline import SymbolicPassPipeline, default_symbolic_pass_pipeline
 from symir.compiler.signature import SymbolicCacheKey, SymbolicCompilationSignature
 from symir.compiler.store import (
     AbstractSymbolicArtifactStore,

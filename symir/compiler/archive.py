@@ -41,12 +41,6 @@ from symir.ir import SymbolicOperatorIR, fingerprint
 if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
 
-__all__ = [
-    "is_artifact",
-    "load_artifact",
-    "save_artifact",
-]
-
 LARGEST = 1 << 26
 """The most bytes of a file, which are some millions of rows."""
 

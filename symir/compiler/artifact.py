@@ -15,7 +15,6 @@ from xdsl.dialects.builtin import ModuleOp
 from dialects import bt, sym
 from dialects.origins import LaneOrigins
 from dialects.text import parse_module, print_module
-from lowering.bt_specialize import state_type
 from lowering.lanes import connections_in, lanes_of_function
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.lowering import lower_to_bt, lower_to_stablehlo
@@ -32,21 +31,6 @@ if TYPE_CHECKING:
     from symir.compiler.reference import ReferenceOperator
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = [
-    "BranchOrigin",
-    "SymbolicCompiledArtifact",
-    "branch_names",
-    "in_common",
-    "lane_origins",
-    "lane_sources",
-]
-
-
-@late
-def artifact_html(artifact: SymbolicCompiledArtifact) -> str:
-    """Return what notebooks show of an artifact."""
-    ...
-
 
 @late
 def exported_bytes(
@@ -58,17 +42,6 @@ def exported_bytes(
     platforms: Sequence[str],
 ) -> bytearray:
     """Return what `SymbolicCompiledArtifact.export` writes."""
-    ...
-
-
-@late
-def optimisation_report(
-    artifact: SymbolicCompiledArtifact,
-    batch: int,
-    dtype: np.dtype[Any],
-    state: str,
-) -> OptimisationReport:
-    """Return the report for a batch size and a dtype, whose name in IR is `state`."""
     ...
 
 
@@ -220,12 +193,13 @@ class SymbolicCompiledArtifact:
         data = exported_bytes(
             cast("CompiledOperator", self.compiled_operator),
             batch=batch,
-            dtype=self._state_dtype(dtype),
+            dtype=state_dtype(self, dtype),
             chunk=chunk,
             platforms=platforms,
         )
         write_file(path, bytes(data), self.operator_name)
 
+    @late
     def optimisation_report(
         self, batch: int = 1024, dtype: npt.DTypeLike | None = None
     ) -> OptimisationReport:
@@ -241,35 +215,7 @@ class SymbolicCompiledArtifact:
                 backend "reference", or with passes that have no name; for a batch size
                 or dtype that cannot be (C025).
         """
-        chosen = dtype if self.backend == "jax" else None
-        own = self._state_dtype(chosen)
-        try:
-            state = state_type(own)
-        except TypeError:
-            state = None
-        if state is None or batch < 1:
-            raise SymbolicCompilerError(
-                "C025",
-                "there is no such kernel",
-                operator=self.operator_name,
-                expected="a batch of at least 1, and a real dtype of numbers",
-                found=f"batch {batch}, dtype {own}",
-            )
-        return optimisation_report(self, batch, own, state)
-
-    def _state_dtype(self, dtype: npt.DTypeLike | None) -> np.dtype[Any]:
-        if dtype is None:
-            return self.operator_ir.space.default_dtype()
-        try:
-            return np.dtype(dtype)
-        except TypeError as error:
-            raise SymbolicCompilerError(
-                "C025",
-                "there is no kernel for this dtype",
-                operator=self.operator_name,
-                expected="a dtype of NumPy, such as int8",
-                found=repr(dtype),
-            ) from error
+        ...
 
     @late
     def save(self, path: str | os.PathLike[str]) -> None:
@@ -283,9 +229,10 @@ class SymbolicCompiledArtifact:
         """
         ...
 
+    @late
     def _repr_html_(self) -> str:
         """Return what notebooks show."""
-        return artifact_html(self)
+        ...
 
     def for_hilbert(self, hilbert: object) -> SymbolicCompiledArtifact:
         """Return the artifact for an equal space, which shares the kernel."""
@@ -326,6 +273,24 @@ class SymbolicCompiledArtifact:
     def lane_sources(self) -> list[tuple[BranchOrigin, ...]]:
         """Return all origins of each branch lane: of a sum of lanes more than one."""
         return lane_sources(self.operator_ir.module, self.branch_tensors)
+
+
+def state_dtype(
+    artifact: SymbolicCompiledArtifact, dtype: npt.DTypeLike | None
+) -> np.dtype[Any]:
+    """Return a dtype of x, by default the narrowest that holds the local values."""
+    if dtype is None:
+        return artifact.operator_ir.space.default_dtype()
+    try:
+        return np.dtype(dtype)
+    except TypeError as error:
+        raise SymbolicCompilerError(
+            "C025",
+            "there is no kernel for this dtype",
+            operator=artifact.operator_name,
+            expected="a dtype of NumPy, such as int8",
+            found=repr(dtype),
+        ) from error
 
 
 def lane_sources(

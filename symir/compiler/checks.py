@@ -136,10 +136,9 @@ def check_states(operator: str, space: Space, x: Array) -> None:
 def _outside(
     operator: str, space: Space, index: tuple[int, ...], configuration: Array
 ) -> InputError:
-    states = space.local_states_at
-    wrong = (k for k, v in enumerate(configuration) if not _is_in(v, states(k)))
-    site = next(wrong, None)
-    where = "" if site is None else f", with {_choice(states(site))} at site {site}"
+    site, where = wrong_site(space, configuration), ""
+    if site is not None:
+        where = f", with {_choice(space.local_states_at(site))} at site {site}"
     return InputError(
         "R007",
         "x holds a configuration that the space does not have",
@@ -232,10 +231,13 @@ def _check_inside(
         )
 
 
-def _is_in(value: np.generic, states: tuple[float, ...]) -> bool:
+def wrong_site(space: Space, x: Array) -> int | None:
+    """Return the first site of a configuration with a value that it cannot have."""
     # Floats are what their dtype makes of a local value, as in `Space.contains`
-    exact = value.dtype if value.dtype.kind == "f" else np.dtype(np.float64)
-    return value in np.array(states, exact)
+    exact = x.dtype if x.dtype.kind == "f" else np.dtype(np.float64)
+    known = (np.array(space.local_states_at(site), exact) for site in range(len(x)))
+    wrong = (k for k, states in enumerate(known) if x[k] not in states)
+    return next(wrong, None)
 
 
 def _choice(states: tuple[float, ...]) -> str:

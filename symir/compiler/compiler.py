@@ -22,19 +22,16 @@ from typing import TYPE_CHECKING, Any, Unpack, cast
 from weakref import WeakValueDictionary
 
 from symir.compiler.artifact import SymbolicCompiledArtifact
-from symir.compiler.collection import collector_paused
 from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.failures import blamed_on
+from symir.compiler.garbage_collection import collector_paused
 from symir.compiler.lowerers import (
     SymbolicLowererRegistry,
     default_symbolic_lowerer_registry,
 )
 from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline
 from symir.compiler.options import OptionsByName, SymbolicCompilerOptions
-from symir.compiler.pipeline import (
-    SymbolicPassPipeline,
-    default_symbolic_pass_pipeline,
-)
+from symir.compiler.pipeline import SymbolicPassPipeline, default_symbolic_pass_pipeline
 from symir.compiler.signature import SymbolicCacheKey, SymbolicCompilationSignature
 from symir.compiler.store import (
     AbstractSymbolicArtifactStore,
@@ -49,13 +46,6 @@ if TYPE_CHECKING:
     from symir.compiler.reference import ReferenceOperator
     from symir.operator import SymbolicOperator
     from symir.runtime.compiled_operator import CompiledOperator
-
-__all__ = [
-    "CompileOptions",
-    "SymbolicCompiler",
-    "compile_operator",
-    "default_symbolic_compiler",
-]
 
 
 class SymbolicCompiler:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from symir.compiler.options import SymbolicCompilerOptions
     from symir.operator import SymbolicOperator
 
-__all__ = ["SymbolicCompilationContext", "SymbolicPassReport"]
-
 
 @dataclass(frozen=True)
 class SymbolicPassReport(Reading):

@@ -32,11 +32,7 @@ from math import prod
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import (
-    ComplexType,
-    ModuleOp,
-    TensorType,
-)
+from xdsl.dialects.builtin import ComplexType, ModuleOp, TensorType
 from xdsl.ir import Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
@@ -48,14 +44,6 @@ from symir.compiler.artifact import BranchOrigin, lane_sources
 from symir.language.scope import emission_label
 from symir.plain_text import Reading, columns
 from symir.provenance import origins
-
-__all__ = [
-    "CostRow",
-    "CostTable",
-    "cost_table",
-    "expression_work",
-    "flops_of",
-]
 
 BYTES_PER_SECOND = 10e9
 """Assumed cost of moving a byte."""
@@ -176,7 +164,7 @@ def cost_table(
     (connections,) = connections_in(branch_tensors)
     sources = lane_sources(module, branch_tensors)
     parts = [
-        _Part(branches, tuple(sources[int(lane)] for lane in lanes))
+        _LaneGroup(branches, tuple(sources[int(lane)] for lane in lanes))
         for branches, lanes in parts_of(connections.branches)
     ]
     sizes = _Sizes(
@@ -299,7 +287,7 @@ def expression_work(emission: sym.EmitOp) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class _Part:
+class _LaneGroup:
     """A lane group: branches that are not joined of others, or with a fanout."""
 
     branches: SSAValue
@@ -395,7 +383,11 @@ def _name(terms: Sequence[str], emissions: set[tuple[int | None, str | None]]) -
 
 
 def _term_row(
-    term: sym.TermOp, parts: Sequence[_Part], cost: Cost, work: _Work, seconds: float
+    term: sym.TermOp,
+    parts: Sequence[_LaneGroup],
+    cost: Cost,
+    work: _Work,
+    seconds: float,
 ) -> CostRow:
     name = term.sym_name.data
     whole = BranchOrigin(name, None, None, None)
@@ -525,11 +517,10 @@ def _table(kind: str, rows: Iterable[CostRow]) -> list[str]:
     cells = [
         (
             one.name,
-            *map(str, (one.rows, one.emissions, one.lanes_before, one.lanes_after)),
-            str(one.writes),
+            *(one.rows, one.emissions, one.lanes_before, one.lanes_after, one.writes),
             *(f"{getattr(one, name):.0f}" for name in _COUNTED),
             f"{100 * one.share:.0f} %",
-            str(one.work),
+            one.work,
         )
         for one in rows
     ]

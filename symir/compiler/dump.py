@@ -12,7 +12,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 
@@ -21,8 +22,6 @@ from xdsl.dialects.builtin import ModuleOp
 from dialects.text import print_module
 from symir.compiler.trace import name_of, op_count
 from symir.errors import warn
-
-__all__ = ["VARIABLE", "dumping"]
 
 VARIABLE = "SYMIR_IR_DUMP"
 """The environment variable that names the folder."""
@@ -35,54 +34,49 @@ def dumping(what: str, module: ModuleOp) -> Callable[[str, ModuleOp], None] | No
 
     `what` tells what the pipeline makes of the module, such as "operator".
     """
-    folder = os.environ.get(VARIABLE)
-    if not folder:
+    root = os.environ.get(VARIABLE)
+    if not root:
         return None
-    dump = _Dump(Path(folder), name_of(module), what)
-    dump.write("beginning", module)
-    return dump.write
+    written = _written(Path(root), name_of(module), what)
+    next(written)
+
+    def write(name: str, module: ModuleOp) -> None:
+        with suppress(StopIteration):  # nothing more is written after a failure
+            written.send((name, module))
+
+    write("beginning", module)
+    return write
 
 
-class _Dump:
-    """The files of one run of a pipeline."""
-
-    def __init__(self, root: Path, operator: str, what: str):
-        self._root = root
-        self._operator = operator
-        self._what = what
-        self._written = 0
-        self._folder: Path | None = None
-        self._has_failed = False
-
-    def write(self, name: str, module: ModuleOp) -> None:
-        """Write a stage, and its line of the index."""
-        if self._has_failed:
-            return
-        try:
-            if self._folder is None:
-                self._folder = _new_folder(self._root, f"{self._operator}-{self._what}")
-            number, self._written = self._written, self._written + 1
-            path = self._folder / f"{number:02}-{_as_file(name)}.mlir"
+def _written(
+    root: Path, operator: str, what: str
+) -> Generator[None, tuple[str, ModuleOp]]:
+    """Write the stages that are sent, each with its line of the index."""
+    name, module = yield
+    try:
+        folder = _new_folder(root, f"{operator}-{what}")
+        for number in count():
+            path = folder / f"{number:02}-{_as_file(name)}.mlir"
             path.write_text(f"{print_module(module)}\n", encoding="utf-8")
             entry = {
-                "file": str(path.relative_to(self._root)),
-                "operator": self._operator,
-                "what": self._what,
+                "file": str(path.relative_to(root)),
+                "operator": operator,
+                "what": what,
                 "number": number,
                 "pass": name,
                 "ops": op_count(module),
             }
-            with (self._root / "index.jsonl").open("a", encoding="utf-8") as index:
+            with (root / "index.jsonl").open("a", encoding="utf-8") as index:
                 index.write(f"{json.dumps(entry)}\n")
-        except OSError as error:
-            self._has_failed = True
-            warn(
-                RuntimeWarning,
-                "C062",
-                f"{VARIABLE}: the stages of '{self._operator}' are not written",
-                expected="a folder that can be written",
-                found=f"{self._root}: {error.strerror or error}",
-            )
+            name, module = yield
+    except OSError as error:
+        warn(
+            RuntimeWarning,
+            "C062",
+            f"{VARIABLE}: the stages of '{operator}' are not written",
+            expected="a folder that can be written",
+            found=f"{root}: {error.strerror or error}",
+        )
 
 
 def _new_folder(root: Path, name: str) -> Path:

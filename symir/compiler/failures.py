@@ -20,8 +20,6 @@ from lowering.remarks import Remark
 from symir.compiler.context import SymbolicPassReport
 from symir.errors import PrecisionWarning, SymbolicCompilerError, SymirError
 
-__all__ = ["OUR_FAULT", "STRICT", "blamed_on", "summary", "tolerated"]
-
 STRICT = "SYMIR_STRICT"
 """The environment variable with which what could be left out has to succeed."""
 

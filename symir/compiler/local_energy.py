@@ -10,11 +10,7 @@ from collections.abc import Collection
 from dataclasses import replace
 
 import numpy as np
-from xdsl.dialects.builtin import (
-    FunctionType,
-    ModuleOp,
-    StringAttr,
-)
+from xdsl.dialects.builtin import FunctionType, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 from xdsl.rewriter import InsertPoint, Rewriter
@@ -23,16 +19,10 @@ from dialects import bt
 from dialects.stablehlo import element_of, shape_of
 from lowering.lanes import connections_in
 from lowering.local_energy.extraction import energies_in
-from symir.compiler.lowering import (
-    LoweringPipeline,
-    operator_pipeline,
-    optional_passes,
-)
+from symir.compiler.lowering import LoweringPipeline, operator_pipeline, optional_passes
 from symir.compiler.trace import Trace
 from symir.errors import SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR
-
-__all__ = ["ENERGY_PASSES", "compile_energy", "energy_pipeline", "lanes_of_energy"]
 
 WAVEFUNCTION = "logpsi"
 """The name of the imported function."""

@@ -29,14 +29,6 @@ if TYPE_CHECKING:
     from symir.ir import SymbolicOperatorIR
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = [
-    "AbstractSymbolicLowerer",
-    "JAXSymbolicLowerer",
-    "ReferenceSymbolicLowerer",
-    "SymbolicLowererRegistry",
-    "default_symbolic_lowerer_registry",
-]
-
 _ANALYSES_KEPT = ("term_fanouts", "total_fanout", "fusion_groups")
 
 

@@ -38,21 +38,6 @@ from symir.errors import SymbolicCompilerError
 from symir.provenance import whereabouts
 from symir.spans import is_recording, span
 
-__all__ = [
-    "KERNEL_PIPELINE",
-    "OPERATOR_PIPELINE",
-    "LoweringPipeline",
-    "kernel_pipeline",
-    "lower_to_bt",
-    "lower_to_stablehlo",
-    "lowering_of_file",
-    "no_pipeline",
-    "operator_pipeline",
-    "optional_passes",
-    "run_passes",
-    "table_bytes",
-]
-
 _SIMPLIFY = ["stablehlo-fold-constants", "canonicalize", "cse"]
 
 _STRATEGIES = [

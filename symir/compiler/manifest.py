@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symir.compiler.signature import toolchain
-from symir.ir import SymbolicOperatorIR
 from symir.plain_text import as_json
 
 if TYPE_CHECKING:
     from symir.compiler.artifact import SymbolicCompiledArtifact
-
-__all__ = ["BATCH", "manifest_of"]
 
 BATCH = "batch"
 """Stand-in for the number of samples in a shape."""
@@ -24,6 +21,14 @@ BATCH = "batch"
 def manifest_of(artifact: SymbolicCompiledArtifact) -> dict[str, Any]:
     """Return the manifest of an artifact; `artifact.manifest` tells what is in it."""
     ir, key, options = artifact.operator_ir, artifact.cache_key, artifact.options
+    kinds = zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
+    parameters = [(name, dtype.name) for name, dtype in kinds]
+    scalars: list[dict[str, Any]] = [
+        {"name": name, "shape": [], "dtype": dtype, "bytes_per_sample": 0}
+        for name, dtype in parameters
+    ]
+    # Of the narrowest dtype that x can have
+    states = ir.space.default_dtype()
     return as_json(
         {
             "operator": ir.operator_name,
@@ -45,36 +50,22 @@ def manifest_of(artifact: SymbolicCompiledArtifact) -> dict[str, Any]:
                 }
                 for term in ir.terms
             ],
-            "parameters": _parameters(ir),
-            "inputs": _inputs(ir),
-            "outputs": _outputs(ir, artifact.lanes),
+            "parameters": [
+                {"name": name, "dtype": dtype, "default": ir.defaults.get(name)}
+                for name, dtype in parameters
+            ],
+            "inputs": [
+                _array("x", (ir.hilbert_size,), states),
+                *scalars,
+            ],
+            "outputs": [
+                _array("xp", (artifact.lanes, ir.hilbert_size), states),
+                _array("mels", (artifact.lanes,), np.dtype(ir.dtype_str)),
+            ],
             "metadata": artifact.metadata_map(),
             "toolchain": toolchain(),
         }
     )
-
-
-def _parameters(ir: SymbolicOperatorIR) -> list[dict[str, Any]]:
-    return [
-        {"name": name, "dtype": dtype.name, "default": ir.defaults.get(name)}
-        for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
-    ]
-
-
-def _inputs(ir: SymbolicOperatorIR) -> list[dict[str, Any]]:
-    """Return what a kernel takes: x of the narrowest dtype, and the parameters."""
-    parameters: list[dict[str, Any]] = [
-        {"name": name, "shape": [], "dtype": dtype.name, "bytes_per_sample": 0}
-        for name, dtype in zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
-    ]
-    return [_array("x", (ir.hilbert_size,), ir.space.default_dtype()), *parameters]
-
-
-def _outputs(ir: SymbolicOperatorIR, lanes: int) -> list[dict[str, Any]]:
-    return [
-        _array("xp", (lanes, ir.hilbert_size), ir.space.default_dtype()),
-        _array("mels", (lanes,), np.dtype(ir.dtype_str)),
-    ]
 
 
 def _array(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:

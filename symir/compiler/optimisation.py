@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from xdsl.dialects.builtin import ModuleOp
+import numpy.typing as npt
 
+from lowering.bt_specialize import state_type
 from lowering.relations import relation_of
 from lowering.remarks import Remark
+from symir.compiler.artifact import SymbolicCompiledArtifact, state_dtype
 from symir.compiler.costs import CostTable, cost_table
 from symir.compiler.lowerers import planned_module
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
@@ -25,16 +25,6 @@ from symir.errors import SymbolicCompilerError, SymirError
 from symir.ir import fingerprint
 from symir.plain_text import Reading, columns
 from symir.provenance import name_terms, place_in
-
-if TYPE_CHECKING:
-    from symir.compiler.artifact import SymbolicCompiledArtifact
-
-__all__ = [
-    "AbsentPass",
-    "OptimisationReport",
-    "PassOutcome",
-    "optimisation_report",
-]
 
 _REMARKS_SHOWN = 8
 """Most remarks of one pass that are shown; the others are counted."""
@@ -115,15 +105,28 @@ class OptimisationReport(Reading):
 
 
 def optimisation_report(
-    artifact: SymbolicCompiledArtifact, batch: int, dtype: np.dtype[Any], state: str
+    artifact: SymbolicCompiledArtifact,
+    batch: int = 1024,
+    dtype: npt.DTypeLike | None = None,
 ) -> OptimisationReport:
     """Return what was done for the kernel of a batch size and a dtype of x.
 
-    `state` is the state type of the dtype.
-
     Raises:
-        SymbolicCompilerError: where its passes cannot be run again (C026).
+        SymbolicCompilerError: as `SymbolicCompiledArtifact.optimisation_report`.
     """
+    own = state_dtype(artifact, dtype if artifact.backend == "jax" else None)
+    try:
+        state = state_type(own)
+    except TypeError:
+        state = None
+    if state is None or batch < 1:
+        raise SymbolicCompilerError(
+            "C025",
+            "there is no such kernel",
+            operator=artifact.operator_name,
+            expected="a batch of at least 1, and a real dtype of numbers",
+            found=f"batch {batch}, dtype {own}",
+        )
     lowering = _lowering_of(artifact)
     try:
         groups = artifact.metadata.get("fusion_groups", ())
@@ -133,17 +136,18 @@ def optimisation_report(
     name_terms(planned)
     trace = Trace([Stage(0, "sym", planned)])
     lowered = lowering.run(planned, verify=False, trace=trace)
-    if fingerprint(lowered) != fingerprint(_branch_tensors(artifact)):
+    assert artifact.branch_tensors is not None
+    if fingerprint(lowered) != fingerprint(artifact.branch_tensors):
         raise _cannot(artifact, "they lead to other branch tensors than they did")
     kernel = kernel_pipeline(batch, state, lowered)
     kernel.run(lowered, verify=False, trace=trace)
     return OptimisationReport(
         artifact.operator_name,
         batch,
-        str(dtype),
+        str(own),
         tuple(_outcomes(trace.stages, len(lowering))),
         tuple(_absent(lowering, artifact.options or SymbolicCompilerOptions())),
-        cost_table(artifact.operator_ir.module, lowered, dtype.itemsize),
+        cost_table(artifact.operator_ir.module, lowered, own.itemsize),
     )
 
 
@@ -157,11 +161,6 @@ def _lowering_of(artifact: SymbolicCompiledArtifact) -> LoweringPipeline:
         return LoweringPipeline.parse(artifact.lowering)
     except SymirError as error:
         raise _cannot(artifact, error.found or error.message) from error
-
-
-def _branch_tensors(artifact: SymbolicCompiledArtifact) -> ModuleOp:
-    assert artifact.branch_tensors is not None
-    return artifact.branch_tensors
 
 
 def _outcomes(stages: list[Stage], above: int) -> Iterator[PassOutcome]:
@@ -233,14 +232,8 @@ def _pass_lines(passes: Iterable[PassOutcome]) -> list[str]:
     header = (*header, "ops before", "after", "lanes before", "after")
     rows = [
         (
-            one.name,
-            one.pipeline,
-            one.relation,
-            "yes" if one.changed else "no",
-            str(one.ops_before),
-            str(one.ops_after),
-            _or_dash(one.lanes_before),
-            _or_dash(one.lanes_after),
+            *(one.name, one.pipeline, one.relation, "yes" if one.changed else "no"),
+            *(one.ops_before, one.ops_after, one.lanes_before, one.lanes_after),
         )
         for one in passes
     ]
@@ -260,10 +253,6 @@ def _lines_of(name: str, one: Remark) -> Iterator[str]:
     yield f"  {name}: {'done' if one.done else 'not done'}: {one.message}{at}"
     if one.hint is not None:
         yield f"    hint: {one.hint}"
-
-
-def _or_dash(value: object) -> str:
-    return "-" if value is None else str(value)
 
 
 # endregion

@@ -8,15 +8,9 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from typing import Any, TypedDict, cast
 
-from symir.compiler.lowering import (
-    LoweringPipeline,
-    operator_pipeline,
-    optional_passes,
-)
+from symir.compiler.lowering import LoweringPipeline, operator_pipeline, optional_passes
 from symir.errors import SymbolicCompilerError
 from symir.plain_text import Reading
-
-__all__ = ["OptionsByName", "SymbolicCompilerOptions"]
 
 BACKENDS = ("auto", "jax", "reference")
 

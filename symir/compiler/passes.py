@@ -23,15 +23,6 @@ from symir.errors import SymbolicCompilerError, SymirError
 from symir.ir import SymbolicOperatorIR
 from symir.spans import span
 
-__all__ = [
-    "AbstractSymbolicPass",
-    "SymbolicDiagnosticsPass",
-    "SymbolicFanoutAnalysisPass",
-    "SymbolicFusionPlanningPass",
-    "SymbolicNormalizationPass",
-    "SymbolicValidationPass",
-]
-
 
 class AbstractSymbolicPass(ABC):
     """A pass over a compilation context.

@@ -19,8 +19,6 @@ from symir.compiler.passes import (
 )
 from symir.errors import SymbolicCompilerError
 
-__all__ = ["SymbolicPassPipeline", "default_symbolic_pass_pipeline"]
-
 AnyPass = AbstractSymbolicPass | ModulePass
 
 PRE, POST = "pre-cache", "post-cache"

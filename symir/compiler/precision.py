@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from symir.compiler.context import SymbolicCompilationContext
     from symir.operator import SymbolicOperator
 
-__all__ = ["in_single_precision", "in_supported_precision", "runtime_of"]
-
 _ITEMSIZE = {"f": 4, "c": 8}
 """The bytes of a real and a complex number where JAX is set to 32 bits."""
 

@@ -13,8 +13,6 @@ from symir.compiler.checks import check_some_states
 from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR
 
-__all__ = ["ReferenceOperator"]
-
 
 class ReferenceOperator:
     """Backend of `backend_preference="reference"`: slow, exact, over NumPy."""

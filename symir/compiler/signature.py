@@ -19,13 +19,6 @@ from xdsl.passes import ModulePass
 
 from symir.compiler.context import SymbolicCompilationContext
 
-__all__ = [
-    "SymbolicCacheKey",
-    "SymbolicCompilationSignature",
-    "extension_token",
-    "toolchain",
-]
-
 _OURS = ("symir.", "lowering.", "dialects.", "xdsl.", "xdsl_jax.")
 """Packages whose classes are what the versions in `toolchain` say."""
 

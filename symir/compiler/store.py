@@ -10,12 +10,6 @@ from symir.compiler.signature import SymbolicCacheKey
 from symir.errors import SymbolicCompilerError
 from symir.language.scalars import is_count
 
-__all__ = [
-    "AbstractSymbolicArtifactStore",
-    "InMemorySymbolicArtifactStore",
-    "default_symbolic_artifact_store",
-]
-
 
 class AbstractSymbolicArtifactStore(ABC):
     """A mapping from cache keys to artifacts, safe under threads."""

@@ -20,8 +20,6 @@ from dialects.text import print_module
 from lowering.lanes import lanes_of_function
 from symir.compiler.context import SymbolicPassReport
 
-__all__ = ["Stage", "Trace", "lanes_in", "level_of", "name_of", "op_count"]
-
 
 @dataclass(frozen=True, eq=False)
 class Stage:

@@ -22,8 +22,6 @@ from symir.description.notation import (
 )
 from symir.terms import site_numbers
 
-__all__ = ["Changes", "Tree", "is_config", "is_understood", "sides_of"]
-
 _TOUCHED = 16
 """Most sites that are kept track of; more are taken to coincide, perhaps."""
 

@@ -18,8 +18,6 @@ from symir.description.notation import (
     reading_of,
 )
 
-__all__ = ["conjuncts", "is_reduction", "reading"]
-
 
 def is_reduction(value: SSAValue) -> bool:
     op = value.owner

@@ -30,24 +30,6 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import stablehlo
 
-__all__ = [
-    "Formula",
-    "Level",
-    "OpNotation",
-    "add",
-    "as_it_is",
-    "call",
-    "conjunction",
-    "elided",
-    "is_negated",
-    "multiply",
-    "negation",
-    "number",
-    "numbers",
-    "quoted",
-    "reading_of",
-]
-
 _INTEGERS_UP_TO = 2**53
 _SHOWN = 8
 """Longer lists lose their middle."""

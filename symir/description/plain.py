@@ -13,8 +13,6 @@ from dialects import stablehlo, sym
 from symir.plain_text import as_json
 from symir.terms import term_of
 
-__all__ = ["as_plain"]
-
 
 def as_plain(operator: sym.OperatorOp, *, tables: bool) -> dict[str, Any]:
     """Return what an operator says as lists, dictionaries, strings and numbers.

@@ -48,8 +48,6 @@ from symir.description.notation import (
 from symir.description.plain import dtype_name
 from symir.terms import labels_of, names_of
 
-__all__ = ["describe"]
-
 _SHARED_LENGTH = 60
 """Longer formulas that are used more than once get a name."""
 _LENGTH = 400

@@ -3,6 +3,6 @@
 `symir.explore(operator, path)` and `symir explore FILE` write it.
 """
 
-from symir.explorer.written import explore
+from symir.explorer.writing import explore
 
 __all__ = ["explore"]

@@ -24,8 +24,6 @@ from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
 from symir.compiler.lowering import OPERATOR_PIPELINE, run_passes
 from symir.ir import SymbolicOperatorIR
 
-__all__ = ["Connected", "connected"]
-
 Array = npt.NDArray[Any]
 
 

@@ -19,10 +19,7 @@ from symir.compiler.checks import as_configurations
 from symir.compiler.costs import cost_table
 from symir.compiler.trace import op_count
 from symir.errors import SymirError
-from symir.explorer.connections import (
-    Connected,
-    connected,
-)
+from symir.explorer.connections import Connected, connected
 from symir.explorer.lattice import bonds_of, layout_of
 from symir.explorer.texts import Lines, Origins
 from symir.inspection import LoweredOperator, Stage
@@ -31,8 +28,6 @@ from symir.operator import SymbolicOperator
 from symir.plain_text import as_json, is_signs, number
 from symir.provenance import place_in
 from symir.terms import term_of
-
-__all__ = ["page_data"]
 
 Array = npt.NDArray[Any]
 

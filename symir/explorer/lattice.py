@@ -20,8 +20,6 @@ import numpy.typing as npt
 from dialects import sym
 from dialects.tables import NO_SITE
 
-__all__ = ["Layout", "bonds_of", "layout_of"]
-
 Array = npt.NDArray[Any]
 
 Numbering: TypeAlias = Callable[[Array], tuple[Array, Array]]
@@ -86,15 +84,11 @@ def _pairs_of(table: Array) -> Iterator[Array]:
 
 def layout_of(sites: int, bonds: Array) -> Layout:
     """Return where to draw so many sites with these bonds."""
-    if not len(bonds):
-        return Layout("circle", _circle(np.arange(sites), sites))
-    return (
-        _in_a_row(sites, bonds)
-        or _square(sites, bonds)
-        or _layers(sites, bonds)
-        or _graph(sites, bonds)
-        or Layout("circle", _circle(np.arange(sites), sites))
-    )
+    for layout in (_in_a_row, _square, _layers, _graph) if len(bonds) else ():
+        found = layout(sites, bonds)
+        if found is not None:
+            return found
+    return Layout("circle", _circle(np.arange(sites), sites))
 
 
 # region Regular lattices

@@ -11,8 +11,6 @@ from symir.ir import SymbolicOperatorIR
 from symir.operator import SymbolicOperator
 from symir.terms import Term
 
-__all__ = ["artifact_html", "lowered_html", "operator_html"]
-
 TERMS_SHOWN = 8
 NAME_SHOWN = 60
 

@@ -18,8 +18,6 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["error_page", "page_of"]
-
 _PLACEHOLDER = re.compile(r"\{\{(\w+)\}\}")
 
 _POLICY = (

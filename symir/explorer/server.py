@@ -16,8 +16,6 @@ from typing import cast
 
 from symir.errors import InputError
 
-__all__ = ["HOST", "Server"]
-
 HOST = "127.0.0.1"
 
 _NAMES = (HOST, "localhost")

@@ -18,9 +18,7 @@ from dialects import sym
 from dialects.text import Printer
 from symir.errors import SourceLocation
 from symir.plain_text import elided_constants
-from symir.provenance import origins_in
-
-__all__ = ["Lines", "Origins", "located_lines"]
+from symir.provenance import origins_in, term_around
 
 ROWS_SHOWN = 16
 """Longer tables lose their middle."""
@@ -101,7 +99,8 @@ class Origins:
 
     def of_op(self, op: Operation) -> int:
         """Return the number of the set of origins of an op, -1 where none is known."""
-        around = _term_around(op)
+        term = term_around(op)
+        around = None if term is None else term.sym_name.data
         key = (op.location, around)
         if key not in self._known:
             self._known[key] = self._of_location(*key)
@@ -143,15 +142,6 @@ class Origins:
             ],
             "sets": [_runs(one) for one in self._sets],
         }
-
-
-def _term_around(op: Operation) -> str | None:
-    parent: Operation | None = op
-    while parent is not None:
-        if isinstance(parent, sym.TermOp):
-            return parent.sym_name.data
-        parent = parent.parent_op()
-    return None
 
 
 def _runs(numbers: Sequence[int]) -> list[int]:

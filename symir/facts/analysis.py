@@ -26,8 +26,6 @@ from symir.operator import SymbolicOperator
 from symir.products import NORMAL_FORM
 from symir.spaces import Space
 
-__all__ = ["facts_of"]
-
 Array = npt.NDArray[Any]
 Violations = Callable[[Elements], Array]
 """Matrix elements that contradict a fact: (m,) booleans."""

@@ -18,8 +18,6 @@ from lowering.row_kinds import kinds_of_rows
 from symir.ir import SymbolicOperatorIR
 from symir.spaces import Space
 
-__all__ = ["Elements", "Evaluator", "Selected"]
-
 Array = npt.NDArray[Any]
 
 CHUNK = 2**21

@@ -38,8 +38,6 @@ from symir.facts.operator_facts import Counterexample
 from symir.ir import SymbolicOperatorIR
 from symir.spaces import Space
 
-__all__ = ["counterexample", "is_proved_hermitian", "values_to_try"]
-
 Array = npt.NDArray[Any]
 Values: TypeAlias = Mapping[str, complex]
 """The values of the parameters."""

@@ -24,8 +24,6 @@ from dialects.tables import NO_SITE, LocalSpace
 from symir.facts.elements import Selected
 from symir.terms import site_numbers
 
-__all__ = ["Cut", "Reach", "cut", "reach"]
-
 Array = npt.NDArray[Any]
 Support: TypeAlias = tuple[int, ...]
 Member: TypeAlias = tuple[int, tuple[int, ...], bytes]

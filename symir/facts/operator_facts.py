@@ -9,8 +9,6 @@ from types import MappingProxyType
 
 from symir.plain_text import Reading
 
-__all__ = ["Counterexample", "Fact", "How", "OperatorFacts"]
-
 _SITES_SHOWN = 16
 _CHANGES_SHOWN = 4
 _TRUTH = {True: "yes", False: "no", None: "unknown"}

@@ -33,8 +33,6 @@ from symir.language.scalars import shortened
 from symir.plain_text import Reading
 from symir.provenance import Origin, origins, whereabouts
 
-__all__ = ["Change", "Difference", "LaneChange", "changes_between"]
-
 _CHANGES_SHOWN = 40
 """Most changes that are shown; the others are counted."""
 
@@ -296,23 +294,18 @@ def _element(kind: Attribute) -> Attribute:
     return cast("TensorType[Attribute]", kind).get_element_type()
 
 
-def _maker(value: SSAValue) -> Operation | None:
-    return value.owner if isinstance(value.owner, Operation) else None
-
-
 def changes_between(
     first: ModuleOp, second: ModuleOp
 ) -> tuple[tuple[Change, ...], int]:
     """Return the ops that differ, and how many are the same in another order."""
     numbers: dict[Hashable, int] = {}
-    one = _Listing(first, numbers)
-    other = _Listing(second, numbers, _earlier_names(first, second))
-    pairs = dict[int, int]()
-    _align(one, other, pairs, "whole")
-    moved = _moved(one, other, pairs)
+    earlier = _earlier_names(first, second)
+    matching = _Matching(_Listing(first, numbers), _Listing(second, numbers, earlier))
+    matching.align("whole")
+    moved = matching.match_moved()
     for names in _ALIKE:
-        _align(one, other, pairs, *names)
-    return _changes(one, other, pairs), moved
+        matching.align(*names)
+    return matching.changes(), moved
 
 
 def _earlier_names(first: ModuleOp, second: ModuleOp) -> dict[str, str]:
@@ -346,80 +339,77 @@ _ALIKE = (
 """Features that are common to ops of which one may be a rewrite of the other."""
 
 
-def _left(
-    one: _Listing, other: _Listing, pairs: Mapping[int, int]
-) -> tuple[list[int], list[int]]:
-    """Return the numbers of the ops on both sides that are in no pair."""
-    taken = set(pairs.values())
-    return (
-        [i for i in range(len(one.ops)) if i not in pairs],
-        [j for j in range(len(other.ops)) if j not in taken],
-    )
+class _Matching:
+    """Pairs of ops of two modules, of which the second is what became of the first."""
 
+    def __init__(self, one: _Listing, other: _Listing):
+        self._one, self._other = one, other
+        self._pairs: dict[int, int] = {}
 
-def _align(one: _Listing, other: _Listing, pairs: dict[int, int], *names: str) -> None:
-    """Pair ops whose lines have equal numbers of some names, in the order of both."""
-    first, second = _left(one, other, pairs)
-    before = [tuple(one.lines[i][name] for name in names) for i in first]
-    after = [tuple(other.lines[j][name] for name in names) for j in second]
-    matcher = SequenceMatcher(None, before, after, autojunk=False)
-    for i, j, size in matcher.get_matching_blocks():
-        pairs.update(zip(first[i : i + size], second[j : j + size], strict=True))
+    def _left(self) -> tuple[list[int], list[int]]:
+        """Return the numbers of the ops on both sides that are in no pair."""
+        taken = set(self._pairs.values())
+        return (
+            [i for i in range(len(self._one.ops)) if i not in self._pairs],
+            [j for j in range(len(self._other.ops)) if j not in taken],
+        )
 
+    def align(self, *names: str) -> None:
+        """Pair ops whose lines have equal numbers of some names, in both orders."""
+        first, second = self._left()
+        before = [tuple(self._one.lines[i][name] for name in names) for i in first]
+        after = [tuple(self._other.lines[j][name] for name in names) for j in second]
+        matcher = SequenceMatcher(None, before, after, autojunk=False)
+        for i, j, size in matcher.get_matching_blocks():
+            pairs = zip(first[i : i + size], second[j : j + size], strict=True)
+            self._pairs.update(pairs)
 
-def _moved(one: _Listing, other: _Listing, pairs: dict[int, int]) -> int:
-    """Pair what is the same in another place, and return how many ops that are."""
-    first, second = _left(one, other, pairs)
-    places = defaultdict[int, list[int]](list)
-    for j in reversed(second):
-        places[other.lines[j]["whole"]].append(j)
-    found = {
-        i: places[whole].pop() for i in first if places[whole := one.lines[i]["whole"]]
-    }
-    pairs.update(found)
-    return len(found)
+    def match_moved(self) -> int:
+        """Pair what is the same in another place, and return how many ops that are."""
+        first, second = self._left()
+        places = defaultdict[int, list[int]](list)
+        for j in reversed(second):
+            places[self._other.lines[j]["whole"]].append(j)
+        wholes = ((i, self._one.lines[i]["whole"]) for i in first)
+        found = {i: places[whole].pop() for i, whole in wholes if places[whole]}
+        self._pairs.update(found)
+        return len(found)
 
+    def changes(self) -> tuple[Change, ...]:
+        """Return what is not the same, given which op became which."""
+        one, other = self._one.ops, self._other.ops
+        values = self._values()
+        _, second = self._left()
+        found: list[tuple[float, Change]] = []
+        last = -1
+        for i, op in enumerate(one):
+            # What is gone is told where it was
+            last = self._pairs.get(i, last)
+            if i not in self._pairs:
+                found.append((last + 0.5, Change("removed", op, None)))
+        found += [(j, Change("added", None, other[j])) for j in second]
+        for i, j in self._pairs.items():
+            if details := self._details(one[i], other[j], values):
+                found.append((j, Change("rewritten", one[i], other[j], details)))
+        return tuple(change for _, change in sorted(found, key=lambda item: item[0]))
 
-def _changes(
-    one: _Listing, other: _Listing, pairs: Mapping[int, int]
-) -> tuple[Change, ...]:
-    """Return what is not the same, given which op became which."""
-    same = _Same(one, other, pairs)
-    _, second = _left(one, other, pairs)
-    found: list[tuple[float, Change]] = []
-    last = -1
-    for i, op in enumerate(one.ops):
-        # What is gone is told where it was
-        last = pairs.get(i, last)
-        if i not in pairs:
-            found.append((last + 0.5, Change("removed", op, None)))
-    found += [(j, Change("added", None, other.ops[j])) for j in second]
-    for i, j in pairs.items():
-        if details := same.details(one.ops[i], other.ops[j]):
-            found.append((j, Change("rewritten", one.ops[i], other.ops[j], details)))
-    return tuple(change for _, change in sorted(found, key=lambda item: item[0]))
-
-
-class _Same:
-    """Correspondence of the values of two modules."""
-
-    def __init__(self, one: _Listing, other: _Listing, pairs: Mapping[int, int]):
-        self._first, self._second = one.values, other.values
-        self._values: dict[SSAValue, SSAValue] = {}
-        for i, j in pairs.items():
-            before, after = one.ops[i], other.ops[j]
-            self._values.update(zip(before.results, after.results, strict=False))
-            regions = zip(before.regions, after.regions, strict=False)
-            for inner, outer in regions:
+    def _values(self) -> dict[SSAValue, SSAValue]:
+        """Return what became of results, and of arguments of blocks."""
+        values: dict[SSAValue, SSAValue] = {}
+        for i, j in self._pairs.items():
+            before, after = self._one.ops[i], self._other.ops[j]
+            values.update(zip(before.results, after.results, strict=False))
+            for inner, outer in zip(before.regions, after.regions, strict=False):
                 for block, twin in zip(inner.blocks, outer.blocks, strict=False):
-                    self._values.update(zip(block.args, twin.args, strict=False))
+                    values.update(zip(block.args, twin.args, strict=False))
+        return values
 
-    def _is_same(self, before: SSAValue, after: SSAValue) -> bool:
-        if self._values.get(before) is after:
-            return True
-        return self._first[before] == self._second[after]
-
-    def details(self, before: Operation, after: Operation) -> tuple[str, ...]:
+    def _details(
+        self,
+        before: Operation,
+        after: Operation,
+        values: Mapping[SSAValue, SSAValue],
+    ) -> tuple[str, ...]:
         """Return what is different between two ops, but for what is in them."""
         found: list[str] = []
         if before.name != after.name:
@@ -438,7 +428,8 @@ class _Same:
         for place, (x, y) in enumerate(
             zip(before.operands, after.operands, strict=True)
         ):
-            if not self._is_same(x, y):
+            is_same = self._one.values[x] == self._other.values[y]
+            if not is_same and values.get(x) is not y:
                 found.append(f"operand {place} {_value(x)} -> {_value(y)}")
         return tuple(found)
 
@@ -491,8 +482,8 @@ def _listed(types: Sequence[Attribute]) -> str:
 
 def _value(value: SSAValue) -> str:
     """Return what a value is called, and which op makes it."""
-    maker = _maker(value)
-    if maker is None:
+    maker = value.owner
+    if not isinstance(maker, Operation):
         return f"%{value.name_hint}" if value.name_hint else "an argument"
     return f"%{value.name_hint} ({maker.name})" if value.name_hint else maker.name
 

@@ -19,14 +19,12 @@ from symir.inspection.lowered import handle_of, lower, passed, read
 from symir.ir import SymbolicOperatorIR
 from symir.operator import SymbolicOperator
 
-__all__ = ["compiled", "replaced"]
-
 
 def replaced(
-    handle: LoweredOperator, where: str | int, text: str, file: str
+    handle: LoweredOperator, level: str | int, text: str, *, file: str = "<string>"
 ) -> LoweredOperator:
     """Return a handle with the IR of a stage replaced: see `LoweredOperator`."""
-    stage = handle.at(where)
+    stage = handle.at(level)
     module = read(text, stage.level, file=file)
     if stage.number == 0:
         return _entered_anew(handle, module)

@@ -9,7 +9,7 @@ from typing import Any
 from dialects.stablehlo import dtype_of
 from dialects.text import print_module
 from lowering.bt_specialize import STATE_TYPES
-from symir.compiler.collection import collector_paused
+from symir.compiler.garbage_collection import collector_paused
 from symir.compiler.trace import Stage
 from symir.errors import StageError
 from symir.inspection.difference import Difference, LaneChange, changes_between
@@ -18,17 +18,9 @@ from symir.ir import SymbolicOperatorIR
 from symir.late import late
 from symir.plain_text import elided_constants
 
-__all__ = ["LEVELS", "LoweredOperator", "Stage"]
-
 LEVELS = ("sym", "bt", "stablehlo")
 
 _ROWS_SHOWN = 16
-
-
-@late
-def lowered_html(handle: LoweredOperator) -> str:
-    """Return what notebooks show of a handle."""
-    ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -261,9 +253,10 @@ class LoweredOperator:
 
     # endregion
 
+    @late
     def _repr_html_(self) -> str:
         """Return what notebooks show."""
-        return lowered_html(self)
+        ...
 
     def __repr__(self) -> str:
         count = len(self.stages)

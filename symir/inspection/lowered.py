@@ -1,32 +1,29 @@
-"""Lowering while every stage is kept, from any level on."""
+"""Lowering while every stage is kept, from any level on, and comparing stages."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
 
 import numpy as np
-from xdsl.dialects.builtin import (
-    DYNAMIC_INDEX,
-    ModuleOp,
-    TensorType,
-)
+from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from lowering.bt_specialize import STATE_TYPES, state_type
 from lowering.local_energy.extraction import energies_in
-from symir.compiler.collection import collector_paused
 from symir.compiler.compiler import default_symbolic_compiler
 from symir.compiler.context import SymbolicCompilationContext
+from symir.compiler.garbage_collection import collector_paused
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
 from symir.compiler.lowerers import planned_module
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.options import OptionsByName, SymbolicCompilerOptions
 from symir.compiler.trace import Stage, Trace, level_of, name_of
 from symir.errors import StageError, SymbolicCompilerError
-from symir.inspection.handle import LEVELS, LoweredOperator
+from symir.inspection.difference import Difference
+from symir.inspection.handle import LEVELS, LoweredOperator, difference
 from symir.ir import SymbolicOperatorIR, check_valid, parsed
 from symir.language.scalars import is_count, shortened
 from symir.operator import SymbolicOperator
@@ -37,8 +34,6 @@ if TYPE_CHECKING:
 
 LANES = "lanes"
 """The name of the stage with the lanes of a local energy alone: no pass made it."""
-
-__all__ = ["LowerOptions", "handle_of", "lower", "parse", "passed", "read"]
 
 
 class LowerOptions(OptionsByName, total=False):
@@ -84,17 +79,20 @@ def lower(
     if to not in LEVELS:
         raise StageError(" or ".join(LEVELS), repr(to), "say to='bt', for example")
     _check_kernel_options(batch, state)
+    if arguments and isinstance(what, SymbolicOperator | LoweredOperator | str):
+        raise StageError(
+            "no argument without a name, but for a LocalEnergy",
+            f"{len(arguments)} more",
+            "symir.lower(operator, opt_level=3)",
+        )
     given: dict[str, Any] = {**options}
     with collector_paused():
         match what:
             case SymbolicOperator():
-                _check_no_arguments(arguments)
                 return _lowered_operator(what, given, batch, state, to)
             case LoweredOperator():
-                _check_no_arguments(arguments)
                 return _lowered_further(what, given, batch, state, to)
             case str():
-                _check_no_arguments(arguments)
                 return _lowered_further(parse(what), given, batch, state, to)
             case _ if hasattr(what, "logpsi"):
                 return _lowered_energy(what, arguments, given, batch, to)
@@ -169,15 +167,6 @@ def _check_kernel_options(batch: Any, state: Any) -> None:
         raise StageError("a number of samples, such as batch=16", shortened(batch))
     if state is not None and (not isinstance(state, str) or state not in STATE_TYPES):
         raise StageError(" or ".join(STATE_TYPES), shortened(state), "say state='i8'")
-
-
-def _check_no_arguments(arguments: tuple[Any, ...]) -> None:
-    if arguments:
-        raise StageError(
-            "no argument without a name, but for a LocalEnergy",
-            f"{len(arguments)} more",
-            "symir.lower(operator, opt_level=3)",
-        )
 
 
 # region From operators
@@ -348,6 +337,69 @@ def _lowered_energy(
     return LoweredOperator(
         ir.operator_name, tuple(stages), energy, {}, batch, state, last_of
     )
+
+
+# endregion
+
+
+# region Comparing
+
+Comparable: TypeAlias = SymbolicOperator | LoweredOperator | str
+
+
+def diff(
+    first: Comparable,
+    second: Comparable,
+    level: str | int | None = None,
+    **options: Unpack[LowerOptions],
+) -> Difference:
+    """Return what is different between two operators, texts of IR, or handles.
+
+    Terms with other lanes come first: "J2 term added: +128 lanes". Then come ops that
+    were added, removed or rewritten, each with the term and the line of yours that it
+    is from. Names of values and the order of ops do not count.
+
+    Args:
+        first: an operator, the text of a level, or what `lower` or `parse` returned.
+        second: likewise.
+        level: where to look, as `LoweredOperator.at` has it; by default the level that
+            the first one begins at. Operators and texts are lowered that far.
+        options: those of `lower`, for operators and texts.
+
+    Raises:
+        StageError: for something else, and where one of them has no such stage (C060).
+        DefinitionError: for a text that is no IR (D028, D029).
+    """
+    one = _begun(first)
+    level = one.entered if level is None else level
+    handles = [_reached(handle, level, options) for handle in (one, _begun(second))]
+    before, after = ((handle, handle.at(level)) for handle in handles)
+    return difference(before, after)
+
+
+def _begun(what: Comparable) -> LoweredOperator:
+    """Return a handle, of operators and texts with one stage."""
+    match what:
+        case LoweredOperator():
+            return what
+        case SymbolicOperator():
+            return lower(what, to="sym")
+        case str():
+            return parse(what)
+        case _:  # pyright: ignore[reportUnnecessaryComparison]
+            raise StageError(
+                "an operator, the text of a level, or a handle",
+                f"{type(what).__name__}: {what!r}"[:200],
+                "symir.diff(symir.lower(a), symir.lower(b))",
+            )
+
+
+def _reached(
+    handle: LoweredOperator, level: str | int, options: LowerOptions
+) -> LoweredOperator:
+    """Return a handle that has a stage; one of a single stage is lowered to have it."""
+    is_there = level in handle.levels or level == 0
+    return handle if is_there or len(handle.stages) > 1 else lower(handle, **options)
 
 
 # endregion

@@ -8,10 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import Any
 
-from xdsl.dialects.builtin import (
-    ModuleOp,
-    TensorType,
-)
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation, SSAValue
 
@@ -24,8 +21,6 @@ from symir.compiler.costs import flops_of
 from symir.compiler.lowering import table_bytes
 from symir.compiler.trace import Stage, lanes_in
 from symir.plain_text import Reading, columns
-
-__all__ = ["Spec", "Specs", "lanes_by_term", "lanes_of_stage", "spec_of"]
 
 _SITE_BYTES = 4
 
@@ -68,7 +63,7 @@ class Spec(Reading):
     def histogram(self) -> list[str]:
         """Return the lines of the op histogram, the most frequent first."""
         ranked = sorted(self.ops.items(), key=lambda item: (-item[1], item[0]))
-        return columns(("op", "count"), [(op, str(n)) for op, n in ranked], right=[1])
+        return columns(("op", "count"), ranked, right=[1])
 
     def __str__(self) -> str:
         return "\n".join([str(Specs((self,))), "", *self.histogram()])
@@ -104,15 +99,8 @@ class Specs:
         header = (*header, "tensor bytes", "constant bytes", "flops")
         rows = [
             (
-                str(one.stage),
-                one.name,
-                one.level,
-                str(one.op_count),
-                "-" if one.lanes is None else str(one.lanes),
-                str(one.samples),
-                str(one.tensor_bytes),
-                str(one.constant_bytes),
-                str(one.flops),
+                *(one.stage, one.name, one.level, one.op_count, one.lanes),
+                *(one.samples, one.tensor_bytes, one.constant_bytes, one.flops),
             )
             for one in self.stages
         ]

@@ -33,8 +33,6 @@ from symir.language.scalars import shortened
 from symir.operator import SymbolicOperator
 from symir.spaces import fermions
 
-__all__ = ["from_fcidump"]
-
 Floats = npt.NDArray[np.float64]
 
 

@@ -37,8 +37,6 @@ from symir.language.updates import Update
 from symir.operator import SymbolicOperator
 from symir.spaces import Space, as_space, fermions
 
-__all__ = ["OperatorProducts", "from_fermions", "operator_of"]
-
 Integers = npt.NDArray[np.int64]
 
 

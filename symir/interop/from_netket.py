@@ -26,8 +26,6 @@ from symir.language.functions import any_of, where
 from symir.language.updates import Update, flip, hop
 from symir.operator import SymbolicOperator
 
-__all__ = ["from_netket"]
-
 Array = npt.NDArray[Any]
 
 

@@ -37,8 +37,6 @@ from symir.runtime.importing import Traced
 from symir.runtime.local_energy import LocalEnergy
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
 
-__all__ = ["NetKetOperator", "fused_local_energy", "local_energy_kernel"]
-
 
 @jax.tree_util.register_pytree_node_class
 class NetKetOperator(CompiledOperator, DiscreteJaxOperator):

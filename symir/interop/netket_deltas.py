@@ -17,8 +17,6 @@ from netket.models import Jastrow, MultiSlater2nd, Slater2nd
 
 from symir.runtime.local_energy.deltas import Delta
 
-__all__ = ["DELTAS", "wrapped"]
-
 _WRAPPERS = ("netket.utils.jax", "netket.vqs.mc.mc_state.state")
 """Where NetKet wraps models and functions in others that return the same."""
 

@@ -35,8 +35,6 @@ from symir.errors import PrecisionWarning
 from symir.predicates import indicator
 from symir.spaces import MAX_DRAWS, MAX_ENUMERATED_STATES, Space, Subsystem, as_space
 
-__all__ = ["SpaceConstraint", "SpaceHilbert", "hilbert_of"]
-
 MAX_STATES = 2**31 - 1
 """NetKet numbers configurations with 32 bits."""
 

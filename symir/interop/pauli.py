@@ -29,8 +29,6 @@ from symir.language.updates import Update
 from symir.operator import SymbolicOperator
 from symir.spaces import Space, as_space, qubit
 
-__all__ = ["from_pauli_strings"]
-
 Bytes = npt.NDArray[np.uint8]
 Sites = npt.NDArray[np.bool_]
 

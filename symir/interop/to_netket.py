@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from symir.interop.netket import NetKetOperator
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = ["to_netket"]
-
 _OfNetKet = TypeVar("_OfNetKet", bound="DiscreteHilbert | DiscreteOperator")
 
 

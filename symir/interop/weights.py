@@ -10,8 +10,6 @@ import numpy.typing as npt
 from symir.errors import DefinitionError
 from symir.language.scalars import as_number, items_of, plain_numbers, shortened
 
-__all__ = ["Weights", "as_weights", "dtype_of", "is_real"]
-
 Weights = npt.NDArray[np.complex128]
 
 

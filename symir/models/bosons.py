@@ -23,8 +23,6 @@ from symir.models.common import (
 from symir.operator import SymbolicOperator
 from symir.spaces import Space
 
-__all__ = ["bose_hubbard", "dicke", "spin_boson"]
-
 
 def _values(space: Space) -> list[tuple[float, ...]]:
     return [space.local_states_at(site) for site in range(space.size)]

@@ -17,24 +17,6 @@ from symir.language.rows import as_rows, colored_edges, edges_of
 from symir.language.scalars import is_count, items_of, shortened
 from symir.spaces import Space, as_space, qubit, spin
 
-__all__ = [
-    "SPINS",
-    "TWO_LEVELS",
-    "Coupling",
-    "Edges",
-    "Kind",
-    "Number",
-    "are_occupations",
-    "as_bonds",
-    "bonds_by_color",
-    "both_ways",
-    "coupling",
-    "fitting",
-    "neighbours",
-    "pairs_of",
-    "quotients",
-]
-
 Edges: TypeAlias = Any
 """Pairs of sites; or a graph of NetKet or networkx, with edges of one colour."""
 

@@ -33,15 +33,6 @@ from symir.models.common import (
 from symir.operator import SymbolicOperator
 from symir.spaces import Space, fermions, space
 
-__all__ = [
-    "fermi_hubbard",
-    "majorana_syk",
-    "majorana_syk_couplings",
-    "syk",
-    "syk_couplings",
-    "t_j",
-]
-
 
 def _have_spin(space: Space) -> bool:
     """Whether a space is of fermions of spin 1/2, or of twice as many plain sites."""

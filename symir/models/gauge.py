@@ -21,15 +21,6 @@ from symir.models.common import SPINS, Kind, Number, fitting
 from symir.operator import SymbolicOperator
 from symir.spaces import Space, as_space, spin
 
-__all__ = [
-    "divergence",
-    "plaquettes",
-    "stars",
-    "toric_code",
-    "u1_gauge",
-    "z2_gauge",
-]
-
 
 def _are_spins(space: Space) -> bool:
     """Whether all sites hold -2s, -2s + 2, .., 2s."""

@@ -38,19 +38,6 @@ from symir.models.common import (
 from symir.operator import SymbolicOperator
 from symir.spaces import as_space
 
-__all__ = [
-    "clock",
-    "heisenberg",
-    "j1_j2",
-    "kitaev_honeycomb",
-    "long_range_ising",
-    "potts",
-    "pxp",
-    "rydberg",
-    "transverse_field_ising",
-    "xxz",
-]
-
 i, j = site("i"), site("j")
 
 Q_VALUED = Kind(

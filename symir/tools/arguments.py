@@ -15,8 +15,6 @@ from lowering.bt_specialize import STATE_DTYPES
 if TYPE_CHECKING:
     Commands: TypeAlias = argparse._SubParsersAction[argparse.ArgumentParser]  # pyright: ignore[reportPrivateUsage]
 
-__all__ = ["parser"]
-
 LEVELS = ("sym", "bt", "stablehlo")
 
 _FILE = "where the operator is defined"

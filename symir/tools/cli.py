@@ -36,8 +36,6 @@ from symir.tools.show import Style
 if TYPE_CHECKING:
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = ["main"]
-
 _ROWS_SHOWN = 16
 
 
@@ -166,9 +164,8 @@ def _started(
     """Return the operator of a command, the values of parameters, and the progress."""
     from symir.tools.run import parse_parameters
 
-    _prefer_double_precision()
     given = parse_parameters(options.param)
-    progress = Progress(sys.stderr, quiet=options.quiet)
+    progress = _progress(options)
     with progress.stage(f"reading {options.file}"):
         return load_operator(options.file), given, progress
 
@@ -222,8 +219,7 @@ def _check(options: argparse.Namespace) -> None:
             found="both" if options.file else "neither",
         )
     if options.replay is not None:
-        _prefer_double_precision()
-        progress = Progress(sys.stderr, quiet=options.quiet)
+        progress = _progress(options)
         with progress.stage(f"doing {options.replay} again"):
             found = replay(options.replay)
         return _finish(found, found.ok)
@@ -306,8 +302,7 @@ class _Failed(Exception):
 def _explore(options: argparse.Namespace) -> None:
     from symir.tools import explore
 
-    _prefer_double_precision()
-    progress = Progress(sys.stderr, quiet=options.quiet)
+    progress = _progress(options)
     if options.serve and options.output is not None:
         raise Fault.MISPLACED_OPTION.error(
             "a page is written or served",
@@ -333,8 +328,7 @@ def _explain(options: argparse.Namespace) -> None:
     if options.file in CODES:
         print(f"[{options.file}] {CODES[options.file]}")
         return
-    _prefer_double_precision()
-    progress = Progress(sys.stderr, quiet=options.quiet)
+    progress = _progress(options)
     artifact = artifact_of(options.file, progress)
     if options.cost:
         with progress.stage(f"running the passes of {artifact.operator_name} again"):
@@ -353,14 +347,17 @@ def _explain(options: argparse.Namespace) -> None:
 def _demo(options: argparse.Namespace) -> None:
     from symir.tools import demo
 
-    _prefer_double_precision()
-    demo.run_demo(sys.stdout, Progress(sys.stderr, quiet=options.quiet))
+    demo.run_demo(sys.stdout, _progress(options))
 
 
-def _prefer_double_precision() -> None:
-    """Have JAX compute in double precision, unless the user has decided otherwise."""
+def _progress(options: argparse.Namespace) -> Progress:
+    """Return what tells of the stages of a command, which may start JAX.
+
+    JAX computes in double precision then, unless the user has decided otherwise.
+    """
     if "jax" not in sys.modules:
         os.environ.setdefault("JAX_ENABLE_X64", "1")
+    return Progress(sys.stderr, quiet=options.quiet)
 
 
 _COMMANDS = {

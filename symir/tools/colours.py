@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-__all__ = ["coloured", "coloured_diff", "tokens"]
-
 _RESET = "\x1b[0m"
 
 _COLOURS = {

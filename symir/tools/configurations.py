@@ -14,17 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from lowering.bt_specialize import STATE_DTYPES
+from symir.compiler.checks import wrong_site
 from symir.errors import InputError, SourceLocation
 from symir.spaces import Space
 from symir.tools.faults import Fault
-
-__all__ = [
-    "Samples",
-    "as_state_dtype",
-    "check_allowed",
-    "random_samples",
-    "read_samples",
-]
 
 Array = npt.NDArray[Any]
 
@@ -181,7 +174,10 @@ def _read_npy(path: Path) -> Array:
 
 def _read_csv(path: Path, space: Space) -> Array:
     try:
-        return _parse_csv(path)
+        if next(_data_lines(path), None) is None:
+            raise _no_samples(path)
+        lines = (text for _, text in _data_lines(path))
+        return np.loadtxt(lines, delimiter=",", comments=None, quotechar='"', ndmin=2)
     except InputError:
         raise
     except UnicodeDecodeError as error:
@@ -193,13 +189,6 @@ def _read_csv(path: Path, space: Space) -> Array:
         raise Fault.BAD_CELL.error(
             f"'{path}' cannot be read", found=str(error)
         ) from error
-
-
-def _parse_csv(path: Path) -> Array:
-    if next(_data_lines(path), None) is None:
-        raise _no_samples(path)
-    lines = (text for _, text in _data_lines(path))
-    return np.loadtxt(lines, delimiter=",", comments=None, quotechar='"', ndmin=2)
 
 
 def _data_lines(path: Path) -> Iterator[tuple[int, str]]:
@@ -218,7 +207,7 @@ def _explain_csv(path: Path, space: Space) -> None:
         where = SourceLocation(str(path), line)
         for column, cell in enumerate(cells, 1):
             if not _is_number(cell):
-                raise _bad_cell(path, where, line, column, cell, cells)
+                raise _bad_cell(where, column, cell, cells)
         if len(cells) != space.size:
             found = f"{_values(len(cells))} in line {line}"
             raise _bad_width(path, found, space, where)
@@ -233,12 +222,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _bad_cell(
-    path: Path,
-    where: SourceLocation,
-    line: int,
-    column: int,
-    cell: str,
-    cells: list[str],
+    where: SourceLocation, column: int, cell: str, cells: list[str]
 ) -> Exception:
     hint = None
     if not cell:
@@ -248,7 +232,7 @@ def _bad_cell(
     if len(cells) == 1 and len(cell.replace(";", " ").split()) > 1:
         hint = "separate the values by commas"
     return Fault.BAD_CELL.error(
-        f"line {line}, column {column} of '{path}' "
+        f"line {where.line}, column {column} of '{where.file}' "
         + ("is no number" if cell else "is empty"),
         location=where,
         expected="a number",
@@ -322,13 +306,8 @@ def check_allowed(samples: Array, path: Path, space: Space) -> None:
 
 
 def _not_allowed(path: Path, sample: int, values: Array, space: Space) -> Exception:
-    # As `Space.contains` compares: floats with the local values as their dtype rounds
-    exact = values if values.dtype.kind == "f" else values.astype(np.float64)
-    site = next(
-        n
-        for n, value in enumerate(exact)
-        if value not in np.array(space.local_states_at(n), exact.dtype)
-    )
+    site = wrong_site(space, values)
+    assert site is not None
     value = float(values[site])
     where, place = None, ""
     if path.suffix.lower() == ".csv":

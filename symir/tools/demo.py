@@ -19,8 +19,6 @@ from symir.tools.show import Style
 if TYPE_CHECKING:
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = ["run_demo", "tfim_chain"]
-
 _BATCH = 4
 _SHOWN = 1
 _SEED = 2

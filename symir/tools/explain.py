@@ -15,8 +15,6 @@ from symir.tools.progress import Progress
 from symir.tools.run import compile_artifact
 from symir.tools.show import Style, table
 
-__all__ = ["artifact_of", "explanation", "facts_of_artifact"]
-
 Manifest = Mapping[str, Any]
 
 

@@ -9,12 +9,10 @@ from pathlib import Path
 from symir.errors import SymirError
 from symir.explorer.page import error_page, page_of
 from symir.explorer.server import Server
-from symir.explorer.written import explored, written_to
+from symir.explorer.writing import explored, written_to
 from symir.tools.configurations import read_samples
 from symir.tools.load import UserCodeError, load_explored, split_reference
 from symir.tools.progress import Progress
-
-__all__ = ["page_of_file", "serve", "write"]
 
 SHOWN = 16
 """Most configurations of a file that are shown."""

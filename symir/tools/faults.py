@@ -7,8 +7,6 @@ from typing import Any
 from symir.catalogue import Coded
 from symir.errors import InputError
 
-__all__ = ["Fault"]
-
 
 class Fault(Coded):
     """A kind of bad input to a tool: its code, and what it says in general."""

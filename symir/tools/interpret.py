@@ -15,8 +15,6 @@ from symir.tools.configurations import Samples
 from symir.tools.run import Outcome, parameter_values, show_outcome
 from symir.validation import ValueTable, denote
 
-__all__ = ["interpret", "show"]
-
 
 def interpret(
     operator: SymbolicOperator,

@@ -17,8 +17,6 @@ from symir.language import DOperator
 from symir.operator import SymbolicOperator
 from symir.tools.faults import Fault
 
-__all__ = ["UserCodeError", "load_explored", "load_operator", "split_reference"]
-
 _FRAMES_SHOWN = 8
 
 

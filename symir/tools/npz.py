@@ -3,48 +3,45 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Generator
-from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from zipfile import ZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from symir.tools.faults import Fault
 
-__all__ = ["Archive", "archive"]
 
-
-@dataclass
 class Archive:
     """Arrays on their way into an archive, each in a file of its own."""
 
-    folder: Path
-    _kinds: dict[str, tuple[tuple[int, ...], np.dtype[Any]]] = field(
-        default_factory=dict[str, tuple[tuple[int, ...], np.dtype[Any]]]
-    )
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._files = dict[str, Path]()
 
     def add(
         self, name: str, part: npt.NDArray[Any], shape: tuple[int, ...] | None = None
     ) -> None:
         """Append to an array; `shape` is that of the whole where there are parts."""
-        self._kinds[name] = (part.shape if shape is None else shape, part.dtype)
+        path = self._files.setdefault(name, self.folder / f"{name}.npy")
         # Sequential writes report a full disk; a mapped file would end the process
-        with (self.folder / name).open("ab") as file:
+        with path.open("ab") as file:
+            if not file.tell():
+                shape = part.shape if shape is None else shape
+                header = np.lib.format.header_data_from_array_1_0(part)
+                whole = {"fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(file, {**header, **whole})
             file.write(part.tobytes())
 
-    def arrays(self) -> dict[str, Any]:
-        """Return the arrays, mapped into memory."""
-        return {
-            name: np.memmap(self.folder / name, dtype, "r", shape=shape)
-            if math.prod(shape)
-            else np.empty(shape, dtype)
-            for name, (shape, dtype) in self._kinds.items()
-        }
+    def join(self, path: Path) -> None:
+        """Write an archive of all arrays, as they are in their files."""
+        with ZipFile(path, "w") as joined:
+            for one in self._files.values():
+                joined.write(one, one.name)
 
 
 @contextlib.contextmanager
@@ -69,7 +66,7 @@ def archive(path: Path) -> Generator[Archive]:
             made = Archive(Path(folder))
             yield made
             whole = made.folder / "whole.npz"
-            np.savez(whole, **made.arrays())
+            made.join(whole)
             os.replace(whole, path)
     except BrokenPipeError:  # the reader of our output went away
         raise

@@ -7,8 +7,6 @@ import time
 from collections.abc import Generator
 from typing import TextIO
 
-__all__ = ["Progress"]
-
 _LINES_PER_STAGE = 10
 """Lines that a counter may take where it cannot overwrite itself."""
 

@@ -15,9 +15,7 @@ from symir.operator import SymbolicOperator
 from symir.tools.faults import Fault
 from symir.tools.progress import Progress
 from symir.validation import bisect, blamed_pass, error_code
-from symir.validation.reduction import CHECKS, Reduction, Size, reduced
-
-__all__ = ["BUILT_IN", "CHECKS", "command", "reduce"]
+from symir.validation.reduction import Reduction, Size, reduced
 
 BUILT_IN = ("bisect", "compile")
 """Kinds of checks, beside commands."""

@@ -24,15 +24,6 @@ from symir.tools.show import BranchNames, Style
 if TYPE_CHECKING:
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = [
-    "Outcome",
-    "compile_artifact",
-    "parameter_values",
-    "parse_parameters",
-    "run",
-    "show_outcome",
-]
-
 Array = npt.NDArray[Any]
 
 _BYTES_PER_BLOCK = 1 << 26

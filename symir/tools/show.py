@@ -26,13 +26,6 @@ from symir.plain_text import (
 )
 from symir.tools.colours import coloured_diff
 
-__all__ = [
-    "BranchNames",
-    "Style",
-    "difference",
-    "table",
-]
-
 Array = npt.NDArray[Any]
 
 _DIFFERENCE_LINES = 60

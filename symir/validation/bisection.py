@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from symir.operator import SymbolicOperator
     from symir.runtime.compiled_operator import CompiledOperator
 
-__all__ = ["Bisection", "bisect"]
-
 
 @dataclass(frozen=True)
 class Bisection:

@@ -20,8 +20,6 @@ from symir.ir import SymbolicOperatorIR
 from symir.plain_text import as_json
 from symir.validation.check import EXECUTABLE, ValidationReport, check
 
-__all__ = ["Replay", "as_certificate", "replay", "save_certificate"]
-
 FORMAT = 1
 """Counts the changes after which older certificates cannot be read."""
 

@@ -31,11 +31,7 @@ from symir.compiler.checks import as_configurations
 from symir.compiler.lowerers import check_lowered
 from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline, kernel_pipeline
 from symir.compiler.trace import Stage, Trace
-from symir.errors import (
-    InputError,
-    SourceLocation,
-    SymbolicCompilerError,
-)
+from symir.errors import InputError, SourceLocation, SymbolicCompilerError
 from symir.ir import SymbolicOperatorIR, fingerprint
 from symir.language.scalars import is_count, items_of, shortened
 from symir.late import late
@@ -47,16 +43,6 @@ from symir.validation.comparison import Connected, LaneDifference, compare
 if TYPE_CHECKING:
     from symir.compiler.context import SymbolicCompilationContext
     from symir.runtime.compiled_operator import CompiledOperator
-
-__all__ = [
-    "EXECUTABLE",
-    "GUARDS",
-    "MODES",
-    "StageReport",
-    "ValidationReport",
-    "check",
-    "operator_of",
-]
 
 MODES = ("sampled", "exhaustive")
 
@@ -473,17 +459,10 @@ def _configurations(
         if given.dtype not in STATE_DTYPES.values():
             raise _bad(ir, "x", "a dtype of kernels", str(given.dtype))
         return given, "given"
-    if validate == "exhaustive":
-        if space.n_states > MAX_STATES:
-            raise _bad(
-                ir,
-                "space",
-                f"at most {MAX_STATES} configurations",
-                str(space.n_states),
-                "V011",
-            )
-        return space.all_states(), "exhaustive"
-    if space.n_states <= samples:
+    if validate == "exhaustive" and space.n_states > MAX_STATES:
+        expected = f"at most {MAX_STATES} configurations"
+        raise _bad(ir, "space", expected, str(space.n_states), "V011")
+    if validate == "exhaustive" or space.n_states <= samples:
         return space.all_states(), "exhaustive"
     return space.random_states(samples, seed=seed), "sampled"
 

@@ -13,8 +13,6 @@ import numpy.typing as npt
 
 from lowering.relations import Relation
 
-__all__ = ["Comparison", "Connected", "LaneDifference", "compare"]
-
 Array = npt.NDArray[Any]
 
 
@@ -194,74 +192,70 @@ def _keys(branches: _Branches) -> list[tuple[tuple[float, ...], complex]]:
     return [*zip(map(_tuple, branches.connected), elements, strict=True)]
 
 
-def _sum_per_target(x: Array, before: Connected, after: Connected) -> Comparison:
-    scale, worst = _scale(before.elements), 0.0
-    expected, found = _all_sums(before, after)
-    largest = float(_errors(expected, found, scale).max(initial=0.0))
-    if largest <= _tolerance(before, after):
-        return Comparison(None, largest)
-    # Of the first that differs all is told
-    for sample in range(len(x)):
-        sums = [_sums(one, sample) for one in (before, after)]
-        for target in dict.fromkeys([*sums[0], *sums[1]]):
-            zero = np.zeros((), before.elements.dtype)
-            expected, found = (np.asarray(one.get(target, zero)) for one in sums)
-            worst = max(worst, float(_errors(expected, found, scale)))
-            if worst > _tolerance(before, after):
-                shown = [_number(one) for one in (expected, found)]
-                place = _tuple(np.frombuffer(target, np.float64))
-                element = LaneDifference("matrix element", sample, None, place, *shown)
-                return Comparison(element, worst)
-    return Comparison(None, worst)
+class _Sums(NamedTuple):
+    """Sums of matrix elements over the lanes of a sample with one x'.
+
+    There is one for each pair of a sample and an x' in either of two results.
+    """
+
+    samples: Array
+    targets: Array
+    expected: Array
+    found: Array
 
 
-def _all_sums(*both: Connected) -> tuple[Array, ...]:
-    """Return the sums of all pairs of a sample and a target in either, as (pairs,)."""
+def _sums(before: Connected, after: Connected) -> _Sums:
     rows: list[Array] = []
-    for one in both:
+    for one in (before, after):
         samples, lanes, size = one.connected.shape
         targets = one.connected.reshape(-1, size).astype(np.float64) + 0.0  # -0 is 0
         numbers = np.repeat(np.arange(samples, dtype=np.float64), lanes)
         rows.append(np.concatenate([numbers[:, None], targets], axis=1))
     joined = np.concatenate(rows)
     keys = joined.view(np.dtype((np.void, joined.itemsize * joined.shape[1])))
-    pairs, places = np.unique(keys[:, 0], return_inverse=True)
-    found: list[Array] = []
-    for one, own in zip(both, np.split(places, [len(rows[0])]), strict=True):
-        found.append(np.zeros(len(pairs), one.elements.dtype))
+    _, firsts, places = np.unique(keys[:, 0], return_index=True, return_inverse=True)
+    totals: list[Array] = []
+    split = np.split(places, [len(rows[0])])
+    for one, own in zip((before, after), split, strict=True):
+        totals.append(np.zeros(len(firsts), one.elements.dtype))
         with np.errstate(all="ignore"):
-            np.add.at(found[-1], own, one.elements.reshape(-1))
-    return tuple(found)
+            np.add.at(totals[-1], own, one.elements.reshape(-1))
+    # In the order of the samples, and of the lanes of the first result
+    order = np.lexsort((firsts, joined[firsts, 0]))
+    pairs = joined[firsts][order]
+    return _Sums(pairs[:, 0].astype(int), pairs[:, 1:], *(t[order] for t in totals))
 
 
-def _sums(lanes: Connected, sample: int) -> dict[bytes, Array]:
-    sums: dict[bytes, Array] = {}
-    connected = lanes.connected[sample].astype(np.float64) + 0.0  # -0 is 0
-    for target, element in zip(connected, lanes.elements[sample], strict=True):
-        key = target.tobytes()
-        sums[key] = sums.get(key, np.zeros((), element.dtype)) + element
-    return sums
-
-
-def _expectation(x: Array, before: Connected, after: Connected) -> Comparison:
-    expected, found = (_weighted(one) for one in (before, after))
-    errors = _errors(expected, found, _scale(before.elements))
+def _sum_per_target(x: Array, before: Connected, after: Connected) -> Comparison:
+    sums = _sums(before, after)
+    errors = _errors(sums.expected, sums.found, _scale(before.elements))
     worst = float(errors.max(initial=0.0))
     if worst <= _tolerance(before, after):
         return Comparison(None, worst)
-    sample = int(np.argwhere(errors > _tolerance(before, after))[0, 0])
-    pair = [_number(one[sample]) for one in (expected, found)]
+    first = int(np.argmax(errors > _tolerance(before, after)))
+    shown = [_number(one[first]) for one in (sums.expected, sums.found)]
+    sample, target = int(sums.samples[first]), _tuple(sums.targets[first])
+    element = LaneDifference("matrix element", sample, None, target, *shown)
+    return Comparison(element, worst)
+
+
+def _expectation(x: Array, before: Connected, after: Connected) -> Comparison:
+    """Compare sum_k mel_k psi(x'_k), with a psi between -1 and 1 by the hash of x'."""
+    sums = _sums(before, after)
+    digests = (hashlib.sha256(one.tobytes()).digest() for one in sums.targets)
+    psi = np.array([int.from_bytes(one[:4]) / 2**31 - 1 for one in digests])
+    totals: list[Array] = []
+    for one in (sums.expected, sums.found):
+        totals.append(np.zeros(len(before.elements), one.dtype))
+        with np.errstate(all="ignore"):
+            np.add.at(totals[-1], sums.samples, (one * psi).astype(one.dtype))
+    errors = _errors(totals[0], totals[1], _scale(before.elements))
+    worst = float(errors.max(initial=0.0))
+    if worst <= _tolerance(before, after):
+        return Comparison(None, worst)
+    sample = int(np.argmax(errors > _tolerance(before, after)))
+    pair = [_number(one[sample]) for one in totals]
     return Comparison(LaneDifference("expectation", sample, None, None, *pair), worst)
-
-
-def _weighted(lanes: Connected) -> Array:
-    """Return sum_k mel_k psi(x'_k), with a psi between -1 and 1 by the hash of x'."""
-    totals = np.zeros(len(lanes.elements), lanes.elements.dtype)
-    for sample in range(len(totals)):
-        for target, total in _sums(lanes, sample).items():
-            digest = hashlib.sha256(target).digest()
-            totals[sample] += total * (int.from_bytes(digest[:4]) / 2**31 - 1)
-    return totals
 
 
 _COMPARISONS: dict[Relation, Callable[[Array, Connected, Connected], Comparison]] = {

@@ -18,8 +18,6 @@ from symir.operator import SymbolicOperator
 from symir.provenance import whereabouts
 from symir.validation.values import bad_parameters, module_of, samples_of
 
-__all__ = ["amplitude_bounds", "exact_connections"]
-
 Array = npt.NDArray[Any]
 AnyOperator = SymbolicOperator | SymbolicOperatorIR | ModuleOp
 

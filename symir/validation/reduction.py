@@ -9,37 +9,37 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from functools import partial
+from itertools import islice, pairwise
 from typing import Any, cast
 
 import numpy as np
-from xdsl.dialects.builtin import (
-    ArrayAttr,
-    TensorType,
-)
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, TensorType
+from xdsl.ir import BlockArgument, Operation, SSAValue
+from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.transforms.common_subexpression_elimination import cse
 from xdsl.transforms.dead_code_elimination import dce
 
 from dialects import sym
 from dialects.stablehlo import constant, constant_of, element_of
-from dialects.tables import NO_SITE, LocalSpace, RowTable, SiteSets
+from dialects.tables import NO_SITE, LocalSpace, RowTable
 from symir.errors import InputError, SymirError
 from symir.ir import SymbolicOperatorIR
 from symir.language.scalars import is_bool, is_count
 from symir.operator import SymbolicOperator
+from symir.provenance import term_around
 from symir.validation.bisection import bisect
 from symir.validation.check import operator_of
-
-__all__ = ["CHECKS", "Reduction", "Size", "blamed_pass", "error_code", "reduced"]
 
 CHECKS = 1000
 """Operators that are tried by default."""
 
 Failure = Hashable
 Check = Callable[[SymbolicOperator], Failure | None]
-Edit = Callable[[sym.OperatorOp], None]
+Edit = Callable[[], object]
 """Changes an operator in place; it may leave invalid IR, which is not taken."""
+Edits = Callable[[sym.OperatorOp], Iterator[Edit]]
+"""Yields edits of an operator, of which one is made, while the iterator waits at it."""
 
 
 # region Results
@@ -228,10 +228,6 @@ class _Search:
             )
         self._failure = failure
 
-    @property
-    def operator(self) -> sym.OperatorOp:
-        return self._best.operator
-
     def result(self, *, is_minimal: bool) -> Reduction:
         return Reduction(
             self._best, self._failure, self._done, self._before, is_minimal
@@ -246,11 +242,12 @@ class _Search:
         failure = self._check(SymbolicOperator.from_ir(ir))
         return None if is_bool(failure) and not failure else failure
 
-    def attempt(self, edit: Edit) -> bool:
-        """Make an edit, and keep it where the operator still fails as it did."""
+    def _copy(self) -> tuple[ModuleOp, sym.OperatorOp]:
         module = self._best.module
-        operator = cast(sym.OperatorOp, module.body.block.first_op)
-        edit(operator)
+        return module, cast(sym.OperatorOp, module.body.block.first_op)
+
+    def _keeps(self, module: ModuleOp) -> bool:
+        """Keep an edited copy where it still fails as the operator did."""
         try:
             dce(module)
             ir = SymbolicOperatorIR.owning(module)
@@ -276,20 +273,26 @@ class _Search:
     def round(self) -> bool:
         """Try everything once; return whether anything became smaller."""
         start = self._best
-        self._fewer(len(self.operator.terms), _keeping_terms)
-        for term in range(len(self.operator.terms)):
-            rows = self.operator.terms[term].rows.data.rows
-            self._fewer(rows, lambda kept, term=term: _keeping_rows(term, kept))
-        for term in range(len(self.operator.terms)):
-            emissions = len(self.operator.terms[term].emissions)
+        terms = self._best.operator.terms
+        self._fewer(len(terms), lambda op, gone: _erase(op.terms, gone))
+        terms = self._best.operator.terms
+        for n, term in enumerate(terms):
             self._fewer(
-                emissions, lambda kept, term=term: _keeping_emissions(term, kept)
+                term.rows.data.rows,
+                lambda op, gone, n=n: _without_rows(op.terms[n], gone),
+            )
+        for n, term in enumerate(terms):
+            self._fewer(
+                len(term.emissions),
+                lambda op, gone, n=n: _erase(op.terms[n].emissions, gone),
             )
         for edits in (_claims, _values, _repetitions, _arguments, _spaces):
             self._each(edits)
         return self._best is not start
 
-    def _fewer(self, count: int, keeping: Callable[[Sequence[int]], Edit]) -> None:
+    def _fewer(
+        self, count: int, leave_out: Callable[[sym.OperatorOp, Sequence[int]], None]
+    ) -> None:
         """Keep as few of so many things as possible: the algorithm ddmin.
 
         See Zeller and Hildebrandt, IEEE Trans. Softw. Eng. 28 (2002) 183.
@@ -298,77 +301,46 @@ class _Search:
         while count > 1:
             bounds = np.linspace(0, count, parts + 1).astype(int).tolist()
             for first, last in pairwise(bounds):
-                kept = [*range(first), *range(last, count)]
-                if self.attempt(keeping(kept)):
-                    count, parts = len(kept), max(parts - 1, 2)
+                module, operator = self._copy()
+                leave_out(operator, range(first, last))
+                operator.origins = None
+                if self._keeps(module):
+                    count, parts = count - (last - first), max(parts - 1, 2)
                     break
             else:
                 if parts == count:
                     return
                 parts = min(2 * parts, count)
 
-    def _each(self, edits: Callable[[sym.OperatorOp], Iterator[Edit]]) -> None:
+    def _each(self, edits: Edits) -> None:
         """Make those of some edits that can be made; what is next follows from them."""
         number = 0
         while True:
-            following = list(edits(self.operator))[number:]
-            if not following:
+            module, operator = self._copy()
+            edit = next(islice(edits(operator), number, None), None)
+            if edit is None:
                 return
-            for edit in following:
-                if self.attempt(edit):
-                    break
-                number += 1
+            edit()
+            number += not self._keeps(module)
 
 
 # region Fewer things
 
 
-def _keeping_terms(kept: Sequence[int]) -> Edit:
-    def edit(operator: sym.OperatorOp) -> None:
-        terms = operator.terms
-        for number in set(range(len(terms))) - set(kept):
-            _erase(terms[number])
-        _forget_lanes(operator)
-
-    return edit
+def _erase(ops: Sequence[Operation], numbers: Sequence[int]) -> None:
+    for number in numbers:
+        ops[number].detach()
+        ops[number].erase()
 
 
-def _keeping_rows(term: int, kept: Sequence[int]) -> Edit:
-    numbers = np.asarray(kept, np.int64)
-
-    def edit(operator: sym.OperatorOp) -> None:
-        one = operator.terms[term]
-        one.properties["rows"] = sym.RowsAttr(one.rows.data.of_rows(numbers))
-        if one.columns is not None:
-            one.properties["columns"] = ArrayAttr(
-                column.of_rows(numbers) for column in one.data_columns
-            )
-        if one.sets is not None:
-            one.properties["sets"] = ArrayAttr(
-                sym.SetsAttr(sets.data.of_rows(numbers)) for sets in one.site_sets
-            )
-        _forget_lanes(operator)
-
-    return edit
-
-
-def _keeping_emissions(term: int, kept: Sequence[int]) -> Edit:
-    def edit(operator: sym.OperatorOp) -> None:
-        emissions = operator.terms[term].emissions
-        for number in set(range(len(emissions))) - set(kept):
-            _erase(emissions[number])
-        _forget_lanes(operator)
-
-    return edit
-
-
-def _forget_lanes(operator: sym.OperatorOp) -> None:
-    operator.origins = None
-
-
-def _erase(op: Operation) -> None:
-    op.detach()
-    op.erase()
+def _without_rows(term: sym.TermOp, gone: Sequence[int]) -> None:
+    kept = np.delete(np.arange(term.rows.data.rows), gone)
+    term.rows = sym.RowsAttr(term.rows.data.of_rows(kept))
+    if term.columns is not None:
+        term.columns = ArrayAttr(one.of_rows(kept) for one in term.data_columns)
+    if term.sets is not None:
+        sets = (sym.SetsAttr(one.data.of_rows(kept)) for one in term.site_sets)
+        term.sets = ArrayAttr(sets)
 
 
 # endregion
@@ -379,32 +351,20 @@ def _claims(operator: sym.OperatorOp) -> Iterator[Edit]:
     """Yield what takes back claims, promises, names of emissions and predicates."""
     for name in ("hermitian", "not_hermitian", "projected"):
         if name in operator.properties:
-            yield lambda op, name=name: _without(op, name)
-    for number, term in enumerate(operator.terms):
+            yield partial(operator.properties.pop, name)
+    for term in operator.terms:
         if term.fanout is not None:
-            yield lambda op, number=number: _without(op.terms[number], "fanout")
-        for place, emission in enumerate(term.emissions):
+            yield partial(term.properties.pop, "fanout")
+        for emission in term.emissions:
             if emission.predicate is not None:
-                yield lambda op, number=number, place=place: _always(
-                    op.terms[number].emissions[place]
-                )
+                yield partial(_drop_predicate, emission)
             if emission.tag is not None:
-                yield lambda op, number=number, place=place: _without(
-                    op.terms[number].emissions[place], "tag"
-                )
+                yield partial(emission.properties.pop, "tag")
 
 
-def _without(op: Operation, name: str) -> None:
-    del op.properties[name]
-
-
-def _always(op: sym.EmitOp) -> None:
-    block = op.parent_block()
-    assert block is not None
+def _drop_predicate(op: sym.EmitOp) -> None:
     tag = None if op.tag is None else op.tag.data
-    new = sym.EmitOp(op.config, op.amplitude, tag=tag)
-    block.insert_op_before(new, op)
-    _erase(op)
+    Rewriter.replace_op(op, sym.EmitOp(op.config, op.amplitude, tag=tag))
 
 
 # endregion
@@ -413,78 +373,48 @@ def _always(op: sym.EmitOp) -> None:
 
 def _values(operator: sym.OperatorOp) -> Iterator[Edit]:
     """Yield what puts simpler values in the place of results, the last first."""
-    ops = list(operator.walk())
-    for number in reversed(range(len(ops))):
-        op = ops[number]
+    for op in reversed(list(operator.walk())):
         if isinstance(op, sym.EmitOp):
-            yield from _constants_of(number, op.amplitude, operand=1)
+            for scalar in _simpler(op.amplitude):
+                yield partial(_set_to_constant, op.amplitude, scalar, op)
         if len(op.results) != 1:
             continue
         result = op.results[0]
-        for place, operand in enumerate(op.operands):
-            if operand.type == result.type:
-                yield lambda o, n=number, k=place: _bypass(o, n, k)
+        others = [operand for operand in op.operands if operand.type == result.type]
         if isinstance(result.type, sym.SiteType):
-            term = _term_of(op)
-            for place in range(len(term.sites)):
-                yield lambda o, n=number, k=place: _be_label(o, n, k)
-        yield from _constants_of(number, result)
+            others += sym.term_of(op).sites
+        for other in others:
+            yield partial(result.replace_all_uses_with, other)
+        for scalar in _simpler(result):
+            yield partial(_set_to_constant, result, scalar)
 
 
 def _repetitions(operator: sym.OperatorOp) -> Iterator[Edit]:
     """Yield what makes one of ops that compute the same."""
-    yield cse
+    yield partial(cse, operator)
 
 
-def _constants_of(
-    number: int, value: SSAValue, operand: int | None = None
-) -> Iterator[Edit]:
-    """Yield what makes a constant of a scalar: 1 or 0, also of an operand alone."""
+def _simpler(value: SSAValue) -> Sequence[int]:
+    """Return what may take the place of a scalar: 1 and 0, unless it is one of them."""
     if not isinstance(value.type, TensorType):
-        return
+        return ()
     found = constant_of(value)
-    if found is not None and found.item() in (0, 1):
-        return
-    for scalar in (1, 0):
-        yield lambda o, n=number, s=scalar: _be_constant(o, n, s, operand)
+    return (1, 0) if found is None or found.item() not in (0, 1) else ()
 
 
-def _at(operator: sym.OperatorOp, number: int) -> Operation:
-    return list(operator.walk())[number]
-
-
-def _term_of(op: Operation) -> sym.TermOp:
-    while not isinstance(op, sym.TermOp):
-        parent = op.parent_op()
-        assert parent is not None
-        op = parent
-    return op
-
-
-def _bypass(operator: sym.OperatorOp, number: int, operand: int) -> None:
-    op = _at(operator, number)
-    op.results[0].replace_all_uses_with(op.operands[operand])
-
-
-def _be_label(operator: sym.OperatorOp, number: int, label: int) -> None:
-    op = _at(operator, number)
-    op.results[0].replace_all_uses_with(_term_of(op).sites[label])
-
-
-def _be_constant(
-    operator: sym.OperatorOp, number: int, scalar: int, operand: int | None
+def _set_to_constant(
+    value: SSAValue, scalar: int, user: sym.EmitOp | None = None
 ) -> None:
-    op = _at(operator, number)
-    value = op.results[0] if operand is None else op.operands[operand]
+    """Make a constant of a value, or of the amplitude of one emission alone."""
     new = constant(np.asarray(scalar), element_of(value))
-    block = op.parent_block()
-    assert block is not None
-    block.insert_op_before(new, op)
-    if operand is None:
-        value.replace_all_uses_with(new.results[0])
-        new.results[0].name_hint = None  # a constant is not what it stands for
-    else:
-        op.operands[operand] = new.results[0]
+    op = user or value.owner
+    assert isinstance(op, Operation)
+    Rewriter.insert_op(new, InsertPoint.before(op))
+    if user is not None:
+        user.operands[1] = new.results[0]
+        return
+    value.replace_all_uses_with(new.results[0])
+    new.results[0].name_hint = None  # a constant is not what it stands for
 
 
 # endregion
@@ -493,70 +423,58 @@ def _be_constant(
 
 def _arguments(operator: sym.OperatorOp) -> Iterator[Edit]:
     """Yield what leaves out parameters, labels, data and sets, or makes them 1."""
-    for number, argument in enumerate(operator.body.block.args):
+    for argument in operator.body.block.args:
         if argument.uses.get_length():
-            yield lambda op, n=number: _be_one(op.body.block.args[n], op.terms)
+            yield partial(_set_to_one, argument, operator.terms)
         else:
-            yield lambda op, n=number: _without_parameter(op, n)
-    for place, term in enumerate(operator.terms):
+            named = ("parameter_names", "defaults")
+            yield partial(_without_argument, operator, argument, named, argument.index)
+    for term in operator.terms:
         labels, columns = len(term.sites), len(term.data_columns)
-        for number, argument in enumerate(term.body.block.args):
-            if number == 0:
-                continue
+        for place, argument in enumerate(term.body.block.args[1:]):
             if argument.uses.get_length():
                 if isinstance(argument.type, TensorType):
-                    yield lambda op, p=place, n=number: _be_one(
-                        op.terms[p].body.block.args[n], [op.terms[p]]
-                    )
-            elif number <= labels:
-                yield lambda op, p=place, n=number: _without_label(op.terms[p], n - 1)
-            elif number <= labels + columns:
-                yield lambda op, p=place, n=number, k=labels: _without_entry(
-                    op.terms[p], "columns", n, n - 1 - k
-                )
+                    yield partial(_set_to_one, argument, [term])
+            elif place < labels:
+                yield partial(_without_label, term, argument)
             else:
-                yield lambda op, p=place, n=number, k=labels + columns: _without_entry(
-                    op.terms[p], "sets", n, n - 1 - k
-                )
+                at, named = place - labels, ("columns",)
+                if at >= columns:
+                    at, named = at - columns, ("sets",)
+                yield partial(_without_argument, term, argument, named, at)
 
 
-def _be_one(argument: SSAValue, terms: Sequence[sym.TermOp]) -> None:
+def _set_to_one(argument: SSAValue, terms: Sequence[sym.TermOp]) -> None:
     """Make a constant of an argument, one for each of the terms that may use it."""
     for term in terms:
         new = constant(np.asarray(1), element_of(argument))
-        first = term.body.block.first_op
-        assert first is not None
-        term.body.block.insert_op_before(new, first)
+        Rewriter.insert_op(new, InsertPoint.at_start(term.body.block))
         for use in list(argument.uses):
-            if _term_of(use.operation) is term:
+            if term_around(use.operation) is term:
                 use.operation.operands[use.index] = new.results[0]
 
 
-def _without_parameter(operator: sym.OperatorOp, number: int) -> None:
-    block = operator.body.block
-    block.erase_arg(block.args[number])
-    for name in ("parameter_names", "defaults"):
-        entries = list(cast(ArrayAttr[Any], operator.properties[name]))
-        del entries[number]
-        operator.properties[name] = ArrayAttr(entries)
+def _without_argument(
+    op: sym.OperatorOp | sym.TermOp,
+    argument: BlockArgument,
+    names: Sequence[str],
+    place: int,
+) -> None:
+    """Leave out an argument with its entry in the properties of some names."""
+    op.body.block.erase_arg(argument)
+    for name in names:
+        entries = list(cast(ArrayAttr[Any], op.properties.pop(name)))
+        del entries[place]
+        # A term without data or sets says nothing of them, an operator always
+        if entries or isinstance(op, sym.OperatorOp):
+            op.properties[name] = ArrayAttr(entries)
 
 
-def _without_label(term: sym.TermOp, label: int) -> None:
-    block = term.body.block
-    block.erase_arg(block.args[1 + label])
+def _without_label(term: sym.TermOp, argument: BlockArgument) -> None:
+    label = argument.index - 1
+    term.body.block.erase_arg(argument)
     table = np.delete(term.rows.data.array, label, axis=1)
-    term.properties["rows"] = sym.RowsAttr(RowTable.from_rows(table))
-
-
-def _without_entry(term: sym.TermOp, name: str, argument: int, entry: int) -> None:
-    block = term.body.block
-    block.erase_arg(block.args[argument])
-    entries = list(cast(ArrayAttr[Any], term.properties[name]))
-    del entries[entry]
-    if entries:
-        term.properties[name] = ArrayAttr(entries)
-    else:
-        del term.properties[name]
+    term.rows = sym.RowsAttr(RowTable.from_rows(table))
 
 
 # endregion
@@ -568,27 +486,25 @@ def _spaces(operator: sym.OperatorOp) -> Iterator[Edit]:
     space = operator.space.data
     for number in range(len(space.sums)):
         fewer = (*space.sums[:number], *space.sums[number + 1 :])
-        yield _in_space(replace(space, sums=fewer))
+        yield partial(_set_space, operator, replace(space, sums=fewer))
     if not space.sums:
         used = _sites_of(operator)
         unused = [site for site in range(space.sites) if site not in used]
         # All at once, or the last ones, which computed sites may depend on less
         for kept in (used, [*used, *unused[: len(unused) // 2]], [*used, *unused[:-1]]):
             if 0 < len(kept) < space.sites:
-                yield _on_sites(sorted(kept))
+                yield partial(_keep_sites, operator, sorted(kept))
     for kind, states in enumerate(space.local_states):
         for dropped in reversed(states) if len(states) > 1 else ():
-            left = tuple(value for value in states if value != dropped)
             others = list(space.local_states)
-            others[kind] = left
-            yield _in_space(replace(space, local_states=tuple(others)))
+            others[kind] = tuple(value for value in states if value != dropped)
+            yield partial(
+                _set_space, operator, replace(space, local_states=tuple(others))
+            )
 
 
-def _in_space(space: LocalSpace) -> Edit:
-    def edit(operator: sym.OperatorOp) -> None:
-        operator.properties["space"] = sym.SpaceAttr(space)
-
-    return edit
+def _set_space(operator: sym.OperatorOp, space: LocalSpace) -> None:
+    operator.space = sym.SpaceAttr(space)
 
 
 def _sites_of(operator: sym.OperatorOp) -> list[int]:
@@ -599,34 +515,28 @@ def _sites_of(operator: sym.OperatorOp) -> list[int]:
     return [site for site in found.tolist() if site != NO_SITE]
 
 
-def _on_sites(kept: Sequence[int]) -> Edit:
-    """Return what leaves some sites, and numbers them anew."""
-
-    def edit(operator: sym.OperatorOp) -> None:
-        space = operator.space.data
-        numbers = np.full(space.sites + 1, NO_SITE, np.int32)  # the last is NO_SITE's
-        numbers[list(kept)] = np.arange(len(kept))
-        states = space.local_states
-        if not space.is_uniform:
-            states = tuple(states[site] for site in kept)
-            states = states[:1] if len(set(states)) == 1 else states
-        operator.properties["space"] = sym.SpaceAttr(LocalSpace(len(kept), states))
-        for term in operator.terms:
-            rows = RowTable.from_rows(
-                numbers[term.rows.data.array], term.rows.data.labels
-            )
-            term.properties["rows"] = sym.RowsAttr(rows)
-            if term.sets is not None:
-                term.properties["sets"] = ArrayAttr(
-                    sym.SetsAttr(_renumbered(sets.data, numbers))
-                    for sets in term.site_sets
+def _keep_sites(operator: sym.OperatorOp, kept: Sequence[int]) -> None:
+    """Leave some sites, and number them anew."""
+    space = operator.space.data
+    numbers = np.full(space.sites + 1, NO_SITE, np.int32)  # the last is NO_SITE's
+    numbers[list(kept)] = np.arange(len(kept))
+    states = space.local_states
+    if not space.is_uniform:
+        states = tuple(states[site] for site in kept)
+        states = states[:1] if len(set(states)) == 1 else states
+    _set_space(operator, LocalSpace(len(kept), states))
+    for term in operator.terms:
+        rows = term.rows.data
+        rows = RowTable.from_rows(numbers[rows.array], rows.labels)
+        term.rows = sym.RowsAttr(rows)
+        if term.sets is not None:
+            found = (one.data for one in term.site_sets)
+            term.sets = ArrayAttr(
+                sym.SetsAttr(
+                    replace(one, data=numbers[one.array].astype("<i4").tobytes())
                 )
-
-    return edit
-
-
-def _renumbered(sets: SiteSets, numbers: Any) -> SiteSets:
-    return SiteSets(sets.rows, sets.width, numbers[sets.array].astype("<i4").tobytes())
+                for one in found
+            )
 
 
 # endregion

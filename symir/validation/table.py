@@ -13,8 +13,6 @@ import numpy.typing as npt
 from symir.compiler.artifact import BranchOrigin
 from symir.errors import InputError, SourceLocation
 
-__all__ = ["Value", "ValueDifference", "ValueTable"]
-
 Array = npt.NDArray[Any]
 Place = tuple[int, ...]
 

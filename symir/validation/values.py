@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from io import StringIO
 from numbers import Real
-from typing import Any, TypeAlias, cast
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import (
-    ModuleOp,
-    TensorType,
-    UnknownLoc,
-)
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, Block, Operation, SSAValue
+from xdsl.interpreter import (
+    Interpreter,
+    InterpreterFunctions,
+    OpImplResult,
+    PythonValues,
+)
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.utils.exceptions import InterpretationError
 
 from dialects import bt, sym, text
 from dialects.interpreters import bt as branch_tensors
 from dialects.interpreters import kernel
 from dialects.interpreters.stablehlo import StableHLOFunctions
-from dialects.interpreters.sym import Partial, SymFunctions, connections
+from dialects.interpreters.sym import Partial, SymFunctions, SymInterpreter, connections
 from dialects.stablehlo import dtype_of, shape_of
 from symir.compiler.artifact import lane_origins
 from symir.compiler.trace import level_of
@@ -32,15 +34,84 @@ from symir.errors import InputError
 from symir.ir import SymbolicOperatorIR, as_parameter
 from symir.language.scalars import items_of, shortened
 from symir.operator import SymbolicOperator
-from symir.provenance import origins_in, place_of
-from symir.validation.recording import RecordingInterpreter, RecordingSymInterpreter
+from symir.provenance import origins, place_of, term_around
 from symir.validation.table import Value, ValueTable
-
-__all__ = ["denote"]
 
 Array = npt.NDArray[Any]
 Parameters: TypeAlias = Mapping[str, complex] | Sequence[complex]
 
+# region Interpreters that remember what every value was
+
+
+class _Entry(NamedTuple):
+    """Record of a value at one evaluation.
+
+    Attributes:
+        sample: the number of the sample, at `sym`, where they run one by one.
+        rows: which rows of a term ran together; none outside of terms.
+        places: the turn of each loop around it, such as that of a reduction.
+        result: the value itself.
+    """
+
+    sample: int
+    rows: slice
+    places: tuple[int, ...]
+    result: Any
+
+
+class _Recorder(Interpreter):
+    """Interprets functions; `entries` has what each value was, in order.
+
+    A listener would not do: it is told of ops, so neither of block arguments nor of
+    where in a loop an op runs.
+    """
+
+    def __init__(self, module: ModuleOp, functions: Iterable[InterpreterFunctions]):
+        super().__init__(module)
+        for one in functions:
+            self.register_implementations(one)
+        self.entries: dict[SSAValue, list[_Entry]] = {}
+        self.sample = 0
+        self._rows = slice(0, 0)
+        self._places: tuple[int, ...] = ()
+        self._turns: dict[Region, int] = {}
+
+    def set_values(self, pairs: Iterable[tuple[SSAValue, Any]]) -> None:
+        listed = list(pairs)
+        for value, result in listed:
+            entry = _Entry(self.sample, self._rows, self._places, result)
+            self.entries.setdefault(value, []).append(entry)
+        super().set_values(listed)
+
+    def run_ssacfg_region(
+        self, region: Region, args: PythonValues, name: str = "unknown"
+    ) -> PythonValues:
+        if isinstance(region.parent, FuncOp):
+            return super().run_ssacfg_region(region, args, name)
+        before = self._rows, self._places
+        turn = self._turns.get(region, 0)
+        if isinstance(region.parent, sym.TermOp):
+            # Many rows at once: x, the first argument, has been repeated for each
+            self._rows = slice(turn, turn + len(args[0]))
+            self._turns[region] = self._rows.stop
+        else:
+            self._turns[region] = turn + 1
+            self._places = (*self._places, turn)
+        results = super().run_ssacfg_region(region, args, name)
+        self._rows, self._places = before
+        return results
+
+    def _run_op(self, op: Operation, inputs: PythonValues) -> OpImplResult:
+        for region in op.regions:
+            self._turns[region] = 0
+        return super()._run_op(op, inputs)
+
+
+class _SymRecorder(_Recorder, SymInterpreter):
+    """Interprets operators, one sample in each run."""
+
+
+# endregion
 # region Where values come from
 
 
@@ -67,13 +138,6 @@ class _NamingPrinter(text.Printer):
         """Print nothing: only names are of interest, and tables are long."""
 
 
-def _location_of(value: SSAValue) -> Attribute:
-    if isinstance(value.owner, Operation):
-        return value.owner.location
-    parent = value.owner.parent_op()
-    return UnknownLoc() if parent is None else parent.location
-
-
 @dataclass
 class _Naming:
     """Gives each value its entry in the table, but for the array."""
@@ -87,12 +151,15 @@ class _Naming:
     def entry(
         self, value: SSAValue, axes: tuple[str, ...], array: Array, part: str = ""
     ) -> Value:
-        found = origins_in(_location_of(value))
-        places = [one.location for one in found if one.location is not None]
-        own = _term_around(value)
-        terms = [own] if own is not None else [self._term(one.path) for one in found]
-        named = dict.fromkeys(term for term in terms if term)
         owner = value.owner
+        op = owner if isinstance(owner, Operation) else _parent(value)
+        found = () if op is None else origins(op)
+        places = [one.location for one in found if one.location is not None]
+        own = term_around(_parent(value))
+        terms = [self._term(one.path) for one in found]
+        if own is not None:
+            terms = [own.sym_name.data]
+        named = dict.fromkeys(term for term in terms if term)
         return Value(
             f"%{self.printed[value]}{part}",
             owner.name if isinstance(owner, Operation) else "argument",
@@ -112,17 +179,9 @@ class _Naming:
         return own.partition("/")[0] or None
 
 
-def _term_around(value: SSAValue) -> str | None:
-    op = _parent(value)
-    while op is not None and not isinstance(op, sym.TermOp):
-        op = op.parent_op()
-    return None if op is None else op.sym_name.data
-
-
 def _parent(value: SSAValue) -> Operation | None:
     """Return the op in whose region a value is."""
-    owner = value.owner
-    return owner.parent_op()
+    return value.owner.parent_op()
 
 
 def _values_in(op: Operation) -> Iterator[SSAValue]:
@@ -140,7 +199,7 @@ def _values_in(op: Operation) -> Iterator[SSAValue]:
 
 
 def _sym_values(
-    operator: sym.OperatorOp, recorder: RecordingSymInterpreter, samples: int
+    operator: sym.OperatorOp, recorder: _SymRecorder, samples: int
 ) -> Iterator[tuple[SSAValue, tuple[str, ...], Array]]:
     """Yield each value with its axes and numbers."""
     for value in _values_in(operator):
@@ -189,18 +248,13 @@ def _kind(
         case sym.SiteType():
             return (), (), np.dtype(np.int32)
         case sym.SitesType():
-            width = _set_width(value)
+            # The width of the largest set; the others end in -1
+            table = cast(sym.TermOp, _parent(value)).set_of(value)
+            width = 0 if table is None else table.width
             return ("member",), (width,), np.dtype(np.int32)
         case _:
             kind = cast(TensorType[Attribute], value.type)
             return (), (), dtype_of(kind.element_type)
-
-
-def _set_width(value: SSAValue) -> int:
-    """Return how many sites the largest set has; the others end in -1."""
-    term = cast(sym.TermOp, _parent(value))
-    table = term.set_of(value)
-    return 0 if table is None else table.width
 
 
 # endregion
@@ -208,7 +262,7 @@ def _set_width(value: SSAValue) -> int:
 
 
 def _function_values(
-    function: FuncOp, recorder: RecordingInterpreter, samples: int, level: str
+    function: FuncOp, recorder: _Recorder, samples: int, level: str
 ) -> Iterator[tuple[SSAValue, tuple[str, ...], Array, str]]:
     """Yield each value with its axes and numbers; branches as their parts."""
     of_x = _depends_on_x(function)
@@ -375,7 +429,7 @@ def _denote_operator(
     flat = x.reshape(-1, sites)
     names = [one.data for one in operator.parameter_names]
     bound = _by_name(parameters, names, name)
-    recorder = RecordingSymInterpreter(module, [StableHLOFunctions(), SymFunctions()])
+    recorder = _SymRecorder(module, [StableHLOFunctions(), SymFunctions()])
     try:
         results = connections(operator, x, bound)
         for recorder.sample, sample in enumerate(flat):
@@ -427,7 +481,7 @@ def _denote_function(
     else:
         functions = kernel.functions_of()
         run = partial(kernel.run_kernel, module, [flat, *values])
-    recorder = RecordingInterpreter(module, functions)
+    recorder = _Recorder(module, functions)
     try:
         connected, elements = run(interpreter=recorder)
     except InterpretationError as error:

@@ -6,20 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from xdsl.dialects.builtin import (
-    LocationAttr,
-)
+from xdsl.dialects.builtin import LocationAttr
 from xdsl.ir import Operation, SSAValue
 
 from dialects import sym
-from symir.errors import SourceLocation
+from symir.errors import SourceLocation, error_text
 from symir.language.scope import emission_label
 from symir.plain_text import Reading
 from symir.provenance import place_in
 
-__all__ = ["Diagnostic", "Severity", "diagnostic_of", "label_of"]
-
 Severity: TypeAlias = Literal["error", "warning", "note"]
+
+_SEVERITIES: dict[str, Severity] = {
+    **dict.fromkeys(("W017", "W018"), "error"),
+    **dict.fromkeys(("W001", "W005", "W011", "W012", "W013"), "warning"),
+}
+"""Of the others most are notes; a few say what they are where they are found."""
 
 
 @dataclass(frozen=True)
@@ -49,32 +51,25 @@ class Diagnostic(Reading):
     hint: str | None = None
 
     def __str__(self) -> str:
-        lines = [f"[{self.code}] {self.severity}: {self.message}"]
-        parts = (
-            ("operator", self.operator),
-            ("term", self.term),
-            ("emission", self.emission),
-        )
-        named = ", ".join(f"{key} '{value}'" for key, value in parts if value)
-        lines.append(f"  in:       {named}")
-        details = (("at", self.location), ("found", self.found), ("hint", self.hint))
-        lines += [f"  {key + ':':<9} {value}" for key, value in details if value]
-        return "\n".join(lines)
+        headline = f"[{self.code}] {self.severity}: {self.message}"
+        names = ("operator", "term", "emission")
+        details = {"at": self.location, "found": self.found, "hint": self.hint}
+        return error_text(headline, {one: getattr(self, one) for one in names}, details)
 
 
 def diagnostic_of(
     op: Operation,
     code: str,
-    severity: Severity,
     message: str,
     *,
+    severity: Severity | None = None,
     at: LocationAttr | None = None,
     found: str | None = None,
     hint: str | None = None,
 ) -> Diagnostic:
     """Return a diagnostic about an op: an operator, a term or an emission of one.
 
-    `at` is where to point, by default to the op.
+    `at` is where to point, by default to the op, and `severity` is that of the code.
     """
     term = op if isinstance(op, sym.TermOp) else op.parent_op()
     emission = None
@@ -84,7 +79,7 @@ def diagnostic_of(
         emission = emission_label(term.emissions.index(op), tag)
     return Diagnostic(
         code,
-        severity,
+        severity or _SEVERITIES.get(code, "note"),
         message,
         _operator_of(op).sym_name.data,
         term.sym_name.data if isinstance(term, sym.TermOp) else None,

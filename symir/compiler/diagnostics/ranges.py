@@ -32,24 +32,11 @@ from lowering.range_analysis import (
     is_scalar_op,
     judge,
 )
-from lowering.sites import (
-    Alias,
-    alias,
-    column_of,
-    normal_form_error,
-    writes_of,
-)
+from lowering.sites import Alias, alias, column_of, normal_form_error, writes_of
 from lowering.sym_expand_updates import SymExpandUpdatesPass
 from lowering.sym_forward_reads import SymForwardReadsPass
 from lowering.sym_guard_undefined import SymGuardUndefinedPass
-from symir.compiler.diagnostics.diagnostic import (
-    Diagnostic,
-    Severity,
-    diagnostic_of,
-    label_of,
-)
-
-__all__ = ["range_diagnostics"]
+from symir.compiler.diagnostics.diagnostic import Diagnostic, diagnostic_of, label_of
 
 Array = npt.NDArray[Any]
 
@@ -115,7 +102,6 @@ def _broken_fanout(term: sym.TermOp, always_valid: int) -> Iterator[Diagnostic]:
     yield diagnostic_of(
         term,
         "W018",
-        "error",
         "the fanout promises fewer branches than are valid for every x",
         found=f"fanout {promised}, {needed} branches that are always valid",
         hint="the matrix elements of the term are NaN: promise more, or nothing",
@@ -295,28 +281,14 @@ class _Finder:
         yield from self._leaving()
         yield from self._wide_values()
         if self.vanishing(self.ranges.emission.amplitude)[self.ranges.valid].all():
-            yield self._about(
+            yield diagnostic_of(
+                self.emission,
                 "W003",
-                "note",
                 "the amplitude is zero wherever the branch is valid",
                 hint="the branch contributes nothing: leave it out",
             )
             return
         yield from self._undefined()
-
-    def _about(
-        self,
-        code: str,
-        severity: Severity,
-        message: str,
-        *,
-        at: LocationAttr | None = None,
-        found: str | None = None,
-        hint: str | None = None,
-    ) -> Diagnostic:
-        return diagnostic_of(
-            self.emission, code, severity, message, at=at, found=found, hint=hint
-        )
 
     # region Predicates
 
@@ -331,9 +303,9 @@ class _Finder:
             if not holds.any():
                 place = location
                 break
-        return self._about(
+        return diagnostic_of(
+            self.emission,
             "W001",
-            "warning",
             "the predicate never holds: no local values satisfy it",
             at=place,
             hint="the branch is never valid: mend the predicate, or leave it out",
@@ -351,9 +323,9 @@ class _Finder:
                 continue
             if not _is_about_x(written):
                 continue
-            yield self._about(
+            yield diagnostic_of(
+                self.emission,
                 "W002",
-                "note",
                 "a part of the predicate always holds",
                 at=location,
                 hint="it excludes nothing: leave it out, unless it should",
@@ -364,9 +336,9 @@ class _Finder:
 
     def _never_stays(self) -> Diagnostic:
         left = self.ranges.holds & ~self.ranges.valid
-        return self._about(
+        return diagnostic_of(
+            self.emission,
             "W005",
-            "warning",
             "x' leaves the space wherever the predicate holds",
             found=self._written(left),
             hint="the branch is never valid: mend what is written",
@@ -378,9 +350,9 @@ class _Finder:
         )
         if unknown is not None:
             site = label_of(self.ranges.term, self.ranges.writes[unknown].site)
-            yield self._about(
+            yield diagnostic_of(
+                self.emission,
                 "W006",
-                "note",
                 f"it is not proved that the value written to '{site}' is allowed",
                 hint="the kernel checks it for each x, and drops branches that leave "
                 "the space",
@@ -388,9 +360,9 @@ class _Finder:
         masks = [left for left in self.ranges.leaves if left is not None]
         anywhere = [left for left in masks if left.any()]
         if anywhere:
-            yield self._about(
+            yield diagnostic_of(
+                self.emission,
                 "W004",
-                "note",
                 "x' leaves the space for some local values that the predicate allows",
                 found=self._written(anywhere[0]),
                 hint="the kernel checks it for each x, and drops these branches; a "
@@ -419,9 +391,9 @@ class _Finder:
                 continue
             point = _first(wide)
             site = label_of(self.ranges.term, write.site)
-            yield self._about(
+            yield diagnostic_of(
+                self.emission,
                 "W016",
-                "note",
                 "a value is written that does not fit into int8",
                 found=f"writes {_at(value, wide, point):g} to {site}",
                 hint="keep configurations in a wider dtype, such as int16: x of int8 "
@@ -481,10 +453,9 @@ class _Finder:
         if not found.any():
             return
         owner = value.owner
-        severity: Severity = "note" if self.is_constrained else "error"
-        yield self._about(
+        yield diagnostic_of(
+            self.emission,
             fault.code,
-            severity,
             fault.message
             + (
                 ", unless the constraints of the space exclude it"
@@ -495,6 +466,7 @@ class _Finder:
             found=self._values_at(_first(found)),
             hint="exclude these local values with where(..), or choose another "
             "amplitude for them with where(condition, a, b)",
+            severity="note" if self.is_constrained else "error",
         )
 
     def _passed_on(self, value: SSAValue, reached: dict[SSAValue, Array]) -> Array:

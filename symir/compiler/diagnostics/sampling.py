@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from symir.facts import Counterexample
     from symir.operator import SymbolicOperator
 
-__all__ = ["refuted_claim", "sampled_diagnostics"]
-
 Array = npt.NDArray[Any]
 
 MAX_BRANCHES = 1 << 14
@@ -72,7 +70,6 @@ def _not_hermitian(
         or _emission_between(op, other, x, values)
         or op,
         "W017",
-        "error",
         "the operator is declared to be Hermitian, and is not",
         found=str(found),
         hint="add the branch that leads back, or leave out hermitian=True",
@@ -111,7 +108,6 @@ def _wrong_fanouts(
             yield diagnostic_of(
                 term,
                 "W018",
-                "error",
                 "the fanout promises fewer branches than are valid for some x",
                 found=f"fanout {lanes}, {most[name]} valid branches for x = "
                 f"{_shown(witness[name])}",
@@ -121,7 +117,6 @@ def _wrong_fanouts(
             yield diagnostic_of(
                 term,
                 "W019",
-                "note",
                 "the fanout promises more branches than are valid for any x",
                 found=f"fanout {lanes}, at most {most[name]} valid branches",
                 hint=f"fanout({max(1, most[name])}) makes a smaller kernel",

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator
 
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import SSAValue
+from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
+from lowering.sym_fuse_terms import structure
 from symir.compiler.diagnostics.diagnostic import Diagnostic, diagnostic_of, label_of
-
-__all__ = ["usage_diagnostics"]
 
 
 def usage_diagnostics(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
@@ -48,7 +48,6 @@ def _unused(term: sym.TermOp, needed: set[SSAValue]) -> Iterator[Diagnostic]:
             yield diagnostic_of(
                 term,
                 "W010",
-                "note",
                 f"no emission of the term uses the label '{name}'",
                 hint="the same branches are emitted for each of its sites",
             )
@@ -57,7 +56,6 @@ def _unused(term: sym.TermOp, needed: set[SSAValue]) -> Iterator[Diagnostic]:
             yield diagnostic_of(
                 term,
                 "W011",
-                "warning",
                 f"no emission of the term uses the data '{column}'",
                 hint=f"read it as row('{column}'), or leave it out",
             )
@@ -65,7 +63,6 @@ def _unused(term: sym.TermOp, needed: set[SSAValue]) -> Iterator[Diagnostic]:
             yield diagnostic_of(
                 term,
                 "W012",
-                "warning",
                 f"no emission of the term uses the site set '{name}'",
                 hint="use it in a reduction or in flip_set, or leave it out",
             )
@@ -80,7 +77,6 @@ def _unused_parameters(
             yield diagnostic_of(
                 operator,
                 "W013",
-                "warning",
                 f"no emission depends on the parameter '{name}'",
                 hint="its value changes nothing: leave it out, or use it",
             )
@@ -92,7 +88,6 @@ def _idle_fanout(term: sym.TermOp) -> Iterator[Diagnostic]:
     yield diagnostic_of(
         term,
         "W019",
-        "note",
         "the fanout promises no less than the term has branches",
         found=f"fanout {term.fanout.value.data} of {term.branches} branches",
         hint="it saves nothing, and keeps the term from being fused: leave it out",
@@ -108,7 +103,6 @@ def _separate_diagonal(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
     yield diagnostic_of(
         operator,
         "W020",
-        "note",
         "a fifth of the lanes or more would be one: their emissions write nothing",
         found=f"{diagonal} of {lanes} lanes have x' = x: {lanes - diagonal + 1} would "
         "be left",
@@ -137,13 +131,13 @@ def _repeated_emissions(term: sym.TermOp) -> Iterator[Diagnostic]:
         if first is second:
             continue
         is_same = first.amplitude is second.amplitude
-        other = diagnostic_of(first, "", "note", "").emission
+        other = diagnostic_of(first, "", "").emission
         yield diagnostic_of(
             second,
             "W014",
-            "warning" if is_same else "note",
             f"the emission makes the same branch as '{other}'"
             + (", with the same amplitude" if is_same else ""),
+            severity="warning" if is_same else "note",
             hint="both count: was this meant to be another branch?"
             if is_same
             else "one emission with the sum of the amplitudes is half the lanes",
@@ -153,38 +147,28 @@ def _repeated_emissions(term: sym.TermOp) -> Iterator[Diagnostic]:
 def _repeated_terms(operator: sym.OperatorOp) -> Iterator[Diagnostic]:
     first_of: dict[Hashable, sym.TermOp] = {}
     for term in operator.terms:
-        key = (term.rows, term.columns, term.sets, term.fanout, _body_key(term))
-        first = first_of.setdefault(key, term)
+        first = first_of.setdefault(_key_of(term), term)
         if first is not term:
             yield diagnostic_of(
                 term,
                 "W015",
-                "note",
                 f"the term is the same as '{first.sym_name.data}'",
                 hint="both count: multiply the amplitude by 2 if that is meant",
             )
 
 
-def _body_key(term: sym.TermOp) -> Hashable:
+def _key_of(term: sym.TermOp) -> Hashable:
     """Return what two terms share where they compute the same in the same way."""
-    numbers: dict[SSAValue, int] = {}
-    return _block_key(term.body.block, numbers)
-
-
-def _block_key(block: Block, numbers: dict[SSAValue, int]) -> Hashable:
-    for argument in block.args:
-        numbers[argument] = len(numbers)
-    return tuple(_op_key(op, numbers) for op in block.ops)
-
-
-def _op_key(op: Operation, numbers: dict[SSAValue, int]) -> Hashable:
-    # A parameter of the operator is the same value in all of its terms
-    operands: Sequence[Hashable] = [numbers.get(one, one) for one in op.operands]
-    blocks = [_block_key(one.block, numbers) for one in op.regions]
-    for result in op.results:
-        numbers[result] = len(numbers)
-    properties = tuple(sorted(op.properties.items(), key=lambda item: item[0]))
-    return (op.name, *operands, properties, *op.result_types, *blocks)
+    # The structure has places for constants, in whose order they are used
+    constants = [
+        operand.owner.properties["value"]
+        for op in term.body.walk()
+        for operand in op.operands
+        if isinstance(operand.owner, hlo.ConstantOp)
+    ]
+    tables = (term.rows, term.columns, term.sets, term.fanout)
+    tags = (emission.tag for emission in term.emissions)
+    return (*tables, structure(term), *constants, *tags)
 
 
 # endregion

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from symir.explorer.page import page_of
-from symir.explorer.written import explored
+from symir.explorer.writing import explored
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from symir.explorer.page import page_of
-from symir.explorer.written import explored
+from symir.explorer.writing import explored
 from tests.unit.symir.explorer import operators
 from tests.unit.symir.explorer.conftest import Open, page
 

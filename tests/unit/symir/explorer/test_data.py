@@ -18,7 +18,7 @@ from symir.explorer.connections import connected
 from symir.explorer.data import page_data
 from symir.explorer.lattice import bonds_of, layout_of
 from symir.explorer.texts import Lines, Origins, located_lines
-from symir.explorer.written import explored
+from symir.explorer.writing import explored
 from symir.plain_text import elided_constants
 from tests.unit.symir.compiler.test_diagnostics import MODELS
 from tests.unit.symir.explorer import operators

@@ -11,8 +11,6 @@ import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 
-__all__ = ["collector_paused"]
-
 _lock = threading.Lock()
 _paused = 0
 """Number of blocks that are running, of all threads."""

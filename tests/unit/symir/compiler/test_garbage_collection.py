@@ -8,7 +8,7 @@ from threading import Barrier, Thread
 
 import pytest
 
-from symir.compiler.collection import collector_paused
+from symir.compiler.garbage_collection import collector_paused
 
 
 @pytest.fixture(autouse=True)

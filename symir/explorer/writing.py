@@ -12,8 +12,6 @@ from symir.explorer.page import page_of
 from symir.inspection import LoweredOperator, lower
 from symir.inspection.lowered import LowerOptions
 
-__all__ = ["explore", "explored", "written_to"]
-
 
 def explore(
     what: Any, /, *arguments: Any, x: Any = None, **options: Unpack[LowerOptions]
