@@ -229,7 +229,7 @@ class LoweringPipeline:
         """
         result, trace = module.clone(), trace or Trace(keeps_stages=False)
         write = dumping(trace.dump, module) if trace.dump else None
-        valid = Seen()
+        valid = Seen.of(result) if verify and verified else Seen()
         if verify and not verified:
             with span("verify", "verification"):
                 _verify(result, "the operator is invalid IR", valid)
