@@ -26,6 +26,7 @@ from xdsl.dialects.builtin import (
     IntegerType,
     ModuleOp,
     RankedStructure,
+    TensorType,
 )
 from xdsl.dialects.func import Func
 from xdsl.ir import Attribute, Operation
@@ -206,8 +207,16 @@ class Printer(XdslPrinter):
     """
 
     elide_rows_over: int | None = field(default=None)
+    _types: dict[TensorType[Attribute], str] = field(init=False, default_factory=dict)
+    """Texts of types: a kernel has a few, each of which stands in many places."""
 
     def print_attribute(self, attribute: Attribute) -> None:
+        if isinstance(attribute, TensorType):
+            kind = cast(TensorType[Attribute], attribute)
+            if kind not in self._types:
+                self._types[kind] = str(kind)
+            self.print_string(self._types[kind])
+            return
         numbers = _as_list(attribute)
         if numbers is not None and self._is_elided(numbers):
             self._print_ends(numbers)

@@ -13,7 +13,12 @@ from functools import cache
 from itertools import chain
 from typing import Any, cast
 
-from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    DenseIntOrFPElementsAttr,
+    ModuleOp,
+    TensorType,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, ErasedSSAValue, Operation, SSAValue
 from xdsl.traits import (
@@ -23,6 +28,7 @@ from xdsl.traits import (
     RecursiveMemoryEffect,
 )
 from xdsl.utils.exceptions import VerifyException
+from xdsl_jax.dialects.stablehlo import ConstantOp
 
 from dialects.bt import ConnectionsOp, LocalEnergyOp
 from dialects.stablehlo import type_error
@@ -98,8 +104,8 @@ def fault_in(module: ModuleOp, seen: Seen | None = None) -> Invalidity | None:
 def _units(module: ModuleOp) -> dict[Operation, list[Any]]:
     """Return all that the validity of each unit of a module depends on, in order.
 
-    Terms see the space, the element type and the parameters of their operator, functions
-    see the types of others; operators, and the module, come behind what is inside.
+    Terms see the space, the element type and the parameters of their operator, and
+    functions the types of others. Operators and the module come behind what is inside.
     """
     units: dict[Operation, list[Any]] = {}
     ops = [op for block in module.body.blocks for op in block.ops]
@@ -114,7 +120,7 @@ def _units(module: ModuleOp) -> dict[Operation, list[Any]]:
             for term in block.ops:
                 units[term] = [*around, *_snapshot(term)]
         units[op] = _snapshot(op, inside=False)
-    units[module] = _snapshot(module, inside=False)
+    units[module] = [symbols, *_snapshot(module, inside=False)]
     return units
 
 
@@ -135,7 +141,11 @@ def _changed(
             changed[op] = None
         elif isinstance(op, ModuleOp | OperatorOp) and changed:
             inner = (inner for block in op.body.blocks for inner in block.ops)
-            if any(one in changed for one in inner):
+            # Nobody looks into an operator or a function from outside
+            if any(
+                one in changed and not isinstance(one, OperatorOp | FuncOp)
+                for one in inner
+            ):
                 changed[op] = None
     return changed
 
@@ -168,21 +178,43 @@ def _snapshot(op: Operation, *, inside: bool = True) -> list[Any]:
 def _key(op: Operation) -> Hashable | None:
     """Return all that the validity of an op depends on, or None where it is more.
 
-    An op of StableHLO or `bt` without regions sees its types and attributes, and no
-    other op, but for `bt.connections`, `bt.local_energy` with the functions that it
-    names, and the terminator of a block, the last op.
+    An op without regions sees its types and attributes, and no other op, but for one of
+    `sym`, which sees the op around it and the element type of its operator, for
+    `bt.connections` and `bt.local_energy` with the functions that they name, and for
+    the terminator of a block, the last op.
     """
     block = op.parent
     if block is None or block.last_op is op or op.regions or op.successors:
         return None
     dialect = op.name.partition(".")[0]
-    sees_others = isinstance(op, ConnectionsOp | LocalEnergyOp)
-    if dialect not in ("stablehlo", "bt") or sees_others:
+    around = None
+    if dialect == "sym":
+        around = _around(op)
+    elif dialect not in ("stablehlo", "bt") or isinstance(
+        op, ConnectionsOp | LocalEnergyOp
+    ):
         return None
-    if any(isinstance(operand, ErasedSSAValue) for operand in op.operands):
+    operands = op.operands
+    if any(isinstance(operand, ErasedSSAValue) for operand in operands):
         return None
     types = (tuple(op.operand_types), tuple(op.result_types))
-    return type(op), *types, *op.properties.items(), None, *op.attributes.items()
+    if isinstance(op, ConstantOp) and len(op.properties) == 1:
+        # Its type is all that is asked of a value, which may be long
+        value = op.properties.get("value")
+        if isinstance(value, DenseIntOrFPElementsAttr):
+            return type(op), *types, value.get_type(), None, *op.attributes.items()
+    own = (*op.properties.items(), None, *op.attributes.items())
+    return type(op), around, *types, *own
+
+
+def _around(op: Operation) -> tuple[type[Operation], Attribute | None] | None:
+    """Return what an op of `sym` sees around it."""
+    around = parent = op.parent_op()
+    while parent is not None and not isinstance(parent, OperatorOp):
+        parent = parent.parent_op()
+    if around is None or parent is None:
+        return None
+    return type(around), parent.properties.get("element")
 
 
 def _verify_blocks(op: Operation) -> None:

@@ -24,7 +24,7 @@ from xdsl.pattern_rewriter import (
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.stablehlo import constant, constant_of
+from dialects.stablehlo import constant, constant_of, to_numpy
 from lowering.evaluate import evaluate
 from lowering.relations import Relation
 
@@ -42,13 +42,13 @@ class FoldElementwise(RewritePattern):
     """An elementwise op on constants is a constant."""
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
-        if not op.name.startswith("stablehlo.") or not op.operands:
+        owners = [operand.owner for operand in op.operands]
+        constants = [owner for owner in owners if isinstance(owner, hlo.ConstantOp)]
+        if not owners or len(constants) < len(owners) or len(op.results) != 1:
             return
-        operands = [constant_of(operand) for operand in op.operands]
-        known = [operand for operand in operands if operand is not None]
-        if len(known) < len(operands) or len(op.results) != 1:
+        if not op.name.startswith("stablehlo."):
             return
-        result = evaluate(op, known)
+        result = evaluate(op, [to_numpy(one.value) for one in constants])
         if result is not None:
             _replace_by_constant(op, rewriter, result)
 
