@@ -135,7 +135,7 @@ def _in_order(writes: Array) -> Array:
     return np.take_along_axis(writes, order[:, :, None], axis=1)
 
 
-def _members(op: bt.BranchesOp | bt.ConcatOp | bt.InterleaveOp) -> list[SSAValue]:
+def _members(op: bt.BranchesOp | bt.JoinOp) -> list[SSAValue]:
     """Return branches, or the parts of a join, with interleaved ones one by one."""
     if isinstance(op, bt.BranchesOp):
         return [op.result]
@@ -382,7 +382,7 @@ class CoalesceStatic(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(
         self,
-        op: bt.BranchesOp | bt.ConcatOp | bt.InterleaveOp,
+        op: bt.BranchesOp | bt.JoinOp,
         rewriter: PatternRewriter,
     ) -> None:
         ends = {use.operation for use in op.result.uses}

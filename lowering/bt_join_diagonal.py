@@ -47,7 +47,7 @@ from lowering.rewriting import Inserter
 
 def _alone(part: SSAValue) -> SSAValue:
     """Return branches that nothing is joined with."""
-    while isinstance(part.owner, bt.ConcatOp | bt.InterleaveOp):
+    while isinstance(part.owner, bt.JoinOp):
         if len(part.owner.parts) != 1:
             break
         (part,) = part.owner.parts
@@ -72,7 +72,7 @@ def _is_all(branches: SSAValue) -> bool:
     return all(
         isinstance(user, bt.ConnectionsOp)
         or (
-            isinstance(user, bt.ConcatOp | bt.InterleaveOp)
+            isinstance(user, bt.JoinOp)
             and len(user.parts) == 1
             and _is_all(user.result)
         )

@@ -223,9 +223,7 @@ class WriteIntegers(_OfIntegers):
     """
 
     @op_type_rewrite_pattern
-    def match_and_rewrite(
-        self, op: bt.BranchesOp | bt.ImagesOp, rewriter: PatternRewriter
-    ) -> None:
+    def match_and_rewrite(self, op: bt.LeafOp, rewriter: PatternRewriter) -> None:
         for place in _places_of_values(op):
             value = op.operands[place]
             if value in self.known.ranges and not _is_integer(value):
@@ -279,8 +277,7 @@ def _sees_sign_of_zero(op: Operation) -> bool:
 
 
 def _places_of_values(op: bt.LeafOp) -> range:
-    count = len(op.images) if isinstance(op, bt.ImagesOp) else len(op.values)
-    return range(count, 2 * count)
+    return range(len(op.written), 2 * len(op.written))
 
 
 def _numbers(op: Operation) -> list[SSAValue]:

@@ -105,7 +105,7 @@ def parts_of(branches: SSAValue) -> Iterator[tuple[SSAValue, Array]]:
 def sinks_of(branches: SSAValue) -> Iterator[Operation]:
     """Yield the ops that branches end in, through `bt.concat` and `bt.interleave`."""
     for use in branches.uses:
-        if isinstance(use.operation, bt.ConcatOp | bt.InterleaveOp):
+        if isinstance(use.operation, bt.JoinOp):
             yield from sinks_of(use.operation.result)
         else:
             yield use.operation
@@ -144,7 +144,7 @@ class RefreshTypes(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
         match op:
-            case bt.ConcatOp() | bt.InterleaveOp():
+            case bt.JoinOp():
                 self._join(op, rewriter)
             case bt.ConnectionsOp():
                 element = op.matrix_elements.type.element_type
@@ -157,9 +157,7 @@ class RefreshTypes(RewritePattern):
             case _:
                 return
 
-    def _join(
-        self, op: bt.ConcatOp | bt.InterleaveOp, rewriter: PatternRewriter
-    ) -> None:
+    def _join(self, op: bt.JoinOp, rewriter: PatternRewriter) -> None:
         kept = [part for part in op.parts if not _is_nothing(part)]
         if len(kept) == 1 and len(op.parts) > 1:
             rewriter.replace(op, (), kept)
