@@ -985,11 +985,11 @@ class EmitOp(IRDLOperation, HasCanonicalizationPatternsInterface):
         config: SSAValue,
         amplitude: SSAValue,
         predicate: SSAValue | None = None,
-        tag: str | None = None,
+        tag: str | StringAttr | None = None,
     ):
         super().__init__(
             operands=[config, amplitude, predicate],
-            properties={"tag": None if tag is None else StringAttr(tag)},
+            properties={"tag": StringAttr(tag) if isinstance(tag, str) else tag},
         )
 
     @classmethod

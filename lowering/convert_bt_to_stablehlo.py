@@ -68,7 +68,7 @@ from dialects.tables import NO_SITE
 from lowering.lane_layout import LanePicks, can_be_laid_out, lane_axis
 from lowering.lanes import lane_count
 from lowering.relations import Relation
-from lowering.rewriting import Inserter
+from lowering.rewriting import Inserter, rewrite_once
 from lowering.valid_lanes import ValidLanes
 
 MAX_MASK_ELEMENTS = 256 * 1024
@@ -814,13 +814,8 @@ class ConvertBtToStablehloPass(ModulePass):
                     f"{self.name}: the batch size or the state type is not bound; "
                     "run bt-specialize first"
                 )
-        for pattern, walk_reverse in (
-            (StandTogether(), True),
-            (PickLanes(), False),
-        ):
-            PatternRewriteWalker(
-                pattern, apply_recursively=False, walk_reverse=walk_reverse
-            ).rewrite_module(op)
+        rewrite_once(op, StandTogether(), backwards=True)
+        rewrite_once(op, PickLanes())
         patterns = GreedyRewritePatternApplier(
             [
                 LowerGather(),

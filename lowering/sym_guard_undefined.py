@@ -47,7 +47,7 @@ from dialects.stablehlo import (
 )
 from dialects.tables import NO_SITE, largest_place
 from lowering.magnitude import is_whole, largest
-from lowering.order import operands_first
+from lowering.order import captured, operands_first
 from lowering.relations import Relation
 from lowering.rewriting import Inserter, rewrite_once
 
@@ -245,20 +245,7 @@ def _needs(op: Operation) -> list[SSAValue]:
     """Return the operands of an op, and what its regions use from around it."""
     if isinstance(op, sym.DefinedOp):
         return []
-    if not op.regions:
-        return list(op.operands)
-    inside: set[SSAValue] = {
-        argument
-        for region in op.regions
-        for block in region.blocks
-        for argument in block.args
-    }
-    used = dict.fromkeys(op.operands)
-    for inner in op.walk():
-        if inner is not op:
-            inside.update(inner.results)
-            used |= dict.fromkeys(inner.operands)
-    return [value for value in used if value not in inside]
+    return list(dict.fromkeys((*op.operands, *captured(op))))
 
 
 class DecideDefined(RewritePattern):
@@ -307,8 +294,7 @@ class GuardEmission(RewritePattern):
         if condition is None:
             return
         guarded = definedness.both(predicate, condition)
-        tag = None if op.tag is None else op.tag.data
-        emission = sym.EmitOp(op.config, op.amplitude, guarded, tag)
+        emission = sym.EmitOp(op.config, op.amplitude, guarded, op.tag)
         rewriter.replace(op, in_place_of(op, emission))
 
 
