@@ -46,7 +46,7 @@ from dialects.stablehlo import (
     select,
 )
 from dialects.tables import NO_SITE, largest_place
-from lowering.magnitude import is_whole, largest
+from lowering.magnitude import magnitude
 from lowering.order import captured, operands_first
 from lowering.relations import Relation
 from lowering.rewriting import Inserter, rewrite_once
@@ -160,7 +160,7 @@ class _Definedness:
 
     def _is_integer(self, number: SSAValue) -> Condition:
         """Whether a real number is an integer; None where it is one for sure."""
-        if is_whole(self.term, number):
+        if magnitude(self.term, number).is_whole:
             return None
         floor = self.at.add(hlo.FloorOp(number))
         return self.at.add(compare("EQ", floor, number))
@@ -178,7 +178,7 @@ class _Definedness:
         """Whether local values can be counted up to a place: NaN is none."""
         element = cast(TensorType[Attribute], place.type).element_type
         limit = largest_place(dtype_of(element))
-        bound = largest(self.term, place)
+        bound = magnitude(self.term, place).largest
         if bound is not None and bound <= limit:
             return None
         size = self.at.add(AbsOp(place, place.type))
