@@ -29,7 +29,6 @@ from dialects.text import context
 from dialects.verification import Seen, fault_in
 from lowering.registry import get_all_passes, known_passes
 from lowering.remarks import collected
-from symir.compiler.collection import collector_paused
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.dump import dumping
 from symir.compiler.failures import tolerated
@@ -214,7 +213,6 @@ class LoweringPipeline:
         """Return a text that differs where the pipeline does: a part of cache keys."""
         return "|".join([str(self), *map(_signature_of, self._passes)])
 
-    @collector_paused()
     def run(
         self,
         module: ModuleOp,

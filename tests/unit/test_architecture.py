@@ -31,8 +31,8 @@ dialects
 lowering
 catalogue errors late files spans provenance constraints spaces plain_text for_netket
     language terms description ir algebra products adjoints operator predicates
-    compiler.collection compiler.context compiler.dump compiler.failures
-    compiler.lowering compiler.signature compiler.trace models
+    compiler.context compiler.dump compiler.failures compiler.lowering
+    compiler.signature compiler.trace models
 compiler facts
 runtime
 inspection validation explorer interop extension_check pictures
