@@ -36,6 +36,7 @@ from xdsl.parser import Parser as XdslParser
 from xdsl.printer import Printer as XdslPrinter
 from xdsl.utils.lexer import Input, Span, Token
 from xdsl.utils.mlir_lexer import MLIRLexer, MLIRTokenKind, StringLiteral
+from xdsl_jax.dialects.stablehlo import ConstantOp
 
 
 def _float_from_bits(parser: AttrParser, bits: int, kind: AnyFloat, at: Span) -> float:
@@ -223,6 +224,25 @@ class Printer(XdslPrinter):
         else:
             super().print_attribute(attribute)
 
+    def print_op(self, op: Operation) -> None:
+        if not isinstance(op, ConstantOp) or op.attributes or self.print_generic_format:
+            super().print_op(op)
+            return
+        numbers, data = op.value, op.value.data.data
+        kind = numbers.get_element_type()
+        is_long = isinstance(kind, IntegerType) and len(numbers) > _MOST_LISTED
+        if not is_long or data == data[: kind.compile_time_size] * len(numbers):
+            super().print_op(op)
+            return
+        # xDSL unpacks all numbers, twice, to write none of them: that takes a tenth of
+        # the time from an operator to its kernel
+        self._print_results(op)
+        self.print_string(f'{op.name} dense<"0x{data.hex().upper()}"> : ')
+        self.print_attribute(numbers.type)
+        if self.print_debuginfo:
+            self.print_string(" ")
+            self.print_attribute(op.location)
+
     def print_bytes_literal(self, bytestring: bytes) -> None:
         # xDSL prints byte by byte, and each op's location has the path of a file
         if _PLAIN.fullmatch(bytestring):
@@ -257,6 +277,9 @@ class Printer(XdslPrinter):
         else:
             self.print_float(value, kind)
 
+
+_MOST_LISTED = 100
+"""Constants of more numbers than this are written as bytes, by xDSL as well."""
 
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*")
 """Characters that a string literal holds without escapes."""
