@@ -10,8 +10,10 @@ at this level.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias, cast
+from dataclasses import dataclass
+from typing import cast
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
@@ -63,7 +65,7 @@ from xdsl.irdl import (
 from xdsl.parser import AttrParser
 from xdsl.pattern_rewriter import RewritePattern
 from xdsl.printer import Printer
-from xdsl.traits import HasParent, Pure, SymbolTable
+from xdsl.traits import HasParent, OpTrait, Pure, SymbolTable
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
@@ -145,36 +147,17 @@ def _joined(parts: Sequence[SSAValue]) -> BranchesType:
     return BranchesType.get(lanes, writes)
 
 
-def _verify_config(op: Operation, config: SSAValue) -> tuple[int, int]:
-    """Return (batch, sites) of a configuration operand."""
-    shape = _tensor(config).get_shape()
-    if len(shape) != 2:
-        raise VerifyException(
-            f"'{op.name}' takes configurations of shape (batch, sites), "
-            f"got {config.type}"
-        )
-    return shape[0], shape[1]
+@dataclass(frozen=True)
+class TakesConfigurations(OpTrait):
+    """The operand `config` is of shape (batch, sites)."""
 
-
-def _verify_lanes(op: Operation, what: str, value: SSAValue, lanes: int) -> None:
-    """Check that a value is a scalar or has `lanes` lanes."""
-    shape = _tensor(value).get_shape()
-    if len(shape) == 0 or (len(shape) <= 2 and shape[-1] == lanes):
-        return
-    raise VerifyException(f"'{op.name}' has {lanes} lanes, but {what} is {value.type}")
-
-
-def _verify_origins(op: BranchesOp | ImagesOp) -> None:
-    """Check that each lane has an origin, where they are known."""
-    lanes = _branches(op.result).lanes.data
-    if op.origins is not None and op.origins.data.lanes != lanes:
-        raise VerifyException(
-            f"'{op.name}' has {lanes} lanes, but origins of {op.origins.data.lanes}"
-        )
-
-
-def _lanes_attr(origins: LaneOrigins | None) -> LanesAttr | None:
-    return None if origins is None else LanesAttr(origins)
+    def verify(self, op: Operation) -> None:
+        config = op.operands[0]
+        if len(_tensor(config).get_shape()) != 2:
+            raise VerifyException(
+                f"'{op.name}' takes configurations of shape (batch, sites), "
+                f"got {config.type}"
+            )
 
 
 class BranchTensorOp(IRDLOperation):
@@ -205,6 +188,8 @@ class GatherOp(BranchTensorOp):
     sites = operand_def(TensorType.constr(element_type=i32))
     result = result_def(TENSOR)
 
+    traits = traits_def(TakesConfigurations())
+
     assembly_format = (
         "$config `[` $sites `]` attr-dict `:` functional-type(operands, results)"
     )
@@ -230,7 +215,7 @@ class GatherOp(BranchTensorOp):
         return sites.get_num_dims() == result.get_num_dims()
 
     def verify_(self) -> None:
-        batch, _ = _verify_config(self, self.config)
+        batch, _ = _tensor(self.config).get_shape()
         sites = _tensor(self.sites).get_shape()
         result = _tensor(self.result).get_shape()
         per_sample = bool(sites) and sites[0] == batch and result == sites
@@ -385,8 +370,82 @@ class DotOp(BranchTensorOp):
 # region Branches
 
 
+class LeafOp(BranchTensorOp):
+    """Base of the ops that make branches of tensors, two of which say what is written.
+
+    `origins` says which branches of the operator the lanes are, where that is known.
+    """
+
+    amplitude = operand_def(TENSOR)
+    valid = opt_operand_def(TensorType.constr(element_type=i1))
+    origins = opt_prop_def(LanesAttr)
+    result = result_def(BranchesType)
+
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    def __init__(
+        self,
+        where: Sequence[SSAValue],
+        written: Sequence[SSAValue],
+        amplitude: SSAValue,
+        valid: SSAValue | None,
+        result: BranchesType,
+        origins: LaneOrigins | None,
+    ):
+        super().__init__(
+            operands=[where, written, amplitude, valid],
+            properties={"origins": None if origins is None else LanesAttr(origins)},
+            result_types=[result],
+        )
+
+    @property
+    @abstractmethod
+    def written(self) -> Sequence[SSAValue]:
+        """The values, or the images, that are written."""
+
+    @abstractmethod
+    def samples(self) -> Iterator[SSAValue]:
+        """Yield the operands that may differ from sample to sample."""
+
+    def _verify_lanes(self, what: str, *values: SSAValue) -> None:
+        """Check that values are scalars or have a number for each lane."""
+        lanes = _branches(self.result).lanes.data
+        for value in values:
+            shape = _tensor(value).get_shape()
+            if len(shape) == 0 or (len(shape) <= 2 and shape[-1] == lanes):
+                continue
+            raise VerifyException(
+                f"'{self.name}' has {lanes} lanes, but {what} is {value.type}"
+            )
+
+    def verify_(self) -> None:
+        for value in self.written:
+            if isinstance(_tensor(value).element_type, ComplexType):
+                raise VerifyException(
+                    f"'{self.name}' writes real local values, got {value.type}"
+                )
+        lanes = _branches(self.result).lanes.data
+        if self.origins is not None and self.origins.data.lanes != lanes:
+            raise VerifyException(
+                f"'{self.name}' has {lanes} lanes, but origins of "
+                f"{self.origins.data.lanes}"
+            )
+        self._verify_lanes("the amplitude", self.amplitude)
+        if self.valid is not None:
+            self._verify_lanes("the validity", self.valid)
+
+
+def _leaf_format(where: str, written: str) -> str:
+    return (
+        f"`[` ${where} `]` `=` `[` ${written} `]` `amplitude` $amplitude "
+        "(`valid` $valid^)? (`origins` qualified($origins)^)? attr-dict `:` "
+        f"`[` type(${where}) `]` `[` type(${written}) `]` type($amplitude) "
+        "(`,` type($valid)^)? `->` type($result)"
+    )
+
+
 @irdl_op_definition
-class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
+class BranchesOp(LeafOp, HasCanonicalizationPatternsInterface):
     """R lanes, each with K writes `(site, value)`, an amplitude and a validity bit.
 
     In each lane x'[site_k] = value_k, in order, so that a later write wins. Invariant:
@@ -408,19 +467,8 @@ class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
 
     sites = var_operand_def(TensorType.constr(element_type=i32))
     values = var_operand_def(TENSOR)
-    amplitude = operand_def(TENSOR)
-    valid = opt_operand_def(TensorType.constr(element_type=i1))
-    origins = opt_prop_def(LanesAttr)
-    result = result_def(BranchesType)
 
-    irdl_options = (AttrSizedOperandSegments(as_property=True),)
-
-    assembly_format = (
-        "`[` $sites `]` `=` `[` $values `]` `amplitude` $amplitude "
-        "(`valid` $valid^)? (`origins` qualified($origins)^)? attr-dict `:` "
-        "`[` type($sites) `]` `[` type($values) `]` type($amplitude) "
-        "(`,` type($valid)^)? `->` type($result)"
-    )
+    assembly_format = _leaf_format("sites", "values")
 
     def __init__(
         self,
@@ -431,11 +479,8 @@ class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
         lanes: int,
         origins: LaneOrigins | None = None,
     ):
-        super().__init__(
-            operands=[sites, values, amplitude, valid],
-            properties={"origins": _lanes_attr(origins)},
-            result_types=[BranchesType.get(lanes, len(sites))],
-        )
+        result = BranchesType.get(lanes, len(sites))
+        super().__init__(sites, values, amplitude, valid, result, origins)
 
     @classmethod
     def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
@@ -443,26 +488,23 @@ class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
 
         return (DropAlwaysValid(),)
 
+    @property
+    def written(self) -> Sequence[SSAValue]:
+        return self.values
+
+    def samples(self) -> Iterator[SSAValue]:
+        return iter(self.operands)
+
     def verify_(self) -> None:
-        lanes = _branches(self.result).lanes.data
         writes = _branches(self.result).writes.data
         if not len(self.sites) == len(self.values) == writes:
             raise VerifyException(
                 f"'bt.branches' with {len(self.sites)} sites and {len(self.values)} "
                 f"values cannot have type {self.result.type}"
             )
-        for what, values in (("a site", self.sites), ("a value", self.values)):
-            for value in values:
-                _verify_lanes(self, what, value, lanes)
-        for value in self.values:
-            if isinstance(_tensor(value).element_type, ComplexType):
-                raise VerifyException(
-                    f"'bt.branches' writes real local values, got {value.type}"
-                )
-        _verify_origins(self)
-        _verify_lanes(self, "the amplitude", self.amplitude, lanes)
-        if self.valid is not None:
-            _verify_lanes(self, "the validity", self.valid, lanes)
+        self._verify_lanes("a site", *self.sites)
+        self._verify_lanes("a value", *self.values)
+        super().verify_()
         shapes = [_tensor(value).get_shape() for value in self.operands]
         if len({shape[0] for shape in shapes if len(shape) == 2}) > 1:
             raise VerifyException(
@@ -472,7 +514,7 @@ class BranchesOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
 
 
 @irdl_op_definition
-class ImagesOp(BranchTensorOp):
+class ImagesOp(LeafOp):
     """R lanes whose x' is put together from images: functions of x at each site.
 
     x'[n] is image[n] where the lane's mask of that image has site n, else x[n]: a lane
@@ -491,19 +533,8 @@ class ImagesOp(BranchTensorOp):
 
     masks = var_operand_def(TensorType.constr(element_type=i1))
     images = var_operand_def(TENSOR)
-    amplitude = operand_def(TENSOR)
-    valid = opt_operand_def(TensorType.constr(element_type=i1))
-    origins = opt_prop_def(LanesAttr)
-    result = result_def(BranchesType)
 
-    irdl_options = (AttrSizedOperandSegments(as_property=True),)
-
-    assembly_format = (
-        "`[` $masks `]` `=` `[` $images `]` `amplitude` $amplitude "
-        "(`valid` $valid^)? (`origins` qualified($origins)^)? attr-dict `:` "
-        "`[` type($masks) `]` `[` type($images) `]` type($amplitude) "
-        "(`,` type($valid)^)? `->` type($result)"
-    )
+    assembly_format = _leaf_format("masks", "images")
 
     def __init__(
         self,
@@ -514,11 +545,7 @@ class ImagesOp(BranchTensorOp):
         result: BranchesType,
         origins: LaneOrigins | None = None,
     ):
-        super().__init__(
-            operands=[masks, images, amplitude, valid],
-            properties={"origins": _lanes_attr(origins)},
-            result_types=[result],
-        )
+        super().__init__(masks, images, amplitude, valid, result, origins)
 
     def verify_(self) -> None:
         lanes = _branches(self.result).lanes.data
@@ -534,74 +561,27 @@ class ImagesOp(BranchTensorOp):
                     f"({lanes}, {sites}), got {mask.type}"
                 )
         for image in self.images:
-            shape, element = _tensor(image).get_shape(), _tensor(image).element_type
+            shape = _tensor(image).get_shape()
             if len(shape) not in (0, 2) or shape[1:] not in ((), (sites,)):
                 raise VerifyException(
                     f"'bt.images' has images of shape (batch, {sites}) or scalars, got "
                     f"{image.type}"
                 )
-            if isinstance(element, ComplexType):
-                raise VerifyException(
-                    f"'bt.images' writes real local values, got {image.type}"
-                )
-        _verify_origins(self)
-        _verify_lanes(self, "the amplitude", self.amplitude, lanes)
-        if self.valid is not None:
-            _verify_lanes(self, "the validity", self.valid, lanes)
+        super().verify_()
+
+    @property
+    def written(self) -> Sequence[SSAValue]:
+        return self.images
 
     def samples(self) -> Iterator[SSAValue]:
-        """Yield the operands that may differ from sample to sample."""
         yield from self.images
         yield self.amplitude
         if self.valid is not None:
             yield self.valid
 
 
-@irdl_op_definition
-class ConcatOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
-    """The lanes of the first operand, then those of the second, and so on.
-
-    ```mlir
-    %c = bt.concat %a, %b
-      : !bt.branches<7 x 2>, !bt.branches<8 x 0> -> !bt.branches<15 x 2>
-    ```
-    """
-
-    name = "bt.concat"
-
-    parts = var_operand_def(BranchesType)
-    result = result_def(BranchesType)
-
-    assembly_format = "$parts attr-dict `:` type($parts) `->` type($result)"
-
-    def __init__(self, parts: Sequence[SSAValue]):
-        super().__init__(operands=[parts], result_types=[_joined(parts)])
-
-    @classmethod
-    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
-        from dialects.canonicalization.bt import FlattenConcat, UnwrapSingle
-
-        return (UnwrapSingle(), FlattenConcat())
-
-    def verify_(self) -> None:
-        expected = _joined(self.parts)
-        if self.result.type != expected:
-            raise VerifyException(
-                f"'bt.concat' has type {expected}, declared {self.result.type}"
-            )
-
-
-@irdl_op_definition
-class InterleaveOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
-    """The emissions of a term: rows major, emissions (the operands) minor.
-
-    ```mlir
-    %c = bt.interleave %a, %b
-      : !bt.branches<7 x 2>, !bt.branches<7 x 0> -> !bt.branches<14 x 2>
-    ```
-    """
-
-    name = "bt.interleave"
+class JoinOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
+    """Base of the ops that put the lanes of several branches together."""
 
     parts = var_operand_def(BranchesType)
     result = result_def(BranchesType)
@@ -618,16 +598,51 @@ class InterleaveOp(BranchTensorOp, HasCanonicalizationPatternsInterface):
         return (UnwrapSingle(),)
 
     def verify_(self) -> None:
+        expected = _joined(self.parts)
+        if self.result.type != expected:
+            raise VerifyException(
+                f"'{self.name}' has type {expected}, declared {self.result.type}"
+            )
+
+
+@irdl_op_definition
+class ConcatOp(JoinOp):
+    """The lanes of the first operand, then those of the second, and so on.
+
+    ```mlir
+    %c = bt.concat %a, %b
+      : !bt.branches<7 x 2>, !bt.branches<8 x 0> -> !bt.branches<15 x 2>
+    ```
+    """
+
+    name = "bt.concat"
+
+    @classmethod
+    def get_canonicalization_patterns(cls) -> tuple[RewritePattern, ...]:
+        from dialects.canonicalization.bt import FlattenConcat
+
+        return (*super().get_canonicalization_patterns(), FlattenConcat())
+
+
+@irdl_op_definition
+class InterleaveOp(JoinOp):
+    """The emissions of a term: rows major, emissions (the operands) minor.
+
+    ```mlir
+    %c = bt.interleave %a, %b
+      : !bt.branches<7 x 2>, !bt.branches<7 x 0> -> !bt.branches<14 x 2>
+    ```
+    """
+
+    name = "bt.interleave"
+
+    def verify_(self) -> None:
         if len({_branches(part).lanes.data for part in self.parts}) > 1:
             raise VerifyException(
                 "'bt.interleave' takes operands with equal numbers of lanes, got "
                 + ", ".join(str(part.type) for part in self.parts)
             )
-        expected = _joined(self.parts)
-        if self.result.type != expected:
-            raise VerifyException(
-                f"'bt.interleave' has type {expected}, declared {self.result.type}"
-            )
+        super().verify_()
 
 
 @irdl_op_definition
@@ -716,6 +731,8 @@ class AssumeOp(IRDLOperation):
     sums = opt_prop_def(ArrayAttr[DenseArrayBase[Float64Type]])
     values = opt_prop_def(ArrayAttr[DenseArrayBase[Float64Type]])
 
+    traits = traits_def(TakesConfigurations())
+
     assembly_format = (
         "$config (`bounds` $bounds^)? (`sums` $sums^)? (`values` $values^)? attr-dict "
         "`:` type($config)"
@@ -741,7 +758,7 @@ class AssumeOp(IRDLOperation):
         )
 
     def verify_(self) -> None:
-        _, sites = _verify_config(self, self.config)
+        _, sites = _tensor(self.config).get_shape()
         bounds = () if self.bounds is None else self.bounds.get_values()
         if self.bounds is not None and (len(bounds) != 2 or bounds[0] > bounds[1]):
             raise VerifyException(
@@ -816,6 +833,8 @@ class ConnectionsOp(BranchTensorOp):
     connected = result_def(TENSOR)
     matrix_elements = result_def(TENSOR)
 
+    traits = traits_def(TakesConfigurations())
+
     assembly_format = (
         "$config `,` $branches attr-dict `:` functional-type(operands, results)"
     )
@@ -833,7 +852,7 @@ class ConnectionsOp(BranchTensorOp):
         )
 
     def verify_(self) -> None:
-        batch, sites = _verify_config(self, self.config)
+        batch, sites = _tensor(self.config).get_shape()
         lanes = _branches(self.branches).lanes.data
         connected, elements = _tensor(self.connected), _tensor(self.matrix_elements)
         state = _tensor(self.config).element_type
@@ -869,8 +888,7 @@ class ConnectionsOp(BranchTensorOp):
                 f"'bt.connections' has matrix elements of {element}, but amplitudes "
                 f"are {leaf.amplitude.type}"
             )
-        values = leaf.samples() if isinstance(leaf, ImagesOp) else leaf.operands
-        for value in values:
+        for value in leaf.samples():
             shape = _tensor(value).get_shape()
             if len(shape) == 2 and shape[0] != batch:
                 raise VerifyException(
@@ -879,16 +897,12 @@ class ConnectionsOp(BranchTensorOp):
                 )
 
 
-LeafOp: TypeAlias = BranchesOp | ImagesOp
-"""Ops that make branches of tensors."""
-
-
 def leaves_of(branches: SSAValue) -> Iterator[LeafOp]:
     """Yield the `bt.branches` and `bt.images` that some branches are joined of."""
     match branches.owner:
-        case BranchesOp() | ImagesOp() as op:
+        case LeafOp() as op:
             yield op
-        case ConcatOp() | InterleaveOp() as op:
+        case JoinOp() as op:
             for part in op.parts:
                 yield from leaves_of(part)
         case CompactOp() as op:
@@ -903,9 +917,9 @@ def origins_of(branches: SSAValue) -> LaneOrigins | None:
     Lanes behind `bt.compact` may be any of those in front of it.
     """
     match branches.owner:
-        case BranchesOp() | ImagesOp() as op:
+        case LeafOp() as op:
             return None if op.origins is None else op.origins.data
-        case ConcatOp() | InterleaveOp() as op:
+        case JoinOp() as op:
             parts = [origins_of(part) for part in op.parts]
             known = [part for part in parts if part is not None]
             if len(known) < len(parts):
@@ -1104,6 +1118,8 @@ class LanesOp(BranchTensorOp):
 
     irdl_options = (AttrSizedResultSegments(as_property=True),)
 
+    traits = traits_def(TakesConfigurations())
+
     assembly_format = (
         "$config `,` $branches attr-dict `:` `(` type($config) `,` type($branches) "
         "`)` `->` `(` `[` type($sites) `]` `,` `[` type($values) `]` `,` "
@@ -1129,7 +1145,7 @@ class LanesOp(BranchTensorOp):
         )
 
     def verify_(self) -> None:
-        batch, _ = _verify_config(self, self.config)
+        batch, _ = _tensor(self.config).get_shape()
         kind = _branches(self.branches)
         lanes, writes = kind.lanes.data, kind.writes.data
         state = _tensor(self.config).element_type
@@ -1166,7 +1182,7 @@ def _is_compacted(branches: SSAValue) -> bool:
     match branches.owner:
         case CompactOp():
             return True
-        case ConcatOp() | InterleaveOp() as op:
+        case JoinOp() as op:
             return any(map(_is_compacted, op.parts))
         case _:
             return False
@@ -1201,6 +1217,8 @@ class LocalEnergyOp(BranchTensorOp):
 
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
+    traits = traits_def(TakesConfigurations())
+
     assembly_format = (
         "$config `,` $branches (`diagonal` $diagonal^)? `parameters` `(` $parameters "
         "`)` `through` $parts (`plan` $plan^)? attr-dict `:` type($config) `,` "
@@ -1224,7 +1242,7 @@ class LocalEnergyOp(BranchTensorOp):
         )
 
     def verify_(self) -> None:
-        batch, _ = _verify_config(self, self.config)
+        batch, _ = _tensor(self.config).get_shape()
         values = (
             [self.result] if self.diagonal is None else [self.result, self.diagonal]
         )

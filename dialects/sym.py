@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import combinations, pairwise
 from typing import ClassVar, Protocol, TypeVar, cast
@@ -75,6 +76,7 @@ from xdsl.traits import (
     IsolatedFromAbove,
     IsTerminator,
     NoTerminator,
+    OpTrait,
     Pure,
     SymbolOpInterface,
 )
@@ -983,11 +985,11 @@ class EmitOp(IRDLOperation, HasCanonicalizationPatternsInterface):
         config: SSAValue,
         amplitude: SSAValue,
         predicate: SSAValue | None = None,
-        tag: str | None = None,
+        tag: str | StringAttr | None = None,
     ):
         super().__init__(
             operands=[config, amplitude, predicate],
-            properties={"tag": None if tag is None else StringAttr(tag)},
+            properties={"tag": StringAttr(tag) if isinstance(tag, str) else tag},
         )
 
     @classmethod
@@ -1008,6 +1010,24 @@ class EmitOp(IRDLOperation, HasCanonicalizationPatternsInterface):
 
 # endregion
 # region Reads
+
+
+def _verify_local_value(op: Operation, kind: Attribute) -> None:
+    real = real_type(operator_of(op).element)
+    if kind != _scalar(real):
+        raise VerifyException(
+            f"'{op.name}' takes local values as tensor<{real}>, got {kind}"
+        )
+
+
+@dataclass(frozen=True)
+class TakesLocalValue(OpTrait):
+    """An operand or result of this name is of the type of local values."""
+
+    name: str
+
+    def verify(self, op: Operation) -> None:
+        _verify_local_value(op, getattr(op, self.name).type)
 
 
 class SymPureOp(IRDLOperation):
@@ -1031,6 +1051,8 @@ class ReadOp(SymPureOp, HasCanonicalizationPatternsInterface):
     site = operand_def(SiteType())
     result = result_def(SCALAR)
 
+    traits = traits_def(TakesLocalValue("result"))
+
     assembly_format = "$config `[` $site `]` attr-dict `:` type($result)"
 
     def __init__(self, config: SSAValue, site: SSAValue, result_type: Attribute):
@@ -1041,9 +1063,6 @@ class ReadOp(SymPureOp, HasCanonicalizationPatternsInterface):
         from dialects.canonicalization.sym import ForwardWriteToRead
 
         return (ForwardWriteToRead(),)
-
-    def verify_(self) -> None:
-        _verify_local_value(self, self.result.type)
 
 
 @irdl_op_definition
@@ -1081,21 +1100,12 @@ class AllowedOp(SymPureOp):
     site = operand_def(SiteType())
     result = result_def(PREDICATE)
 
+    traits = traits_def(TakesLocalValue("value"))
+
     assembly_format = "$value `at` $site attr-dict `:` type($value)"
 
     def __init__(self, value: SSAValue, site: SSAValue):
         super().__init__(operands=[value, site], result_types=[PREDICATE])
-
-    def verify_(self) -> None:
-        _verify_local_value(self, self.value.type)
-
-
-def _verify_local_value(op: Operation, kind: Attribute) -> None:
-    real = real_type(operator_of(op).element)
-    if kind != _scalar(real):
-        raise VerifyException(
-            f"'{op.name}' takes local values as tensor<{real}>, got {kind}"
-        )
 
 
 # endregion
@@ -1223,6 +1233,8 @@ class WriteOp(SymPureOp, UpdateInterface, HasCanonicalizationPatternsInterface):
     value = operand_def(SCALAR)
     result = result_def(ConfigType())
 
+    traits = traits_def(TakesLocalValue("value"))
+
     assembly_format = "$config `[` $site `]` `,` $value attr-dict `:` type($value)"
 
     def __init__(self, config: SSAValue, site: SSAValue, value: SSAValue):
@@ -1251,12 +1263,25 @@ class WriteOp(SymPureOp, UpdateInterface, HasCanonicalizationPatternsInterface):
         old = at.solved(self, at.read(after, sites[0]))
         return None if old is None else at.add(WriteOp(after, sites[0], old))
 
-    def verify_(self) -> None:
-        _verify_local_value(self, self.value.type)
+
+class ShiftByOp(SymPureOp, UpdateInterface):
+    """Base of the updates that move the local value of a site by an amount."""
+
+    config = operand_def(ConfigType())
+    site = operand_def(SiteType())
+    amount = operand_def(SCALAR)
+    result = result_def(ConfigType())
+
+    traits = traits_def(TakesLocalValue("amount"))
+
+    assembly_format = "$config `[` $site `]` `by` $amount attr-dict `:` type($amount)"
+
+    def __init__(self, config: SSAValue, site: SSAValue, amount: SSAValue):
+        super().__init__(operands=[config, site, amount], result_types=[ConfigType()])
 
 
 @irdl_op_definition
-class ShiftOp(SymPureOp, UpdateInterface):
+class ShiftOp(ShiftByOp):
     """The configuration c with c[i] = c[i] + d.
 
     ```mlir
@@ -1265,16 +1290,6 @@ class ShiftOp(SymPureOp, UpdateInterface):
     """
 
     name = "sym.shift"
-
-    config = operand_def(ConfigType())
-    site = operand_def(SiteType())
-    amount = operand_def(SCALAR)
-    result = result_def(ConfigType())
-
-    assembly_format = "$config `[` $site `]` `by` $amount attr-dict `:` type($amount)"
-
-    def __init__(self, config: SSAValue, site: SSAValue, amount: SSAValue):
-        super().__init__(operands=[config, site, amount], result_types=[ConfigType()])
 
     def expand(self, at: Adding) -> SSAValue:
         """`write(c, i, read(c, i) + d)`."""
@@ -1291,9 +1306,6 @@ class ShiftOp(SymPureOp, UpdateInterface):
             return None
         back = at.add(NegateOp(at.copy(self.amount)))
         return at.add(ShiftOp(after, sites[0], back))
-
-    def verify_(self) -> None:
-        _verify_local_value(self, self.amount.type)
 
 
 @irdl_op_definition
@@ -1363,7 +1375,7 @@ class SelectOp(SymPureOp, HasCanonicalizationPatternsInterface):
 
 
 @irdl_op_definition
-class ShiftModOp(SymPureOp, UpdateInterface):
+class ShiftModOp(ShiftByOp):
     """The configuration c with c[i] moved d places on among the allowed, cyclically.
 
     Undefined where c[i] is not an allowed value, or d no integer up to
@@ -1375,16 +1387,6 @@ class ShiftModOp(SymPureOp, UpdateInterface):
     """
 
     name = "sym.shift_mod"
-
-    config = operand_def(ConfigType())
-    site = operand_def(SiteType())
-    amount = operand_def(SCALAR)
-    result = result_def(ConfigType())
-
-    assembly_format = "$config `[` $site `]` `by` $amount attr-dict `:` type($amount)"
-
-    def __init__(self, config: SSAValue, site: SSAValue, amount: SSAValue):
-        super().__init__(operands=[config, site, amount], result_types=[ConfigType()])
 
     @property
     def is_flip(self) -> bool:
@@ -1413,9 +1415,6 @@ class ShiftModOp(SymPureOp, UpdateInterface):
         back = at.add(NegateOp(at.copy(self.amount)))
         return at.add(ShiftModOp(after, sites[0], back))
 
-    def verify_(self) -> None:
-        _verify_local_value(self, self.amount.type)
-
 
 @irdl_op_definition
 class AffineOp(SymPureOp, UpdateInterface):
@@ -1435,6 +1434,8 @@ class AffineOp(SymPureOp, UpdateInterface):
     scale = operand_def(T)
     bias = operand_def(T)
     result = result_def(ConfigType())
+
+    traits = traits_def(TakesLocalValue("scale"))
 
     assembly_format = (
         "$config `[` $site `]` `scale` $scale `bias` $bias attr-dict `:` type($scale)"
@@ -1467,9 +1468,6 @@ class AffineOp(SymPureOp, UpdateInterface):
         rest = SubtractOp(at.read(after, sites[0]), at.copy(self.bias))
         old = at.add(MultiplyOp(at.copy(self.scale), at.add(rest)))
         return at.add(WriteOp(after, sites[0], old))
-
-    def verify_(self) -> None:
-        _verify_local_value(self, self.scale.type)
 
 
 @irdl_op_definition
@@ -1641,13 +1639,12 @@ class LocalSpaceOp(SymPureOp):
     site = operand_def(SiteType())
     result = result_def(T)
 
+    traits = traits_def(TakesLocalValue("value"))
+
     assembly_format = "$value `at` $site attr-dict `:` type($value)"
 
     def __init__(self, value: SSAValue, site: SSAValue):
         super().__init__(operands=[value, site], result_types=[value.type])
-
-    def verify_(self) -> None:
-        _verify_local_value(self, self.value.type)
 
 
 @irdl_op_definition

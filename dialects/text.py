@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import cache
 from io import StringIO
 from math import prod
 from typing import Any, cast
@@ -36,6 +36,7 @@ from xdsl.parser import Parser as XdslParser
 from xdsl.printer import Printer as XdslPrinter
 from xdsl.utils.lexer import Input, Span, Token
 from xdsl.utils.mlir_lexer import MLIRLexer, MLIRTokenKind, StringLiteral
+from xdsl_jax.dialects.stablehlo import ConstantOp
 
 
 def _float_from_bits(parser: AttrParser, bits: int, kind: AnyFloat, at: Span) -> float:
@@ -207,16 +208,40 @@ class Printer(XdslPrinter):
     """
 
     elide_rows_over: int | None = field(default=None)
+    _types: dict[TensorType[Attribute], str] = field(init=False, default_factory=dict)
+    """Texts of types: a kernel has a few, each of which stands in many places."""
 
     def print_attribute(self, attribute: Attribute) -> None:
-        if type(attribute) is TensorType:
-            self.print_string(_text_of_tensor(attribute))
+        if isinstance(attribute, TensorType):
+            kind = cast(TensorType[Attribute], attribute)
+            if kind not in self._types:
+                self._types[kind] = str(kind)
+            self.print_string(self._types[kind])
             return
         numbers = _as_list(attribute)
         if numbers is not None and self._is_elided(numbers):
             self._print_ends(numbers)
         else:
             super().print_attribute(attribute)
+
+    def print_op(self, op: Operation) -> None:
+        if not isinstance(op, ConstantOp) or op.attributes or self.print_generic_format:
+            super().print_op(op)
+            return
+        numbers, data = op.value, op.value.data.data
+        kind = numbers.get_element_type()
+        is_long = isinstance(kind, IntegerType) and len(numbers) > _MOST_LISTED
+        if not is_long or data == data[: kind.compile_time_size] * len(numbers):
+            super().print_op(op)
+            return
+        # xDSL unpacks all numbers, twice, to write none of them: that takes a tenth of
+        # the time from an operator to its kernel
+        self._print_results(op)
+        self.print_string(f'{op.name} dense<"0x{data.hex().upper()}"> : ')
+        self.print_attribute(numbers.type)
+        if self.print_debuginfo:
+            self.print_string(" ")
+            self.print_attribute(op.location)
 
     def print_bytes_literal(self, bytestring: bytes) -> None:
         # xDSL prints byte by byte, and each op's location has the path of a file
@@ -253,13 +278,8 @@ class Printer(XdslPrinter):
             self.print_float(value, kind)
 
 
-@lru_cache(maxsize=2**12)
-def _text_of_tensor(kind: TensorType[Any]) -> str:
-    """Return the text of a type of tensors, of which a module has few, often."""
-    stream = StringIO()
-    kind.print_builtin(Printer(stream))
-    return stream.getvalue()
-
+_MOST_LISTED = 100
+"""Constants of more numbers than this are written as bytes, by xDSL as well."""
 
 _PLAIN = re.compile(rb"[ !#-\[\]-~]*")
 """Characters that a string literal holds without escapes."""

@@ -7,13 +7,18 @@ types of StableHLO that do not fit, and functions that are no kernels.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Iterator
+from collections.abc import Collection, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache
 from itertools import chain
 from typing import Any, cast
 
-from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
+from xdsl.dialects.builtin import (
+    DYNAMIC_INDEX,
+    DenseIntOrFPElementsAttr,
+    ModuleOp,
+    TensorType,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, ErasedSSAValue, Operation, SSAValue
 from xdsl.traits import (
@@ -23,9 +28,11 @@ from xdsl.traits import (
     RecursiveMemoryEffect,
 )
 from xdsl.utils.exceptions import VerifyException
+from xdsl_jax.dialects.stablehlo import ConstantOp
 
 from dialects.bt import ConnectionsOp, LocalEnergyOp
 from dialects.stablehlo import type_error
+from dialects.sym import OperatorOp
 
 __all__ = ["Invalidity", "Seen", "fault_in"]
 
@@ -50,13 +57,17 @@ class Seen:
 
     Attributes:
         keys: those of ops whose validity depends on nothing else.
-        units: the ops of the module, such as functions, as they were.
-        symbols: what these say of each other: all but what is inside of them.
+        units: the units of the module, see `_units`, as they were.
     """
 
     keys: set[Hashable] = field(default_factory=set)
     units: dict[Operation, list[Any]] = field(default_factory=dict)
-    symbols: list[Any] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, module: ModuleOp) -> Seen:
+        """Return the ops of a module that is known to be valid."""
+        keys = {key for op in module.walk() if (key := _key(op)) is not None}
+        return cls(keys, _units(module))
 
 
 def fault_in(module: ModuleOp, seen: Seen | None = None) -> Invalidity | None:
@@ -66,14 +77,11 @@ def fault_in(module: ModuleOp, seen: Seen | None = None) -> Invalidity | None:
     look at again: most ops are what they were before a pass.
     """
     seen = Seen() if seen is None else seen
-    units = {op: _snapshot(op) for block in module.body.blocks for op in block.ops}
-    symbols = [(op, *op.properties.items()) for op in units]
-    known = seen.units if symbols == seen.symbols else {}
-    changed = [op for op, now in units.items() if known.get(op) != now]
-    seen.units, seen.symbols = {}, []
+    units = _units(module)
+    changed = _changed(seen.units, units)
+    seen.units = {}
     # A verifier looks inside first
-    inside = (op for unit in changed for op in unit.walk(region_first=True))
-    for op in chain(inside, [module]):
+    for op in chain.from_iterable(map(_own_ops, changed)):
         key = _key(op)
         if key is not None and key in seen.keys:
             continue
@@ -84,49 +92,129 @@ def fault_in(module: ModuleOp, seen: Seen | None = None) -> Invalidity | None:
             return Invalidity(op, error)
         if key is not None:
             seen.keys.add(key)
-    same = units.keys() - set(changed)
-    fault = next(_faults(module.body.block, set(), None, same), None)
-    if fault is None:
-        seen.units, seen.symbols = units, symbols
-    return fault
+    if changed:
+        same = units.keys() - changed.keys()
+        fault = next(_faults(module.body.block, set(), None, same), None)
+        if fault is not None:
+            return fault
+    seen.units = units
+    return None
 
 
-def _snapshot(op: Operation) -> list[Any]:
+def _units(module: ModuleOp) -> dict[Operation, list[Any]]:
+    """Return all that the validity of each unit of a module depends on, in order.
+
+    Terms see the space, the element type and the parameters of their operator, and
+    functions the types of others. Operators and the module come behind what is inside.
+    """
+    units: dict[Operation, list[Any]] = {}
+    ops = [op for block in module.body.blocks for op in block.ops]
+    symbols = [(op, *_declared(op)) for op in ops]
+    for op in ops:
+        if not isinstance(op, OperatorOp):
+            units[op] = [symbols, *_snapshot(op)]
+            continue
+        for block in op.body.blocks:
+            around = [op, *block.args, *(arg.type for arg in block.args)]
+            around += [op.properties.get("space"), op.properties.get("element")]
+            for term in block.ops:
+                units[term] = [*around, *_snapshot(term)]
+        units[op] = _snapshot(op, inside=False)
+    units[module] = [symbols, *_snapshot(module, inside=False)]
+    return units
+
+
+def _declared(op: Operation) -> Iterable[Any]:
+    """Return what functions may see of an op beside them: no more than its name."""
+    if isinstance(op, OperatorOp):
+        return (op.properties.get("sym_name"),)
+    return op.properties.items()
+
+
+def _changed(
+    was: dict[Operation, list[Any]], units: dict[Operation, list[Any]]
+) -> dict[Operation, None]:
+    """Return the units that are not what they were, or hold some, in order."""
+    changed: dict[Operation, None] = {}
+    for op, now in units.items():
+        if was.get(op) != now:
+            changed[op] = None
+        elif isinstance(op, ModuleOp | OperatorOp) and changed:
+            inner = (inner for block in op.body.blocks for inner in block.ops)
+            # Nobody looks into an operator or a function from outside
+            if any(
+                one in changed and not isinstance(one, OperatorOp | FuncOp)
+                for one in inner
+            ):
+                changed[op] = None
+    return changed
+
+
+def _own_ops(unit: Operation) -> Iterable[Operation]:
+    """Return the ops of a unit that are of no other one, the unit itself last."""
+    if isinstance(unit, ModuleOp | OperatorOp):
+        return (unit,)
+    return unit.walk(region_first=True)
+
+
+def _snapshot(op: Operation, *, inside: bool = True) -> list[Any]:
     """Return all that an op is, and what is inside: equal only if nothing changed.
 
     Ops and values are equal to themselves alone, so that this takes little time.
     """
-    types = [result.type for result in op.results]
-    found: list[Any] = [op, *op.operands, *op.results, *types, *op.successors]
-    found += [*op.properties.items(), None, *op.attributes.items()]
+    results = op.results
+    found: list[Any] = [op, *op.operands, *results, *[r.type for r in results]]
+    found += [*op.successors, *op.properties.items(), None, *op.attributes.items()]
     for region in op.regions:
         found.append(region)
         for block in region.blocks:
-            found += [block, block.parent, *block.args, *(a.type for a in block.args)]
+            found += [block, block.parent, *block.args, *[a.type for a in block.args]]
             for inner in block.ops:
                 found.append(inner.parent)
-                found += _snapshot(inner)
+                found += _snapshot(inner) if inside else (inner,)
     return found
 
 
 def _key(op: Operation) -> Hashable | None:
     """Return all that the validity of an op depends on, or None where it is more.
 
-    An op of StableHLO or `bt` without regions sees its types and attributes, and no
-    other op, but for `bt.connections`, `bt.local_energy` with the functions that it
-    names, and the terminator of a block, the last op.
+    An op without regions sees its types and attributes, and no other op, but for one of
+    `sym`, which sees the op around it and the element type of its operator, for
+    `bt.connections` and `bt.local_energy` with the functions that they name, and for
+    the terminator of a block, the last op.
     """
     block = op.parent
     if block is None or block.last_op is op or op.regions or op.successors:
         return None
     dialect = op.name.partition(".")[0]
-    sees_others = isinstance(op, ConnectionsOp | LocalEnergyOp)
-    if dialect not in ("stablehlo", "bt") or sees_others:
+    around = None
+    if dialect == "sym":
+        around = _around(op)
+    elif dialect not in ("stablehlo", "bt") or isinstance(
+        op, ConnectionsOp | LocalEnergyOp
+    ):
         return None
-    if any(isinstance(operand, ErasedSSAValue) for operand in op.operands):
+    operands = op.operands
+    if any(isinstance(operand, ErasedSSAValue) for operand in operands):
         return None
     types = (tuple(op.operand_types), tuple(op.result_types))
-    return type(op), *types, *op.properties.items(), None, *op.attributes.items()
+    if isinstance(op, ConstantOp) and len(op.properties) == 1:
+        # Its type is all that is asked of a value, which may be long
+        value = op.properties.get("value")
+        if isinstance(value, DenseIntOrFPElementsAttr):
+            return type(op), *types, value.get_type(), None, *op.attributes.items()
+    own = (*op.properties.items(), None, *op.attributes.items())
+    return type(op), around, *types, *own
+
+
+def _around(op: Operation) -> tuple[type[Operation], Attribute | None] | None:
+    """Return what an op of `sym` sees around it."""
+    around = parent = op.parent_op()
+    while parent is not None and not isinstance(parent, OperatorOp):
+        parent = parent.parent_op()
+    if around is None or parent is None:
+        return None
+    return type(around), parent.properties.get("element")
 
 
 def _verify_blocks(op: Operation) -> None:

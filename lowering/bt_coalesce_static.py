@@ -52,7 +52,7 @@ from dialects.stablehlo import (
     shape_of,
 )
 from lowering.lane_functions import IDENTITY, UNKNOWN, LaneFunctions
-from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
+from lowering.lane_layout import LaneLayout, all_can_be_laid_out
 from lowering.lanes import lane_count, repeated, rewrite_lanes
 from lowering.relations import Relation
 from lowering.remarks import remark
@@ -135,7 +135,7 @@ def _in_order(writes: Array) -> Array:
     return np.take_along_axis(writes, order[:, :, None], axis=1)
 
 
-def _members(op: bt.BranchesOp | bt.ConcatOp | bt.InterleaveOp) -> list[SSAValue]:
+def _members(op: bt.BranchesOp | bt.JoinOp) -> list[SSAValue]:
     """Return branches, or the parts of a join, with interleaved ones one by one."""
     if isinstance(op, bt.BranchesOp):
         return [op.result]
@@ -156,16 +156,12 @@ def _parts(members: Iterable[SSAValue], end: bt.ConnectionsOp) -> list[_Part]:
         leaf = branches.owner
         if not isinstance(leaf, bt.BranchesOp) or not lane_count(branches):
             continue
-        if not all(map(_can_be_laid_out, leaf.operands)):
+        if not all_can_be_laid_out(leaf):
             continue
         keys = _keys(leaf, functions, sites)
         if keys is not None:
             found.append(_Part(leaf, keys))
     return found
-
-
-def _can_be_laid_out(value: SSAValue) -> bool:
-    return can_be_laid_out(value, lane_axis(value))
 
 
 # endregion
@@ -268,8 +264,7 @@ class _Summing:
             zip(first.sites, first.values, strict=True) if self.group.writes else ()
         )
         written = [
-            (layout.of(site, lane_axis(site)), layout.of(value, lane_axis(value)))
-            for site, value in writes
+            (layout.operand(site), layout.operand(value)) for site, value in writes
         ]
         sites, values = [one for one, _ in written], [one for _, one in written]
         self.at.location = first.location
@@ -351,7 +346,7 @@ class _Summing:
         self, value: SSAValue, layout: LaneLayout, shape: tuple[int, ...]
     ) -> SSAValue:
         """Return a value of each lane in the table."""
-        found = layout.of(value, lane_axis(value))
+        found = layout.operand(value)
         self.at.location = layout.at.location
         return found if shape_of(found) else repeated(found, shape, self.at)
 
@@ -382,7 +377,7 @@ class CoalesceStatic(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(
         self,
-        op: bt.BranchesOp | bt.ConcatOp | bt.InterleaveOp,
+        op: bt.BranchesOp | bt.JoinOp,
         rewriter: PatternRewriter,
     ) -> None:
         ends = {use.operation for use in op.result.uses}

@@ -46,13 +46,13 @@ from dialects.stablehlo import (
     shape_of,
 )
 from lowering.evaluate import evaluate
-from lowering.lane_layout import can_be_laid_out, lane_axis
+from lowering.lane_layout import all_can_be_laid_out
 from lowering.lanes import has_batch, is_connected, lane_count, rewrite_lanes
-from lowering.order import operands_first
+from lowering.order import conjuncts, operands_first
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
-from lowering.site_wise import SiteWiseAnalysis, conjuncts
+from lowering.site_wise import SiteWiseAnalysis
 
 MOST_KEPT = 0.7
 """Compacting connected states costs about as much as this part of the lanes."""
@@ -273,7 +273,7 @@ class CompactLanes(RewritePattern):
                 at=op,
             )
             return
-        if not all(can_be_laid_out(value, lane_axis(value)) for value in op.operands):
+        if not all_can_be_laid_out(op):
             return
         remark(f"{lanes} lanes are compacted into {bound}", at=op)
         compact = in_place_of(op, bt.CompactOp(op.result, bound))

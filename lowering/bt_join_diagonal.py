@@ -22,7 +22,6 @@ from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
     PatternRewriter,
-    PatternRewriteWalker,
     RewritePattern,
     op_type_rewrite_pattern,
 )
@@ -38,16 +37,16 @@ from dialects.stablehlo import (
     tensor,
 )
 from dialects.tables import NO_SITE
-from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
+from lowering.lane_layout import LaneLayout, all_can_be_laid_out
 from lowering.lanes import has_batch, lane_count, repeated
 from lowering.relations import Relation
 from lowering.remarks import remark
-from lowering.rewriting import Inserter
+from lowering.rewriting import Inserter, rewrite_once
 
 
 def _alone(part: SSAValue) -> SSAValue:
     """Return branches that nothing is joined with."""
-    while isinstance(part.owner, bt.ConcatOp | bt.InterleaveOp):
+    while isinstance(part.owner, bt.JoinOp):
         if len(part.owner.parts) != 1:
             break
         (part,) = part.owner.parts
@@ -72,7 +71,7 @@ def _is_all(branches: SSAValue) -> bool:
     return all(
         isinstance(user, bt.ConnectionsOp)
         or (
-            isinstance(user, bt.ConcatOp | bt.InterleaveOp)
+            isinstance(user, bt.JoinOp)
             and len(user.parts) == 1
             and _is_all(user.result)
         )
@@ -98,13 +97,13 @@ class _Join:
         # What the first lane would compute is that of the second, and not used
         numbers = np.maximum(np.arange(self.lanes) - 1, 0)
         layout = LaneLayout(numbers, self.at)
-        sites = [self._site(layout.of(site, lane_axis(site))) for site in op.sites]
-        values = [layout.of(value, lane_axis(value)) for value in op.values]
-        amplitude = layout.of(op.amplitude, lane_axis(op.amplitude))
+        sites = [self._site(layout.operand(site)) for site in op.sites]
+        values = [layout.operand(value) for value in op.values]
+        amplitude = layout.operand(op.amplitude)
         amplitude = self._first(self._single(self.diagonal.amplitude), amplitude)
         valid = None
         if op.valid is not None:
-            valid = layout.of(op.valid, lane_axis(op.valid))
+            valid = layout.operand(op.valid)
             shape = self._joint(valid)
             first = repeated(self._is_first(), shape, self.at)
             valid = self.at.add(OrOp(repeated(valid, shape, self.at), first))
@@ -187,8 +186,7 @@ class JoinDiagonal(RewritePattern):
                 "the diagonal is concatenated: others differ", done=False, at=diagonal
             )
             return
-        known = all(can_be_laid_out(v, lane_axis(v)) for v in others.operands)
-        if not known or not _is_known_single(diagonal.amplitude):
+        if not all_can_be_laid_out(others) or not _is_known_single(diagonal.amplitude):
             remark("the diagonal is concatenated", done=False, at=diagonal)
             return
         joined = _Join(op, diagonal, others, Inserter(rewriter, op.location)).run()
@@ -204,4 +202,4 @@ class BtJoinDiagonalPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        PatternRewriteWalker(JoinDiagonal(), apply_recursively=False).rewrite_module(op)
+        rewrite_once(op, JoinDiagonal())

@@ -33,9 +33,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Operation, SSAValue, Use
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
-    GreedyRewritePatternApplier,
     PatternRewriter,
-    PatternRewriteWalker,
     RewritePattern,
     op_type_rewrite_pattern,
 )
@@ -51,9 +49,10 @@ from dialects.stablehlo import (
     tensor,
 )
 from lowering.integer_ranges import ARITHMETIC, IntegerRange, hull, integer_ranges
+from lowering.lanes import behind_broadcasts
 from lowering.relations import Relation
 from lowering.remarks import remark
-from lowering.rewriting import Inserter
+from lowering.rewriting import Inserter, rewrite_once
 
 
 @dataclass
@@ -223,9 +222,7 @@ class WriteIntegers(_OfIntegers):
     """
 
     @op_type_rewrite_pattern
-    def match_and_rewrite(
-        self, op: bt.BranchesOp | bt.ImagesOp, rewriter: PatternRewriter
-    ) -> None:
+    def match_and_rewrite(self, op: bt.LeafOp, rewriter: PatternRewriter) -> None:
         for place in _places_of_values(op):
             value = op.operands[place]
             if value in self.known.ranges and not _is_integer(value):
@@ -269,7 +266,7 @@ class ConvertAtTheEnd(_OfIntegers):
 def _sees_sign_of_zero(op: Operation) -> bool:
     """Whether an op has another result for -0 than for 0, which is not -0 again."""
     if isinstance(op, hlo.DivideOp):
-        divisor = constant_of(_behind_broadcast(op.rhs))
+        divisor = constant_of(behind_broadcasts(op.rhs))
         return divisor is None or not divisor.all()
     if not isinstance(op.results[0].type, TensorType):
         return False
@@ -279,8 +276,7 @@ def _sees_sign_of_zero(op: Operation) -> bool:
 
 
 def _places_of_values(op: bt.LeafOp) -> range:
-    count = len(op.images) if isinstance(op, bt.ImagesOp) else len(op.values)
-    return range(count, 2 * count)
+    return range(len(op.written), 2 * len(op.written))
 
 
 def _numbers(op: Operation) -> list[SSAValue]:
@@ -298,10 +294,6 @@ def _is_integer(value: SSAValue) -> bool:
 
 def _width(value: SSAValue) -> int:
     return cast(IntegerType, element_of(value)).width.data
-
-
-def _behind_broadcast(value: SSAValue) -> SSAValue:
-    return value.owner.operand if isinstance(value.owner, bt.BroadcastOp) else value
 
 
 def _as_integer(value: SSAValue, width: int, at: Inserter) -> SSAValue:
@@ -362,10 +354,10 @@ class BtNarrowPass(ModulePass):
             if bounds is None:
                 continue
             known = _Integers(function, bounds)
-            patterns = GreedyRewritePatternApplier(
-                [CompareIntegers(known), WriteIntegers(known), ConvertAtTheEnd(known)],
-                dce_enabled=False,
+            rewrite_once(
+                function.body,
+                CompareIntegers(known),
+                WriteIntegers(known),
+                ConvertAtTheEnd(known),
             )
-            walker = PatternRewriteWalker(patterns, apply_recursively=False)
-            walker.rewrite_region(function.body)
             known.remark()

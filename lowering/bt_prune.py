@@ -28,7 +28,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import bt
 from dialects.provenance import in_place_of
 from dialects.stablehlo import constant_of, shape_of
-from lowering.lane_layout import LaneLayout, can_be_laid_out, lane_axis
+from lowering.lane_layout import LaneLayout, all_can_be_laid_out
 from lowering.lanes import (
     has_batch,
     is_connected,
@@ -134,7 +134,7 @@ class PruneLanes(RewritePattern):
         kept = _kept(op)
         if kept.all():
             return
-        if kept.any() and not _can_be_pruned(op):
+        if kept.any() and not all_can_be_laid_out(op):
             return
         remark(f"{int((~kept).sum())} lanes are nothing for every x", at=op)
         origins = bt.origins_of(op.result)
@@ -147,16 +147,12 @@ class PruneLanes(RewritePattern):
             rewriter.replace(op, nothing_like(op))
 
 
-def _can_be_pruned(op: bt.BranchesOp) -> bool:
-    return all(can_be_laid_out(value, lane_axis(value)) for value in op.operands)
-
-
 def _pruned(
     op: bt.BranchesOp, lanes: npt.NDArray[Any], rewriter: PatternRewriter
 ) -> bt.BranchesOp:
     """Return the branches of some of the lanes."""
     layout = LaneLayout(lanes, Inserter(rewriter, op.location))
-    new = [layout.of(value, lane_axis(value)) for value in op.operands]
+    new = [layout.operand(value) for value in op.operands]
     count = len(op.sites)
     valid = None if op.valid is None else new[-1]
     origins = bt.origins_of(op.result)

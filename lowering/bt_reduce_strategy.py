@@ -34,9 +34,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
-    GreedyRewritePatternApplier,
     PatternRewriter,
-    PatternRewriteWalker,
     RewritePattern,
     op_type_rewrite_pattern,
 )
@@ -59,10 +57,11 @@ from dialects.stablehlo import (
     tensor,
 )
 from lowering.bilinear_sums import as_bilinear
+from lowering.order import conjuncts
 from lowering.relations import Relation
 from lowering.remarks import remark
-from lowering.rewriting import Inserter
-from lowering.site_wise import Piece, SiteWise, SiteWiseAnalysis, conjuncts
+from lowering.rewriting import Inserter, rewrite_once
+from lowering.site_wise import Piece, SiteWise, SiteWiseAnalysis
 
 BITS = 32
 
@@ -355,7 +354,4 @@ class BtReduceStrategyPass(ModulePass):
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         matrices = MultiplyByMatrix()
         shared = matrices.analyses
-        patterns = GreedyRewritePatternApplier(
-            [matrices, PackAnswers(shared), PackConditions(shared)], dce_enabled=False
-        )
-        PatternRewriteWalker(patterns, apply_recursively=False).rewrite_module(op)
+        rewrite_once(op, matrices, PackAnswers(shared), PackConditions(shared))

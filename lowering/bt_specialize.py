@@ -5,7 +5,6 @@ Everything before this pass runs once per operator, everything after it once per
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
@@ -24,18 +23,15 @@ from xdsl.dialects.builtin import (
     TensorType,
 )
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Attribute, Operation, Region, SSAValue
+from xdsl.ir import Attribute, Operation
 from xdsl.passes import ModulePass
-from xdsl.pattern_rewriter import (
-    PatternRewriter,
-    PatternRewriteWalker,
-    RewritePattern,
-)
+from xdsl.pattern_rewriter import PatternRewriter
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
 from dialects.stablehlo import tensor
 from lowering.relations import Relation
+from lowering.rewriting import RetypeValues, rewrite_once
 
 __all__ = ["STATE_DTYPES", "STATE_TYPES", "BtSpecializePass", "state_type"]
 
@@ -77,45 +73,36 @@ def state_type(dtype: npt.DTypeLike) -> str:
 
 
 @dataclass
-class BindBatchAndState(RewritePattern):
+class BindBatchAndState(RetypeValues):
     """Tensors get a static batch dimension, and the type that x is stored in.
 
     %v = bt.gather %x[%i]
       : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
     becomes, for a batch of 4 and i8
     %v = bt.gather %x[%i] : (tensor<4x3xi8>, tensor<2xi32>) -> tensor<4x2xf64>
-
-    In place: xDSL's `TypeConversionPattern` builds each op anew, without its location.
     """
 
     batch: int
     state: Attribute
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
-        arguments = [arg for region in op.regions for arg in _arguments(region)]
-        for value in (*op.results, *arguments):
-            bound = self._bound(value.type)
-            if bound != value.type:
-                rewriter.replace_value_with_new_type(value, bound)
+        super().match_and_rewrite(op, rewriter)
         if isinstance(op, FuncOp):
             kind = op.function_type
             op.function_type = FunctionType.from_lists(
-                [self._bound(one) for one in kind.inputs],
-                [self._bound(one) for one in kind.outputs],
+                list(map(self._bound, kind.inputs)),
+                list(map(self._bound, kind.outputs)),
             )
+
+    def converted(self, kind: TensorType[Attribute]) -> Attribute:
+        is_state = isinstance(kind.element_type, bt.StateType)
+        shape = [self.batch if n == bt.BATCH else n for n in kind.get_shape()]
+        return tensor(self.state if is_state else kind.element_type, shape)
 
     def _bound(self, kind: Attribute) -> Attribute:
         if not isinstance(kind, TensorType):
             return kind
-        shaped = cast(TensorType[Attribute], kind)
-        is_state = isinstance(shaped.element_type, bt.StateType)
-        shape = [self.batch if n == bt.BATCH else n for n in shaped.get_shape()]
-        return tensor(self.state if is_state else shaped.element_type, shape)
-
-
-def _arguments(region: Region) -> Iterator[SSAValue]:
-    for block in region.blocks:
-        yield from block.args
+        return self.converted(cast(TensorType[Attribute], kind))
 
 
 @dataclass(frozen=True)
@@ -139,4 +126,4 @@ class BtSpecializePass(ModulePass):
                 f"{self.name}: the batch size must not be negative, got {self.batch}"
             )
         pattern = BindBatchAndState(self.batch, STATE_TYPES[self.state])
-        PatternRewriteWalker(pattern, apply_recursively=False).rewrite_module(op)
+        rewrite_once(op, pattern)

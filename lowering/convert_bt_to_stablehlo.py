@@ -68,7 +68,7 @@ from dialects.tables import NO_SITE
 from lowering.lane_layout import LanePicks, can_be_laid_out, lane_axis
 from lowering.lanes import lane_count
 from lowering.relations import Relation
-from lowering.rewriting import Inserter
+from lowering.rewriting import Inserter, rewrite_once
 from lowering.valid_lanes import ValidLanes
 
 MAX_MASK_ELEMENTS = 256 * 1024
@@ -246,7 +246,7 @@ def _sinks_of(branches: SSAValue) -> Iterator[_Sink]:
     for user in {use.operation: None for use in branches.uses}:
         if isinstance(user, _Sink):
             yield user
-        elif isinstance(user, bt.ConcatOp | bt.InterleaveOp | bt.CompactOp):
+        elif isinstance(user, bt.JoinOp | bt.CompactOp):
             yield from _sinks_of(user.result)
 
 
@@ -441,9 +441,7 @@ class LowerJoin(RewritePattern):
     """
 
     @op_type_rewrite_pattern
-    def match_and_rewrite(
-        self, op: bt.ConcatOp | bt.InterleaveOp, rewriter: PatternRewriter
-    ) -> None:
+    def match_and_rewrite(self, op: bt.JoinOp, rewriter: PatternRewriter) -> None:
         here = _Tensors.before(op, rewriter)
         if here is None:
             return
@@ -484,7 +482,7 @@ def _padded(
 
 
 def _joined_images(
-    here: _Tensors, op: bt.ConcatOp | bt.InterleaveOp, parts: Sequence[BundleOp]
+    here: _Tensors, op: bt.JoinOp, parts: Sequence[BundleOp]
 ) -> list[tuple[SSAValue, SSAValue]]:
     """Return the images of all parts, each of all lanes: one select for each."""
     found: dict[SSAValue, tuple[_Mask, SSAValue]] = {}
@@ -768,11 +766,7 @@ class StandTogether(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(
         self,
-        op: bt.ConcatOp
-        | bt.InterleaveOp
-        | bt.CompactOp
-        | bt.ConnectionsOp
-        | bt.LanesOp,
+        op: bt.JoinOp | bt.CompactOp | bt.ConnectionsOp | bt.LanesOp,
         rewriter: PatternRewriter,
     ) -> None:
         for operand in op.operands:
@@ -820,13 +814,8 @@ class ConvertBtToStablehloPass(ModulePass):
                     f"{self.name}: the batch size or the state type is not bound; "
                     "run bt-specialize first"
                 )
-        for pattern, walk_reverse in (
-            (StandTogether(), True),
-            (PickLanes(), False),
-        ):
-            PatternRewriteWalker(
-                pattern, apply_recursively=False, walk_reverse=walk_reverse
-            ).rewrite_module(op)
+        rewrite_once(op, StandTogether(), backwards=True)
+        rewrite_once(op, PickLanes())
         patterns = GreedyRewritePatternApplier(
             [
                 LowerGather(),

@@ -35,7 +35,7 @@ def is_diagonal(branches: SSAValue) -> bool:
 
 def _is_of_leaves(branches: SSAValue) -> bool:
     op = branches.owner
-    if isinstance(op, bt.ConcatOp | bt.InterleaveOp):
+    if isinstance(op, bt.JoinOp):
         return all(map(_is_of_leaves, op.parts))
     return isinstance(op, bt.BranchesOp)
 

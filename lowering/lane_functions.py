@@ -25,6 +25,7 @@ from dialects import bt
 from dialects.stablehlo import ELEMENTWISE, constant_of, dtype_of, element_of, shape_of
 from dialects.tables import NO_SITE
 from lowering.evaluate import evaluate
+from lowering.lanes import behind_broadcasts
 from lowering.order import operands_first
 from lowering.row_kinds import bits_of, kinds_of_rows
 
@@ -349,9 +350,7 @@ def _behind(value: SSAValue, lane: int | None) -> SSAValue:
 
 
 def _constant_behind(value: SSAValue) -> Array | None:
-    while isinstance(value.owner, bt.BroadcastOp):
-        value = value.owner.operand
-    return constant_of(value)
+    return constant_of(behind_broadcasts(value))
 
 
 def _operands(op: Operation) -> Sequence[SSAValue]:

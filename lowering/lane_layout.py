@@ -25,7 +25,13 @@ from dialects.stablehlo import (
 )
 from lowering.rewriting import Inserter
 
-__all__ = ["LaneLayout", "LanePicks", "can_be_laid_out", "lane_axis"]
+__all__ = [
+    "LaneLayout",
+    "LanePicks",
+    "all_can_be_laid_out",
+    "can_be_laid_out",
+    "lane_axis",
+]
 
 Axis = int | None
 """Axis of a value that has the lanes; None where all have the same."""
@@ -77,6 +83,11 @@ def can_be_laid_out(value: SSAValue, axis: Axis) -> bool:
     return True
 
 
+def all_can_be_laid_out(op: bt.LeafOp) -> bool:
+    """Whether the lanes of branches can be picked from."""
+    return all(can_be_laid_out(value, lane_axis(value)) for value in op.operands)
+
+
 class _Rebuilding:
     """Rebuilds expressions, operands first; there is no recursion."""
 
@@ -107,6 +118,10 @@ class _Rebuilding:
             self._known[current] = new
             stack.pop()
         return self._get(value, axis)
+
+    def operand(self, value: SSAValue) -> SSAValue:
+        """Return an operand of branches, with its lanes picked."""
+        return self.of(value, lane_axis(value))
 
     def _get(self, value: SSAValue, axis: Axis) -> SSAValue:
         return value if axis is None else self._known[value, axis]

@@ -20,9 +20,10 @@ from xdsl.pattern_rewriter import (
 from dialects import bt
 from dialects.provenance import in_place_of
 from dialects.stablehlo import element_of, shape_of, tensor
-from lowering.rewriting import Inserter
+from lowering.rewriting import Inserter, rewrite_once
 
 __all__ = [
+    "behind_broadcasts",
     "connections_in",
     "has_batch",
     "is_connected",
@@ -60,6 +61,13 @@ def repeated(value: SSAValue, shape: tuple[int, ...], at: Inserter) -> SSAValue:
     last = list(range(len(shape) - len(own), len(shape)))
     dims = [0] if own == (bt.BATCH,) else last
     return at.add(bt.BroadcastOp(value, dims, tensor(element_of(value), shape)))
+
+
+def behind_broadcasts(value: SSAValue) -> SSAValue:
+    """Return what a value is repeated of, which is the value itself if it is not."""
+    while isinstance(value.owner, bt.BroadcastOp):
+        value = value.owner.operand
+    return value
 
 
 def lanes_of_function(module: ModuleOp) -> int | None:
@@ -105,7 +113,7 @@ def parts_of(branches: SSAValue) -> Iterator[tuple[SSAValue, Array]]:
 def sinks_of(branches: SSAValue) -> Iterator[Operation]:
     """Yield the ops that branches end in, through `bt.concat` and `bt.interleave`."""
     for use in branches.uses:
-        if isinstance(use.operation, bt.ConcatOp | bt.InterleaveOp):
+        if isinstance(use.operation, bt.JoinOp):
             yield from sinks_of(use.operation.result)
         else:
             yield use.operation
@@ -144,7 +152,7 @@ class RefreshTypes(RewritePattern):
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
         match op:
-            case bt.ConcatOp() | bt.InterleaveOp():
+            case bt.JoinOp():
                 self._join(op, rewriter)
             case bt.ConnectionsOp():
                 element = op.matrix_elements.type.element_type
@@ -157,9 +165,7 @@ class RefreshTypes(RewritePattern):
             case _:
                 return
 
-    def _join(
-        self, op: bt.ConcatOp | bt.InterleaveOp, rewriter: PatternRewriter
-    ) -> None:
+    def _join(self, op: bt.JoinOp, rewriter: PatternRewriter) -> None:
         kept = [part for part in op.parts if not _is_nothing(part)]
         if len(kept) == 1 and len(op.parts) > 1:
             rewriter.replace(op, (), kept)
@@ -198,4 +204,4 @@ def rewrite_lanes(
     """Apply patterns of lanes everywhere, once or until all is done; refresh types."""
     first = GreedyRewritePatternApplier(list(patterns), dce_enabled=False)
     PatternRewriteWalker(first, apply_recursively=repeatedly).rewrite_module(module)
-    PatternRewriteWalker(RefreshTypes(), apply_recursively=False).rewrite_module(module)
+    rewrite_once(module, RefreshTypes())

@@ -1,10 +1,24 @@
-"""The order in which values can be computed: operands first."""
+"""What values are computed from: in the order that they can be computed in."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterable
 
 from xdsl.ir import Operation, SSAValue
+from xdsl_jax.dialects.stablehlo import AndOp
+
+
+def conjuncts(predicate: SSAValue | None) -> list[SSAValue]:
+    """Return what all has to hold for a predicate to hold, in order, each once."""
+    found: dict[SSAValue, None] = {}
+    stack = [] if predicate is None else [predicate]
+    while stack:
+        current = stack.pop()
+        if isinstance(current.owner, AndOp):
+            stack += [current.owner.rhs, current.owner.lhs]
+        else:
+            found[current] = None
+    return list(found)
 
 
 def captured(op: Operation) -> list[SSAValue]:

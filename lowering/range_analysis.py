@@ -23,7 +23,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import sym
 from dialects.stablehlo import constant_of, dtype_of, to_numpy
 from lowering.evaluate import evaluate
-from lowering.order import operands_first
+from lowering.order import conjuncts, operands_first
 from lowering.row_kinds import bits_of, kinds_of_rows
 from lowering.sites import column_of
 
@@ -31,15 +31,6 @@ Array = npt.NDArray[Any]
 
 MAX_POINTS = 1 << 18
 """The largest number of (row kind, joint local values) points to evaluate."""
-
-
-def conjuncts(predicate: SSAValue | None) -> list[SSAValue]:
-    """Return the parts of a conjunction."""
-    if predicate is None:
-        return []
-    if isinstance(predicate.owner, hlo.AndOp):
-        return conjuncts(predicate.owner.lhs) + conjuncts(predicate.owner.rhs)
-    return [predicate]
 
 
 @dataclass

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import cast
 
 from xdsl.builder import Builder
-from xdsl.dialects.builtin import LocationAttr, ModuleOp
-from xdsl.ir import Operation, SSAValue
+from xdsl.dialects.builtin import LocationAttr, ModuleOp, TensorType
+from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.pattern_rewriter import (
     GreedyRewritePatternApplier,
+    PatternRewriter,
     PatternRewriteWalker,
     RewritePattern,
 )
@@ -39,10 +42,32 @@ class Inserter:
         self.builder.insert(located(op, self.location))
 
 
+class RetypeValues(RewritePattern, ABC):
+    """Results of ops and arguments of blocks change type.
+
+    In place: xDSL's `TypeConversionPattern` builds each op anew, without its location.
+    """
+
+    @abstractmethod
+    def converted(self, kind: TensorType[Attribute]) -> Attribute:
+        """Return the type of values that were of another one."""
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        blocks = (block for region in op.regions for block in region.blocks)
+        arguments = [argument for block in blocks for argument in block.args]
+        for value in (*arguments, *op.results):
+            if not isinstance(value.type, TensorType):
+                continue
+            kind = cast(TensorType[Attribute], value.type)
+            new = self.converted(kind)
+            if new != kind:
+                rewriter.replace_value_with_new_type(value, new)
+
+
 def rewrite_once(
-    module: ModuleOp, *patterns: RewritePattern, backwards: bool = False
+    ops: ModuleOp | Region, *patterns: RewritePattern, backwards: bool = False
 ) -> None:
-    """Offer each op of a module to patterns, in order; the first that applies does.
+    """Offer each op to patterns, in order; the first that applies does.
 
     What patterns insert is not offered again, and ops without uses stay.
     """
@@ -50,4 +75,4 @@ def rewrite_once(
     walker = PatternRewriteWalker(
         first, apply_recursively=False, walk_reverse=backwards
     )
-    walker.rewrite_module(module)
+    walker.rewrite_region(ops if isinstance(ops, Region) else ops.body)

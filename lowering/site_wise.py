@@ -26,6 +26,7 @@ from dialects.stablehlo import (
     tensor,
 )
 from dialects.tables import NO_SITE
+from lowering.lanes import behind_broadcasts
 from lowering.order import operands_first
 from lowering.rewriting import Inserter
 
@@ -33,7 +34,6 @@ __all__ = [
     "Piece",
     "SiteWise",
     "SiteWiseAnalysis",
-    "conjuncts",
     "is_finite",
     "is_regular",
 ]
@@ -263,19 +263,6 @@ _REGULAR = (
 """Ops whose value and derivative are finite where their operands are."""
 
 
-def conjuncts(predicate: SSAValue) -> list[SSAValue]:
-    """Return what all has to hold for a predicate to hold, each once."""
-    found: dict[SSAValue, None] = {}
-    stack = [predicate]
-    while stack:
-        current = stack.pop()
-        if isinstance(current.owner, hlo.AndOp):
-            stack += [current.owner.rhs, current.owner.lhs]
-        else:
-            found[current] = None
-    return list(found)
-
-
 def is_regular(image: SSAValue) -> bool:
     """Whether an image is real, and finite with its derivatives at every site.
 
@@ -307,10 +294,7 @@ def _computed_from(op: Operation) -> Sequence[SSAValue]:
 
 def _is_regular_op(op: Operation | Block) -> bool:
     if isinstance(op, hlo.DivideOp | hlo.RemainderOp):
-        divisor = op.rhs
-        while isinstance(divisor.owner, bt.BroadcastOp):
-            divisor = divisor.owner.operand
-        array = constant_of(divisor)
+        array = constant_of(behind_broadcasts(op.rhs))
         return array is not None and bool(array.all())
     return isinstance(op, _REGULAR)
 

@@ -24,8 +24,9 @@ from xdsl.pattern_rewriter import (
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.stablehlo import constant, constant_of
+from dialects.stablehlo import constant, constant_of, to_numpy
 from lowering.evaluate import evaluate
+from lowering.lanes import behind_broadcasts
 from lowering.relations import Relation
 
 
@@ -42,13 +43,13 @@ class FoldElementwise(RewritePattern):
     """An elementwise op on constants is a constant."""
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
-        if not op.name.startswith("stablehlo.") or not op.operands:
+        owners = [operand.owner for operand in op.operands]
+        constants = [owner for owner in owners if isinstance(owner, hlo.ConstantOp)]
+        if not owners or len(constants) < len(owners) or len(op.results) != 1:
             return
-        operands = [constant_of(operand) for operand in op.operands]
-        known = [operand for operand in operands if operand is not None]
-        if len(known) < len(operands) or len(op.results) != 1:
+        if not op.name.startswith("stablehlo."):
             return
-        result = evaluate(op, known)
+        result = evaluate(op, [to_numpy(one.value) for one in constants])
         if result is not None:
             _replace_by_constant(op, rewriter, result)
 
@@ -70,9 +71,7 @@ class FoldBroadcast(RewritePattern):
 
 def _uniform(value: SSAValue) -> bool | None:
     """Return the truth value that a predicate has in every lane, or None."""
-    if isinstance(value.owner, bt.BroadcastOp):
-        return _uniform(value.owner.operand)
-    array = constant_of(value)
+    array = constant_of(behind_broadcasts(value))
     if array is None or array.dtype != np.bool_:
         return None
     if array.all():
@@ -92,38 +91,25 @@ class FoldStablehloSelect(RewritePattern):
             rewriter.replace(op, (), (op.on_false,))
 
 
-class FoldAnd(RewritePattern):
-    """`and(p, true)` is `p`; `and(p, false)` is `false`; `and(p, p)` is `p`."""
+class FoldLogic(RewritePattern):
+    """`and(p, true)` and `or(p, false)` are `p`, as are `and(p, p)` and `or(p, p)`.
+
+    `and(p, false)` is `false`, and `or(p, true)` is `true`.
+    """
 
     @op_type_rewrite_pattern
-    def match_and_rewrite(self, op: hlo.AndOp, rewriter: PatternRewriter) -> None:
-        _fold_logic(op, op.lhs, op.rhs, rewriter, neutral=True)
-
-
-class FoldOr(RewritePattern):
-    """`or(p, false)` is `p`; `or(p, true)` is `true`; `or(p, p)` is `p`."""
-
-    @op_type_rewrite_pattern
-    def match_and_rewrite(self, op: hlo.OrOp, rewriter: PatternRewriter) -> None:
-        _fold_logic(op, op.lhs, op.rhs, rewriter, neutral=False)
-
-
-def _fold_logic(
-    op: Operation,
-    lhs: SSAValue,
-    rhs: SSAValue,
-    rewriter: PatternRewriter,
-    *,
-    neutral: bool,
-) -> None:
-    if lhs is rhs:
-        rewriter.replace(op, (), (lhs,))
-        return
-    for value, other in ((lhs, rhs), (rhs, lhs)):
-        known = _uniform(value)
-        if known is not None:
-            rewriter.replace(op, (), (other if known is neutral else value,))
+    def match_and_rewrite(
+        self, op: hlo.AndOp | hlo.OrOp, rewriter: PatternRewriter
+    ) -> None:
+        neutral = isinstance(op, hlo.AndOp)
+        if op.lhs is op.rhs:
+            rewriter.replace(op, (), (op.lhs,))
             return
+        for value, other in ((op.lhs, op.rhs), (op.rhs, op.lhs)):
+            known = _uniform(value)
+            if known is not None:
+                rewriter.replace(op, (), (other if known is neutral else value,))
+                return
 
 
 class FoldMultiplyByOne(RewritePattern):
@@ -132,17 +118,10 @@ class FoldMultiplyByOne(RewritePattern):
     @op_type_rewrite_pattern
     def match_and_rewrite(self, op: hlo.MultiplyOp, rewriter: PatternRewriter) -> None:
         for value, other in ((op.lhs, op.rhs), (op.rhs, op.lhs)):
-            array = _stripped_constant(value)
+            array = constant_of(behind_broadcasts(value))
             if array is not None and array.size and (array == 1).all():
                 rewriter.replace(op, (), (other,))
                 return
-
-
-def _stripped_constant(value: SSAValue) -> np.typing.NDArray[np.generic] | None:
-    """Return the constant behind a broadcast."""
-    if isinstance(value.owner, bt.BroadcastOp):
-        return constant_of(value.owner.operand)
-    return constant_of(value)
 
 
 class FoldConvert(RewritePattern):
@@ -165,8 +144,7 @@ class StablehloFoldConstantsPass(ModulePass):
         patterns = GreedyRewritePatternApplier(
             [
                 FoldStablehloSelect(),
-                FoldAnd(),
-                FoldOr(),
+                FoldLogic(),
                 FoldMultiplyByOne(),
                 FoldConvert(),
                 FoldBroadcast(),

@@ -32,7 +32,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import sym
 from dialects.stablehlo import dense, dtype_of, tensor, to_numpy
 from lowering.relations import Relation
-from lowering.rewriting import rewrite_once
+from lowering.rewriting import RetypeValues, rewrite_once
 
 _NAME = "sym-convert-element"
 _REAL = {str(one): one for one in sym.REAL_TYPES}
@@ -136,24 +136,15 @@ class RoundTable(_OfPrecision):
         rewriter.notify_op_modified(op)
 
 
-class RetypeValues(_OfPrecision):
-    """Results and arguments of blocks change type: `tensor<f64>` to `tensor<f32>`.
-
-    xDSL's `TypeConversionPattern` would lose the locations of the ops.
-    """
+class RoundValues(_OfPrecision, RetypeValues):
+    """Results and arguments of blocks change type: `tensor<f64>` to `tensor<f32>`."""
 
     def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
-        if not _is_in_operator(op):
-            return
-        arguments = [a for region in op.regions for a in region.block.args]
-        for value in (*arguments, *op.results):
-            if not isinstance(value.type, TensorType):
-                continue
-            kind = cast(TensorType[Attribute], value.type)
-            element = self.precision.element(kind.element_type)
-            if element != kind.element_type:
-                new = tensor(element, kind.get_shape())
-                rewriter.replace_value_with_new_type(value, new)
+        if _is_in_operator(op):
+            super().match_and_rewrite(op, rewriter)
+
+    def converted(self, kind: TensorType[Attribute]) -> Attribute:
+        return tensor(self.precision.element(kind.element_type), kind.get_shape())
 
 
 def _is_in_operator(op: Operation | None) -> bool:
@@ -175,4 +166,4 @@ class SymConvertElementPass(ModulePass):
         patterns = (RoundDefaults, RoundColumns, RoundConstant, RoundTable)
         precision = _Precision(self.to)
         rewrite_once(op, *(pattern(precision) for pattern in patterns))
-        rewrite_once(op, RetypeValues(precision))
+        rewrite_once(op, RoundValues(precision))

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, groupby, pairwise
-from typing import ClassVar, cast
+from typing import Any, ClassVar, cast
 
 import numpy as np
 from xdsl.context import Context
@@ -65,56 +65,72 @@ def _ops(body: Block) -> Iterator[Operation]:
             yield op
 
 
-def structure(term: sym.TermOp) -> Hashable:
-    """Return what is equal for two terms of the same structure."""
-    return (_sorted(term.attributes), _blocks(term.body.blocks, {}))
+@dataclass(frozen=True)
+class Structure:
+    """What is equal for two terms that differ in rows, data, constants and tags only.
+
+    Attributes:
+        parts: all that is compared, in order.
+        names: those of the ops, which are hashed: quicker than attributes.
+    """
+
+    parts: list[Any]
+    names: tuple[str, ...]
+
+    def __hash__(self) -> int:
+        return hash(self.names)
 
 
-def _blocks(blocks: Iterable[Block], number: dict[SSAValue, int]) -> Hashable:
-    """Return what blocks hold; values inside are told apart by their numbers."""
-    found: list[Hashable] = []
-    for block in blocks:
-        _count(block.args, number)
-        ops: list[Hashable] = []
-        for op in block.ops:
-            if isinstance(op, hlo.ConstantOp):
-                continue
-            ops.append(_op(op, number))
-            _count(op.results, number)
-        found.append((tuple(arg.type for arg in block.args), tuple(ops)))
-    return tuple(found)
+def structure(term: sym.TermOp) -> Structure:
+    """Return the structure of a term."""
+    parts: list[Any] = [term.attributes]
+    names: list[str] = []
+    _describe(term, {}, parts, names)
+    return Structure(parts, tuple(names))
 
 
-def _op(op: Operation, number: dict[SSAValue, int]) -> Hashable:
-    operands = tuple(
-        ("constant", operand.type)
-        if isinstance(operand.owner, hlo.ConstantOp)
-        # A parameter of the operator is no value of the term, and stands for itself.
-        else number.get(operand, operand)
-        for operand in op.operands
-    )
-    tag = "tag" if isinstance(op, sym.EmitOp) else None
-    return (
-        op.name,
-        operands,
-        _sorted(op.properties, without=tag),
-        _sorted(op.attributes),
-        tuple(result.type for result in op.results),
-        tuple(_blocks(region.blocks, number) for region in op.regions),
-    )
+def _describe(
+    op: Operation, number: dict[SSAValue, int], parts: list[Any], names: list[str]
+) -> None:
+    """Describe what an op holds; values inside are told apart by their numbers."""
+    for region in op.regions:
+        parts.append(len(region.blocks))
+        for block in region.blocks:
+            parts.append([argument.type for argument in block.args])
+            _count(block.args, number)
+            for inner in block.ops:
+                if isinstance(inner, hlo.ConstantOp):
+                    continue
+                names.append(inner.name)
+                parts += (
+                    inner.name,
+                    [_operand(value, number) for value in inner.operands],
+                    _without_tag(inner),
+                    inner.attributes,
+                    [result.type for result in inner.results],
+                )
+                _describe(inner, number, parts, names)
+                _count(inner.results, number)
+
+
+def _operand(
+    value: SSAValue, number: Mapping[SSAValue, int]
+) -> int | SSAValue | Attribute:
+    if isinstance(value.owner, hlo.ConstantOp):
+        return value.type
+    # A parameter of the operator is no value of the term, and stands for itself.
+    return number.get(value, value)
+
+
+def _without_tag(op: Operation) -> Mapping[str, Attribute]:
+    if not isinstance(op, sym.EmitOp):
+        return op.properties
+    return {name: one for name, one in op.properties.items() if name != "tag"}
 
 
 def _count(values: Iterable[SSAValue], number: dict[SSAValue, int]) -> None:
     for value in values:
         number[value] = len(number)
-
-
-def _sorted(
-    attributes: Mapping[str, Attribute], without: str | None = None
-) -> tuple[tuple[str, Attribute], ...]:
-    return tuple(
-        (name, attributes[name]) for name in sorted(attributes) if name != without
-    )
 
 
 def _is_fusible(term: sym.TermOp) -> bool:
@@ -128,7 +144,12 @@ def _is_fusible(term: sym.TermOp) -> bool:
 
 def operators_of(root: Operation) -> list[sym.OperatorOp]:
     """Return the operators of a module, or an operator itself, in a list."""
-    return [op for op in root.walk() if isinstance(op, sym.OperatorOp)]
+    if isinstance(root, sym.OperatorOp):
+        return [root]
+    inner = (
+        op for region in root.regions for block in region.blocks for op in block.ops
+    )
+    return [operator for op in inner if op.regions for operator in operators_of(op)]
 
 
 def fusible_groups(root: Operation) -> tuple[tuple[str, ...], ...]:

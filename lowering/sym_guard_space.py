@@ -81,8 +81,7 @@ def _guard(term: sym.TermOp, emission: sym.EmitOp, rewriter: PatternRewriter) ->
             check = at.add(OrOp(check, matters))
         guarded = _conjunction(guarded, check, at)
     if guarded is not predicate and guarded is not None:
-        tag = None if emission.tag is None else emission.tag.data
-        new = sym.EmitOp(emission.config, amplitude, guarded, tag)
+        new = sym.EmitOp(emission.config, amplitude, guarded, emission.tag)
         rewriter.replace(emission, in_place_of(emission, new))
     return guarded is not predicate
 

@@ -46,8 +46,8 @@ from dialects.stablehlo import (
     select,
 )
 from dialects.tables import NO_SITE, largest_place
-from lowering.magnitude import is_whole, largest
-from lowering.order import operands_first
+from lowering.magnitude import magnitude
+from lowering.order import captured, operands_first
 from lowering.relations import Relation
 from lowering.rewriting import Inserter, rewrite_once
 
@@ -160,7 +160,7 @@ class _Definedness:
 
     def _is_integer(self, number: SSAValue) -> Condition:
         """Whether a real number is an integer; None where it is one for sure."""
-        if is_whole(self.term, number):
+        if magnitude(self.term, number).is_whole:
             return None
         floor = self.at.add(hlo.FloorOp(number))
         return self.at.add(compare("EQ", floor, number))
@@ -178,7 +178,7 @@ class _Definedness:
         """Whether local values can be counted up to a place: NaN is none."""
         element = cast(TensorType[Attribute], place.type).element_type
         limit = largest_place(dtype_of(element))
-        bound = largest(self.term, place)
+        bound = magnitude(self.term, place).largest
         if bound is not None and bound <= limit:
             return None
         size = self.at.add(AbsOp(place, place.type))
@@ -245,20 +245,7 @@ def _needs(op: Operation) -> list[SSAValue]:
     """Return the operands of an op, and what its regions use from around it."""
     if isinstance(op, sym.DefinedOp):
         return []
-    if not op.regions:
-        return list(op.operands)
-    inside: set[SSAValue] = {
-        argument
-        for region in op.regions
-        for block in region.blocks
-        for argument in block.args
-    }
-    used = dict.fromkeys(op.operands)
-    for inner in op.walk():
-        if inner is not op:
-            inside.update(inner.results)
-            used |= dict.fromkeys(inner.operands)
-    return [value for value in used if value not in inside]
+    return list(dict.fromkeys((*op.operands, *captured(op))))
 
 
 class DecideDefined(RewritePattern):
@@ -307,8 +294,7 @@ class GuardEmission(RewritePattern):
         if condition is None:
             return
         guarded = definedness.both(predicate, condition)
-        tag = None if op.tag is None else op.tag.data
-        emission = sym.EmitOp(op.config, op.amplitude, guarded, tag)
+        emission = sym.EmitOp(op.config, op.amplitude, guarded, op.tag)
         rewriter.replace(op, in_place_of(op, emission))
 
 

@@ -211,6 +211,9 @@ def messages_of(kind: type[Any], method: str) -> list[str]:
     # xDSL wraps what a class defines
     own = inspect.getclosurevars(verify).nonlocals.get("custom_verify", verify)
     functions: dict[str, Callable[..., Any]] = {}
+    if issubclass(kind, IRDLOperation):
+        for trait in kind.get_irdl_definition().traits.traits:
+            _add_callees(trait.verify, kind, functions)
     _add_callees(own, kind, functions)
     found = [
         _text_of(message, kind, function)
@@ -233,6 +236,12 @@ def _add_callees(
         match node:
             case ast.Call(func=ast.Attribute(value=ast.Name("self"), attr=name)):
                 callee = getattr(kind, name, None)
+            case ast.Call(
+                func=ast.Attribute(value=ast.Call(func=ast.Name("super")), attr=name)
+            ):
+                owner = function.__qualname__.rpartition(".")[0]
+                above = [one for one in kind.mro() if owner == one.__qualname__]
+                callee = getattr(super(above[0], kind), name, None) if above else None
             case ast.Call(func=ast.Name(name)):
                 callee = getattr(module, name, None)
             case _:
@@ -260,7 +269,7 @@ def _tree_of(function: Callable[..., Any]) -> ast.AST:
 
 def _text_of(node: ast.expr, kind: type[Any], function: Callable[..., Any]) -> str:
     """Return the text of an f-string, in which the name of the op is known."""
-    own = next(iter(inspect.signature(function).parameters), "")
+    own = {"self", "op"} & {*inspect.signature(function).parameters}
     match node:
         case ast.Constant(value=str(text)):
             return text
@@ -270,7 +279,7 @@ def _text_of(node: ast.expr, kind: type[Any], function: Callable[..., Any]) -> s
             text = "".join(_text_of(part, kind, function) for part in parts)
             return re.sub(r"\.{3,}", "..", text)
         case ast.FormattedValue(value=ast.Attribute(value=ast.Name(name), attr="name")):
-            return kind.name if name == own else ".."
+            return kind.name if name in own else ".."
         case ast.FormattedValue():
             return ".."
         case _:

@@ -56,7 +56,7 @@ class UnwrapSingle(RewritePattern):
     """A concatenation or interleaving of one part is that part."""
 
     def match_and_rewrite(self, op: object, rewriter: PatternRewriter) -> None:
-        if not isinstance(op, bt.ConcatOp | bt.InterleaveOp) or len(op.parts) != 1:
+        if not isinstance(op, bt.JoinOp) or len(op.parts) != 1:
             return
         rewriter.replace(op, (), (op.parts[0],))
 

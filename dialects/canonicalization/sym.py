@@ -122,8 +122,7 @@ class DropTruePredicate(RewritePattern):
         predicate = constant_of(op.predicate)
         if predicate is None or not predicate.item():
             return
-        tag = None if op.tag is None else op.tag.data
-        emission = sym.EmitOp(op.config, op.amplitude, tag=tag)
+        emission = sym.EmitOp(op.config, op.amplitude, tag=op.tag)
         rewriter.replace(op, in_place_of(op, emission))
 
 

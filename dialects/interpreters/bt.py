@@ -246,7 +246,7 @@ class BtFunctions(InterpreterFunctions):
 
     def _joined(
         self,
-        op: bt.ConcatOp | bt.InterleaveOp,
+        op: bt.JoinOp,
         parts: Sequence[Branches],
         numbers: Numbers,
     ) -> Branches:

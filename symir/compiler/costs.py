@@ -305,7 +305,7 @@ class _LaneGroup:
     @property
     def writes(self) -> int:
         """The writes of its longest lane, or the masks that it has."""
-        return max(map(_write_count, self.leaves))
+        return max(len(leaf.written) for leaf in self.leaves)
 
     @property
     def leaves(self) -> list[bt.LeafOp]:
@@ -465,14 +465,10 @@ def _cost_of(op: Operation, sizes: _Sizes) -> Cost:
             return _cost()
 
 
-def _write_count(leaf: bt.LeafOp) -> int:
-    return len(leaf.masks if isinstance(leaf, bt.ImagesOp) else leaf.sites)
-
-
 def _selects_of(leaves: Sequence[bt.LeafOp]) -> int:
     images = [leaf for leaf in leaves if isinstance(leaf, bt.ImagesOp)]
     others = [leaf for leaf in leaves if not isinstance(leaf, bt.ImagesOp)]
-    columns = max(map(_write_count, others), default=0)
+    columns = max((len(leaf.written) for leaf in others), default=0)
     distinct = len({image for leaf in images for image in leaf.images})
     return columns + distinct + any(leaf.valid is not None for leaf in images)
 
@@ -483,7 +479,7 @@ def _cost_of_leaf(leaf: bt.LeafOp, sizes: _Sizes) -> Cost:
     lanes = lane_count(leaf.result)
     if isinstance(leaf, bt.ImagesOp):
         return lanes * _cost(flops=1)
-    writes = _write_count(leaf)
+    writes = len(leaf.written)
     return lanes * _cost(flops=1 + writes, read=writes * sizes.state)
 
 

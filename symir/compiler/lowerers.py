@@ -90,13 +90,14 @@ class JAXSymbolicLowerer(AbstractSymbolicLowerer):
         _validate(context, planned)
         branch_tensors = context.lowering.run(
             planned,
+            in_place=True,
             verify=context.options.verify_passes,
             # An operator's IR was verified when it was made, and marks change nothing
             verified=True,
             trace=Trace([], context.pass_reports, "operator", keeps_stages=False),
         )
         check_lowered(branch_tensors)
-        _check_kernel(branch_tensors, planned)
+        _check_kernel(branch_tensors, context.ir.operator)
         compiled = executable(context.ir, branch_tensors, context.operator.hilbert)
         return _artifact(context, branch_tensors, compiled)
 
@@ -158,14 +159,13 @@ def check_lowered(module: ModuleOp) -> None:
     )
 
 
-def _check_kernel(module: ModuleOp, planned: ModuleOp) -> None:
+def _check_kernel(module: ModuleOp, operator: sym.OperatorOp) -> None:
     """Raise unless a lowering left one function, from x to all lanes of the operator.
 
     With other lanes or other types it would be valid IR, and another operator. Where
     the origins of all lanes say which branches they hold, there may be other lanes, of
     all of its branches.
     """
-    (operator,) = (op for op in planned.ops if isinstance(op, sym.OperatorOp))
     functions = [op.function_type for op in module.ops if isinstance(op, FuncOp)]
     sites, lanes = operator.space.data.sites, sum(t.lanes for t in operator.terms)
     branches = sum(term.branches for term in operator.terms)

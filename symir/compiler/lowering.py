@@ -9,14 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import fields, replace
 from difflib import get_close_matches
 from functools import cache
 
 from xdsl.dialects.builtin import ArrayAttr, DenseIntOrFPElementsAttr, ModuleOp
 from xdsl.ir import Attribute, Operation
 from xdsl.passes import ModulePass, PassPipeline
-from xdsl.utils.arg_spec import parse_pipeline
+from xdsl.utils.arg_spec import ArgSpec, parse_pipeline
 from xdsl.utils.exceptions import (
     ArgSpecParseError,
     ParseError,
@@ -162,7 +162,10 @@ class LoweringPipeline:
             SymbolicCompilerError: for a text that is none, or an unknown pass (C008).
         """
         try:
-            known = known_passes(*_names_in(text))
+            specs = tuple(parse_pipeline(text))
+            known = known_passes(*(spec.name for spec in specs))
+            if all(spec.name in known for spec in specs):
+                return cls(_made(known[spec.name](), spec) for spec in specs)
             return cls(PassPipeline.parse_spec(known, text).passes)
         except (Exception, ArgSpecParseError) as error:
             # xDSL derives ArgSpecParseError from BaseException.
@@ -199,22 +202,25 @@ class LoweringPipeline:
         self,
         module: ModuleOp,
         *,
+        in_place: bool = False,
         verify: bool = True,
         verified: bool = False,
         trace: Trace | None = None,
     ) -> ModuleOp:
         """Apply the passes to a copy of a module, verifying before and after each.
 
-        With `verified` the module is known to be valid before the first of them. The
-        trace gets a stage and a report for each pass.
+        With `in_place` it is the module itself that changes; with `verified` it is
+        known to be valid before the first of them. The trace gets a stage and a report
+        for each pass.
 
         Raises:
             SymbolicCompilerError: where a pass leaves invalid IR (C001) or fails
                 (C002).
         """
-        result, trace = module.clone(), trace or Trace(keeps_stages=False)
+        result = module if in_place else module.clone()
+        trace = trace or Trace(keeps_stages=False)
         write = dumping(trace.dump, module) if trace.dump else None
-        valid = Seen()
+        valid = Seen.of(result) if verify and verified else Seen()
         if verify and not verified:
             with span("verify", "verification"):
                 _verify(result, "the operator is invalid IR", valid)
@@ -307,6 +313,11 @@ class LoweringPipeline:
         return LoweringPipeline(others).run_what_works(
             module, optional, verified=verified, trace=trace
         )
+
+
+def _made(kind: type[ModulePass], spec: ArgSpec) -> ModulePass:
+    # xDSL reads the type hints of a pass, which takes long and is for its options
+    return kind.from_pass_spec(spec) if fields(kind) else kind()
 
 
 def _names_in(text: str) -> list[str]:

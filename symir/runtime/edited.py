@@ -34,9 +34,11 @@ class EditedKernel(Kernel):
         super().__init__(ir, branch_tensors)
         self._before = ir
         self._fixed = fixed
-        text = "" if fixed is None else print_module(fixed[2])
-        digest = hashlib.sha256(f"{self.fingerprint}, edited: {text}".encode())
-        self.fingerprint = digest.hexdigest()
+
+    def _digest(self) -> str:
+        text = "" if self._fixed is None else print_module(self._fixed[2])
+        digest = hashlib.sha256(f"{super()._digest()}, edited: {text}".encode())
+        return digest.hexdigest()
 
     @property
     def is_hermitian(self) -> bool:

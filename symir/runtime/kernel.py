@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from functools import cached_property
 from typing import cast
 
 import numpy as np
@@ -31,12 +32,6 @@ _ORIGINS_SHOWN = 8
 """Profilers show no more places of an op than this; terms that are fused have many."""
 
 
-def _fingerprint(ir: SymbolicOperatorIR, branch_tensors: ModuleOp) -> str:
-    digest = hashlib.sha256(ir.static_fingerprint().encode())
-    digest.update(print_module(branch_tensors).encode())
-    return digest.hexdigest()
-
-
 def _from_text(ir: SymbolicOperatorIR, branch_tensors: str) -> Kernel:
     return Kernel(ir, parse_module(branch_tensors))
 
@@ -58,11 +53,11 @@ class Kernel:
         lanes = lanes_of_function(branch_tensors)
         self.lanes = ir.max_conn_size if lanes is None else lanes
         self.ir = ir
+        self._static_fingerprint = ir.static_fingerprint()
         # Those that are known to hold configurations
         self.state_dtypes = set[np.dtype]()
         # A copy: whoever holds the module may rewrite it
         self._branch_tensors = branch_tensors.clone()
-        self.fingerprint = _fingerprint(ir, self._branch_tensors)
         self._texts: dict[tuple[int, str], str] = {}
         self._traceables: dict[tuple[int, str], TraceableKernel] = {}
         self._lock = threading.Lock()
@@ -80,6 +75,16 @@ class Kernel:
 
     def __repr__(self) -> str:
         return f"Kernel({self.name!r}, {self.fingerprint[:12]})"
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of what the kernel computes."""
+        return self._digest()
+
+    def _digest(self) -> str:
+        digest = hashlib.sha256(self._static_fingerprint.encode())
+        digest.update(print_module(self._branch_tensors).encode())
+        return digest.hexdigest()
 
     @property
     def is_hermitian(self) -> bool:

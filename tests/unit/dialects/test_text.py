@@ -19,6 +19,8 @@ from xdsl.dialects.builtin import (
     StringAttr,
     f32,
     f64,
+    i1,
+    i32,
 )
 from xdsl.ir import Attribute
 from xdsl.parser import Parser as XdslParser
@@ -27,6 +29,7 @@ from xdsl.utils.exceptions import ParseError, VerifyException
 
 from dialects import sym
 from dialects.registry import get_all_dialects
+from dialects.stablehlo import constant
 from dialects.tables import RowTable
 from dialects.text import Parser, Printer, context, parse_module, print_module
 
@@ -344,3 +347,15 @@ builtin.module {
     assert '%a: tensor<f32> loc("b":2:3), %b: tensor<f32> loc("b":2:4)' in printed
     assert '%x: tensor<3xf32> loc("a":1:1)' in printed
     assert print_module(parse_module(printed), locations=True) == printed
+
+
+@pytest.mark.parametrize("kind", [i1, i32, f64])
+@pytest.mark.parametrize("count", [100, 101])
+@pytest.mark.parametrize("step", [0, 1])
+def test_long_constants_are_written_as_xdsl_writes_them(
+    kind: Attribute, count: int, step: int
+) -> None:
+    module = ModuleOp([constant(step * np.arange(count) % 2, kind)])
+    theirs = StringIO()
+    XdslPrinter(theirs).print_op(module)
+    assert print_module(module) == theirs.getvalue()

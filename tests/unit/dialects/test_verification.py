@@ -11,7 +11,8 @@ from xdsl.ir import Operation, OpResult, Region, SSAValues
 from xdsl.rewriter import Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects import bt
+from dialects import bt, sym
+from dialects.tables import LocalSpace
 from dialects.text import parse_module
 from dialects.verification import Invalidity, Seen, fault_in
 from symir.compiler.lowering import LoweringPipeline
@@ -148,11 +149,72 @@ def test_functions_that_are_what_they_were_are_not_looked_at(
     assert fault_in(module, seen) is None
     verified.clear()
     assert fault_in(module, seen) is None
-    assert verified == ["builtin.module"]
+    assert verified == []
     retype_operand(module)
     fault = fault_in(module, seen)
     assert fault is not None
     assert fault.op is first(module, hlo.MultiplyOp)
+
+
+OPERATOR = """
+sym.operator @two() space #sym.space<2 x [-1, 1]> element f64 {
+  sym.term @a over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %v = sym.read %x[%i] : tensor<f64>
+    sym.emit %x, %v : tensor<f64>
+  }
+  sym.term @b over #sym.rows<[0], [1]> {
+  ^bb0(%x : !sym.config, %i : !sym.site):
+    %v = sym.read %x[%i] : tensor<f64>
+    sym.emit %x, %v : tensor<f64>
+  }
+}
+"""
+
+
+def reverse_the_terms(module: ModuleOp) -> None:
+    operator = first(module, sym.OperatorOp)
+    term = first(module, sym.TermOp)
+    term.detach()
+    operator.regions[0].block.add_op(term)
+
+
+def drop_an_emission(module: ModuleOp) -> None:
+    Rewriter.erase_op(first(module, sym.EmitOp))
+
+
+def retype_the_element(module: ModuleOp) -> None:
+    first(module, sym.OperatorOp).properties["element"] = f32
+
+
+def shrink_the_space(module: ModuleOp) -> None:
+    space = sym.SpaceAttr(LocalSpace(1, ((-1.0, 1.0),)))
+    first(module, sym.OperatorOp).properties["space"] = space
+
+
+def test_terms_that_are_what_they_were_are_not_looked_at(verified: list[str]) -> None:
+    module = parse_module(OPERATOR)
+    seen = Seen.of(module)
+    verified.clear()
+    assert fault_in(module, seen) is None
+    assert verified == []
+    reverse_the_terms(module)
+    assert fault_in(module, seen) is None
+    assert verified == ["sym.operator"]
+
+
+@pytest.mark.parametrize(
+    "change", [drop_an_emission, retype_the_element, shrink_the_space]
+)
+def test_terms_see_what_is_around_them(change: Change) -> None:
+    module = parse_module(OPERATOR)
+    seen = Seen.of(module)
+    change(module)
+    again, anew = fault_in(module, seen), fault_in(module)
+    assert again is not None
+    assert anew is not None
+    assert again.op is anew.op
+    assert str(again.error) == str(anew.error)
 
 
 WAVEFUNCTION = """

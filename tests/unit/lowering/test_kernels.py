@@ -173,7 +173,7 @@ def writes_kernel(module: ModuleOp, batch: int) -> tuple[str, list[bt.BranchesOp
     last = function.body.block.last_op
     assert isinstance(last, ReturnOp)
     last.operands = values
-    joins = bt.BranchesOp | bt.ConcatOp | bt.InterleaveOp | bt.ConnectionsOp
+    joins = bt.BranchesOp | bt.JoinOp | bt.ConnectionsOp
     for op in reversed(list(function.body.block.ops)):
         if isinstance(op, joins):
             op.detach()

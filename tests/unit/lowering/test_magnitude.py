@@ -11,7 +11,7 @@ import pytest
 import symir as sym
 from dialects import sym as dialect
 from dialects.interpreters.sym import branches
-from lowering.magnitude import is_whole, largest
+from lowering.magnitude import Magnitude, magnitude
 
 i, j = sym.site("i"), sym.site("j")
 h = sym.symbol("h", default=1.0)
@@ -47,8 +47,7 @@ def amplitude_of(
 )
 def test_bounds(expression: sym.Expr, bound: float | None, whole: bool):
     term, emission = amplitude_of(expression, VALUES)
-    assert largest(term, emission.amplitude) == bound
-    assert is_whole(term, emission.amplitude) is whole
+    assert magnitude(term, emission.amplitude) == Magnitude(bound, whole)
     if bound is None:
         return
     operator = dialect.operator_of(term)
@@ -63,8 +62,8 @@ def test_bounds(expression: sym.Expr, bound: float | None, whole: bool):
 
 def test_local_values_that_are_fractions_are_no_integers():
     term, emission = amplitude_of(2 * i, [0.0, 0.5])
-    assert is_whole(term, emission.amplitude) is False
-    assert largest(term, emission.amplitude) == 1.0
+    assert not magnitude(term, emission.amplitude).is_whole
+    assert magnitude(term, emission.amplitude).largest == 1.0
 
 
 def test_shared_parts_are_looked_at_once():
@@ -73,5 +72,4 @@ def test_shared_parts_are_looked_at_once():
     for _ in range(60):
         expression = expression + expression
     term, emission = amplitude_of(expression, VALUES)
-    assert largest(term, emission.amplitude) == 2.0 * 2**60
-    assert is_whole(term, emission.amplitude) is True
+    assert magnitude(term, emission.amplitude) == (2.0 * 2**60, True)
