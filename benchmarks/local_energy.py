@@ -44,7 +44,7 @@ from benchmarks.harness import (
 )
 from benchmarks.models import Model, Peer
 from benchmarks.wavefunctions import WAVEFUNCTIONS, Setting, initial
-from lowering.local_energy.extraction import energies_in
+from lowering.energy.extraction import energies_in
 from symir.runtime.local_energy.deltas import Declared
 
 __all__ = ["SYSTEMS", "Pair", "System", "compare", "pairs_of"]

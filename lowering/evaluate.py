@@ -17,7 +17,7 @@ from xdsl_jax.dialects.stablehlo.attributes import ComparisonType
 
 from dialects import sym
 from dialects.stablehlo import dtype_of
-from lowering.rounding import is_exact
+from lowering.analysis.rounding import is_exact
 
 Array = npt.NDArray[Any]
 

@@ -15,52 +15,59 @@ __all__ = ["get_all_passes", "known_passes"]
 Loader = Callable[[], type[ModulePass]]
 
 _PASSES = {
-    "bt-coalesce-diagonal": "BtCoalesceDiagonalPass",
-    "bt-coalesce-static": "BtCoalesceStaticPass",
-    "bt-compact": "BtCompactPass",
-    "bt-join-diagonal": "BtJoinDiagonalPass",
-    "bt-materialize-strategy": "BtMaterializeStrategyPass",
-    "bt-narrow": "BtNarrowPass",
-    "bt-prune": "BtPrunePass",
-    "bt-reduce-strategy": "BtReduceStrategyPass",
-    "bt-specialize": "BtSpecializePass",
-    "convert-bt-to-stablehlo": "ConvertBtToStablehloPass",
-    "convert-sym-to-bt": "ConvertSymToBtPass",
-    "stablehlo-arrange-gathers": "StablehloArrangeGathersPass",
-    "stablehlo-fold-constants": "StablehloFoldConstantsPass",
-    "sym-convert-element": "SymConvertElementPass",
-    "sym-expand-updates": "SymExpandUpdatesPass",
-    "sym-forward-reads": "SymForwardReadsPass",
-    "sym-fuse-terms": "SymFuseTermsPass",
-    "sym-gather-terms": "SymGatherTermsPass",
-    "sym-guard-space": "SymGuardSpacePass",
-    "sym-guard-undefined": "SymGuardUndefinedPass",
-    "sym-plan-fusion": "SymPlanFusionPass",
+    "sym": (
+        "sym-convert-element",
+        "sym-expand-updates",
+        "sym-forward-reads",
+        "sym-fuse-terms",
+        "sym-gather-terms",
+        "sym-guard-space",
+        "sym-guard-undefined",
+        "sym-plan-fusion",
+    ),
+    "bt": (
+        "bt-coalesce-diagonal",
+        "bt-coalesce-static",
+        "bt-compact",
+        "bt-join-diagonal",
+        "bt-materialize-strategy",
+        "bt-narrow",
+        "bt-prune",
+        "bt-reduce-strategy",
+        "bt-specialize",
+        "convert-sym-to-bt",
+    ),
+    "stablehlo": (
+        "convert-bt-to-stablehlo",
+        "stablehlo-arrange-gathers",
+        "stablehlo-fold-constants",
+    ),
+    "energy": (
+        "analyse-site-affine",
+        "apply-exponential-sums",
+        "bt-local-energy",
+        "bt-local-energy-coalesce",
+        "bt-local-energy-pack",
+        "inline-calls",
+        "lift-sparse-delta",
+        "plan-local-energy",
+        "recognise-activations",
+    ),
 }
+"""Names of passes by folder: that of a file and of a class follow from it."""
 
-_LOCAL_ENERGY = {
-    "analyse-site-affine": "AnalyseSiteAffinePass",
-    "apply-exponential-sums": "ApplyExponentialSumsPass",
-    "bt-local-energy": "BtLocalEnergyPass",
-    "bt-local-energy-coalesce": "BtLocalEnergyCoalescePass",
-    "bt-local-energy-pack": "BtLocalEnergyPackPass",
-    "inline-calls": "InlineCallsPass",
-    "lift-sparse-delta": "LiftSparseDeltaPass",
-    "plan-local-energy": "PlanLocalEnergyPass",
-    "recognise-activations": "RecogniseActivationsPass",
-}
-"""Passes on local energies, in a folder of their own."""
+_FOLDERS = {name: folder for folder, names in _PASSES.items() for name in names}
 
 
 def _load(name: str) -> type[ModulePass]:
-    folder = "lowering.local_energy" if name in _LOCAL_ENERGY else "lowering"
-    module = import_module(f"{folder}.{name.replace('-', '_')}")
-    return getattr(module, (_PASSES | _LOCAL_ENERGY)[name])
+    words = name.split("-")
+    module = import_module(f"lowering.{_FOLDERS[name]}.{'_'.join(words)}")
+    return getattr(module, "".join(word.capitalize() for word in words) + "Pass")
 
 
 def get_all_passes() -> dict[str, Loader]:
     """Return a loader for each pass that symir defines."""
-    return {name: partial(_load, name) for name in _PASSES | _LOCAL_ENERGY}
+    return {name: partial(_load, name) for name in _FOLDERS}
 
 
 def known_passes(*names: str) -> dict[str, Loader]:

@@ -62,14 +62,17 @@ from symir.errors import (  # noqa: E402
     SymirError,
 )
 from symir.explorer import explore  # noqa: E402
-from symir.extension_check import ExtensionReport, check_extension  # noqa: E402
 from symir.inspection import LoweredOperator, diff, lower, parse  # noqa: E402
+from symir.inspection.pictures import (  # noqa: E402
+    plot_benchmarks,
+    plot_connectivity,
+    plot_cost,
+)
 from symir.interop.fcidump import from_fcidump  # noqa: E402
 from symir.interop.fermions import from_fermions  # noqa: E402
 from symir.interop.from_netket import from_netket  # noqa: E402
 from symir.interop.pauli import from_pauli_strings  # noqa: E402
 from symir.interop.to_netket import to_netket  # noqa: E402
-from symir.ir import SymbolicOperatorIR  # noqa: E402
 from symir.language import *  # noqa: E402, F403
 from symir.language.clauses import clauses  # noqa: E402
 from symir.language.extensions import (  # noqa: E402
@@ -94,13 +97,8 @@ from symir.language.reductions import (  # noqa: E402
     sites_range,
     sum_,
 )
-from symir.operator import SymbolicOperator, SymbolicOperatorSum  # noqa: E402
-from symir.pictures import (  # noqa: E402
-    plot_benchmarks,
-    plot_connectivity,
-    plot_cost,
-)
-from symir.spaces import (  # noqa: E402
+from symir.operator.ir import SymbolicOperatorIR  # noqa: E402
+from symir.operator.spaces import (  # noqa: E402
     Space,
     as_space,
     fermions,
@@ -109,6 +107,7 @@ from symir.spaces import (  # noqa: E402
     space,
     spin,
 )
+from symir.operator.symbolic_operator import SymbolicOperator, SymbolicOperatorSum  # noqa: E402
 from symir.spans import trace  # noqa: E402
 from symir.validation import (  # noqa: E402
     Bisection,
@@ -120,6 +119,7 @@ from symir.validation import (  # noqa: E402
     denote,
     reduced,
 )
+from symir.validation.extension_check import ExtensionReport, check_extension  # noqa: E402
 
 _NEED_JAX = {
     "LocalEnergy": "symir.runtime.local_energy",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import ModuleOp
 
-from symir import for_netket, ir, predicates, spaces
+from symir import for_netket
 from symir.compiler import artifact, compile_operator, lowerers, optimisation, precision
 from symir.compiler.archive import save_artifact
 from symir.compiler.artifact import SymbolicCompiledArtifact
@@ -21,10 +21,11 @@ from symir.compiler.diagnostics import diagnose
 from symir.explorer import notebook
 from symir.inspection import LoweredOperator, editing
 from symir.interop.to_netket import to_netket
-from symir.ir import SymbolicOperatorIR
 from symir.language import extensions
 from symir.late import body_of
-from symir.operator import SymbolicOperator
+from symir.operator import ir, predicates, spaces
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.validation import ValidationReport
 from symir.validation.certificate import save_certificate
 from symir.validation.check import check_lowering

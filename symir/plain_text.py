@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symir.errors import SourceLocation
-from symir.spaces import Space
+from symir.operator.spaces import Space
 
 Array = npt.NDArray[Any]
 

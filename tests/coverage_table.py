@@ -110,7 +110,8 @@ def emitted_by_lowerings() -> dict[str, tuple[str, ...]]:
     classes = {kind.__name__: kind.name for kind in stablehlo.StableHLO.operations}
     found: dict[str, list[str]] = {}
     for conversion in _CONVERSIONS:
-        names = _imported_from_stablehlo(ROOT / "lowering" / f"{conversion}.py")
+        (path,) = (ROOT / "lowering").rglob(f"{conversion}.py")
+        names = _imported_from_stablehlo(path)
         built = {_constructors().get(name, name) for name in names}
         if "ReduceOp" in built:
             built.add("ReturnOp")

@@ -36,10 +36,10 @@ from symir.compiler.options import SymbolicCompilerOptions
 from symir.compiler.signature import toolchain
 from symir.errors import SourceLocation, SymbolicCompilerError, SymirError
 from symir.files import StrPath, write_file
-from symir.ir import SymbolicOperatorIR, fingerprint
+from symir.operator.ir import SymbolicOperatorIR, fingerprint
 
 if TYPE_CHECKING:
-    from symir.operator import SymbolicOperator
+    from symir.operator.symbolic_operator import SymbolicOperator
 
 LARGEST = 1 << 26
 """The most bytes of a file, which are some millions of rows."""
@@ -262,7 +262,7 @@ def _operator(text: str, name: str, hilbert: object) -> SymbolicOperator:
         DefinitionError: as `load_artifact`.
         SymbolicCompilerError: for a text that is no operator (C016).
     """
-    from symir.operator import SymbolicOperator
+    from symir.operator.symbolic_operator import SymbolicOperator
 
     try:
         ir = SymbolicOperatorIR.from_text(text, name)

@@ -15,7 +15,7 @@ from xdsl.dialects.builtin import ModuleOp
 from dialects import bt, sym
 from dialects.origins import LaneOrigins
 from dialects.text import parse_module, print_module
-from lowering.lanes import connections_in, lanes_of_function
+from lowering.bt.lanes import connections_in, lanes_of_function
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.lowering import lower_to_bt, lower_to_stablehlo
 from symir.compiler.manifest import manifest_of
@@ -23,8 +23,8 @@ from symir.compiler.options import SymbolicCompilerOptions
 from symir.compiler.signature import SymbolicCacheKey
 from symir.errors import SymbolicCompilerError
 from symir.files import write_file
-from symir.ir import SymbolicOperatorIR
 from symir.late import late
+from symir.operator.ir import SymbolicOperatorIR
 
 if TYPE_CHECKING:
     from symir.compiler.optimisation import OptimisationReport

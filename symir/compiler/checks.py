@@ -20,8 +20,8 @@ import numpy.typing as npt
 from dialects import sym
 from dialects.interpreters.sym import Branch, branches
 from symir.errors import InputError, SymirError
-from symir.ir import SymbolicOperatorIR
-from symir.spaces import Space, as_space
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.spaces import Space, as_space
 
 Array = npt.NDArray[Any]
 

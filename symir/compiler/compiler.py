@@ -39,12 +39,12 @@ from symir.compiler.store import (
     default_symbolic_artifact_store,
 )
 from symir.errors import SymbolicCompilerError
-from symir.spaces import Space
+from symir.operator.spaces import Space
 from symir.spans import span
 
 if TYPE_CHECKING:
     from symir.compiler.reference import ReferenceOperator
-    from symir.operator import SymbolicOperator
+    from symir.operator.symbolic_operator import SymbolicOperator
     from symir.runtime.compiled_operator import CompiledOperator
 
 

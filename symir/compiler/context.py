@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from lowering.remarks import Remark
 from symir.errors import SymbolicCompilerError
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from symir.plain_text import Reading
 
 if TYPE_CHECKING:
     from symir.compiler.lowering import LoweringPipeline
     from symir.compiler.options import SymbolicCompilerOptions
-    from symir.operator import SymbolicOperator
+    from symir.operator.symbolic_operator import SymbolicOperator
 
 
 @dataclass(frozen=True)

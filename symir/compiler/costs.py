@@ -38,7 +38,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt, sym
 from dialects.stablehlo import ELEMENTWISE, ConstantOp, dtype_of, element_of, shape_of
-from lowering.lanes import connections_in, lane_count, parts_of, write_count
+from lowering.bt.lanes import connections_in, lane_count, parts_of, write_count
 from lowering.order import operands_first
 from symir.compiler.artifact import BranchOrigin, lane_sources
 from symir.language.scope import emission_label
@@ -485,8 +485,8 @@ def _cost_of_leaf(leaf: bt.LeafOp, sizes: _Sizes) -> Cost:
 
 def _cost_of_fanout(op: bt.CompactOp, sizes: _Sizes) -> Cost:
     lanes, slots = lane_count(op.operand), lane_count(op.result)
-    # `lowering.valid_lanes`: lanes are packed into words, of which each slot finds its
-    # own by bisection, and then its bit
+    # `lowering.bt.valid_lanes`: lanes are packed into words, of which each slot finds
+    # its own by bisection, and then its bit
     words = -(-lanes // 32)
     steps = words.bit_length() + 5
     # Sites are numbered with four bytes

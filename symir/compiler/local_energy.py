@@ -17,12 +17,12 @@ from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects import bt
 from dialects.stablehlo import element_of, shape_of
-from lowering.lanes import connections_in
-from lowering.local_energy.extraction import energies_in
+from lowering.bt.lanes import connections_in
+from lowering.energy.extraction import energies_in
 from symir.compiler.lowering import LoweringPipeline, operator_pipeline, optional_passes
 from symir.compiler.trace import Trace
 from symir.errors import SymbolicCompilerError
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 
 WAVEFUNCTION = "logpsi"
 """The name of the imported function."""

@@ -14,8 +14,8 @@ from xdsl.utils.exceptions import PassFailedException
 from dialects import bt, sym
 from dialects.origins import LaneOrigins
 from dialects.stablehlo import tensor
-from lowering.lanes import connections_in, lanes_of_function
-from lowering.sym_fuse_terms import mark_groups
+from lowering.bt.lanes import connections_in, lanes_of_function
+from lowering.sym.sym_fuse_terms import mark_groups
 from symir.compiler.artifact import SymbolicCompiledArtifact, branch_names
 from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.precision import runtime_of
@@ -26,7 +26,7 @@ from symir.errors import SymbolicCompilerError
 from symir.late import late
 
 if TYPE_CHECKING:
-    from symir.ir import SymbolicOperatorIR
+    from symir.operator.ir import SymbolicOperatorIR
     from symir.runtime.compiled_operator import CompiledOperator
 
 _ANALYSES_KEPT = ("term_fanouts", "total_fanout", "fusion_groups")

@@ -12,7 +12,7 @@ from itertools import pairwise
 
 import numpy.typing as npt
 
-from lowering.bt_specialize import state_type
+from lowering.bt.bt_specialize import state_type
 from lowering.relations import relation_of
 from lowering.remarks import Remark
 from symir.compiler.artifact import SymbolicCompiledArtifact, state_dtype
@@ -22,7 +22,7 @@ from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.options import COALESCE, OPT_LEVELS, SymbolicCompilerOptions
 from symir.compiler.trace import Stage, Trace
 from symir.errors import SymbolicCompilerError, SymirError
-from symir.ir import fingerprint
+from symir.operator.ir import fingerprint
 from symir.plain_text import Reading, columns
 from symir.provenance import name_terms, place_in
 

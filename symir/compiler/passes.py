@@ -12,7 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from lowering.sym_fuse_terms import fusible_groups
+from lowering.sym.sym_fuse_terms import fusible_groups
 from symir.compiler.context import SymbolicCompilationContext, SymbolicPassReport
 from symir.compiler.diagnostics import diagnose
 from symir.compiler.diagnostics.sampling import refuted_claim
@@ -20,7 +20,7 @@ from symir.compiler.failures import summary
 from symir.compiler.precision import in_single_precision, in_supported_precision
 from symir.compiler.signature import extension_token
 from symir.errors import SymbolicCompilerError, SymirError
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from symir.spans import span
 
 

@@ -8,14 +8,14 @@ from weakref import WeakKeyDictionary, WeakSet
 
 from symir.compiler.lowering import run_passes
 from symir.errors import PrecisionWarning, SymbolicCompilerError, warn
-from symir.ir import SymbolicOperatorIR
 from symir.late import late
+from symir.operator.ir import SymbolicOperatorIR
 
 if TYPE_CHECKING:
     import numpy as np
 
     from symir.compiler.context import SymbolicCompilationContext
-    from symir.operator import SymbolicOperator
+    from symir.operator.symbolic_operator import SymbolicOperator
 
 _ITEMSIZE = {"f": 4, "c": 8}
 """The bytes of a real and a complex number where JAX is set to 32 bits."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from dialects.interpreters.sym import connections
 from symir.compiler.checks import check_some_states
 from symir.errors import InputError
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 
 
 class ReferenceOperator:

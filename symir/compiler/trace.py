@@ -17,7 +17,7 @@ from xdsl.passes import ModulePass
 
 from dialects import bt, sym
 from dialects.text import print_module
-from lowering.lanes import lanes_of_function
+from lowering.bt.lanes import lanes_of_function
 from symir.compiler.context import SymbolicPassReport
 
 

@@ -20,7 +20,7 @@ from symir.description.notation import (
     negation,
     quoted,
 )
-from symir.terms import site_numbers
+from symir.operator.terms import site_numbers
 
 _TOUCHED = 16
 """Most sites that are kept track of; more are taken to coincide, perhaps."""

@@ -10,8 +10,8 @@ from xdsl.dialects.builtin import DenseIntOrFPElementsAttr, TensorType
 from xdsl.ir import Attribute, SSAValue
 
 from dialects import stablehlo, sym
+from symir.operator.terms import term_of
 from symir.plain_text import as_json
-from symir.terms import term_of
 
 
 def as_plain(operator: sym.OperatorOp, *, tables: bool) -> dict[str, Any]:

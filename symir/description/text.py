@@ -46,7 +46,7 @@ from symir.description.notation import (
     quoted,
 )
 from symir.description.plain import dtype_name
-from symir.terms import labels_of, names_of
+from symir.operator.terms import labels_of, names_of
 
 _SHARED_LENGTH = 60
 """Longer formulas that are used more than once get a name."""

@@ -19,10 +19,10 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from dialects import bt
 from dialects.interpreters.bt import run_lanes
 from dialects.stablehlo import element_of
-from lowering.lanes import connections_in
+from lowering.bt.lanes import connections_in
 from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
 from symir.compiler.lowering import OPERATOR_PIPELINE, run_passes
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 
 Array = npt.NDArray[Any]
 

@@ -23,11 +23,11 @@ from symir.explorer.connections import Connected, connected
 from symir.explorer.lattice import bonds_of, layout_of
 from symir.explorer.texts import Lines, Origins
 from symir.inspection import LoweredOperator, Stage
-from symir.ir import SymbolicOperatorIR
-from symir.operator import SymbolicOperator
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.symbolic_operator import SymbolicOperator
+from symir.operator.terms import term_of
 from symir.plain_text import as_json, is_signs, number
 from symir.provenance import place_in
-from symir.terms import term_of
 
 Array = npt.NDArray[Any]
 

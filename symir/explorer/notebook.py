@@ -7,9 +7,9 @@ from html import escape
 
 from symir.compiler.artifact import SymbolicCompiledArtifact
 from symir.inspection import LoweredOperator
-from symir.ir import SymbolicOperatorIR
-from symir.operator import SymbolicOperator
-from symir.terms import Term
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.symbolic_operator import SymbolicOperator
+from symir.operator.terms import Term
 
 TERMS_SHOWN = 8
 NAME_SHOWN = 60

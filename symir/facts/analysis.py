@@ -14,17 +14,17 @@ import numpy.typing as npt
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import sym
-from lowering.sym_guard_space import keeps_sum
+from lowering.sym.sym_guard_space import keeps_sum
 from symir.compiler.lowering import LoweringPipeline
-from symir.constraints import shown_sum
 from symir.errors import DefinitionError, InputError
 from symir.facts.elements import Elements, Evaluator
 from symir.facts.local import Cut, cut, is_diagonal, reach
 from symir.facts.operator_facts import Counterexample, Fact, How, OperatorFacts
 from symir.language.scalars import is_count
-from symir.operator import SymbolicOperator
-from symir.products import NORMAL_FORM
-from symir.spaces import Space
+from symir.operator.constraints import shown_sum
+from symir.operator.products import NORMAL_FORM
+from symir.operator.spaces import Space
+from symir.operator.symbolic_operator import SymbolicOperator
 
 Array = npt.NDArray[Any]
 Violations = Callable[[Elements], Array]

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from dialects.interpreters.sym import connections
-from lowering.row_kinds import kinds_of_rows
-from symir.ir import SymbolicOperatorIR
-from symir.spaces import Space
+from lowering.analysis.row_kinds import kinds_of_rows
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.spaces import Space
 
 Array = npt.NDArray[Any]
 

@@ -35,8 +35,8 @@ from symir.errors import SymirError
 from symir.facts.elements import Elements, Evaluator, Selected
 from symir.facts.local import Cut, cut, is_diagonal
 from symir.facts.operator_facts import Counterexample
-from symir.ir import SymbolicOperatorIR
-from symir.spaces import Space
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.spaces import Space
 
 Array = npt.NDArray[Any]
 Values: TypeAlias = Mapping[str, complex]

@@ -22,7 +22,7 @@ from dialects import sym
 from dialects.stablehlo import to_numpy
 from dialects.tables import NO_SITE, LocalSpace
 from symir.facts.elements import Selected
-from symir.terms import site_numbers
+from symir.operator.terms import site_numbers
 
 Array = npt.NDArray[Any]
 Support: TypeAlias = tuple[int, ...]

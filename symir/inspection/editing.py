@@ -10,14 +10,14 @@ from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 
-from lowering.local_energy.extraction import energies_in
+from lowering.energy.extraction import energies_in
 from symir.compiler.local_energy import lanes_of_energy
 from symir.compiler.trace import Stage, lanes_in
 from symir.errors import StageError, SymbolicCompilerError
 from symir.inspection.handle import LoweredOperator
 from symir.inspection.lowered import handle_of, lower, passed, read
-from symir.ir import SymbolicOperatorIR
-from symir.operator import SymbolicOperator
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.symbolic_operator import SymbolicOperator
 
 
 def replaced(

@@ -8,14 +8,14 @@ from typing import Any
 
 from dialects.stablehlo import dtype_of
 from dialects.text import print_module
-from lowering.bt_specialize import STATE_TYPES
+from lowering.bt.bt_specialize import STATE_TYPES
 from symir.compiler.garbage_collection import collector_paused
 from symir.compiler.trace import Stage
 from symir.errors import StageError
 from symir.inspection.difference import Difference, LaneChange, changes_between
 from symir.inspection.specs import Spec, Specs, lanes_by_term, spec_of
-from symir.ir import SymbolicOperatorIR
 from symir.late import late
+from symir.operator.ir import SymbolicOperatorIR
 from symir.plain_text import elided_constants
 
 LEVELS = ("sym", "bt", "stablehlo")

@@ -11,8 +11,8 @@ from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
-from lowering.bt_specialize import STATE_TYPES, state_type
-from lowering.local_energy.extraction import energies_in
+from lowering.bt.bt_specialize import STATE_TYPES, state_type
+from lowering.energy.extraction import energies_in
 from symir.compiler.compiler import default_symbolic_compiler
 from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.garbage_collection import collector_paused
@@ -24,9 +24,9 @@ from symir.compiler.trace import Stage, Trace, level_of, name_of
 from symir.errors import StageError, SymbolicCompilerError
 from symir.inspection.difference import Difference
 from symir.inspection.handle import LEVELS, LoweredOperator, difference
-from symir.ir import SymbolicOperatorIR, check_valid, parsed
 from symir.language.scalars import is_count, shortened
-from symir.operator import SymbolicOperator
+from symir.operator.ir import SymbolicOperatorIR, check_valid, parsed
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.provenance import name_terms
 
 if TYPE_CHECKING:

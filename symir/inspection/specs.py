@@ -14,8 +14,8 @@ from xdsl.ir import Attribute, Operation, SSAValue
 
 from dialects import bt, sym
 from dialects.stablehlo import ConstantOp, dtype_of, element_of, shape_of
-from lowering.lanes import connections_in, lane_count
-from lowering.local_energy.extraction import energies_in
+from lowering.bt.lanes import connections_in, lane_count
+from lowering.energy.extraction import energies_in
 from symir.compiler.artifact import lane_sources
 from symir.compiler.costs import flops_of
 from symir.compiler.lowering import table_bytes

@@ -30,8 +30,8 @@ import numpy.typing as npt
 from symir.errors import DefinitionError
 from symir.interop.fermions import OperatorProducts, operator_of
 from symir.language.scalars import shortened
-from symir.operator import SymbolicOperator
-from symir.spaces import fermions
+from symir.operator.spaces import fermions
+from symir.operator.symbolic_operator import SymbolicOperator
 
 Floats = npt.NDArray[np.float64]
 

@@ -34,8 +34,8 @@ from symir.language.functions import all_of
 from symir.language.reductions import jordan_wigner, parity, sites_range
 from symir.language.scalars import items_of, shortened
 from symir.language.updates import Update
-from symir.operator import SymbolicOperator
-from symir.spaces import Space, as_space, fermions
+from symir.operator.spaces import Space, as_space, fermions
+from symir.operator.symbolic_operator import SymbolicOperator
 
 Integers = npt.NDArray[np.int64]
 

@@ -24,7 +24,7 @@ from symir.language.builder import DOperator
 from symir.language.expressions import Expr, as_expr, emitted, row, site, sqrt
 from symir.language.functions import any_of, where
 from symir.language.updates import Update, flip, hop
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 
 Array = npt.NDArray[Any]
 

@@ -15,7 +15,7 @@ from netket.vqs import (
 
 from symir.errors import UnfinishedError
 from symir.language.builder import DOperator
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 
 __all__: list[str] = []
 

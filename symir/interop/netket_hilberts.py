@@ -30,10 +30,16 @@ from netket.utils import struct
 from netket.utils.dispatch import dispatch
 
 from dialects.tables import SiteSum
-from symir.constraints import PartialSums, partial_sums
 from symir.errors import PrecisionWarning
-from symir.predicates import indicator
-from symir.spaces import MAX_DRAWS, MAX_ENUMERATED_STATES, Space, Subsystem, as_space
+from symir.operator.constraints import PartialSums, partial_sums
+from symir.operator.predicates import indicator
+from symir.operator.spaces import (
+    MAX_DRAWS,
+    MAX_ENUMERATED_STATES,
+    Space,
+    Subsystem,
+    as_space,
+)
 
 MAX_STATES = 2**31 - 1
 """NetKet numbers configurations with 32 bits."""

@@ -26,8 +26,8 @@ from symir.language.functions import where
 from symir.language.reductions import ReducedPredicate, set_
 from symir.language.scalars import items_of, shortened
 from symir.language.updates import Update
-from symir.operator import SymbolicOperator
-from symir.spaces import Space, as_space, qubit
+from symir.operator.spaces import Space, as_space, qubit
+from symir.operator.symbolic_operator import SymbolicOperator
 
 Bytes = npt.NDArray[np.uint8]
 Sites = npt.NDArray[np.bool_]

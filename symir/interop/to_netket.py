@@ -9,8 +9,8 @@ import importlib.util
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack, overload
 
 from symir.errors import InputError
-from symir.operator import SymbolicOperator
-from symir.spaces import Space
+from symir.operator.spaces import Space
+from symir.operator.symbolic_operator import SymbolicOperator
 
 if TYPE_CHECKING:
     from netket.hilbert import DiscreteHilbert

@@ -61,11 +61,11 @@ from symir.language.scalars import (
 from symir.language.scope import Scope, blamed_on, emission_label
 from symir.language.translate import translate
 from symir.language.updates import Update, as_update
-from symir.spaces import as_space
+from symir.operator.spaces import as_space
 from symir.spans import span, spanned
 
 if TYPE_CHECKING:
-    from symir.operator import SymbolicOperator
+    from symir.operator.symbolic_operator import SymbolicOperator
 
 __all__ = ["DOperator"]
 
@@ -650,7 +650,7 @@ class DOperator:
             UnfinishedError: for what operators have that are built, or compiled (D087).
         """
         # Operators import parts of this package, which is being imported with this file
-        from symir.operator import OF_COMPILED, SymbolicOperator
+        from symir.operator.symbolic_operator import OF_COMPILED, SymbolicOperator
 
         clause = clauses.registered(name)
         if clause is None and name in OF_COMPILED:
@@ -702,7 +702,10 @@ class DOperator:
                 (D009), or a branch is seen to leave the constraints of the space
                 (D048).
         """
-        from symir.operator import SymbolicOperator, SymbolicOperatorIR
+        from symir.operator.symbolic_operator import (
+            SymbolicOperator,
+            SymbolicOperatorIR,
+        )
 
         self._check_sealed()
         if not self._terms:

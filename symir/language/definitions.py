@@ -16,7 +16,7 @@ from dialects.tables import RowTable, SiteSets
 from symir.errors import SourceLocation
 from symir.language.expressions import Expr, Predicate, Symbol
 from symir.language.updates import Update
-from symir.spaces import Space
+from symir.operator.spaces import Space
 
 __all__ = [
     "EmissionDefinition",

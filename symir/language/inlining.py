@@ -25,7 +25,7 @@ from dialects import stablehlo, sym
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.stablehlo import constant_of
 from dialects.text import parse_module
-from lowering.local_energy.inline_calls import InlineCallsPass
+from lowering.energy.inline_calls import InlineCallsPass
 from lowering.rewriting import rewrite_once
 from symir.errors import DefinitionError
 from symir.language.codes import Mistake

@@ -20,7 +20,7 @@ from symir.language.codes import Mistake
 from symir.language.definitions import OperatorDefinition, TermDefinition
 from symir.language.scope import emission_label
 from symir.language.translate import translate
-from symir.spaces import Space
+from symir.operator.spaces import Space
 
 __all__ = ["check_stays_inside"]
 

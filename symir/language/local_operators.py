@@ -21,7 +21,7 @@ from symir.language.expressions import (
 )
 from symir.language.functions import Lookup, any_of
 from symir.language.scalars import Number
-from symir.spaces import Subsystem
+from symir.operator.spaces import Subsystem
 
 __all__ = [
     "Amplitude",

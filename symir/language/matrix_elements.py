@@ -64,7 +64,7 @@ from symir.language.reductions import (
 from symir.language.scalars import Number
 from symir.language.scope import Scope
 from symir.language.updates import Update
-from symir.spaces import Subsystem
+from symir.operator.spaces import Subsystem
 
 __all__ = ["EmittedBranch", "Expansion", "cases_of", "expand"]
 

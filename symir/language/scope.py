@@ -40,7 +40,7 @@ from symir.language.reductions import (
 )
 from symir.language.scalars import Number, fits, shortened
 from symir.language.updates import Step, Update
-from symir.spaces import Space
+from symir.operator.spaces import Space
 
 __all__ = ["Scope", "blamed_on", "check_agreement", "emission_label"]
 

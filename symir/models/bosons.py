@@ -20,8 +20,8 @@ from symir.models.common import (
     coupling,
     fitting,
 )
-from symir.operator import SymbolicOperator
-from symir.spaces import Space
+from symir.operator.spaces import Space
+from symir.operator.symbolic_operator import SymbolicOperator
 
 
 def _values(space: Space) -> list[tuple[float, ...]]:

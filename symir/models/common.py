@@ -15,7 +15,7 @@ from symir.language.codes import Mistake
 from symir.language.expressions import Expr, as_expr, row
 from symir.language.rows import as_rows, colored_edges, edges_of
 from symir.language.scalars import is_count, items_of, shortened
-from symir.spaces import Space, as_space, qubit, spin
+from symir.operator.spaces import Space, as_space, qubit, spin
 
 Edges: TypeAlias = Any
 """Pairs of sites; or a graph of NetKet or networkx, with edges of one colour."""

@@ -30,8 +30,8 @@ from symir.models.common import (
     fitting,
     pairs_of,
 )
-from symir.operator import SymbolicOperator
-from symir.spaces import Space, fermions, space
+from symir.operator.spaces import Space, fermions, space
+from symir.operator.symbolic_operator import SymbolicOperator
 
 
 def _have_spin(space: Space) -> bool:

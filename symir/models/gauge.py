@@ -18,8 +18,8 @@ from symir.language.builder import DOperator
 from symir.language.expressions import Expr, emitted, site, sqrt
 from symir.language.updates import Update, flip, shift
 from symir.models.common import SPINS, Kind, Number, fitting
-from symir.operator import SymbolicOperator
-from symir.spaces import Space, as_space, spin
+from symir.operator.spaces import Space, as_space, spin
+from symir.operator.symbolic_operator import SymbolicOperator
 
 
 def _are_spins(space: Space) -> bool:

@@ -35,8 +35,8 @@ from symir.models.common import (
     pairs_of,
     quotients,
 )
-from symir.operator import SymbolicOperator
-from symir.spaces import as_space
+from symir.operator.spaces import as_space
+from symir.operator.symbolic_operator import SymbolicOperator
 
 i, j = site("i"), site("j")
 

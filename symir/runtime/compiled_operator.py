@@ -14,9 +14,8 @@ import numpy as np
 from jax.core import Tracer
 from xdsl.dialects.builtin import ArrayAttr, UnitAttr
 
-from lowering.bt_specialize import state_type
+from lowering.bt.bt_specialize import state_type
 from symir import for_netket
-from symir.algebra import operator_in
 from symir.compiler.checks import (
     check_elements,
     check_some_states,
@@ -24,16 +23,17 @@ from symir.compiler.checks import (
     on_host,
 )
 from symir.errors import InputError
-from symir.ir import SymbolicOperatorIR
 from symir.language.codes import Mistake
 from symir.language.expressions import Expr
 from symir.language.scalars import as_number
-from symir.operator import SymbolicOperator
+from symir.operator.algebra import operator_in
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.spaces import as_space, is_of_netket
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.runtime import x64_enabled
 from symir.runtime.jax_spans import run_spans
 from symir.runtime.kernel import Kernel
 from symir.runtime.primitive import connections
-from symir.spaces import as_space, is_of_netket
 
 if TYPE_CHECKING:
     from symir.interop.netket import NetKetOperator

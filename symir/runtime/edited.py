@@ -11,7 +11,7 @@ from xdsl.dialects.builtin import ModuleOp
 
 from dialects.text import parse_module, print_module
 from symir.errors import StageError
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from symir.runtime.compiled_operator import CompiledOperator, compiled_operator
 from symir.runtime.kernel import Kernel
 

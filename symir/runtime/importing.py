@@ -22,7 +22,7 @@ from xdsl.utils.exceptions import VerifyException
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.text import Parser, context
-from lowering.local_energy.inline_calls import InlineCallsPass
+from lowering.energy.inline_calls import InlineCallsPass
 from symir.spans import spanned
 
 __all__ = [

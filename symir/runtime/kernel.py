@@ -21,10 +21,10 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 
 from dialects.text import parse_module, print_module
-from lowering.bt_specialize import state_type
-from lowering.lanes import lanes_of_function
+from lowering.bt.bt_specialize import state_type
+from lowering.bt.lanes import lanes_of_function
 from symir.compiler.lowering import lower_to_stablehlo
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from symir.runtime.traceable import TraceableKernel
 from symir.spans import spanned
 

@@ -15,9 +15,9 @@ import numpy as np
 from xdsl.ir import Operation, SSAValue
 
 from dialects import sym
-from symir.algebra import operator_in
 from symir.errors import NotDifferentiable
-from symir.ir import SymbolicOperatorIR
+from symir.operator.algebra import operator_in
+from symir.operator.ir import SymbolicOperatorIR
 from symir.provenance import place_of
 from symir.runtime.kernel import Kernel
 

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from dialects.text import print_module
-from lowering.bt_specialize import STATE_DTYPES, state_type
+from lowering.bt.bt_specialize import STATE_DTYPES, state_type
 from symir.catalogue import CODES
 from symir.compiler import lower_to_bt, lower_to_stablehlo
 from symir.errors import SymirError, user_location
 from symir.files import write_file
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.plain_text import elided_constants
 from symir.tools.arguments import parser
 from symir.tools.configurations import (

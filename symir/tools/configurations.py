@@ -13,10 +13,10 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 
-from lowering.bt_specialize import STATE_DTYPES
+from lowering.bt.bt_specialize import STATE_DTYPES
 from symir.compiler.checks import wrong_site
 from symir.errors import InputError, SourceLocation
-from symir.spaces import Space
+from symir.operator.spaces import Space
 from symir.tools.faults import Fault
 
 Array = npt.NDArray[Any]

@@ -7,9 +7,9 @@ import shutil
 from typing import TYPE_CHECKING, TextIO, cast
 
 from dialects.text import print_module
-from lowering.bt_specialize import state_type
+from lowering.bt.bt_specialize import state_type
 from symir.compiler import lower_to_bt, lower_to_stablehlo
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.plain_text import elided_constants, elided_middle, shortened_lines
 from symir.tools import run
 from symir.tools.configurations import Samples

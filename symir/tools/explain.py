@@ -8,7 +8,7 @@ from typing import Any
 from symir.compiler import SymbolicCompiledArtifact, SymbolicCompilerOptions
 from symir.compiler.archive import is_artifact, load_artifact
 from symir.facts import OperatorFacts
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.tools.faults import Fault
 from symir.tools.load import load_operator, split_reference
 from symir.tools.progress import Progress

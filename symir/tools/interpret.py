@@ -7,10 +7,10 @@ from typing import TextIO
 
 import numpy as np
 
-from lowering.bt_specialize import state_type
+from lowering.bt.bt_specialize import state_type
 from symir.compiler import lower_to_bt, lower_to_stablehlo
 from symir.compiler.artifact import lane_origins
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.tools.configurations import Samples
 from symir.tools.run import Outcome, parameter_values, show_outcome
 from symir.validation import ValueTable, denote

@@ -12,9 +12,9 @@ from types import ModuleType
 from typing import Any, cast
 
 from symir.errors import SymirError
-from symir.ir import SymbolicOperatorIR
 from symir.language import DOperator
-from symir.operator import SymbolicOperator
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.tools.faults import Fault
 
 _FRAMES_SHOWN = 8

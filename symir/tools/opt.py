@@ -15,7 +15,7 @@ from xdsl.xdsl_opt_main import xDSLOptMain
 
 from dialects.text import Parser, print_module
 from symir.compiler.lowering import no_pipeline
-from symir.ir import fingerprint
+from symir.operator.ir import fingerprint
 from symir.tools.colours import coloured
 from symir.tools.show import Style
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.tools.faults import Fault
 from symir.tools.progress import Progress
 from symir.validation import bisect, blamed_pass, error_code

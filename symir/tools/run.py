@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from symir.compiler import SymbolicCompiledArtifact, default_symbolic_compiler
 from symir.compiler.artifact import BranchOrigin
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.plain_text import configuration, is_signs
 from symir.tools.configurations import Samples
 from symir.tools.faults import Fault

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from symir.compiler.artifact import BranchOrigin
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.plain_text import (
     columns,
     configuration,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from symir.compiler.lowering import LoweringPipeline
 from symir.compiler.trace import Trace
 from symir.errors import SourceLocation, SymbolicCompilerError
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from symir.validation.check import (
     PIPELINE,
     SAMPLES,
@@ -22,7 +22,7 @@ from symir.validation.check import (
 )
 
 if TYPE_CHECKING:
-    from symir.operator import SymbolicOperator
+    from symir.operator.symbolic_operator import SymbolicOperator
     from symir.runtime.compiled_operator import CompiledOperator
 
 

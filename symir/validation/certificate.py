@@ -16,7 +16,7 @@ from symir.compiler.lowering import lowering_of_file
 from symir.compiler.signature import toolchain
 from symir.errors import InputError, SymirError
 from symir.files import StrPath, write_file
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from symir.plain_text import as_json
 from symir.validation.check import EXECUTABLE, ValidationReport, check
 

@@ -24,7 +24,7 @@ from xdsl.passes import ModulePass
 from dialects.interpreters.bt import run_branches
 from dialects.interpreters.kernel import run_kernel
 from dialects.interpreters.sym import Guards, connections
-from lowering.bt_specialize import STATE_DTYPES, BtSpecializePass, state_type
+from lowering.bt.bt_specialize import STATE_DTYPES, BtSpecializePass, state_type
 from lowering.relations import Relation, relation_of
 from symir.compiler.artifact import BranchOrigin, in_common, lane_sources
 from symir.compiler.checks import as_configurations
@@ -32,12 +32,12 @@ from symir.compiler.lowerers import check_lowered
 from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline, kernel_pipeline
 from symir.compiler.trace import Stage, Trace
 from symir.errors import InputError, SourceLocation, SymbolicCompilerError
-from symir.ir import SymbolicOperatorIR, fingerprint
 from symir.language.scalars import is_count, items_of, shortened
 from symir.late import late
-from symir.operator import SymbolicOperator
+from symir.operator.ir import SymbolicOperatorIR, fingerprint
+from symir.operator.spaces import Space, as_space
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.provenance import place_of
-from symir.spaces import Space, as_space
 from symir.validation.comparison import Connected, LaneDifference, compare
 
 if TYPE_CHECKING:

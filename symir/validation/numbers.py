@@ -13,8 +13,8 @@ from dialects.interpreters import exact, intervals
 from dialects.interpreters.exact import Inexact, NoExactAnswer
 from dialects.interpreters.intervals import Bounds, ComplexNumbers, Ranges
 from symir.errors import InputError
-from symir.ir import SymbolicOperatorIR
-from symir.operator import SymbolicOperator
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.provenance import whereabouts
 from symir.validation.values import bad_parameters, module_of, samples_of
 

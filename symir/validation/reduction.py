@@ -24,9 +24,9 @@ from dialects import sym
 from dialects.stablehlo import constant, constant_of, element_of
 from dialects.tables import NO_SITE, LocalSpace, RowTable
 from symir.errors import InputError, SymirError
-from symir.ir import SymbolicOperatorIR
 from symir.language.scalars import is_bool, is_count
-from symir.operator import SymbolicOperator
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.provenance import term_around
 from symir.validation.bisection import bisect
 from symir.validation.check import operator_of

@@ -31,9 +31,9 @@ from dialects.stablehlo import dtype_of, shape_of
 from symir.compiler.artifact import lane_origins
 from symir.compiler.trace import level_of
 from symir.errors import InputError
-from symir.ir import SymbolicOperatorIR, as_parameter
 from symir.language.scalars import items_of, shortened
-from symir.operator import SymbolicOperator
+from symir.operator.ir import SymbolicOperatorIR, as_parameter
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.provenance import origins, place_of, term_around
 from symir.validation.table import Value, ValueTable
 

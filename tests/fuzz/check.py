@@ -15,15 +15,15 @@ from dialects.interpreters.bt import run_branches
 from dialects.interpreters.kernel import run_kernel
 from dialects.interpreters.sym import Guards, connections
 from dialects.text import context, parse_module, print_module
-from lowering.bt_specialize import state_type
+from lowering.bt.bt_specialize import state_type
 from symir.compiler.lowering import (
     OPERATOR_PIPELINE,
     LoweringPipeline,
     lower_to_stablehlo,
     operator_pipeline,
 )
-from symir.ir import SymbolicOperatorIR
-from symir.operator import SymbolicOperator
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.validation.check import GUARDS
 from tests.fuzz.programs import Program
 

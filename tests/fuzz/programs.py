@@ -8,7 +8,7 @@ from typing import Any
 
 from symir.language.clauses import clauses
 from symir.language.extensions import extensions
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 
 __all__ = ["EXTENSIONS", "PRELUDE", "Number", "Program", "minus", "plus", "times"]
 

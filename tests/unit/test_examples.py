@@ -19,7 +19,7 @@ import pytest
 
 import symir as sym
 from dialects.interpreters.sym import connections, dense_matrix
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.tools.cli import main
 from tests.unit.symir.interop.matrices import matrix_of_branches, states_of
 

@@ -25,9 +25,10 @@ import pytest
 
 import symir as sym
 from dialects.interpreters.sym import connections
-from symir import language, spaces
+from symir import language
 from symir.language import DOperator, Expr, Predicate, Update
 from symir.language.expressions import Site
+from symir.operator import spaces
 from tests.unit.test_docs import python_of
 
 PAGE = Path(__file__).parents[2] / "docs" / "language.md"

@@ -26,8 +26,8 @@ from symir.compiler.diagnostics.sampling import refuted_claim, sampled_diagnosti
 from symir.compiler.diagnostics.usage import usage_diagnostics
 
 if TYPE_CHECKING:
-    from symir.ir import SymbolicOperatorIR
-    from symir.operator import SymbolicOperator
+    from symir.operator.ir import SymbolicOperatorIR
+    from symir.operator.symbolic_operator import SymbolicOperator
 
 __all__ = ["Diagnostic", "Severity", "diagnose"]
 

@@ -1,9 +1,10 @@
 """Diagnostics from the joint local values of the sites that an emission reads.
 
-All of them are enumerated, in every kind of row (see `lowering.range_analysis`). What
-depends on a parameter, on a reduction or on a table is not known there, and neither is
-anything where there are too many joint values: then nothing is said. Nothing is claimed
-to happen unless it is known that the branch is valid there.
+All of them are enumerated, in every kind of row: see
+`lowering.analysis.range_analysis`. What depends on a parameter, on a reduction or on a
+table is not known there, and neither is anything where there are too many joint values:
+then nothing is said. Nothing is claimed to happen unless it is known that the branch is
+valid there.
 """
 
 from __future__ import annotations
@@ -22,8 +23,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
 from dialects.stablehlo import constant_of
-from lowering.order import operands_first
-from lowering.range_analysis import (
+from lowering.analysis.range_analysis import (
     MAX_POINTS,
     Points,
     Verdict,
@@ -32,10 +32,17 @@ from lowering.range_analysis import (
     is_scalar_op,
     judge,
 )
-from lowering.sites import Alias, alias, column_of, normal_form_error, writes_of
-from lowering.sym_expand_updates import SymExpandUpdatesPass
-from lowering.sym_forward_reads import SymForwardReadsPass
-from lowering.sym_guard_undefined import SymGuardUndefinedPass
+from lowering.analysis.sites import (
+    Alias,
+    alias,
+    column_of,
+    normal_form_error,
+    writes_of,
+)
+from lowering.order import operands_first
+from lowering.sym.sym_expand_updates import SymExpandUpdatesPass
+from lowering.sym.sym_forward_reads import SymForwardReadsPass
+from lowering.sym.sym_guard_undefined import SymGuardUndefinedPass
 from symir.compiler.diagnostics.diagnostic import Diagnostic, diagnostic_of, label_of
 
 Array = npt.NDArray[Any]

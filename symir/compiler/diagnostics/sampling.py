@@ -21,7 +21,7 @@ from symir.errors import SymirError
 
 if TYPE_CHECKING:
     from symir.facts import Counterexample
-    from symir.operator import SymbolicOperator
+    from symir.operator.symbolic_operator import SymbolicOperator
 
 Array = npt.NDArray[Any]
 

@@ -8,7 +8,7 @@ from xdsl.ir import SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
-from lowering.sym_fuse_terms import structure
+from lowering.sym.sym_fuse_terms import structure
 from symir.compiler.diagnostics.diagnostic import Diagnostic, diagnostic_of, label_of
 
 

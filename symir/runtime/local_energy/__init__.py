@@ -1,7 +1,7 @@
 """Local energies: an operator and a wavefunction as one kernel.
 
 The compiler has both sides as IR, and decides how each part of log psi changes
-(`lowering/local_energy`, `symir/compiler/local_energy.py`). Here that is carried out:
+(`lowering/energy`, `symir/compiler/local_energy.py`). Here that is carried out:
 what users call is in `energy.py`, what runs for given types in `program.py`, with lanes
 in `lanes.py`, parts of log psi in `parts.py`, and derivatives in `derivatives.py`.
 """

@@ -18,7 +18,7 @@ from jax.sharding import AxisType, NamedSharding, PartitionSpec
 
 from symir.errors import InputError
 from symir.language.scalars import shortened
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.runtime import x64_enabled
 from symir.runtime.compiled_operator import CompiledOperator
 from symir.runtime.importing import Traced

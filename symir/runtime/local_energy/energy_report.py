@@ -16,7 +16,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
-from lowering.local_energy.extraction import function_named, returned
+from lowering.energy.extraction import function_named, returned
 from symir.compiler.context import SymbolicPassReport
 from symir.plain_text import Reading
 

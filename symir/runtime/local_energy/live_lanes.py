@@ -14,7 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
-from lowering.local_energy.moves import Moves, SiteMoves
+from lowering.energy.moves import Moves, SiteMoves
 from symir.runtime import x64_enabled
 from symir.runtime.local_energy.parts import Pairs, taken
 from symir.runtime.manual_axes import varying_like

@@ -18,8 +18,8 @@ from xdsl.ir import SSAValue
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
-from lowering.local_energy.activations import ACTIVATIONS
-from lowering.local_energy.site_affine import is_linear, op_name
+from lowering.energy.activations import ACTIVATIONS
+from lowering.energy.site_affine import is_linear, op_name
 from symir.runtime.manual_axes import varying_like
 from symir.runtime.ops import apply, is_known
 

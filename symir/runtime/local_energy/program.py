@@ -24,15 +24,15 @@ from xdsl.dialects.func import FuncOp
 from dialects import bt
 from dialects.interpreters.bt import run_lanes
 from dialects.stablehlo import dtype_of, element_of
-from lowering.bt_specialize import state_type
-from lowering.lanes import parts_of, write_count
-from lowering.local_energy.bt_local_energy_pack import local_values
-from lowering.local_energy.extraction import (
+from lowering.bt.bt_specialize import state_type
+from lowering.bt.lanes import parts_of, write_count
+from lowering.energy.bt_local_energy_pack import local_values
+from lowering.energy.extraction import (
     energies_in,
     function_named,
     returned,
 )
-from lowering.local_energy.moves import Moves, SiteMoves, moves_of
+from lowering.energy.moves import Moves, SiteMoves, moves_of
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.failures import tolerated
 from symir.compiler.local_energy import compile_energy, lanes_of_energy

@@ -20,7 +20,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects.interpreters.kernel import run_kernel
 from dialects.stablehlo import AddOp, constant, gather_columns, tensor
 from dialects.verification import fault_in
-from lowering import stablehlo_arrange_gathers
+from lowering.stablehlo import stablehlo_arrange_gathers
 from symir import (
     SymbolicCompiler,
     SymbolicCompilerOptions,

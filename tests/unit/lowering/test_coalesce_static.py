@@ -20,7 +20,7 @@ from dialects.text import parse_module
 from symir.compiler.lowering import operator_pipeline, run_passes
 from symir.interop.from_netket import from_netket
 from symir.interop.pauli import from_pauli_strings
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from tests.unit.lowering.branch_programs import (
     checked,
     flips,

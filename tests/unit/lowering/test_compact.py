@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import lowering.bt_compact as bt_compact
+import lowering.bt.bt_compact as bt_compact
 import symir as sym
 from dialects import bt
-from lowering.valid_lanes import BITS
+from lowering.bt.valid_lanes import BITS
 from symir.compiler.lowering import operator_pipeline, run_passes
 
 PASSES = operator_pipeline("static", 3, most_kept=0.99)

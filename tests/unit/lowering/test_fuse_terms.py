@@ -18,7 +18,7 @@ from dialects.interpreters.sym import connections
 from dialects.stablehlo import dense, to_numpy
 from dialects.tables import RowTable, SiteSets
 from dialects.text import parse_module
-from lowering.sym_fuse_terms import fusible_groups, mark_groups
+from lowering.sym.sym_fuse_terms import fusible_groups, mark_groups
 from tests.unit.lowering.programs import NUMBERS, Program, programs
 from tests.unit.lowering.test_kernels import assert_compiled_is_interpreted
 from tests.unit.lowering.test_meaning import assert_same, run

@@ -23,10 +23,10 @@ from dialects import bt
 from dialects.interpreters.sym import connections
 from dialects.origins import LaneOrigins
 from dialects.stablehlo import constant
-from lowering import sym_fuse_terms
-from lowering.lanes import connections_in
+from lowering.bt.lanes import connections_in
 from lowering.relations import Relation
-from lowering.sym_fuse_terms import fusible_groups
+from lowering.sym import sym_fuse_terms
+from lowering.sym.sym_fuse_terms import fusible_groups
 from symir.compiler.lowering import LoweringPipeline, lower_to_bt
 from symir.validation.check import PIPELINE, check
 from symir.validation.comparison import Connected, compare

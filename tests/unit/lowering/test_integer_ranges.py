@@ -7,7 +7,7 @@ import pytest
 
 from dialects import bt
 from dialects.text import parse_module
-from lowering.integer_ranges import IntegerRange, integer_ranges
+from lowering.analysis.integer_ranges import IntegerRange, integer_ranges
 from symir.compiler.lowering import LoweringPipeline, operator_pipeline
 from tests.unit.lowering.branch_programs import arguments_for, function_of, values_of
 from tests.unit.symir.compiler.test_diagnostics import MODELS

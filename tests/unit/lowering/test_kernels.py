@@ -30,15 +30,15 @@ from dialects import bt, sym
 from dialects.interpreters import sym as reference
 from dialects.stablehlo import constant_of, dense
 from dialects.text import parse_module, print_module
-from lowering.bt_specialize import STATE_TYPES
-from lowering.convert_bt_to_stablehlo import MAX_MASK_ELEMENTS
+from lowering.bt.bt_specialize import STATE_TYPES
+from lowering.stablehlo.convert_bt_to_stablehlo import MAX_MASK_ELEMENTS
 from symir.compiler.lowering import (
     KERNEL_PIPELINE,
     OPERATOR_PIPELINE,
     lower_to_bt,
     lower_to_stablehlo,
 )
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from symir.runtime.kernel import Kernel
 from symir.runtime.primitive import connections
 from tests.unit.lowering.programs import HOP, Program, programs

@@ -11,7 +11,7 @@ import pytest
 import symir as sym
 from dialects import sym as dialect
 from dialects.interpreters.sym import branches
-from lowering.magnitude import Magnitude, magnitude
+from lowering.analysis.magnitude import Magnitude, magnitude
 
 i, j = sym.site("i"), sym.site("j")
 h = sym.symbol("h", default=1.0)

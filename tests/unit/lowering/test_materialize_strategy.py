@@ -14,7 +14,7 @@ from hypothesis import given, settings
 import symir as sym
 from dialects import bt
 from dialects.interpreters.sym import connections
-from lowering import bt_materialize_strategy
+from lowering.bt import bt_materialize_strategy
 from symir.compiler.lowering import operator_pipeline, run_passes
 from tests.unit.lowering.branch_programs import (
     checked,

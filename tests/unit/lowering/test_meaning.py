@@ -22,8 +22,8 @@ from dialects.interpreters.sym import (
     connections,
 )
 from dialects.text import context, parse_module, print_module
+from lowering.analysis.sites import normal_form_error
 from lowering.registry import get_all_passes
-from lowering.sites import normal_form_error
 from tests.unit.lowering.programs import HOP, Program, programs
 
 Array = npt.NDArray[Any]

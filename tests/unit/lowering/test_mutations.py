@@ -43,7 +43,7 @@ from dialects.tables import LocalSpace, RowTable, SiteSets, SiteSum
 from dialects.text import Parser, context
 from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline
 from symir.errors import DefinitionError, SymbolicCompilerError
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 
 FILE = "model.py"
 

@@ -10,10 +10,10 @@ from xdsl.dialects.builtin import ModuleOp
 
 from dialects import sym
 from dialects.text import parse_module
-from lowering import range_analysis
+from lowering.analysis import range_analysis
+from lowering.analysis.range_analysis import Verdict, judge
+from lowering.analysis.sites import writes_of
 from lowering.order import conjuncts
-from lowering.range_analysis import Verdict, judge
-from lowering.sites import writes_of
 
 SPIN = "2 x [-1, 1]"
 QUBIT = "2 x [0, 1]"

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 import symir as sym
 from dialects.interpreters.bt import run_branches
 from dialects.interpreters.sym import connections
-from lowering import bt_reduce_strategy
+from lowering.bt import bt_reduce_strategy
 from symir.compiler.lowering import operator_pipeline, run_passes
 from symir.interop.fermions import from_fermions
 from tests.unit.lowering.branch_programs import (

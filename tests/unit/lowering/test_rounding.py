@@ -15,7 +15,7 @@ from xdsl.ir import Attribute, Operation
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import constant, dtype_of
-from lowering.rounding import is_exact
+from lowering.analysis.rounding import is_exact
 
 f32, f64 = Float32Type(), Float64Type()
 

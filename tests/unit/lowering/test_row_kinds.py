@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from lowering.row_kinds import kinds_of_rows
+from lowering.analysis.row_kinds import kinds_of_rows
 
 
 def test_kinds_of_rows() -> None:

@@ -20,9 +20,9 @@ from dialects import bt
 from dialects.interpreters.bt import Branches
 from dialects.stablehlo import constant_of, shape_of
 from dialects.text import parse_module
-from lowering.lane_layout import LaneLayout, can_be_laid_out
+from lowering.analysis.site_wise import SiteWise, SiteWiseAnalysis
+from lowering.bt.lane_layout import LaneLayout, can_be_laid_out
 from lowering.rewriting import Inserter
-from lowering.site_wise import SiteWise, SiteWiseAnalysis
 from tests.unit.lowering.branch_programs import (
     arguments_for,
     flips,

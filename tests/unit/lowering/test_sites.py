@@ -7,7 +7,13 @@ from xdsl.dialects import test as xdsl_test
 
 from dialects import sym
 from dialects.text import parse_module
-from lowering.sites import Alias, alias, column_of, normal_form_error, writes_of
+from lowering.analysis.sites import (
+    Alias,
+    alias,
+    column_of,
+    normal_form_error,
+    writes_of,
+)
 
 ROWS = "[0, 0, 0, 1], [1, 1, 2, 2], [2, 2, 1, 0]"
 

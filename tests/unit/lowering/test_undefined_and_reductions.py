@@ -24,7 +24,7 @@ from dialects.interpreters.sym import (
     connections,
 )
 from dialects.text import parse_module
-from lowering.sites import normal_form_error
+from lowering.analysis.sites import normal_form_error
 from tests.unit.lowering.programs import Program
 from tests.unit.lowering.test_kernels import (
     assert_compiled_is_interpreted,

@@ -15,7 +15,7 @@ from dialects.interpreters.sym import Branch, branches
 from dialects.stablehlo import to_numpy
 from dialects.sym import OperatorOp, SpaceAttr, TermOp
 from dialects.tables import LocalSpace, SiteSum
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from tests.unit.symir.constructs import CONSTRUCTS
 
 i, j = sym.site("i"), sym.site("j")

@@ -13,7 +13,7 @@ import symir as sym
 from dialects.interpreters.sym import dense_matrix
 from symir import models
 from symir.facts.hermiticity import counterexample, is_proved_hermitian
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 
 h, g = sym.symbol("h"), sym.symbol("g", default=1.0)
 z = sym.symbol("z", default=1.0 + 0j)

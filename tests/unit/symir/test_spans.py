@@ -19,7 +19,7 @@ import symir as sym
 from symir import models, spans
 from symir.compiler.lowering import LoweringPipeline, operator_pipeline
 from symir.errors import InputError
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 from tests.unit.symir.compiler.test_diagnostics import MODELS
 
 ROOT = Path(__file__).parent.parent.parent.parent

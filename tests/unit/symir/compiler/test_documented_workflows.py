@@ -17,7 +17,7 @@ from xdsl.passes import ModulePass
 
 import symir as sym
 from dialects.interpreters.sym import branches
-from lowering.sym_expand_updates import SymExpandUpdatesPass
+from lowering.sym.sym_expand_updates import SymExpandUpdatesPass
 from symir.compiler import (
     OPERATOR_PIPELINE,
     AbstractSymbolicPass,
@@ -25,7 +25,7 @@ from symir.compiler import (
     compile_operator,
     default_symbolic_compiler,
 )
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from tests.unit.symir.compiler.doubles import (
     DroppingPass,
     Noting,

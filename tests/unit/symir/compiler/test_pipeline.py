@@ -18,7 +18,7 @@ from xdsl.pattern_rewriter import (
 import symir as sym
 from dialects import bt
 from dialects.origins import LaneOrigins
-from lowering.lanes import rewrite_lanes
+from lowering.bt.lanes import rewrite_lanes
 from symir.compiler import KERNEL_PIPELINE, OPERATOR_PIPELINE, LoweringPipeline
 from symir.compiler.lowering import kernel_pipeline, lower_to_bt
 from symir.compiler.trace import Trace

@@ -17,7 +17,7 @@ import symir as sym
 from symir.compiler.failures import STRICT
 from symir.compiler.lowering import OPERATOR_PIPELINE, LoweringPipeline, run_passes
 from symir.compiler.trace import Stage, Trace
-from symir.ir import fingerprint
+from symir.operator.ir import fingerprint
 from tests.unit.symir.compiler.doubles import DroppingPass, field
 
 

@@ -11,7 +11,7 @@ import pytest
 
 import symir as sym
 from symir import models
-from symir.ir import fingerprint
+from symir.operator.ir import fingerprint
 from tests.unit.symir.compiler.test_diagnostics import CHAIN, MODELS
 from tests.unit.symir.inspection.handles import handle, ising, operator
 

@@ -17,7 +17,7 @@ import symir as sym
 from dialects.interpreters.sym import dense_matrix
 from symir.interop.netket import NetKetOperator
 from symir.interop.netket_hilberts import SpaceConstraint, SpaceHilbert
-from symir.spaces import Space, as_space
+from symir.operator.spaces import Space, as_space
 from tests.unit.symir.interop.matrices import matrix_of_branches, states_of
 
 total = sym.sum_(sym.here.value)

@@ -9,7 +9,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from symir.ir import SymbolicOperatorIR
 from symir.language import (
     DOperator,
     emitted,
@@ -21,7 +20,8 @@ from symir.language import (
     true,
     write,
 )
-from symir.spaces import as_space, fock, qubit, spin
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.spaces import as_space, fock, qubit, spin
 
 
 @pytest.mark.parametrize(

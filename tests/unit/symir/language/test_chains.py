@@ -24,8 +24,8 @@ from symir.language import (
     site,
     write,
 )
-from symir.operator import SymbolicOperator
-from symir.spaces import fock, qubit, spin
+from symir.operator.spaces import fock, qubit, spin
+from symir.operator.symbolic_operator import SymbolicOperator
 
 i, j = site("i"), site("j")
 

@@ -32,7 +32,7 @@ from symir.language import (
     site,
 )
 from symir.language.reductions import set_, sum_
-from symir.spaces import Space, fock
+from symir.operator.spaces import Space, fock
 
 
 class ForEachLink(AbstractIteratorClause):

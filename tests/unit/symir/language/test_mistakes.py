@@ -44,7 +44,7 @@ from symir.language import (
 from symir.language.clauses import clauses
 from symir.language.codes import Mistake
 from symir.language.reductions import sum_
-from symir.spaces import fock, qubit, space
+from symir.operator.spaces import fock, qubit, space
 
 Case = Callable[[], Any]
 CASES: list[Any] = []

@@ -15,7 +15,7 @@ import symir as sym
 from dialects.interpreters.sym import dense_matrix
 from symir import a, adag, c, cdag, dagger, n, sum_over
 from symir.errors import DefinitionError
-from symir.spaces import Space, Subsystem
+from symir.operator.spaces import Space, Subsystem
 from tests.unit.symir.interop.matrices import matrix_of_branches, states_of
 
 Matrix = Any

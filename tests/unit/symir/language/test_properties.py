@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from dialects.interpreters.sym import branches
 from symir.errors import DefinitionError
-from symir.ir import SymbolicOperatorIR
 from symir.language import (
     DOperator,
     Expr,
@@ -32,7 +31,8 @@ from symir.language import (
     true,
     write,
 )
-from symir.spaces import space
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.spaces import space
 
 SITES = 3
 SPACE = space([-1.5, 0, 0.5, 1, 2], SITES)

@@ -37,7 +37,7 @@ from symir.language.expressions import Constant
 from symir.language.rows import one_row
 from symir.language.translate import translate
 from symir.language.updates import Update
-from symir.spaces import fock, qubit, space
+from symir.operator.spaces import fock, qubit, space
 
 i, j = site("i"), site("j")
 z = symbol("z", dtype=complex)

@@ -15,7 +15,7 @@ import numpy as np
 from jax.core import Tracer
 
 from dialects.interpreters.sym import connections
-from symir.operator import SymbolicOperator
+from symir.operator.symbolic_operator import SymbolicOperator
 
 Network = Callable[..., Any]
 

@@ -13,7 +13,7 @@ import pytest
 
 import symir as sym
 from dialects import bt
-from lowering.local_energy import plan_local_energy
+from lowering.energy import plan_local_energy
 from symir import models
 from symir.errors import SymbolicCompilerError
 from tests.unit.symir.runtime.energies import energies_of

@@ -329,8 +329,8 @@ def broken(*arguments: Any, **options: Any) -> Any:
 
 
 BREAKABLE = (
-    ("lowering.local_energy.apply_exponential_sums.fit_of", "apply-exponential-sums"),
-    ("lowering.bt_coalesce_static.BtCoalesceStaticPass.apply", "bt-coalesce-static"),
+    ("lowering.energy.apply_exponential_sums.fit_of", "apply-exponential-sums"),
+    ("lowering.bt.bt_coalesce_static.BtCoalesceStaticPass.apply", "bt-coalesce-static"),
     ("symir.runtime.local_energy.parts.Exponential.table", "not better: no part"),
 )
 

@@ -16,8 +16,8 @@ from dialects.interpreters.sym import connections
 from dialects.text import parse_module
 from symir.compiler.artifact import BranchOrigin
 from symir.errors import InputError
-from symir.ir import SymbolicOperatorIR
-from symir.spaces import Space
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.spaces import Space
 from symir.tools.cli import main
 from symir.tools.configurations import Samples
 from symir.tools.load import load_operator

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from lowering.bt_specialize import STATE_DTYPES
+from lowering.bt.bt_specialize import STATE_DTYPES
 from symir.errors import InputError, SymirError
-from symir.spaces import Space, fock, qubit, space, spin
+from symir.operator.spaces import Space, fock, qubit, space, spin
 from symir.tools import configurations as module
 from symir.tools.configurations import (
     Samples,

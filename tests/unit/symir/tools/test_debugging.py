@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from dialects.text import parse_module
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from symir.tools.cli import main
 from symir.tools.colours import coloured, coloured_diff, tokens
 from symir.tools.load import load_operator

@@ -18,7 +18,7 @@ from dialects import sym as sym_ir
 from lowering.relations import Relation
 from symir.compiler.lowering import KERNEL_PIPELINE, LoweringPipeline
 from symir.errors import InputError, SymbolicCompilerError
-from symir.ir import SymbolicOperatorIR
+from symir.operator.ir import SymbolicOperatorIR
 from symir.runtime.compiled_operator import CompiledOperator
 from symir.validation import bisect
 from symir.validation.check import EXECUTABLE, PIPELINE

@@ -12,8 +12,8 @@ import symir as sym
 from dialects.text import parse_module
 from symir.compiler.lowering import KERNEL_PIPELINE, LoweringPipeline
 from symir.errors import DefinitionError, InputError, SymbolicCompilerError
-from symir.ir import SymbolicOperatorIR
-from symir.operator import SymbolicOperator
+from symir.operator.ir import SymbolicOperatorIR
+from symir.operator.symbolic_operator import SymbolicOperator
 from symir.validation import blamed_pass, error_code, reduced
 from symir.validation.check import PIPELINE
 from symir.validation.reduction import Size

@@ -1,0 +1,1 @@
+"""Analyses that passes share: values, sites, ranges and functions of lanes."""

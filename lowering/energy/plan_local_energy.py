@@ -1,0 +1,256 @@
+"""`plan-local-energy{budget=..}`: how many samples and pairs at once, and what memory.
+
+Samples are taken in chunks whose lanes fit the budget, live lanes of a chunk in chunks
+of pairs: so many that what a network makes of them stays in the cache of a core. So
+memory grows with neither the batch nor lanes times hidden units, but for tables: they
+have rows for each lane, or for each lane and its values before, or for each site.
+`units` are the lengths of products whose logarithms are added; the longest that is safe
+for the parameters is taken at run time, and the network itself where none is.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+import numpy as np
+from xdsl.context import Context
+from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, TensorType
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import SSAValue
+from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+
+from dialects import bt
+from dialects.stablehlo import dtype_of, element_of, shape_of
+from lowering.bt.lanes import lane_count, write_count
+from lowering.energy.bt_local_energy_pack import local_values, planned
+from lowering.energy.extraction import function_named, module_of, returned
+from lowering.energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES, moves_of
+from lowering.energy.site_affine import ConstantValue, analyse, is_linear, op_name
+from lowering.relations import Relation
+from lowering.remarks import remark
+from lowering.rewriting import rewrite_once
+
+__all__ = ["PlanLocalEnergyPass"]
+
+SAMPLES, NETWORK_SAMPLES = 256, 1024
+"""Networks take more at once: the last chunk of live pairs of each chunk of samples is
+not full, and what it is short of is evaluated in vain. What a declared delta keeps of a
+sample is not known."""
+NETWORK_BUDGET = 4
+"""Multiple of the budget where the function of a part is called for live pairs."""
+PAIRS = 1024
+TABLES = 8
+"""Multiple of the budget for tables, which are made once for all chunks."""
+MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
+SMALL = 3 << 9
+"""Of networks whose largest values have so many bytes, to start an op is what takes
+time: where there is nothing else they are given twice as many pairs."""
+CALLS = 16
+"""Multiple of the budget where a network calls a library, such as to factorise
+matrices: that shares them among threads, which pays for many only."""
+BUFFERS = 3
+"""Copies of its largest values that a network holds at once."""
+LONG, SHORT = 32, 8
+"""Lengths of products: the logarithm of each costs as much as many factors."""
+
+
+@dataclass(frozen=True)
+class PlanChunks(RewritePattern):
+    """An energy says how many samples and pairs are evaluated at once.
+
+    %e = bt.local_energy %x, %b parameters() through [#bt.part<network @f>]
+      plan {live = "all", rows = 8 : i64} ..
+    becomes
+    %e = bt.local_energy %x, %b parameters() through [#bt.part<network @f>]
+      plan {live = "all", rows = 8 : i64, samples = 1024 : i64, pairs = 1024 : i64, ..}
+    """
+
+    budget: int
+    cache: int
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
+    ) -> None:
+        rewriter.notify_op_modified(op)
+        module = module_of(op)
+        lanes, writes = lane_count(op.branches), write_count(op.branches)
+        # Sites, old and new values, order and log ratios, matrix elements
+        per_lane = 4 * writes + 4 + 3 * _bytes(op.result)
+        units = sum(_units_bytes(part, module) for part in op.parts)
+        kept = sum(_kept(part) * _units_bytes(part, module) for part in op.parts)
+        per_sample = lanes * per_lane + kept
+        networks, kinds = _networks(op), {part.kind for part in op.parts}
+        budget, most = self.budget, SAMPLES
+        if networks and not _is_always_live(op):
+            budget *= NETWORK_BUDGET
+            most = SAMPLES if bt.Rung.DECLARED in kinds else NETWORK_SAMPLES
+        samples = int(np.clip(budget // max(1, per_sample), 8, most))
+        # Where no product is safe the whole network is evaluated after all
+        functions = {name for part in op.parts for name in part.functions}
+        largest = max([1, *(_largest(name, module) for name in functions)])
+        network = self.cache // largest
+        if bt.Rung.LIFTED in kinds:
+            network //= 2  # what its first layer is found from takes as much
+        if kinds == {bt.Rung.NETWORK} and largest <= SMALL:
+            network *= 2
+        if any(_has_calls(name, module) for name in networks):
+            network = max(network, CALLS * self.budget // (BUFFERS * largest))
+        network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
+        network = 1 << (network.bit_length() - 1)  # libraries are fast for such
+        if not networks:
+            network //= 2  # that is rare, and its memory is always taken
+        rows, by_site, tables = _rows(op), _rows_by_site(op), "lanes"
+        has_tables = not kinds <= {bt.Rung.NETWORK, bt.Rung.DECLARED}
+        if has_tables and rows and _are_by_values(op, module):
+            rows, tables = _rows_by_values(op), "values"
+        if (
+            has_tables
+            and by_site
+            and _is_by_site(rows, by_site, units, TABLES * self.budget)
+        ):
+            rows, tables = by_site, "sites"
+            remark(f"tables are of {rows} differences at one site", at=op)
+        peak = samples * per_sample + 2 * rows * units + BUFFERS * network * largest
+        planned(
+            op,
+            samples=samples,
+            pairs=PAIRS,
+            network_pairs=network,
+            units=_units(op, module),
+            tables=tables,
+            peak_bytes=int(peak),
+        )
+        remark(
+            f"{samples} samples, {PAIRS} pairs, {network} evaluations of a network at "
+            f"once; about {peak / 1e6:.1f} MB",
+            at=op,
+        )
+
+
+@dataclass(frozen=True)
+class PlanLocalEnergyPass(ModulePass):
+    """Choose chunk sizes for a memory budget, and predict the memory.
+
+    Attributes:
+        budget: bytes for what a chunk of samples needs, four times as many where
+            networks, or declared deltas, are evaluated for live lanes; tables by lane
+            that take more than eight times as many give way to tables by site, if these
+            take less.
+        cache: bytes of the largest value that a network makes of all of its pairs.
+    """
+
+    name = "plan-local-energy"
+    relation: ClassVar[Relation] = Relation.EQUAL
+
+    budget: int = 2 << 20
+    cache: int = 2 << 20
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        rewrite_once(op, PlanChunks(self.budget, self.cache))
+
+
+def _units(op: bt.LocalEnergyOp, module: ModuleOp) -> list[int]:
+    """Return lengths of products, the longest first; one is enough without any."""
+    results = [
+        returned(function_named(module, part.functions[0]))
+        for part in op.parts
+        if part.kind is bt.Rung.EXPONENTIAL
+    ]
+    if not results:
+        return [1]
+    # In double precision hardly any parameters need the shorter ones
+    is_double = all(_precision(result) == 64 for result in results)
+    return [LONG] if is_double else [LONG, SHORT]
+
+
+def _precision(value: SSAValue) -> int:
+    dtype = dtype_of(element_of(value))
+    return 8 * dtype.itemsize // (2 if dtype.kind == "c" else 1)
+
+
+def _is_always_live(op: bt.LocalEnergyOp) -> bool:
+    return op.plan is not None and op.plan.data.get("live") == StringAttr("all")
+
+
+def _rows(op: bt.LocalEnergyOp) -> int:
+    rows = None if op.plan is None else op.plan.data.get("rows")
+    return rows.value.data if isinstance(rows, IntegerAttr) else 0
+
+
+def _are_by_values(op: bt.LocalEnergyOp, module: ModuleOp) -> bool:
+    """Whether a difference x' - x does not say how what is additive changes.
+
+    Of two local values it says which they are.
+    """
+    names = [name for part in op.parts for name in part.additive]
+    functions = (function_named(module, name) for name in names)
+    return len(local_values(op) or ()) > 2 and not all(map(is_linear, functions))
+
+
+def _rows_by_values(op: bt.LocalEnergyOp) -> int:
+    size = shape_of(op.config)[1]
+    moves = moves_of(op.branches, local_values(op) or (), size=size, by_values=True)
+    return 0 if isinstance(moves, str) else lane_count(op.branches) * moves.rows
+
+
+def _rows_by_site(op: bt.LocalEnergyOp) -> int:
+    """Return how many rows tables by site have, 0 for no such tables."""
+    values, writes = local_values(op) or [], write_count(op.branches)
+    if not 0 < writes <= MAX_SITE_WRITES or len(values) > MAX_SITE_VALUES:
+        return 0
+    return shape_of(op.config)[1] * len(values) ** 2
+
+
+def _is_by_site(by_lane: int, by_site: int, units: int, limit: int) -> bool:
+    """Whether tables are by site: those by lane are not known, or larger and large."""
+    return not by_lane or (by_site < by_lane and by_lane * units > limit)
+
+
+def _bytes(value: SSAValue) -> int:
+    return dtype_of(element_of(value)).itemsize
+
+
+def _units_bytes(part: bt.PartAttr, module: ModuleOp) -> int:
+    """Return what the elements of an additive function take, for one x."""
+    if part.kind is bt.Rung.LINEAR:
+        return 0  # its table has one number for each row
+    results = [returned(function_named(module, name)) for name in part.additive]
+    return sum(prod(shape_of(result)) * _bytes(result) for result in results)
+
+
+def _kept(part: bt.PartAttr) -> int:
+    """Return how many numbers are kept of each element for a sample."""
+    return 3 if part.kind is bt.Rung.RATIONAL else 2
+
+
+def _networks(op: bt.LocalEnergyOp) -> list[str]:
+    """Return the functions that may be called for live pairs."""
+    called = (bt.Rung.NETWORK, bt.Rung.LIFTED, bt.Rung.DECLARED)
+    return [part.functions[-1] for part in op.parts if part.kind in called]
+
+
+def _has_calls(name: str, module: ModuleOp) -> bool:
+    ops = function_named(module, name).body.block.ops
+    return any(op_name(op) == "stablehlo.custom_call" for op in ops)
+
+
+def _largest(name: str, module: ModuleOp) -> int:
+    """Return the bytes of the largest value that depends on x, for one x."""
+    function: FuncOp = function_named(module, name)
+    known = analyse(function)
+    sizes = [
+        prod(shape_of(result)) * _bytes(result)
+        for op in function.body.block.ops
+        for result in op.results
+        if isinstance(result.type, TensorType)
+        and not isinstance(known[result], ConstantValue)
+    ]
+    return max(sizes, default=1)

@@ -1,0 +1,1 @@
+"""Passes on StableHLO: kernels of branch tensors, and what makes them faster."""

@@ -1,0 +1,1 @@
+"""Passes on `sym`: normal form, guards, and terms that become one."""
