@@ -28,8 +28,6 @@ from xdsl.ir import Data
 from xdsl.parser import AttrParser
 from xdsl.printer import Printer
 
-__all__ = ["LaneOrigins", "OriginsData", "Run"]
-
 Array = npt.NDArray[Any]
 
 _FEWEST_IN_A_RUN = 3

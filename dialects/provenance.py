@@ -7,8 +7,6 @@ from typing import TypeVar
 from xdsl.dialects.builtin import LocationAttr, UnknownLoc
 from xdsl.ir import Operation
 
-__all__ = ["in_place_of", "located"]
-
 _Op = TypeVar("_Op", bound=Operation)
 
 

@@ -34,8 +34,6 @@ from dialects.bt import ConnectionsOp, LocalEnergyOp
 from dialects.stablehlo import type_error
 from dialects.sym import OperatorOp
 
-__all__ = ["Invalidity", "Seen", "fault_in"]
-
 
 @dataclass(frozen=True)
 class Invalidity:

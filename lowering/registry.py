@@ -10,8 +10,6 @@ from xdsl.passes import ModulePass
 from xdsl.transforms import get_all_passes as get_all_xdsl_passes
 from xdsl.universe import Universe
 
-__all__ = ["get_all_passes", "known_passes"]
-
 Loader = Callable[[], type[ModulePass]]
 
 _PASSES = {

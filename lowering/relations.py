@@ -10,8 +10,6 @@ from __future__ import annotations
 from xdsl.passes import ModulePass
 from xdsl.utils.str_enum import StrEnum
 
-__all__ = ["Relation", "relation_of"]
-
 
 class Relation(StrEnum):
     """Relation of the lanes after a pass to those before it; the strongest first.

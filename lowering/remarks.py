@@ -15,8 +15,6 @@ from typing import Any
 from xdsl.dialects.builtin import LocationAttr, UnknownLoc
 from xdsl.ir import Operation
 
-__all__ = ["Remark", "collected", "remark"]
-
 
 @dataclass(frozen=True)
 class Remark:

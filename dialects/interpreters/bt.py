@@ -40,8 +40,6 @@ from dialects.interpreters.numbers import (
 from dialects.stablehlo import dtype_of, shape_of
 from dialects.tables import NO_SITE
 
-__all__ = ["Branches", "BtFunctions", "functions_of", "run_branches", "run_lanes"]
-
 Array = npt.NDArray[Any]
 
 

@@ -41,15 +41,6 @@ from dialects.interpreters.sym import (
 )
 from dialects.stablehlo import dtype_of, element_of
 
-__all__ = [
-    "ExactComplex",
-    "Fractions",
-    "Inexact",
-    "NoAnswer",
-    "NoExactAnswer",
-    "exact_connections",
-]
-
 Array = npt.NDArray[Any]
 
 Inexact: TypeAlias = Literal["error", "float"]

@@ -46,16 +46,6 @@ from dialects.interpreters.sym import (
 from dialects.stablehlo import dtype_of, element_of, to_numpy
 from dialects.tables import NO_SITE, LocalSpace
 
-__all__ = [
-    "INTERVALS",
-    "Bounds",
-    "ComplexNumbers",
-    "Intervals",
-    "Ranges",
-    "Truths",
-    "amplitude_bounds",
-]
-
 Array = npt.NDArray[Any]
 DType = np.dtype[Any]
 Ranges: TypeAlias = Mapping[str, "float | tuple[float, float]"]

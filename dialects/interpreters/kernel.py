@@ -33,8 +33,6 @@ from dialects.interpreters.numbers import (
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.stablehlo import shape_of
 
-__all__ = ["KernelFunctions", "functions_of", "run_kernel"]
-
 Array = npt.NDArray[Any]
 
 

@@ -19,8 +19,6 @@ from xdsl.ir import Operation
 
 from dialects.tables import NO_SITE, LocalSpace
 
-__all__ = ["FLOATS", "Numbers", "as_array", "converted", "interpret_with", "numbers_of"]
-
 Array = npt.NDArray[Any]
 Reference = Callable[..., Any]
 """The elementwise function of an op in floats, of the op and its arguments."""

@@ -28,8 +28,6 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects.interpreters.numbers import converted, numbers_of
 from dialects.stablehlo import dtype_of, element_of, shape_of, to_numpy
 
-__all__ = ["COMPARISONS", "StableHLOFunctions", "logistic", "round_half_away"]
-
 Array = npt.NDArray[Any]
 
 # region Integers

@@ -50,20 +50,6 @@ from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.stablehlo import dtype_of, to_numpy
 from dialects.tables import NO_SITE, LocalSpace, SiteSum, largest_place
 
-__all__ = [
-    "Branch",
-    "Guards",
-    "Parameters",
-    "Partial",
-    "SymFunctions",
-    "branches",
-    "connections",
-    "dense_matrix",
-    "interpreter_of",
-    "run_rows",
-    "the_operator",
-]
-
 MAX_DENSE_STATES = 2**13
 """`dense_matrix` refuses spaces of more configurations than this."""
 

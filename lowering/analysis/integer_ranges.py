@@ -27,15 +27,6 @@ from dialects import bt
 from dialects.reductions import ReductionKind
 from dialects.stablehlo import constant_of, dtype_of, element_of, shape_of
 
-__all__ = [
-    "ARITHMETIC",
-    "IntegerRange",
-    "IntegerRangeAnalysis",
-    "RangeLattice",
-    "hull",
-    "integer_ranges",
-]
-
 WIDTHS = (8, 16, 32)
 
 

@@ -29,8 +29,6 @@ from lowering.bt.lanes import behind_broadcasts
 from lowering.evaluate import evaluate
 from lowering.order import operands_first
 
-__all__ = ["IDENTITY", "UNKNOWN", "LaneFunctions"]
-
 Array = npt.NDArray[Any]
 
 IDENTITY = 0

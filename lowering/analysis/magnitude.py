@@ -19,8 +19,6 @@ from dialects import sym
 from dialects.stablehlo import constant_of, to_numpy
 from lowering.order import operands_first
 
-__all__ = ["Magnitude", "magnitude"]
-
 _SUMS = (hlo.AddOp, hlo.SubtractOp)
 _KEEP_INTEGERS = (
     *_SUMS,

@@ -8,8 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["bits_of", "kinds_of_rows"]
-
 Array = npt.NDArray[Any]
 Numbers = npt.NDArray[np.int64]
 

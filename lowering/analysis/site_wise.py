@@ -30,14 +30,6 @@ from lowering.bt.lanes import behind_broadcasts
 from lowering.order import operands_first
 from lowering.rewriting import Inserter
 
-__all__ = [
-    "Piece",
-    "SiteWise",
-    "SiteWiseAnalysis",
-    "is_finite",
-    "is_regular",
-]
-
 MAX_PIECES = 6
 """A value that is put together of more is none for this analysis."""
 

@@ -33,8 +33,6 @@ from dialects.stablehlo import (
 )
 from lowering.analysis.site_wise import SiteWiseAnalysis, is_regular
 
-__all__ = ["as_bilinear"]
-
 # Nanoseconds on a CPU; their ratios decide, and are much the same elsewhere
 _LANE, _WEIGHTED_LANE, _PRODUCT = 1.5, 7.5, 0.2
 

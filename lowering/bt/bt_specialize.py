@@ -33,8 +33,6 @@ from dialects.stablehlo import tensor
 from lowering.relations import Relation
 from lowering.rewriting import RetypeValues, rewrite_once
 
-__all__ = ["STATE_DTYPES", "STATE_TYPES", "BtSpecializePass", "state_type"]
-
 _WIDTHS = (8, 16, 32, 64)
 
 STATE_TYPES: dict[str, Attribute] = {

@@ -16,8 +16,6 @@ from dialects.canonicalization.bt import FlattenConcat
 from dialects.provenance import in_place_of
 from lowering.bt.lanes import lane_count, sinks_of, write_count
 
-__all__ = ["SEPARATE", "SeparateDiagonal", "diagonals_of", "is_diagonal"]
-
 
 def is_diagonal(branches: SSAValue) -> bool:
     """Whether no lane of `bt.branches` or `bt.compact` writes, and there is a lane.

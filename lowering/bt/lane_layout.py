@@ -25,14 +25,6 @@ from dialects.stablehlo import (
 )
 from lowering.rewriting import Inserter
 
-__all__ = [
-    "LaneLayout",
-    "LanePicks",
-    "all_can_be_laid_out",
-    "can_be_laid_out",
-    "lane_axis",
-]
-
 Axis = int | None
 """Axis of a value that has the lanes; None where all have the same."""
 

@@ -22,21 +22,6 @@ from dialects.provenance import in_place_of
 from dialects.stablehlo import element_of, shape_of, tensor
 from lowering.rewriting import Inserter, rewrite_once
 
-__all__ = [
-    "behind_broadcasts",
-    "connections_in",
-    "has_batch",
-    "is_connected",
-    "lane_count",
-    "lanes_of_function",
-    "nothing_like",
-    "parts_of",
-    "repeated",
-    "rewrite_lanes",
-    "sinks_of",
-    "write_count",
-]
-
 Array = npt.NDArray[Any]
 
 

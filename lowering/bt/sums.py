@@ -40,8 +40,6 @@ from lowering.bt.lanes import lane_count, repeated
 from lowering.order import operands_first
 from lowering.rewriting import Inserter
 
-__all__ = ["LaneSums"]
-
 MAX_PRODUCTS = 4
 """An amplitude is taken apart into so many products at most."""
 

@@ -40,8 +40,6 @@ from dialects.stablehlo import (
 )
 from lowering.rewriting import Inserter
 
-__all__ = ["ValidLanes"]
-
 BITS = 32
 
 

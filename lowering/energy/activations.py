@@ -50,8 +50,6 @@ from lowering.energy.site_affine import (
 from lowering.evaluate import evaluate
 from lowering.order import operands_first
 
-__all__ = ["ACTIVATIONS", "Activation", "Fit", "fit_of", "known_number"]
-
 Array = npt.NDArray[Any]
 
 

@@ -41,8 +41,6 @@ from lowering.energy.site_affine import (
 from lowering.relations import Relation
 from lowering.rewriting import rewrite_once
 
-__all__ = ["AnalyseSiteAffinePass"]
-
 DEPENDS = "bt.depends"
 
 

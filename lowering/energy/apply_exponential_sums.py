@@ -55,8 +55,6 @@ from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
 
-__all__ = ["ApplyExponentialSumsPass"]
-
 _SUMS = [name for name, one in ACTIVATIONS.items() if one.terms]
 
 

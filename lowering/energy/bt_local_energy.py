@@ -30,8 +30,6 @@ from lowering.energy.extraction import function_named, returned
 from lowering.relations import Relation
 from lowering.rewriting import rewrite_once
 
-__all__ = ["BtLocalEnergyPass"]
-
 
 @dataclass(frozen=True)
 class AskForEnergies(RewritePattern):

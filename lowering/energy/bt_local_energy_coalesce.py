@@ -29,8 +29,6 @@ from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter
 
-__all__ = ["BtLocalEnergyCoalescePass"]
-
 
 class CoalesceDiagonal(RewritePattern):
     """Lanes without writes become the diagonal of local energies.

@@ -38,8 +38,6 @@ from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
 
-__all__ = ["BtLocalEnergyPackPass", "local_values", "planned"]
-
 
 def local_values(op: bt.LocalEnergyOp) -> list[float] | None:
     """Return the local values that the function of an energy says x can have."""

@@ -14,22 +14,6 @@ from typing import TypeAlias
 
 import numpy as np
 
-__all__ = [
-    "ExponentialProduct",
-    "Exponentials",
-    "Form",
-    "NoForm",
-    "Sum",
-    "added",
-    "expanded",
-    "exponential",
-    "logarithm",
-    "multiplied",
-    "power",
-    "scaled",
-    "sign",
-]
-
 Exponentials: TypeAlias = tuple[tuple[float, complex], ...]
 """Pairs (s_j, a_j) of 1 + sum_j a_j exp(s_j t), rising in s_j > 0."""
 

@@ -15,18 +15,6 @@ from dialects import bt
 from dialects.stablehlo import element_of
 from lowering.order import operands_first
 
-__all__ = [
-    "energies_in",
-    "erase",
-    "erase_unused",
-    "extracted",
-    "function_named",
-    "is_coarse",
-    "module_of",
-    "returned",
-    "wavefunctions_in",
-]
-
 
 def energies_in(module: ModuleOp) -> list[bt.LocalEnergyOp]:
     """Return the local energies of a module."""

@@ -25,8 +25,6 @@ from xdsl.utils.exceptions import PassFailedException
 from lowering.relations import Relation
 from lowering.rewriting import rewrite_once
 
-__all__ = ["InlineCallsPass"]
-
 
 class InlineCall(RewritePattern):
     """A call in a function that is not private becomes a copy of what is called.

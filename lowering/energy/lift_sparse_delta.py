@@ -59,8 +59,6 @@ from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
 
-__all__ = ["LiftSparseDeltaPass", "is_sum_of_tanh"]
-
 MIN_UNITS = 128
 """A layer with fewer outputs is not worth it (an ablation: `docs/benchmarks.md`)."""
 

@@ -21,8 +21,6 @@ from lowering.bt.lanes import lane_count, parts_of, write_count
 from lowering.evaluate import evaluate
 from lowering.order import operands_first
 
-__all__ = ["MAX_SITE_VALUES", "MAX_SITE_WRITES", "Moves", "SiteMoves", "moves_of"]
-
 Array = npt.NDArray[Any]
 Writes: TypeAlias = tuple[Array, Array, Array]
 """Sites, values before and values after of rows of K writes, (rows, K) each."""

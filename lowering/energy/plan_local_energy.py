@@ -37,8 +37,6 @@ from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
 
-__all__ = ["PlanLocalEnergyPass"]
-
 SAMPLES, NETWORK_SAMPLES = 256, 1024
 """Networks take more at once: the last chunk of live pairs of each chunk of samples is
 not full, and what it is short of is evaluated in vain. What a declared delta keeps of a

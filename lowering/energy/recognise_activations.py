@@ -34,8 +34,6 @@ from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
 
-__all__ = ["RecogniseActivationsPass"]
-
 ACTIVATION = "bt.activation"
 
 

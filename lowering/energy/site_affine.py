@@ -36,21 +36,6 @@ from dialects.stablehlo import (
 from lowering.energy.extraction import is_coarse, returned
 from lowering.order import captured
 
-__all__ = [
-    "Additive",
-    "ConstantValue",
-    "Dependence",
-    "Elementwise",
-    "Opaque",
-    "SiteFunction",
-    "analyse",
-    "dependent",
-    "is_additive",
-    "is_linear",
-    "op_name",
-    "root_of",
-]
-
 Array = npt.NDArray[Any]
 
 MAX_ELEMENTS = 1 << 22

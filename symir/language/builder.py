@@ -67,8 +67,6 @@ from symir.spans import span, spanned
 if TYPE_CHECKING:
     from symir.operator.symbolic_operator import SymbolicOperator
 
-__all__ = ["DOperator"]
-
 _Chain = tuple[Predicate, ...]
 """The predicates of an open chain of emit_if and emit_elseif so far."""
 

@@ -27,25 +27,6 @@ from symir.language.expressions import ExprLike, PredicateLike
 from symir.language.scalars import shortened
 from symir.language.updates import Update
 
-__all__ = [
-    "AbstractEmissionClause",
-    "AbstractIteratorClause",
-    "AbstractPredicateClause",
-    "Clause",
-    "as_emission",
-    "as_iterator",
-    "available_clause_names",
-    "available_emission_clause_names",
-    "available_iterator_clause_names",
-    "available_predicate_clause_names",
-    "clauses",
-    "register",
-    "register_emission_clause",
-    "register_iterator_clause",
-    "register_predicate_clause",
-    "registered",
-]
-
 # region What users derive from
 
 

@@ -7,8 +7,6 @@ from typing import Any
 from symir.catalogue import Coded
 from symir.errors import DefinitionError
 
-__all__ = ["Mistake"]
-
 
 class Mistake(Coded):
     """A kind of mistake: its code, and what it says in general."""

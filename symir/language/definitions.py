@@ -18,13 +18,6 @@ from symir.language.expressions import Expr, Predicate, Symbol
 from symir.language.updates import Update
 from symir.operator.spaces import Space
 
-__all__ = [
-    "EmissionDefinition",
-    "GuardDefinition",
-    "OperatorDefinition",
-    "TermDefinition",
-]
-
 
 @dataclass(frozen=True, eq=False)
 class GuardDefinition:

@@ -26,45 +26,6 @@ from symir.language.scalars import (
     shortened,
 )
 
-__all__ = [
-    "HERE",
-    "Apply",
-    "AtSite",
-    "Compare",
-    "Constant",
-    "Expr",
-    "ExprLike",
-    "LocalValue",
-    "Logical",
-    "Node",
-    "Predicate",
-    "PredicateLike",
-    "RowData",
-    "Site",
-    "SiteNumber",
-    "Symbol",
-    "Truth",
-    "abs_",
-    "apply",
-    "as_expr",
-    "as_predicate",
-    "as_site_number",
-    "check_site_number",
-    "emitted",
-    "false",
-    "here",
-    "postorder",
-    "row",
-    "site",
-    "source_index",
-    "sqrt",
-    "symbol",
-    "target_index",
-    "true",
-    "walk",
-    "whole",
-]
-
 HERE = "\0here"
 """The label of the site that a reduction visits; no user can write it."""
 

@@ -34,21 +34,6 @@ from symir.language.scalars import is_bool, shortened
 from symir.language.updates import REGISTERED, SiteLike, Update
 from symir.late import late
 
-__all__ = [
-    "Call",
-    "Function",
-    "ResultKind",
-    "UpdateMacro",
-    "available_function_names",
-    "available_update_names",
-    "extensions",
-    "function",
-    "register_function",
-    "register_update",
-    "registered",
-    "update",
-]
-
 ResultKind: TypeAlias = Literal["same", "real", "complex"]
 """Kind of the result of a function: like its arguments, or always the same."""
 

@@ -31,31 +31,6 @@ from symir.language.scalars import (
     shortened,
 )
 
-__all__ = [
-    "MAX_TABLE",
-    "Lookup",
-    "Table",
-    "Where",
-    "WrapMod",
-    "all_of",
-    "any_of",
-    "as_site",
-    "conj",
-    "cos",
-    "exp",
-    "imag",
-    "log",
-    "maximum",
-    "minimum",
-    "norm2",
-    "real",
-    "sign",
-    "sin",
-    "table",
-    "where",
-    "wrap_mod",
-]
-
 MAX_TABLE = 64
 """The longest lookup table; it becomes a chain of as many choices."""
 

@@ -30,8 +30,6 @@ from lowering.rewriting import rewrite_once
 from symir.errors import DefinitionError
 from symir.language.codes import Mistake
 
-__all__ = ["ScalarFunction", "ScalarOp", "inlined"]
-
 _SAME_SCALAR = frozenset(("stablehlo.broadcast_in_dim", "stablehlo.reshape"))
 """Ops that do nothing to a 0-d tensor."""
 

@@ -21,8 +21,6 @@ from symir.language.expressions import (
     postorder,
 )
 
-__all__ = ["FUNCTIONS", "bounds_of"]
-
 Bounds = tuple[int, int]
 
 _LIMIT = 2**30

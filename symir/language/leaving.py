@@ -22,8 +22,6 @@ from symir.language.scope import emission_label
 from symir.language.translate import translate
 from symir.operator.spaces import Space
 
-__all__ = ["check_stays_inside"]
-
 MAX_ROWS = 16
 """Rows of each term that are tried."""
 

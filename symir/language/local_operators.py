@@ -23,17 +23,6 @@ from symir.language.functions import Lookup, any_of
 from symir.language.scalars import Number
 from symir.operator.spaces import Subsystem
 
-__all__ = [
-    "Amplitude",
-    "LocalOperator",
-    "constant",
-    "elementary",
-    "exact_product",
-    "mentioned",
-    "times",
-    "times_known",
-]
-
 MAX_DEGREE = 6
 """Highest degree of polynomials that stand for amplitudes, or for their squares."""
 

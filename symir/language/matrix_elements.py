@@ -66,8 +66,6 @@ from symir.language.scope import Scope
 from symir.language.updates import Update
 from symir.operator.spaces import Subsystem
 
-__all__ = ["EmittedBranch", "Expansion", "cases_of", "expand"]
-
 MAX_FLIPS = 6
 """Branches that flip up to so many sites are simplified over all their values."""
 

@@ -33,33 +33,6 @@ from symir.language.reductions import ReducedNumber, ReducedPredicate
 from symir.language.rows import edges_of
 from symir.language.scalars import Number, as_number, items_of, shortened
 
-__all__ = [
-    "S_TO_ADJOINT",
-    "Factor",
-    "LatticeSum",
-    "LatticeTerm",
-    "OperatorExpr",
-    "Product",
-    "Sm",
-    "Sp",
-    "Sx",
-    "Sy",
-    "Sz",
-    "X",
-    "Y",
-    "Z",
-    "a",
-    "adag",
-    "anticommutator",
-    "as_lattice_sum",
-    "c",
-    "cdag",
-    "commutator",
-    "dagger",
-    "n",
-    "sum_over",
-]
-
 Place: TypeAlias = "str | ExprLike"
 """A label, `site(..)`, or the number of a site."""
 

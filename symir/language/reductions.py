@@ -36,28 +36,6 @@ from symir.language.expressions import (
 from symir.language.functions import where
 from symir.language.scalars import as_name, shortened
 
-__all__ = [
-    "AllSites",
-    "Between",
-    "Range",
-    "ReducedNumber",
-    "ReducedPredicate",
-    "Region",
-    "SiteSet",
-    "all_",
-    "all_sites",
-    "any_",
-    "between",
-    "count",
-    "jordan_wigner",
-    "parity",
-    "prod",
-    "reads_emitted",
-    "set_",
-    "sites_range",
-    "sum_",
-]
-
 SiteLike: TypeAlias = "str | Site | ExprLike"
 
 # region Sets of sites

@@ -23,22 +23,6 @@ from symir.language.scalars import (
     shortened,
 )
 
-__all__ = [
-    "ITERATORS",
-    "all_pairs",
-    "all_sites",
-    "as_column",
-    "as_rows",
-    "as_site_sets",
-    "colored_edges",
-    "distinct_pairs",
-    "edges_of",
-    "one_row",
-    "plaquettes",
-    "tuples",
-    "unordered_pairs",
-]
-
 Array = npt.NDArray[Any]
 
 # region Iterators without rows of their own

@@ -14,22 +14,6 @@ from dialects.stablehlo import dtype_of
 from dialects.sym import ELEMENT_TYPES
 from symir.language.codes import Mistake
 
-__all__ = [
-    "DTYPES",
-    "Number",
-    "NumberLike",
-    "as_dtype",
-    "as_name",
-    "as_number",
-    "fits",
-    "is_bool",
-    "is_count",
-    "is_open",
-    "items_of",
-    "plain_numbers",
-    "shortened",
-]
-
 Number: TypeAlias = int | float | complex | Fraction
 
 

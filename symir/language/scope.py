@@ -42,8 +42,6 @@ from symir.language.scalars import Number, fits, shortened
 from symir.language.updates import Step, Update
 from symir.operator.spaces import Space
 
-__all__ = ["Scope", "blamed_on", "check_agreement", "emission_label"]
-
 _EQUALITY = ("EQ", "NE")
 
 

@@ -72,8 +72,6 @@ from symir.language.scalars import Number
 from symir.language.scope import blamed_on
 from symir.language.updates import OPS, Step, Update
 
-__all__ = ["element_type", "translate", "without_terms"]
-
 MAX_UNROLLED_POWER = 16
 """Integer powers up to this one are products; they are exact where products are."""
 

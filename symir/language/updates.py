@@ -42,26 +42,6 @@ from symir.language.scalars import (
     shortened,
 )
 
-__all__ = [
-    "SiteLike",
-    "Step",
-    "Update",
-    "affine",
-    "as_update",
-    "cond",
-    "flip",
-    "flip_set",
-    "hop",
-    "identity",
-    "invalidate",
-    "permute",
-    "scatter",
-    "shift",
-    "shift_mod",
-    "swap",
-    "write",
-]
-
 SiteLike = str | Expr | NumberLike
 
 REGISTERED: dict[str, Callable[..., Update]] = {}

@@ -15,8 +15,6 @@ from symir.operator.ir import SymbolicOperatorIR
 from symir.runtime.compiled_operator import CompiledOperator, compiled_operator
 from symir.runtime.kernel import Kernel
 
-__all__ = ["EditedKernel", "edited_operator"]
-
 Fixed = tuple[int, str, ModuleOp]
 """A kernel for one batch size and state type."""
 

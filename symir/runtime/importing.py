@@ -25,15 +25,6 @@ from dialects.text import Parser, context
 from lowering.energy.inline_calls import InlineCallsPass
 from symir.spans import spanned
 
-__all__ = [
-    "FreshTraces",
-    "Traced",
-    "import_function",
-    "module_of",
-    "retraced",
-    "unjitted",
-]
-
 
 def unjitted(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function that `jax.jit` was given, however often.

@@ -16,8 +16,6 @@ from jax.core import Tracer
 
 from symir.spans import Span, is_recording, span
 
-__all__ = ["run_spans"]
-
 _EVENTS = {
     "/jax/core/compile/jaxpr_trace_duration": "trace",
     "/jax/core/compile/jaxpr_to_mlir_module_duration": "lower to StableHLO",

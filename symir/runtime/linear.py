@@ -21,8 +21,6 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.interpreters.partial_eval import dce_jaxpr
 
-__all__ = ["linear_function"]
-
 _Forward = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
 
 linear_p = Primitive("symir_linear")

@@ -14,8 +14,6 @@ from typing import Any
 import jax
 from jax import lax
 
-__all__ = ["axes_of", "varying_like"]
-
 
 def axes_of(value: Any) -> frozenset[str]:
     """Return the axes of the mesh over which a value varies; none outside of it."""

@@ -19,8 +19,6 @@ from dialects.stablehlo import combiner_of, constant_of, dtype_of, shape_of, to_
 from symir.errors import NotDifferentiable
 from symir.provenance import place_of
 
-__all__ = ["BINARY", "UNARY", "apply", "is_known"]
-
 UNARY: dict[type[Operation], Callable[..., Any]] = {
     hlo.AbsOp: lax.abs,
     hlo.CeilOp: lax.ceil,

@@ -21,8 +21,6 @@ from symir.operator.ir import SymbolicOperatorIR
 from symir.provenance import place_of
 from symir.runtime.kernel import Kernel
 
-__all__ = ["check_differentiable", "moves_configurations"]
-
 _STEPS = (sym.LookupOp, sym.LocalIndexOp, sym.LocalValueOp, sym.ShiftModOp)
 
 

@@ -15,8 +15,6 @@ from jax.extend.core import jaxprs_in_params
 from jaxlib.mlir.dialects import stablehlo
 from jaxlib.mlir.passmanager import PassManager
 
-__all__ = ["stablehlo_of", "with_x64"]
-
 stablehlo.register_stablehlo_passes()
 
 _EXPAND = "builtin.module(func.func(chlo-legalize-to-stablehlo))"

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from importlib.metadata import version
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -72,6 +73,9 @@ def _contexts() -> Generator[None]:
     number = count()
 
     def shared() -> mlir.ir.Context:
+        current: Any = mlir.ir.Context.current
+        if current is not None:
+            return make()  # while a module of it is being made, as for a constant
         if next(number) % MODULES_OF_CONTEXT == 0:
             made[:] = [make()]
         return made[0]

@@ -16,8 +16,6 @@ from jax.core import eval_jaxpr
 
 from symir.runtime.importing import Traced, retraced
 
-__all__ = ["WithCaptured", "without_captured"]
-
 
 def without_captured(
     function: Callable[..., Any], parameters: Any, traced: Traced

@@ -38,17 +38,6 @@ from symir.runtime.local_energy.parts import (
 )
 from symir.runtime.manual_axes import varying_like
 
-__all__ = [
-    "Check",
-    "Declared",
-    "Delta",
-    "Trial",
-    "at_hand",
-    "completed",
-    "delta_of",
-    "register_delta",
-]
-
 Function = Callable[..., Any]
 
 

@@ -17,8 +17,6 @@ from symir.runtime.local_energy.program import Arrays, EnergyProgram, at_most
 from symir.runtime.manual_axes import varying_like
 from symir.runtime.steps import check_differentiable, moves_configurations
 
-__all__ = ["differentiable_energies"]
-
 BACKWARD_CHUNKS = 2
 """So many chunks of a network are evaluated at once where derivatives are pulled back:
 fewer and larger ones take less time, and are bounded in memory by the plan too."""

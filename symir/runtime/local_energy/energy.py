@@ -31,8 +31,6 @@ from symir.runtime.local_energy.energy_report import EnergyReport, energy_report
 from symir.runtime.local_energy.keys import with_keys_as_numbers
 from symir.runtime.local_energy.program import EnergyProgram, Options, wavefunction
 
-__all__ = ["LocalEnergy", "local_energy"]
-
 
 def static_of(tree: Any) -> tuple[Hashable, list[jax.ShapeDtypeStruct]]:
     leaves, structure = jax.tree.flatten(tree)

@@ -20,8 +20,6 @@ from lowering.energy.extraction import function_named, returned
 from symir.compiler.context import SymbolicPassReport
 from symir.plain_text import Reading
 
-__all__ = ["EnergyReport", "PartReport", "PassNotes", "energy_report"]
-
 
 @dataclass(frozen=True)
 class PartReport(Reading):

@@ -16,8 +16,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-__all__ = ["with_keys_as_numbers"]
-
 
 def with_keys_as_numbers(parameters: Any) -> Any:
     """Return parameters whose leaves are no typed keys, that unflatten to such."""

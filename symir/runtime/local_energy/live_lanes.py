@@ -19,16 +19,6 @@ from symir.runtime import x64_enabled
 from symir.runtime.local_energy.parts import Pairs, taken
 from symir.runtime.manual_axes import varying_like
 
-__all__ = [
-    "Lanes",
-    "Packed",
-    "contributions",
-    "counted",
-    "over_chunks",
-    "over_pairs",
-    "over_states",
-]
-
 FLAGS, NUMBERS = 8, 32
 """Sizes of the blocks that are counted, or added, by themselves."""
 

@@ -23,28 +23,6 @@ from lowering.energy.site_affine import is_linear, op_name
 from symir.runtime.manual_axes import varying_like
 from symir.runtime.ops import apply, is_known
 
-__all__ = [
-    "Bilinear",
-    "Exponential",
-    "Lifted",
-    "Linear",
-    "Network",
-    "Pairs",
-    "Part",
-    "ProductLengths",
-    "Rational",
-    "Steps",
-    "Tableless",
-    "added",
-    "difference",
-    "evaluated",
-    "log_of_product",
-    "of_samples",
-    "taken",
-    "unknown_op",
-]
-
-
 # region Functions of the IR and of arrays
 
 

@@ -78,8 +78,6 @@ from symir.runtime.manual_axes import varying_like
 from symir.runtime.traceable import TraceableKernel
 from symir.spans import spanned
 
-__all__ = ["Arrays", "EnergyProgram", "Options", "Plan", "at_most", "wavefunction"]
-
 LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
 """Bounds on the logarithm of a product that keep it finite, by bytes of a real."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -266,7 +267,7 @@ def test_an_update_that_cannot_be_undone(
     assert error.emission == "emit0"
     assert error.hint is not None
     assert error.location is not None
-    assert error.location.file.startswith(__file__.removesuffix("test_adjoints.py"))
+    assert Path(error.location.file).is_relative_to(Path(__file__).parents[1])
 
 
 def _wide() -> SymbolicOperator:
