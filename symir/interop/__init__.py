@@ -1,1 +1,1 @@
-"""Bridges to other libraries, each imported only where that library is in use."""
+"""Bridges to other libraries, each library imported only where it is in use."""

@@ -1,7 +1,7 @@
 """Every op of every level has a verifier test, an interpreter and a lowering.
 
 That lowerings emit no other ops is tested where all constructs are lowered, in
-`symir/compiler/test_levels.py`.
+`tests/unit/symir/compiler/test_levels.py`.
 """
 
 from __future__ import annotations
