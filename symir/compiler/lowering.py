@@ -317,7 +317,7 @@ class LoweringPipeline:
 
 def _made(kind: type[ModulePass], spec: ArgSpec) -> ModulePass:
     # xDSL reads the type hints of a pass, which takes long and is for its options
-    return kind.from_pass_spec(spec) if fields(kind) else kind()
+    return kind.from_pass_spec(spec) if spec.parameters or fields(kind) else kind()
 
 
 def _names_in(text: str) -> list[str]:

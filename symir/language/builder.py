@@ -613,7 +613,10 @@ class DOperator:
 
     @property
     def _default_name(self) -> str:
-        return f"term{len(self._terms)}"
+        name = f"term{len(self._terms)}"
+        while name in self._names:
+            name += "_"
+        return name
 
     def _with_own_names(self) -> Iterator[TermDefinition]:
         """Yield the terms; default names give way to those of users."""

@@ -135,11 +135,21 @@ def _operator(function: str) -> Callable[[Any, ExprLike], Expr]:
 
 
 def _reflected(function: str) -> Callable[[Any, ExprLike], Expr]:
-    return lambda self, other: apply(function, other, self)
+    """Return the method of an operator whose first number is none of ours."""
+
+    def method(self: Expr, other: ExprLike) -> Expr:
+        return apply(function, other, self)
+
+    return method
 
 
 def _comparison(direction: str) -> Callable[[Any, ExprLike], Predicate]:
-    return lambda self, other: Compare(direction, self, as_expr(other))
+    """Return the method of a comparison of two numbers."""
+
+    def method(self: Expr, other: ExprLike) -> Predicate:
+        return Compare(direction, self, as_expr(other))
+
+    return method
 
 
 class Expr(Node):

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Generator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from zipfile import ZipFile
+from zipfile import ZipFile, ZipInfo
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +42,10 @@ class Archive:
         """Write an archive of all arrays, as they are in their files."""
         with ZipFile(path, "w") as joined:
             for one in self._files.values():
-                joined.write(one, one.name)
+                # Without the time of the file: equal arrays are equal archives
+                entry = joined.open(ZipInfo(one.name), "w", force_zip64=True)
+                with entry, one.open("rb") as file:
+                    shutil.copyfileobj(file, entry)
 
 
 @contextlib.contextmanager

@@ -107,6 +107,7 @@ def test_options_do_not_change() -> None:
         ("lowering", ["cse"], "C006"),
         ("lowering", "no-such-pass", "C008"),
         ("lowering", "cse{", "C008"),
+        ("lowering", "cse{depth=1}", "C008"),
     ],
 )
 def test_a_bad_value(name: str, value: Any, code: str) -> None:
