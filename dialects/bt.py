@@ -973,8 +973,12 @@ class PartAttr(ParametrizedAttribute):
     A function takes the parameters and one x of shape (1, sites); behind `then` it
     takes them and what it follows.
 
+    `written` names functions that find the ratio, where they have been written: tables,
+    a bound of these, a cache of one x, and the ratio for one change.
+
     ```mlir
     #bt.part<exponential @theta as "log_cosh" times (1.0, 0.0)>
+    #bt.part<linear @a written [@tables, @bound, @cache, @ratio]>
     ```
     """
 
@@ -986,6 +990,7 @@ class PartAttr(ParametrizedAttribute):
     activation: StringAttr | NoneAttr = param_def()
     real: FloatAttr = param_def()
     imaginary: FloatAttr = param_def()
+    written: ArrayAttr[SymbolRefAttr] = param_def()
 
     @classmethod
     def get(
@@ -996,6 +1001,7 @@ class PartAttr(ParametrizedAttribute):
         tail: str | None = None,
         activation: str | None = None,
         coefficient: complex = 1.0,
+        written: Sequence[str] = (),
     ) -> PartAttr:
         """Return a part of functions of these names."""
         return cls(
@@ -1005,7 +1011,13 @@ class PartAttr(ParametrizedAttribute):
             NoneAttr() if activation is None else StringAttr(activation),
             FloatAttr(complex(coefficient).real, f64),
             FloatAttr(complex(coefficient).imag, f64),
+            ArrayAttr([SymbolRefAttr(name) for name in written]),
         )
+
+    def by(self, written: Sequence[str]) -> PartAttr:
+        """Return the part with functions of these names that find its ratio."""
+        names = ArrayAttr([SymbolRefAttr(name) for name in written])
+        return PartAttr.new([*self.parameters[:-1], names])
 
     @property
     def kind(self) -> Rung:
@@ -1066,12 +1078,19 @@ class PartAttr(ParametrizedAttribute):
                     real = parser.parse_float()
                     parser.parse_punctuation(",")
                     coefficient = complex(real, parser.parse_float())
+            written: list[str] = []
+            if parser.parse_optional_keyword("written"):
+                names = parser.parse_comma_separated_list(
+                    parser.Delimiter.SQUARE, parser.parse_symbol_name
+                )
+                written = [name.data for name in names]
         part = cls.get(
             Rung(rung),
             function,
             tail=tail,
             activation=activation,
             coefficient=coefficient,
+            written=written,
         )
         return part.parameters
 
@@ -1092,6 +1111,11 @@ class PartAttr(ParametrizedAttribute):
                 printer.print_string(", ")
                 printer.print_float(self.coefficient.imag, f64)
                 printer.print_string(")")
+            if self.written.data:
+                printer.print_string(" written [")
+                names = [one.string_value() for one in self.written]
+                printer.print_list(names, printer.print_symbol_name)
+                printer.print_string("]")
 
 
 @irdl_op_definition
@@ -1265,7 +1289,13 @@ class LocalEnergyOp(BranchTensorOp):
                     "'bt.local_energy': a rational part is of two functions and "
                     f"tanh, got {part}"
                 )
-            for name in part.functions:
+            if len(part.written) not in (0, 4):
+                raise VerifyException(
+                    "'bt.local_energy': the ratio of a part is found by 4 functions, "
+                    f"got {len(part.written)}"
+                )
+            names = (one.string_value() for one in part.written)
+            for name in (*part.functions, *names):
                 if SymbolTable.lookup_symbol(self, name) is None:
                     raise VerifyException(f"'bt.local_energy': there is no @{name}")
 

@@ -38,6 +38,7 @@ _PASSES = {
     "stablehlo": (
         "convert-bt-to-stablehlo",
         "stablehlo-arrange-gathers",
+        "stablehlo-batch",
         "stablehlo-fold-constants",
     ),
     "energy": (
@@ -50,6 +51,7 @@ _PASSES = {
         "lift-sparse-delta",
         "plan-local-energy",
         "recognise-activations",
+        "write-parts",
     ),
 }
 """Names of passes by folder: that of a file and of a class follow from it."""

@@ -6,8 +6,9 @@ With the elementwise ops of `dialects.interpreters.stablehlo` these are all that
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -76,17 +77,44 @@ class KernelFunctions(InterpreterFunctions):
     ) -> PythonValues:
         lhs, rhs = args
         numbers = op.dot_dimension_numbers
-        if _values(numbers.lhs_batching_dimensions):
-            raise InterpretationError(
-                "stablehlo.dot_general with batching dimensions is not implemented"
-            )
         axes = (
             _values(numbers.lhs_contracting_dimensions),
             _values(numbers.rhs_contracting_dimensions),
         )
+        batching = (
+            _values(numbers.lhs_batching_dimensions),
+            _values(numbers.rhs_batching_dimensions),
+        )
         with np.errstate(all="ignore"):
-            product = np.tensordot(lhs, rhs, axes)
+            if not any(batching):
+                product = np.tensordot(lhs, rhs, axes)
+            else:
+                pairs = zip((lhs, rhs), batching, axes, strict=True)
+                factors = [_in_matrices(*one) for one in pairs]
+                product = np.matmul(factors[0], np.swapaxes(factors[1], -1, -2))
+                product = product.reshape(shape_of(op.results[0]))
         return (product.astype(lhs.dtype, copy=False),)
+
+    @impl(hlo.CaseOp)
+    def run_case(
+        self, interpreter: Interpreter, op: hlo.CaseOp, args: PythonValues
+    ) -> PythonValues:
+        (index,) = args
+        if not isinstance(index, np.ndarray | np.generic):
+            raise InterpretationError("stablehlo.case of a number that is not known")
+        last = len(op.branches) - 1
+        number = int(cast(Any, index))
+        branch = op.branches[number if 0 <= number <= last else last]
+        return interpreter.run_ssacfg_region(branch, ())
+
+
+def _in_matrices(value: Array, batching: Sequence[int], axes: Sequence[int]) -> Array:
+    """Return a factor of a product as matrices (.., rows, contracted), one for each."""
+    moved = [*batching, *axes]
+    kept = [axis for axis in range(value.ndim) if axis not in moved]
+    whole = np.transpose(value, (*batching, *kept, *axes))
+    lengths = [[value.shape[axis] for axis in some] for some in (batching, kept, axes)]
+    return whole.reshape(*lengths[0], math.prod(lengths[1]), math.prod(lengths[2]))
 
 
 def _last_axes_joined(value: Array, axes: Sequence[int]) -> Array:

@@ -46,6 +46,7 @@ ENERGY_PASSES = (
     "apply-exponential-sums",
     "lift-sparse-delta",
     "plan-local-energy",
+    "write-parts",
 )
 """From branch tensors and a wavefunction to a plan, after `bt-local-energy`."""
 
@@ -55,7 +56,7 @@ _OPTIONAL = (
     "lift-sparse-delta",
 )
 
-_DISPENSABLE = (*_OPTIONAL, "canonicalize", "cse")
+_DISPENSABLE = (*_OPTIONAL, "canonicalize", "cse", "write-parts")
 """Passes that are left out where they fail."""
 
 
@@ -80,7 +81,8 @@ def energy_pipeline(
         )
     first = "bt-local-energy{declared=true}" if declared else "bt-local-energy"
     text = ",".join([first, *(one for one in ENERGY_PASSES if one not in without)])
-    return text if budget is None else f"{text}{{budget={budget}}}"
+    plan = "plan-local-energy"
+    return text if budget is None else text.replace(plan, f"{plan}{{budget={budget}}}")
 
 
 def compile_energy(

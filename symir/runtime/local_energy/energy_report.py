@@ -148,7 +148,8 @@ def _notes(reports: Sequence[SymbolicPassReport]):
     for report in reports:
         done = tuple((r.message, r.hint) for r in report.remarks if r.done)
         missed = tuple((r.message, r.hint) for r in report.remarks if not r.done)
-        is_own = report.pass_name.startswith(("bt-local", "apply-", "lift-", "plan-"))
+        own = ("bt-local", "apply-", "lift-", "plan-", "write-")
+        is_own = report.pass_name.startswith(own)
         if (is_own or report.error) and (done or missed):
             yield PassNotes(report.pass_name, done, missed)
 

@@ -13,13 +13,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
+from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
-from lowering.energy.activations import ACTIVATIONS
+from lowering.energy.extraction import function_named
 from lowering.energy.site_affine import is_linear, op_name
+from symir.runtime.functions import Function
 from symir.runtime.manual_axes import varying_like
 from symir.runtime.ops import apply, is_known
 
@@ -181,128 +183,41 @@ class Part(Protocol):
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any: ...
 
 
-class Linear:
-    """The sum of all elements of an additive function."""
+class Written:
+    """A part whose functions the compiler has written, for one x and one change."""
 
-    def __init__(self, part: bt.PartAttr, function: FuncOp, dtype: np.dtype):
-        self._scaled = _scaling(part.coefficient, dtype)
-        self._function = function
-
-    def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
-        return steps.changes(self._function, leaves).sum(axis=1)
-
-    def bound(self, table: Any, products: ProductLengths, number: int) -> Any:
-        return _unless_infinite(table)
-
-    def laid_out(self, table: Any, products: ProductLengths) -> Any:
-        return table
-
-    def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any:
-        return None
-
-    def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
-        return self._scaled(pairs.signed(pairs.added(table)))
-
-
-class Exponential:
-    """A sum of logarithms of exponential sums over the elements of a function.
-
-    With w = sigmoid(s z) and q = exp(s d), softplus(s (z + d)) - softplus(s z) is
-    log(1 - w + w q): all terms are positive where they are real, so nothing cancels.
-    Of -d it is log(w + (1 - w) q) - s d. Other activations are softplus of a multiple,
-    and a linear part: log cosh t = softplus(2 t) - t - log 2.
-    """
-
-    def __init__(self, part: bt.PartAttr, function: FuncOp, dtype: np.dtype):
-        activation = ACTIVATIONS[part.applied or ""]
-        ((self._times, self._scale),) = activation.terms
-        self._linear = activation.linear
-        self._scaled = _scaling(part.coefficient, dtype)
-        self._function = function
+    def __init__(self, part: bt.PartAttr, module: ModuleOp, dtype: np.dtype):
+        functions = [function_named(module, one.string_value()) for one in part.written]
+        self._tables, self._bound, self._cache, self._ratio = map(Function, functions)
+        self._dtype = dtype
 
     def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
-        changes = steps.changes(self._function, leaves)
-        total = changes.sum(axis=1)
-        forth = self._linear * total
-        back = -self._times * self._scale * total - forth
-        changes = self._scale * changes
-        return changes, jnp.exp(changes), jnp.stack([back, forth])
+        return self._tables(*leaves)
 
     def bound(self, table: Any, products: ProductLengths, number: int) -> Any:
-        sums = products.split(jnp.abs(table[0].real)).sum(axis=1)
-        return products.joined(sums, number).sum(axis=1).max(initial=0)
+        return self._bound(*table)[number]
 
     def laid_out(self, table: Any, products: ProductLengths) -> Any:
-        _, ratios, offsets = table
-        return products.split(ratios, 1), offsets, products
+        return table, jnp.asarray(products.chosen, np.int32)
 
     def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any:
-        z = self._scale * of_samples(self._function, leaves, x)
-        up, down = _sigmoids(z)
-        # Of the filling the factors are 1: one half of each side, and a ratio of 1
-        return products.split(jnp.concatenate([up, down]), 0.5)
+        cache = self._cache.of_many(x.shape[0], [len(leaves)])
+        return leaves, cache(*leaves, x[:, None])
 
     def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
-        ratio, offsets, products = table
-        samples = base.shape[0] // 2
-        here, there = pairs.sides(samples)
-        if pairs.positive is None:
-            offset = pairs.added(offsets[1])
-        else:
-            offset = taken(offsets, pairs.positive.astype(np.int32), pairs.row)
-        factors = taken(base, there) + taken(base, here) * pairs.multiplied(ratio)
-        total = self._times * products.logarithm(factors)
-        return self._scaled(total + offset)
-
-
-class Bilinear:
-    """The sum of the products of two additive functions, element by element.
-
-    (y + d) (z + e) - y z = y e + d z + d e, with the sums of d e for each difference.
-    Of the difference -d and -e the first two change their sign.
-    """
-
-    def __init__(
-        self, part: bt.PartAttr, function: FuncOp, by: FuncOp, dtype: np.dtype
-    ):
-        self._scaled = _scaling(part.coefficient, dtype)
-        self._functions = (function, by)
-
-    def table(self, leaves: Sequence[Any], steps: Steps) -> Any:
-        changes = tuple(steps.changes(one, leaves) for one in self._functions)
-        largest = tuple(steps.largest(one, leaves) for one in self._functions)
-        return changes, largest, (changes[0] * changes[1]).sum(axis=1)
-
-    def bound(self, table: Any, products: ProductLengths, number: int) -> Any:
-        """Return infinity where a product, or a sum of them, could overflow."""
-        sizes = [
-            jnp.maximum(jnp.abs(changes).max(initial=0), largest)
-            for changes, largest in zip(*table[:2], strict=True)
-        ]
-        # With room for the sums over units, and over the writes of a lane
-        units = max(1, table[0][0].shape[1])
-        room = jnp.finfo(sizes[0].dtype).max / (2**16 * units)
-        # What is no number is not smaller either
-        is_safe = jnp.log(sizes[0]) + jnp.log(sizes[1]) < jnp.log(room)
-        return jnp.where(is_safe & jnp.isfinite(sizes[0] + sizes[1]), 0.0, jnp.inf)
-
-    def laid_out(self, table: Any, products: ProductLengths) -> Any:
-        own, other = table[0]
-        return _vectors(own), _vectors(other), table[2]
-
-    def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any:
-        return tuple(_vectors(of_samples(one, leaves, x)) for one in self._functions)
-
-    def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
-        own, other = base
-        change, other_change = map(pairs.added, table[:2])
-        here = taken(own, pairs.sample), taken(other, pairs.sample)
-        terms = [here[0] * other_change, change * here[1]]
-        if pairs.row.ndim > 1:
-            terms.append(change * other_change)
-        one, other_one, *both = _sums(terms)
-        found = both[0] if both else taken(table[2], pairs.row)
-        return self._scaled(pairs.signed(one + other_one) + found)
+        (leaves, caches), (tables, length) = base, table
+        rows = [pairs.row] if pairs.row.ndim == 1 else list(pairs.row.T)
+        fixed = [*leaves, *tables]
+        change = [*(row.astype(np.int32) for row in rows)]
+        signed = pairs.positive is not None
+        change.append(pairs.positive if signed else np.ones((), bool))
+        first = len(fixed) + len(caches) + 1
+        which = range(first, first + len(rows) + signed)
+        entries = x.shape[0], range(len(fixed), first - 1)
+        ratio = self._ratio.of_many(pairs.sample.shape[0], which, entries)
+        sample = [pairs.sample.astype(np.int32)] if caches else []
+        (found,) = ratio(*fixed, *caches, length, *change, *sample)
+        return found.astype(jnp.promote_types(found.dtype, self._dtype))
 
 
 class Lifted:

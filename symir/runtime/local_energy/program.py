@@ -32,7 +32,8 @@ from lowering.energy.extraction import (
     function_named,
     returned,
 )
-from lowering.energy.moves import Moves, SiteMoves, moves_of
+from lowering.energy.moves import moves_of
+from lowering.energy.write_parts import tabled
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.failures import tolerated
 from symir.compiler.local_energy import compile_energy, lanes_of_energy
@@ -59,16 +60,14 @@ from symir.runtime.local_energy.live_lanes import (
     over_states,
 )
 from symir.runtime.local_energy.parts import (
-    Bilinear,
-    Exponential,
     Lifted,
-    Linear,
     Network,
     Pairs,
     Part,
     ProductLengths,
     Rational,
     Steps,
+    Written,
     added,
     difference,
     of_samples,
@@ -84,6 +83,9 @@ LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
 TRIALS = (64, 2**16)
 """So many configurations at most, with so many lanes of all of them, are what a
 declared delta is checked on."""
+
+WRITTEN = (bt.Rung.LINEAR, bt.Rung.EXPONENTIAL, bt.Rung.BILINEAR)
+"""Methods that are functions of the IR, and nowhere else."""
 
 INCOMPARABLE = "a delta is declared, and nothing to compare it with"
 
@@ -303,7 +305,9 @@ class EnergyProgram:
         parts = list(self.energy.parts)
         if not self.lanes or all(part.kind is bt.Rung.NETWORK for part in parts):
             return None
-        for part in parts:
+        for part in (one for one in parts if not one.written.data):
+            if part.kind in WRITTEN:
+                return self._missed(f"no functions are written of {part}")
             for name in part.functions:
                 function = function_named(self.module, name)
                 unknown = unknown_op(function)
@@ -311,25 +315,11 @@ class EnergyProgram:
                     return self._missed(
                         f"'{unknown}' in @{name} is not evaluated alone"
                     )
-        moves = self._tabled()
+        moves = tabled(self.energy)
         if isinstance(moves, str):
             return self._missed(f"no tables of differences: {moves}")
         self._moves = moves
         return [self._part(part) for part in parts]
-
-    def _tabled(self) -> Moves | SiteMoves | str:
-        """Return the differences that tables have rows of, or why there are none."""
-        moves, branches = self._moves, self.energy.branches
-        match self.plan.tables:
-            case "sites":
-                always = isinstance(moves, Moves) and moves.always
-                values = tuple(sorted(self._values))
-                return SiteMoves(values, always, write_count(branches))
-            case "values":
-                size = self.kernel.space.size
-                return moves_of(branches, self._values, size=size, by_values=True)
-            case _:
-                return moves
 
     def _declared(
         self, delta: Delta, model: Any, values: Sequence[Any] | None
@@ -380,16 +370,11 @@ class EnergyProgram:
         self.misses.append(message)
 
     def _part(self, part: bt.PartAttr) -> Part:
-        function = function_named(self.module, part.functions[0])
         dtype = self._log_dtype
+        if part.written.data:
+            return Written(part, self.module, dtype)
+        function = function_named(self.module, part.functions[0])
         match part.kind:
-            case bt.Rung.LINEAR:
-                return Linear(part, function, dtype)
-            case bt.Rung.EXPONENTIAL:
-                return Exponential(part, function, dtype)
-            case bt.Rung.BILINEAR:
-                by = function_named(self.module, part.functions[1])
-                return Bilinear(part, function, by, dtype)
             case bt.Rung.LIFTED:
                 tail = function_named(self.module, part.functions[1])
                 return Lifted(part, function, tail, dtype)

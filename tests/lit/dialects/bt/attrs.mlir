@@ -20,5 +20,7 @@
 "test.op"() {parts = [#bt.part<lifted @f then @g>, #bt.part<lifted @f then @g as "tanh" times (2.0, 0.0)>, #bt.part<declared @f>]} : () -> ()
 // CHECK-NEXT: "test.op"() {parts = [#bt.part<bilinear @f by @g>, #bt.part<bilinear @f by @f times (5.000000e-01, 0.000000e+00)>]} : () -> ()
 "test.op"() {parts = [#bt.part<bilinear @f by @g>, #bt.part<bilinear @f by @f times (0.5, 0.0)>]} : () -> ()
+// CHECK-NEXT: "test.op"() {parts = [#bt.part<linear @f times (5.000000e-01, 0.000000e+00) written [@a, @b, @c, @d]>]} : () -> ()
+"test.op"() {parts = [#bt.part<linear @f times (0.5, 0.0) written [@a, @b, @c, @d]>]} : () -> ()
 // CHECK-NEXT: "test.op"() {parts = [#bt.part<rational @f then @g as "tanh">]} : () -> ()
 "test.op"() {parts = [#bt.part<rational @f then @g as "tanh">]} : () -> ()

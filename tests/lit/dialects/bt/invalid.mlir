@@ -480,6 +480,12 @@
 
 // -----
 
+// CHECK: 'bt.local_energy': the ratio of a part is found by 4 functions, got 1
+%x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
+%e = bt.local_energy %x, %b parameters() through [#bt.part<linear @logpsi written [@tables]>] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?xf64>
+
+// -----
+
 // CHECK: 'bt.local_energy': a rational part is of two functions and tanh, got #bt.part<rational @logpsi as "tanh">
 %x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
 %e = bt.local_energy %x, %b parameters() through [#bt.part<rational @logpsi as "tanh">] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?xf64>

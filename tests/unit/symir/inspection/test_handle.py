@@ -121,7 +121,7 @@ def test_options_are_those_of_the_compiler() -> None:
 def test_stages_of_a_local_energy() -> None:
     lowered = lowered_energy()
     names = [one.name for one in lowered.stages]
-    assert lowered.at("bt").name == "plan-local-energy"
+    assert lowered.at("bt").name == "write-parts"
     assert names.index("convert-sym-to-bt") < names.index("bt-local-energy")
     assert "bt.local_energy" in lowered.at("bt").text
     assert "bt.lanes" in lowered.at("lanes").text
@@ -142,7 +142,7 @@ def test_stages_of_a_local_energy() -> None:
 def test_a_local_energy_is_inspected() -> None:
     lowered = lowered_energy()
     lanes = {one.name: one.lanes for one in lowered.specs(["sym", "bt", "lanes"])}
-    assert lanes == {"sym": 8, "plan-local-energy": 4, "lanes": 4}
+    assert lanes == {"sym": 8, "write-parts": 4, "lanes": 4}
     assert "bt.local_energy" in lowered.inspect("bt", stats=True)
     assert lowered.diff("bt-local-energy", "bt").removed
     assert lowered.lanes_of_terms("bt") is None

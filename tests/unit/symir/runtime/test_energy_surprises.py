@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import symir as sym
+from lowering.stablehlo.stablehlo_batch import RULES
 from symir import models
 from symir.compiler.failures import OUR_FAULT, STRICT
 from tests.unit.symir.runtime.energies import energies_of
@@ -331,7 +332,8 @@ def broken(*arguments: Any, **options: Any) -> Any:
 BREAKABLE = (
     ("lowering.energy.apply_exponential_sums.fit_of", "apply-exponential-sums"),
     ("lowering.bt.bt_coalesce_static.BtCoalesceStaticPass.apply", "bt-coalesce-static"),
-    ("symir.runtime.local_energy.parts.Exponential.table", "not better: no part"),
+    ("lowering.energy.write_parts.draft_of", "write-parts"),
+    ("symir.runtime.local_energy.parts.Written.table", "not better: no part"),
 )
 
 
@@ -354,6 +356,19 @@ def test_what_fails_and_could_be_left_out_is(
     assert "KeyError: 'not today'" in text
     (record,) = (one for one in caplog.records if one.name == "symir")
     assert OUR_FAULT in record.getMessage()
+
+
+def test_what_cannot_be_written_is_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    def logpsi(w: Any, x: Any) -> Any:
+        return log_cosh(x @ w).sum(-1)
+
+    expected = energies_of(flips(), logpsi, W, X)
+    monkeypatch.delitem(RULES, "stablehlo.dot_general")
+    energy = sym.LocalEnergy(flips(), lambda w, x: logpsi(w, x))
+    np.testing.assert_allclose(energy(W, X), expected, rtol=1e-5)
+    report = energy.report(W, X, measure=False)
+    assert [part.rung for part in report.parts] == ["network"]
+    assert "'stablehlo.dot_general' has no batching rule" in str(report)
 
 
 def test_mistakes_of_the_user_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,290 @@
+"""Arrays: StableHLO written as NumPy is, one op for each operation.
+
+What is computed of arrays is inserted where their `Inserter` is. Shapes are broadcast
+as NumPy does, types are not: both sides of an operation have one element type, and a
+Python number takes that of the other side.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import TypeAlias, cast
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import ComplexType, DenseArrayBase, i1, i64
+from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects import stablehlo
+from dialects.stablehlo import element_of, shape_of, tensor
+from lowering.rewriting import Inserter
+
+Number: TypeAlias = "complex | npt.ArrayLike"
+
+
+@dataclass(frozen=True, eq=False)
+class Array:
+    """A tensor value, and where ops on it are inserted."""
+
+    value: SSAValue
+    insert: Inserter
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return shape_of(self.value)
+
+    @property
+    def element(self) -> Attribute:
+        return element_of(self.value)
+
+    @property
+    def is_complex(self) -> bool:
+        return isinstance(self.element, ComplexType)
+
+    def of(self, op: Operation) -> Array:
+        """Insert an op and return its first result."""
+        return Array(self.insert.add(op), self.insert)
+
+    def like(self, number: Number) -> Array:
+        """Return a constant of the element type."""
+        return array(self.insert, number, self.element)
+
+    # region Elements
+
+    def _array(self, other: Array | Number) -> Array:
+        return other if isinstance(other, Array) else self.like(other)
+
+    def _binary(self, kind: type[Operation], other: Array | Number) -> Array:
+        lhs, rhs = _together(
+            self, other if isinstance(other, Array) else self.like(other)
+        )
+        return lhs.of(
+            kind.create(operands=[lhs.value, rhs.value], result_types=[lhs.value.type])
+        )
+
+    def __add__(self, other: Array | Number) -> Array:
+        return self._binary(hlo.AddOp, other)
+
+    def __sub__(self, other: Array | Number) -> Array:
+        return self._binary(hlo.SubtractOp, other)
+
+    def __mul__(self, other: Array | Number) -> Array:
+        return self._binary(hlo.MultiplyOp, other)
+
+    def __truediv__(self, other: Array | Number) -> Array:
+        return self._binary(hlo.DivideOp, other)
+
+    def __radd__(self, other: Number) -> Array:
+        return self.like(other) + self
+
+    def __rsub__(self, other: Number) -> Array:
+        return self.like(other) - self
+
+    def __rmul__(self, other: Number) -> Array:
+        return self.like(other) * self
+
+    def __rtruediv__(self, other: Number) -> Array:
+        return self.like(other) / self
+
+    def __and__(self, other: Array) -> Array:
+        return self._binary(hlo.AndOp, other)
+
+    def __or__(self, other: Array) -> Array:
+        return self._binary(hlo.OrOp, other)
+
+    def __neg__(self) -> Array:
+        return self._unary(hlo.NegateOp)
+
+    def __invert__(self) -> Array:
+        return self._unary(hlo.NotOp)
+
+    def maximum(self, other: Array | Number) -> Array:
+        return self._binary(hlo.MaximumOp, other)
+
+    def minimum(self, other: Array | Number) -> Array:
+        return self._binary(hlo.MinimumOp, other)
+
+    def compared(self, direction: str, other: Array | Number) -> Array:
+        """Return a predicate: EQ, NE, LT, LE, GT or GE."""
+        lhs, rhs = _together(
+            self, other if isinstance(other, Array) else self.like(other)
+        )
+        return lhs.of(stablehlo.compare(direction, lhs.value, rhs.value))
+
+    def where(self, on_true: Array, on_false: Array | Number) -> Array:
+        """Return elements of two arrays, as this predicate says."""
+        other = on_false if isinstance(on_false, Array) else on_true.like(on_false)
+        on_true, other = _together(on_true, other)
+        shape = np.broadcast_shapes(self.shape, on_true.shape)
+        sides = [one.broadcast(shape).value for one in (self, on_true, other)]
+        return self.of(stablehlo.select(*sides))
+
+    def _unary(self, kind: type[Operation]) -> Array:
+        op = kind.create(operands=[self.value], result_types=[self.value.type])
+        return self.of(op)
+
+    def exp(self) -> Array:
+        return self._unary(hlo.ExponentialOp)
+
+    def log(self) -> Array:
+        return self._unary(hlo.LogOp)
+
+    def log1p(self) -> Array:
+        return self._unary(hlo.LogPlusOneOp)
+
+    def tanh(self) -> Array:
+        return self._unary(hlo.TanhOp)
+
+    def logistic(self) -> Array:
+        return self._unary(hlo.LogisticOp)
+
+    def _real_part(self, kind: type[Operation]) -> Array:
+        element = self.element
+        if isinstance(element, ComplexType):
+            element = cast(Attribute, element.element_type)
+        op = kind.create(
+            operands=[self.value], result_types=[tensor(element, self.shape)]
+        )
+        return self.of(op)
+
+    def abs(self) -> Array:
+        return self._real_part(hlo.AbsOp)
+
+    @property
+    def real(self) -> Array:
+        return self._real_part(hlo.RealOp) if self.is_complex else self
+
+    @property
+    def imag(self) -> Array:
+        return self._real_part(hlo.ImagOp)
+
+    def is_finite(self) -> Array:
+        return self.of(hlo.IsFiniteOp(self.value, tensor(i1, self.shape)))
+
+    def astype(self, element: Attribute) -> Array:
+        if element == self.element:
+            return self
+        return self.of(stablehlo.convert(self.value, element))
+
+    # endregion
+    # region Axes
+
+    def broadcast(
+        self, shape: Sequence[int], dims: Sequence[int] | None = None
+    ) -> Array:
+        """Return the array in a shape; its last axes are those of NumPy's rules."""
+        if tuple(shape) == self.shape:
+            return self
+        if dims is None:
+            dims = range(len(shape) - len(self.shape), len(shape))
+        op = stablehlo.broadcast_in_dim(self.value, shape, list(dims))
+        return self.of(op)
+
+    def reshape(self, *shape: int) -> Array:
+        """Return the array in a shape, of which one length may be -1."""
+        if -1 in shape:
+            known = prod(one for one in shape if one >= 0)
+            rest = prod(self.shape) // max(1, known)
+            shape = tuple(rest if one < 0 else one for one in shape)
+        return (
+            self
+            if shape == self.shape
+            else self.of(stablehlo.reshape(self.value, shape))
+        )
+
+    def transpose(self, *order: int) -> Array:
+        shape = [self.shape[axis] for axis in order]
+        op = hlo.TransposeOp.create(
+            operands=[self.value],
+            result_types=[tensor(self.element, shape)],
+            properties={"permutation": DenseArrayBase.from_list(i64, list(order))},
+        )
+        return self.of(op)
+
+    def reduce(self, kind: type[Operation], initial: Number, axis: int) -> Array:
+        def combine(one: SSAValue, other: SSAValue) -> Operation:
+            return kind.create(operands=[one, other], result_types=[one.type])
+
+        start = self.like(initial).value
+        op = stablehlo.reduce(self.value, start, axis % len(self.shape), combine)
+        return self.of(op)
+
+    def sum(self, axis: int) -> Array:
+        return self.reduce(hlo.AddOp, 0, axis)
+
+    def prod(self, axis: int) -> Array:
+        return self.reduce(hlo.MultiplyOp, 1, axis)
+
+    def max(self, axis: int, initial: float) -> Array:
+        return self.reduce(hlo.MaximumOp, initial, axis)
+
+    def all(self, axis: int) -> Array:
+        return self.reduce(hlo.AndOp, True, axis)
+
+    def padded(self, missing: int, filling: float) -> Array:
+        """Return the array with so many more elements along its last axis."""
+        if not missing:
+            return self
+        more = self.like(filling).broadcast((*self.shape[:-1], missing), [])
+        return concatenated([self, more], -1)
+
+    def at(self, index: Array, axis: int = 0) -> Array:
+        """Return the entry of a number along an axis; it is one of those there are."""
+        zero = index.like(0)
+        starts = [
+            index.value if n == axis else zero.value for n in range(len(self.shape))
+        ]
+        sizes = [1 if n == axis else size for n, size in enumerate(self.shape)]
+        op = hlo.DynamicSliceOp.create(
+            operands=[self.value, *starts],
+            result_types=[tensor(self.element, sizes)],
+            properties={"slice_sizes": DenseArrayBase.from_list(i64, sizes)},
+        )
+        rest = [size for n, size in enumerate(self.shape) if n != axis]
+        return self.of(op).reshape(*rest)
+
+    def at_first(self) -> Array:
+        """Return the first entry along the first axis."""
+        return self.slice(0, 1).reshape(*self.shape[1:])
+
+    def slice(self, start: int, stop: int) -> Array:
+        """Return the entries from one number to before another along the first axis."""
+        shape = (stop - start, *self.shape[1:])
+        rest = self.shape[1:]
+        op = hlo.SliceOp.create(
+            operands=[self.value],
+            result_types=[tensor(self.element, shape)],
+            properties={
+                name: DenseArrayBase.from_list(i64, list(bounds))
+                for name, bounds in (
+                    ("start_indices", (start, *(0 for _ in rest))),
+                    ("limit_indices", (stop, *rest)),
+                    ("strides", (1, *(1 for _ in rest))),
+                )
+            },
+        )
+        return self.of(op)
+
+    # endregion
+
+
+def array(insert: Inserter, number: Number, element: Attribute) -> Array:
+    """Return a constant."""
+    return Array(insert.add(stablehlo.constant(np.asarray(number), element)), insert)
+
+
+def concatenated(arrays: Sequence[Array], axis: int) -> Array:
+    """Return arrays behind each other along an axis."""
+    first = arrays[0]
+    axis %= len(first.shape)
+    return first.of(stablehlo.concatenate([one.value for one in arrays], axis))
+
+
+def _together(lhs: Array, rhs: Array) -> tuple[Array, Array]:
+    """Return two arrays in the shape that NumPy's rules say."""
+    assert lhs.element == rhs.element, f"{lhs.value.type} and {rhs.value.type}"
+    shape = np.broadcast_shapes(lhs.shape, rhs.shape)
+    return lhs.broadcast(shape), rhs.broadcast(shape)

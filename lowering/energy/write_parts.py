@@ -1,0 +1,122 @@
+"""`write-parts`: what finds the ratios of parts of log psi, as functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp
+from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+from xdsl.utils.exceptions import PassFailedException
+
+from dialects import bt
+from dialects.stablehlo import element_of, shape_of
+from lowering.bt.lanes import write_count
+from lowering.energy.bt_local_energy_pack import local_values
+from lowering.energy.differences import Steps
+from lowering.energy.extraction import function_named, module_of, returned
+from lowering.energy.moves import Moves, SiteMoves, moves_of
+from lowering.energy.part_functions import PartFunctions, Setting, draft_of
+from lowering.relations import Relation
+from lowering.remarks import remark
+from lowering.rewriting import rewrite_once
+
+
+def tabled(energy: bt.LocalEnergyOp) -> Moves | SiteMoves | str:
+    """Return the differences that tables have rows of by the plan, or why none."""
+    values = tuple(sorted(local_values(energy) or ()))
+    branches, size = energy.branches, shape_of(energy.config)[1]
+    assert energy.plan is not None
+    match energy.plan.data["tables"]:
+        case StringAttr(data="sites"):
+            by_lane = moves_of(branches, values, size=size)
+            always = isinstance(by_lane, Moves) and by_lane.always
+            return SiteMoves(values, always, write_count(branches))
+        case StringAttr(data="values"):
+            return moves_of(branches, values, size=size, by_values=True)
+        case _:
+            return moves_of(branches, values, size=size)
+
+
+class WriteParts(RewritePattern):
+    """The parts of an energy name functions that find their ratios.
+
+    %e = bt.local_energy %x, %b parameters() through [#bt.part<linear @a>] plan {..}
+    becomes
+    %e = bt.local_energy %x, %b parameters()
+      through [#bt.part<linear @a written [@a.tables, @a.bound, @a.cache, @a.ratio]>]
+      plan {..}
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
+    ) -> None:
+        if op.plan is None or isinstance(moves := tabled(op), str):
+            return
+        rows, writes = moves.differences(shape_of(op.config)[1])
+        steps = Steps(rows, tuple(sorted(local_values(op) or ())), writes)
+        lengths = tuple(cast(Any, op.plan.data["units"]).get_values())
+        by_site = isinstance(moves, SiteMoves)
+        module, parts = module_of(op), list[bt.PartAttr]()
+        for part in op.parts:
+            functions = [function_named(module, name) for name in part.functions]
+            setting = Setting(
+                steps,
+                moves.at_once if by_site else None,
+                not by_site and moves.signed,
+                lengths,
+                element_of(returned(functions[0])),
+            )
+            written = _written(op, part, functions, setting)
+            if written is not None:
+                part = part.by(_named(module, written, len(parts)))
+            parts.append(part)
+        if parts != list(op.parts):
+            op.parts = ArrayAttr(parts)
+            rewriter.notify_op_modified(op)
+
+
+def _written(
+    op: bt.LocalEnergyOp,
+    part: bt.PartAttr,
+    functions: Sequence[FuncOp],
+    setting: Setting,
+) -> PartFunctions | None:
+    """Return the functions of a part; None, with a remark, where there are none."""
+    draft = draft_of(part, functions, setting)
+    try:
+        return None if draft is None else draft.written()
+    except PassFailedException as error:
+        remark(f"a part is not written: {error}", done=False, at=op)
+        return None
+
+
+def _named(module: ModuleOp, written: PartFunctions, number: int) -> list[str]:
+    """Add the functions of a part to the module; return their names."""
+    names: list[str] = []
+    for function in written.all:
+        name = f"part{number}.{function.sym_name.data}"
+        function.sym_name = StringAttr(name)
+        module.body.block.add_op(function)
+        names.append(name)
+    return names
+
+
+@dataclass(frozen=True)
+class WritePartsPass(ModulePass):
+    """Write what finds the ratios of parts of log psi as functions of the module."""
+
+    name = "write-parts"
+    relation: ClassVar[Relation] = Relation.EQUAL
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        rewrite_once(op, WriteParts())

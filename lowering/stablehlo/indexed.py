@@ -1,0 +1,104 @@
+"""Arguments that are entries of arrays, which are read where they are."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, cast
+
+from xdsl.builder import Builder
+from xdsl.dialects.builtin import DenseArrayBase, TensorType, i32, i64
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute, SSAValue
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    PatternRewriteWalker,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects.stablehlo import constant, element_of, reshape, shape_of, tensor
+from lowering.rewriting import Inserter
+
+
+def index_arguments(function: FuncOp, size: int, numbers: Sequence[int]) -> None:
+    """Let arguments be (size, ..) and a last argument say which entry is meant."""
+    block = function.body.block
+    entry = block.insert_arg(tensor(i32), len(block.args))
+    insert = Inserter(Builder(InsertPoint.at_start(block)), function.location)
+    for argument in [block.args[number] for number in numbers]:
+        old = cast(TensorType[Attribute], argument.type)
+        shape = old.get_shape()
+        whole = Rewriter.replace_value_with_new_type(
+            argument, tensor(old.element_type, (size, *shape))
+        )
+        uses = list(whole.uses)
+        one = insert.add(reshape(_read(insert, whole, entry, shape), shape))
+        for use in uses:
+            use.operation.operands[use.index] = one
+    PatternRewriteWalker(_ReadRows(), apply_recursively=False).rewrite_region(
+        function.body
+    )
+    kinds = [argument.type for argument in block.args]
+    function.function_type = function.function_type.new(
+        [type(function.function_type.inputs)(kinds), function.function_type.outputs]
+    )
+
+
+def _read(
+    insert: Inserter, whole: SSAValue, number: SSAValue, shape: Sequence[int]
+) -> SSAValue:
+    """Return the entry of a number along the first axis, of length 1 along that."""
+    zero = insert.add(constant(0, i32))
+    sizes = [1, *shape]
+    part = hlo.DynamicSliceOp.create(
+        operands=[whole, number, *(zero for _ in shape)],
+        result_types=[tensor(element_of(whole), sizes)],
+        properties={"slice_sizes": DenseArrayBase.from_list(i64, sizes)},
+    )
+    return insert.add(part)
+
+
+class _ReadRows(RewritePattern):
+    """Read a row of an entry from the rows of all entries: one read in place of two.
+
+    XLA's gathers take longer the more numbers say where, hence rows are numbered
+    through.
+
+    %0 = stablehlo.dynamic_slice %all, %n, %zero, %zero, sizes = [1, 2, 4]
+    %1 = stablehlo.reshape %0 : (tensor<1x2x4xf64>) -> tensor<2x4xf64>
+    %2 = stablehlo.dynamic_slice %1, %k, %zero, sizes = [1, 4]
+    becomes
+    %3 = stablehlo.reshape %all : (tensor<9x2x4xf64>) -> tensor<18x4xf64>
+    %4 = stablehlo.multiply %n, %two : tensor<i32>
+    %5 = stablehlo.add %4, %k : tensor<i32>
+    %2 = stablehlo.dynamic_slice %3, %5, %zero, sizes = [1, 4]
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: hlo.DynamicSliceOp | hlo.SliceOp, rewriter: PatternRewriter
+    ) -> None:
+        entry = op.operands[0].owner
+        if not isinstance(entry, hlo.ReshapeOp):
+            return
+        read = entry.operand.owner
+        if not isinstance(read, hlo.DynamicSliceOp):
+            return
+        whole, number, *_ = read.operands
+        (count, *rows), (length, *rest) = shape_of(whole), shape_of(op.results[0])
+        if rows != list(shape_of(entry.result)) or length != 1 or rest != rows[1:]:
+            return
+        insert = Inserter(rewriter, op.location)
+        if isinstance(op, hlo.SliceOp):
+            start = cast(Any, op.start_indices.get_values())[0]
+            row = insert.add(constant(start, i32))
+        else:
+            row = op.operands[1]
+        many = insert.add(constant(rows[0], i32))
+        first = insert.add(hlo.MultiplyOp(number, many))
+        place = insert.add(hlo.AddOp(first, row))
+        flat = insert.add(reshape(whole, (count * rows[0], *rest)))
+        found = _read(insert, flat, place, rest)
+        rewriter.replace(op, [], [found])

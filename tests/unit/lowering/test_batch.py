@@ -1,0 +1,131 @@
+"""Functions of many x: each result is that of the function of one x."""
+
+# pyright: basic
+
+from __future__ import annotations
+
+from itertools import product
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax import lax
+from xdsl.dialects.func import FuncOp
+from xdsl.utils.exceptions import PassFailedException
+
+from lowering.stablehlo.stablehlo_batch import batch_function
+from symir.runtime.importing import import_function
+from symir.runtime.local_energy.parts import evaluated
+
+SIZE = 3
+
+
+def rows(a: Any, i: Any) -> Any:
+    return jnp.asarray(a).at[i].get(mode="clip")
+
+
+def rows_of_each(a: Any, i: Any) -> Any:
+    return jax.vmap(rows)(a, i)
+
+
+def windows(a: Any, kernel: Any) -> Any:
+    return lax.conv_general_dilated(
+        a, kernel, (1, 2), "SAME", dimension_numbers=("HWNC", "HWIO", "NHWC")
+    )
+
+
+FUNCTIONS = {
+    "elements": (lambda a, b: a * b + jnp.exp(a), [(2, 3), (2, 3)]),
+    "arguments that are not used": (lambda a, b: 2 * b, [(2,), (3,)]),
+    "a choice by one": (lambda a, b: lax.select(b > 0, a, -a), [(2, 3), ()]),
+    "bounds": (lambda a, b, c: lax.clamp(b, a, c + 1), [(4,), (), ()]),
+    "axes": (lambda a: jnp.broadcast_to(a.T[:, None], (3, 4, 2))[..., None], [(2, 3)]),
+    "sums": (lambda a: a.sum((0, 2)) + a.max(initial=0.5), [(2, 3, 4)]),
+    "products": (lambda a, b: a @ b.T, [(2, 3), (4, 3)]),
+    "products of each": (
+        lambda a, b: lax.dot_general(a, b, (((2,), (0,)), ((1,), (1,)))),
+        [(2, 5, 3), (3, 5, 4)],
+    ),
+    "pieces": (
+        lambda a, b: jnp.concatenate([a, b], axis=1)[:, 1:4:2],
+        [(2, 3), (2, 1)],
+    ),
+    "an edge": (lambda a: lax.pad(a, 0.5, [(1, 0, 1), (-1, 2, 0)]), [(2, 3)]),
+    "a row": (
+        lambda a, i: lax.dynamic_slice(a, (i, jnp.int32(0)), (1, 3)),
+        [(5, 3), "i"],
+    ),
+    "a block": (
+        lambda a, i, j: lax.dynamic_slice(a, (i, j), (2, 2)),
+        [(5, 3), "i", "i"],
+    ),
+    "all of it": (lambda a, i: lax.dynamic_slice(a, (i,), (5,)), [(5,), "i"]),
+    "rows": (rows, [(5, 3), "iiii"]),
+    "rows of each": (rows_of_each, [(4, 5, 3), "iiii"]),
+    "windows": (windows, [(4, 6, 1, 2), (3, 3, 2, 5)]),
+    "frequencies": (lambda a: jnp.fft.fft(a).real, [(2, 4)]),
+    "an error function": (lambda a: lax.erf(a), [(2, 3)]),
+}
+CASES = [
+    pytest.param(name, which, id=f"{name}-{''.join('01'[own] for own in which)}")
+    for name, (_, kinds) in FUNCTIONS.items()
+    for which in product((False, True), repeat=len(kinds))
+    if any(which) and not (name == "windows" and which[1])
+]
+
+
+def drawn(kind: Any, lead: tuple[int, ...]) -> Any:
+    rng = np.random.default_rng(len(lead))
+    if isinstance(kind, str):
+        shape = () if kind == "i" else (len(kind),)
+        return rng.integers(-1, 6, (*lead, *shape), dtype=np.int32)
+    return rng.normal(size=(*lead, *kind))
+
+
+def imported(function: Any, arguments: list[Any]) -> FuncOp:
+    avals = [jax.ShapeDtypeStruct(one.shape, one.dtype) for one in arguments]
+    (main,) = import_function(function, *avals).ops
+    assert isinstance(main, FuncOp)
+    return main
+
+
+@pytest.mark.parametrize(("name", "which"), CASES)
+def test_results_are_those_of_each(name: str, which: tuple[bool, ...]) -> None:
+    function, kinds = FUNCTIONS[name]
+    main = imported(function, [drawn(kind, ()) for kind in kinds])
+    batch_function(main, SIZE, [n for n, own in enumerate(which) if own])
+    main.verify()
+    values = [
+        drawn(kind, (SIZE,) if own else ())
+        for kind, own in zip(kinds, which, strict=True)
+    ]
+    found = evaluated(main, [jnp.asarray(value) for value in values])
+    expected = jax.vmap(function, [0 if own else None for own in which])(*values)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
+def test_a_choice_that_is_the_same_for_all() -> None:
+    def function(n: Any, a: Any, b: Any) -> Any:
+        return lax.switch(n, [lambda: a * b, lambda: b, lambda: b - a])
+
+    given = [drawn("i", ()), drawn((2,), ()), drawn((2,), ())]
+    main = imported(function, given)
+    batch_function(main, SIZE, [1])
+    main.verify()
+    (choice,) = (op for op in main.walk() if op.name == "stablehlo.case")
+    assert [str(result.type) for result in choice.results] == ["tensor<3x2xf64>"]
+
+
+def test_what_has_no_rule_is_named() -> None:
+    main = imported(jnp.sort, [drawn((4,), ())])
+    with pytest.raises(PassFailedException, match=r"'stablehlo.sort' has no batching"):
+        batch_function(main, SIZE, [0])
+
+
+def test_kernels_that_differ_are_refused() -> None:
+    kinds = FUNCTIONS["windows"][1]
+    main = imported(windows, [drawn(kind, ()) for kind in kinds])
+    with pytest.raises(PassFailedException, match="kernels that differ"):
+        batch_function(main, SIZE, [1])
