@@ -14,6 +14,7 @@ a sign: of rows that are shared by a change and its opposite.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -102,6 +103,17 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a ratio is found from: `length` is the number of a length of products."""
+
+    leaves: Arrays
+    tables: Arrays
+    caches: Arrays
+    length: Array
+    change: Change
+
+
+@dataclass(frozen=True)
 class Setting:
     """What the functions of a part are written for.
 
@@ -145,7 +157,7 @@ class Setting:
     # endregion
 
 
-class Draft:
+class Draft(ABC):
     """The functions of a part of log psi, in terms of arrays.
 
     Attributes:
@@ -158,28 +170,21 @@ class Draft:
         self.functions = functions
         self.own = own
 
+    @abstractmethod
     def tables(self, leaves: Arrays) -> Arrays:
         """Return what changes of x need, once for all x."""
-        raise NotImplementedError
 
+    @abstractmethod
     def bound(self, tables: Arrays) -> Arrays:
         """Return the largest logarithm of a product, for each length."""
-        raise NotImplementedError
 
+    @abstractmethod
     def cache(self, leaves: Arrays, x: Array) -> Arrays:
         """Return what is kept of one x."""
-        raise NotImplementedError
 
-    def ratio(
-        self,
-        leaves: Arrays,
-        tables: Arrays,
-        caches: Arrays,
-        length: Array,
-        change: Change,
-    ) -> Array:
+    @abstractmethod
+    def ratio(self, given: Given) -> Array:
         """Return log psi(x') - log psi(x) of this part, without its factor."""
-        raise NotImplementedError
 
     def written(self) -> PartFunctions:
         """Return the functions of the part."""
@@ -201,7 +206,7 @@ class Draft:
                 list(part) for part in np.split(_objects(arguments), ends)
             )
             of = Change(numbers, sign if self.own.signed else None)
-            total = self.ratio(leaves, own, caches, length, of)
+            total = self.ratio(Given(leaves, own, caches, length, of))
             return [_scaled(total, self.part.coefficient, self.own.log)]
 
         return PartFunctions(
@@ -260,15 +265,8 @@ class Linear(Draft):
     def cache(self, leaves: Arrays, x: Array) -> Arrays:
         return []
 
-    def ratio(
-        self,
-        leaves: Arrays,
-        tables: Arrays,
-        caches: Arrays,
-        length: Array,
-        change: Change,
-    ) -> Array:
-        return change.signed(change.added(tables[0]))
+    def ratio(self, given: Given) -> Array:
+        return given.change.signed(given.change.added(given.tables[0]))
 
 
 class Exponential(Draft):
@@ -310,23 +308,16 @@ class Exponential(Draft):
         up, down = _sigmoids(self._scale * z)
         return [self.own.split(concatenated([up, down], 0), 0.5)]
 
-    def ratio(
-        self,
-        leaves: Arrays,
-        tables: Arrays,
-        caches: Arrays,
-        length: Array,
-        change: Change,
-    ) -> Array:
-        ratios, offsets, _ = tables
-        here, there = change.sides(caches[0])
+    def ratio(self, given: Given) -> Array:
+        change, (ratios, offsets, _) = given.change, given.tables
+        here, there = change.sides(given.caches[0])
         if change.sign is None:
             offset = change.added(offsets.slice(1, 2).reshape(-1))
         else:
             (row,) = change.rows
             offset = offsets.at(change.sign.astype(i32)).at(row)
         factors = there + here * change.multiplied(ratios)
-        return self._times * self.own.logarithm(factors, length) + offset
+        return self._times * self.own.logarithm(factors, given.length) + offset
 
 
 class Bilinear(Draft):
@@ -371,21 +362,14 @@ class Bilinear(Draft):
         found = (applied(x.insert, one, [*leaves, x]) for one in self.functions)
         return [_vectors(one.reshape(1, -1)).at_first() for one in found]
 
-    def ratio(
-        self,
-        leaves: Arrays,
-        tables: Arrays,
-        caches: Arrays,
-        length: Array,
-        change: Change,
-    ) -> Array:
-        own, other = caches
-        d, e = (change.added(table) for table in tables[:2])
+    def ratio(self, given: Given) -> Array:
+        change, (own, other) = given.change, given.caches
+        d, e = (change.added(table) for table in given.tables[:2])
         terms = own * e + d * other
         linear = change.signed(_total(terms))
         if len(change.rows) > 1:
             return linear + _total(d * e)
-        return linear + tables[2].at(change.rows[0])
+        return linear + given.tables[2].at(change.rows[0])
 
 
 _DRAFTS: dict[bt.Rung, type[Draft]] = {
