@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, ClassVar, cast
 
 from xdsl.context import Context
@@ -78,7 +79,7 @@ class WriteParts(RewritePattern):
             )
             written = _written(op, part, functions, setting)
             if written is not None:
-                part = part.by(_named(module, written, len(parts)))
+                part = part.by(_named(module, written))
             parts.append(part)
         if parts != list(op.parts):
             op.parts = ArrayAttr(parts)
@@ -100,8 +101,10 @@ def _written(
         return None
 
 
-def _named(module: ModuleOp, written: PartFunctions, number: int) -> list[str]:
-    """Add the functions of a part to the module; return their names."""
+def _named(module: ModuleOp, written: PartFunctions) -> list[str]:
+    """Add the functions of a part to the module; return their names, which are free."""
+    taken = {op.sym_name.data for op in module.ops if isinstance(op, FuncOp)}
+    number = next(n for n in count() if f"part{n}.tables" not in taken)
     names: list[str] = []
     for function in written.all:
         name = f"part{number}.{function.sym_name.data}"

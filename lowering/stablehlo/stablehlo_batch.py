@@ -28,6 +28,7 @@ from xdsl.pattern_rewriter import (
     PatternRewriter,
     PatternRewriteWalker,
     RewritePattern,
+    op_type_rewrite_pattern,
 )
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl.utils.exceptions import PassFailedException
@@ -37,10 +38,12 @@ from xdsl_jax.dialects.stablehlo.attributes import DotAttr
 from dialects.stablehlo import (
     ELEMENTWISE,
     broadcast_in_dim,
+    compare,
     concatenate,
     constant,
     element_of,
     reshape,
+    select,
     shape_of,
     tensor,
 )
@@ -61,6 +64,8 @@ def batch_function(function: FuncOp, size: int, arguments: Sequence[int]) -> Non
         PassFailedException: for an op that has no batching rule.
     """
     block = function.body.block
+    while (choice := _choice_of_elements(function, arguments)) is not None:
+        _choose_elements(choice)
     first = InsertPoint.at_start(block)
     for argument in [block.args[number] for number in arguments]:
         old = cast(TensorType[Attribute], argument.type)
@@ -74,12 +79,25 @@ def batch_function(function: FuncOp, size: int, arguments: Sequence[int]) -> Non
         GreedyRewritePatternApplier(cast(Any, patterns), dce_enabled=False),
         apply_recursively=False,
     ).rewrite_region(function.body)
-    _erase_casts(function)
     end = block.last_op
     assert isinstance(end, ReturnOp)
+    _return_batches(end, size)
+    _erase_casts(function)
+    assert block.last_op is not None
     function.function_type = FunctionType.from_lists(
-        [argument.type for argument in block.args], [v.type for v in end.operands]
+        [argument.type for argument in block.args],
+        [value.type for value in block.last_op.operands],
     )
+
+
+def _return_batches(end: Operation, size: int) -> None:
+    """Return batches, also of what does not depend on what was batched."""
+    insert = Inserter.before(end)
+    values = [
+        _wide(insert, value, is_batched, size)
+        for value, is_batched in zip(*_inputs(end.operands), strict=True)
+    ]
+    Rewriter.replace_op(end, type(end).create(operands=values))
 
 
 def _erase_casts(function: FuncOp) -> None:
@@ -197,34 +215,75 @@ class _BatchBranches(RewritePattern):
 
 @dataclass
 class _BatchReturn(RewritePattern):
-    """Return batches from a function, and from the branches of a choice.
+    """Return batches from the branches of a choice that returns batches.
 
     ```mlir
     %y = builtin.unrealized_conversion_cast %ys : tensor<4x3xf64> to tensor<3xf64>
-    func.return %y : tensor<3xf64>
+    stablehlo.return %y : tensor<3xf64>
     ```
     becomes
     ```mlir
-    func.return %ys : tensor<4x3xf64>
+    stablehlo.return %ys : tensor<4x3xf64>
     ```
     """
 
     size: int
 
-    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: hlo.ReturnOp, rewriter: PatternRewriter) -> None:
         parent = op.parent_op()
-        if isinstance(op, hlo.ReturnOp):
-            is_end = isinstance(parent, hlo.CaseOp | hlo.IfOp)
-            if not is_end or [v.type for v in op.operands] == list(parent.result_types):
-                return
-        elif not isinstance(op, ReturnOp):
+        if not isinstance(parent, hlo.CaseOp | hlo.IfOp):
             return
-        insert = Inserter(rewriter, op.location)
-        values = [
-            _wide(insert, value, is_batched, self.size)
-            for value, is_batched in zip(*_inputs(op.operands), strict=True)
-        ]
-        rewriter.replace(op, type(op).create(operands=values))
+        if [value.type for value in op.operands] != list(parent.result_types):
+            rewriter.has_done_action = True
+            _return_batches(op, self.size)
+
+
+def _choice_of_elements(
+    function: FuncOp, arguments: Sequence[int]
+) -> hlo.CaseOp | hlo.IfOp | None:
+    """Return a choice that differs within the batch, None where there is none."""
+    args = function.body.block.args
+    varied: set[SSAValue] = {args[number] for number in arguments}
+    for op in function.body.walk():
+        if isinstance(op, hlo.CaseOp | hlo.IfOp) and op.operands[0] in varied:
+            return op
+        if any(value in varied for one in op.walk() for value in one.operands):
+            varied.update(op.results)
+    return None
+
+
+def _choose_elements(op: hlo.CaseOp | hlo.IfOp) -> None:
+    """Compute all branches of a choice, and choose among their results.
+
+    ```mlir
+    %z = "stablehlo.case"(%n) ({ stablehlo.return %a : tensor<3xf64> },
+                               { stablehlo.return %b : tensor<3xf64> })
+    ```
+    becomes
+    ```mlir
+    %first = stablehlo.compare EQ, %n, %zero : (tensor<i32>, tensor<i32>) -> tensor<i1>
+    %z = stablehlo.select %first, %a, %b : tensor<i1>, tensor<3xf64>
+    ```
+    """
+    number = op.operands[0]
+    found: list[Values] = []
+    for region in op.regions:
+        end = region.block.last_op
+        assert end is not None
+        found.append(list(end.operands))
+        Rewriter.erase_op(end)
+        Rewriter.inline_block(region.block, InsertPoint.before(op))
+    insert = Inserter.before(op)
+    *others, results = found
+    for place, values in reversed(list(enumerate(others))):
+        chosen = number
+        if isinstance(op, hlo.CaseOp):
+            own = insert.add(constant(place, element_of(number)))
+            chosen = insert.add(compare("EQ", number, own))
+        pairs = zip(values, results, strict=True)
+        results = [insert.add(select(chosen, *pair)) for pair in pairs]
+    Rewriter.replace_op(op, [], results)
 
 
 # region Rules

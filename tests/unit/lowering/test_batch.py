@@ -118,6 +118,23 @@ def test_a_choice_that_is_the_same_for_all() -> None:
     assert [str(result.type) for result in choice.results] == ["tensor<3x2xf64>"]
 
 
+def test_a_choice_that_differs() -> None:
+    def function(n: Any, a: Any, b: Any) -> Any:
+        inner = lax.cond(a[0] > b[0], lambda: a, lambda: 2 * b)
+        return lax.switch(n, [lambda: a * inner, lambda: b, lambda: b - a]) + b
+
+    given = [drawn("i", ()), drawn((2,), ()), drawn((2,), ())]
+    numbers = np.array([-1, 1, 7], np.int32)
+    a, b = drawn((2,), (SIZE,)), drawn((2,), ())
+    main = imported(function, given)
+    batch_function(main, SIZE, [0, 1])
+    main.verify()
+    assert not any(op.name == "stablehlo.case" for op in main.walk())
+    found = evaluated(main, [jnp.asarray(one) for one in (numbers, a, b)])
+    expected = jax.vmap(function, (0, 0, None))(numbers, a, b)
+    np.testing.assert_allclose(found, expected, rtol=1e-14)
+
+
 def test_what_has_no_rule_is_named() -> None:
     main = imported(jnp.sort, [drawn((4,), ())])
     with pytest.raises(PassFailedException, match=r"'stablehlo.sort' has no batching"):

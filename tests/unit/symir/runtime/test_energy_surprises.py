@@ -358,6 +358,21 @@ def test_what_fails_and_could_be_left_out_is(
     assert OUR_FAULT in record.getMessage()
 
 
+def test_ensembles_choose_lengths_of_products_one_by_one() -> None:
+    """Of single precision products may be long, or short, or not safe at all."""
+    scales = np.array([0.1, 1.0, 30.0], np.float32)
+    weights = scales[:, None, None] * np.ones((3, SITES, 40), np.float32)
+
+    def logpsi(w: Any, x: Any) -> Any:
+        return log_cosh(x.astype(np.float32) @ w).sum(-1)
+
+    energy = sym.LocalEnergy(flips(), logpsi)
+    assert [part.rung for part in energy.report(weights[0], X).parts] == ["exponential"]
+    found = jax.vmap(lambda w: energy(w, X))(weights)
+    for one, w in zip(found, weights, strict=True):
+        np.testing.assert_allclose(one, energy(w, X), rtol=1e-4)
+
+
 def test_what_cannot_be_written_is_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def logpsi(w: Any, x: Any) -> Any:
         return log_cosh(x @ w).sum(-1)
