@@ -1,7 +1,7 @@
 """StableHLO, the scalar mathematics of every level.
 
-The ops come from xdsl-jax; what it lacks is here: constants as NumPy arrays, and short
-constructors for the ops that have none. Written so that it could go upstream.
+The ops come from xdsl-jax, and those that it lacks from `dialects.stablehlo_ops`. Here
+are constants as NumPy arrays, and short constructors for the ops that have none.
 """
 
 from __future__ import annotations
@@ -30,7 +30,15 @@ from xdsl.dialects.builtin import (
     i1,
     i64,
 )
-from xdsl.ir import Attribute, Block, Operation, Region, SSAValue, TypeAttribute
+from xdsl.ir import (
+    Attribute,
+    Block,
+    Dialect,
+    Operation,
+    Region,
+    SSAValue,
+    TypeAttribute,
+)
 from xdsl_jax.dialects import stablehlo as _upstream
 from xdsl_jax.dialects.stablehlo import (
     AbsOp,
@@ -68,7 +76,14 @@ from xdsl_jax.dialects.stablehlo.attributes import (
     PrecisionAttr,
 )
 
-StableHLO = _upstream.StableHLO
+from dialects import stablehlo_ops as _own
+
+_upstream_ops = {op.name: op for op in _upstream.StableHLO.operations}
+StableHLO = Dialect(
+    _upstream.StableHLO.name,
+    [*(_upstream_ops | {op.name: op for op in _own.OPS}).values()],
+    [*_upstream.StableHLO.attributes],
+)
 
 __all__ = [
     "ELEMENTWISE",

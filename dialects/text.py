@@ -29,14 +29,14 @@ from xdsl.dialects.builtin import (
     TensorType,
 )
 from xdsl.dialects.func import Func
-from xdsl.ir import Attribute, Operation
+from xdsl.ir import Attribute, Operation, Region
 from xdsl.irdl import AttrConstraint, base
 from xdsl.parser import AttrParser, ParserState
 from xdsl.parser import Parser as XdslParser
 from xdsl.printer import Printer as XdslPrinter
 from xdsl.utils.lexer import Input, Span, Token
 from xdsl.utils.mlir_lexer import MLIRLexer, MLIRTokenKind, StringLiteral
-from xdsl_jax.dialects.stablehlo import ConstantOp
+from xdsl_jax.dialects.stablehlo import ConstantOp, WhileOp
 
 
 def _float_from_bits(parser: AttrParser, bits: int, kind: AnyFloat, at: Span) -> float:
@@ -242,6 +242,20 @@ class Printer(XdslPrinter):
         if self.print_debuginfo:
             self.print_string(" ")
             self.print_attribute(op.location)
+
+    def print_region(
+        self,
+        region: Region,
+        print_entry_block_args: bool = True,
+        *options: Any,
+        **by_name: Any,
+    ) -> None:
+        parent = region.parent_op()
+        if isinstance(parent, WhileOp) and not print_entry_block_args:
+            # The text names the arguments once, for both regions of a loop
+            for own, shared in zip(region.block.args, parent.body.block.args):
+                self._ssa_values[own] = self._ssa_values[shared]
+        super().print_region(region, print_entry_block_args, *options, **by_name)
 
     def print_bytes_literal(self, bytestring: bytes) -> None:
         # xDSL prints byte by byte, and each op's location has the path of a file

@@ -999,6 +999,13 @@ class _IntervalNumbers(Numbers):
         nothing = np.zeros(place.shape, values.dtype)
         return settled(lifted(nothing if found is None else found))
 
+    def replaced(self, values: Any, key: Any, new: Any) -> Any:
+        if isinstance(values, np.ndarray) and isinstance(new, np.ndarray):
+            return super().replaced(values, key, new)
+        result = lifted(values).copy()
+        result[key] = new
+        return settled(result)
+
     def write(self, config: Any, site: Any, value: Any, where: Any) -> None:
         if isinstance(site, Intervals):
             only = np.all(site.low == site.high, axis=-1) & (site.low.shape[-1] == 1)

@@ -10,12 +10,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
 from xdsl.interpreter import Interpreter, InterpreterFunctions
 from xdsl.ir import Operation
+from xdsl.utils.exceptions import InterpretationError
 
 from dialects.tables import NO_SITE, LocalSpace
 
@@ -56,6 +57,12 @@ class Numbers:
     def items(self, values: Any, key: tuple[Any, ...]) -> Any:
         """Return some elements of an array, by one array of places for each axis."""
         return values[key]
+
+    def replaced(self, values: Any, key: Any, new: Any) -> Any:
+        """Return an array with other elements at some places."""
+        result = np.array(values)
+        result[key] = new
+        return result
 
     def write(self, config: Any, site: Any, value: Any, where: Any) -> None:
         """Write values to sites, (..), of configurations, (.., N), where meant."""
@@ -182,6 +189,13 @@ def _in_units(numbers: Array) -> Array:
 def as_array(values: Any) -> Any:
     """Return values as an array: NumPy's, or that of another kind of numbers."""
     return values if hasattr(values, "__array_function__") else np.asarray(values)
+
+
+def known(op: Operation, value: Any) -> Array:
+    """Return the value that decides what an op does: an array of NumPy."""
+    if isinstance(value, np.ndarray | np.generic):
+        return cast(Array, value)
+    raise InterpretationError(f"{op.name} by a value that is not known")
 
 
 FLOATS = Numbers()

@@ -25,8 +25,9 @@ from xdsl.interpreter import (
 from xdsl.ir import Operation
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects.interpreters.numbers import converted, numbers_of
+from dialects.interpreters.numbers import converted, known, numbers_of
 from dialects.stablehlo import dtype_of, element_of, shape_of, to_numpy
+from dialects.stablehlo_ops import DynamicUpdateSliceOp
 
 Array = npt.NDArray[Any]
 
@@ -292,6 +293,17 @@ def _iota(shape: Sequence[int], axis: int, dtype: np.dtype[Any]) -> Array:
     return np.broadcast_to(count.reshape(aligned), shape)
 
 
+def _slices(
+    op: Operation, value: Any, starts: Sequence[Any], sizes: Sequence[int]
+) -> tuple[slice, ...]:
+    """Return a slice of some sizes; a start that reaches too far is moved back."""
+    found: list[slice] = []
+    for start, size, length in zip(starts, sizes, value.shape, strict=True):
+        first = min(max(int(known(op, start)), 0), length - size)
+        found.append(slice(first, first + size))
+    return tuple(found)
+
+
 # endregion
 # region Implementations
 
@@ -492,22 +504,15 @@ class StableHLOFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: hlo.DynamicSliceOp, args: PythonValues
     ) -> PythonValues:
         value, *starts = args
-        sizes = shape_of(op.results[0])
-        # A start that reaches too far is moved back
-        bounds = [
-            slice(start, start + size)
-            for start, size in zip(
-                (
-                    min(max(int(start), 0), length - size)
-                    for start, size, length in zip(
-                        starts, sizes, value.shape, strict=True
-                    )
-                ),
-                sizes,
-                strict=True,
-            )
-        ]
-        return (value[tuple(bounds)],)
+        return (value[_slices(op, value, starts, shape_of(op.results[0]))],)
+
+    @impl(DynamicUpdateSliceOp)
+    def run_dynamic_update_slice(
+        self, interpreter: Interpreter, op: DynamicUpdateSliceOp, args: PythonValues
+    ) -> PythonValues:
+        value, update, *starts = args
+        key = _slices(op, value, starts, update.shape)
+        return (numbers_of(interpreter).replaced(value, key, update),)
 
 
 # endregion

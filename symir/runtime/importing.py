@@ -19,7 +19,6 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 from xdsl.rewriter import Rewriter
 from xdsl.utils.exceptions import VerifyException
-from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.text import Parser, context
 from lowering.energy.inline_calls import InlineCallsPass
@@ -118,12 +117,11 @@ def module_of(text: str) -> ModuleOp:
     ctx.allow_unregistered = True
     module = Parser(ctx, text).parse_module()
     # JAX has verified it; what xdsl-jax does not verify, such as a padding by floats,
-    # is no op of a dialect here. Nor is a call: what xdsl-jax says of its effects
-    # raises where it is asked
+    # is no op of a dialect here
     for op in list(module.walk(region_first=True)):
         if isinstance(op, UnregisteredOp) and op.op_name.data == CONSTRAINT:
             Rewriter.replace_op(op, [], list(op.operands))
-        elif isinstance(op, hlo.CustomCallOp) or not _is_valid(op):
+        elif not _is_valid(op):
             Rewriter.replace_op(op, _unregistered(op))
     for op in list(module.ops):
         if not isinstance(op, FuncOp):

@@ -9,10 +9,12 @@ from typing import IO
 
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline
+from xdsl.universe import Universe
 from xdsl.utils.arg_spec import ArgSpecParseError
 from xdsl.utils.exceptions import ParseError, PassFailedException, VerifyException
 from xdsl.xdsl_opt_main import xDSLOptMain
 
+from dialects.registry import get_all_dialects
 from dialects.text import Parser, print_module
 from symir.compiler.lowering import no_pipeline
 from symir.operator.ir import fingerprint
@@ -24,6 +26,12 @@ _TOLD = (OSError, ParseError, PassFailedException, VerifyException)
 
 class SymirOptMain(xDSLOptMain):
     """The driver; dialects and passes come through the `xdsl.universe` entry point."""
+
+    def register_all_dialects(self) -> None:
+        """Register every dialect; StableHLO with the ops that xdsl-jax lacks."""
+        known = {**Universe.get_multiverse().all_dialects, **get_all_dialects()}
+        for name, factory in known.items():
+            self.ctx.register_dialect(name, factory)
 
     def register_all_frontends(self) -> None:
         super().register_all_frontends()

@@ -10,11 +10,13 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from jaxlib.xla_client import CompileOptions
+from xdsl.utils.exceptions import InterpretationError
 
 import symir as sym
+from dialects.interpreters.calls import MissingOracle
 from dialects.interpreters.kernel import run_kernel
 from dialects.interpreters.sym import connections
-from dialects.text import parse_module
+from dialects.text import parse_module, print_module
 from tests.unit.symir.constructs import CONSTRUCTS
 
 GATHERS = {
@@ -103,6 +105,147 @@ module {{ func.func public @main(%a: tensor<2x3x4xf32>, %b: tensor<f32>) -> {res
     inputs: list[npt.NDArray[Any]] = [values, np.array(2, np.float32)]
     (found,) = run_kernel(parse_module(text), inputs)
     np.testing.assert_array_equal(found, run_by_xla(text, inputs))
+
+
+SCATTERS: dict[str, tuple[Any, ...]] = {
+    "rows": ((5, 3), (4, 1), (4, 3), [1], [0], [], [], [0], 1),
+    "elements": ((4, 6), (7, 2), (7,), [], [0, 1], [], [], [1, 0], 1),
+    "windows": ((6, 5, 2), (3, 2), (2, 3, 2), [0, 2], [1], [], [], [0, 1], 1),
+    "columns per sample": ((3, 6), (3, 4), (3, 4), [], [1], [0], [0], [1], 2),
+}
+
+
+@pytest.mark.parametrize("combine", ["add", "maximum", "a", "b"])
+@pytest.mark.parametrize("name", SCATTERS)
+def test_scatters_are_those_of_xla(name: str, combine: str) -> None:
+    operand, starts, updates, window, inserted, own, batch, axes, vector = SCATTERS[
+        name
+    ]
+    kinds = kind(operand, "f32"), kind(starts, "i32"), kind(updates, "f32")
+    body = "%c = stablehlo.add %a, %b : tensor<f32>"
+    if combine in ("add", "maximum"):
+        body = f"%c = stablehlo.{combine} %a, %b : tensor<f32>"
+    result = "%c" if combine in ("add", "maximum") else f"%{combine}"
+    text = f"""
+module {{ func.func public @main(%x: {kinds[0]}, %i: {kinds[1]}, %u: {kinds[2]})
+    -> {kinds[0]} {{
+  %r = "stablehlo.scatter"(%x, %i, %u) <{{scatter_dimension_numbers =
+      #stablehlo.scatter<update_window_dims = {window},
+      inserted_window_dims = {inserted}, input_batching_dims = {own},
+      scatter_indices_batching_dims = {batch}, scatter_dims_to_operand_dims = {axes},
+      index_vector_dim = {vector}>, indices_are_sorted = false,
+    unique_indices = false}}> ({{
+  ^bb0(%a: tensor<f32>, %b: tensor<f32>):
+    {body}
+    "stablehlo.return"({result}) : (tensor<f32>) -> ()
+  }}) : ({", ".join(kinds)}) -> {kinds[0]}
+  func.return %r : {kinds[0]}
+}} }}"""
+    rng = np.random.default_rng(0)
+    values, new = (
+        rng.integers(-9, 9, shape).astype(np.float32) for shape in (operand, updates)
+    )
+    # Some of them outside, where an update is left out, and some of them equal
+    numbers = rng.integers(-1, 6, starts).astype(np.int32)
+    inputs = [values, numbers, new]
+    (found,) = run_kernel(parse_module(text), inputs)
+    np.testing.assert_array_equal(found, run_by_xla(text, inputs))
+    assert not np.array_equal(found, values) or combine == "a"
+
+
+LOOP = """
+module {
+  func.func private @network(tensor<2xf64>) -> (tensor<f64>, tensor<i32>)
+  func.func private @twice(%x: tensor<2x3xf64>, %n: tensor<i32>) -> tensor<2x3xf64> {
+    %two = stablehlo.constant dense<2.0> : tensor<2x3xf64>
+    %y = stablehlo.multiply %x, %two : tensor<2x3xf64>
+    func.return %y : tensor<2x3xf64>
+  }
+  func.func public @main(%x: tensor<2x3xf64>, %trips: tensor<i32>)
+      -> (tensor<i32>, tensor<2x3xf64>) {
+    %zero = stablehlo.constant dense<0> : tensor<i32>
+    %one = stablehlo.constant dense<1> : tensor<i32>
+    %n, %r = stablehlo.while(%i = %zero, %y = %x) : tensor<i32>, tensor<2x3xf64>
+    cond {
+      %go = stablehlo.compare LT, %i, %trips : (tensor<i32>, tensor<i32>) -> tensor<i1>
+      stablehlo.return %go : tensor<i1>
+    } do {
+      %part = stablehlo.dynamic_slice %y, %zero, %i, sizes = [2, 1]
+        : (tensor<2x3xf64>, tensor<i32>, tensor<i32>) -> tensor<2x1xf64>
+      %flat = stablehlo.reshape %part : (tensor<2x1xf64>) -> tensor<2xf64>
+      %value, %which = func.call @network(%flat)
+        : (tensor<2xf64>) -> (tensor<f64>, tensor<i32>)
+      %new = "stablehlo.case"(%which) ({
+        %all = stablehlo.broadcast_in_dim %value, dims = []
+          : (tensor<f64>) -> tensor<1x1xf64>
+        %set = stablehlo.dynamic_update_slice %y, %all, %one, %i
+          : (tensor<2x3xf64>, tensor<1x1xf64>, tensor<i32>, tensor<i32>)
+          -> tensor<2x3xf64>
+        "stablehlo.return"(%set) : (tensor<2x3xf64>) -> ()
+      }, {
+        %more = func.call @twice(%y, %i)
+          : (tensor<2x3xf64>, tensor<i32>) -> tensor<2x3xf64>
+        "stablehlo.return"(%more) : (tensor<2x3xf64>) -> ()
+      }) : (tensor<i32>) -> tensor<2x3xf64>
+      %next = stablehlo.add %i, %one : tensor<i32>
+      stablehlo.return %next, %new : tensor<i32>, tensor<2x3xf64>
+    }
+    func.return %n, %r : tensor<i32>, tensor<2x3xf64>
+  }
+}"""
+
+
+@pytest.mark.parametrize("trips", [0, 2, 4])
+def test_loops_call_functions_and_oracles(trips: int) -> None:
+    def network(x: Any) -> tuple[Any, Any]:
+        return x.sum(), np.int32(x[0] > 4)
+
+    x = np.arange(6.0).reshape(2, 3)
+    expected = x.copy()
+    for i in range(trips):
+        value, which = network(expected[:, min(i, 2)])
+        if which == 0:
+            expected[1, min(i, 2)] = value
+        else:
+            expected = 2 * expected
+    module = parse_module(LOOP)
+    module = parse_module(print_module(module))
+    given = [x, np.array(trips, np.int32)]
+    count, found = run_kernel(module, given, oracles={"network": network})
+    assert count == trips
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_oracles_that_are_missing_or_wrong_are_named() -> None:
+    module = parse_module(LOOP)
+    given = [np.zeros((2, 3)), np.array(1, np.int32)]
+    with pytest.raises(MissingOracle, match=r"oracles=\{'network': function\}.*2xf64"):
+        run_kernel(module, given)
+    for wrong in (lambda x: x.sum(), lambda x: (x, np.int32(0)), lambda x: (0.0, 0)):
+        with pytest.raises(
+            InterpretationError, match=r"the oracle of @network returns"
+        ):
+            run_kernel(module, given, oracles={"network": wrong})
+
+
+def test_custom_calls_are_oracles_with_options() -> None:
+    text = """
+module { func.func public @main(%x: tensor<3xf64>) -> tensor<3xf64> {
+  %y = stablehlo.custom_call @scaled(%x) {
+    mhlo.backend_config = {by = 3 : ui8, names = ["a", 2.5]}}
+    : (tensor<3xf64>) -> tensor<3xf64>
+  func.return %y : tensor<3xf64>
+} }"""
+
+    def scaled(x: Any, by: int, names: list[Any]) -> Any:
+        assert names == ["a", 2.5]
+        return by * x
+
+    x = np.arange(3.0)
+    (found,) = run_kernel(parse_module(text), [x], oracles={"scaled": scaled})
+    np.testing.assert_array_equal(found, 3 * x)
+    with pytest.raises(MissingOracle, match=r"'scaled'.* and by name by"):
+        run_kernel(parse_module(text), [x])
 
 
 @pytest.mark.parametrize("name", [n for n in CONSTRUCTS if n.startswith("reduction")])
