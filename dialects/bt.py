@@ -17,6 +17,7 @@ from typing import cast
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
+    I64,
     ArrayAttr,
     ComplexType,
     DenseArrayBase,
@@ -24,6 +25,7 @@ from xdsl.dialects.builtin import (
     Float64Type,
     FloatAttr,
     IntAttr,
+    IntegerAttr,
     NoneAttr,
     StringAttr,
     SymbolRefAttr,
@@ -41,6 +43,7 @@ from xdsl.ir import (
     Dialect,
     Operation,
     ParametrizedAttribute,
+    Region,
     SpacedOpaqueSyntaxAttribute,
     SSAValue,
     TypeAttribute,
@@ -57,15 +60,16 @@ from xdsl.irdl import (
     opt_prop_def,
     param_def,
     prop_def,
+    region_def,
     result_def,
     traits_def,
     var_operand_def,
     var_result_def,
 )
-from xdsl.parser import AttrParser
+from xdsl.parser import AttrParser, Parser
 from xdsl.pattern_rewriter import RewritePattern
 from xdsl.printer import Printer
-from xdsl.traits import HasParent, OpTrait, Pure, SymbolTable
+from xdsl.traits import HasParent, IsTerminator, OpTrait, Pure, SymbolTable
 from xdsl.utils.exceptions import VerifyException
 from xdsl.utils.str_enum import StrEnum
 
@@ -1289,15 +1293,325 @@ class LocalEnergyOp(BranchTensorOp):
                     "'bt.local_energy': a rational part is of two functions and "
                     f"tanh, got {part}"
                 )
-            if len(part.written) not in (0, 4):
+            count = 2 if part.kind is Rung.DECLARED else 4
+            if len(part.written) not in (0, count):
                 raise VerifyException(
-                    "'bt.local_energy': the ratio of a part is found by 4 functions, "
-                    f"got {len(part.written)}"
+                    f"'bt.local_energy': the ratio of a {part.kind} part is found by "
+                    f"{count} functions, got {len(part.written)}"
                 )
             names = (one.string_value() for one in part.written)
             for name in (*part.functions, *names):
                 if SymbolTable.lookup_symbol(self, name) is None:
                     raise VerifyException(f"'bt.local_energy': there is no @{name}")
+
+
+# endregion
+# region Loops over samples and states
+
+
+@irdl_op_definition
+class MapSamplesOp(BranchTensorOp):
+    """What a function of S samples returns of B samples: of S after S of them.
+
+    The function takes x of shape (S, sites), S at most B, and what else it is given;
+    its results have the leading axis S. A sample's results depend on that sample alone.
+
+    ```mlir
+    %e = bt.map_samples @chunk(%x, %w) : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
+    func.func private @chunk(%x : tensor<4x8xi8>, %w : tensor<f64>) -> tensor<4xf64>
+    ```
+    """
+
+    name = "bt.map_samples"
+
+    callee = prop_def(SymbolRefAttr)
+    config = operand_def(TENSOR)
+    shared = var_operand_def(TENSOR)
+    outputs = var_result_def(TENSOR)
+
+    traits = traits_def(Pure(), TakesConfigurations())
+
+    assembly_format = (
+        "$callee `(` operands `)` attr-dict `:` functional-type(operands, results)"
+    )
+
+    def __init__(self, function: FuncOp, config: SSAValue, shared: Sequence[SSAValue]):
+        batch = _tensor(config).get_shape()[0]
+        kinds = cast(
+            "list[TensorType[TypeAttribute]]", [*function.function_type.outputs]
+        )
+        super().__init__(
+            operands=[config, shared],
+            properties={"callee": SymbolRefAttr(function.sym_name.data)},
+            result_types=[
+                [
+                    TensorType(kind.element_type, [batch, *kind.get_shape()[1:]])
+                    for kind in kinds
+                ]
+            ],
+        )
+
+    @property
+    def function(self) -> FuncOp:
+        """The function of S samples."""
+        found = SymbolTable.lookup_symbol(self, self.callee)
+        assert isinstance(found, FuncOp)
+        return found
+
+    def verify_(self) -> None:
+        name = self.callee.string_value()
+        found = SymbolTable.lookup_symbol(self, self.callee)
+        if not isinstance(found, FuncOp):
+            raise VerifyException(f"'bt.map_samples': there is no function @{name}")
+        inputs = list(found.function_type.inputs)
+        outputs = list(found.function_type.outputs)
+        batch, *_ = _tensor(self.config).get_shape()
+        size = cast(TensorType[Attribute], inputs[0]).get_shape()[0] if inputs else 0
+        given = [_resized(self.config.type, size), *(v.type for v in self.shared)]
+        results = [_resized(value.type, size) for value in self.outputs]
+        wide = all(_tensor(v).get_shape()[:1] == (batch,) for v in self.outputs)
+        if size > batch or given != inputs or results != outputs or not wide:
+            raise VerifyException(
+                f"'bt.map_samples' of {self.config.type}: @{name} is no function of "
+                f"some of these samples, got {found.function_type}"
+            )
+
+
+def _resized(kind: Attribute, size: int) -> Attribute:
+    """Return a type with another length of its first axis."""
+    own = cast("TensorType[TypeAttribute]", kind)
+    return TensorType(own.element_type, [size, *own.get_shape()[1:]])
+
+
+@irdl_op_definition
+class PackOp(BranchTensorOp):
+    """The states of samples and of their live lanes, without gaps.
+
+    States of C samples of R lanes are numbered: sample c is c, its lane r is
+    C + c R + r. `states`, (C + C R,), has all samples and then the live lanes, in
+    order, so many as `count`; what is behind them is 0. `places`, (C R,), is for each
+    lane how many live ones there are up to it: if it is one, it is at C + places - 1.
+
+    ```mlir
+    %states, %places, %count = bt.pack %live
+      : tensor<4x3xi1> -> tensor<16xi32>, tensor<12xi32>, tensor<i32>
+    ```
+    """
+
+    name = "bt.pack"
+
+    live = operand_def(TensorType.constr(element_type=i1))
+    states = result_def(TENSOR)
+    places = result_def(TENSOR)
+    count = result_def(TENSOR)
+
+    assembly_format = (
+        "$live attr-dict `:` type($live) `->` type($states) `,` type($places) `,` "
+        "type($count)"
+    )
+
+    def __init__(self, live: SSAValue):
+        super().__init__(operands=[live], result_types=_packed_types(live))
+
+    def verify_(self) -> None:
+        if len(_tensor(self.live).get_shape()) != 2 or [
+            value.type for value in self.results
+        ] != _packed_types(self.live):
+            raise VerifyException(
+                f"'bt.pack' of {self.live.type} cannot have types "
+                + ", ".join(str(value.type) for value in self.results)
+            )
+
+
+def _packed_types(live: SSAValue) -> list[Attribute]:
+    samples, lanes = (*_tensor(live).get_shape(), 0, 0)[:2]
+    shapes: list[list[int]] = [[samples * (1 + lanes)], [samples * lanes], []]
+    return [TensorType(i32, shape) for shape in shapes]
+
+
+@irdl_op_definition
+class MapStatesOp(BranchTensorOp):
+    """A number for each of some states, of which so many are computed at once.
+
+    The region takes the number of one state, see `bt.pack`, and yields what is of it.
+    Of the places `first` to `count` of `states` the results are there; others are not
+    said. Without states, place p is state p, up to the last one. `sizes` are how many
+    are computed at once: as many times the first of them as leaves least for the next.
+
+    ```mlir
+    %r = bt.map_states over %states to %count from 4 sizes [8, 2] {
+    ^bb0(%state : tensor<i32>):
+      %v = stablehlo.convert %state : (tensor<i32>) -> tensor<f64>
+      bt.yield %v : tensor<f64>
+    } : tensor<16xf64>
+    ```
+    """
+
+    name = "bt.map_states"
+
+    states = opt_operand_def(TensorType.constr(element_type=i32))
+    count = opt_operand_def(TensorType.constr(element_type=i32))
+    first = prop_def(IntegerAttr[I64])
+    sizes = prop_def(DenseArrayBase[I64])
+    body = region_def("single_block")
+    result = result_def(TENSOR)
+
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
+
+    def __init__(
+        self,
+        packed: tuple[SSAValue, SSAValue] | None,
+        first: int,
+        sizes: Sequence[int],
+        body: Region,
+        result: Attribute,
+    ):
+        states, count = packed or (None, None)
+        super().__init__(
+            operands=[states, count],
+            properties={
+                "first": IntegerAttr(first, i64),
+                "sizes": DenseArrayBase.from_list(i64, list(sizes)),
+            },
+            regions=[body],
+            result_types=[result],
+        )
+
+    def verify_(self) -> None:
+        total = _tensor(self.result).get_shape()
+        last = self.body.block.last_op
+        end = last.value if isinstance(last, YieldOp) else None
+        arguments = [argument.type for argument in self.body.block.args]
+        sizes = self.sizes.get_values()
+        if len(total) != 1 or not 0 <= self.first.value.data <= total[0]:
+            raise VerifyException(
+                f"'bt.map_states' has a number of each place from the first one, "
+                f"{self.first.value.data}, got {self.result.type}"
+            )
+        if (self.states is None) != (self.count is None) or (
+            self.states is not None and _tensor(self.states).get_shape() != total
+        ):
+            raise VerifyException(
+                f"'bt.map_states' takes states, of the shape of {self.result.type}, "
+                "with their count, or neither"
+            )
+        if not sizes or min(sizes) < 1 or list(sizes) != sorted(sizes, reverse=True):
+            raise VerifyException(
+                f"'bt.map_states': sizes are positive, the largest first, got {sizes}"
+            )
+        one = TensorType(_tensor(self.result).element_type, [])
+        if arguments != [TensorType(i32, [])] or end is None or end.type != one:
+            raise VerifyException(
+                f"'bt.map_states' makes one {one} of one tensor<i32>, got "
+                f"{'nothing' if end is None else end.type} of "
+                + ", ".join(map(str, arguments))
+            )
+
+    def print(self, printer: Printer) -> None:
+        if self.states is not None and self.count is not None:
+            printer.print_string(" over ")
+            printer.print_operand(self.states)
+            printer.print_string(" to ")
+            printer.print_operand(self.count)
+        sizes = ", ".join(map(str, self.sizes.get_values()))
+        printer.print_string(f" from {self.first.value.data} sizes [{sizes}] ")
+        printer.print_region(self.body)
+        printer.print_op_attributes(self.attributes)
+        printer.print_string(" : ")
+        printer.print_attribute(self.result.type)
+
+    @classmethod
+    def parse(cls, parser: Parser) -> MapStatesOp:
+        packed = None
+        if parser.parse_optional_keyword("over"):
+            states = parser.parse_unresolved_operand()
+            parser.parse_keyword("to")
+            packed = states, parser.parse_unresolved_operand()
+        parser.parse_keyword("from")
+        first = parser.parse_integer(allow_negative=False)
+        parser.parse_keyword("sizes")
+        sizes = parser.parse_comma_separated_list(
+            parser.Delimiter.SQUARE, parser.parse_integer
+        )
+        body = parser.parse_region()
+        attributes = parser.parse_optional_attr_dict()
+        parser.parse_punctuation(":")
+        result = cast("TensorType[Attribute]", parser.parse_type())
+        found = None
+        if packed is not None:
+            kinds = TensorType(i32, result.get_shape()), TensorType(i32, [])
+            states, count = map(parser.resolve_operand, packed, kinds)
+            found = states, count
+        op = cls(found, first, sizes, body, result)
+        op.attributes.update(attributes)
+        return op
+
+
+@irdl_op_definition
+class YieldOp(IRDLOperation):
+    """The value of one state, at the end of `bt.map_states`.
+
+    ```mlir
+    bt.yield %v : tensor<f64>
+    ```
+    """
+
+    name = "bt.yield"
+
+    value = operand_def(TENSOR)
+
+    traits = traits_def(Pure(), IsTerminator(), HasParent(MapStatesOp))
+
+    assembly_format = "$value attr-dict `:` type($value)"
+
+    def __init__(self, value: SSAValue):
+        super().__init__(operands=[value])
+
+
+@irdl_op_definition
+class UnpackOp(BranchTensorOp):
+    """What was found of live lanes, at their places (C + C R,), as (C, R).
+
+    It is 0 of a lane that is not live.
+
+    ```mlir
+    %r = bt.unpack %found, %places where %live
+      : (tensor<16xf64>, tensor<12xi32>, tensor<4x3xi1>) -> tensor<4x3xf64>
+    ```
+    """
+
+    name = "bt.unpack"
+
+    found = operand_def(TENSOR)
+    places = operand_def(TensorType.constr(element_type=i32))
+    live = operand_def(TensorType.constr(element_type=i1))
+    result = result_def(TENSOR)
+
+    assembly_format = (
+        "$found `,` $places `where` $live attr-dict `:` "
+        "functional-type(operands, results)"
+    )
+
+    def __init__(self, found: SSAValue, places: SSAValue, live: SSAValue):
+        element = cast(TypeAttribute, _tensor(found).element_type)
+        super().__init__(
+            operands=[found, places, live],
+            result_types=[TensorType(element, _tensor(live).get_shape())],
+        )
+
+    def verify_(self) -> None:
+        all_, places, _ = _packed_types(self.live)
+        shapes = [
+            cast(TensorType[Attribute], one).get_shape() for one in (all_, places)
+        ]
+        found, live = _tensor(self.found), _tensor(self.live)
+        kind = TensorType(cast(TypeAttribute, found.element_type), live.get_shape())
+        given = [found.get_shape(), _tensor(self.places).get_shape()]
+        if len(live.get_shape()) != 2 or given != shapes or self.result.type != kind:
+            raise VerifyException(
+                f"'bt.unpack' of {found} at {self.places.type} where {live} cannot be "
+                f"{self.result.type}"
+            )
 
 
 # endregion
@@ -1323,6 +1637,11 @@ Bt = Dialect(
         ConnectionsOp,
         LanesOp,
         LocalEnergyOp,
+        MapSamplesOp,
+        PackOp,
+        MapStatesOp,
+        UnpackOp,
+        YieldOp,
     ],
     [StateType, BranchesType, ReductionAttr, LanesAttr, PartAttr],
 )

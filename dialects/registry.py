@@ -17,6 +17,12 @@ def _bt() -> Dialect:
     return Bt
 
 
+def _chlo() -> Dialect:
+    from dialects.chlo import Chlo
+
+    return Chlo
+
+
 def _stablehlo() -> Dialect:
     from dialects.stablehlo import StableHLO
 
@@ -30,4 +36,4 @@ def get_own_dialects() -> dict[str, Callable[[], Dialect]]:
 
 def get_all_dialects() -> dict[str, Callable[[], Dialect]]:
     """Return every dialect of the three levels beside `builtin` and `func`."""
-    return {**get_own_dialects(), "stablehlo": _stablehlo}
+    return {**get_own_dialects(), "chlo": _chlo, "stablehlo": _stablehlo}

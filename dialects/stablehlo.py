@@ -82,7 +82,7 @@ _upstream_ops = {op.name: op for op in _upstream.StableHLO.operations}
 StableHLO = Dialect(
     _upstream.StableHLO.name,
     [*(_upstream_ops | {op.name: op for op in _own.OPS}).values()],
-    [*_upstream.StableHLO.attributes],
+    [*_upstream.StableHLO.attributes, *_own.ATTRIBUTES],
 )
 
 __all__ = [
@@ -110,6 +110,7 @@ __all__ = [
     "StableHLO",
     "SubtractOp",
     "XorOp",
+    "as_dims",
     "broadcast_in_dim",
     "combiner_of",
     "compare",
@@ -121,10 +122,12 @@ __all__ = [
     "dot",
     "dtype_of",
     "element_of",
+    "element_of_dtype",
     "gather_columns",
     "gather_rows",
     "iota",
     "reduce",
+    "reduce_each",
     "reshape",
     "select",
     "shape_of",
@@ -172,6 +175,23 @@ def dtype_of(element: Attribute) -> np.dtype[Any]:
     if element not in _DTYPES:
         raise TypeError(f"NumPy has no dtype for {element}")
     return np.dtype(_DTYPES[element])
+
+
+def element_of_dtype(dtype: npt.DTypeLike) -> Attribute:
+    """Return the element type of arrays of a dtype."""
+    own = np.dtype(dtype)
+    names = {"bfloat16": BFloat16Type(), "float16": Float16Type()}
+    found = names.get(own.name) or next(
+        (
+            kind
+            for kind, one in _DTYPES.items()
+            if np.dtype(one) == own and kind not in names.values()
+        ),
+        None,
+    )
+    if found is None:
+        raise TypeError(f"no tensors are of {own}")
+    return found
 
 
 def tensor(element: Attribute, shape: Sequence[int] = ()) -> TensorType[Attribute]:
@@ -276,16 +296,12 @@ def dot(lhs: SSAValue, rhs: SSAValue) -> Operation:
     By default accelerators round the factors of f32 to fewer bits.
     """
     full = PrecisionAttr(Precision.HIGHEST)
-
-    def dims(*numbers: int) -> ArrayAttr[IntegerAttr[I64]]:
-        return ArrayAttr([IntegerAttr(number, i64) for number in numbers])
-
     rows, columns = shape_of(lhs)[0], shape_of(rhs)[1]
     return DotGeneralOp.create(
         operands=[lhs, rhs],
         result_types=[tensor(element_of(lhs), [rows, columns])],
         properties={
-            "dot_dimension_numbers": DotAttr(dims(), dims(), dims(1), dims(0)),
+            "dot_dimension_numbers": DotAttr(*map(as_dims, ([], [], [1], [0]))),
             "precision_config": ArrayAttr([full, full]),
         },
     )
@@ -324,14 +340,27 @@ def reduce(
     combine: Callable[[SSAValue, SSAValue], Operation],
 ) -> ReduceOp:
     """Build a reduction along one axis with a binary op, from an initial scalar."""
-    shape = shape_of(value)
-    element = cast(TensorType[Attribute], value.type).element_type
-    block = Block(arg_types=[tensor(element), tensor(element)])
-    combined = combine(*block.args)
-    block.add_ops([combined, ReturnOp([combined.results[0]])])
+    return reduce_each([value], initial, axis, combine)
+
+
+def reduce_each(
+    values: Sequence[SSAValue],
+    initial: SSAValue,
+    axis: int,
+    combine: Callable[[SSAValue, SSAValue], Operation],
+) -> ReduceOp:
+    """Build one reduction of some values of one type, each combined by itself."""
+    shape = shape_of(values[0])
+    element = cast(TensorType[Attribute], values[0].type).element_type
+    count = len(values)
+    block = Block(arg_types=[tensor(element)] * (2 * count))
+    pairs = zip(block.args[:count], block.args[count:], strict=True)
+    combined = [combine(*pair) for pair in pairs]
+    block.add_ops([*combined, ReturnOp([one.results[0] for one in combined])])
+    kind = tensor(element, (*shape[:axis], *shape[axis + 1 :]))
     return ReduceOp.create(
-        operands=[value, initial],
-        result_types=[tensor(element, (*shape[:axis], *shape[axis + 1 :]))],
+        operands=[*values, *(initial for _ in values)],
+        result_types=[kind] * count,
         properties={"dimensions": DenseArrayBase.from_list(i64, [axis])},
         regions=[Region(block)],
     )
@@ -376,11 +405,11 @@ def gather_columns(value: SSAValue, columns: SSAValue) -> GatherOp:
     lanes = shape_of(columns)[-1]
     element = cast(TensorType[Attribute], value.type).element_type
     numbers = GatherDimensionNumbers(
-        _dims([] if per_sample else [0]),
-        _dims([1]),
-        _dims([0] if per_sample else []),
-        _dims([0] if per_sample else []),
-        _dims([1]),
+        as_dims([] if per_sample else [0]),
+        as_dims([1]),
+        as_dims([0] if per_sample else []),
+        as_dims([0] if per_sample else []),
+        as_dims([1]),
         IntegerAttr(len(shape_of(columns)), i64),
     )
     return GatherOp.create(
@@ -400,11 +429,11 @@ def gather_rows(table: SSAValue, rows: SSAValue) -> GatherOp:
     shape, own = shape_of(table), shape_of(rows)
     rest = list(range(len(own), len(own) + len(shape) - 1))
     numbers = GatherDimensionNumbers(
-        _dims(rest),
-        _dims([0]),
-        _dims([]),
-        _dims([]),
-        _dims([0]),
+        as_dims(rest),
+        as_dims([0]),
+        as_dims([]),
+        as_dims([]),
+        as_dims([0]),
         IntegerAttr(len(own), i64),
     )
     return GatherOp.create(
@@ -417,7 +446,8 @@ def gather_rows(table: SSAValue, rows: SSAValue) -> GatherOp:
     )
 
 
-def _dims(values: Sequence[int]) -> Any:
+def as_dims(values: Sequence[int]) -> ArrayAttr[IntegerAttr[I64]]:
+    """Build the numbers of some axes."""
     return ArrayAttr([IntegerAttr(value, i64) for value in values])
 
 

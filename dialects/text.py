@@ -8,6 +8,7 @@ lexer mends two defects of string literals.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from io import StringIO
@@ -27,6 +28,7 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     RankedStructure,
     TensorType,
+    UnregisteredOp,
 )
 from xdsl.dialects.func import Func
 from xdsl.ir import Attribute, Operation, Region
@@ -103,8 +105,15 @@ _TENSOR = re.compile(r"tensor<(?:\d+x)*(?:[a-z]+\d+|complex<f\d+>)>")
 """Types that say all by their text."""
 
 
+_CLOSED = ("builtin", "func", "sym", "bt")
+"""Dialects that have no other ops than those that are known."""
+
+
 class Parser(XdslParser):
-    """xDSL's parser with hexadecimal floats and string literals mended."""
+    """xDSL's parser with hexadecimal floats, string literals and reductions mended.
+
+    Where a context allows unregistered ops, they are those of other dialects alone.
+    """
 
     _TensorLiteralElement = _TensorLiteralElement
 
@@ -113,6 +122,7 @@ class Parser(XdslParser):
         super().__init__(ctx, "", name)
         self._parser_state = ParserState(_Lexer(Input(input, name)))
         self._tensors: dict[str, Any] = {}
+        self._of_reducer = False
 
     def parse_optional_type(self) -> Any:
         # Most of a text are types, and few are not there already
@@ -133,6 +143,25 @@ class Parser(XdslParser):
         if isinstance(argument, self.Argument):
             argument.location = self.parse_optional_location()
         return argument
+
+    def parse_keyword(self, keyword: str, context_msg: str = "") -> str:
+        self._of_reducer = keyword == "reducer"
+        return super().parse_keyword(keyword, context_msg)
+
+    def parse_region(self, arguments: Iterable[Any] | None = None) -> Region:
+        # The text of a reduction pairs the arguments of its region, which xdsl-jax then
+        # has in the order of the text
+        if arguments is not None and self._of_reducer:
+            given, self._of_reducer = list(arguments), False
+            arguments = [*given[::2], *given[1::2]]
+        return super().parse_region(arguments)
+
+    def _get_op_by_name(self, name: str) -> type[Operation]:
+        found = super()._get_op_by_name(name)
+        dialect, is_of_one, _ = name.partition(".")
+        if issubclass(found, UnregisteredOp) and (not is_of_one or dialect in _CLOSED):
+            self.raise_error(f"Operation {name} is not registered")
+        return found
 
     def parse_operation(self) -> Operation:
         try:

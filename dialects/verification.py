@@ -19,7 +19,7 @@ from xdsl.dialects.builtin import (
     ModuleOp,
     TensorType,
 )
-from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, ErasedSSAValue, Operation, SSAValue
 from xdsl.traits import (
     IsTerminator,
@@ -30,7 +30,7 @@ from xdsl.traits import (
 from xdsl.utils.exceptions import VerifyException
 from xdsl_jax.dialects.stablehlo import ConstantOp
 
-from dialects.bt import ConnectionsOp, LocalEnergyOp
+from dialects.bt import ConnectionsOp, LocalEnergyOp, MapSamplesOp
 from dialects.stablehlo import type_error
 from dialects.sym import OperatorOp
 
@@ -178,7 +178,7 @@ def _key(op: Operation) -> Hashable | None:
 
     An op without regions sees its types and attributes, and no other op, but for one of
     `sym`, which sees the op around it and the element type of its operator, for
-    `bt.connections` and `bt.local_energy` with the functions that they name, and for
+    `bt.connections`, and those that name functions, and for
     the terminator of a block, the last op.
     """
     block = op.parent
@@ -189,7 +189,7 @@ def _key(op: Operation) -> Hashable | None:
     if dialect == "sym":
         around = _around(op)
     elif dialect not in ("stablehlo", "bt") or isinstance(
-        op, ConnectionsOp | LocalEnergyOp
+        op, ConnectionsOp | LocalEnergyOp | MapSamplesOp
     ):
         return None
     operands = op.operands
@@ -299,7 +299,7 @@ def _shape(kind: Attribute) -> tuple[int, ...]:
 @cache
 def _is_of_kernels(kind: type[Operation]) -> bool:
     """Whether branch tensors and kernels may hold an op: bt and pure StableHLO."""
-    if kind is ReturnOp:
+    if kind in (ReturnOp, CallOp):
         return True
     dialect = kind.name.partition(".")[0]
     effects = (NoMemoryEffect, RecursiveMemoryEffect, IsTerminator)

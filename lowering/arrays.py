@@ -7,15 +7,17 @@ Python number takes that of the other side.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
+from xdsl.builder import Builder
 from xdsl.dialects.builtin import ComplexType, DenseArrayBase, i1, i64
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
+from xdsl.rewriter import InsertPoint
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import stablehlo
@@ -88,6 +90,14 @@ class Array:
 
     def __rtruediv__(self, other: Number) -> Array:
         return self.like(other) / self
+
+    def __floordiv__(self, other: Array | Number) -> Array:
+        """Return a quotient of integers, which are not negative."""
+        return self._binary(hlo.DivideOp, other)
+
+    def __mod__(self, other: Array | Number) -> Array:
+        """Return a remainder of integers, which are not negative."""
+        return self._binary(hlo.RemainderOp, other)
 
     def __and__(self, other: Array) -> Array:
         return self._binary(hlo.AndOp, other)
@@ -162,7 +172,13 @@ class Array:
         return self._real_part(hlo.ImagOp)
 
     def is_finite(self) -> Array:
+        if self.is_complex:
+            return self.real.is_finite() & self.imag.is_finite()
         return self.of(hlo.IsFiniteOp(self.value, tensor(i1, self.shape)))
+
+    def inside(self, insert: Inserter) -> Array:
+        """Return the array, to be used where another inserter is."""
+        return Array(self.value, insert)
 
     def astype(self, element: Attribute) -> Array:
         if element == self.element:
@@ -196,6 +212,9 @@ class Array:
         )
 
     def transpose(self, *order: int) -> Array:
+        """Return the array with axes in an order; axis k is that of number order[k]."""
+        if list(order) == sorted(order):
+            return self
         shape = [self.shape[axis] for axis in order]
         op = hlo.TransposeOp.create(
             operands=[self.value],
@@ -221,6 +240,9 @@ class Array:
     def max(self, axis: int, initial: float) -> Array:
         return self.reduce(hlo.MaximumOp, initial, axis)
 
+    def any(self, axis: int) -> Array:
+        return self.reduce(hlo.OrOp, False, axis)
+
     def all(self, axis: int) -> Array:
         return self.reduce(hlo.AndOp, True, axis)
 
@@ -238,11 +260,7 @@ class Array:
             index.value if n == axis else zero.value for n in range(len(self.shape))
         ]
         sizes = [1 if n == axis else size for n, size in enumerate(self.shape)]
-        op = hlo.DynamicSliceOp.create(
-            operands=[self.value, *starts],
-            result_types=[tensor(self.element, sizes)],
-            properties={"slice_sizes": DenseArrayBase.from_list(i64, sizes)},
-        )
+        op = dynamic_slice(self.value, starts, sizes)
         rest = [size for n, size in enumerate(self.shape) if n != axis]
         return self.of(op).reshape(*rest)
 
@@ -250,30 +268,91 @@ class Array:
         """Return the first entry along the first axis."""
         return self.slice(0, 1).reshape(*self.shape[1:])
 
-    def slice(self, start: int, stop: int) -> Array:
-        """Return the entries from one number to before another along the first axis."""
-        shape = (stop - start, *self.shape[1:])
-        rest = self.shape[1:]
+    def slice(self, start: int, stop: int, axis: int = 0) -> Array:
+        """Return the entries from one number to before another along an axis."""
+        axis %= len(self.shape)
+        if (start, stop) == (0, self.shape[axis]):
+            return self
+        bounds = [(0, length) for length in self.shape]
+        bounds[axis] = (start, stop)
+        starts, stops = zip(*bounds, strict=True)
+        shape = [high - low for low, high in bounds]
         op = hlo.SliceOp.create(
             operands=[self.value],
             result_types=[tensor(self.element, shape)],
             properties={
-                name: DenseArrayBase.from_list(i64, list(bounds))
-                for name, bounds in (
-                    ("start_indices", (start, *(0 for _ in rest))),
-                    ("limit_indices", (stop, *rest)),
-                    ("strides", (1, *(1 for _ in rest))),
+                name: DenseArrayBase.from_list(i64, list(numbers))
+                for name, numbers in (
+                    ("start_indices", starts),
+                    ("limit_indices", stops),
+                    ("strides", [1] * len(shape)),
                 )
             },
         )
         return self.of(op)
 
+    def part(self, start: Array, size: int) -> Array:
+        """Return so many entries along the first axis from a number on."""
+        sizes = [size, *self.shape[1:]]
+        starts = [start.value, *(start.like(0).value for _ in self.shape[1:])]
+        return self.of(dynamic_slice(self.value, starts, sizes))
+
+    def columns(self, start: int, stop: int) -> Array:
+        """Return the columns (.., start:stop) of a matrix."""
+        return self.of(stablehlo.slice_columns(self.value, start, stop))
+
     # endregion
+
+    def constant(self, number: Number, element: Attribute) -> Array:
+        """Return a constant of another element type."""
+        return array(self.insert, number, element)
+
+
+def dynamic_slice(
+    value: SSAValue, starts: Sequence[SSAValue], sizes: Sequence[int]
+) -> Operation:
+    """Build a slice of so many entries along each axis, from places that are values."""
+    return hlo.DynamicSliceOp.create(
+        operands=[value, *starts],
+        result_types=[tensor(element_of(value), sizes)],
+        properties={"slice_sizes": DenseArrayBase.from_list(i64, list(sizes))},
+    )
 
 
 def array(insert: Inserter, number: Number, element: Attribute) -> Array:
     """Return a constant."""
     return Array(insert.add(stablehlo.constant(np.asarray(number), element)), insert)
+
+
+def zeros(insert: Inserter, element: Attribute, shape: Sequence[int]) -> Array:
+    """Return zeros of a shape."""
+    return array(insert, 0, element).broadcast(shape, [])
+
+
+def iota(
+    insert: Inserter, element: Attribute, shape: Sequence[int], axis: int
+) -> Array:
+    """Return the number of each element along an axis."""
+    return Array(insert.add(stablehlo.iota(element, shape, axis)), insert)
+
+
+def chosen(number: Array, ways: Sequence[Callable[[Inserter], Array]]) -> Array:
+    """Return the result of the way of a number; others are not computed."""
+    if len(ways) == 1:
+        return ways[0](number.insert)
+    regions: list[Region] = []
+    kinds: list[Attribute] = []
+    for way in ways:
+        block = Block()
+        insert = Inserter(Builder(InsertPoint.at_end(block)), number.insert.location)
+        found = way(insert)
+        insert.add_op(hlo.ReturnOp([found.value]))
+        kinds.append(found.value.type)
+        regions.append(Region(block))
+    op = hlo.CaseOp.create(
+        operands=[number.value], result_types=[kinds[0]], regions=regions
+    )
+    return number.of(op)
 
 
 def concatenated(arrays: Sequence[Array], axis: int) -> Array:

@@ -49,6 +49,7 @@ _PASSES = {
         "bt-local-energy-pack",
         "inline-calls",
         "lift-sparse-delta",
+        "lower-local-energy",
         "plan-local-energy",
         "recognise-activations",
         "write-parts",

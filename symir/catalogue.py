@@ -220,6 +220,7 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "V011": "a space has too many configurations to look at all of them",
         "V012": "a check is asked of what cannot be checked",
         "V013": "a file is no certificate",
+        "V014": "a function is called that the module does not have, and no oracle is",
     },
     "F: facts": {
         "F002": "facts are asked for with an option that is no count",

@@ -10,7 +10,7 @@ dtype of x. A function that `bt-specialize` has bound runs as well.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -22,7 +22,9 @@ from xdsl.interpreter import (
     Interpreter,
     InterpreterFunctions,
     PythonValues,
+    ReturnedValues,
     impl,
+    impl_terminator,
     register_impls,
 )
 from xdsl.ir import Attribute, SSAValue
@@ -30,6 +32,7 @@ from xdsl.traits import SymbolTable
 
 from dialects import bt
 from dialects.interpreters import kernel
+from dialects.interpreters.calls import Oracle
 from dialects.interpreters.numbers import (
     FLOATS,
     Numbers,
@@ -382,6 +385,69 @@ class BtFunctions(InterpreterFunctions):
         return total
 
     # endregion
+    # region Loops
+
+    @impl(bt.MapSamplesOp)
+    def run_map_samples(
+        self, interpreter: Interpreter, op: bt.MapSamplesOp, args: PythonValues
+    ) -> PythonValues:
+        x, *shared = args
+        name = op.callee.string_value()
+        size = shape_of(op.function.body.block.args[0])[0]
+        whole, found = self.batch, list[tuple[Array, ...]]()
+        starts = [min(start, len(x) - size) for start in range(0, len(x), size)]
+        self.batch = size
+        try:
+            for start in starts:
+                chunk = x[start : start + size]
+                found.append(interpreter.call_op(name, (chunk, *shared)))
+        finally:
+            self.batch = whole
+        results = [np.zeros(shape_of(one), self.dtype(one)) for one in op.outputs]
+        for start, some in zip(starts, found, strict=True):
+            for result, one in zip(results, some, strict=True):
+                result[start : start + size] = one
+        return tuple(results)
+
+    @impl(bt.PackOp)
+    def run_pack(
+        self, interpreter: Interpreter, op: bt.PackOp, args: PythonValues
+    ) -> PythonValues:
+        (live,) = args
+        samples, flat = len(live), live.reshape(-1)
+        states = np.zeros(samples + flat.size, np.int32)
+        states[:samples] = np.arange(samples)
+        lanes = samples + np.flatnonzero(flat)
+        states[samples : samples + len(lanes)] = lanes
+        return states, flat.cumsum(dtype=np.int32), np.int32(samples + len(lanes))
+
+    @impl(bt.MapStatesOp)
+    def run_map_states(
+        self, interpreter: Interpreter, op: bt.MapStatesOp, args: PythonValues
+    ) -> PythonValues:
+        """Compute one state after the other; 0 is at places that are not said."""
+        result = np.zeros(shape_of(op.result), self.dtype(op.result))
+        states, count = args or (np.arange(len(result), dtype=np.int32), len(result))
+        for place in range(op.first.value.data, int(count)):
+            state = np.asarray(states[place])
+            (result[place],) = interpreter.run_ssacfg_region(op.body, (state,))
+        return (result,)
+
+    @impl(bt.UnpackOp)
+    def run_unpack(
+        self, interpreter: Interpreter, op: bt.UnpackOp, args: PythonValues
+    ) -> PythonValues:
+        found, places, live = args
+        own = found[np.maximum(places, 1) + len(live) - 1].reshape(live.shape)
+        return (np.where(live, own, np.zeros((), found.dtype)),)
+
+    @impl_terminator(bt.YieldOp)
+    def run_yield(
+        self, interpreter: Interpreter, op: bt.YieldOp, args: PythonValues
+    ) -> tuple[ReturnedValues, PythonValues]:
+        return ReturnedValues(args), ()
+
+    # endregion
 
 
 def _log_cosh(values: Array) -> Array:
@@ -419,9 +485,32 @@ def _stacked(
 # region A whole function
 
 
-def functions_of(batch: int, state: npt.DTypeLike) -> list[InterpreterFunctions]:
+def functions_of(
+    batch: int, state: npt.DTypeLike, oracles: Mapping[str, Oracle] | None = None
+) -> list[InterpreterFunctions]:
     """Return what an interpreter needs to run a function on branch tensors."""
-    return [*kernel.functions_of(), BtFunctions(batch, state)]
+    return [*kernel.functions_of(oracles), BtFunctions(batch, state)]
+
+
+def run_function(
+    module: ModuleOp,
+    arguments: Sequence[npt.ArrayLike],
+    oracles: Mapping[str, Oracle] | None = None,
+) -> tuple[Any, ...]:
+    """Run the public function of a module, such as of energies; return its results.
+
+    The batch and the state type are those of the first argument. Oracles are functions
+    that the module declares alone: see `dialects.interpreters.calls`.
+
+    Raises:
+        MissingOracle: where a function is called that nobody gave.
+    """
+    held = tuple(map(as_array, arguments))
+    interpreter = Interpreter(module)
+    for functions in functions_of(len(held[0]), held[0].dtype, oracles):
+        interpreter.register_implementations(functions)
+    interpret_with(interpreter, FLOATS)
+    return kernel.run_kernel(module, held, interpreter=interpreter)
 
 
 def run_branches(

@@ -46,6 +46,7 @@ class MissingOracle(InterpretationError):
 
     Attributes:
         name: that of the oracle.
+        expected: how to give it.
     """
 
     def __init__(
@@ -55,13 +56,13 @@ class MissingOracle(InterpretationError):
         outputs: Sequence[Attribute],
         options: Iterable[str],
     ):
-        self.name = name
         by_name = "".join(f", and by name {option}" for option in options)
-        super().__init__(
-            f"@{name} is not in the module: give oracles={{{name!r}: function}}, a "
-            f"function of arrays {_listed(inputs)}{by_name} that returns "
-            f"{_listed(outputs)}"
+        self.name = name
+        self.expected = (
+            f"oracles={{{name!r}: function}}, a function of arrays "
+            f"{_listed(inputs)}{by_name} that returns {_listed(outputs)}"
         )
+        super().__init__(f"@{name} is not in the module: give {self.expected}")
 
 
 @register_impls

@@ -29,6 +29,8 @@ from xdsl.ir import Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
+from dialects.chlo import ELEMENTWISE as CHLO
+from dialects.chlo import TopKOp
 from dialects.interpreters.numbers import Numbers, Reference
 from dialects.interpreters.stablehlo import COMPARISONS, converted
 from dialects.interpreters.sym import (
@@ -254,6 +256,10 @@ def _sqrt(value: Number) -> Number:
     return ExactComplex(real, -imag if value.imag < 0 else imag)
 
 
+def _square(value: Any) -> Any:
+    return value * value
+
+
 def _rsqrt(value: Number) -> Number:
     return _divide(1, _sqrt(value))
 
@@ -443,6 +449,7 @@ _RULES: dict[type[Operation], Callable[..., Any]] = {
     hlo.RemainderOp: _remainder,
     hlo.SubtractOp: python.sub,
     hlo.ClampOp: _clamp,
+    CHLO["square"]: _square,
 }
 """Functions of numbers; an op without one has no exact answer."""
 
@@ -486,7 +493,7 @@ class _Decisions(Interpreter.Listener):
 _DECIDING = (
     *(hlo.CompareOp, hlo.IsFiniteOp, hlo.BitcastConvertOp),
     *(sym.AllowedOp, sym.LocalIndexOp, sym.LocalValueOp, sym.ShiftModOp),
-    *(sym.SiteOp, sym.LookupOp),
+    *(sym.SiteOp, sym.LookupOp, TopKOp),
 )
 """Ops whose result is a choice, a place or a site: there is none without an answer."""
 

@@ -27,10 +27,12 @@ from xdsl.utils.exceptions import InterpretationError
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import sym
+from dialects.chlo import ELEMENTWISE as CHLO
 from dialects.interpreters.numbers import Numbers, Reference, as_array, interpret_with
 from dialects.interpreters.stablehlo import (
     COMPARISONS,
     StableHLOFunctions,
+    erf,
     logistic,
     round_half_away,
 )
@@ -866,6 +868,11 @@ def _matrix_product(kind: object, lhs: Any, rhs: Any) -> Intervals:
     return _product_sum(lhs, rhs, ([lhs.ndim - 1], [0]))
 
 
+def _square(kind: _Kind, value: Intervals) -> Intervals:
+    size = _abs(kind, value)
+    return _multiply(kind, size, size)
+
+
 def _clip(value: Any, low: Any, high: Any) -> Any:
     limits = lifted(low, value.dtype), lifted(high, value.dtype)
     return settled(_clamp(_Kind(value.dtype, value.dtype), limits[0], value, limits[1]))
@@ -901,6 +908,8 @@ _NUMBERS: dict[type[Operation], Callable[..., Any]] = {
     hlo.SqrtOp: _sqrt,
     hlo.SubtractOp: _subtract,
     hlo.TanhOp: _rising(np.tanh),
+    CHLO["erf"]: _rising(erf),
+    CHLO["square"]: _square,
 }
 
 _TRUTHS: dict[type[Operation], Callable[..., Any]] = {

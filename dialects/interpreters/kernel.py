@@ -24,6 +24,7 @@ from xdsl.interpreter import (
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.interpreters.calls import CallFunctions, Oracle
+from dialects.interpreters.networks import NetworkFunctions
 from dialects.interpreters.numbers import (
     FLOATS,
     Numbers,
@@ -33,7 +34,7 @@ from dialects.interpreters.numbers import (
     numbers_of,
 )
 from dialects.interpreters.stablehlo import StableHLOFunctions
-from dialects.stablehlo import shape_of
+from dialects.stablehlo import dtype_of, element_of, shape_of
 
 Array = npt.NDArray[Any]
 
@@ -85,6 +86,7 @@ class KernelFunctions(InterpreterFunctions):
     ) -> PythonValues:
         lhs, rhs = args
         numbers = op.dot_dimension_numbers
+        dtype = numbers_of(interpreter).dtype(dtype_of(element_of(op.results[0])))
         axes = (
             _values(numbers.lhs_contracting_dimensions),
             _values(numbers.rhs_contracting_dimensions),
@@ -101,7 +103,7 @@ class KernelFunctions(InterpreterFunctions):
                 factors = [_in_matrices(*one) for one in pairs]
                 product = np.matmul(factors[0], np.swapaxes(factors[1], -1, -2))
                 product = product.reshape(shape_of(op.results[0]))
-        return (product.astype(lhs.dtype, copy=False),)
+        return (product.astype(dtype, copy=False),)
 
     @impl(hlo.ScatterOp)
     def run_scatter(
@@ -291,7 +293,12 @@ def functions_of(
     oracles: Mapping[str, Oracle] | None = None,
 ) -> list[InterpreterFunctions]:
     """Return what an interpreter needs to run a kernel."""
-    return [CallFunctions(oracles), StableHLOFunctions(), KernelFunctions()]
+    return [
+        CallFunctions(oracles),
+        StableHLOFunctions(),
+        KernelFunctions(),
+        NetworkFunctions(),
+    ]
 
 
 def run_kernel(

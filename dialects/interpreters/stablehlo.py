@@ -7,6 +7,7 @@ array of any shape with the dtype of its type, also where a dimension is dynamic
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -25,9 +26,10 @@ from xdsl.interpreter import (
 from xdsl.ir import Operation
 from xdsl_jax.dialects import stablehlo as hlo
 
+from dialects.chlo import ELEMENTWISE as CHLO
 from dialects.interpreters.numbers import converted, known, numbers_of
 from dialects.stablehlo import dtype_of, element_of, shape_of, to_numpy
-from dialects.stablehlo_ops import DynamicUpdateSliceOp
+from dialects.stablehlo_ops import DynamicUpdateSliceOp, ReverseOp
 
 Array = npt.NDArray[Any]
 
@@ -199,6 +201,21 @@ def _round_mantissa(value: Array, dropped: int) -> Array:
     return rounded.view(value.dtype)
 
 
+def _of_each(function: Callable[[float], float]) -> Callable[[Array], Array]:
+    """Return a function of Python's floats as one of arrays."""
+    vectorised = np.vectorize(function, otypes=[np.float64])
+    return lambda value: vectorised(value.astype(np.float64))
+
+
+erf = _of_each(math.erf)
+
+
+def _lgamma(value: float) -> float:
+    """Return log |gamma|; infinite at its poles."""
+    is_pole = value <= 0 and value % 1 == 0
+    return math.inf if is_pole else math.lgamma(value)
+
+
 # endregion
 # region Any numbers
 
@@ -266,7 +283,7 @@ COMPARISONS: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def _total_order(value: Array) -> Array:
+def total_order(value: Array) -> Array:
     """Map floats to integers in the order -NaN, -inf, .., -0, 0, .., inf, NaN."""
     bits = value.view(f"i{value.dtype.itemsize}")
     return np.where(bits < 0, np.bitwise_xor(bits, np.iinfo(bits.dtype).max), bits)
@@ -364,7 +381,7 @@ def _bitcast(op: hlo.BitcastConvertOp, value: Array) -> Array:
 def _compare(op: hlo.CompareOp, lhs: Array, rhs: Array) -> Array:
     kind = op.comparison_type
     if kind is not None and kind.data == "TOTALORDER":
-        lhs, rhs = _total_order(lhs), _total_order(rhs)
+        lhs, rhs = total_order(lhs), total_order(rhs)
     return np.asarray(COMPARISONS[op.comparison_direction.data](lhs, rhs))
 
 
@@ -424,6 +441,21 @@ class StableHLOFunctions(InterpreterFunctions):
     run_subtract = _arithmetic(hlo.SubtractOp, np.subtract)
     run_xor = _elementwise(hlo.XorOp, np.bitwise_xor)
 
+    # of CHLO
+    run_acos = _elementwise(CHLO["acos"], np.arccos)
+    run_acosh = _elementwise(CHLO["acosh"], np.arccosh)
+    run_asin = _elementwise(CHLO["asin"], np.arcsin)
+    run_asinh = _elementwise(CHLO["asinh"], np.arcsinh)
+    run_atan = _elementwise(CHLO["atan"], np.arctan)
+    run_atanh = _elementwise(CHLO["atanh"], np.arctanh)
+    run_chlo_tan = _elementwise(CHLO["tan"], np.tan)
+    run_cosh = _elementwise(CHLO["cosh"], np.cosh)
+    run_erf = _elementwise(CHLO["erf"], erf)
+    run_erfc = _elementwise(CHLO["erfc"], _of_each(math.erfc))
+    run_lgamma = _elementwise(CHLO["lgamma"], _of_each(_lgamma))
+    run_sinh = _elementwise(CHLO["sinh"], np.sinh)
+    run_square = _elementwise(CHLO["square"], np.square)
+
     # other
     run_clamp = _elementwise(hlo.ClampOp, _clamp)
     run_select = _retyping(hlo.SelectOp, np.where)
@@ -468,6 +500,24 @@ class StableHLOFunctions(InterpreterFunctions):
     ) -> PythonValues:
         dims = op.broadcast_dimensions.get_values()
         return (_broadcast_in_dim(args[0], shape_of(op.result), dims),)
+
+    @impl(hlo.OptimizationBarrierOp)
+    def run_optimization_barrier(
+        self,
+        interpreter: Interpreter,
+        op: hlo.OptimizationBarrierOp,
+        args: PythonValues,
+    ) -> PythonValues:
+        return args
+
+    @impl(ReverseOp)
+    def run_reverse(
+        self, interpreter: Interpreter, op: ReverseOp, args: PythonValues
+    ) -> PythonValues:
+        (value,) = args
+        axes = op.dimensions.get_values()
+        steps = (-1 if axis in axes else 1 for axis in range(value.ndim))
+        return (value[tuple(slice(None, None, step) for step in steps)],)
 
     @impl(hlo.ReshapeOp)
     def run_reshape(

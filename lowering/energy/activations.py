@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, TypeAlias, cast
 
 import numpy as np
@@ -69,6 +70,16 @@ class Activation:
     terms: tuple[tuple[float, float], ...] = ()
     linear: float = 0.0
     constant: float = 0.0
+
+    @cached_property
+    def form(self) -> Sum:
+        """Normal form of a sum of softplus, without the constant."""
+        found: Form = Sum(0j, self.linear)
+        for k, s in self.terms:
+            # softplus(-s t) is softplus(s t) - s t
+            softplus = frozenset([(((abs(s), 1 + 0j),), complex(k))])
+            found = added(found, Sum(0j, min(s, 0.0) * k, softplus))
+        return cast(Sum, found)
 
     @property
     def at_zero(self) -> float:
@@ -496,18 +507,17 @@ def _line(activation: Activation, form: Form) -> tuple[complex, complex] | None:
     """Return the factor and the constant with which a form is an activation."""
     if not activation.terms:
         return _tanh_line(form)
-    if isinstance(form, ExponentialProduct) or form.is_part or len(form.logs) != 1:
+    if isinstance(form, ExponentialProduct) or form.is_part or not form.logs:
         return None
-    ((times, scale),) = activation.terms
-    ((exponentials, k),) = form.logs
-    factor = k / times
-    # softplus(-s t) is softplus(s t) - s t
-    slope = activation.linear + (times * scale if scale < 0 else 0.0)
-    if exponentials != ((abs(scale), 1),) or form.slope != slope * factor:
+    own = activation.form
+    ((first, k), *_) = own.logs
+    factor = dict(form.logs).get(first, 0j) / k
+    expected = scaled(own, factor)
+    if expected != replace(form, constant=0j, turns=frozenset()):
         return None
     # As many turns as the activation itself may miss do not count
     if form.turns and not (
-        _is_whole(factor) and all(_is_whole(turn / factor) for turn in form.turns)
+        is_whole(factor) and all(is_whole(turn / factor) for turn in form.turns)
     ):
         return None
     return _plain(factor), form.constant - factor * activation.constant
@@ -518,7 +528,8 @@ def _plain(number: complex) -> complex:
     return complex(number.real + 0.0, number.imag + 0.0)
 
 
-def _is_whole(number: complex) -> bool:
+def is_whole(number: complex) -> bool:
+    """Whether a number has neither a fraction nor an imaginary part."""
     return number.imag == 0 and number.real.is_integer()
 
 

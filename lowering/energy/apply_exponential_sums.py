@@ -31,7 +31,12 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import combiner_of, dtype_of, element_of, shape_of
-from lowering.energy.activations import ACTIVATIONS, fit_of, known_number
+from lowering.energy.activations import (
+    ACTIVATIONS,
+    fit_of,
+    is_whole,
+    known_number,
+)
 from lowering.energy.extraction import (
     erase,
     erase_unused,
@@ -54,9 +59,6 @@ from lowering.energy.site_affine import (
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
-
-_SUMS = [name for name, one in ACTIVATIONS.items() if one.terms]
-
 
 MAX_PRODUCTS = 1024
 """Sums of more products stay a network: tables have so many elements for each lane."""
@@ -216,14 +218,15 @@ class _Decomposition:
         return is_sum and (not whole or _size(op.results[0]) == 1)
 
     def _recognised(self, value: SSAValue, factor: complex) -> _Summand | None:
-        fitted = fit_of(value, self.known, _SUMS)
+        sums = [name for name, one in ACTIVATIONS.items() if one.terms]
+        fitted = fit_of(value, self.known, sums)
         if isinstance(fitted, str):
             remark(f"an activation is not recognised: {fitted}", done=False)
             return None
         name, coefficient = fitted.activation.name, factor * fitted.factor
         dtype = dtype_of(element_of(fitted.root))
-        whole = coefficient.imag == 0 and float(coefficient.real).is_integer()
-        if dtype.kind == "c" and not whole:
+        factors = (coefficient * k for k, _ in fitted.activation.terms)
+        if dtype.kind == "c" and not all(map(is_whole, factors)):
             remark(
                 f"{name} of complex numbers times {coefficient:g} depends on the "
                 "branch of the logarithm",

@@ -8,11 +8,17 @@ the same module, of its parameters and one configuration, (1, sites).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import ComplexType, FunctionType, ModuleOp, f64
+from xdsl.dialects.builtin import (
+    ComplexType,
+    FunctionType,
+    ModuleOp,
+    TensorType,
+    f64,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
@@ -25,10 +31,19 @@ from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
 from dialects.provenance import in_place_of
-from dialects.stablehlo import dtype_of, element_of, shape_of, tensor
+from dialects.stablehlo import (
+    dtype_of,
+    element_of,
+    element_of_dtype,
+    shape_of,
+    tensor,
+)
 from lowering.energy.extraction import function_named, returned
 from lowering.relations import Relation
 from lowering.rewriting import rewrite_once
+
+NETWORK = "network"
+"""The declaration of log psi of one x: what it computes is JAX's to say."""
 
 
 @dataclass(frozen=True)
@@ -108,8 +123,20 @@ class BtLocalEnergyPass(ModulePass):
                 f"{self.name}: @{self.wavefunction} returns {returned(logpsi).type} "
                 "for one configuration, expected one number"
             )
+        if NETWORK not in names:
+            op.body.block.add_op(_network(logpsi))
         rung = bt.Rung.DECLARED if self.declared else bt.Rung.NETWORK
         rewrite_once(op, AskForEnergies(logpsi, rung))
+
+
+def _network(logpsi: FuncOp) -> FuncOp:
+    """Return the declaration of log psi of one x, (N,), as it is called in the end."""
+    *kinds, x = logpsi.function_type.inputs
+    config = cast("TensorType[Attribute]", x)
+    kinds.append(tensor(config.element_type, config.get_shape()[1:]))
+    # What is rounded to bfloat16 is not computed with
+    result = tensor(element_of_dtype(dtype_of(element_of(returned(logpsi)))))
+    return FuncOp.external(NETWORK, kinds, [result])
 
 
 def _element(op: bt.ConnectionsOp, logpsi: FuncOp) -> Attribute:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from xdsl.builder import Builder
-from xdsl.dialects.builtin import BFloat16Type, Float16Type, FunctionType, ModuleOp
+from xdsl.dialects.builtin import (
+    BFloat16Type,
+    Float16Type,
+    FunctionType,
+    ModuleOp,
+    StringAttr,
+    SymbolRefAttr,
+)
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Block, Operation, Region, SSAValue
 from xdsl.pattern_rewriter import PatternRewriter
@@ -91,6 +98,29 @@ def erase(function: FuncOp) -> None:
     """Erase a function that nothing refers to."""
     function.detach()
     function.erase(safe_erase=False)
+
+
+def erase_unreachable(module: ModuleOp) -> None:
+    """Erase private functions that no call leads to, from those that are public."""
+    functions = {op.sym_name.data: op for op in module.ops if isinstance(op, FuncOp)}
+    waiting = [name for name, op in functions.items() if not is_private(op)]
+    reached: set[str] = set()
+    while waiting:
+        name = waiting.pop()
+        if name in functions and name not in reached:
+            reached.add(name)
+            waiting += [
+                symbol.string_value()
+                for op in functions[name].walk()
+                for symbol in (*op.properties.values(), *op.attributes.values())
+                if isinstance(symbol, SymbolRefAttr)
+            ]
+    for name in functions.keys() - reached:
+        erase(functions[name])
+
+
+def is_private(function: FuncOp) -> bool:
+    return function.sym_visibility == StringAttr("private")
 
 
 def erase_unused(

@@ -54,6 +54,7 @@ from lowering.energy.site_affine import (
     is_linear,
     root_of,
 )
+from lowering.energy.transposition import has_weights
 from lowering.order import operands_first
 from lowering.relations import Relation
 from lowering.remarks import remark
@@ -220,9 +221,10 @@ def _lifted(op: bt.LocalEnergyOp, module: ModuleOp, part: bt.PartAttr) -> bt.Par
 
 
 def _is_weighted_sum(function: FuncOp) -> bool:
-    """Whether a function is affine, in arithmetic of one type all along."""
+    """Whether weights are found of an affine function, in arithmetic of one type."""
     kinds = {element_of(v) for v in dependent(function, analyse(function))}
-    return is_linear(function) and kinds == {element_of(function.body.block.args[-1])}
+    is_one = kinds == {element_of(function.body.block.args[-1])}
+    return is_one and is_linear(function) and has_weights(function)
 
 
 class LiftNetworks(RewritePattern):

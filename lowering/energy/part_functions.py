@@ -30,15 +30,23 @@ from xdsl.dialects.builtin import (
     i32,
 )
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Operation, Region
+from xdsl.ir import Attribute, Block, Region
 from xdsl.rewriter import InsertPoint
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.stablehlo import dtype_of, tensor
-from lowering.arrays import Array, concatenated
+from dialects.stablehlo import (
+    dot,
+    dtype_of,
+    element_of,
+    reduce_each,
+    shape_of,
+    tensor,
+)
+from lowering.arrays import Array, chosen, concatenated
 from lowering.energy.activations import ACTIVATIONS
 from lowering.energy.differences import Steps, applied, by_value, changes
+from lowering.energy.transposition import weights_of
 from lowering.rewriting import Inserter
 
 Arrays = list[Array]
@@ -145,12 +153,12 @@ class Setting:
         """Return the logarithm of the product of all factors (length, blocks)."""
         short = factors.prod(0)
         ways = [self._of_length(short, n) for n in range(len(self.lengths))]
-        return _chosen(length, ways)
+        return chosen(length, ways)
 
     def _of_length(self, short: Array, number: int) -> Callable[[Inserter], Array]:
         def logarithm(insert: Inserter) -> Array:
             inside = Array(short.value, insert)
-            return _log_of_product(self.joined(inside, number, 1).prod(0))
+            return log_of_product(self.joined(inside, number, 1).prod(0))
 
         return logarithm
 
@@ -171,7 +179,7 @@ class Draft(ABC):
         self.own = own
 
     @abstractmethod
-    def tables(self, leaves: Arrays) -> Arrays:
+    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
         """Return what changes of x need, once for all x."""
 
     @abstractmethod
@@ -186,35 +194,52 @@ class Draft(ABC):
     def ratio(self, given: Given) -> Array:
         """Return log psi(x') - log psi(x) of this part, without its factor."""
 
+    def log_ratio(self, given: Given) -> Array:
+        """Return log psi(x') - log psi(x) of this part."""
+        return self.scaled(self.ratio(given))
+
+    def scaled(self, value: Array) -> Array:
+        """Return a value times the factor, in the type of log psi if that is wider."""
+        return scaled(value, self.part.coefficient, self.own.log)
+
     def written(self) -> PartFunctions:
         """Return the functions of the part."""
         *kinds, x = self.functions[0].body.block.arg_types
-        tables = _function("tables", kinds, self.tables)
+        tables = function_of("tables", kinds, self.tables)
         found = _results(tables)
         count = len(kinds)
-        bound = _function("bound", found, self.bound)
-        cache = _function(
-            "cache", [*kinds, x], lambda a: self.cache(a[:count], a[count])
+        bound = function_of("bound", found, lambda _, own: self.bound(own))
+        cache = function_of(
+            "cache", [*kinds, x], lambda _, own: self.cache(own[:count], own[count])
         )
         kept = _results(cache)
         rows = self.own.writes or 1
         change = [tensor(i32)] * (1 + rows) + [tensor(i1)]
 
-        def ratio(arguments: Arrays) -> Arrays:
+        def ratio(_: Inserter, arguments: Arrays) -> Arrays:
             ends = np.cumsum([count, len(found), len(kept), 1, rows])
             leaves, own, caches, (length,), numbers, (sign,) = (
                 list(part) for part in np.split(_objects(arguments), ends)
             )
             of = Change(numbers, sign if self.own.signed else None)
-            total = self.ratio(Given(leaves, own, caches, length, of))
-            return [_scaled(total, self.part.coefficient, self.own.log)]
+            return [self.log_ratio(Given(leaves, own, caches, length, of))]
 
         return PartFunctions(
             tables,
             bound,
             cache,
-            _function("ratio", [*kinds, *found, *kept, *change], ratio),
+            function_of("ratio", [*kinds, *found, *kept, *change], ratio),
         )
+
+
+def scaled(value: Array, coefficient: complex, log: Attribute) -> Array:
+    """Return a multiple of a value, in the type of log psi if that is wider."""
+    number = coefficient if coefficient.imag else coefficient.real
+    dtype = np.promote_types(dtype_of(value.element), dtype_of(log))
+    if coefficient.imag:
+        dtype = np.promote_types(dtype, np.complex64)
+    value = value.astype(ELEMENTS[dtype])
+    return value if number == 1 else number * value
 
 
 def _objects(values: Sequence[object]) -> np.ndarray:
@@ -223,15 +248,16 @@ def _objects(values: Sequence[object]) -> np.ndarray:
     return found
 
 
-def _function(
-    name: str, kinds: Sequence[Attribute], of: Callable[[Arrays], Arrays]
+def function_of(
+    name: str, kinds: Sequence[Attribute], of: Callable[[Inserter, Arrays], Arrays]
 ) -> FuncOp:
     """Return a function of tensors that is written with arrays."""
     block = Block(arg_types=kinds)
     region = Region(block)
     function = FuncOp(name, FunctionType.from_lists(kinds, []), region, "private")
     insert = Inserter(Builder(InsertPoint.at_end(block)), function.location)
-    results = [one.value for one in of([Array(a, insert) for a in block.args])]
+    arguments = [Array(argument, insert) for argument in block.args]
+    results = [one.value for one in of(insert, arguments)]
     insert.add_op(ReturnOp(*results))
     function.function_type = FunctionType.from_lists(kinds, [v.type for v in results])
     return function
@@ -255,8 +281,7 @@ def draft_of(
 class Linear(Draft):
     """The sum of all elements of an additive function."""
 
-    def tables(self, leaves: Arrays) -> Arrays:
-        insert = leaves[0].insert
+    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
         return [changes(insert, self.functions[0], leaves, self.own.steps).sum(1)]
 
     def bound(self, tables: Arrays) -> Arrays:
@@ -274,29 +299,28 @@ class Exponential(Draft):
 
     With w = sigmoid(s z) and q = exp(s d), softplus(s (z + d)) - softplus(s z) is
     log(1 - w + w q): all terms are positive where they are real, so nothing cancels.
-    Of -d it is log(w + (1 - w) q) - s d. Other activations are softplus of a multiple,
+    Of -d it is log(w + (1 - w) q) - s d. Other activations are sums of such softplus,
     and a linear part: log cosh t = softplus(2 t) - t - log 2.
     """
 
     def __init__(self, part: bt.PartAttr, functions: Sequence[FuncOp], own: Setting):
         super().__init__(part, functions, own)
         activation = ACTIVATIONS[part.applied or ""]
-        ((self._times, self._scale),) = activation.terms
-        self._linear = activation.linear
+        self._terms, self._linear = activation.terms, activation.linear
 
-    def tables(self, leaves: Arrays) -> Arrays:
-        insert = leaves[0].insert
+    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
         found = changes(insert, self.functions[0], leaves, self.own.steps)
         total = found.sum(1)
         forth = self._linear * total
-        back = -self._times * self._scale * total - forth
-        found = self._scale * found
+        back = -sum(k * s for k, s in self._terms) * total - forth
         offsets = concatenated([back.reshape(1, -1), forth.reshape(1, -1)], 0)
-        sizes = self.own.split(found.real.abs(), 0).sum(1)
-        return [self.own.split(found.exp(), 1), offsets, sizes]
+        steepest = max(abs(s) for _, s in self._terms)
+        sizes = self.own.split(steepest * found.real.abs(), 0).sum(1)
+        ratios = [self.own.split((s * found).exp(), 1) for _, s in self._terms]
+        return [offsets, sizes, *ratios]
 
     def bound(self, tables: Arrays) -> Arrays:
-        sizes = tables[2]
+        sizes = tables[1]
         return [
             self.own.joined(sizes, n, 0).sum(1).max(1, 0).max(0, 0)
             for n in range(len(self.own.lengths))
@@ -304,20 +328,22 @@ class Exponential(Draft):
 
     def cache(self, leaves: Arrays, x: Array) -> Arrays:
         z = applied(x.insert, self.functions[0], [*leaves, x]).reshape(1, -1)
-        # Pad with 0.5: of padded units the factors are 1, for a ratio of 1
-        up, down = _sigmoids(self._scale * z)
-        return [self.own.split(concatenated([up, down], 0), 0.5)]
+        # Of the filling the factors are 1: one half of each side, and a ratio of 1
+        sides = (concatenated(_sigmoids(s * z), 0) for _, s in self._terms)
+        return [self.own.split(both, 0.5) for both in sides]
 
     def ratio(self, given: Given) -> Array:
-        change, (ratios, offsets, _) = given.change, given.tables
-        here, there = change.sides(given.caches[0])
+        change, (offsets, _, *ratios) = given.change, given.tables
         if change.sign is None:
-            offset = change.added(offsets.slice(1, 2).reshape(-1))
+            total = change.added(offsets.slice(1, 2).reshape(-1))
         else:
             (row,) = change.rows
-            offset = offsets.at(change.sign.astype(i32)).at(row)
-        factors = there + here * change.multiplied(ratios)
-        return self._times * self.own.logarithm(factors, given.length) + offset
+            total = offsets.at(change.sign.astype(i32)).at(row)
+        for (k, _), sides, table in zip(self._terms, given.caches, ratios, strict=True):
+            here, there = change.sides(sides)
+            factors = there + here * change.multiplied(table)
+            total = k * self.own.logarithm(factors, given.length) + total
+        return total
 
 
 class Bilinear(Draft):
@@ -327,8 +353,8 @@ class Bilinear(Draft):
     Of the difference -d and -e the first two change their sign.
     """
 
-    def tables(self, leaves: Arrays) -> Arrays:
-        insert, steps = leaves[0].insert, self.own.steps
+    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
+        steps = self.own.steps
         both = [changes(insert, one, leaves, steps) for one in self.functions]
         largest = [self._largest(one, leaves, insert) for one in self.functions]
         sizes = [
@@ -365,26 +391,154 @@ class Bilinear(Draft):
     def ratio(self, given: Given) -> Array:
         change, (own, other) = given.change, given.caches
         d, e = (change.added(table) for table in given.tables[:2])
-        terms = own * e + d * other
-        linear = change.signed(_total(terms))
+        terms = [own * e, d * other]
         if len(change.rows) > 1:
-            return linear + _total(d * e)
-        return linear + given.tables[2].at(change.rows[0])
+            terms.append(d * e)
+        one, other_one, *both = _sums(terms)
+        product = both[0] if both else given.tables[2].at(change.rows[0])
+        return change.signed(one + other_one) + product
+
+
+class Rational(Draft):
+    """A weighted sum of tanh of an additive function, which are never evaluated at x'.
+
+    With u, v = sigmoid(+-2 t) and q = exp(2 d), tanh(t + d) - tanh(t) is
+    2 u v (q - 1) / (u q + v). Of -d it is that of -t, with the other sign. A division
+    takes as long as several products, so that two fractions are added by one.
+    """
+
+    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
+        found = changes(insert, self.functions[0], leaves, self.own.steps)
+        weights = self._weights(insert, leaves).abs().max(0, 0)
+        # Two denominators of at most e^(2 |d|), and two numerators at most 2 w of these
+        below = 4 * _largest(found)
+        # Weights may be of a wider type, in which the denominators are not
+        bound = below + weights.log1p().astype(below.element)
+        return [*_halves((2 * found).exp(), 1), bound]
+
+    def _weights(self, insert: Inserter, leaves: Arrays) -> Array:
+        """Return what the elements are multiplied by, (M,)."""
+        return weights_of(insert, self.functions[1], leaves).reshape(-1)
+
+    def bound(self, tables: Arrays) -> Arrays:
+        return _same(tables[2], self.own)
+
+    def cache(self, leaves: Arrays, x: Array) -> Arrays:
+        z = applied(x.insert, self.functions[0], [*leaves, x]).reshape(1, -1)
+        up, down = _sigmoids(2 * z)
+        weights = self._weights(x.insert, leaves).reshape(1, -1)
+        slopes = (2 * up * down).astype(weights.element) * weights
+        # Of the filling the sigmoids are halves, so that nothing is divided by 0
+        sides = _halves(concatenated([up, down], 0), 0.5)
+        return [*sides, *(one.at_first() for one in _halves(slopes, 0))]
+
+    def ratio(self, given: Given) -> Array:
+        change, caches = given.change, given.caches
+        fractions: list[tuple[Array, Array]] = []
+        for table, sides, slopes in zip(
+            given.tables[:2], caches[:2], caches[2:], strict=True
+        ):
+            ratios = change.multiplied(table)
+            here, there = change.sides(sides)
+            above = slopes * (ratios - 1).astype(slopes.element)
+            below = (here * ratios + there).astype(slopes.element)
+            fractions.append((above, below))
+        (one, below), (other, other_below) = fractions
+        inverse = 1 / (below * other_below)
+        one, other = one * other_below * inverse, other * below * inverse
+        if len(change.rows) > 1:
+            # On CPUs a loop that adds is not vectorised where it reads so many arrays
+            return _written_sum(one + other)
+        return change.signed(reduce(Array.__add__, _sums([one, other])))
+
+
+class Lifted(Draft):
+    """A network whose additive beginning, and a tanh of it, follow from those of x.
+
+    tanh(t + d) = (u q - v) / (u q + v) with u, v = sigmoid(+-2 t), q = exp(2 d). Of -d
+    it is that of -t, with the other sign.
+    """
+
+    @property
+    def _is_tanh(self) -> bool:
+        return self.part.applied == "tanh"
+
+    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
+        found = changes(insert, self.functions[0], leaves, self.own.steps)
+        if not self._is_tanh:
+            return [found, _unless_infinite(found.reshape(-1))]
+        # Half of the range for what the activation at x has lost to rounding
+        return [(2 * found).exp(), 4 * _largest(found)]
+
+    def bound(self, tables: Arrays) -> Arrays:
+        return _same(tables[1], self.own)
+
+    def cache(self, leaves: Arrays, x: Array) -> Arrays:
+        z = applied(x.insert, self.functions[0], [*leaves, x]).reshape(1, -1)
+        before = self._rest(leaves, z.tanh() if self._is_tanh else z)
+        if not self._is_tanh:
+            return [before, z.at_first()]
+        return [before, concatenated(_sigmoids(2 * z), 0)]
+
+    def _rest(self, leaves: Arrays, values: Array) -> Array:
+        """Return what follows, one number with the factor, of the elements."""
+        tail = self.functions[1]
+        kind = tail.body.block.args[-1]
+        given = values.astype(element_of(kind)).reshape(*shape_of(kind))
+        return self.scaled(applied(values.insert, tail, [*leaves, given]).reshape())
+
+    def ratio(self, given: Given) -> Array:
+        """Return what the elements are at x'."""
+        change, (table, _), (_, state) = given.change, given.tables, given.caches
+        if not self._is_tanh:
+            return state + change.signed(change.added(table))
+        here, there = change.sides(state)
+        up = here * change.multiplied(table)
+        return change.signed((up - there) / (up + there))
+
+    def log_ratio(self, given: Given) -> Array:
+        after = self._rest(given.leaves, self.ratio(given))
+        # A node of psi at x' is one, whatever is at x
+        is_node = after.real.compared("EQ", -np.inf)
+        return is_node.where(after.like(-np.inf), after - given.caches[0])
 
 
 _DRAFTS: dict[bt.Rung, type[Draft]] = {
     bt.Rung.LINEAR: Linear,
     bt.Rung.EXPONENTIAL: Exponential,
     bt.Rung.BILINEAR: Bilinear,
+    bt.Rung.RATIONAL: Rational,
+    bt.Rung.LIFTED: Lifted,
 }
 
 # endregion
 # region Arrays
 
 
-def _total(values: Array) -> Array:
-    """Return the sum of vectors, (rows, VECTOR): of rows first, which is one loop."""
-    return values.sum(0).sum(0)
+def _sums(terms: Sequence[Array]) -> Arrays:
+    """Return the sums of all elements of some vectors, (rows, VECTOR) each.
+
+    One loop adds all of them. `sum` of one array goes to a library, with what it is
+    computed from written before, and takes up to 15 times as long.
+    """
+    first = terms[0]
+    start = first.like(0).value
+    op = reduce_each([one.value for one in terms], start, 0, hlo.AddOp)
+    first.insert.add_op(op)
+    return [_added_up(Array(one, first.insert)) for one in op.results]
+
+
+def _added_up(values: Array) -> Array:
+    """Return the sum of a few elements, one after the other."""
+    ones = (values.slice(n, n + 1) for n in range(values.shape[0]))
+    return reduce(Array.__add__, ones).reshape()
+
+
+def _written_sum(values: Array) -> Array:
+    """Return the sum of all elements, which are written before: a product with ones."""
+    flat = values.reshape(1, -1)
+    ones = flat.like(1).broadcast((flat.shape[1], 1))
+    return flat.of(dot(flat.value, ones.value)).reshape()
 
 
 def _same(bound: Array, own: Setting) -> Arrays:
@@ -400,9 +554,22 @@ def _split(values: Array, units: int, filling: float) -> Array:
     return _in_rows(values, units, filling)
 
 
-def _vectors(values: Array) -> Array:
+def _vectors(values: Array, filling: float = 0) -> Array:
     """Return (.., M) as (.., M / VECTOR, VECTOR), to be added over the middle axis."""
-    return _in_rows(values, max(2, -(-values.shape[-1] // VECTOR)), 0)
+    return _in_rows(values, max(2, -(-values.shape[-1] // VECTOR)), filling)
+
+
+def _halves(values: Array, filling: float) -> Arrays:
+    """Return the first and the second half of (.., M), each as vectors."""
+    middle = -(-values.shape[-1] // 2)
+    padded = values.padded(2 * middle - values.shape[-1], filling)
+    both = padded.slice(0, middle, -1), padded.slice(middle, 2 * middle, -1)
+    return [_vectors(one, filling) for one in both]
+
+
+def _largest(changes: Array) -> Array:
+    """Return a bound on the sizes of changes, (rows, M)."""
+    return changes.abs().reshape(-1).max(0, 0)
 
 
 def _in_rows(values: Array, count: int, filling: float) -> Array:
@@ -412,7 +579,7 @@ def _in_rows(values: Array, count: int, filling: float) -> Array:
     return padded.reshape(*values.shape[:-1], count, length)
 
 
-def _log_of_product(values: Array) -> Array:
+def log_of_product(values: Array) -> Array:
     """Return the logarithm of the product of (M,), up to 2 pi i, without it.
 
     Of complex numbers the sizes are taken apart, and the rest is multiplied: what
@@ -449,40 +616,13 @@ def _unless_infinite(table: Array) -> Array:
     return is_finite.all(0).where(table.real.at_first().like(0), np.inf)
 
 
-def _scaled(value: Array, coefficient: complex, log: Attribute) -> Array:
-    """Return a multiple of a value in the type of log psi, which may be wider."""
-    number = coefficient if coefficient.imag else coefficient.real
-    dtype = np.promote_types(dtype_of(value.element), dtype_of(log))
-    if coefficient.imag:
-        dtype = np.promote_types(dtype, np.complex64)
-    return number * value.astype(_ELEMENTS[dtype])
-
-
-_ELEMENTS: dict[np.dtype, Attribute] = {
+ELEMENTS: dict[np.dtype, Attribute] = {
     np.dtype(np.float32): Float32Type(),
     np.dtype(np.float64): Float64Type(),
     np.dtype(np.complex64): ComplexType(Float32Type()),
     np.dtype(np.complex128): ComplexType(Float64Type()),
 }
-
-
-def _chosen(number: Array, ways: Sequence[Callable[[Inserter], Array]]) -> Array:
-    """Return the result of the way of a number."""
-    if len(ways) == 1:
-        return ways[0](number.insert)
-    regions: list[Region] = []
-    kinds: list[Attribute] = []
-    for way in ways:
-        block = Block()
-        insert = Inserter(Builder(InsertPoint.at_end(block)), number.insert.location)
-        found = way(insert)
-        insert.add_op(hlo.ReturnOp([found.value]))
-        kinds.append(found.value.type)
-        regions.append(Region(block))
-    op: Operation = hlo.CaseOp.create(
-        operands=[number.value], result_types=[kinds[0]], regions=regions
-    )
-    return number.of(op)
+"""Element types of log psi by their dtype."""
 
 
 # endregion

@@ -29,6 +29,7 @@ from xdsl.pattern_rewriter import (
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.bt.lanes import lane_count, write_count
+from lowering.energy.activations import ACTIVATIONS
 from lowering.energy.bt_local_energy_pack import local_values, planned
 from lowering.energy.extraction import function_named, module_of, returned
 from lowering.energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES, moves_of
@@ -217,11 +218,17 @@ def _bytes(value: SSAValue) -> int:
 
 
 def _units_bytes(part: bt.PartAttr, module: ModuleOp) -> int:
-    """Return what the elements of an additive function take, for one x."""
+    """Return what the elements of an additive function take, for one x.
+
+    That of a sum of softplus is needed for each of them.
+    """
     if part.kind is bt.Rung.LINEAR:
         return 0  # its table has one number for each row
     results = [returned(function_named(module, name)) for name in part.additive]
-    return sum(prod(shape_of(result)) * _bytes(result) for result in results)
+    found = sum(prod(shape_of(result)) * _bytes(result) for result in results)
+    if part.kind is bt.Rung.EXPONENTIAL:
+        found *= len(ACTIVATIONS[part.applied or ""].terms)
+    return found
 
 
 def _kept(part: bt.PartAttr) -> int:

@@ -29,6 +29,7 @@ from lowering.energy.part_functions import PartFunctions, Setting, draft_of
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
+from lowering.stablehlo.stablehlo_batch import unbatched_op
 
 
 def tabled(energy: bt.LocalEnergyOp) -> Moves | SiteMoves | str:
@@ -94,11 +95,18 @@ def _written(
 ) -> PartFunctions | None:
     """Return the functions of a part; None, with a remark, where there are none."""
     draft = draft_of(part, functions, setting)
-    try:
-        return None if draft is None else draft.written()
-    except PassFailedException as error:
-        remark(f"a part is not written: {error}", done=False, at=op)
+    if draft is None:
         return None
+    try:
+        written = draft.written()
+        name = next(filter(None, map(unbatched_op, written.all)), None)
+        if name is None:
+            return written
+        reason = f"'{name}' has no batching rule"
+    except PassFailedException as error:
+        reason = str(error)
+    remark(f"a part is not written: {reason}", done=False, at=op)
+    return None
 
 
 def _named(module: ModuleOp, written: PartFunctions) -> list[str]:

@@ -68,8 +68,10 @@ from dialects.tables import NO_SITE
 from lowering.bt.lane_layout import LanePicks, can_be_laid_out, lane_axis
 from lowering.bt.lanes import lane_count
 from lowering.bt.valid_lanes import ValidLanes
+from lowering.energy.extraction import erase_unreachable
 from lowering.relations import Relation
 from lowering.rewriting import Inserter, rewrite_once
+from lowering.stablehlo.loops import PATTERNS
 
 MAX_MASK_ELEMENTS = 256 * 1024
 """Above this many lanes x sites a mask is computed, below it is a constant: a constant
@@ -828,10 +830,12 @@ class ConvertBtToStablehloPass(ModulePass):
                 LowerCompact(),
                 LowerConnections(),
                 LowerLanes(),
+                *(pattern() for pattern in PATTERNS),
                 EraseNote(),
             ]
         )
         PatternRewriteWalker(patterns).rewrite_module(op)
+        erase_unreachable(op)
         left = sorted({inner.name for inner in op.walk() if inner.name[:3] == "bt."})
         if left:
             raise PassFailedException(f"{self.name}: cannot lower {', '.join(left)}")

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
 
+import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
-    I64,
-    ArrayAttr,
     DenseArrayBase,
     FunctionType,
     IntegerAttr,
@@ -20,8 +18,8 @@ from xdsl.dialects.builtin import (
     UnregisteredOp,
     i64,
 )
-from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Operation, SSAValue
+from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
     GreedyRewritePatternApplier,
@@ -37,16 +35,20 @@ from xdsl_jax.dialects.stablehlo.attributes import DotAttr
 
 from dialects.stablehlo import (
     ELEMENTWISE,
+    as_dims,
     broadcast_in_dim,
     compare,
     concatenate,
     constant,
+    dense,
     element_of,
     reshape,
     select,
     shape_of,
     tensor,
+    to_numpy,
 )
+from dialects.stablehlo_ops import ConvolutionOp
 from lowering.relations import Relation
 from lowering.rewriting import Inserter
 
@@ -63,8 +65,23 @@ def batch_function(function: FuncOp, size: int, arguments: Sequence[int]) -> Non
     Raises:
         PassFailedException: for an op that has no batching rule.
     """
+    batch_region(function.body, size, arguments)
     block = function.body.block
-    while (choice := _choice_of_elements(function, arguments)) is not None:
+    assert block.last_op is not None
+    function.function_type = FunctionType.from_lists(
+        [argument.type for argument in block.args],
+        [value.type for value in block.last_op.operands],
+    )
+
+
+def batch_region(region: Region, size: int, arguments: Sequence[int]) -> None:
+    """Give some arguments of a region, and what it returns, a leading axis.
+
+    Raises:
+        PassFailedException: for an op that has no batching rule.
+    """
+    block = region.block
+    while (choice := _choice_of_elements(region, arguments)) is not None:
         _choose_elements(choice)
     first = InsertPoint.at_start(block)
     for argument in [block.args[number] for number in arguments]:
@@ -78,16 +95,11 @@ def batch_function(function: FuncOp, size: int, arguments: Sequence[int]) -> Non
     PatternRewriteWalker(
         GreedyRewritePatternApplier(cast(Any, patterns), dce_enabled=False),
         apply_recursively=False,
-    ).rewrite_region(function.body)
+    ).rewrite_region(region)
     end = block.last_op
-    assert isinstance(end, ReturnOp)
+    assert end is not None
     _return_batches(end, size)
-    _erase_casts(function)
-    assert block.last_op is not None
-    function.function_type = FunctionType.from_lists(
-        [argument.type for argument in block.args],
-        [value.type for value in block.last_op.operands],
-    )
+    _erase_casts(region)
 
 
 def _return_batches(end: Operation, size: int) -> None:
@@ -100,16 +112,13 @@ def _return_batches(end: Operation, size: int) -> None:
     Rewriter.replace_op(end, type(end).create(operands=values))
 
 
-def _erase_casts(function: FuncOp) -> None:
-    """Erase the casts of a function, whose results nothing uses any more."""
-    casts = [op for op in function.walk() if isinstance(op, UnrealizedConversionCastOp)]
+def _erase_casts(region: Region) -> None:
+    """Erase the casts of a region, whose results nothing uses any more."""
+    casts = [op for op in region.walk() if isinstance(op, UnrealizedConversionCastOp)]
     for op in reversed(casts):
         user = next((use.operation for use in op.results[0].uses), None)
         if user is not None:
-            name = (
-                user.op_name.data if isinstance(user, UnregisteredOp) else (user.name)
-            )
-            raise PassFailedException(f"'{name}' has no batching rule")
+            raise PassFailedException(f"'{_name_of(user)}' has no batching rule")
         Rewriter.erase_op(op)
 
 
@@ -240,12 +249,12 @@ class _BatchReturn(RewritePattern):
 
 
 def _choice_of_elements(
-    function: FuncOp, arguments: Sequence[int]
+    region: Region, arguments: Sequence[int]
 ) -> hlo.CaseOp | hlo.IfOp | None:
     """Return a choice that differs within the batch, None where there is none."""
-    args = function.body.block.args
+    args = region.block.args
     varied: set[SSAValue] = {args[number] for number in arguments}
-    for op in function.body.walk():
+    for op in region.walk():
         if isinstance(op, hlo.CaseOp | hlo.IfOp) and op.operands[0] in varied:
             return op
         if any(value in varied for one in op.walk() for value in one.operands):
@@ -291,15 +300,41 @@ def _choose_elements(op: hlo.CaseOp | hlo.IfOp) -> None:
 
 def _again(op: Operation, operands: Values, shape: Sequence[int], **properties: Any):
     """Return an op with other operands, a result of a shape, and some properties."""
-    kept = {**op.properties, **properties}
-    kind = tensor(element_of(op.results[0]), shape)
+    return _copied(op, operands, [tensor(element_of(op.results[0]), shape)], properties)
+
+
+def _each(
+    insert: Inserter, op: Operation, operands: Values, size: int, **properties: Any
+) -> Values:
+    """Insert an op with other operands and properties, whose results are batches."""
+    kinds = [
+        _batched(cast(TensorType[Attribute], one.type), size) for one in op.results
+    ]
+    new = _copied(op, operands, kinds, properties)
+    insert.add_op(new)
+    return list(new.results)
+
+
+def _copied(
+    op: Operation,
+    operands: Values,
+    kinds: Sequence[Attribute],
+    properties: dict[str, Any],
+) -> Operation:
     return type(op).create(
         operands=operands,
-        result_types=[kind],
-        properties=kept,
+        result_types=kinds,
+        properties={**op.properties, **properties},
         attributes=op.attributes,
         regions=[region.clone() for region in op.regions],
     )
+
+
+def _all_wide(
+    insert: Inserter, values: Values, batched: list[bool], size: int
+) -> Values:
+    pairs = zip(values, batched, strict=True)
+    return [_wide(insert, value, own, size) for value, own in pairs]
 
 
 def _numbers(values: Any) -> list[int]:
@@ -308,10 +343,6 @@ def _numbers(values: Any) -> list[int]:
 
 def _dims(attribute: Any) -> list[int]:
     return [dim.value.data for dim in attribute]
-
-
-def _as_dims(values: Sequence[int]) -> ArrayAttr[IntegerAttr[I64]]:
-    return ArrayAttr([IntegerAttr(value, i64) for value in values])
 
 
 def _array(values: Sequence[int]) -> DenseArrayBase:
@@ -373,22 +404,9 @@ def _reduce(
     count = len(op.inputs)
     if any(batched[count:]):
         raise PassFailedException("'stablehlo.reduce' from values that differ")
-    wide = [
-        _wide(insert, value, own, size)
-        for value, own in zip(values[:count], batched[:count], strict=True)
-    ]
-    axes = [axis + 1 for axis in _numbers(op.dimensions)]
-    new = hlo.ReduceOp.create(
-        operands=[*wide, *values[count:]],
-        result_types=[
-            tensor(element_of(one), (size, *shape_of(one))) for one in op.results
-        ],
-        properties={**op.properties, "dimensions": _array(axes)},
-        attributes=op.attributes,
-        regions=[op.body.clone()],
-    )
-    insert.add_op(new)
-    return list(new.results)
+    wide = _all_wide(insert, values[:count], batched[:count], size)
+    axes = _array([axis + 1 for axis in _numbers(op.dimensions)])
+    return _each(insert, op, [*wide, *values[count:]], size, dimensions=axes)
 
 
 def _dot(
@@ -417,7 +435,7 @@ def _dot(
     else:
         place = len(sides[0]) + len(shape_of(values[0])) - len(sides[0]) - len(sides[2])
     shape.insert(place, size)
-    kept = DotAttr(*map(_as_dims, sides))
+    kept = DotAttr(*map(as_dims, sides))
     found = insert.add(_again(op, values, shape, dot_dimension_numbers=kept))
     if place == 0:
         return [found]
@@ -429,10 +447,7 @@ def _concatenate(
     insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
 ) -> Values:
     assert isinstance(op, hlo.ConcatenateOp)
-    wide = [
-        _wide(insert, value, own, size)
-        for value, own in zip(values, batched, strict=True)
-    ]
+    wide = _all_wide(insert, values, batched, size)
     return [insert.add(concatenate(wide, op.dimension.value.data + 1))]
 
 
@@ -452,11 +467,23 @@ def _slice(
 def _pad(
     insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
 ) -> Values:
-    if batched[1]:
-        raise PassFailedException("'stablehlo.pad' by values that differ")
+    """Where paddings differ they are chosen where one of ones is not 1."""
     names = ("edge_padding_low", "edge_padding_high", "interior_padding")
     sides = {name: _array([0, *_numbers(op.properties[name])]) for name in names}
-    return [insert.add(_again(op, values, (size, *shape_of(op.results[0])), **sides))]
+    value, padding = values
+    value = _wide(insert, value, batched[0], size)
+    shape = (size, *shape_of(op.results[0]))
+    if not batched[1]:
+        return [insert.add(_again(op, [value, padding], shape, **sides))]
+    element = element_of(value)
+    zero, one = insert.add(constant(0, element)), insert.add(constant(1, element))
+    padded = insert.add(_again(op, [value, zero], shape, **sides))
+    ones = insert.add(broadcast_in_dim(one, shape_of(value), []))
+    inside = insert.add(_again(op, [ones, zero], shape, **sides))
+    one = insert.add(broadcast_in_dim(one, shape, []))
+    inside = insert.add(compare("EQ", inside, one))
+    padding = insert.add(broadcast_in_dim(padding, shape, [0]))
+    return [insert.add(select(inside, padded, padding))]
 
 
 def _dynamic_slice(
@@ -484,11 +511,11 @@ def _dynamic_slice(
         return [_wide(insert, values[0], own, size)]
     starts = columns[0] if len(columns) == 1 else insert.add(concatenate(columns, 1))
     numbers = hlo.GatherDimensionNumbers(
-        _as_dims(range(1, len(sizes) + 1)),
-        _as_dims([]),
-        _as_dims([0] if own else []),
-        _as_dims([0] if own else []),
-        _as_dims([axis + own for axis in moving]),
+        as_dims(range(1, len(sizes) + 1)),
+        as_dims([]),
+        as_dims([0] if own else []),
+        as_dims([0] if own else []),
+        as_dims([axis + own for axis in moving]),
         IntegerAttr(1, i64),
     )
     gathered = hlo.GatherOp.create(
@@ -529,11 +556,11 @@ def _gather(
         offsets.insert(0, 0)
         sizes.insert(0, size)
     new = hlo.GatherDimensionNumbers(
-        _as_dims(offsets),
-        _as_dims([dim + own for dim in _dims(numbers.collapsed_slice_dims)]),
-        _as_dims(operand_batching),
-        _as_dims(starts_batching),
-        _as_dims([dim + own for dim in _dims(numbers.start_index_map)]),
+        as_dims(offsets),
+        as_dims([dim + own for dim in _dims(numbers.collapsed_slice_dims)]),
+        as_dims(operand_batching),
+        as_dims(starts_batching),
+        as_dims([dim + own for dim in _dims(numbers.start_index_map)]),
         IntegerAttr(numbers.index_vector_dim.value.data + moving, i64),
     )
     return [
@@ -552,39 +579,164 @@ def _gather(
 def _convolution(
     insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
 ) -> Values:
-    """The images of all x are one batch of images."""
-    image, kernel = values
-    grouped = cast(Any, op.properties["batch_group_count"]).value.data > 1
-    if batched[1] or grouped:
-        raise PassFailedException("'stablehlo.convolution' with kernels that differ")
-    text = str(op.properties["dimension_numbers"])
-    sides = [
-        [one.strip() for one in side.split(",")]
-        for side in re.findall(r"\[(.*?)\]", text)
+    """The images of all x are one batch of images; of each kernel they are a group."""
+    assert isinstance(op, ConvolutionOp)
+    if op.batch_group_count.value.data > 1:
+        raise PassFailedException("'stablehlo.convolution' of groups of images")
+    image, kernel, result = op.dimension_numbers.labels
+    if not batched[1]:
+        joined = _join(insert, values[0], image.index("b"))
+        return [_apart(insert, op, [joined, values[1]], result.index("b"), size)]
+    groups = op.feature_group_count
+    many = IntegerAttr(groups.value.data * size, groups.type)
+    wide = _wide(insert, values[0], batched[0], size)
+    operands = [
+        _join(insert, wide, image.index("f")),
+        _join(insert, values[1], kernel.index("o")),
     ]
-    own, result = sides[0].index("b"), sides[-1].index("b")
-    shape = list(shape_of(image))[1:]
-    order = [*(axis + 1 for axis in range(own)), 0, *range(own + 1, len(shape) + 1)]
-    shape[own] *= size
-    joined = insert.add(reshape(insert.add(transposed(image, order)), shape))
-    expected = list(shape_of(op.results[0]))
-    apart = [*expected[:result], size, *expected[result:]]
-    expected[result] *= size
-    found = insert.add(_again(op, [joined, kernel], expected))
+    place = result.index("f")
+    return [_apart(insert, op, operands, place, size, feature_group_count=many)]
+
+
+def _join(insert: Inserter, value: SSAValue, axis: int) -> SSAValue:
+    """Join the leading axis with another one of what is behind it."""
+    size, *shape = shape_of(value)
+    order = [*(one + 1 for one in range(axis)), 0, *range(axis + 1, len(shape) + 1)]
+    shape[axis] *= size
+    return insert.add(reshape(insert.add(transposed(value, order)), shape))
+
+
+def _apart(
+    insert: Inserter,
+    op: Operation,
+    operands: Values,
+    axis: int,
+    size: int,
+    **properties: Any,
+) -> SSAValue:
+    """Insert an op whose result has the batch in one of its axes; take it apart."""
+    shape = list(shape_of(op.results[0]))
+    apart = [*shape[:axis], size, *shape[axis:]]
+    shape[axis] *= size
+    found = insert.add(_again(op, operands, shape, **properties))
     found = insert.add(reshape(found, apart))
-    order = [result, *(axis for axis in range(len(apart)) if axis != result)]
-    return [insert.add(transposed(found, order))]
+    order = [axis, *(one for one in range(len(apart)) if one != axis)]
+    return insert.add(transposed(found, order))
 
 
 def _in_front(
     insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
 ) -> Values:
     """Batch an op that works on the last axes of its operand alone."""
-    return [insert.add(_again(op, values, (size, *shape_of(op.results[0]))))]
+    return _each(insert, op, values, size)
+
+
+def _reverse(
+    insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
+) -> Values:
+    axes = [axis + 1 for axis in _numbers(op.properties["dimensions"])]
+    return _each(insert, op, values, size, dimensions=_array(axes))
+
+
+def _sort(
+    insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
+) -> Values:
+    axis = cast(Any, op.properties["dimension"])
+    moved = IntegerAttr(axis.value.data + 1, axis.type)
+    wide = _all_wide(insert, values, batched, size)
+    return _each(insert, op, wide, size, dimension=moved)
+
+
+def _reduce_window(
+    insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
+) -> Values:
+    count = len(values) // 2
+    if any(batched[count:]):
+        raise PassFailedException("'stablehlo.reduce_window' from values that differ")
+    names = ("window_dimensions", "window_strides", "base_dilations")
+    lengths = {
+        name: _array([1, *_numbers(op.properties[name])])
+        for name in (*names, "window_dilations")
+    }
+    padding = to_numpy(cast(Any, op.properties["padding"]))
+    sides = dense(np.concatenate([np.zeros((1, 2), np.int64), padding]), i64)
+    wide = _all_wide(insert, values[:count], batched[:count], size)
+    return _each(insert, op, [*wide, *values[count:]], size, **lengths, padding=sides)
+
+
+def _scatter(
+    insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
+) -> Values:
+    numbers = cast(Any, op.properties["scatter_dimension_numbers"])
+
+    def moved(name: str, *first: int) -> Any:
+        return as_dims([*first, *(dim + 1 for dim in _dims(getattr(numbers, name)))])
+
+    new = hlo.ScatterDimensionNumbers(
+        moved("update_window_dims"),
+        moved("inserted_window_dims"),
+        moved("input_batching_dims", 0),
+        moved("scatter_indices_batching_dims", 0),
+        moved("scatter_dims_to_operand_dims"),
+        IntegerAttr(numbers.index_vector_dim.value.data + 1, i64),
+    )
+    wide = _all_wide(insert, values, batched, size)
+    return _each(insert, op, wide, size, scatter_dimension_numbers=new)
+
+
+def _dynamic_update_slice(
+    insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
+) -> Values:
+    """An update at one place is one of all; at places that differ it is a scatter."""
+    value, update, *starts = values
+    wide = _all_wide(insert, [value, update], batched[:2], size)
+    if not any(batched[2:]):
+        zero = insert.add(_zero(element_of(starts[0])))
+        return _each(insert, op, [*wide, zero, *starts], size)
+    room = np.subtract(shape_of(wide[0]), shape_of(wide[1]))[1:]
+    columns = [
+        insert.add(reshape(_wide(insert, start, own, size), (size, 1)))
+        for start, own in zip(starts, batched[2:], strict=True)
+    ]
+    index, kind = insert.add(concatenate(columns, 1)), element_of(starts[0])
+    for bound, within in ((room * 0, hlo.MaximumOp), (room, hlo.MinimumOp)):
+        bounds = insert.add(constant(bound, kind))
+        bounds = insert.add(broadcast_in_dim(bounds, (size, len(room)), [1]))
+        index = insert.add(within(index, bounds))
+    axes = range(1, len(room) + 1)
+    numbers = hlo.ScatterDimensionNumbers(
+        as_dims(axes),
+        as_dims([]),
+        as_dims([0]),
+        as_dims([0]),
+        as_dims(axes),
+        IntegerAttr(1, i64),
+    )
+    block = Block(arg_types=[tensor(element_of(value))] * 2)
+    block.add_op(hlo.ReturnOp([block.args[1]]))
+    scattered = hlo.ScatterOp.create(
+        operands=[wide[0], index, wide[1]],
+        result_types=[wide[0].type],
+        properties={"scatter_dimension_numbers": numbers},
+        regions=[Region(block)],
+    )
+    return [insert.add(scattered)]
+
+
+def _call(
+    insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
+) -> Values:
+    """Call the function of so many: of `@f` that is `@f.64`, which has to be there."""
+    assert isinstance(op, CallOp)
+    kinds = [tensor(element_of(one), (size, *shape_of(one))) for one in op.results]
+    call = CallOp(f"{op.callee.string_value()}.{size}", values, kinds)
+    insert.add_op(call)
+    return list(call.results)
 
 
 RULES: dict[str, Rule] = {
-    **dict.fromkeys((*ELEMENTWISE, "stablehlo.popcnt"), _elementwise),
+    "func.call": _call,
+    **dict.fromkeys(ELEMENTWISE, _elementwise),
     **{
         f"chlo.{name}": _elementwise
         for name in (
@@ -592,27 +744,58 @@ RULES: dict[str, Rule] = {
             *("lgamma", "sinh", "square"),
         )
     },
-    "stablehlo.bitcast_convert": _elementwise,
-    "stablehlo.optimization_barrier": _elementwise,
+    **{
+        f"stablehlo.{name}": _elementwise
+        for name in (
+            *("bitcast_convert", "optimization_barrier", "popcnt"),
+            "reduce_precision",
+        )
+    },
+    "chlo.top_k": _in_front,
     "stablehlo.broadcast_in_dim": _broadcast,
     "stablehlo.concatenate": _concatenate,
     "stablehlo.convolution": _convolution,
     "stablehlo.dot_general": _dot,
     "stablehlo.dynamic_slice": _dynamic_slice,
+    "stablehlo.dynamic_update_slice": _dynamic_update_slice,
     "stablehlo.fft": _in_front,
     "stablehlo.gather": _gather,
     "stablehlo.pad": _pad,
     "stablehlo.reduce": _reduce,
+    "stablehlo.reduce_window": _reduce_window,
     "stablehlo.reshape": _reshape,
+    "stablehlo.reverse": _reverse,
+    "stablehlo.scatter": _scatter,
     "stablehlo.slice": _slice,
+    "stablehlo.sort": _sort,
     "stablehlo.transpose": _transpose,
 }
 """Batching rules by the name of an op; constants and the like have no operands."""
 
 
 def _rule_of(op: Operation) -> Rule | None:
-    name = op.op_name.data if isinstance(op, UnregisteredOp) else op.name
-    return RULES.get(name)
+    return RULES.get(_name_of(op))
+
+
+def _name_of(op: Operation) -> str:
+    return op.op_name.data if isinstance(op, UnregisteredOp) else op.name
+
+
+_WITHOUT_RULE = (hlo.CaseOp, hlo.ConstantOp, hlo.IfOp, hlo.IotaOp, hlo.ReturnOp)
+"""Ops that patterns batch, or that are the same for all."""
+
+
+def unbatched_op(function: FuncOp) -> str | None:
+    """Return the name of an op that has no batching rule, None where all have one.
+
+    It may be one that is the same for all x: over parameters it may differ, and it may
+    be a call of what only JAX links.
+    """
+    for op in function.body.walk():
+        known = isinstance(op, (ReturnOp, *_WITHOUT_RULE))
+        if not known and _rule_of(op) is None:
+            return _name_of(op)
+    return None
 
 
 # endregion

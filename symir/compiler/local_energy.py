@@ -19,7 +19,12 @@ from dialects import bt
 from dialects.stablehlo import element_of, shape_of
 from lowering.bt.lanes import connections_in
 from lowering.energy.extraction import energies_in
-from symir.compiler.lowering import LoweringPipeline, operator_pipeline, optional_passes
+from symir.compiler.lowering import (
+    LoweringPipeline,
+    kernel_pipeline,
+    operator_pipeline,
+    optional_passes,
+)
 from symir.compiler.trace import Trace
 from symir.errors import SymbolicCompilerError
 from symir.operator.ir import SymbolicOperatorIR
@@ -129,6 +134,32 @@ def compile_energy(
         verified=True,
         trace=replace(trace, dump="energy"),
     )
+
+
+def energy_kernel_pipeline(
+    module: ModuleOp,
+    batch: int,
+    samples: int,
+    state: str,
+    *,
+    chunk: int | None = None,
+    ratios: bool = False,
+    fused: bool = True,
+    dense: bool = False,
+) -> LoweringPipeline:
+    """Return the passes from a plan to a kernel of a batch, so many samples at once.
+
+    Other options are those of `lower-local-energy`.
+    """
+    said = [f"batch={batch}"]
+    said += [f"chunk={chunk}"] if chunk else []
+    said += ["ratios=true"] if ratios else []
+    said += [] if fused else ["fused=false"]
+    said += ["dense=true"] if dense else []
+    kernel = kernel_pipeline(samples, state, module)
+    convert = kernel.names.index("convert-bt-to-stablehlo")
+    (lower,) = LoweringPipeline.parse(f"lower-local-energy{{{' '.join(said)}}}")
+    return kernel.inserted(lower, convert)
 
 
 def lanes_of_energy(module: ModuleOp, parameters: int) -> ModuleOp:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import groupby
 from typing import Any, cast
 
 from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType
@@ -11,7 +10,6 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 
 from lowering.energy.extraction import energies_in
-from symir.compiler.local_energy import lanes_of_energy
 from symir.compiler.trace import Stage, lanes_in
 from symir.errors import StageError, SymbolicCompilerError
 from symir.inspection.handle import LoweredOperator
@@ -33,15 +31,7 @@ def replaced(
     edited = replace(stage, module=module, report=None, edited=True)
     later = handle.stages[stage.number + 1 :]
     stages = [*handle.stages[: stage.number], edited]
-    # What has no pass are the lanes of a local energy
-    for has_pass, group in groupby(later, key=lambda one: one.applied is not None):
-        if has_pass:
-            passes = [one.applied for one in group if one.applied is not None]
-            stages = passed(stages, passes)
-            continue
-        count = len(SymbolicOperatorIR(handle.stages[0].module).free_symbols)
-        (lanes,) = group
-        stages.append(replace(lanes, module=lanes_of_energy(stages[-1].module, count)))
+    stages = passed(stages, [one.applied for one in later if one.applied is not None])
     result = replace(handle, stages=tuple(stages))
     if isinstance(handle.source, SymbolicOperator):
         _check_kernels(handle, result)

@@ -16,7 +16,7 @@ from lowering.energy.extraction import energies_in
 from symir.compiler.compiler import default_symbolic_compiler
 from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.garbage_collection import collector_paused
-from symir.compiler.local_energy import compile_energy, lanes_of_energy
+from symir.compiler.local_energy import compile_energy
 from symir.compiler.lowerers import planned_module
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.options import OptionsByName, SymbolicCompilerOptions
@@ -32,7 +32,7 @@ from symir.provenance import name_terms
 if TYPE_CHECKING:
     from symir.runtime.local_energy import LocalEnergy
 
-LANES = "lanes"
+
 """The name of the stage with the lanes of a local energy alone: no pass made it."""
 
 
@@ -305,7 +305,7 @@ def _lowered_energy(
     batch: int,
     to: str,
 ) -> LoweredOperator:
-    """Return the stages of a local energy: those of its lanes make the kernel."""
+    """Return the stages of a local energy, down to its kernel for a batch."""
     if len(arguments) != 2 or options:
         raise StageError(
             "symir.lower(energy, parameters, x)",
@@ -328,11 +328,12 @@ def _lowered_energy(
         trace=trace,
     )
     stages = trace.stages
+    if program.declared is not None:
+        program.declared.write(planned)
+        stages[-1] = replace(stages[-1], module=planned)
     last_of = {"sym": 0, "bt": len(stages) - 1}
     if to == "stablehlo":
-        lanes = lanes_of_energy(planned, len(ir.free_symbols))
-        below = kernel_pipeline(batch, state, lanes)
-        stages = passed([*stages, Stage(len(stages), LANES, lanes)], below)
+        stages = passed(stages, program.kernel_pipeline(batch, None))
         last_of["stablehlo"] = len(stages) - 1
     return LoweredOperator(
         ir.operator_name, tuple(stages), energy, {}, batch, state, last_of

@@ -122,10 +122,17 @@ class Kernel:
         for function in module.body.block.ops:
             if isinstance(function, FuncOp):
                 function.sym_name = StringAttr("main")
-        # XLA's metadata and profilers show the term and the user's line.
-        for op in module.walk():
-            op.location = _shortened(op.location)
-        return print_module(module, locations=True)
+        return located_text(module)
+
+
+def located_text(module: ModuleOp) -> str:
+    """Return the text of a kernel that nobody else has, with short locations.
+
+    XLA's metadata and profilers show the term and the user's line.
+    """
+    for op in module.walk():
+        op.location = _shortened(op.location)
+    return print_module(module, locations=True)
 
 
 def _shortened(location: LocationAttr) -> LocationAttr:

@@ -4,18 +4,24 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
 from jax import lax
-from xdsl.dialects.builtin import UnregisteredOp, bf16
-from xdsl.ir import Operation
+from xdsl.dialects.builtin import bf16
+from xdsl.ir import Attribute, Operation
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects.stablehlo import combiner_of, constant_of, dtype_of, shape_of, to_numpy
+from dialects.stablehlo import (
+    combiner_of,
+    constant_of,
+    dtype_of,
+    element_of,
+    shape_of,
+    to_numpy,
+)
 from symir.errors import NotDifferentiable
 from symir.provenance import place_of
 
@@ -83,26 +89,12 @@ def _unknown(op: Operation) -> NotDifferentiable:
     )
 
 
-def is_known(op: Operation) -> bool:
-    """Whether an op can be evaluated; a reduction may still combine in another way."""
-    if isinstance(op, UnregisteredOp):
-        known = op.op_name.data in _UNREGISTERED
-        return known and (
-            op.op_name.data != "stablehlo.convolution" or _can_convolve(op)
-        )
-    if isinstance(op, hlo.ReduceOp):
-        return combiner_of(op) in _REDUCTIONS
-    return type(op) in UNARY or type(op) in BINARY or type(op) in _SHAPED
-
-
 def apply(op: Operation, operands: Sequence[Any]) -> Any:
     """Return the result of an op.
 
     Raises:
         NotDifferentiable: for an op that is not known here (R011).
     """
-    if isinstance(op, UnregisteredOp) and op.op_name.data in _UNREGISTERED:
-        return _UNREGISTERED[op.op_name.data](op, *operands)
     kind = type(op)
     function = UNARY.get(kind) or BINARY.get(kind)
     if function is not None:
@@ -154,10 +146,14 @@ def _slice(op: hlo.SliceOp, value: Any) -> Any:
     return lax.slice(value, *(list(bound.get_values()) for bound in bounds))
 
 
-def _dtype(op: Operation) -> np.dtype:
-    element = op.results[0].type.element_type  # pyright: ignore
-    # NumPy computes with more bits in its place; JAX has it
+def jax_dtype_of(element: Attribute) -> np.dtype:
+    """Return the dtype of an element type as JAX has it."""
+    # NumPy computes with more bits in its place
     return jnp.dtype(jnp.bfloat16) if element == bf16 else dtype_of(element)
+
+
+def _dtype(op: Operation) -> np.dtype:
+    return jax_dtype_of(element_of(op.results[0]))
 
 
 def _values(dims: Any) -> tuple[int, ...]:
@@ -270,79 +266,6 @@ def _is_finite(op: hlo.IsFiniteOp, value: Any) -> Any:
 def _dynamic_slice(op: hlo.DynamicSliceOp, value: Any, *starts: Any) -> Any:
     return lax.dynamic_slice(value, starts, shape_of(op.results[0]))
 
-
-def _pad(op: UnregisteredOp, value: Any, number: Any) -> Any:
-    names = ("edge_padding_low", "edge_padding_high", "interior_padding")
-    sides = (op.properties[name].get_values() for name in names)  # pyright: ignore
-    return lax.pad(value, number, list(zip(*sides, strict=True)))
-
-
-def _convolution(op: UnregisteredOp, lhs: Any, rhs: Any) -> Any:
-    given = op.properties
-    count = lhs.ndim - 2
-    sides = to_numpy(given["padding"]).reshape(count, 2)  # pyright: ignore
-    strides, dilated, window = (
-        tuple(int(n) for n in given[name].get_values())  # pyright: ignore
-        for name in ("window_strides", "lhs_dilation", "rhs_dilation")
-    )
-    return lax.conv_general_dilated(
-        lhs,
-        rhs,
-        strides,
-        [(int(low), int(high)) for low, high in sides],
-        dilated,
-        window,
-        _axes_of_convolution(str(given["dimension_numbers"])),
-        feature_group_count=given["feature_group_count"].value.data,  # pyright: ignore
-        batch_group_count=given["batch_group_count"].value.data,  # pyright: ignore
-        precision=_precision(op),
-        preferred_element_type=_dtype(op),
-    )
-
-
-def _axes_of_convolution(text: str) -> lax.ConvDimensionNumbers:
-    """Read `#stablehlo.conv<[b, 0, f]x[0, i, o]->[b, 0, f]>`."""
-    sides = [
-        [one.strip() for one in side.split(",")]
-        for side in re.findall(r"\[(.*?)\]", text)
-    ]
-    specs: list[tuple[int, ...]] = []
-    for side, (first, second) in zip(sides, ("bf", "oi", "bf"), strict=True):
-        space = [side.index(str(axis)) for axis in range(len(side) - 2)]
-        specs.append((side.index(first), side.index(second), *space))
-    return lax.ConvDimensionNumbers(*specs)
-
-
-def _can_convolve(op: UnregisteredOp) -> bool:
-    return not any(op.properties["window_reversal"].get_values())  # pyright: ignore
-
-
-def _fft(op: UnregisteredOp, value: Any) -> Any:
-    kind = str(op.properties["fft_type"]).split()[-1].rstrip(">")
-    lengths = tuple(int(n) for n in op.properties["fft_length"].get_values())  # pyright: ignore
-    return lax.fft(value, kind, lengths)
-
-
-def _unary(function: Callable[..., Any]) -> Callable[..., Any]:
-    return lambda op, value: function(value)
-
-
-_UNREGISTERED: dict[str, Callable[..., Any]] = {
-    "chlo.acos": _unary(lax.acos),
-    "chlo.acosh": _unary(lax.acosh),
-    "chlo.asinh": _unary(lax.asinh),
-    "chlo.atanh": _unary(lax.atanh),
-    "chlo.cosh": _unary(lax.cosh),
-    "chlo.erf": _unary(lax.erf),
-    "chlo.erfc": _unary(lax.erfc),
-    "chlo.lgamma": _unary(lax.lgamma),
-    "chlo.sinh": _unary(lax.sinh),
-    "chlo.square": _unary(lax.square),
-    "stablehlo.convolution": _convolution,
-    "stablehlo.fft": _fft,
-    "stablehlo.pad": _pad,
-}
-"""Ops of imported functions that xdsl-jax does not have, or not as StableHLO does."""
 
 _SHAPED: dict[type[Operation], Callable[..., Any]] = {
     hlo.BitcastConvertOp: _bitcast,

@@ -5,17 +5,20 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import IO
 
+from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.passes import ModulePass, PassPipeline
+from xdsl.targets.mlir import MLIRTarget
 from xdsl.universe import Universe
 from xdsl.utils.arg_spec import ArgSpecParseError
 from xdsl.utils.exceptions import ParseError, PassFailedException, VerifyException
 from xdsl.xdsl_opt_main import xDSLOptMain
 
 from dialects.registry import get_all_dialects
-from dialects.text import Parser, print_module
+from dialects.text import Parser, Printer, print_module
 from symir.compiler.lowering import no_pipeline
 from symir.operator.ir import fingerprint
 from symir.tools.colours import coloured
@@ -37,10 +40,16 @@ class SymirOptMain(xDSLOptMain):
         super().register_all_frontends()
 
         def parse_mlir(source: IO[str]) -> ModuleOp:
+            # Networks may have ops that no dialect here has
+            self.ctx.allow_unregistered = True
             parser = Parser(self.ctx, source.read(), self.get_input_name())
             return parser.parse_module(not self.args.no_implicit_module)
 
         self.available_frontends["mlir"] = parse_mlir
+
+    def register_all_targets(self) -> None:
+        super().register_all_targets()
+        self.available_targets["mlir"] = lambda: _MLIRTarget
 
     def setup_pipeline(self) -> None:
         """Print the IR after each pass in our own way, if that is asked for."""
@@ -64,6 +73,25 @@ class SymirOptMain(xDSLOptMain):
         text = super().output_resulting_program(prog)
         between = self.args.print_between_passes and self.args.output_file is None
         return _shown(text, Style.of(sys.stdout)) if between else text
+
+
+@dataclass(frozen=True)
+class _MLIRTarget(MLIRTarget):
+    """The text of a module as symir prints it; in colours it is xDSL's."""
+
+    def emit(self, ctx: Context, module: ModuleOp, output: IO[str]) -> None:
+        if self.syntax_highlight:
+            super().emit(ctx, module, output)
+            return
+        printer = Printer(
+            stream=output,
+            print_generic_format=self.print_generic_format,
+            print_properties_as_attributes=self.print_properties_as_attributes,
+            print_debuginfo=self.print_debuginfo,
+        )
+        printer.print_op(module)
+        printer.print_metadata(ctx.loaded_dialects)
+        print("\n", file=output)
 
 
 class _Changes:

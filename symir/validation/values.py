@@ -11,7 +11,7 @@ from typing import Any, NamedTuple, TypeAlias, cast
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import ModuleOp, TensorType
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.interpreter import (
     Interpreter,
@@ -25,6 +25,7 @@ from xdsl.utils.exceptions import InterpretationError
 from dialects import bt, sym, text
 from dialects.interpreters import bt as branch_tensors
 from dialects.interpreters import kernel
+from dialects.interpreters.calls import MissingOracle, Oracle
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.interpreters.sym import Partial, SymFunctions, SymInterpreter, connections
 from dialects.stablehlo import dtype_of, shape_of
@@ -321,6 +322,8 @@ def denote(
     operator: SymbolicOperator | SymbolicOperatorIR | ModuleOp,
     x: npt.ArrayLike,
     parameters: Parameters | None = None,
+    *,
+    oracles: Mapping[str, Oracle] | None = None,
 ) -> ValueTable:
     """Interpret an operator on some samples, and return what every value is.
 
@@ -328,12 +331,14 @@ def denote(
     `sym.operator`, a function on branch tensors, or a kernel of StableHLO. `x` has
     shape (.., N) and any real dtype; a kernel, and what `bt-specialize` has bound,
     takes its own batch size and dtype only. `parameters` are values by name, or all
-    values in order; at `sym` those that are left out have their defaults.
+    values in order; at `sym` those that are left out have their defaults. `oracles` are
+    Python functions of arrays, by the names by which a kernel calls what it does not
+    have: functions that are only declared, and custom calls.
 
     Raises:
         InputError: for something else than one operator (V001), for an x (V002) or
-            parameters (V003) that do not fit, and for an op that the interpreters of
-            the level do not know (V004).
+            parameters (V003) that do not fit, for an op that the interpreters of the
+            level do not know (V004), and for an oracle that is missing (V014).
     """
     module = module_of(operator)
     (only,) = _denotable(module)
@@ -343,7 +348,7 @@ def denote(
         raise bad_parameters(f"they are {shortened(parameters)}", name)
     if isinstance(only, sym.OperatorOp):
         return _denote_operator(module, only, x, parameters)
-    return _denote_function(module, only, x, parameters)
+    return _denote_function(module, only, x, parameters, oracles)
 
 
 def samples_of(
@@ -390,7 +395,13 @@ def module_of(operator: object) -> ModuleOp:
 
 
 def _denotable(module: ModuleOp) -> list[sym.OperatorOp | FuncOp]:
-    found = [op for op in module.ops if isinstance(op, sym.OperatorOp | FuncOp)]
+    private = StringAttr("private")
+    found = [
+        op
+        for op in module.ops
+        if isinstance(op, sym.OperatorOp | FuncOp)
+        and op.properties.get("sym_visibility") != private
+    ]
     is_one = len(found) == 1 and (
         isinstance(found[0], sym.OperatorOp) or _takes_configurations(found[0])
     )
@@ -457,6 +468,7 @@ def _denote_function(
     function: FuncOp,
     x: npt.ArrayLike,
     parameters: Parameters | None,
+    oracles: Mapping[str, Oracle] | None,
 ) -> ValueTable:
     name = function.sym_name.data
     config, *others = function.body.block.args
@@ -476,14 +488,21 @@ def _denote_function(
     values = _in_order(parameters, others, name)
     level = level_of(module)
     if level == "bt":
-        functions = branch_tensors.functions_of(len(flat), flat.dtype)
+        functions = branch_tensors.functions_of(len(flat), flat.dtype, oracles)
         run = partial(branch_tensors.run_branches, module, flat, values)
     else:
-        functions = kernel.functions_of()
+        functions = kernel.functions_of(oracles)
         run = partial(kernel.run_kernel, module, [flat, *values])
     recorder = _Recorder(module, functions)
     try:
         connected, elements = run(interpreter=recorder)
+    except MissingOracle as error:
+        raise InputError(
+            "V014",
+            f"@{error.name} is called, and is not in the module",
+            operator=name,
+            expected=error.expected,
+        ) from error
     except InterpretationError as error:
         raise _unknown_op(error, name, level) from error
     naming = _Naming(module, name)

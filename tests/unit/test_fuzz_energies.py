@@ -16,7 +16,7 @@ import pytest
 from jax.lax import stop_gradient
 
 import symir as sym
-from symir.runtime.local_energy.parts import Written
+from lowering.energy.lower_local_energy import Written
 from tests.fuzz import energies, networks
 from tests.fuzz.check import Mismatch
 from tests.fuzz.energies import Case, check_network, main, smallest
@@ -155,8 +155,8 @@ def test_a_fault_is_noticed(
 
 
 def test_a_rung_with_another_sign_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = Written.log_ratio
-    monkeypatch.setattr(Written, "log_ratio", lambda *a, **k: -right(*a, **k))
+    right = Written.ratio
+    monkeypatch.setattr(Written, "ratio", lambda *a, **k: -right(*a, **k))
     with pytest.raises(Mismatch, match="energies differ"):
         check_network(BIAS)
 

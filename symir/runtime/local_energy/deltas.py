@@ -21,22 +21,18 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax import lax
 from jax.core import Tracer
 from jax.extend.core import jaxprs_in_params
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, i32
+from xdsl.dialects.func import FuncOp
 
+from dialects.stablehlo import dtype_of, element_of_dtype, tensor
+from lowering.bt.lanes import write_count
+from lowering.energy.extraction import energies_in, function_named
 from symir import for_netket
 from symir.errors import DefinitionError, SourceLocation, user_location
 from symir.runtime import x64_enabled
 from symir.runtime.importing import unjitted
-from symir.runtime.local_energy.parts import (
-    Network,
-    Pairs,
-    ProductLengths,
-    Tableless,
-    difference,
-)
-from symir.runtime.manual_axes import varying_like
 
 Function = Callable[..., Any]
 
@@ -166,43 +162,91 @@ def _unwrapped(function: Any) -> Any:
 # region Its part of an energy
 
 
-class Declared(Tableless):
+class Declared:
     """All of log psi, by what its author declared."""
 
-    def __init__(self, delta: Delta, model: Any, structure: Any, network: Network):
+    def __init__(
+        self,
+        delta: Delta,
+        model: Any,
+        structure: Any,
+        avals: Sequence[Any],
+        network: Callable[..., Any],
+        dtype: np.dtype,
+    ):
         self.declared = delta
+        self._avals = avals
         self.network = network
+        self.dtype = dtype
         first = () if model is None else (model,)
         self._init = partial(delta.init, *first)
         self._delta = partial(delta.delta, *first)
         self._structure = structure
 
-    def base(self, leaves: Sequence[Any], x: Any, products: ProductLengths) -> Any:
-        parameters = jax.tree.unflatten(self._structure, leaves)
-        return leaves, jax.vmap(partial(self._init, parameters))(x)
+    def write(self, module: ModuleOp) -> None:
+        """Declare its functions in a module, and name them in its energy."""
+        (energy,) = energies_in(module)
+        *kinds, x = function_named(module, "logpsi").function_type.inputs
+        config = tensor(x.element_type, x.get_shape()[1:])
+        parameters = jax.tree.unflatten(self._structure, self._avals)
+        states = jax.ShapeDtypeStruct(config.get_shape(), dtype_of(config.element_type))
+        cache = jax.eval_shape(self._init, parameters, states)
+        flat, self._cache = jax.tree.flatten(cache)
+        kept = [tensor(element_of_dtype(one.dtype), one.shape) for one in flat]
+        writes = write_count(energy.branches)
+        change = [tensor(i32, (writes,)), *[tensor(config.element_type, (writes,))] * 2]
+        log = tensor(element_of_dtype(self.dtype))
+        names = ("delta.cache", "delta.ratio")
+        for name, given, found in zip(
+            names,
+            ([*kinds, config], [*kinds, *kept, *change]),
+            (kept, [log]),
+            strict=True,
+        ):
+            module.body.block.add_op(FuncOp.external(name, given, found))
+        (part,) = energy.parts
+        energy.parts = ArrayAttr([part.by(names)])
 
-    def known(self, base: Any, pairs: Pairs) -> Any:
-        """Return log psi(x') - log psi(x), (P,), NaN where the delta does not know."""
-        leaves, caches = base
+    def named(self, name: str) -> Function:
+        """Return the function of JAX of a name, of leaves and others."""
+        count = self._structure.num_leaves
+        if name.startswith("delta.cache"):
+            return lambda *given: jax.tree.leaves(
+                self.base(given[:count], given[count])
+            )
+        everywhere = name.endswith(".all")
+
+        def ratio(*given: Any) -> Any:
+            *caches, sites, old, new = given[count:]
+            base = jax.tree.unflatten(self._cache, caches)
+            parameters = jax.tree.unflatten(self._structure, given[:count])
+            of_one = partial(self._delta, parameters)
+            if everywhere:
+                own_sites = None if sites.ndim == 2 else 0
+                of_sample = jax.vmap(of_one, (None, 0, 0, 0))
+                of_all = jax.vmap(of_sample, (0, own_sites, 0, 0))
+            else:
+                of_all = jax.vmap(of_one)
+            return [jnp.asarray(of_all(base, sites, old, new)).astype(self.dtype)]
+
+        return ratio
+
+    def base(self, leaves: Sequence[Any], x: Any) -> Any:
+        """Return the caches of configurations (C, N)."""
         parameters = jax.tree.unflatten(self._structure, leaves)
+        return jax.vmap(partial(self._init, parameters))(x)
+
+    def known(self, leaves: Sequence[Any], compared: Compared) -> Any:
+        """Return log psi(x') - log psi(x), (P,), NaN where the delta does not know."""
+        parameters = jax.tree.unflatten(self._structure, leaves)
+        caches = self.base(leaves, compared.x)
 
         def of_pair(sample, sites, old, new):
             cache = jax.tree.map(lambda values: values[sample], caches)
             return self._delta(parameters, cache, sites, old, new)
 
-        return jax.vmap(of_pair)(pairs.sample, *pairs.changes())
-
-    def everywhere(self, base: Any, sites: Any, old: Any, new: Any) -> Any:
-        """Return log psi(x') - log psi(x) of all lanes, (C, R), NaN where not known.
-
-        Sites are (R, K) where they are the same for every x, else (C, R, K) as values.
-        """
-        leaves, caches = base
-        parameters = jax.tree.unflatten(self._structure, leaves)
-        of_sample = jax.vmap(self._delta, (None, None, 0, 0, 0))
-        own_sites = None if sites.ndim == 2 else 0
-        of_all = jax.vmap(of_sample, (None, 0, own_sites, 0, 0))
-        return jnp.asarray(of_all(parameters, caches, sites, old, new))
+        changes = compared.sites, compared.old, compared.new
+        return jax.vmap(of_pair)(compared.sample, *changes)
 
     def work(self, leaves: Sequence[Any], x: Any, writes: int) -> float:
         """Return how many numbers a delta reads and makes for one pair.
@@ -218,29 +262,12 @@ class Declared(Tableless):
         # Of a matrix of K * K entries, indices are twice as many
         return _numbers_in(traced.jaxpr, 4 * writes**2)
 
-    def modelled(self, leaves: Sequence[Any], x: Any, pairs: Pairs) -> tuple[Any, Any]:
+    def modelled(self, leaves: Sequence[Any], compared: Compared) -> tuple[Any, Any]:
         """Return log psi(x') and log psi(x) by the model, (P,) each."""
         # It is called once: what it is made of compiles slowly
-        everywhere = jnp.concatenate([x, pairs.connected(x)])
-        _, psi = self.network.base(leaves, everywhere, ProductLengths())
-        before, after = psi[: len(x)], psi[len(x) :]
-        return after, before[pairs.sample]
-
-    def log_ratio(self, base: Any, table: Any, pairs: Pairs, x: Any) -> Any:
-        leaves, _ = base
-        found = jnp.asarray(self.known(base, pairs)).astype(self.network.dtype)
-        found = varying_like(found, [*leaves, x])
-        return completed(found, lambda: difference(*self.modelled(leaves, x, pairs)))
-
-
-def completed(found: Any, by_network: Callable[[], Any]) -> Any:
-    """Return what was found, and where that is NaN what the network says."""
-    unknown = jnp.isnan(found)
-
-    def both() -> Any:
-        return jnp.where(unknown, by_network(), found)
-
-    return lax.cond(unknown.any(), both, lambda: found)
+        x = compared.x
+        psi = self.network(leaves, jnp.concatenate([x, compared.connected]))
+        return psi[len(x) :], psi[: len(x)][compared.sample]
 
 
 _PARTS_READ = ("dynamic_slice", "gather", "slice")
@@ -358,11 +385,6 @@ class Compared(NamedTuple):
     sites: Any
     old: Any
     new: Any
-
-    def pairs(self) -> Pairs:
-        changes = self.sites, self.old, self.new
-        after = self.connected
-        return Pairs(self.sample, None, None, lambda x: after, lambda: changes)
 
 
 class Trial:
@@ -561,9 +583,8 @@ class Check:
         part = self._part
 
         def values(leaves: Sequence[Any], compared: Compared) -> Any:
-            x, pairs = compared.x, compared.pairs()
-            found = part.known(part.base(leaves, x, ProductLengths()), pairs)
-            return jax.tree.map(_inexact, found), *part.modelled(leaves, x, pairs)
+            found = part.known(leaves, compared)
+            return jax.tree.map(_inexact, found), *part.modelled(leaves, compared)
 
         nothing = np.zeros(self._trial.live.shape[1], bool)
         _, compared = self._trial.chosen(nothing)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
@@ -12,8 +13,12 @@ import jax.numpy as jnp
 from jax.extend.core import jaxpr_as_fun
 
 from symir.runtime.linear import linear_function
-from symir.runtime.local_energy.live_lanes import over_chunks
-from symir.runtime.local_energy.program import Arrays, EnergyProgram, at_most
+from symir.runtime.local_energy.program import (
+    Arrays,
+    EnergyProgram,
+    at_most,
+    over_chunks,
+)
 from symir.runtime.manual_axes import varying_like
 from symir.runtime.steps import check_differentiable, moves_configurations
 
@@ -33,46 +38,33 @@ def differentiable_energies(
     """
     arrays = Arrays.of(flat, operands)
     with program.traces():
-        fused = jaxpr_as_fun(
-            jax.make_jaxpr(lambda *flat: program.energies(arrays.like(flat), chunk))(
-                *flat
-            )
-        )
+        linked = program.linked(arrays, chunk)
         network = _network(program, chunk, arrays)
-    return _energies(program, chunk, operands, fused, network, *flat)
+    return _energies(program, chunk, operands, linked, network, *flat)
 
 
 @partial(jax.custom_jvp, nondiff_argnums=(0, 1, 2, 3, 4))
-def _energies(program, chunk, operands, fused, network, *flat):
-    return fused(*flat)[0]
+def _energies(program, chunk, operands, linked, network, *flat):
+    (energies,) = linked(flat[-1], *flat[:-1])
+    return energies
 
 
 @partial(_energies.defjvp, symbolic_zeros=True)
-def _pushed(program, chunk, operands, fused, network, flat, tangents):
-    energies = _energies(program, chunk, operands, fused, network, *flat)
-    active = tuple(
-        not isinstance(tangent, jax.custom_derivatives.SymbolicZero)
-        and jnp.issubdtype(primal.dtype, jnp.inexact)
-        for primal, tangent in zip(flat, tangents, strict=True)
-    )
+def _pushed(program, chunk, operands, linked, network, flat, tangents):
+    energies = _energies(program, chunk, operands, linked, network, *flat)
+    active = tuple(map(_is_active, flat, tangents))
+    chosen, merged = partial(_chosen, active), partial(_merged, active)
     if not any(active):
         return energies, jnp.zeros_like(energies)
     x = flat[-1]
     by_operator = [active[-1], *active[:operands]]
     check_differentiable(program.kernel, 1, x.dtype, by_operator)
 
+    def fused(*flat):
+        return [program.by_elements(Arrays.of(flat, operands), chunk, linked)]
+
     def unfused(*flat):
         return [_unfused(program, chunk, network, Arrays.of(flat, operands))]
-
-    def merged(residuals, chosen):
-        given = iter(chosen)
-        return [
-            next(given) if is_active else residual
-            for residual, is_active in zip(residuals, active, strict=True)
-        ]
-
-    def chosen(values):
-        return [v for v, is_active in zip(values, active, strict=True) if is_active]
 
     def of_chosen(energies, residuals):
         def of(moving):
@@ -87,11 +79,7 @@ def _pushed(program, chunk, operands, fused, network, flat, tangents):
 
         return forward
 
-    # Matrix elements enter linearly, and ratios of psi do not depend on them
-    by_elements = not any(active[operands:]) and not (
-        jnp.issubdtype(x.dtype, jnp.inexact)
-        and moves_configurations(program.kernel.ir, active[:operands])
-    )
+    by_elements = _by_elements(program, x, active, operands)
     first_order = fused if by_elements else unfused
 
     def transpose(residuals, cotangents):
@@ -107,6 +95,39 @@ def _pushed(program, chunk, operands, fused, network, flat, tangents):
         like=energies,
     )
     return energies, change
+
+
+def _chosen(active: Sequence[bool], values: Sequence[Any]) -> list[Any]:
+    return [v for v, is_active in zip(values, active, strict=True) if is_active]
+
+
+def _merged(
+    active: Sequence[bool], residuals: Sequence[Any], chosen: Sequence[Any]
+) -> list[Any]:
+    """Return all values, with those that are active anew."""
+    given = iter(chosen)
+    return [
+        next(given) if is_active else residual
+        for residual, is_active in zip(residuals, active, strict=True)
+    ]
+
+
+def _is_active(primal: Any, tangent: Any) -> bool:
+    is_zero = isinstance(tangent, jax.custom_derivatives.SymbolicZero)
+    return not is_zero and jnp.issubdtype(primal.dtype, jnp.inexact)
+
+
+def _by_elements(
+    program: EnergyProgram, x: Any, active: Sequence[bool], operands: int
+) -> bool:
+    """Whether energies change by their matrix elements alone.
+
+    These enter linearly, and ratios of psi do not depend on them.
+    """
+    return not any(active[operands:]) and not (
+        jnp.issubdtype(x.dtype, jnp.inexact)
+        and moves_configurations(program.kernel.ir, active[:operands])
+    )
 
 
 def _network(program: EnergyProgram, chunk: int | None, arrays: Arrays) -> Any:

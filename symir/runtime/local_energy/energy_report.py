@@ -9,13 +9,14 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
-from xdsl.dialects.builtin import TensorType, UnregisteredOp
+from xdsl.dialects.builtin import TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
+from dialects.stablehlo_ops import ConvolutionOp
 from lowering.energy.extraction import function_named, returned
 from symir.compiler.context import SymbolicPassReport
 from symir.plain_text import Reading
@@ -189,7 +190,7 @@ def _flops_of(op: Operation) -> int:
         axes = op.dot_dimension_numbers.lhs_contracting_dimensions
         lengths = shape_of(op.lhs)
         return 2 * size * prod(lengths[axis.value.data] for axis in axes)
-    if isinstance(op, UnregisteredOp) and op.op_name.data == "stablehlo.convolution":
-        features = shape_of(op.results[0])[-1]
-        return 2 * size * prod(shape_of(op.operands[1])) // max(1, features)
+    if isinstance(op, ConvolutionOp):
+        features = shape_of(op.result)[op.dimension_numbers.axes(2)[1]]
+        return 2 * size * prod(shape_of(op.rhs)) // max(1, features)
     return size

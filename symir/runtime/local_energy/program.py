@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial, reduce
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -26,20 +26,20 @@ from dialects.interpreters.bt import run_lanes
 from dialects.stablehlo import dtype_of, element_of
 from lowering.bt.bt_specialize import state_type
 from lowering.bt.lanes import parts_of, write_count
-from lowering.energy.bt_local_energy_pack import local_values
-from lowering.energy.extraction import (
-    energies_in,
-    function_named,
-    returned,
-)
-from lowering.energy.moves import moves_of
+from lowering.energy.extraction import energies_in, returned
+from lowering.energy.lower_local_energy import unfused
 from lowering.energy.write_parts import tabled
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.failures import tolerated
-from symir.compiler.local_energy import compile_energy, lanes_of_energy
-from symir.compiler.lowering import kernel_pipeline
+from symir.compiler.local_energy import (
+    compile_energy,
+    energy_kernel_pipeline,
+    lanes_of_energy,
+)
+from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.trace import Trace
 from symir.errors import InputError
+from symir.runtime.functions import Function, Linked
 from symir.runtime.importing import Traced, module_of, unjitted
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.deltas import (
@@ -48,49 +48,17 @@ from symir.runtime.local_energy.deltas import (
     Delta,
     Trial,
     at_hand,
-    completed,
     delta_of,
 )
-from symir.runtime.local_energy.live_lanes import (
-    Lanes,
-    Packed,
-    contributions,
-    over_chunks,
-    over_pairs,
-    over_states,
-)
-from symir.runtime.local_energy.parts import (
-    Lifted,
-    Network,
-    Pairs,
-    Part,
-    ProductLengths,
-    Rational,
-    Steps,
-    Written,
-    added,
-    difference,
-    of_samples,
-    unknown_op,
-)
-from symir.runtime.manual_axes import varying_like
+from symir.runtime.local_energy.reference import contributions, difference, states_of
 from symir.runtime.traceable import TraceableKernel
 from symir.spans import spanned
-
-LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
-"""Bounds on the logarithm of a product that keep it finite, by bytes of a real."""
 
 TRIALS = (64, 2**16)
 """So many configurations at most, with so many lanes of all of them, are what a
 declared delta is checked on."""
 
-WRITTEN = (bt.Rung.LINEAR, bt.Rung.EXPONENTIAL, bt.Rung.BILINEAR)
-"""Methods that are functions of the IR, and nowhere else."""
-
 INCOMPARABLE = "a delta is declared, and nothing to compare it with"
-
-REST = 4
-"""Ratio of chunk sizes of a network: a rest that fills no chunk takes smaller ones."""
 
 PACKING = 260
 """Cost of packing a lane: as of reading and making so many numbers a write."""
@@ -151,12 +119,6 @@ class Plan:
         )
 
 
-Way = Callable[[Lanes, Packed | None], Any]
-"""A way to find log psi(x') - log psi(x) of lanes, (C, R), where they are live.
-
-It is given which they are, too: outside of branches that is found only once."""
-
-
 class EnergyProgram:
     """The local energy of one operator and one wavefunction, for some types.
 
@@ -209,9 +171,13 @@ class EnergyProgram:
         if found is not None:
             self._compile(is_declared=True)
             part = self._declared(*found, at_hand(values, avals) if values else None)
+        self.declared = part
         if part is None:
             self._compile(is_declared=False)
-        self.parts = self._chosen() if part is None else [part]
+        missed = unfused(self.energy, tabled(self.energy))
+        if missed:
+            self._missed(missed)
+        self.is_fused = missed is None
 
     @cached_property
     def settled(self) -> EnergyProgram:
@@ -274,52 +240,17 @@ class EnergyProgram:
         (self.energy,) = energies_in(self.module)
         self.plan = Plan.of(self.energy)
         self.element = dtype_of(element_of(self.energy.result))
-        self._values = tuple(local_values(self.energy) or ())
-        self._moves = moves_of(
-            self.energy.branches, self._values, size=kernel.space.size
-        )
         count = len(kernel.parameter_names)
         self._lanes_module = lanes_of_energy(self.module, count)
-        self._kernels: dict[int, TraceableKernel] = {}
+        self._lanes: dict[int, TraceableKernel] = {}
+        self._functions: dict[Any, Function] = {}
 
     @property
     def lanes(self) -> int:
         """The number of lanes that lead elsewhere."""
         return self.energy.branches.type.lanes.data  # pyright: ignore
 
-    def _kernel_of(self, samples: int) -> TraceableKernel:
-        if samples not in self._kernels:
-            lanes = self._lanes_module
-            module = kernel_pipeline(samples, self._state, lanes).run_and_verify(
-                lanes,
-                trace=Trace(dump=f"kernel-{samples}x{self._state}", keeps_stages=False),
-            )
-            self._kernels[samples] = TraceableKernel(module, self.kernel.name)
-        return self._kernels[samples]
-
     # region Parts
-
-    @spanned("choose parts", "local energy")
-    def _chosen(self) -> list[Part] | None:
-        """Return the parts of log psi in the IR; None for the network as it is."""
-        parts = list(self.energy.parts)
-        if not self.lanes or all(part.kind is bt.Rung.NETWORK for part in parts):
-            return None
-        for part in (one for one in parts if not one.written.data):
-            if part.kind in WRITTEN:
-                return self._missed(f"no functions are written of {part}")
-            for name in part.functions:
-                function = function_named(self.module, name)
-                unknown = unknown_op(function)
-                if unknown is not None:
-                    return self._missed(
-                        f"'{unknown}' in @{name} is not evaluated alone"
-                    )
-        moves = tabled(self.energy)
-        if isinstance(moves, str):
-            return self._missed(f"no tables of differences: {moves}")
-        self._moves = moves
-        return [self._part(part) for part in parts]
 
     def _declared(
         self, delta: Delta, model: Any, values: Sequence[Any] | None
@@ -329,8 +260,10 @@ class EnergyProgram:
             return None
         if not self._trial.live.size:
             return self._missed(INCOMPARABLE)
-        network = Network(1.0, self.network, self._log_dtype)
-        part = Declared(delta, model, self._structure, network)
+        part = Declared(
+            delta, model, self._structure, self._avals, self.network, self._log_dtype
+        )
+        part.write(self.module)
         with self.traces():
             self._is_right = Check(part, self._avals, self._trial, values).is_right
         return part
@@ -351,8 +284,8 @@ class EnergyProgram:
 
         A declared delta may be so simple that it takes less time than packing.
         """
-        part = None if self.parts is None else self.parts[0]
-        if not isinstance(part, Declared):
+        part = self.declared
+        if part is None:
             return "packed"
         x = jax.ShapeDtypeStruct((self.kernel.space.size,), self._dtype)
         writes = write_count(self.energy.branches)
@@ -363,30 +296,10 @@ class EnergyProgram:
     def rungs(self) -> list[bt.Rung]:
         """Method that each part of log psi in the IR is found by in the end."""
         parts = self.energy.parts
-        is_whole = self.parts is None
-        return [bt.Rung.NETWORK if is_whole else part.kind for part in parts]
+        return [part.kind if self.is_fused else bt.Rung.NETWORK for part in parts]
 
     def _missed(self, message: str) -> None:
         self.misses.append(message)
-
-    def _part(self, part: bt.PartAttr) -> Part:
-        dtype = self._log_dtype
-        if part.written.data:
-            return Written(part, self.module, dtype)
-        function = function_named(self.module, part.functions[0])
-        match part.kind:
-            case bt.Rung.LIFTED:
-                tail = function_named(self.module, part.functions[1])
-                return Lifted(part, function, tail, dtype)
-            case bt.Rung.RATIONAL:
-                tail = function_named(self.module, part.functions[1])
-                return Rational(part, function, tail, dtype)
-            case _:
-                return Network(
-                    part.coefficient,
-                    lambda leaves, x: of_samples(function, leaves, x)[:, 0],
-                    dtype,
-                )
 
     def network(self, leaves: Sequence[Any], x: Any) -> Any:
         """Return log psi of x (B, N), by the user's function."""
@@ -406,181 +319,119 @@ class EnergyProgram:
             hint="sums over sites or units are along the last axis: axis=-1",
         )
 
-    @cached_property
-    def steps(self) -> Steps:
-        """The differences that tables have rows of."""
-        assert not isinstance(self._moves, str)
-        rows, writes = self._moves.differences(self.kernel.space.size)
-        return Steps(rows, self._values, self._dtype, writes)
-
     # endregion
     # region Energies
 
-    def energies(self, arrays: Arrays, chunk: int | None) -> Any:
-        """Return the energies of a batch, by the fastest schedule that is safe.
+    def linked(self, arrays: Arrays, chunk: int | None) -> Linked:
+        """Return what finds the energies of a batch.
 
-        Where that is not even traced it is a fault of the parts, if the network is.
+        Where parts of log psi fail it is the network, and a fault of ours.
         """
-        parts = self.parts
+
+        def of_batch(batch: int) -> Linked:
+            function = self._function(batch, chunk)
+            return function.linked(self._of_name, arrays.flat, of_batch)
+
+        batch = arrays.x.shape[0]
+        if not self.is_fused or self.declared is not None:
+            return of_batch(batch)
         try:
-            return self._scheduled(parts, arrays, chunk)
+            return of_batch(batch)
         except jax.errors.JAXTypeError:  # such as for a value that JAX was tracing
             raise
         except Exception as error:
-            if parts is None or isinstance(parts[0], Declared):
-                raise
             failed = error
-        found = self._scheduled(None, arrays, chunk)
+        self.is_fused = False
+        found = of_batch(batch)
         self._missed(tolerated(failed, "no part of log psi is fused").message)
-        self.parts = None
         return found
 
-    def _scheduled(
-        self, parts: Sequence[Part] | None, arrays: Arrays, chunk: int | None
-    ) -> Any:
-        arrays = arrays.like([varying_like(one, arrays.flat) for one in arrays.flat])
-        samples = at_most(chunk, self.plan.samples)
-        whole = self._by_network(arrays.leaves, chunk, is_rare=parts is not None)
-        if parts is None or not self.lanes:
-            return self._packed([whole], 0, arrays, samples)
-        if isinstance(parts[0], Declared):
-            if self.schedule == "dense":
-                return self._dense(parts[0], whole, arrays, samples)
-            size = at_most(chunk, self.plan.pairs)
-            way = self._by_parts(
-                arrays.leaves, [(parts[0], None)], size, ProductLengths()
-            )
-            return self._packed([way], 0, arrays, samples)
-        tabled = [(part, part.table(arrays.leaves, self.steps)) for part in parts]
-        lengths = self.plan.units
-        safe = jnp.stack([self._is_safe(tabled, n) for n in range(len(lengths))])
-        products = ProductLengths(lengths, safe.argmax())
-        size = self.plan.pairs
-        if {bt.Rung.LIFTED, bt.Rung.NETWORK} & {p.kind for p in self.energy.parts}:
-            size = self.plan.network_pairs
-        size = at_most(chunk, size)
-        way = self._by_parts(arrays.leaves, tabled, size, products)
-        choice = jnp.where(safe.any(), 0, 1)
-        return self._packed([way, whole], choice, arrays, samples)
+    def _function(
+        self, batch: int, chunk: int | None, *, ratios: bool = False
+    ) -> Function:
+        key = (batch, chunk, ratios, self.is_fused)
+        if key not in self._functions:
+            pipeline = self.kernel_pipeline(batch, chunk, ratios=ratios)
+            dump = f"energy-{batch}x{self._state}"
+            trace = Trace(dump=dump, keeps_stages=False)
+            module = pipeline.run_and_verify(self.module, verified=True, trace=trace)
+            self._functions[key] = Function(module)
+        return self._functions[key]
 
-    def _is_safe(self, tabled: Sequence[tuple[Part, Any]], number: int) -> Any:
-        """Return whether no product of the length of that number overflows."""
-        assert not isinstance(self._moves, str)
-        products = ProductLengths(self.plan.units)
-        bounds = [
-            self._moves.at_once * part.bound(table, products, number)
-            for part, table in tabled
-        ]
-        # What is not a number is not safe either
-        return jnp.stack([bound < _largest(bound) for bound in bounds]).all()
+    def kernel_pipeline(
+        self, batch: int, chunk: int | None, *, ratios: bool = False
+    ) -> LoweringPipeline:
+        """Return the passes from the plan to a kernel of a batch."""
+        return energy_kernel_pipeline(
+            self.module,
+            batch,
+            self.chunk_of(batch, at_most(chunk, self.plan.samples)),
+            self._state,
+            chunk=chunk,
+            ratios=ratios,
+            fused=self.is_fused,
+            dense=self.schedule == "dense",
+        )
 
-    def _by_network(
-        self, leaves: Sequence[Any], chunk: int | None, *, is_rare: bool
-    ) -> Way:
-        """Return the way by log psi at x and at x'; what is rare is compiled once."""
-        size = at_most(chunk, self.plan.network_pairs)
-        sizes = (size,) if is_rare else (size, -(-size // REST))
-        logpsi = partial(self.network, leaves)
+    @staticmethod
+    def chunk_of(batch: int, most: int) -> int:
+        """Return how many of a batch are taken at once; no chunk is nearly empty."""
+        return -(-batch // -(-batch // max(1, min(batch, most))))
 
-        def log_ratios(lanes: Lanes, packed: Packed | None) -> Any:
-            before, after = over_states(lanes, packed, logpsi, sizes, self._log_dtype)
-            return difference(after, before[:, None])
+    def _of_name(self, name: str) -> Callable[..., Any]:
+        """Return the function of JAX that a module declares by a name."""
+        base = name.rpartition(".")[0]
+        if base == "network":
+            return self._network
+        assert self.declared is not None
+        return self.declared.named(name)
 
-        return log_ratios
+    def _network(self, *given: Any) -> Any:
+        found = self.network(given[:-1], given[-1])
+        # In the IR bfloat16 is float32, and a number of Python has a type of its own
+        return [found.astype(jnp.promote_types(found.dtype, self._log_dtype))]
 
-    def _by_parts(
-        self,
-        leaves: Sequence[Any],
-        tabled: Sequence[tuple[Part, Any]],
-        size: int,
-        products: ProductLengths,
-    ) -> Way:
-        """Return the way by the parts of log psi, with a table each."""
-        # Only what is evaluated at x can be infinite there
-        has_nodes = any(isinstance(part, Network | Lifted) for part, _ in tabled)
-        is_sum = len(tabled) < 2 or not has_nodes
-        total = partial(reduce, jnp.add) if is_sum else added
-
-        def log_ratios(lanes: Lanes, packed: Packed | None) -> Any:
-            terms = [
-                partial(
-                    part.log_ratio,
-                    part.base(leaves, lanes.x, products),
-                    part.laid_out(table, products),
-                    x=lanes.x,
-                )
-                for part, table in tabled
-            ]
-
-            def of_pairs(pairs: Pairs) -> Any:
-                return total([term(pairs) for term in terms])
-
-            return over_pairs(lanes, packed, of_pairs, size, self._log_dtype)
-
-        return log_ratios
-
-    def _packed(
-        self, ways: Sequence[Way], choice: Any, arrays: Arrays, samples: int
-    ) -> Any:
-        """Return energies by the way of that number, for so many samples at once."""
-
-        def one(x):
-            def logarithms(lanes: Lanes):
-                packed = lanes.packed()
-                found = [partial(way, lanes, packed) for way in ways]
-                return lanes.only_live(lax.switch(choice, found))
-
-            return self._summed(arrays.operands, x, logarithms)
-
-        return over_chunks(one, arrays.x, samples)
-
-    def _dense(self, part: Declared, whole: Way, arrays: Arrays, samples: int) -> Any:
-        """Return energies by a delta that is found for all lanes, live or not.
-
-        `whole` is the way where it does not know.
-        """
-
-        def one(x):
-            base = part.base(arrays.leaves, x, ProductLengths())
-
-            def logarithms(lanes: Lanes):
-                def by_network():
-                    return whole(lanes, lanes.packed())
-
-                found = part.everywhere(base, *lanes.changes()).astype(self._log_dtype)
-                found = lanes.only_live(varying_like(found, [*arrays.leaves, x]))
-                return completed(found, by_network)
-
-            return self._summed(arrays.operands, x, logarithms)
-
-        return over_chunks(one, arrays.x, samples)
-
-    def _evaluated(
-        self, operands: Sequence[Any], x: Any
-    ) -> tuple[Any, Any, Lanes | None]:
-        """Return what stays at x, (C,), matrix elements (C, R), and where they lead."""
+    def _elements(self, operands: Sequence[Any], x: Any) -> tuple[Any, ...]:
+        """Return what stays at x, (C,), matrix elements (C, R), sites and values."""
         samples = x.shape[0]
-        results = list(self._kernel_of(samples)(x, *operands))
+        if samples not in self._lanes:
+            module = self._lanes_module
+            pipeline = kernel_pipeline(samples, self._state, module)
+            dump = f"kernel-{samples}x{self._state}"
+            found = pipeline.run_and_verify(
+                module, trace=Trace(dump=dump, keeps_stages=False)
+            )
+            self._lanes[samples] = TraceableKernel(found, self.kernel.name)
+        results = list(self._lanes[samples](x, *operands))
         stays = jnp.zeros(samples, self.element)
         if self.energy.diagonal is not None:
             stays = stays + results.pop()
         if not self.lanes:
-            return stays, None, None
+            return stays, jnp.zeros((samples, 0), self.element), [], []
         writes = write_count(self.energy.branches)
-        sites, values = results[:writes], results[writes : 2 * writes]
-        elements, *sources = results[2 * writes :]
-        lanes = Lanes(self._moves, x, (sites, sources, values), self.lanes)
-        return stays, elements, lanes
+        elements, *_ = results[2 * writes :]
+        return stays, elements, results[:writes], results[writes : 2 * writes]
 
-    def _summed(
-        self, operands: Sequence[Any], x: Any, logarithms: Callable[[Lanes], Any]
-    ) -> Any:
-        """Return the energies of x, (C,), with the log ratios of lanes, (C, R)."""
-        energies, elements, lanes = self._evaluated(operands, x)
-        if lanes is None:
-            return energies
-        others = contributions(elements, logarithms(lanes)).sum(axis=1)
-        return energies + others.astype(self.element)
+    def _summed(self, stays: Any, elements: Any, logarithms: Any) -> Any:
+        others = contributions(elements, logarithms).sum(axis=1)
+        return stays + others.astype(self.element)
+
+    def by_elements(self, arrays: Arrays, chunk: int | None, linked: Linked) -> Any:
+        """Return energies with derivatives by matrix elements alone.
+
+        `linked` finds the energies, and calls what the log ratios are found by.
+        """
+        samples = self.chunk_of(arrays.x.shape[0], at_most(chunk, self.plan.samples))
+        function = self._function(samples, chunk, ratios=True)
+        ratios = Linked(function, linked.links, linked.again)
+
+        def of_chunk(x: Any) -> Any:
+            stays, elements, *_ = self._elements(arrays.operands, x)
+            given = map(lax.stop_gradient, (x, *arrays.operands, *arrays.leaves))
+            (found,) = ratios(*given) if self.lanes else (jnp.zeros_like(elements),)
+            return self._summed(stays, elements, found)
+
+        return over_chunks(of_chunk, arrays.x, samples)
 
     def unfused(self, arrays: Arrays, network: Callable[..., Any]) -> Any:
         """Return the energies with log psi at every x': what derivatives are of.
@@ -588,18 +439,18 @@ class EnergyProgram:
         `network(*leaves, x)` returns a list of it, of x and x' behind each other.
         """
         x = arrays.x
-
-        def logarithms(lanes: Lanes):
-            shape = lanes.shape
-            connected = lanes.connected(jnp.arange(shape[0] * shape[1]))
-            (psi,) = network(*arrays.leaves, jnp.concatenate([x, connected]))
-            before, after = psi[: shape[0]], psi[shape[0] :].reshape(shape)
-            found = difference(after, before[:, None])
-            # A swap of equal values is a swap still where they change
-            is_fixed = not jnp.issubdtype(x.dtype, jnp.inexact)
-            return lanes.only_live(found) if is_fixed else found
-
-        return self._summed(arrays.operands, x, logarithms)
+        stays, elements, sites, values = self._elements(arrays.operands, x)
+        if not self.lanes:
+            return stays
+        connected, live = states_of(x, sites, values)
+        flat = connected.reshape(-1, x.shape[1])
+        (psi,) = network(*arrays.leaves, jnp.concatenate([x, flat]))
+        before, after = psi[: x.shape[0]], psi[x.shape[0] :].reshape(live.shape)
+        found = difference(after, before[:, None])
+        # A swap of equal values is a swap still where they change
+        if not jnp.issubdtype(x.dtype, jnp.inexact):
+            found = jnp.where(live, found, jnp.zeros_like(found))
+        return self._summed(stays, elements, found)
 
     # endregion
 
@@ -629,10 +480,17 @@ def _floats_of(function: Callable[..., Any], *arguments: Any) -> Any:
     )
 
 
-def _largest(bound: Any) -> float:
-    """Return below what logarithms of the precision of a number do not overflow."""
-    return LARGEST_LOGARITHM[jnp.finfo(bound.dtype).bits // 8]
-
-
 def at_most(chunk: int | None, planned: int) -> int:
     return planned if chunk is None else min(chunk, planned)
+
+
+def over_chunks(function: Callable[[Any], Any], x: Any, size: int) -> Any:
+    """Return a function of rows of x, (B,), so many rows at once."""
+    batch = x.shape[0]
+    if batch <= size:
+        return function(x)
+    count = -(-batch // size)
+    missing = count * size - batch
+    if missing:
+        x = jnp.concatenate([x, x[:missing]])
+    return lax.map(function, x.reshape(count, size, x.shape[1])).reshape(-1)[:batch]

@@ -23,7 +23,7 @@ from xdsl.dialects.builtin import (
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.dialects.test import TestOp as AnyOp
 from xdsl.interfaces import HasCanonicalizationPatternsInterface
-from xdsl.ir import Attribute, Operation, SSAValue, TypeAttribute
+from xdsl.ir import Attribute, Block, Operation, Region, SSAValue, TypeAttribute
 from xdsl.pattern_rewriter import RewritePattern
 from xdsl.traits import Pure
 from xdsl.transforms.canonicalize import CanonicalizePass
@@ -32,6 +32,7 @@ from xdsl.transforms.common_subexpression_elimination import (
 )
 from xdsl.transforms.dead_code_elimination import DeadCodeElimination
 from xdsl.utils.exceptions import VerifyException
+from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt, sym
 from dialects.canonicalization import bt as patterns
@@ -264,6 +265,55 @@ def test_local_energy() -> None:
     assert list(op.parameters) == [w]
 
 
+def function_of(x: SSAValue, batch: int) -> FuncOp:
+    kind = tensor(bt.StateType(), (batch, LANES))
+    return FuncOp.external("chunk", [kind], [tensor(f64, (batch,))])
+
+
+def test_map_samples() -> None:
+    (x,) = values(tensor(bt.StateType(), (6, LANES)))
+    chunk = function_of(x, 2)
+    op = bt.MapSamplesOp(chunk, x, [])
+    ModuleOp([op, chunk])
+    assert types_of(op) == [tensor(f64, (6,))]
+    assert op.callee.string_value() == "chunk"
+
+
+def test_pack() -> None:
+    (live,) = values(tensor(i1, (2, 3)))
+    kinds = [tensor(i32, (8,)), tensor(i32, (6,)), tensor(i32)]
+    assert types_of(bt.PackOp(live)) == kinds
+
+
+def state_region() -> Region:
+    block = Block(arg_types=[tensor(i32)])
+    number = hlo.ConvertOp(block.args[0], tensor(f64))
+    block.add_ops([number, bt.YieldOp(number.result)])
+    return Region(block)
+
+
+def test_map_states() -> None:
+    states, count = values(tensor(i32, (8,)), tensor(i32))
+    kind = tensor(f64, (8,))
+    op = bt.MapStatesOp((states, count), 2, [4, 1], state_region(), kind)
+    op.verify()
+    assert (op.states, op.count) == (states, count)
+    assert types_of(op) == [kind]
+    every = bt.MapStatesOp(None, 2, [4], state_region(), kind)
+    every.verify()
+    assert every.states is every.count is None
+
+
+def test_unpack() -> None:
+    kinds = tensor(f64, (8,)), tensor(i32, (6,)), tensor(i1, (2, 3))
+    assert types_of(bt.UnpackOp(*values(*kinds))) == [tensor(f64, (2, 3))]
+
+
+def test_yield() -> None:
+    (value,) = values(tensor(f64))
+    assert bt.YieldOp(value).value == value
+
+
 def test_every_op_has_a_test_of_its_constructor() -> None:
     tested = {name.removeprefix("test_") for name in globals()}
     assert {op.name.removeprefix("bt.") for op in bt.Bt.operations} <= tested
@@ -295,11 +345,13 @@ def test_a_batch_is_bound_everywhere_or_nowhere() -> None:
 
 def one_of_each(x: SSAValue) -> list[Operation]:
     """Return one of each op; the last is nothing that another one uses."""
-    i, p, matrix, mask = values(
+    i, p, matrix, mask, live, several = values(
         tensor(i32, (LANES,)),
         tensor(i1),
         tensor(f64, (LANES, 2)),
         tensor(i1, (LANES, LANES)),
+        tensor(i1, (2, 3)),
+        tensor(bt.StateType(), (6, LANES)),
     )
     ops: list[Operation] = [i.owner] if isinstance(i.owner, Operation) else []
     gather = bt.GatherOp(x, i, f64)
@@ -314,9 +366,15 @@ def one_of_each(x: SSAValue) -> list[Operation]:
     connections = bt.ConnectionsOp(x, compact.result, f64)
     tensors = bt.LanesOp(x, compact.result, f64)
     energy = bt.LocalEnergyOp(x, compact.result, None, [], [], f64_of_batch())
+    pack = bt.PackOp(live)
+    states = pack.states, pack.count
+    each = bt.MapStatesOp(states, 2, [4], state_region(), tensor(f64, (8,)))
+    unpack = bt.UnpackOp(each.result, pack.places, live)
+    samples = bt.MapSamplesOp(function_of(several, 2), several, [])
     branch_ops: list[Operation] = [
         *(lanes, concat, interleave, compact),
         *(connections, tensors, energy),
+        *(pack, each, unpack, samples),
     ]
     return [*ops, gather, broadcast, reduction, dot, images, *branch_ops]
 
@@ -337,7 +395,8 @@ def test_every_op_is_pure() -> None:
 
 def test_dead_code_is_eliminated() -> None:
     source = AnyOp(result_types=[config()])
-    module = ModuleOp([source, *one_of_each(source.results[0])])
+    ops = one_of_each(source.results[0])
+    module = ModuleOp([source, *ops, function_of(source.results[0], 2)])
     module.verify()
     assert bt_names(module) == ALL
     DeadCodeElimination().apply(Context(), module)
@@ -354,7 +413,8 @@ def test_common_subexpressions_are_merged() -> None:
     sink = AnyOp(
         operands=[value for op in (*first[1:], *second) for value in op.results]
     )
-    module = ModuleOp([source, *first, *second, sink])
+    chunk = function_of(source.results[0], 2)
+    module = ModuleOp([source, *first, *second, sink, chunk])
     module.verify()
     assert bt_names(module) == sorted(ALL * 2)
     CommonSubexpressionElimination().apply(Context(), module)

@@ -15,6 +15,7 @@ from dialects import bt, sym
 from dialects.tables import LocalSpace
 from dialects.text import parse_module
 from dialects.verification import Invalidity, Seen, fault_in
+from lowering.energy.extraction import function_named
 from symir.compiler.lowering import LoweringPipeline
 
 KERNEL = """
@@ -288,8 +289,7 @@ def test_what_a_function_refers_to_may_be_gone() -> None:
     module = LoweringPipeline.parse("bt-local-energy").run(separate)
     seen = Seen()
     assert fault_in(module, seen) is None
-    functions = [op for op in module.ops if isinstance(op, FuncOp)]
-    functions[-1].detach()
+    function_named(module, "logpsi").detach()
     fault = fault_in(module, seen)
     assert fault is not None
     assert isinstance(fault.op, bt.LocalEnergyOp)

@@ -5,6 +5,14 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import lax
+
+import symir as sym
 
 ROOT = Path(__file__).parents[3]
 
@@ -68,6 +76,33 @@ def test_definition_lowering_and_interpretation_need_no_jax() -> None:
     result = run(BLOCKED + PROGRAM)
     assert result.returncode == 0, result.stderr
     assert result.stdout.startswith("done")
+
+
+def network(w: Any, x: Any) -> Any:
+    x = x.astype(float)
+    images = lax.conv_general_dilated(x[:, None], w["kernels"], (1,), "SAME")
+    matrices = jnp.tanh(x[:, :, None] * w["orbitals"]) + jnp.eye(4)
+    turned = lax.while_loop(lambda y: y[0, 0] > 0, lambda y: y - jnp.sort(x), x)
+    return jnp.linalg.slogdet(matrices)[1] + (images.sum(1) + turned).sum(1)
+
+
+def test_energies_and_their_networks_are_read_without_jax(tmp_path: Path) -> None:
+    operator = sym.DOperator(sym.qubit(4), "op").for_each_site("i")
+    operator = operator.emit(sym.shift_mod("i", 1)).build()
+    w = {"kernels": np.ones((2, 1, 3)), "orbitals": np.eye(4)}
+    with jax.enable_x64(True):
+        energy = sym.LocalEnergy(operator, network)
+        text = sym.lower(energy, w, np.zeros((2, 4), np.int8)).at("bt").text
+    for op in ("bt.local_energy", "stablehlo.convolution", "stablehlo.sort"):
+        assert op in text
+    for op in ("stablehlo.while", "custom_call @lapack_dgetrf", "#sdy.op_sharding"):
+        assert op in text
+    path = tmp_path / "energy.mlir"
+    path.write_text(text)
+    program = f"from symir.tools.opt import main; main([{str(path)!r}])"
+    result = run(BLOCKED + program)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.strip() == text.strip()
 
 
 def test_compiling_without_jax_says_what_is_missing() -> None:

@@ -480,7 +480,7 @@
 
 // -----
 
-// CHECK: 'bt.local_energy': the ratio of a part is found by 4 functions, got 1
+// CHECK: 'bt.local_energy': the ratio of a linear part is found by 4 functions, got 1
 %x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
 %e = bt.local_energy %x, %b parameters() through [#bt.part<linear @logpsi written [@tables]>] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?xf64>
 
@@ -536,3 +536,74 @@ bt.unarranged
 "test.op"() {part = #bt.part<exp @logpsi>} : () -> ()
 
 // endregion
+
+// -----
+
+// region Loops
+
+// CHECK: 'bt.map_samples': there is no function @chunk
+%x = "test.op"() : () -> tensor<9x8xi8>
+%e = bt.map_samples @chunk(%x) : (tensor<9x8xi8>) -> tensor<9xf64>
+
+// -----
+
+// More samples at once than there are.
+// CHECK: 'bt.map_samples' of tensor<3x8xi8>: @chunk is no function of some of these samples, got (tensor<4x8xi8>) -> tensor<4xf64>
+%x = "test.op"() : () -> tensor<3x8xi8>
+%e = bt.map_samples @chunk(%x) : (tensor<3x8xi8>) -> tensor<3xf64>
+func.func private @chunk(%x : tensor<4x8xi8>) -> tensor<4xf64>
+
+// -----
+
+// CHECK: 'bt.map_samples' of tensor<9x8xi8>: @chunk is no function of some of these samples, got (tensor<4x8xi8>) -> tensor<4xf64>
+%x = "test.op"() : () -> tensor<9x8xi8>
+%e = bt.map_samples @chunk(%x) : (tensor<9x8xi8>) -> tensor<4xf64>
+func.func private @chunk(%x : tensor<4x8xi8>) -> tensor<4xf64>
+
+// -----
+
+// CHECK: 'bt.pack' of tensor<4x3xi1> cannot have types tensor<12xi32>, tensor<12xi32>, tensor<i32>
+%live = "test.op"() : () -> tensor<4x3xi1>
+%s, %p, %n = bt.pack %live : tensor<4x3xi1> -> tensor<12xi32>, tensor<12xi32>, tensor<i32>
+
+// -----
+
+// CHECK: 'bt.map_states' has a number of each place from the first one, 17, got tensor<16xf64>
+%r = bt.map_states from 17 sizes [8] {
+^bb0(%state : tensor<i32>):
+  %v = stablehlo.convert %state : (tensor<i32>) -> tensor<f64>
+  bt.yield %v : tensor<f64>
+} : tensor<16xf64>
+
+// -----
+
+// CHECK: 'bt.map_states': sizes are positive, the largest first, got (2, 8)
+%r = bt.map_states from 0 sizes [2, 8] {
+^bb0(%state : tensor<i32>):
+  %v = stablehlo.convert %state : (tensor<i32>) -> tensor<f64>
+  bt.yield %v : tensor<f64>
+} : tensor<16xf64>
+
+// -----
+
+// CHECK: 'bt.map_states' makes one tensor<f64> of one tensor<i32>, got tensor<i32> of tensor<i32>
+%r = bt.map_states from 0 sizes [8] {
+^bb0(%state : tensor<i32>):
+  bt.yield %state : tensor<i32>
+} : tensor<16xf64>
+
+// -----
+
+// CHECK: 'bt.map_states' takes states, of the shape of tensor<16xf64>, with their count, or neither
+%s = "test.op"() : () -> tensor<16xi32>
+%r = "bt.map_states"(%s) <{first = 0 : i64, sizes = array<i64: 8>, operandSegmentSizes = array<i32: 1, 0>}> ({
+^bb0(%state : tensor<i32>):
+  %v = stablehlo.convert %state : (tensor<i32>) -> tensor<f64>
+  bt.yield %v : tensor<f64>
+}) : (tensor<16xi32>) -> tensor<16xf64>
+
+// -----
+
+// CHECK: 'bt.unpack' of tensor<12xf64> at tensor<12xi32> where tensor<4x3xi1> cannot be tensor<4x3xf64>
+%f, %p, %live = "test.op"() : () -> (tensor<12xf64>, tensor<12xi32>, tensor<4x3xi1>)
+%r = bt.unpack %f, %p where %live : (tensor<12xf64>, tensor<12xi32>, tensor<4x3xi1>) -> tensor<4x3xf64>

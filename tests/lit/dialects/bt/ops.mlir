@@ -212,3 +212,34 @@ func.func private @energy_of(%w : tensor<8x4xf64>, %x : tensor<1x8xf64>) -> tens
   %a = stablehlo.constant dense<0.0> : tensor<f64>
   func.return %a : tensor<f64>
 }
+
+// CHECK-LABEL: func.func @loops(
+// GENERIC:     sym_name = "loops"
+func.func @loops(%x : tensor<9x8xi8>, %w : tensor<f64>, %live : tensor<4x3xi1>) {
+  // CHECK:        %{{.*}} = bt.map_samples @chunk(%x, %w) : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
+  // GENERIC:      %{{.*}} = "bt.map_samples"(%x, %w) <{callee = @chunk}> : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
+  %0 = bt.map_samples @chunk(%x, %w) : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
+  // CHECK-NEXT:   %states, %places, %count = bt.pack %live : tensor<4x3xi1> -> tensor<16xi32>, tensor<12xi32>, tensor<i32>
+  %states, %places, %count = bt.pack %live : tensor<4x3xi1> -> tensor<16xi32>, tensor<12xi32>, tensor<i32>
+  // CHECK-NEXT:   %[[ALL:.*]] = bt.map_states over %states to %count from 4 sizes [8, 2] {
+  // CHECK-NEXT:   ^bb0(%state: tensor<i32>):
+  // CHECK-NEXT:     %v = stablehlo.convert %state : (tensor<i32>) -> tensor<f64>
+  // CHECK-NEXT:     bt.yield %v : tensor<f64>
+  // CHECK-NEXT:   } : tensor<16xf64>
+  // GENERIC:      "bt.map_states"(%states, %count) <{first = 4 : i64, sizes = array<i64: 8, 2>, operandSegmentSizes = array<i32: 1, 1>}> ({
+  %1 = bt.map_states over %states to %count from 4 sizes [8, 2] {
+  ^bb0(%state : tensor<i32>):
+    %v = stablehlo.convert %state : (tensor<i32>) -> tensor<f64>
+    bt.yield %v : tensor<f64>
+  } : tensor<16xf64>
+  // CHECK-NEXT:   %{{.*}} = bt.unpack %[[ALL]], %places where %live : (tensor<16xf64>, tensor<12xi32>, tensor<4x3xi1>) -> tensor<4x3xf64>
+  %2 = bt.unpack %1, %places where %live : (tensor<16xf64>, tensor<12xi32>, tensor<4x3xi1>) -> tensor<4x3xf64>
+  // CHECK-NEXT:   %{{.*}} = bt.map_states from 0 sizes [16] {
+  %3 = bt.map_states from 0 sizes [16] {
+  ^bb0(%state : tensor<i32>):
+    bt.yield %state : tensor<i32>
+  } : tensor<16xi32>
+  func.return
+}
+
+func.func private @chunk(%x : tensor<4x8xi8>, %w : tensor<f64>) -> tensor<4xf64>

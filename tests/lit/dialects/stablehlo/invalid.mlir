@@ -100,4 +100,34 @@
 %a = "test.op"() : () -> tensor<7xf64>
 %c = "stablehlo.compare"(%a, %a) : (tensor<7xf64>, tensor<7xf64>) -> tensor<7xi1>
 
+// -----
+
+// CHECK: 'stablehlo.pad' mixes tensor<4xf64>, tensor<i32>
+%a, %b = "test.op"() : () -> (tensor<4xf64>, tensor<i32>)
+%c = stablehlo.pad %a, %b, low = [1], high = [0], interior = [0] : (tensor<4xf64>, tensor<i32>) -> tensor<5xf64>
+
+// -----
+
+// CHECK: 'stablehlo.pad' has type tensor<6xf64>, declared tensor<5xf64>
+%a, %b = "test.op"() : () -> (tensor<4xf64>, tensor<f64>)
+%c = stablehlo.pad %a, %b, low = [-1], high = [0], interior = [1] : (tensor<4xf64>, tensor<f64>) -> tensor<5xf64>
+
+// -----
+
+// CHECK: 'stablehlo.dynamic_update_slice' has no slice tensor<5xf64> of tensor<4xf64>
+%a, %b, %i = "test.op"() : () -> (tensor<4xf64>, tensor<5xf64>, tensor<i32>)
+%c = stablehlo.dynamic_update_slice %a, %b, %i : (tensor<4xf64>, tensor<5xf64>, tensor<i32>) -> tensor<4xf64>
+
+// -----
+
+// CHECK: 'stablehlo.dynamic_update_slice' of tensor<4x4xf64> has 1 starts
+%a, %b, %i = "test.op"() : () -> (tensor<4x4xf64>, tensor<1x1xf64>, tensor<i32>)
+%c = stablehlo.dynamic_update_slice %a, %b, %i : (tensor<4x4xf64>, tensor<1x1xf64>, tensor<i32>) -> tensor<4x4xf64>
+
+// -----
+
+// Networks have ops of other dialects; here there are no others.
+// CHECK: Operation sym.emitt is not registered
+"sym.emitt"() : () -> ()
+
 // endregion

@@ -17,10 +17,21 @@ from xdsl.dialects.func import FuncOp
 
 from dialects import bt
 from dialects.interpreters.kernel import run_kernel
-from dialects.stablehlo import element_of
+from dialects.stablehlo import element_of, tensor
+from lowering.energy.activations import ACTIVATIONS as LIBRARY
+from lowering.energy.activations import Activation
 from lowering.energy.differences import Steps
 from lowering.energy.extraction import returned
-from lowering.energy.part_functions import PartFunctions, Setting, draft_of
+from lowering.energy.part_functions import (
+    ELEMENTS,
+    PHASES,
+    PartFunctions,
+    Setting,
+    draft_of,
+    function_of,
+    log_of_product,
+)
+from lowering.stablehlo.stablehlo_batch import batch_function
 from symir.runtime.functions import Function
 from symir.runtime.importing import import_function
 
@@ -33,7 +44,15 @@ ACTIVATIONS: dict[str | None, Callable[[Any], Any]] = {
     "log_cosh": lambda z: np.log(np.cosh(z)),
     "softplus": lambda z: np.log1p(np.exp(z)),
     "log_sigmoid": lambda z: -np.log1p(np.exp(-z)),
+    "tanh": np.tanh,
+    "two": lambda z: np.logaddexp(0, 2 * z) + 0.5 * np.logaddexp(0, -z) + 0.25 * z,
 }
+TWO = Activation("two", ((1.0, 2.0), (0.5, -1.0)), 0.25)
+
+
+@pytest.fixture(autouse=True)
+def library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(LIBRARY, "two", TWO)
 
 
 @dataclass(frozen=True)
@@ -43,6 +62,7 @@ class Case:
     rung: bt.Rung
     functions: tuple[Callable[[Any, Any], Any], ...]
     leaves: tuple[Any, ...]
+    tail: Callable[[Any, Any], Any] | None = None
     activation: str | None = None
     coefficient: complex = 1.0
     values: tuple[int, ...] = (-1, 1)
@@ -68,8 +88,12 @@ class Case:
         x = jax.ShapeDtypeStruct((1, SITES), np.int8)
         kinds = [jax.ShapeDtypeStruct(one.shape, one.dtype) for one in self.leaves]
         functions: list[FuncOp] = []
-        for function in self.functions:
-            (main,) = import_function(function, tuple(kinds), x).ops
+        own = [(function, x) for function in self.functions]
+        if self.tail is not None:
+            z = jax.eval_shape(self.functions[0], self.leaves, x)
+            own.append((self.tail, z))
+        for function, argument in own:
+            (main,) = import_function(function, tuple(kinds), argument).ops
             assert isinstance(main, FuncOp)
             functions.append(main)
         part = bt.PartAttr.get(
@@ -89,7 +113,8 @@ class Case:
         """Return the part of log psi at x, by NumPy."""
         found = [np.asarray(f(self.leaves, x[None])) for f in self.functions]
         elements = ACTIVATIONS[self.activation](np.prod(found, axis=0))
-        return self.coefficient * elements.sum()
+        tail = self.tail or (lambda w, elements: elements.sum())
+        return self.coefficient * np.asarray(tail(self.leaves, elements)).item()
 
     def changes(self, x: Any) -> list[tuple[Any, list[int], bool]]:
         """Return x', the rows and the sign of some changes of x."""
@@ -119,20 +144,38 @@ def affine(w: Any, x: Any) -> Any:
     return x @ w[0] + w[1]
 
 
+def weighted(w: Any, t: Any) -> Any:
+    return 0.3 + t @ w[1]
+
+
+def deep(w: Any, t: Any) -> Any:
+    return jnp.sin(jnp.tanh(t @ w[0].T) + t[..., :1]).sum()
+
+
 CASES = {
-    "log cosh": Case(bt.Rung.EXPONENTIAL, (affine,), (W, B), "log_cosh"),
+    "log cosh": Case(bt.Rung.EXPONENTIAL, (affine,), (W, B), None, "log_cosh"),
     "complex": Case(
-        bt.Rung.EXPONENTIAL, (affine,), (W + 0.3j * W[::-1], B + 0j), "log_cosh"
+        bt.Rung.EXPONENTIAL, (affine,), (W + 0.3j * W[::-1], B + 0j), None, "log_cosh"
     ),
-    "a phase": Case(bt.Rung.EXPONENTIAL, (affine,), (W, B), "softplus", 0.5j),
+    "a phase": Case(bt.Rung.EXPONENTIAL, (affine,), (W, B), None, "softplus", 0.5j),
     "a sign": Case(
-        bt.Rung.EXPONENTIAL, (affine,), (W, B), "log_sigmoid", -2.0, signed=False
+        bt.Rung.EXPONENTIAL, (affine,), (W, B), None, "log_sigmoid", -2.0, signed=False
     ),
     "by writes": Case(
         bt.Rung.EXPONENTIAL,
         (affine,),
         (W, B),
-        "log_cosh",
+        activation="log_cosh",
+        values=(0, 1, 2),
+        signed=False,
+        writes=2,
+    ),
+    "two softplus": Case(bt.Rung.EXPONENTIAL, (affine,), (W, B), None, "two"),
+    "two softplus by writes": Case(
+        bt.Rung.EXPONENTIAL,
+        (affine,),
+        (W, B),
+        activation="two",
         values=(0, 1, 2),
         signed=False,
         writes=2,
@@ -141,7 +184,7 @@ CASES = {
         bt.Rung.EXPONENTIAL,
         (lambda w, x: w[0][x.astype(int)].sum(1),),
         (W[:3],),
-        "log_cosh",
+        activation="log_cosh",
         values=(0, 1, 2),
         signed=False,
         writes=2,
@@ -156,6 +199,41 @@ CASES = {
         bt.Rung.BILINEAR,
         (lambda w, x: x @ w[0][:, :SITES], lambda w, x: x + 0 * w[0][0, 0]),
         (W,),
+        values=(0, 1, 2),
+        signed=False,
+        writes=2,
+    ),
+    "rational": Case(bt.Rung.RATIONAL, (affine,), (W, B), weighted, "tanh", -0.5),
+    "rational and complex": Case(
+        bt.Rung.RATIONAL, (affine,), (W + 0.3j * W[::-1], B + 0j), weighted, "tanh"
+    ),
+    "rational by writes": Case(
+        bt.Rung.RATIONAL,
+        (affine,),
+        (W, B),
+        weighted,
+        "tanh",
+        values=(0, 1, 2),
+        signed=False,
+        writes=2,
+    ),
+    "lifted": Case(bt.Rung.LIFTED, (affine,), (W, B), deep, coefficient=2j),
+    "lifted tanh": Case(bt.Rung.LIFTED, (affine,), (W, B), deep, "tanh"),
+    "lifted by writes": Case(
+        bt.Rung.LIFTED,
+        (affine,),
+        (W, B),
+        deep,
+        "tanh",
+        values=(0, 1, 2),
+        signed=False,
+        writes=2,
+    ),
+    "lifted and added by writes": Case(
+        bt.Rung.LIFTED,
+        (affine,),
+        (W, B),
+        deep,
         values=(0, 1, 2),
         signed=False,
         writes=2,
@@ -203,6 +281,27 @@ def test_ratios_are_those_of_the_values(name: str, run: Any) -> None:
         assert abs(np.asarray(nothing)) < 1e-13
 
 
+@pytest.mark.parametrize("run", [by_interpreter, Function])
+@pytest.mark.parametrize("activation", [None, "tanh"])
+def test_a_node_at_another_configuration_is_one(run: Any, activation: Any) -> None:
+    """Whatever is at x: infinities of one sign do not cancel to what is no number."""
+
+    def positive(w: Any, t: Any) -> Any:
+        return jnp.log(jnp.maximum(jnp.sign(t[0, 0]), 0))
+
+    leaves = (np.eye(SITES), np.zeros(SITES))
+    case = Case(bt.Rung.LIFTED, (affine,), leaves, positive, activation)
+    tables_of, _, cache_of, ratio_of = map(run, case.written().all)
+    tables = tables_of(*leaves)
+    flips = {(1, 0): -np.inf, (1, 1): 0, (-1, 0): np.inf, (-1, 1): -np.inf}
+    for (first, site), expected in flips.items():
+        x = np.array([[first, -1, 1, 1]], np.int8)
+        caches = cache_of(*leaves, x)
+        change = np.int32(0), np.int32(site), np.bool_(x[0, site] < 0)
+        (found,) = ratio_of(*leaves, *tables, *caches, *change)
+        assert found == expected
+
+
 def test_a_bound_says_what_is_not_safe() -> None:
     """Products of large weights are as long as their logarithm says, or are none."""
     case = CASES["log cosh"]
@@ -211,6 +310,12 @@ def test_a_bound_says_what_is_not_safe() -> None:
         np.asarray(bound_of(*tables_of(scale * W, B))) for scale in (1.0, 1e3)
     )
     np.testing.assert_allclose(large, 1e3 * small)
+    # A flip changes each of the units by twice its weight
+    logarithms = {"lifted tanh": 0, "rational": np.log1p(np.abs(B).max())}
+    for name, more in logarithms.items():
+        tables_of, bound_of, *_ = map(Function, CASES[name].written().all)
+        found = bound_of(*tables_of(W, B))
+        np.testing.assert_allclose(found, 8 * np.abs(W).max() + more)
     bilinear = CASES["bilinear"]
     tables_of, bound_of, *_ = map(Function, bilinear.written().all)
     assert np.isinf(np.asarray(bound_of(*tables_of(1e304 * W)))).all()
@@ -236,3 +341,50 @@ def test_functions_are_mapped_over_parameters() -> None:
     for number, scale in enumerate((1, 2, 3)):
         for one, expected in zip(found, tables_of(scale * W, B), strict=True):
             np.testing.assert_allclose(one[number], expected, rtol=1e-14)
+
+
+def logarithms_of(values: Any) -> Any:
+    """Return the logarithms of the products of rows."""
+    kind = tensor(ELEMENTS[values.dtype], values.shape[1:])
+    rows = function_of("log", [kind], lambda _, rows: [log_of_product(rows[0])])
+    batch_function(rows, len(values), [0])
+    (found,) = Function(rows)(values)
+    return np.asarray(found)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.complex64, np.complex128])
+@pytest.mark.parametrize("count", [1, 7, 8, PHASES, PHASES + 1, 3 * PHASES + 5])
+def test_logarithms_of_products(dtype: type, count: int) -> None:
+    rng = np.random.default_rng(count)
+    sizes = np.exp(rng.uniform(-20, 20, size=(50, count)))
+    angles = rng.uniform(-np.pi, np.pi, size=sizes.shape)
+    is_complex = np.issubdtype(dtype, np.complexfloating)
+    values = (sizes * np.exp(1j * angles) if is_complex else sizes).astype(dtype)
+    exact: Any = np.log(values.astype(np.clongdouble)).sum(axis=1)
+    found = logarithms_of(values)
+    assert found.dtype == dtype
+    eps = float(np.finfo(dtype).eps)
+    bound = 4 * eps * (1 + np.abs(np.log(sizes)).sum(axis=1) + count)
+    assert (np.abs(found.real - exact.real) <= bound).all()
+    turn = np.abs(np.exp(1j * found.imag) - np.exp(1j * exact.imag.astype(float)))
+    assert (turn <= bound).all()
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64, np.complex128])
+def test_products_that_are_no_numbers_to_divide_by(dtype: type) -> None:
+    values = np.ones((4, 3), dtype)
+    values[1:, 1] = [0, np.inf, np.nan]
+    one, nothing, infinite, unknown = logarithms_of(values).real
+    assert one == 0
+    assert nothing == -np.inf
+    assert infinite == np.inf
+    assert np.isnan(unknown)
+
+
+@pytest.mark.parametrize("size", [1e-300, 1e300])
+def test_sizes_next_to_the_ends_of_the_range(size: float) -> None:
+    values = np.full((1, 300), size * (0.6 + 0.8j))
+    (found,) = logarithms_of(values)
+    np.testing.assert_allclose(found.real, 300 * np.log(size), rtol=1e-14)
+    turn = np.exp(1j * (found.imag - 300 * np.angle(0.6 + 0.8j)))
+    np.testing.assert_allclose(turn, 1, atol=1e-12)

@@ -14,8 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from jax import lax
+from xdsl.dialects.builtin import FunctionType, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Operation, SSAValue
+from xdsl.rewriter import Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.text import Parser, context
@@ -28,8 +30,8 @@ from lowering.energy.site_affine import (
     SiteFunction,
     analyse,
 )
+from symir.runtime.functions import Function
 from symir.runtime.importing import import_function
-from symir.runtime.ops import apply, is_known
 
 SITES = 4
 W = np.array([[1, -2, 0], [0.5, 1, 3], [0, 2, -1], [1.5, 0.25, 1]], np.float64)
@@ -328,29 +330,38 @@ def program(steps: list[tuple[int, int, int]]) -> Callable[[Any], Any]:
 
 
 class Program:
-    """A function, and all of its values as far as its ops are known."""
+    """A function, and all of its values that no loop computes, and that are arrays."""
 
     def __init__(self, main: FuncOp):
         self.main = main
+        every = main.clone()
+        known = set[SSAValue](every.body.block.args)
+        unknown: list[Operation] = []
         self._named: list[SSAValue] = []
-        # Op by op, XLA would compile each of them for each shape
-        self._compiled = jax.jit(self._values)
-
-    def _values(self, x: Any) -> list[Any]:
-        (argument,) = self.main.body.block.args
-        values: dict[SSAValue, Any] = {argument: x}
-        for op in self.main.body.block.ops:
-            if isinstance(op, ReturnOp):
-                break
-            if is_known(op) and all(one in values for one in op.operands):
-                values[op.results[0]] = apply(op, [values[one] for one in op.operands])
-        self._named = [*values]
-        return [*values.values()]
+        values: list[SSAValue] = []
+        for op, copy in zip(main.body.block.ops, every.body.block.ops, strict=True):
+            is_out = isinstance(op, hlo.WhileOp | ReturnOp)
+            if is_out or not known.issuperset(copy.operands):
+                unknown.append(copy)
+                continue
+            known |= set(copy.results)
+            if isinstance(op.results[0].type, TensorType):
+                self._named.append(op.results[0])
+                values.append(copy.results[0])
+        for op in reversed(unknown):
+            Rewriter.erase_op(op)
+        every.body.block.add_op(ReturnOp(*values))
+        kinds = [value.type for value in values]
+        every.function_type = FunctionType.from_lists(
+            list(main.function_type.inputs), kinds
+        )
+        self._values = Function(every)
 
     def at(self, x: np.ndarray) -> dict[SSAValue, Any]:
         """Return the values at a configuration."""
-        found = map(np.asarray, self._compiled(jnp.asarray(x[None])))
-        return dict(zip(self._named, found, strict=True))
+        found = map(np.asarray, self._values(jnp.asarray(x[None])))
+        named = dict(zip(self._named, found, strict=True))
+        return {self.main.body.block.args[0]: x[None], **named}
 
 
 def close(left: Any, right: Any) -> bool:

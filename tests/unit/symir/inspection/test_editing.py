@@ -325,7 +325,7 @@ def test_a_pass_that_cannot_take_an_edit_says_so() -> None:
 
 def test_a_local_energy_is_edited_for_looking() -> None:
     lowered = lowered_energy()
-    for where in ("bt-local-energy", "bt", "lanes", "stablehlo"):
+    for where in ("bt-local-energy", "bt", "lower-local-energy", "stablehlo"):
         edited = lowered.replace_ir(where, lowered.at(where).text)
         assert edited.stage.text == lowered.stage.text
         with pytest.raises(sym.StageError, match="for looking at"):

@@ -124,7 +124,8 @@ def test_stages_of_a_local_energy() -> None:
     assert lowered.at("bt").name == "write-parts"
     assert names.index("convert-sym-to-bt") < names.index("bt-local-energy")
     assert "bt.local_energy" in lowered.at("bt").text
-    assert "bt.lanes" in lowered.at("lanes").text
+    assert "bt.map_states" in lowered.at("lower-local-energy").text
+    assert "bt." not in lowered.at("stablehlo").text
     assert lowered.level == "stablehlo"
     fused, w, x = energy()
     program = fused.program(w, x.dtype)
@@ -141,8 +142,8 @@ def test_stages_of_a_local_energy() -> None:
 
 def test_a_local_energy_is_inspected() -> None:
     lowered = lowered_energy()
-    lanes = {one.name: one.lanes for one in lowered.specs(["sym", "bt", "lanes"])}
-    assert lanes == {"sym": 8, "write-parts": 4, "lanes": 4}
+    lanes = {one.name: one.lanes for one in lowered.specs(["sym", "bt"])}
+    assert lanes == {"sym": 8, "write-parts": 4}
     assert "bt.local_energy" in lowered.inspect("bt", stats=True)
     assert lowered.diff("bt-local-energy", "bt").removed
     assert lowered.lanes_of_terms("bt") is None

@@ -468,7 +468,9 @@ def test_what_is_declared_is_in_the_ir() -> None:
     sym.register_delta(logpsi)(fields, right)
     energy = sym.LocalEnergy(op, logpsi)
     own = energy.program(WEIGHTS, x.dtype)
-    assert [str(part) for part in own.energy.parts] == ["#bt.part<declared @logpsi>"]
+    assert [str(part) for part in own.energy.parts] == [
+        "#bt.part<declared @logpsi written [@delta.cache, @delta.ratio]>"
+    ]
     # Networks take more samples at once, of which nothing is kept
     assert own.plan.samples == 256
     lowered = sym.lower(energy, WEIGHTS, x)
@@ -521,7 +523,7 @@ def test_pairs_that_are_compared(lanes: int) -> None:
         before = compared.x[compared.sample]
         for lane, own, after in zip(chosen, before, compared.connected, strict=True):
             assert after.tobytes() in expected[lane, own.tobytes()]
-        places, old, new = compared.pairs().changes()
+        places, old, new = compared.sites, compared.old, compared.new
         assert ((0 <= places) & (places < size)).all()
         np.testing.assert_array_equal(old, np.take_along_axis(before, places, axis=1))
         changed = before.copy()

@@ -14,6 +14,7 @@ import pytest
 import symir as sym
 from dialects import bt
 from lowering.energy import plan_local_energy
+from lowering.energy.activations import ACTIVATIONS, Activation
 from symir import models
 from symir.errors import SymbolicCompilerError
 from tests.unit.symir.runtime.energies import energies_of
@@ -286,6 +287,32 @@ def test_weights_of_a_wider_type_than_the_first_layer(wide: Any) -> None:
         w["W"] = np.float32(scale) * signs
         expected = energies_of(op, logpsi, w, x)
         np.testing.assert_allclose(energy(w, x), expected, rtol=1e-4)
+
+
+@pytest.mark.parametrize("tables", TABLES)
+@pytest.mark.parametrize("name", ["flips", "clock"])
+def test_an_activation_of_two_softplus(
+    name: str, tables: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each has its own products, and the linear part is one for both."""
+    two = Activation("two", ((1.0, 2.0), (0.5, -1.0)), -1.0)
+    monkeypatch.setitem(ACTIVATIONS, "two", two)
+
+    def logpsi(w: Any, x: Any) -> Any:
+        z = dense(w, x)
+        together = jnp.log(jnp.cosh(z) * jnp.sqrt(1 + jnp.exp(-z)))
+        return 0.3 * together.sum(-1) + (softplus(w, x) + log_cosh(2 * z).sum(-1))
+
+    op = OPERATORS[name]()
+    x, budget = samples(op), chosen(tables, monkeypatch)
+    for dtype, scale in ((np.float64, 0.4), (np.float32, 3.0)):
+        w = parameters(local_values(op), scale, dtype)
+        energy = sym.LocalEnergy(op, logpsi, budget=budget)
+        report = energy.report(w, x, measure=False)
+        assert [part.rung for part in report.parts] == ["exponential"] * 3
+        expected = energies_of(op, logpsi, w, x)
+        digits = 1e-9 if dtype == np.float64 else 2e-3
+        np.testing.assert_allclose(energy(w, x), expected, rtol=digits)
 
 
 def test_passes_are_left_out_by_name() -> None:

@@ -333,7 +333,7 @@ BREAKABLE = (
     ("lowering.energy.apply_exponential_sums.fit_of", "apply-exponential-sums"),
     ("lowering.bt.bt_coalesce_static.BtCoalesceStaticPass.apply", "bt-coalesce-static"),
     ("lowering.energy.write_parts.draft_of", "write-parts"),
-    ("symir.runtime.local_energy.parts.Written.table", "not better: no part"),
+    ("lowering.energy.lower_local_energy.Written.ratio", "not better: no part"),
 )
 
 
@@ -384,6 +384,59 @@ def test_what_cannot_be_written_is_a_network(monkeypatch: pytest.MonkeyPatch) ->
     report = energy.report(W, X, measure=False)
     assert [part.rung for part in report.parts] == ["network"]
     assert "'stablehlo.dot_general' has no batching rule" in str(report)
+
+
+def with_a_loop(w: Any, x: Any) -> Any:
+    hidden = jnp.tanh(x @ jnp.tile(w, 16))
+
+    def body(_: int, values: Any) -> Any:
+        return jnp.sin(values)
+
+    return jax.lax.fori_loop(0, 3, body, hidden).sum(-1)
+
+
+def with_a_callback(w: Any, x: Any) -> Any:
+    of_parameters = jax.pure_callback(np.copy, w, w)
+    return log_cosh(x @ of_parameters).sum(-1)
+
+
+def with_a_library(w: Any, x: Any) -> Any:
+    return log_cosh(x @ jnp.linalg.qr(w)[0]).sum(-1)
+
+
+@pytest.mark.parametrize(
+    ("logpsi", "op"),
+    [
+        (with_a_loop, "while"),
+        (with_a_callback, "custom_call"),
+        (with_a_library, "custom_call"),
+    ],
+)
+def test_what_only_jax_can_link_is_a_network(logpsi: Any, op: str) -> None:
+    """Also where it depends on parameters alone: text has no callbacks, say."""
+    assert check(logpsi).rungs == ["network"]
+    report = sym.LocalEnergy(flips(), logpsi).report(W, X, measure=False)
+    assert f"a part is not written: 'stablehlo.{op}' has no batching rule" in str(
+        report
+    )
+
+
+def test_ensembles_of_convolutions() -> None:
+    """Each member has kernels of its own."""
+
+    def logpsi(kernel: Any, x: Any) -> Any:
+        image, dims = x.astype(kernel.dtype)[..., None], ("NHC", "HIO", "NHC")
+        found = jax.lax.conv_general_dilated(
+            image, kernel, (1,), "SAME", dimension_numbers=dims
+        )
+        return log_cosh(found).sum((-1, -2))
+
+    kernels = np.random.default_rng(0).normal(size=(3, 2, 1, 5))
+    energy = sym.LocalEnergy(flips(), logpsi)
+    assert [part.rung for part in energy.report(kernels[0], X).parts] == ["exponential"]
+    found = jax.vmap(lambda kernel: energy(kernel, X))(kernels)
+    for one, kernel in zip(found, kernels, strict=True):
+        np.testing.assert_allclose(one, energy(kernel, X), rtol=1e-5)
 
 
 def test_mistakes_of_the_user_are_errors(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -396,6 +396,31 @@ func.func @f(%x: tensor<?x3x!bt.state>) -> (tensor<?x0x3x!bt.state>, tensor<?x0x
     assert "builtin.module" in (error.found or "")
 
 
+def test_what_a_kernel_does_not_have_is_an_oracle() -> None:
+    text = """
+module {
+  func.func private @there(%x: tensor<2x1xf64>) -> tensor<2x1xf64> {
+    func.return %x : tensor<2x1xf64>
+  }
+  func.func private @elsewhere(tensor<2x3xi8>) -> tensor<2x1xf64>
+  func.func @f(%x: tensor<2x3xi8>) -> (tensor<2x1x3xi8>, tensor<2x1xf64>) {
+    %xp = stablehlo.reshape %x : (tensor<2x3xi8>) -> tensor<2x1x3xi8>
+    %y = func.call @elsewhere(%x) : (tensor<2x3xi8>) -> tensor<2x1xf64>
+    %z = func.call @there(%y) : (tensor<2x1xf64>) -> tensor<2x1xf64>
+    func.return %xp, %z : tensor<2x1x3xi8>, tensor<2x1xf64>
+  }
+}"""
+    module, x = parse_module(text), np.arange(6, dtype=np.int8).reshape(2, 3)
+    error = assert_code("V014", module, x)
+    assert "oracles={'elsewhere': function}" in (error.expected or "")
+
+    def elsewhere(x: Any) -> Any:
+        return x.sum(1, keepdims=True, dtype=float)
+
+    table = denote(module, x, oracles={"elsewhere": elsewhere})
+    assert table.results[1].tolist() == [[3.0], [12.0]]
+
+
 def test_names_that_are_not_there() -> None:
     table = denote(HOP, X, GIVEN)
     with pytest.raises(sym.InputError) as caught:

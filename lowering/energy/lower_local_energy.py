@@ -1,0 +1,669 @@
+"""`lower-local-energy{batch=4096}`: energies as loops over samples and live lanes.
+
+The energy of a chunk of samples becomes a function: which lanes are live, the ratios of
+psi for these, by the functions of parts where a product is safe and by the network as
+it is where none is, and the sum of matrix elements times ratios. What is made of
+parameters alone comes before the loop over chunks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from typing import Any, ClassVar, cast
+
+import numpy as np
+from xdsl.builder import Builder
+from xdsl.context import Context
+from xdsl.dialects.builtin import (
+    FunctionType,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+    i1,
+    i32,
+)
+from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
+from xdsl.ir import Attribute, Block, Region
+from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+from xdsl.rewriter import InsertPoint, Rewriter
+
+from dialects import bt
+from dialects.stablehlo import dtype_of, element_of, shape_of, tensor
+from lowering.arrays import Array, array, chosen, zeros
+from lowering.bt.lanes import lane_count
+from lowering.energy.bt_local_energy import NETWORK
+from lowering.energy.bt_local_energy_pack import local_values
+from lowering.energy.differences import applied
+from lowering.energy.extraction import (
+    erase_unreachable,
+    function_named,
+    module_of,
+    returned,
+)
+from lowering.energy.lane_rows import Lanes, State
+from lowering.energy.moves import Moves, SiteMoves
+from lowering.energy.part_functions import scaled
+from lowering.energy.write_parts import tabled
+from lowering.relations import Relation
+from lowering.remarks import remark
+from lowering.rewriting import Inserter, rewrite_once
+from lowering.stablehlo.indexed import index_arguments
+from lowering.stablehlo.stablehlo_batch import batch_function, unbatched_op
+
+REST = 4
+"""Ratio of chunk sizes of a network: a rest that fills no chunk takes smaller ones."""
+
+LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
+"""Bounds on the logarithm of a product that keep it finite, by bytes of a real."""
+
+Arrays = list[Array]
+
+
+# region Parts of a wavefunction
+
+
+@dataclass(eq=False)
+class Written:
+    """A part that is found by its functions."""
+
+    part: bt.PartAttr
+    module: ModuleOp
+
+    @cached_property
+    def functions(self) -> list[FuncOp]:
+        names = (one.string_value() for one in self.part.written)
+        return [function_named(self.module, name) for name in names]
+
+    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
+        return called(insert, self.functions[0], leaves)
+
+    def bounds(self, insert: Inserter, tables: Arrays) -> Arrays:
+        return called(insert, self.functions[1], tables)
+
+    def cache(self, leaves: Arrays, x: Array) -> Arrays:
+        """Return what is kept of all x, each (C, ..)."""
+        return of_many(self.functions[2], leaves, x)
+
+    def ratio(self, of: Ratio) -> Array:
+        """Return the part of log psi(x') - log psi(x) for one state."""
+        function = self.functions[3].clone()
+        fixed = [*of.leaves, *of.tables]
+        change = [of.length, *of.rows, of.sign]
+        if of.caches:
+            size = of.state.lanes.shape[0]
+            numbers = range(len(fixed), len(fixed) + len(of.caches))
+            index_arguments(function, size, numbers)
+            change.append(of.state.sample)
+        insert = of.state.number.insert
+        given = [*fixed, *of.caches, *change]
+        return applied(insert, function, [one.inside(insert) for one in given])
+
+
+@dataclass(eq=False)
+class Evaluated:
+    """A part that is evaluated at x'."""
+
+    part: bt.PartAttr
+    module: ModuleOp
+
+    @cached_property
+    def function(self) -> FuncOp:
+        return function_named(self.module, self.part.functions[0])
+
+    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
+        return []
+
+    def bounds(self, insert: Inserter, tables: Arrays) -> Arrays:
+        return []
+
+    def cache(self, leaves: Arrays, x: Array) -> Arrays:
+        (found,) = of_many(self.function, leaves, x)
+        return [found.reshape(x.shape[0])]
+
+    def ratio(self, of: Ratio) -> Array:
+        insert = of.state.number.insert
+        x = of.state.configuration().reshape(1, -1)
+        leaves = [leaf.inside(insert) for leaf in of.leaves]
+        after = applied(insert, self.function, [*leaves, x]).reshape()
+        before = of.caches[0].inside(insert).at(of.state.sample)
+        own = self.part.coefficient, element_of(returned(self.function))
+        return difference(scaled(after, *own), scaled(before, *own))
+
+
+@dataclass(eq=False)
+class Declared:
+    """A part whose functions are declared alone: the user has given them.
+
+    NaN is where they do not know.
+    """
+
+    part: bt.PartAttr
+    module: ModuleOp
+
+    @cached_property
+    def functions(self) -> list[FuncOp]:
+        names = (one.string_value() for one in self.part.written)
+        return [function_named(self.module, name) for name in names]
+
+    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
+        return []
+
+    def bounds(self, insert: Inserter, tables: Arrays) -> Arrays:
+        return []
+
+    def cache(self, leaves: Arrays, x: Array) -> Arrays:
+        function, samples = self.functions[0], x.shape[0]
+        kinds = [
+            tensor(kind.element_type, (samples, *kind.get_shape()))
+            for kind in cast(Any, function.function_type.outputs.data)
+        ]
+        return self._called(function, samples, [*leaves, x], kinds)
+
+    def ratio(self, of: Ratio) -> Array:
+        insert = of.state.number.insert
+        caches = [one.inside(insert).at(of.state.sample) for one in of.caches]
+        leaves = [one.inside(insert) for one in of.leaves]
+        given = [*leaves, *caches, *of.state.changes()]
+        return called(insert, self.functions[1], given)[0]
+
+    def everywhere(self, lanes: Lanes, leaves: Arrays) -> Array:
+        """Return log ratios of all lanes, (C, R), live or not."""
+        caches = self.cache(leaves, lanes.x)
+        (kind,) = cast(Any, self.functions[1].function_type.outputs.data)
+        given = [*leaves, *caches, *lanes.changes()]
+        kinds = [tensor(kind.element_type, lanes.shape)]
+        return self._called(self.functions[1], "all", given, kinds)[0]
+
+    def _called(
+        self,
+        function: FuncOp,
+        suffix: object,
+        given: Arrays,
+        kinds: Sequence[Attribute],
+    ) -> Arrays:
+        """Call the function of many, which is declared where it is not yet."""
+        name = f"{function.sym_name.data}.{suffix}"
+        own = [one.value.type for one in given]
+        many = declared(self.module, name, own, kinds)
+        return called(given[-1].insert, many, given)
+
+
+@dataclass(eq=False)
+class Ratio:
+    """What the ratio of a part is found from, for one state."""
+
+    state: State
+    leaves: Arrays
+    tables: Arrays
+    caches: Arrays
+    length: Array
+    rows: Arrays
+    sign: Array
+
+
+def called(insert: Inserter, function: FuncOp, given: Sequence[Array]) -> Arrays:
+    """Insert a call and return its results."""
+    kinds = list(function.function_type.outputs)
+    call = CallOp(function.sym_name.data, [one.value for one in given], kinds)
+    insert.add_op(call)
+    return [Array(result, insert) for result in call.results]
+
+
+def declared(
+    module: ModuleOp, name: str, given: Sequence[Attribute], kinds: Sequence[Attribute]
+) -> FuncOp:
+    """Return the function of a name, which is declared where it is not yet."""
+    for one in module.ops:
+        if isinstance(one, FuncOp) and one.sym_name.data == name:
+            return one
+    function = FuncOp.external(name, list(given), list(kinds))
+    module.body.block.add_op(function)
+    return function
+
+
+def of_many(function: FuncOp, leaves: Arrays, x: Array) -> Arrays:
+    """Insert a call of a function of one x, (1, N), for all x, (C, N)."""
+    samples, size = x.shape
+    name = f"{function.sym_name.data}.{samples}"
+    module = function.parent_op()
+    assert isinstance(module, ModuleOp)
+    known = {op.sym_name.data: op for op in module.ops if isinstance(op, FuncOp)}
+    if name not in known:
+        many = function.clone()
+        many.sym_name = StringAttr(name)
+        batch_function(many, samples, [len(leaves)])
+        Rewriter.insert_op(many, InsertPoint.after(function))
+        known[name] = many
+    return called(x.insert, known[name], [*leaves, x.reshape(samples, 1, size)])
+
+
+# endregion
+# region Logarithms
+
+
+def difference(after: Array, before: Array) -> Array:
+    """Return after - before; a node of psi at x' is a ratio of 0, whatever is at x."""
+    return _or_node(after - before, _is_node(after))
+
+
+def added(terms: Sequence[Array]) -> Array:
+    """Return the sum of some log ratios; a node of any at x' is one, whatever is at x.
+
+    Infinities of two signs are those of one part at x, and of another one at x'.
+    """
+    is_node = reduce(Array.__or__, map(_is_node, terms))
+    return _or_node(reduce(Array.__add__, terms), is_node)
+
+
+def _is_node(logarithm: Array) -> Array:
+    return logarithm.real.compared("EQ", -np.inf)
+
+
+def _or_node(log_ratio: Array, is_node: Array) -> Array:
+    return is_node.where(log_ratio.like(-np.inf).broadcast(log_ratio.shape), log_ratio)
+
+
+def contributions(elements: Array, log_ratios: Array) -> Array:
+    """Return elements times ratios: no branch is no branch, however large its ratio."""
+    ratios = log_ratios.exp().astype(elements.element)
+    values = elements * ratios
+    nothing = elements.compared("EQ", 0) & ~ratios.is_finite()
+    return nothing.where(values.like(0).broadcast(values.shape), values)
+
+
+# endregion
+
+
+def unfused(op: bt.LocalEnergyOp, moves: Moves | SiteMoves | str) -> str | None:
+    """Return why an energy is found by the network alone, None where it is not.
+
+    The text is empty where there is nothing but the network.
+    """
+    kinds = {part.kind for part in op.parts}
+    if kinds == {bt.Rung.NETWORK} or not lane_count(op.branches):
+        return ""
+    if kinds == {bt.Rung.DECLARED} and all(part.written.data for part in op.parts):
+        return None
+    for part in (one for one in op.parts if not one.written.data):
+        if part.kind is not bt.Rung.NETWORK:
+            return f"no functions are written of {part}"
+        (name,) = part.functions
+        unbatched = unbatched_op(function_named(module_of(op), name))
+        if unbatched is not None:
+            return f"'{unbatched}' in @{name} has no batching rule"
+    if isinstance(moves, str):
+        return f"no tables of differences: {moves}"
+    return None
+
+
+def _method(part: bt.PartAttr) -> type[Written | Evaluated | Declared]:
+    if part.kind is bt.Rung.DECLARED:
+        return Declared
+    return Written if part.written.data else Evaluated
+
+
+@dataclass(eq=False)
+class Energy:
+    """The energy of a chunk, and how it is found.
+
+    Attributes:
+        op: says what is to be found, with a plan.
+        options: of the pass.
+    """
+
+    op: bt.LocalEnergyOp
+    options: LowerLocalEnergyPass
+    parts: list[Written | Evaluated | Declared] | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        module = module_of(self.op)
+        self.moves = tabled(self.op)
+        self.parts = None
+        missed = unfused(self.op, self.moves) if self.options.fused else ""
+        if missed is None:
+            self.parts = [_method(part)(part, module) for part in self.op.parts]
+        elif missed:
+            remark(missed, done=False, at=self.op)
+
+    def entry(self, name: str) -> Any:
+        """Return an entry of the plan."""
+        assert self.op.plan is not None
+        return cast(Any, self.op.plan.data[name])
+
+    def at_most(self, name: str) -> int:
+        planned = self.entry(name).value.data
+        return min(self.options.chunk or planned, planned)
+
+    @cached_property
+    def lengths(self) -> list[int]:
+        return list(self.entry("units").get_values())
+
+    @cached_property
+    def network(self) -> FuncOp:
+        """The declaration of log psi."""
+        return function_named(module_of(self.op), NETWORK)
+
+    @cached_property
+    def logpsi(self) -> Attribute:
+        """The element type of log psi."""
+        (kind,) = self.network.function_type.outputs
+        return cast("TensorType[Attribute]", kind).element_type
+
+    # region Tables
+
+    def tables(self, insert: Inserter, leaves: Arrays) -> list[Arrays]:
+        """Insert what parts make of the parameters: the tables of each, and a choice.
+
+        The last two are the length of products that is safe, the first that is; and
+        0 for the parts, or 1 where none is safe.
+        """
+        assert self.parts is not None
+        found = [part.tables(insert, leaves) for part in self.parts]
+        at_once = self.moves.at_once if isinstance(self.moves, SiteMoves) else 1
+        bounds = [p.bounds(insert, t) for p, t in zip(self.parts, found, strict=True)]
+        none, length = array(insert, True, i1), array(insert, 0, i32)
+        for number in reversed(range(len(self.lengths))):
+            safe = array(insert, True, i1)
+            for own in bounds:
+                if own:
+                    bound = own[number] * at_once
+                    largest = LARGEST_LOGARITHM[dtype_of(bound.element).itemsize]
+                    # What is not a number is not safe either
+                    safe = safe & bound.compared("LT", largest)
+            length = safe.where(length.like(number), length)
+            none = none & ~safe
+        return [*found, [length], [none.astype(i32)]]
+
+    # endregion
+    # region Log ratios
+
+    def log_ratios(
+        self, lanes: Lanes, leaves: Arrays, tables: list[Arrays] | None
+    ) -> Array:
+        """Insert the log ratios of all lanes, (C, R), with 0 where x' is x."""
+        loops = _Loops(self, lanes, leaves, lanes.live())
+        if tables is None:
+            return loops.by_network(lanes.insert, is_rare=False)
+        *of_parts, (length,), (choice,) = tables
+
+        def by_parts(insert: Inserter) -> Array:
+            return loops.by_parts(insert, of_parts, length)
+
+        def by_network(insert: Inserter) -> Array:
+            return loops.by_network(insert, is_rare=True)
+
+        return chosen(choice, [by_parts, by_network])
+
+    # endregion
+
+
+@dataclass(eq=False)
+class _Loops:
+    energy: Energy
+    lanes: Lanes
+    leaves: Arrays
+    live: Array | None
+
+    def by_network(self, insert: Inserter, *, is_rare: bool) -> Array:
+        """Insert log ratios by log psi at x and x'; what is rare is compiled once."""
+        size = self.energy.at_most("network_pairs")
+        sizes = [size] if is_rare else [size, -(-size // REST)]
+        x, network = self.lanes.x, self.energy.network
+
+        def of_state(number: Array) -> Array:
+            state = State(self.lanes, number, may_be_sample=True)
+            given = [leaf.inside(number.insert) for leaf in self.leaves]
+            (found,) = called(number.insert, network, [*given, state.configuration()])
+            return found
+
+        found, of_lanes = self._mapped(insert, of_state, 0, sizes)
+        own = found.slice(0, x.shape[0]).reshape(-1, 1)
+        log_ratios = difference(of_lanes, own.broadcast(self.lanes.shape))
+        return self._only_live(log_ratios)
+
+    def by_parts(self, insert: Inserter, tables: list[Arrays], length: Array) -> Array:
+        """Insert log ratios by the parts of log psi."""
+        parts = self.energy.parts
+        assert parts is not None
+        name = "pairs"
+        if any(p.part.kind in (bt.Rung.LIFTED, bt.Rung.NETWORK) for p in parts):
+            name = "network_pairs"
+        # Only what is evaluated at x can be infinite there
+        has_nodes = len(parts) > 1 and name == "network_pairs"
+        lanes = self.lanes.at(insert)
+        leaves = [leaf.inside(insert) for leaf in self.leaves]
+        if self.energy.options.dense and isinstance(parts[0], Declared):
+            found = parts[0].everywhere(lanes, leaves).astype(self.energy.logpsi)
+            return self._completed(self._only_live(found))
+        rows = signs = None
+        if not isinstance(lanes.moves, str):
+            rows, signs = lanes.rows_and_signs()
+        caches = [part.cache(leaves, lanes.x) for part in parts]
+
+        def of_state(number: Array) -> Array:
+            state = State(lanes, number, may_be_sample=False)
+            own = _rows_of(state, rows)
+            sign = array(number.insert, True, i1)
+            if signs is not None:
+                sign = signs.inside(number.insert).at(state.flat)
+            terms = [
+                part.ratio(Ratio(state, leaves, table, cache, length, own, sign))
+                for part, table, cache in zip(parts, tables, caches, strict=True)
+            ]
+            terms = [term.astype(self.energy.logpsi) for term in terms]
+            return added(terms) if has_nodes else reduce(Array.__add__, terms)
+
+        samples = lanes.shape[0]
+        sizes = [self.energy.at_most(name)]
+        _, found = self._mapped(insert, of_state, samples, sizes)
+        found = self._only_live(found)
+        is_known = not any(isinstance(part, Declared) for part in parts)
+        return found if is_known else self._completed(found)
+
+    def _completed(self, found: Array) -> Array:
+        """Return log ratios, and where they are NaN what the network says."""
+        unknown = found.compared("NE", found)
+        if found.is_complex:
+            unknown = found.real.compared("NE", found.real)
+            unknown = unknown | found.imag.compared("NE", found.imag)
+        is_any = unknown.reshape(-1).any(0).astype(i32)
+
+        def by_network(insert: Inserter) -> Array:
+            known = self.by_network(insert, is_rare=True)
+            return unknown.inside(insert).where(known, found.inside(insert))
+
+        return chosen(is_any, [found.inside, by_network])
+
+    def _mapped(
+        self,
+        insert: Inserter,
+        of_state: Callable[[Array], Array],
+        first: int,
+        sizes: Sequence[int],
+    ) -> tuple[Array, Array]:
+        """Insert what is of states from the first on, and of lanes alone, (C, R)."""
+        block = Block(arg_types=[tensor(i32)])
+        inside = Inserter(Builder(InsertPoint.at_end(block)), insert.location)
+        value = of_state(Array(block.args[0], inside)).value
+        inside.add_op(bt.YieldOp(value))
+        samples, lanes = self.lanes.shape
+        kind = tensor(element_of(value), (samples * (1 + lanes),))
+        packed = None
+        if self.live is not None:
+            # Where it is needed: a choice that is not made takes no time
+            packed = bt.PackOp(self.live.value)
+            insert.add_op(packed)
+        states = packed and (packed.states, packed.count)
+        loop = bt.MapStatesOp(states, first, sizes, Region(block), kind)
+        found = Array(insert.add(loop), insert)
+        if packed is None or self.live is None:
+            own = found.slice(samples, samples * (1 + lanes))
+            return found, own.reshape(samples, lanes)
+        op = bt.UnpackOp(found.value, packed.places, self.live.value)
+        return found, found.of(op)
+
+    def _only_live(self, log_ratios: Array) -> Array:
+        if self.live is None:
+            return log_ratios
+        nothing = log_ratios.like(0).broadcast(log_ratios.shape)
+        return self.live.inside(log_ratios.insert).where(log_ratios, nothing)
+
+
+def _rows_of(state: State, rows: Array | None) -> Arrays:
+    """Return the row of a lane in tables, or one for each of its writes."""
+    if rows is None:
+        return [state.lane]
+    own = rows.inside(state.number.insert).at(state.flat).astype(i32)
+    if not own.shape:
+        return [own]
+    return [own.slice(n, n + 1).reshape() for n in range(own.shape[0])]
+
+
+@dataclass
+class LowerLocalEnergy(RewritePattern):
+    """The energy of a chunk is a function, which is called for chunk after chunk.
+
+    func.func @f(%x : tensor<64x8xi8>, %w : tensor<8xf64>) -> tensor<64xf64> {
+      %b = ..
+      %e = bt.local_energy %x, %b parameters(%w) through [..] plan {..}
+      func.return %e : tensor<64xf64>
+    }
+    becomes, for a batch of 4096,
+    func.func @f(%x : tensor<4096x8xi8>, %w : tensor<8xf64>) -> tensor<4096xf64> {
+      %t = func.call @part0.tables(%w) : ..
+      %e = bt.map_samples @f.chunk(%x, %w, %t) : .. -> tensor<4096xf64>
+      func.return %e : tensor<4096xf64>
+    }
+    func.func private @f.chunk(%x : tensor<64x8xi8>, ..) -> tensor<64xf64> {
+      %b = ..
+      %s, %v, %m = bt.lanes %x, %b : ..
+      %states, %places, %count = bt.pack %live : ..
+      %r = bt.map_states over %states to %count from 64 sizes [1024] { .. }
+      ..
+    }
+    """
+
+    options: LowerLocalEnergyPass
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
+    ) -> None:
+        function = op.parent_op()
+        if op.plan is None or not isinstance(function, FuncOp):
+            return
+        batch = self.options.batch or shape_of(op.config)[0]
+        name = function.sym_name.data
+        function.sym_name = StringAttr(f"{name}.chunk")
+        energy = Energy(op, self.options)
+        main, tables = _main(function, name, energy, batch)
+        block = function.body.block
+        inner = Inserter(rewriter, op.location)
+        given = None
+        if tables is not None:
+            given = [
+                [
+                    Array(block.insert_arg(one.value.type, len(block.args)), inner)
+                    for one in own
+                ]
+                for own in tables
+            ]
+        result = _lowered(energy, given, inner)
+        end = block.last_op
+        assert isinstance(end, ReturnOp)
+        rewriter.replace(end, ReturnOp(result.value))
+        rewriter.erase(op)
+        function.function_type = FunctionType.from_lists(
+            [argument.type for argument in block.args], [result.value.type]
+        )
+        function.sym_visibility = StringAttr("private")
+        rewriter.insert(main, InsertPoint.before(function))
+        _call_chunks(main, function, tables)
+
+
+def _main(
+    function: FuncOp, name: str, energy: Energy, batch: int
+) -> tuple[FuncOp, list[Arrays] | None]:
+    """Return the function of the whole batch, as far as the tables of parts."""
+    x, *rest = function.body.block.args
+    whole = tensor(element_of(x), (batch, shape_of(x)[1]))
+    block = Block(arg_types=[whole, *(argument.type for argument in rest)])
+    for new, old in zip(block.args, function.body.block.args, strict=True):
+        new.name_hint = old.name_hint
+    insert = Inserter(Builder(InsertPoint.at_end(block)), energy.op.location)
+    main = FuncOp(name, FunctionType.from_lists([], []), Region(block))
+    if energy.parts is None:
+        return main, None
+    count = len(block.args) - len(energy.op.parameters)
+    leaves = [Array(argument, insert) for argument in block.args[count:]]
+    return main, energy.tables(insert, leaves)
+
+
+def _call_chunks(main: FuncOp, function: FuncOp, tables: list[Arrays] | None) -> None:
+    block = main.body.block
+    x, *rest = block.args
+    known = [one.value for own in tables or () for one in own]
+    op = bt.MapSamplesOp(function, x, [*rest, *known])
+    insert = Inserter(Builder(InsertPoint.at_end(block)), function.location)
+    insert.add_op(op)
+    insert.add_op(ReturnOp(*op.results))
+    main.function_type = FunctionType.from_lists(
+        [argument.type for argument in block.args], [one.type for one in op.results]
+    )
+
+
+def _lowered(energy: Energy, tables: list[Arrays] | None, insert: Inserter) -> Array:
+    """Insert the energies of a chunk, or the log ratios of its lanes."""
+    op = energy.op
+    samples = shape_of(op.config)[0]
+    leaf = next(bt.leaves_of(op.branches), None)
+    kind = element_of(op.result)
+    stays = zeros(insert, kind, (samples,))
+    if op.diagonal is not None:
+        diagonal = Array(op.diagonal, insert).astype(kind)
+        stays = diagonal.broadcast((samples,), [] if not diagonal.shape else None)
+    if leaf is None or not lane_count(op.branches):
+        return stays
+    own = bt.LanesOp(op.config, op.branches, element_of(leaf.amplitude))
+    insert.add_op(own)
+    local = tuple(sorted(local_values(op) or ()))
+    lanes = Lanes.of(op, energy.moves, local, own, insert)
+    leaves = [Array(value, insert) for value in op.parameters]
+    found = energy.log_ratios(lanes, leaves, tables)
+    if energy.options.ratios:
+        return found
+    elements = Array(own.matrix_elements, insert).astype(kind)
+    return stays + contributions(elements, found).sum(1)
+
+
+@dataclass(frozen=True)
+class LowerLocalEnergyPass(ModulePass):
+    """Find energies by loops over samples and live lanes. Expects `bt-specialize`.
+
+    Attributes:
+        batch: the number of samples; by default that of one chunk.
+        chunk: states of which a network sees so many at once, at most.
+        ratios: log psi(x') - log psi(x) of all lanes is returned, and no energy.
+        fused: whether parts of log psi are found each by its own method.
+        dense: whether a declared part is found for all lanes, live or not.
+    """
+
+    name = "lower-local-energy"
+    relation: ClassVar[Relation] = Relation.EXPECTATION
+
+    batch: int = 0
+    chunk: int = 0
+    ratios: bool = False
+    fused: bool = True
+    dense: bool = False
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        rewrite_once(op, LowerLocalEnergy(self))
+        erase_unreachable(op)
