@@ -12,8 +12,8 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, fields
+from typing import Any, cast
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
@@ -21,7 +21,6 @@ from xdsl.dialects.builtin import (
     ArrayAttr,
     ComplexType,
     DenseArrayBase,
-    DictionaryAttr,
     Float64Type,
     FloatAttr,
     IntAttr,
@@ -40,6 +39,7 @@ from xdsl.dialects.utils import EnumAttribute
 from xdsl.interfaces import HasCanonicalizationPatternsInterface
 from xdsl.ir import (
     Attribute,
+    Data,
     Dialect,
     Operation,
     ParametrizedAttribute,
@@ -1216,6 +1216,92 @@ def _is_compacted(branches: SSAValue) -> bool:
             return False
 
 
+@dataclass(frozen=True)
+class Plan:
+    """Choices of how energies are computed; None for what is not chosen yet.
+
+    Attributes:
+        live: "all" where every lane leads elsewhere for each x, else "some".
+        rows: of tables with a row for each lane and difference.
+        samples: so many are taken at once.
+        pairs: so many states at once, where parts find the ratios.
+        network_pairs: so many states at once, where a network is evaluated.
+        units: lengths of products that a logarithm is taken of, the longest first.
+        tables: of what they have rows: "lanes", "values" or "sites".
+        peak_bytes: memory, as predicted.
+    """
+
+    live: str | None = None
+    rows: int | None = None
+    samples: int | None = None
+    pairs: int | None = None
+    network_pairs: int | None = None
+    units: tuple[int, ...] | None = None
+    tables: str | None = None
+    peak_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in _WORDS.items():
+            word = getattr(self, name)
+            if word not in (None, *known):
+                raise ValueError(f"{name} is {' or '.join(known)}, got {word}")
+        sizes = (self.samples, self.pairs, self.network_pairs, *(self.units or (1,)))
+        if any(size is not None and size < 1 for size in sizes):
+            raise ValueError("as many as are taken at once is one at least")
+
+
+_WORDS = {"live": ("all", "some"), "tables": ("lanes", "values", "sites")}
+
+
+@irdl_attr_definition
+class PlanAttr(Data[Plan]):
+    """A plan of a local energy, see `bt.local_energy`.
+
+    ```mlir
+    #bt.plan<live = all, rows = 8, samples = 256, pairs = 1024, units = [32]>
+    ```
+    """
+
+    name = "bt.plan"
+
+    @classmethod
+    def parse_parameter(cls, parser: AttrParser) -> Plan:
+        names = {one.name for one in fields(Plan)}
+
+        def entry() -> tuple[str, object]:
+            start = parser.pos
+            name = parser.parse_identifier()
+            if name not in names:
+                expected = f"expected one of {', '.join(sorted(names))}"
+                parser.raise_error(expected, start, parser.pos)
+            parser.parse_punctuation("=")
+            if name in _WORDS:
+                return name, parser.parse_identifier()
+            if name != "units":
+                return name, parser.parse_integer(allow_negative=False)
+            square = parser.Delimiter.SQUARE
+            return name, tuple(
+                parser.parse_comma_separated_list(square, parser.parse_integer)
+            )
+
+        start = parser.pos
+        angle = parser.Delimiter.ANGLE
+        entries = parser.parse_comma_separated_list(angle, entry)
+        try:
+            return Plan(**cast("dict[str, Any]", dict(entries)))
+        except ValueError as error:
+            parser.raise_error(str(error), start, parser.pos)
+
+    def print_parameter(self, printer: Printer) -> None:
+        values = {one.name: getattr(self.data, one.name) for one in fields(Plan)}
+        texts = [
+            f"{name} = {[*map(int, value)] if name == 'units' else value}"
+            for name, value in values.items()
+            if value is not None
+        ]
+        printer.print_string(f"<{', '.join(texts)}>")
+
+
 @irdl_op_definition
 class LocalEnergyOp(BranchTensorOp):
     """The local energies of configurations and a wavefunction psi.
@@ -1240,7 +1326,7 @@ class LocalEnergyOp(BranchTensorOp):
     diagonal = opt_operand_def(TENSOR)
     parameters = var_operand_def(TENSOR)
     parts = prop_def(ArrayAttr[PartAttr])
-    plan = opt_prop_def(DictionaryAttr)
+    plan = opt_prop_def(PlanAttr)
     result = result_def(TENSOR)
 
     irdl_options = (AttrSizedOperandSegments(as_property=True),)
@@ -1643,5 +1729,5 @@ Bt = Dialect(
         UnpackOp,
         YieldOp,
     ],
-    [StateType, BranchesType, ReductionAttr, LanesAttr, PartAttr],
+    [StateType, BranchesType, ReductionAttr, LanesAttr, PartAttr, PlanAttr],
 )

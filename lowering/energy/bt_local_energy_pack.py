@@ -9,20 +9,13 @@ simply counted. The differences x' - x that lanes can make are tabulated, up to 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
-    DenseArrayBase,
-    DictionaryAttr,
-    IntegerAttr,
     ModuleOp,
-    StringAttr,
-    i64,
 )
-from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
     PatternRewriter,
@@ -47,19 +40,10 @@ def local_values(op: bt.LocalEnergyOp) -> list[float] | None:
     return [*known.values.data[0].get_values()]
 
 
-def planned(op: bt.LocalEnergyOp, **entries: int | str | Sequence[int]) -> None:
+def planned(op: bt.LocalEnergyOp, **entries: Any) -> None:
     """Add entries to the plan of an energy."""
-    before = {} if op.plan is None else dict(op.plan.data)
-    new = {name: _attribute(value) for name, value in entries.items()}
-    op.plan = DictionaryAttr({**before, **new})
-
-
-def _attribute(value: int | str | Sequence[int]) -> Attribute:
-    if isinstance(value, int):
-        return IntegerAttr(value, i64)
-    if isinstance(value, str):
-        return StringAttr(value)
-    return DenseArrayBase.from_list(i64, value)
+    before = bt.Plan() if op.plan is None else op.plan.data
+    op.plan = bt.PlanAttr(replace(before, **entries))
 
 
 class PackLanes(RewritePattern):
@@ -68,7 +52,7 @@ class PackLanes(RewritePattern):
     %e = bt.local_energy %x, %b parameters() through [#bt.part<network @f>] ..
     becomes, of 8 lanes that each flip a spin,
     %e = bt.local_energy %x, %b parameters() through [#bt.part<network @f>]
-      plan {live = "all", rows = 8 : i64} ..
+      plan <live = all, rows = 8> ..
     """
 
     @op_type_rewrite_pattern

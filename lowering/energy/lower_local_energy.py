@@ -332,18 +332,19 @@ class Energy:
         elif missed:
             remark(missed, done=False, at=self.op)
 
-    def entry(self, name: str) -> Any:
-        """Return an entry of the plan."""
+    @cached_property
+    def plan(self) -> bt.Plan:
         assert self.op.plan is not None
-        return cast(Any, self.op.plan.data[name])
+        return self.op.plan.data
 
-    def at_most(self, name: str) -> int:
-        planned = self.entry(name).value.data
+    def at_most(self, planned: int | None) -> int:
+        """Return how many states are computed at once."""
+        assert planned is not None
         return min(self.options.chunk or planned, planned)
 
     @cached_property
-    def lengths(self) -> list[int]:
-        return list(self.entry("units").get_values())
+    def lengths(self) -> tuple[int, ...]:
+        return self.plan.units or (1,)
 
     @cached_property
     def network(self) -> FuncOp:
@@ -413,7 +414,7 @@ class _Loops:
 
     def by_network(self, insert: Inserter, *, is_rare: bool) -> Array:
         """Insert log ratios by log psi at x and x'; what is rare is compiled once."""
-        size = self.energy.at_most("network_pairs")
+        size = self.energy.at_most(self.energy.plan.network_pairs)
         sizes = [size] if is_rare else [size, -(-size // REST)]
         x, network = self.lanes.x, self.energy.network
 
@@ -432,11 +433,6 @@ class _Loops:
         """Insert log ratios by the parts of log psi."""
         parts = self.energy.parts
         assert parts is not None
-        name = "pairs"
-        if any(p.part.kind in (bt.Rung.LIFTED, bt.Rung.NETWORK) for p in parts):
-            name = "network_pairs"
-        # Only what is evaluated at x can be infinite there
-        has_nodes = len(parts) > 1 and name == "network_pairs"
         lanes = self.lanes.at(insert)
         leaves = [leaf.inside(insert) for leaf in self.leaves]
         if self.energy.options.dense and isinstance(parts[0], Declared):
@@ -458,10 +454,10 @@ class _Loops:
                 for part, table, cache in zip(parts, tables, caches, strict=True)
             ]
             terms = [term.astype(self.energy.logpsi) for term in terms]
-            return added(terms) if has_nodes else reduce(Array.__add__, terms)
+            return added(terms) if len(terms) > 1 else terms[0]
 
         samples = lanes.shape[0]
-        sizes = [self.energy.at_most(name)]
+        sizes = [self.energy.at_most(self.energy.plan.pairs)]
         _, found = self._mapped(insert, of_state, samples, sizes)
         found = self._only_live(found)
         is_known = not any(isinstance(part, Declared) for part in parts)
@@ -532,7 +528,7 @@ class LowerLocalEnergy(RewritePattern):
 
     func.func @f(%x : tensor<64x8xi8>, %w : tensor<8xf64>) -> tensor<64xf64> {
       %b = ..
-      %e = bt.local_energy %x, %b parameters(%w) through [..] plan {..}
+      %e = bt.local_energy %x, %b parameters(%w) through [..] plan <..>
       func.return %e : tensor<64xf64>
     }
     becomes, for a batch of 4096,

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import numpy as np
 from xdsl.context import Context
-from xdsl.dialects.builtin import IntegerAttr, ModuleOp, StringAttr, TensorType
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import SSAValue
 from xdsl.passes import ModulePass
@@ -65,10 +65,10 @@ class PlanChunks(RewritePattern):
     """An energy says how many samples and pairs are evaluated at once.
 
     %e = bt.local_energy %x, %b parameters() through [#bt.part<network @f>]
-      plan {live = "all", rows = 8 : i64} ..
+      plan <live = all, rows = 8> ..
     becomes
     %e = bt.local_energy %x, %b parameters() through [#bt.part<network @f>]
-      plan {live = "all", rows = 8 : i64, samples = 1024 : i64, pairs = 1024 : i64, ..}
+      plan <live = all, rows = 8, samples = 1024, pairs = 1024, ..>
     """
 
     budget: int
@@ -104,6 +104,9 @@ class PlanChunks(RewritePattern):
             network = max(network, CALLS * self.budget // (BUFFERS * largest))
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
         network = 1 << (network.bit_length() - 1)  # libraries are fast for such
+        # What is evaluated for each state is as a network is
+        is_evaluated = {bt.Rung.LIFTED, bt.Rung.NETWORK} & kinds
+        pairs = network if is_evaluated and kinds != {bt.Rung.NETWORK} else PAIRS
         if not networks:
             network //= 2  # that is rare, and its memory is always taken
         rows, by_site, tables = _rows(op), _rows_by_site(op), "lanes"
@@ -121,14 +124,14 @@ class PlanChunks(RewritePattern):
         planned(
             op,
             samples=samples,
-            pairs=PAIRS,
+            pairs=pairs,
             network_pairs=network,
-            units=_units(op, module),
+            units=tuple(_units(op, module)),
             tables=tables,
             peak_bytes=int(peak),
         )
         remark(
-            f"{samples} samples, {PAIRS} pairs, {network} evaluations of a network at "
+            f"{samples} samples, {pairs} pairs, {network} evaluations of a network at "
             f"once; about {peak / 1e6:.1f} MB",
             at=op,
         )
@@ -176,12 +179,11 @@ def _precision(value: SSAValue) -> int:
 
 
 def _is_always_live(op: bt.LocalEnergyOp) -> bool:
-    return op.plan is not None and op.plan.data.get("live") == StringAttr("all")
+    return op.plan is not None and op.plan.data.live == "all"
 
 
 def _rows(op: bt.LocalEnergyOp) -> int:
-    rows = None if op.plan is None else op.plan.data.get("rows")
-    return rows.value.data if isinstance(rows, IntegerAttr) else 0
+    return 0 if op.plan is None else op.plan.data.rows or 0
 
 
 def _are_by_values(op: bt.LocalEnergyOp, module: ModuleOp) -> bool:

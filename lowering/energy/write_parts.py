@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, ClassVar, cast
+from typing import ClassVar
 
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
@@ -37,12 +37,12 @@ def tabled(energy: bt.LocalEnergyOp) -> Moves | SiteMoves | str:
     values = tuple(sorted(local_values(energy) or ()))
     branches, size = energy.branches, shape_of(energy.config)[1]
     assert energy.plan is not None
-    match energy.plan.data["tables"]:
-        case StringAttr(data="sites"):
+    match energy.plan.data.tables:
+        case "sites":
             by_lane = moves_of(branches, values, size=size)
             always = isinstance(by_lane, Moves) and by_lane.always
             return SiteMoves(values, always, write_count(branches))
-        case StringAttr(data="values"):
+        case "values":
             return moves_of(branches, values, size=size, by_values=True)
         case _:
             return moves_of(branches, values, size=size)
@@ -51,11 +51,11 @@ def tabled(energy: bt.LocalEnergyOp) -> Moves | SiteMoves | str:
 class WriteParts(RewritePattern):
     """The parts of an energy name functions that find their ratios.
 
-    %e = bt.local_energy %x, %b parameters() through [#bt.part<linear @a>] plan {..}
+    %e = bt.local_energy %x, %b parameters() through [#bt.part<linear @a>] plan <..>
     becomes
     %e = bt.local_energy %x, %b parameters()
       through [#bt.part<linear @a written [@a.tables, @a.bound, @a.cache, @a.ratio]>]
-      plan {..}
+      plan <..>
     """
 
     @op_type_rewrite_pattern
@@ -66,7 +66,7 @@ class WriteParts(RewritePattern):
             return
         rows, writes = moves.differences(shape_of(op.config)[1])
         steps = Steps(rows, tuple(sorted(local_values(op) or ())), writes)
-        lengths = tuple(cast(Any, op.plan.data["units"]).get_values())
+        lengths = op.plan.data.units or (1,)
         by_site = isinstance(moves, SiteMoves)
         module, parts = module_of(op), list[bt.PartAttr]()
         for part in op.parts:

@@ -132,7 +132,7 @@ def energy_report(
     return EnergyReport(
         operator=operator,
         lanes=lanes,
-        live=str(energy.plan.data["live"].data),  # pyright: ignore
+        live=plan.live,
         schedule=schedule,
         evaluations_before=program.kernel.lanes + 1,
         evaluations_after=lanes + 1 if evaluated else 1,

@@ -93,32 +93,6 @@ class Options:
     budget: int | None = None
 
 
-@dataclass(frozen=True)
-class Plan:
-    """Choices of `plan-local-energy`; see there."""
-
-    samples: int
-    pairs: int
-    network_pairs: int
-    units: tuple[int, ...]
-    peak_bytes: int
-    tables: str
-
-    @classmethod
-    def of(cls, energy: bt.LocalEnergyOp) -> Plan:
-        """Return the plan of an op that has one."""
-        assert energy.plan is not None
-        entries: Any = energy.plan.data
-        return cls(
-            **{
-                name: entries[name].value.data
-                for name in ("samples", "pairs", "network_pairs", "peak_bytes")
-            },
-            units=tuple(entries["units"].get_values()),
-            tables=entries["tables"].data,
-        )
-
-
 class EnergyProgram:
     """The local energy of one operator and one wavefunction, for some types.
 
@@ -238,7 +212,8 @@ class EnergyProgram:
             trace=Trace(reports=self.reports, keeps_stages=False),
         )
         (self.energy,) = energies_in(self.module)
-        self.plan = Plan.of(self.energy)
+        assert self.energy.plan is not None
+        self.plan: Any = self.energy.plan.data
         self.element = dtype_of(element_of(self.energy.result))
         count = len(kernel.parameter_names)
         self._lanes_module = lanes_of_energy(self.module, count)

@@ -24,3 +24,7 @@
 "test.op"() {parts = [#bt.part<linear @f times (0.5, 0.0) written [@a, @b, @c, @d]>]} : () -> ()
 // CHECK-NEXT: "test.op"() {parts = [#bt.part<rational @f then @g as "tanh">]} : () -> ()
 "test.op"() {parts = [#bt.part<rational @f then @g as "tanh">]} : () -> ()
+
+// A plan says what was chosen so far.
+// CHECK-NEXT: "test.op"() {plans = [#bt.plan<>, #bt.plan<live = all, rows = 8, units = [32, 8], tables = sites>]} : () -> ()
+"test.op"() {plans = [#bt.plan<>, #bt.plan<rows = 8, live = all, tables = sites, units = [32, 8]>]} : () -> ()

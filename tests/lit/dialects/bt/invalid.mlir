@@ -607,3 +607,20 @@ func.func private @chunk(%x : tensor<4x8xi8>) -> tensor<4xf64>
 // CHECK: 'bt.unpack' of tensor<12xf64> at tensor<12xi32> where tensor<4x3xi1> cannot be tensor<4x3xf64>
 %f, %p, %live = "test.op"() : () -> (tensor<12xf64>, tensor<12xi32>, tensor<4x3xi1>)
 %r = bt.unpack %f, %p where %live : (tensor<12xf64>, tensor<12xi32>, tensor<4x3xi1>) -> tensor<4x3xf64>
+
+// -----
+
+// region #bt.plan
+
+// CHECK: live is all or some, got none
+"test.op"() {plan = #bt.plan<live = none>} : () -> ()
+
+// -----
+
+// CHECK: expected one of live, network_pairs, pairs, peak_bytes, rows, samples, tables, units
+"test.op"() {plan = #bt.plan<sample = 3>} : () -> ()
+
+// -----
+
+// CHECK: as many as are taken at once is one at least
+"test.op"() {plan = #bt.plan<samples = 0>} : () -> ()

@@ -202,9 +202,9 @@ func.func @local_energy(%x : tensor<?x8x!bt.state>, %b : !bt.branches<3 x 1>, %d
   // GENERIC:      %{{.*}} = "bt.local_energy"(%x, %b, %d, %w) <{parts = [#bt.part<network @energy_of>], operandSegmentSizes = array<i32: 1, 1, 1, 1>}> : (tensor<?x8x!bt.state>, !bt.branches<3 x 1>, tensor<?xf64>, tensor<8x4xf64>) -> tensor<?xf64>
   %0 = bt.local_energy %x, %b diagonal %d parameters(%w) through [#bt.part<network @energy_of>] : tensor<?x8x!bt.state>, !bt.branches<3 x 1> diagonal tensor<?xf64> (tensor<8x4xf64>) -> tensor<?xf64>
   // Of no part at all psi is 1 everywhere; what is not given is left out.
-  // CHECK-NEXT:   %{{.*}} = bt.local_energy %x, %b parameters() through [] plan {samples = 256 : i64} {note = "one"} : tensor<?x8x!bt.state>, !bt.branches<3 x 1>() -> tensor<?xcomplex<f64>>
-  // GENERIC-NEXT: %{{.*}} = "bt.local_energy"(%x, %b) <{parts = [], plan = {samples = 256 : i64}, operandSegmentSizes = array<i32: 1, 1, 0, 0>}> {note = "one"} : (tensor<?x8x!bt.state>, !bt.branches<3 x 1>) -> tensor<?xcomplex<f64>>
-  %1 = bt.local_energy %x, %b parameters() through [] plan {samples = 256 : i64} {note = "one"} : tensor<?x8x!bt.state>, !bt.branches<3 x 1> () -> tensor<?xcomplex<f64>>
+  // CHECK-NEXT:   %{{.*}} = bt.local_energy %x, %b parameters() through [] plan <samples = 256> {note = "one"} : tensor<?x8x!bt.state>, !bt.branches<3 x 1>() -> tensor<?xcomplex<f64>>
+  // GENERIC-NEXT: %{{.*}} = "bt.local_energy"(%x, %b) <{parts = [], plan = #bt.plan<samples = 256>, operandSegmentSizes = array<i32: 1, 1, 0, 0>}> {note = "one"} : (tensor<?x8x!bt.state>, !bt.branches<3 x 1>) -> tensor<?xcomplex<f64>>
+  %1 = bt.local_energy %x, %b parameters() through [] plan <samples = 256> {note = "one"} : tensor<?x8x!bt.state>, !bt.branches<3 x 1> () -> tensor<?xcomplex<f64>>
   func.return
 }
 

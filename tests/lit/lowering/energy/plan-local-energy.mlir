@@ -3,11 +3,11 @@
 
 // A plan that is there already is completed. Tables by site would be larger here.
 // CHECK-LABEL:   func.func @energy(
-// DEFAULT:         plan {live = "all", rows = 400 : i64, samples = 54 : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, tables = "lanes", peak_bytes = {{[0-9]+}} : i64}
-// SMALL:           plan {live = "all", rows = 400 : i64, samples = 8 : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, tables = "lanes", peak_bytes = {{[0-9]+}} : i64}
+// DEFAULT:         plan <live = all, rows = 400, samples = 54, pairs = 1024, network_pairs = 256, units = [32], tables = lanes, peak_bytes = {{[0-9]+}}>
+// SMALL:           plan <live = all, rows = 400, samples = 8, pairs = 1024, network_pairs = 256, units = [32], tables = lanes, peak_bytes = {{[0-9]+}}>
 func.func @energy(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %w : tensor<400x1600xf64>) -> tensor<?xf64> {
   bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x400x!bt.state>
-  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<exponential @theta as "log_cosh">] plan {live = "all", rows = 400 : i64} : tensor<?x400x!bt.state>, !bt.branches<400 x 1> (tensor<400x1600xf64>) -> tensor<?xf64>
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<exponential @theta as "log_cosh">] plan <live = all, rows = 400> : tensor<?x400x!bt.state>, !bt.branches<400 x 1> (tensor<400x1600xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
 }
 
@@ -20,10 +20,10 @@ func.func private @theta(%w : tensor<400x1600xf64>, %x : tensor<1x400xi8>) -> te
 // Of lanes that are elsewhere for each x tables have a row for each site, and value before
 // and after.
 // CHECK-LABEL:   func.func @elsewhere(
-// CHECK:           plan {live = "some", rows = 0 : i64, samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 256 : i64, units = array<i64: 32>, tables = "sites",
+// CHECK:           plan <live = some, rows = 0, samples = {{[0-9]+}}, pairs = 1024, network_pairs = 256, units = [32], tables = sites,
 func.func @elsewhere(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %w : tensor<400x1600xf64>) -> tensor<?xf64> {
   bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x400x!bt.state>
-  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<exponential @theta as "log_cosh">] plan {live = "some", rows = 0 : i64} : tensor<?x400x!bt.state>, !bt.branches<400 x 1> (tensor<400x1600xf64>) -> tensor<?xf64>
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<exponential @theta as "log_cosh">] plan <live = some, rows = 0> : tensor<?x400x!bt.state>, !bt.branches<400 x 1> (tensor<400x1600xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
 }
 
@@ -31,10 +31,10 @@ func.func @elsewhere(%x : tensor<?x400x!bt.state>, %b : !bt.branches<400 x 1>, %
 // the masked ones here, are there once. Where a network is always evaluated
 // more samples are taken, so that few of the last chunk are evaluated in vain.
 // CHECK-LABEL:   func.func @network(
-// DEFAULT:         plan {samples = 1024 : i64, pairs = 1024 : i64, network_pairs = 1024 : i64,
-// SMALL:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 512 : i64,
+// DEFAULT:         plan <samples = 1024, pairs = 1024, network_pairs = 1024,
+// SMALL:           plan <samples = {{[0-9]+}}, pairs = 1024, network_pairs = 512,
 func.func @network(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> {
-  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @masked>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @masked>] plan <> : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
 }
 
@@ -51,10 +51,10 @@ func.func private @masked(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> tens
 
 // Of a small network twice as many as fit.
 // CHECK-LABEL:   func.func @little(
-// DEFAULT:         plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 4096 : i64,
-// SMALL:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 512 : i64,
+// DEFAULT:         plan <samples = {{[0-9]+}}, pairs = 1024, network_pairs = 4096,
+// SMALL:           plan <samples = {{[0-9]+}}, pairs = 1024, network_pairs = 512,
 func.func @little(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<8x128xf64>) -> tensor<?xf64> {
-  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @of_128>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<8x128xf64>) -> tensor<?xf64>
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @of_128>] plan <> : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<8x128xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
 }
 
@@ -68,10 +68,10 @@ func.func private @of_128(%w : tensor<8x128xf64>, %x : tensor<1x8xi8>) -> tensor
 
 // Of a lifted one half as many: what its first layer is found from takes as much.
 // CHECK-LABEL:   func.func @half(
-// DEFAULT:         plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 1024 : i64,
-// SMALL:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 512 : i64,
+// DEFAULT:         plan <samples = {{[0-9]+}}, pairs = 1024, network_pairs = 1024,
+// SMALL:           plan <samples = {{[0-9]+}}, pairs = 512, network_pairs = 512,
 func.func @half(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<8x256xf32>) -> tensor<?xf32> {
-  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<lifted @first then @rest as "tanh">] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<8x256xf32>) -> tensor<?xf32>
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<lifted @first then @rest as "tanh">] plan <> : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<8x256xf32>) -> tensor<?xf32>
   func.return %e : tensor<?xf32>
 }
 
@@ -89,10 +89,10 @@ func.func private @rest(%w : tensor<8x256xf32>, %h : tensor<1x256xf32>) -> tenso
 
 // What calls a library, such as for a determinant, is evaluated for more at once.
 // CHECK-LABEL:   func.func @calling(
-// DEFAULT:         plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 2048 : i64,
-// SMALL:           plan {samples = {{[0-9]+}} : i64, pairs = 1024 : i64, network_pairs = 512 : i64,
+// DEFAULT:         plan <samples = {{[0-9]+}}, pairs = 1024, network_pairs = 2048,
+// SMALL:           plan <samples = {{[0-9]+}}, pairs = 1024, network_pairs = 512,
 func.func @calling(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> {
-  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @call>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @call>] plan <> : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
 }
 
@@ -106,10 +106,10 @@ func.func private @call(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> tensor
 // What a declared delta keeps of a sample is not known: fewer are taken than of a network.
 // It has no tables.
 // CHECK-LABEL:   func.func @declared(
-// DEFAULT:         plan {samples = 256 : i64, pairs = 1024 : i64, network_pairs = 1024 : i64, units = array<i64: 1>, tables = "lanes",
-// SMALL:           plan {samples = 256 : i64, pairs = 1024 : i64, network_pairs = 512 : i64, units = array<i64: 1>, tables = "lanes",
+// DEFAULT:         plan <samples = 256, pairs = 1024, network_pairs = 1024, units = [1], tables = lanes,
+// SMALL:           plan <samples = 256, pairs = 1024, network_pairs = 512, units = [1], tables = lanes,
 func.func @declared(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> {
   bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x8x!bt.state>
-  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<declared @masked>] plan {} : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<declared @masked>] plan <> : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
 }
