@@ -44,8 +44,6 @@ from benchmarks.harness import (
 )
 from benchmarks.models import Model, Peer
 from benchmarks.wavefunctions import WAVEFUNCTIONS, Setting, initial
-from lowering.energy.extraction import energies_in
-from symir.runtime.local_energy.deltas import Declared
 
 __all__ = ["SYSTEMS", "Pair", "System", "compare", "pairs_of"]
 
@@ -105,6 +103,7 @@ FERMIONS = (
     "mlp1",
     "mlp2",
     "slater",
+    "slater_jastrow",
     "backflow",
 )
 
@@ -455,12 +454,7 @@ def measure(pair: Pair, rounds: int, turn: float) -> dict[str, Any]:
 def parts_of(energy: sym.LocalEnergy, variables: Any, x: Any) -> list[str]:
     """Return how the ratio of each part of log psi is found."""
     program = energy.program(variables, x.dtype)
-    if program.parts is None:
-        return ["network"]
-    if any(isinstance(part, Declared) for part in program.parts):
-        return ["declared"]
-    (op,) = energies_in(program.module)
-    return [str(part.kind) for part in op.parts]
+    return list(map(str, program.rungs)) if program.is_fused else ["network"]
 
 
 _FIRST_CALL = """

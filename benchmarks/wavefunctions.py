@@ -185,6 +185,19 @@ class Backflow(nn.Module):
         return size + jnp.log(sign.astype(np.result_type(dtype, np.complex64)))
 
 
+class SlaterJastrow(nn.Module):
+    """A determinant of NetKet times its Jastrow factor, in one module."""
+
+    hilbert: Any
+    param_dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        determinant = nk.models.Slater2nd(self.hilbert, param_dtype=self.param_dtype)
+        factor = nk.models.Jastrow(param_dtype=self.param_dtype)
+        return determinant(x) + factor(x)
+
+
 # endregion
 
 
@@ -231,6 +244,7 @@ WAVEFUNCTIONS: dict[str, Define] = {
     ),
     "vit": lambda s: VisionTransformer(TOKENS, WIDTH, BLOCKS, s.dtype),
     "slater": lambda s: nk.models.Slater2nd(s.hilbert, param_dtype=s.dtype),
+    "slater_jastrow": lambda s: SlaterJastrow(s.hilbert, s.dtype),
     "backflow": lambda s: Backflow(s.hilbert.n_fermions, 64, s.dtype),
 }
 """The wavefunctions by name."""

@@ -13,7 +13,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
@@ -53,6 +53,7 @@ from xdsl.irdl import (
     AttrSizedOperandSegments,
     AttrSizedResultSegments,
     IRDLOperation,
+    VarConstraint,
     irdl_attr_definition,
     irdl_op_definition,
     operand_def,
@@ -958,6 +959,10 @@ class Rung(StrEnum):
     DECLARED = "declared"
 
 
+_SECOND = {Rung.BILINEAR: "by", Rung.DECLARED: "of"}
+"""Words before the second function of a part; before that of others it is `then`."""
+
+
 @irdl_attr_definition
 class PartAttr(ParametrizedAttribute):
     """A part of log psi, and how its difference between x' and x is found.
@@ -972,7 +977,9 @@ class PartAttr(ParametrizedAttribute):
     - `bilinear @f by @h`: the sum of f(x) h(x) over all elements of two such functions.
     - `lifted @f then @h`: h(f(x)) with such an f; `as tanh` h(tanh(f(x))).
     - `rational @f then @h as tanh`: the same with an affine h, as of one hidden layer.
-    - `declared @f`: f(x), whose differences the user has given.
+    - `declared @f of @h`: f(x), whose differences its author has given: as those of a
+      model of its own parameters and its own configuration, which h returns, the latter
+      last. `as real` the real part, `as imag` the imaginary one.
 
     A function takes the parameters and one x of shape (1, sites); behind `then` it
     takes them and what it follows.
@@ -1071,8 +1078,7 @@ class PartAttr(ParametrizedAttribute):
                 )
             function = parser.parse_symbol_name().data
             tail = activation = None
-            word = "by" if rung == Rung.BILINEAR else "then"
-            if parser.parse_optional_keyword(word):
+            if parser.parse_optional_keyword(_SECOND.get(Rung(rung), "then")):
                 tail = parser.parse_symbol_name().data
             if parser.parse_optional_keyword("as"):
                 activation = parser.parse_str_literal()
@@ -1103,8 +1109,7 @@ class PartAttr(ParametrizedAttribute):
             printer.print_string(self.rung.data + " ")
             printer.print_symbol_name(self.functions[0])
             if len(self.functions) > 1:
-                by = self.kind is Rung.BILINEAR
-                printer.print_string(" by " if by else " then ")
+                printer.print_string(f" {_SECOND.get(self.kind, 'then')} ")
                 printer.print_symbol_name(self.functions[1])
             if self.applied is not None:
                 printer.print_string(" as ")
@@ -1303,6 +1308,58 @@ class PlanAttr(Data[Plan]):
 
 
 @irdl_op_definition
+class DeclaredOp(BranchTensorOp):
+    """A value in a wavefunction that a model computes whose changes are declared.
+
+    It is the operand. The model computes it from `inputs`: its own parameters, and its
+    own configuration as the last. Where that is not so, `lost` says why.
+
+    ```mlir
+    %m = bt.declared "Jastrow.0" %v from (%w, %x)
+      : tensor<1xf64> from (tensor<15xf64>, tensor<1x6xi8>)
+    %n = bt.declared "Jastrow.1" %u from () lost "it is in a loop" : tensor<1xf64> from ()
+    ```
+    """
+
+    name = "bt.declared"
+
+    T: ClassVar = VarConstraint("T", TENSOR)
+
+    declaration = prop_def(StringAttr)
+    value = operand_def(T)
+    inputs = var_operand_def(TENSOR)
+    lost = opt_prop_def(StringAttr)
+    result = result_def(T)
+
+    assembly_format = (
+        "$declaration $value `from` `(` $inputs `)` (`lost` $lost^)? attr-dict `:` "
+        "type($value) `from` `(` type($inputs) `)`"
+    )
+
+    def __init__(
+        self,
+        declaration: str,
+        value: SSAValue,
+        inputs: Sequence[SSAValue],
+        lost: str | None = None,
+    ):
+        super().__init__(
+            operands=[value, inputs],
+            properties={
+                "declaration": StringAttr(declaration),
+                "lost": None if lost is None else StringAttr(lost),
+            },
+            result_types=[value.type],
+        )
+
+    def verify_(self) -> None:
+        if self.lost is None and not self.inputs:
+            raise VerifyException(
+                f"'bt.declared': {self.declaration} is of a configuration at least"
+            )
+
+
+@irdl_op_definition
 class LocalEnergyOp(BranchTensorOp):
     """The local energies of configurations and a wavefunction psi.
 
@@ -1367,9 +1424,9 @@ class LocalEnergyOp(BranchTensorOp):
                     f"(batch,), got {value.type}"
                 )
         for part in self.parts:
-            if part.kind is Rung.BILINEAR and isinstance(part.tail, NoneAttr):
+            if part.kind in _SECOND and isinstance(part.tail, NoneAttr):
                 raise VerifyException(
-                    "'bt.local_energy': a bilinear part is of two functions, got "
+                    f"'bt.local_energy': a {part.kind} part is of two functions, got "
                     f"{part.function} alone"
                 )
             if part.kind is Rung.RATIONAL and (
@@ -1722,6 +1779,7 @@ Bt = Dialect(
         UnarrangedOp,
         ConnectionsOp,
         LanesOp,
+        DeclaredOp,
         LocalEnergyOp,
         MapSamplesOp,
         PackOp,

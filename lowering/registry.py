@@ -43,6 +43,7 @@ _PASSES = {
     ),
     "energy": (
         "analyse-site-affine",
+        "apply-declared-deltas",
         "apply-exponential-sums",
         "bt-local-energy",
         "bt-local-energy-coalesce",

@@ -320,6 +320,12 @@ class BtFunctions(InterpreterFunctions):
             results.append(np.where(meant, branches.values[:, :, write], source))
         return (*results, self._elements(interpreter, op.matrix_elements, branches))
 
+    @impl(bt.DeclaredOp)
+    def run_declared(
+        self, interpreter: Interpreter, op: bt.DeclaredOp, args: PythonValues
+    ) -> PythonValues:
+        return (args[0],)
+
     @impl(bt.LocalEnergyOp)
     def run_local_energy(
         self, interpreter: Interpreter, op: bt.LocalEnergyOp, args: PythonValues
@@ -468,6 +474,8 @@ _ACTIVATIONS: dict[str | None, Callable[[Array], Array]] = {
     "softplus": _softplus,
     "log_sigmoid": lambda values: -_softplus(-values),
     "tanh": np.tanh,
+    "real": np.real,
+    "imag": np.imag,
 }
 """Functions that parts of a wavefunction apply to the elements of a function."""
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 from math import prod
 from typing import ClassVar
 
-import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
@@ -30,12 +29,11 @@ from xdsl.pattern_rewriter import (
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.stablehlo import combiner_of, dtype_of, element_of, shape_of
+from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.energy.activations import (
     ACTIVATIONS,
     fit_of,
     is_whole,
-    known_number,
 )
 from lowering.energy.extraction import (
     erase,
@@ -56,6 +54,7 @@ from lowering.energy.site_affine import (
     is_additive,
     op_name,
 )
+from lowering.energy.sums import is_sum, size_of, terms_of
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
@@ -97,7 +96,7 @@ class _Decomposition:
             yield _bilinear(*pair, factor)
             return
         op = value.owner
-        if isinstance(op, hlo.ReduceOp) and self._is_sum(op):
+        if isinstance(op, hlo.ReduceOp) and size_of(value) == 1 and is_sum(op):
             yield from self._sum(value, op.operands[0], factor)
             return
         if isinstance(one, Elementwise):
@@ -130,7 +129,7 @@ class _Decomposition:
                 yield summand
                 return
         op = value.owner
-        if isinstance(op, hlo.ReduceOp) and self._is_sum(op, whole=False):
+        if isinstance(op, hlo.ReduceOp) and is_sum(op):
             yield from self._summed(op.operands[0], factor)
             return
         yield from self._split(value, factor, self._summed)
@@ -153,10 +152,10 @@ class _Decomposition:
         # Products of integers wrap around
         if len(kinds) > 1 or kinds.pop().kind not in "fc":
             return None
-        if _size(pair[0]) <= MAX_PRODUCTS:
+        if size_of(pair[0]) <= MAX_PRODUCTS:
             return pair
         remark(
-            f"a sum of {_size(pair[0])} products is no bilinear part: there are more "
+            f"a sum of {size_of(pair[0])} products is no bilinear part: there are more "
             f"than {MAX_PRODUCTS}",
             done=False,
             hint="with matrix products, as in (x @ W * x).sum(-1), they are fewer",
@@ -165,57 +164,14 @@ class _Decomposition:
 
     def _split(self, value: SSAValue, factor: complex, of: _Take) -> Iterator[_Summand]:
         """Yield the summands of a sum, difference, multiple, ... of values."""
-        taken = self._terms(value)
+        taken = terms_of(value, self.known)
         if taken is not None:
             for one, own in taken:
                 yield from of(one, factor * own)
             return
-        if _size(value) > 1:
+        if size_of(value) > 1:
             raise _NotApart
         yield _Summand(bt.Rung.NETWORK, value, factor)
-
-    def _terms(self, value: SSAValue) -> list[tuple[SSAValue, complex]] | None:
-        """Return the values, and their factors, that a value is the sum of."""
-        match value.owner:
-            case hlo.AddOp() as op:
-                return [(op.lhs, 1), (op.rhs, 1)]
-            case hlo.SubtractOp() as op:
-                return [(op.lhs, 1), (op.rhs, -1)]
-            case hlo.NegateOp() as op:
-                return [(op.operand, -1)]
-            case hlo.ComplexOp() as op:
-                return [(op.operands[0], 1), (op.operands[1], 1j)]
-            case hlo.MultiplyOp() | hlo.DivideOp() as op:
-                return self._multiple(op)
-            case hlo.ConvertOp() as op:
-                return [(op.operand, 1)] if _widens(op) else None
-            case hlo.ReshapeOp() | hlo.TransposeOp() | hlo.BroadcastInDimOp() as op:
-                before = op.operands[0]
-                return [(before, 1)] if _size(before) == _size(value) else None
-            case _:
-                return None
-
-    def _multiple(
-        self, op: hlo.MultiplyOp | hlo.DivideOp
-    ) -> list[tuple[SSAValue, complex]] | None:
-        number = self._number(op.rhs)
-        if isinstance(op, hlo.DivideOp):
-            return None if not number else [(op.lhs, 1 / number)]
-        if number is not None:
-            return [(op.lhs, number)]
-        number = self._number(op.lhs)
-        return None if number is None else [(op.rhs, number)]
-
-    def _number(self, value: SSAValue) -> complex | None:
-        if not isinstance(self.known[value], ConstantValue):
-            return None
-        number = known_number(value)
-        return number if number is None or np.isfinite(number) else None
-
-    def _is_sum(self, op: hlo.ReduceOp, *, whole: bool = True) -> bool:
-        start = known_number(op.operands[1]) if len(op.operands) == 2 else None
-        is_sum = start == 0 and combiner_of(op) is hlo.AddOp
-        return is_sum and (not whole or _size(op.results[0]) == 1)
 
     def _recognised(self, value: SSAValue, factor: complex) -> _Summand | None:
         sums = [name for name, one in ACTIVATIONS.items() if one.terms]
@@ -238,7 +194,7 @@ class _Decomposition:
 
 
 def _bilinear(first: SSAValue, second: SSAValue, factor: complex) -> _Summand:
-    size = _size(first)
+    size = size_of(first)
     remark(f"a sum of {size} products of two additive values is bilinear")
     return _Summand(bt.Rung.BILINEAR, first, factor, by=second)
 
@@ -255,22 +211,12 @@ def _pairs_elements(op: hlo.DotGeneralOp) -> bool:
     lengths = shape_of(op.lhs)
     long = sorted((a, b) for a, b in zip(left, right, strict=True) if lengths[a] > 1)
     met = prod(lengths[a] for a, _ in long)
-    is_whole = _size(op.lhs) == met == _size(op.rhs)
+    is_whole = size_of(op.lhs) == met == size_of(op.rhs)
     return is_whole and [b for _, b in long] == sorted(b for _, b in long)
 
 
 class _NotApart(Exception):
     """A sum of many elements that is not taken apart."""
-
-
-def _size(value: SSAValue) -> int:
-    return int(np.prod(shape_of(value)))
-
-
-def _widens(op: hlo.ConvertOp) -> bool:
-    """Whether a conversion only makes more room for the same number."""
-    before, after = dtype_of(element_of(op.operand)), dtype_of(element_of(op.result))
-    return bool(before.kind in "fc" and np.can_cast(before, after))
 
 
 def _reason(known: dict[SSAValue, Dependence], value: SSAValue) -> str:

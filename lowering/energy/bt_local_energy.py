@@ -62,7 +62,6 @@ class AskForEnergies(RewritePattern):
     """
 
     logpsi: FuncOp
-    rung: bt.Rung
 
     @op_type_rewrite_pattern
     def match_and_rewrite(
@@ -83,7 +82,7 @@ class AskForEnergies(RewritePattern):
             op.branches,
             None,
             parameters,
-            [bt.PartAttr.get(self.rung, self.logpsi.sym_name.data)],
+            [bt.PartAttr.get(bt.Rung.NETWORK, self.logpsi.sym_name.data)],
             tensor(_element(op, self.logpsi), (shape_of(op.config)[0],)),
         )
         rewriter.insert(in_place_of(op, energy))
@@ -102,14 +101,12 @@ class BtLocalEnergyPass(ModulePass):
 
     Attributes:
         wavefunction: the name of its function.
-        declared: whether its differences are given: no pass looks for them then.
     """
 
     name = "bt-local-energy"
     relation: ClassVar[Relation] = Relation.EXPECTATION
 
     wavefunction: str = "logpsi"
-    declared: bool = False
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
         names = {f.sym_name.data for f in op.ops if isinstance(f, FuncOp)}
@@ -125,8 +122,7 @@ class BtLocalEnergyPass(ModulePass):
             )
         if NETWORK not in names:
             op.body.block.add_op(_network(logpsi))
-        rung = bt.Rung.DECLARED if self.declared else bt.Rung.NETWORK
-        rewrite_once(op, AskForEnergies(logpsi, rung))
+        rewrite_once(op, AskForEnergies(logpsi))
 
 
 def _network(logpsi: FuncOp) -> FuncOp:

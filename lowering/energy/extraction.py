@@ -66,9 +66,9 @@ def is_coarse(value: SSAValue) -> bool:
 
 
 def extracted(
-    function: FuncOp, name: str, inputs: Sequence[SSAValue], result: SSAValue
+    function: FuncOp, name: str, inputs: Sequence[SSAValue], *results: SSAValue
 ) -> FuncOp:
-    """Return a private function that computes a value of a function from others.
+    """Return a private function that computes values of a function from others.
 
     Its arguments are those of the function but for x, which is the last one, and then
     the inputs, of which x may be one. It stands next to the function.
@@ -79,14 +79,17 @@ def extracted(
     now: dict[SSAValue, SSAValue] = dict(zip(arguments, block.args, strict=True))
     for old, new in now.items():
         new.name_hint = old.name_hint
-    order = operands_first(result, known=set(arguments))
+    known = set(arguments)
+    order = [one for result in results for one in operands_first(result, known=known)]
     needed = {value.owner for value in order if isinstance(value.owner, Operation)}
     builder = Builder(InsertPoint.at_end(block))
     for op in function.body.block.ops:
         if op in needed:
             builder.insert(op.clone(now))
-    builder.insert(ReturnOp(now[result]))
-    kind = FunctionType.from_lists([value.type for value in arguments], [result.type])
+    builder.insert(ReturnOp(*(now[result] for result in results)))
+    kind = FunctionType.from_lists(
+        [value.type for value in arguments], [result.type for result in results]
+    )
     new = FuncOp(name, kind, Region(block), visibility="private")
     module = function.parent_block()
     assert module is not None

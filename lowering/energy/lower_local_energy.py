@@ -25,7 +25,7 @@ from xdsl.dialects.builtin import (
     i32,
 )
 from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Region
+from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
     PatternRewriter,
@@ -33,16 +33,18 @@ from xdsl.pattern_rewriter import (
     op_type_rewrite_pattern,
 )
 from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of, tensor
 from lowering.arrays import Array, array, chosen, zeros
-from lowering.bt.lanes import lane_count
+from lowering.bt.lanes import lane_count, write_count
 from lowering.energy.bt_local_energy import NETWORK
 from lowering.energy.bt_local_energy_pack import local_values
 from lowering.energy.differences import applied
 from lowering.energy.extraction import (
     erase_unreachable,
+    extracted,
     function_named,
     module_of,
     returned,
@@ -50,6 +52,7 @@ from lowering.energy.extraction import (
 from lowering.energy.lane_rows import Lanes, State
 from lowering.energy.moves import Moves, SiteMoves
 from lowering.energy.part_functions import scaled
+from lowering.energy.readings import Reading
 from lowering.energy.write_parts import tabled
 from lowering.relations import Relation
 from lowering.remarks import remark
@@ -87,7 +90,7 @@ class Written:
     def bounds(self, insert: Inserter, tables: Arrays) -> Arrays:
         return called(insert, self.functions[1], tables)
 
-    def cache(self, leaves: Arrays, x: Array) -> Arrays:
+    def cache(self, leaves: Arrays, tables: Arrays, x: Array) -> Arrays:
         """Return what is kept of all x, each (C, ..)."""
         return of_many(self.functions[2], leaves, x)
 
@@ -123,7 +126,7 @@ class Evaluated:
     def bounds(self, insert: Inserter, tables: Arrays) -> Arrays:
         return []
 
-    def cache(self, leaves: Arrays, x: Array) -> Arrays:
+    def cache(self, leaves: Arrays, tables: Arrays, x: Array) -> Arrays:
         (found,) = of_many(self.function, leaves, x)
         return [found.reshape(x.shape[0])]
 
@@ -141,11 +144,31 @@ class Evaluated:
 class Declared:
     """A part whose functions are declared alone: the user has given them.
 
-    NaN is where they do not know.
+    Tables are its own parameters. NaN is where the functions do not know.
     """
 
     part: bt.PartAttr
     module: ModuleOp
+    local: Sequence[float]
+
+    def __post_init__(self) -> None:
+        inputs = function_named(self.module, self.part.functions[1])
+        end, x = inputs.body.block.last_op, inputs.body.block.args[-1]
+        assert isinstance(end, ReturnOp)
+        *own, config = end.arguments
+        name = self.part.functions[0]
+        self.parameters = self._once(inputs, f"{name}.parameters", [], *own)
+        self.config = self._once(inputs, f"{name}.config", [x], config)
+        self.reading = Reading.of(inputs, self.local)
+
+    def _once(
+        self, inputs: FuncOp, name: str, given: Sequence[SSAValue], *results: SSAValue
+    ) -> FuncOp:
+        """Return the function of a name; another part may have it already."""
+        known = named(self.module)
+        return (
+            known[name] if name in known else extracted(inputs, name, given, *results)
+        )
 
     @cached_property
     def functions(self) -> list[FuncOp]:
@@ -153,33 +176,51 @@ class Declared:
         return [function_named(self.module, name) for name in names]
 
     def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
-        return []
+        return called(insert, self.parameters, leaves)
 
     def bounds(self, insert: Inserter, tables: Arrays) -> Arrays:
         return []
 
-    def cache(self, leaves: Arrays, x: Array) -> Arrays:
+    def cache(self, leaves: Arrays, tables: Arrays, x: Array) -> Arrays:
         function, samples = self.functions[0], x.shape[0]
+        (read,) = of_many(self.config, leaves, x)
         kinds = [
             tensor(kind.element_type, (samples, *kind.get_shape()))
             for kind in cast(Any, function.function_type.outputs.data)
         ]
-        return self._called(function, samples, [*leaves, x], kinds)
+        own = [one.inside(x.insert) for one in tables]
+        return self._called(function, samples, [*own, read.reshape(samples, -1)], kinds)
 
     def ratio(self, of: Ratio) -> Array:
         insert = of.state.number.insert
         caches = [one.inside(insert).at(of.state.sample) for one in of.caches]
-        leaves = [one.inside(insert) for one in of.leaves]
-        given = [*leaves, *caches, *of.state.changes()]
-        return called(insert, self.functions[1], given)[0]
+        own = [one.inside(insert) for one in of.tables]
+        changes = self.reading.of_changes(of.state.changes())
+        (found,) = called(insert, self.functions[1], [*own, *caches, *changes])
+        return self._of_found(found)
 
-    def everywhere(self, lanes: Lanes, leaves: Arrays) -> Array:
+    def everywhere(self, lanes: Lanes, leaves: Arrays, tables: Arrays) -> Array:
         """Return log ratios of all lanes, (C, R), live or not."""
-        caches = self.cache(leaves, lanes.x)
+        caches = self.cache(leaves, tables, lanes.x)
         (kind,) = cast(Any, self.functions[1].function_type.outputs.data)
-        given = [*leaves, *caches, *lanes.changes()]
+        own = [one.inside(lanes.insert) for one in tables]
+        given = [*own, *caches, *self.reading.of_changes(lanes.changes())]
         kinds = [tensor(kind.element_type, lanes.shape)]
-        return self._called(self.functions[1], "all", given, kinds)[0]
+        return self._of_found(self._called(self.functions[1], "all", given, kinds)[0])
+
+    def _of_found(self, found: Array) -> Array:
+        """Return the multiple of what was found, or of its real or imaginary part."""
+        if self.part.applied is not None:
+            found = found.real if self.part.applied == "real" else found.imag
+        factor = self.part.coefficient
+        if factor == 1:
+            return found
+        if not factor.imag and found.is_complex:
+            # Of a node, -inf, a complex product would have no imaginary part
+            both = [(one * factor.real).value for one in (found.real, found.imag)]
+            kind = found.value.type
+            return found.of(hlo.ComplexOp.create(operands=both, result_types=[kind]))
+        return scaled(found, factor, found.element)
 
     def _called(
         self,
@@ -208,6 +249,11 @@ class Ratio:
     sign: Array
 
 
+def named(module: ModuleOp) -> dict[str, FuncOp]:
+    """Return the functions of a module by their names."""
+    return {op.sym_name.data: op for op in module.ops if isinstance(op, FuncOp)}
+
+
 def called(insert: Inserter, function: FuncOp, given: Sequence[Array]) -> Arrays:
     """Insert a call and return its results."""
     kinds = list(function.function_type.outputs)
@@ -220,9 +266,9 @@ def declared(
     module: ModuleOp, name: str, given: Sequence[Attribute], kinds: Sequence[Attribute]
 ) -> FuncOp:
     """Return the function of a name, which is declared where it is not yet."""
-    for one in module.ops:
-        if isinstance(one, FuncOp) and one.sym_name.data == name:
-            return one
+    known = named(module)
+    if name in known:
+        return known[name]
     function = FuncOp.external(name, list(given), list(kinds))
     module.body.block.add_op(function)
     return function
@@ -234,7 +280,7 @@ def of_many(function: FuncOp, leaves: Arrays, x: Array) -> Arrays:
     name = f"{function.sym_name.data}.{samples}"
     module = function.parent_op()
     assert isinstance(module, ModuleOp)
-    known = {op.sym_name.data: op for op in module.ops if isinstance(op, FuncOp)}
+    known = named(module)
     if name not in known:
         many = function.clone()
         many.sym_name = StringAttr(name)
@@ -289,8 +335,8 @@ def unfused(op: bt.LocalEnergyOp, moves: Moves | SiteMoves | str) -> str | None:
     kinds = {part.kind for part in op.parts}
     if kinds == {bt.Rung.NETWORK} or not lane_count(op.branches):
         return ""
-    if kinds == {bt.Rung.DECLARED} and all(part.written.data for part in op.parts):
-        return None
+    if bt.Rung.DECLARED in kinds and not write_count(op.branches):
+        return ""
     for part in (one for one in op.parts if not one.written.data):
         if part.kind is not bt.Rung.NETWORK:
             return f"no functions are written of {part}"
@@ -298,15 +344,17 @@ def unfused(op: bt.LocalEnergyOp, moves: Moves | SiteMoves | str) -> str | None:
         unbatched = unbatched_op(function_named(module_of(op), name))
         if unbatched is not None:
             return f"'{unbatched}' in @{name} has no batching rule"
-    if isinstance(moves, str):
+    if isinstance(moves, str) and not kinds <= {bt.Rung.NETWORK, bt.Rung.DECLARED}:
         return f"no tables of differences: {moves}"
     return None
 
 
-def _method(part: bt.PartAttr) -> type[Written | Evaluated | Declared]:
+def _method(
+    part: bt.PartAttr, module: ModuleOp, op: bt.LocalEnergyOp
+) -> Written | Evaluated | Declared:
     if part.kind is bt.Rung.DECLARED:
-        return Declared
-    return Written if part.written.data else Evaluated
+        return Declared(part, module, sorted(local_values(op) or ()))
+    return Written(part, module) if part.written.data else Evaluated(part, module)
 
 
 @dataclass(eq=False)
@@ -328,7 +376,7 @@ class Energy:
         self.parts = None
         missed = unfused(self.op, self.moves) if self.options.fused else ""
         if missed is None:
-            self.parts = [_method(part)(part, module) for part in self.op.parts]
+            self.parts = [_method(part, module, self.op) for part in self.op.parts]
         elif missed:
             remark(missed, done=False, at=self.op)
 
@@ -433,15 +481,24 @@ class _Loops:
         """Insert log ratios by the parts of log psi."""
         parts = self.energy.parts
         assert parts is not None
+        declared = [one for one in parts if isinstance(one, Declared)]
         lanes = self.lanes.at(insert)
         leaves = [leaf.inside(insert) for leaf in self.leaves]
-        if self.energy.options.dense and isinstance(parts[0], Declared):
-            found = parts[0].everywhere(lanes, leaves).astype(self.energy.logpsi)
+        if self.energy.options.dense and len(declared) == len(parts):
+            found = added(
+                [
+                    part.everywhere(lanes, leaves, table).astype(self.energy.logpsi)
+                    for part, table in zip(declared, tables, strict=True)
+                ]
+            )
             return self._completed(self._only_live(found))
         rows = signs = None
         if not isinstance(lanes.moves, str):
             rows, signs = lanes.rows_and_signs()
-        caches = [part.cache(leaves, lanes.x) for part in parts]
+        caches = [
+            part.cache(leaves, table, lanes.x)
+            for part, table in zip(parts, tables, strict=True)
+        ]
 
         def of_state(number: Array) -> Array:
             state = State(lanes, number, may_be_sample=False)
@@ -460,8 +517,7 @@ class _Loops:
         sizes = [self.energy.at_most(self.energy.plan.pairs)]
         _, found = self._mapped(insert, of_state, samples, sizes)
         found = self._only_live(found)
-        is_known = not any(isinstance(part, Declared) for part in parts)
-        return found if is_known else self._completed(found)
+        return self._completed(found) if declared else found
 
     def _completed(self, found: Array) -> Array:
         """Return log ratios, and where they are NaN what the network says."""

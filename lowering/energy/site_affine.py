@@ -26,6 +26,7 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
+from dialects import bt
 from dialects.stablehlo import (
     combiner_of,
     constant_of,
@@ -116,6 +117,9 @@ def analyse(function: FuncOp) -> dict[SSAValue, Any]:
     found[x] = SiteFunction(sites, linear=True)
     for op in block.ops:
         if isinstance(op, ReturnOp):
+            continue
+        if isinstance(op, bt.DeclaredOp):
+            found[op.result] = found[op.value]
             continue
         made = _dependence(op, [found[value] for value in op.operands])
         if any(not isinstance(found[value], ConstantValue) for value in captured(op)):

@@ -65,6 +65,8 @@ class WriteParts(RewritePattern):
         if op.plan is None or isinstance(moves := tabled(op), str):
             return
         rows, writes = moves.differences(shape_of(op.config)[1])
+        if not len(rows):
+            return  # nothing leads elsewhere
         steps = Steps(rows, tuple(sorted(local_values(op) or ())), writes)
         lengths = op.plan.data.units or (1,)
         by_site = isinstance(moves, SiteMoves)

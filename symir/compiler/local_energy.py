@@ -18,6 +18,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from dialects import bt
 from dialects.stablehlo import element_of, shape_of
 from lowering.bt.lanes import connections_in
+from lowering.energy.apply_declared_deltas import erase_declared
 from lowering.energy.extraction import energies_in
 from symir.compiler.lowering import (
     LoweringPipeline,
@@ -31,6 +32,9 @@ from symir.operator.ir import SymbolicOperatorIR
 
 WAVEFUNCTION = "logpsi"
 """The name of the imported function."""
+
+DECLARED = "apply-declared-deltas"
+"""The pass after which nothing is declared: so it is where it is left out, too."""
 
 OPERATOR_PIPELINE = operator_pipeline(
     "static",
@@ -48,6 +52,7 @@ ENERGY_PASSES = (
     "canonicalize",
     "cse",
     "bt-local-energy-pack",
+    DECLARED,
     "apply-exponential-sums",
     "lift-sparse-delta",
     "plan-local-energy",
@@ -57,6 +62,7 @@ ENERGY_PASSES = (
 
 _OPTIONAL = (
     "bt-local-energy-coalesce",
+    DECLARED,
     "apply-exponential-sums",
     "lift-sparse-delta",
 )
@@ -65,13 +71,11 @@ _DISPENSABLE = (*_OPTIONAL, "canonicalize", "cse", "write-parts")
 """Passes that are left out where they fail."""
 
 
-def energy_pipeline(
-    without: Collection[str] = (), budget: int | None = None, *, declared: bool = False
-) -> str:
+def energy_pipeline(without: Collection[str] = (), budget: int | None = None) -> str:
     """Return the passes that make a plan of an operator and a wavefunction.
 
     `without` names passes that are left out; `budget` is the memory in bytes that a
-    chunk of samples may take; `declared` says that differences of log psi are given.
+    chunk of samples may take.
 
     Raises:
         SymbolicCompilerError: for a name that is no such pass (C006).
@@ -84,8 +88,8 @@ def energy_pipeline(
             expected=f"names of {', '.join(_OPTIONAL)}",
             found=", ".join(unknown),
         )
-    first = "bt-local-energy{declared=true}" if declared else "bt-local-energy"
-    text = ",".join([first, *(one for one in ENERGY_PASSES if one not in without)])
+    kept = (one for one in ENERGY_PASSES if one not in without)
+    text = ",".join(["bt-local-energy", *kept])
     plan = "plan-local-energy"
     return text if budget is None else text.replace(plan, f"{plan}{{budget={budget}}}")
 
@@ -96,7 +100,6 @@ def compile_energy(
     *,
     without: Collection[str] = (),
     budget: int | None = None,
-    declared: bool = False,
     trace: Trace | None = None,
 ) -> ModuleOp:
     """Return the local energy of an operator and a wavefunction, with a plan.
@@ -125,9 +128,9 @@ def compile_energy(
         known = bt.AssumeOp(connections.config, values=[values.tolist()])
         Rewriter.insert_op(known, InsertPoint.before(connections))
     module.body.block.add_op(function)
-    pipeline = LoweringPipeline.parse(
-        energy_pipeline(without, budget, declared=declared)
-    )
+    if DECLARED in without:
+        erase_declared(module)
+    pipeline = LoweringPipeline.parse(energy_pipeline(without, budget))
     return pipeline.run_what_works(
         module,
         _DISPENSABLE,

@@ -324,13 +324,11 @@ def _lowered_energy(
         cast("ModuleOp", function.parent_op()),
         without=energy.options.without,
         budget=energy.options.budget,
-        declared=program.is_declared,
         trace=trace,
     )
     stages = trace.stages
-    if program.declared is not None:
-        program.declared.write(planned)
-        stages[-1] = replace(stages[-1], module=planned)
+    program.declared.write(planned)
+    stages[-1] = replace(stages[-1], module=planned)
     last_of = {"sym": 0, "bt": len(stages) - 1}
     if to == "stablehlo":
         stages = passed(stages, program.kernel_pipeline(batch, None))

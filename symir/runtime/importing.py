@@ -22,6 +22,7 @@ from xdsl.utils.exceptions import VerifyException
 
 from dialects.text import Parser, context
 from lowering.energy.inline_calls import InlineCallsPass
+from symir.runtime.marks import declared_of, importing
 from symir.spans import spanned
 
 
@@ -85,7 +86,7 @@ class Traced:
     def text(self) -> str:
         """Its StableHLO; there is none where it holds on to what JAX is tracing."""
         function = jax.jit(jaxpr_as_fun(self._jaxpr), keep_unused=True)
-        with self.traces():
+        with self.traces(), importing():
             lowered = function.lower(*self._jaxpr.in_avals)
         ir = lowered.compiler_ir("stablehlo")
         return ir.operation.get_asm(print_generic_op_form=True)  # pyright: ignore
@@ -121,6 +122,8 @@ def module_of(text: str) -> ModuleOp:
     for op in list(module.walk(region_first=True)):
         if isinstance(op, UnregisteredOp) and op.op_name.data == CONSTRAINT:
             Rewriter.replace_op(op, [], list(op.operands))
+        elif (declared := declared_of(op)) is not None:
+            Rewriter.replace_op(op, declared)
         elif not _is_valid(op):
             Rewriter.replace_op(op, _unregistered(op))
     for op in list(module.ops):

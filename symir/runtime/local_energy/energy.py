@@ -21,11 +21,11 @@ from symir.language.scalars import shortened
 from symir.operator.symbolic_operator import SymbolicOperator
 from symir.runtime import x64_enabled
 from symir.runtime.compiled_operator import CompiledOperator
-from symir.runtime.importing import Traced
 from symir.runtime.jax_spans import run_spans
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
-from symir.runtime.local_energy.deltas import delta_of
+from symir.runtime.local_energy.declarations import TracedWavefunction
+from symir.runtime.local_energy.deltas import registrations
 from symir.runtime.local_energy.derivatives import differentiable_energies
 from symir.runtime.local_energy.energy_report import EnergyReport, energy_report
 from symir.runtime.local_energy.keys import with_keys_as_numbers
@@ -51,16 +51,15 @@ def _program(
     parameters: Any,
     dtype: Any,
     options: Options,
-    traced: Traced | None = None,
+    traced: TracedWavefunction | None = None,
 ) -> EnergyProgram:
     """Return a program: settled, if it is not the first time."""
     structure, avals = static_of(parameters)
     types = tuple((aval.shape, np.dtype(aval.dtype)) for aval in avals)
-    declared = delta_of(logpsi)
-    delta = declared and declared[0]
+    declared = registrations()
     dtype = np.dtype(dtype)
     modes = x64_enabled(), jax.config.jax_default_matmul_precision  # pyright: ignore
-    key = (kernel, logpsi, delta, structure, types, dtype, options, modes)
+    key = (kernel, logpsi, declared, structure, types, dtype, options, modes)
     if isinstance(logpsi, WithCaptured) or not _is_hashable(key):
         return EnergyProgram(kernel, logpsi, structure, avals, dtype, options)
     with _LOCK:

@@ -9,9 +9,10 @@ network has to see it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -26,6 +27,7 @@ from dialects.interpreters.bt import run_lanes
 from dialects.stablehlo import dtype_of, element_of
 from lowering.bt.bt_specialize import state_type
 from lowering.bt.lanes import parts_of, write_count
+from lowering.energy.apply_declared_deltas import erase_declared
 from lowering.energy.extraction import energies_in, returned
 from lowering.energy.lower_local_energy import unfused
 from lowering.energy.write_parts import tabled
@@ -40,16 +42,11 @@ from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.trace import Trace
 from symir.errors import InputError
 from symir.runtime.functions import Function, Linked
-from symir.runtime.importing import Traced, module_of, unjitted
+from symir.runtime.importing import module_of, unjitted
 from symir.runtime.kernel import Kernel
-from symir.runtime.local_energy.deltas import (
-    Check,
-    Declared,
-    Delta,
-    Trial,
-    at_hand,
-    delta_of,
-)
+from symir.runtime.local_energy.declarations import TracedWavefunction
+from symir.runtime.local_energy.declared_parts import DeclaredParts
+from symir.runtime.local_energy.delta_checks import Check, at_hand
 from symir.runtime.local_energy.reference import contributions, difference, states_of
 from symir.runtime.traceable import TraceableKernel
 from symir.spans import spanned
@@ -58,7 +55,7 @@ TRIALS = (64, 2**16)
 """So many configurations at most, with so many lanes of all of them, are what a
 declared delta is checked on."""
 
-INCOMPARABLE = "a delta is declared, and nothing to compare it with"
+INCOMPARABLE = "a delta is declared for {}, and nothing to compare it with"
 
 PACKING = 260
 """Cost of packing a lane: as of reading and making so many numbers a write."""
@@ -99,7 +96,7 @@ class EnergyProgram:
     Attributes:
         module: the IR that it was compiled to.
         traces: where the network is traced, along with which its IR was found.
-        is_declared: whether differences of log psi are those that were declared.
+        declared: the parts of log psi whose differences are declared.
         reports: what the passes did, and what not and why.
         misses: why nothing better was possible, beside what the passes say.
     """
@@ -113,15 +110,17 @@ class EnergyProgram:
         avals: Sequence[jax.ShapeDtypeStruct],
         dtype: np.dtype,
         options: Options,
-        traced: Traced | None = None,
+        traced: TracedWavefunction | None = None,
         *,
         values: Sequence[Any] | None = None,
-        may_declare: bool = True,
+        refused: frozenset[str] = frozenset(),
+        checks: Mapping[str, Check] = MappingProxyType({}),
     ):
         """Take the wavefunction as it was traced, too, if that was right now.
 
-        And take its parameters, if a delta may be checked on them: they may be traced,
-        and are not kept for longer than that takes.
+        And take its parameters, if deltas may be checked on them: they may be traced,
+        and are not kept for longer than that takes. Declarations that are refused are as
+        if there were none, and others may have been checked.
         """
         self.kernel = kernel
         self._structure = structure
@@ -132,7 +131,9 @@ class EnergyProgram:
         self._avals = tuple(avals)
         traced = traced or self._traced()
         self._text, self.traces, self._is_new = traced.text, traced.traces, True
+        self._refused = refused
         imported = module_of(self._text)
+        erase_declared(imported, refused)
         self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
         results = self._imported.function_type.outputs
         shapes = [kind.get_shape() for kind in results]  # pyright: ignore
@@ -140,22 +141,22 @@ class EnergyProgram:
             raise self._no_number((1, kernel.space.size), *shapes)
         self._log_dtype = dtype_of(element_of(returned(self._imported)))
         self._options = options
-        self._is_right: Callable[[], bool] | None = None
-        found, part = delta_of(logpsi) if may_declare else None, None
-        if found is not None:
-            self._compile(is_declared=True)
-            part = self._declared(*found, at_hand(values, avals) if values else None)
-        self.declared = part
-        if part is None:
-            self._compile(is_declared=False)
+        self._compile()
+        self.declared = DeclaredParts(self.module, traced.declarations)
         missed = unfused(self.energy, tabled(self.energy))
         if missed:
             self._missed(missed)
         self.is_fused = missed is None
+        self._checks: dict[str, Check] = {}
+        if self.is_fused:
+            given = at_hand(values, avals) if values else None
+            with self.traces():
+                found = self.declared.checks(checks, lambda: self._trial, given)
+            self._checks = found
 
     @cached_property
     def settled(self) -> EnergyProgram:
-        """This one, or one without the declared delta where nothing was to compare.
+        """This one, or one without declared deltas where nothing was to compare.
 
         The comparison of a declared delta with its model is compiled while what uses it
         is traced, and outside of `jax.jit` compiled: this waits for the outcome.
@@ -163,19 +164,20 @@ class EnergyProgram:
         Raises:
             DefinitionError: for a delta that differs (R027).
         """
-        if self._is_right is None or self._is_right():
+        refused = {name for name, one in self._checks.items() if not one.is_right()}
+        if not refused:
             return self
-        other = self._anew(may_declare=False)
-        other._missed(INCOMPARABLE)
+        other = self._anew(refused=self._refused | refused, checks=self._checks)
+        other.misses += [*self.misses, *map(INCOMPARABLE.format, sorted(refused))]
         return other
 
     def _anew(
-        self, traced: Traced | None = None, *, may_declare: bool = True
+        self, traced: TracedWavefunction | None = None, **known: Any
     ) -> EnergyProgram:
         own = self._structure, self._avals, self._dtype, self._options, traced
-        return EnergyProgram(self.kernel, self._logpsi, *own, may_declare=may_declare)
+        return EnergyProgram(self.kernel, self._logpsi, *own, **known)
 
-    def _traced(self) -> Traced:
+    def _traced(self) -> TracedWavefunction:
         sites = self.kernel.space.size
         own = self._logpsi, self._structure, self._avals
         return wavefunction(*own, sites, self._dtype)
@@ -197,18 +199,16 @@ class EnergyProgram:
         self.traces = traced.traces
         return self
 
-    def _compile(self, *, is_declared: bool) -> None:
+    def _compile(self) -> None:
         options, kernel = self._options, self.kernel
         imported = self._imported.parent_op()
         assert isinstance(imported, ModuleOp)
-        self.is_declared = is_declared
         self.reports: list[SymbolicPassReport] = []
         self.module = compile_energy(
             kernel.ir,
             imported,
             without=options.without,
             budget=options.budget,
-            declared=is_declared,
             trace=Trace(reports=self.reports, keeps_stages=False),
         )
         (self.energy,) = energies_in(self.module)
@@ -227,45 +227,27 @@ class EnergyProgram:
 
     # region Parts
 
-    def _declared(
-        self, delta: Delta, model: Any, values: Sequence[Any] | None
-    ) -> Declared | None:
-        """Return log psi with the changes that its author declared; see `settled`."""
-        if not self.lanes or not write_count(self.energy.branches):
-            return None
-        if not self._trial.live.size:
-            return self._missed(INCOMPARABLE)
-        part = Declared(
-            delta, model, self._structure, self._avals, self.network, self._log_dtype
-        )
-        part.write(self.module)
-        with self.traces():
-            self._is_right = Check(part, self._avals, self._trial, values).is_right
-        return part
-
     @cached_property
-    def _trial(self) -> Trial:
-        """Random configurations, and what the lanes change there."""
+    def _trial(self) -> tuple[Any, Any, Any, Any]:
+        """Random configurations, and what the lanes change there.
+
+        They are x, sites, values, and which lanes are of one kind.
+        """
         samples = max(1, min(TRIALS[0], TRIALS[1] // self.lanes))
         x = self.kernel.space.random_states(samples, seed=0, dtype=self._dtype)
         operands = [np.ones((), dtype) for dtype in self.kernel.parameter_dtypes]
         sites, values, _ = run_lanes(self._lanes_module, x, operands)
         kinds = [lanes for _, lanes in parts_of(self.energy.branches)]
-        return Trial(x, sites, values, kinds)
+        return x, sites, values, kinds
 
     @cached_property
     def schedule(self) -> str:
         """Layout of pairs: all of them, "dense", or live ones that are "packed".
 
-        A declared delta may be so simple that it takes less time than packing.
+        Declared deltas may be so simple that they take less time than packing.
         """
-        part = self.declared
-        if part is None:
-            return "packed"
-        x = jax.ShapeDtypeStruct((self.kernel.space.size,), self._dtype)
-        writes = write_count(self.energy.branches)
-        work = part.work(self._avals, x, writes)
-        return "dense" if work <= PACKING * writes else "packed"
+        is_dense = self.is_fused and self.declared.are_simple(PACKING)
+        return "dense" if is_dense else "packed"
 
     @property
     def rungs(self) -> list[bt.Rung]:
@@ -308,7 +290,7 @@ class EnergyProgram:
             return function.linked(self._of_name, arrays.flat, of_batch)
 
         batch = arrays.x.shape[0]
-        if not self.is_fused or self.declared is not None:
+        if not self.is_fused or self._checks:
             return of_batch(batch)
         try:
             return of_batch(batch)
@@ -356,10 +338,7 @@ class EnergyProgram:
     def _of_name(self, name: str) -> Callable[..., Any]:
         """Return the function of JAX that a module declares by a name."""
         base = name.rpartition(".")[0]
-        if base == "network":
-            return self._network
-        assert self.declared is not None
-        return self.declared.named(name)
+        return self._network if base == "network" else self.declared.named(name)
 
     def _network(self, *given: Any) -> Any:
         found = self.network(given[:-1], given[-1])
@@ -436,11 +415,12 @@ def wavefunction(
     avals: Sequence[jax.ShapeDtypeStruct],
     sites: int,
     dtype: Any,
-) -> Traced:
+) -> TracedWavefunction:
     """Return log psi of one configuration, as it is by now."""
     parameters = jax.tree.unflatten(structure, avals)
     x = jax.ShapeDtypeStruct((1, sites), dtype)
-    return Traced(partial(_floats_of, unjitted(logpsi)), parameters, x)
+    function = partial(_floats_of, unjitted(logpsi))
+    return TracedWavefunction(logpsi, function, parameters, x)
 
 
 def _floats_of(function: Callable[..., Any], *arguments: Any) -> Any:

@@ -26,9 +26,9 @@ def test_a_key_is_the_name_of_its_dialect(
     assert factory() is factory()
 
 
-def test_all_dialects_are_ours_and_stablehlo() -> None:
+def test_all_dialects_are_ours_and_those_of_jax() -> None:
     assert set(get_own_dialects()) == {"sym", "bt"}
-    assert set(get_all_dialects()) == {"sym", "bt", "stablehlo"}
+    assert set(get_all_dialects()) == {"sym", "bt", "chlo", "stablehlo"}
 
 
 @factories

@@ -18,7 +18,7 @@ import pytest
 
 import symir as sym
 from symir import models
-from symir.runtime.local_energy.deltas import DRAWS, Draws
+from symir.runtime.local_energy.delta_checks import DRAWS, Draws
 
 SITES = 6
 WEIGHTS = np.random.default_rng(0).normal(size=SITES)

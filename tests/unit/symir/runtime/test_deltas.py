@@ -20,8 +20,9 @@ import pytest
 import symir as sym
 from dialects.text import print_module
 from symir import models
-from symir.runtime.local_energy import deltas, program
-from symir.runtime.local_energy.deltas import Trial, delta_of
+from symir.runtime.local_energy import delta_checks, program
+from symir.runtime.local_energy.delta_checks import Trial
+from symir.runtime.local_energy.deltas import delta_of
 from tests.unit.symir.runtime.energies import energies_of
 
 CHAIN = nk.graph.Chain(6)
@@ -469,7 +470,8 @@ def test_what_is_declared_is_in_the_ir() -> None:
     energy = sym.LocalEnergy(op, logpsi)
     own = energy.program(WEIGHTS, x.dtype)
     assert [str(part) for part in own.energy.parts] == [
-        "#bt.part<declared @logpsi written [@delta.cache, @delta.ratio]>"
+        "#bt.part<declared @logpsi.0 of @logpsi.0.inputs "
+        "written [@logpsi.0.cache, @logpsi.0.ratio]>"
     ]
     # Networks take more samples at once, of which nothing is kept
     assert own.plan.samples == 256
@@ -482,7 +484,7 @@ def test_what_is_declared_is_in_the_ir() -> None:
 
 def test_options_of_xla_may_go(monkeypatch: pytest.MonkeyPatch) -> None:
     """What its check is compiled with is no reason for it to fail."""
-    monkeypatch.setattr(deltas, "QUICKLY", {"xla_no_such_option": True})
+    monkeypatch.setattr(delta_checks, "QUICKLY", {"xla_no_such_option": True})
     op, x = heisenberg()
     logpsi = quadratic()
     sym.register_delta(logpsi)(fields, right)

@@ -433,7 +433,16 @@ def test_the_plan_knows_what_the_first_layer_is_found_from() -> None:
     assert report.measured_bytes < report.predicted_bytes + 1_000_000
 
 
-def test_an_operator_without_branches() -> None:
+def few_logs(w: Any, x: Any) -> Any:
+    return log_cosh(x @ w).sum(-1)
+
+
+def few_tanh(w: Any, x: Any) -> Any:
+    return jnp.tanh(x @ w) @ w[0]
+
+
+@pytest.mark.parametrize("logpsi", [few_logs, few_tanh])
+def test_an_operator_without_branches(logpsi: Any) -> None:
     op = (
         sym.DOperator(sym.spin(0.5, 4), "field", hermitian=True)
         .for_each_site("i")
@@ -441,9 +450,5 @@ def test_an_operator_without_branches() -> None:
         .build()
     )
     x = np.array([[1, 1, -1, 1], [-1, -1, -1, -1]], np.int8)
-
-    def logpsi(w: Any, x: Any) -> Any:
-        return log_cosh(x @ w).sum(-1)
-
     found = sym.local_energy(op, logpsi, np.ones((4, 3)), x)
     np.testing.assert_array_equal(found, x.sum(axis=1))

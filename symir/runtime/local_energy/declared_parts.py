@@ -1,0 +1,237 @@
+"""Declared models as parts of log psi: what finds their changes is their author's."""
+
+# pyright: basic, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property, partial
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import jaxprs_in_params
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp, i32
+from xdsl.dialects.func import FuncOp, ReturnOp
+
+from dialects import bt
+from dialects.stablehlo import element_of, element_of_dtype, tensor
+from lowering.bt.lanes import write_count
+from lowering.energy.bt_local_energy_pack import local_values
+from lowering.energy.extraction import energies_in, function_named
+from lowering.energy.readings import Reading
+from symir.runtime.local_energy.declarations import Declaration
+from symir.runtime.local_energy.delta_checks import Check, Trial
+
+Changes = tuple[Any, Any, Any]
+"""Sites, old and new local values, (.., K) each."""
+
+
+class Declared:
+    """A declared model, of its own parameters and its own configurations."""
+
+    def __init__(self, declaration: Declaration):
+        self.declaration = declaration
+        delta = declaration.delta
+        self._init = partial(delta.init, *declaration.first)
+        self._delta = partial(delta.delta, *declaration.first)
+
+    def _parameters(self, leaves: Sequence[Any]) -> Any:
+        return jax.tree.unflatten(self.declaration.structure, leaves)
+
+    @cached_property
+    def _cache(self) -> tuple[list[Any], Any]:
+        """The types of what changes are found from, and their structure."""
+        parameters = self._parameters(self.declaration.avals)
+        kept = jax.eval_shape(self._init, parameters, self.declaration.x)
+        return jax.tree.flatten(kept)
+
+    # region Functions of the IR
+
+    def write(self, energy: bt.LocalEnergyOp, inputs: FuncOp, name: str) -> list[str]:
+        """Declare its functions in the module of an energy; return their names.
+
+        `inputs` returns what they are functions of.
+        """
+        module = energy.get_toplevel_object()
+        assert isinstance(module, ModuleOp)
+        end = inputs.body.block.last_op
+        assert isinstance(end, ReturnOp)
+        *parameters, config = end.arguments
+        own = [one.type for one in parameters]
+        element, size = element_of(config), self.declaration.x.size
+        kept = [tensor(element_of_dtype(a.dtype), a.shape) for a in self._cache[0]]
+        writes = write_count(energy.branches)
+        change = [tensor(i32, (writes,)), *[tensor(element, (writes,))] * 2]
+        log = tensor(element_of_dtype(self.declaration.dtype))
+        types = {
+            f"{name}.cache": ([*own, tensor(element, (size,))], kept),
+            f"{name}.ratio": ([*own, *kept, *change], [log]),
+        }
+        for one, kinds in types.items():
+            module.body.block.add_op(FuncOp.external(one, *kinds))
+        return list(types)
+
+    def named(self, name: str) -> Callable[..., Any]:
+        """Return the function of JAX of a name, of its parameters and others."""
+        _, kind, size = name.rsplit(".", 2)
+        count = self.declaration.structure.num_leaves
+        if kind == "cache":
+            return lambda *given: jax.tree.leaves(
+                self.caches(given[:count], given[count])
+            )
+
+        def ratio(*given: Any) -> Any:
+            *kept, sites, old, new = given[count:]
+            caches = jax.tree.unflatten(self._cache[1], kept)
+            of_one = partial(self._delta, self._parameters(given[:count]))
+            if size == "all":
+                own_sites = None if sites.ndim == 2 else 0
+                of_sample = jax.vmap(of_one, (None, 0, 0, 0))
+                of_all = jax.vmap(of_sample, (0, own_sites, 0, 0))
+            else:
+                of_all = jax.vmap(of_one)
+            found = jnp.asarray(of_all(caches, sites, old, new))
+            return [found.astype(self.declaration.dtype)]
+
+        return ratio
+
+    # endregion
+
+    def caches(self, leaves: Sequence[Any], x: Any) -> Any:
+        """Return what changes of x, (C, n), are found from."""
+        return jax.vmap(partial(self._init, self._parameters(leaves)))(x)
+
+    def known(
+        self, leaves: Sequence[Any], caches: Any, sample: Any, changes: Changes
+    ) -> Any:
+        """Return log psi(x') - log psi(x), (P,), NaN where the delta does not know."""
+        parameters = self._parameters(leaves)
+
+        def of_pair(sample, sites, old, new):
+            cache = jax.tree.map(lambda values: values[sample], caches)
+            return self._delta(parameters, cache, sites, old, new)
+
+        return jax.vmap(of_pair)(sample, *changes)
+
+    def values(self, leaves: Sequence[Any], x: Any) -> Any:
+        """Return log psi of x, (C, n), by the model, (C,)."""
+        return self.declaration.values(self._parameters(leaves), x)
+
+    def work(self, writes: int) -> float:
+        """Return how many numbers a delta reads and makes for one pair.
+
+        Infinity where some array has many more than K * K, as of all lanes that would
+        take memory.
+        """
+        kept, structure = self._cache
+        cache = jax.tree.unflatten(structure, kept)
+        sites = jax.ShapeDtypeStruct((writes,), np.int32)
+        values = jax.ShapeDtypeStruct((writes,), self.declaration.x.dtype)
+        given = self._parameters(self.declaration.avals), cache, sites, values, values
+        traced = jax.make_jaxpr(self._delta)(*given)
+        # Of a matrix of K * K entries, indices are twice as many
+        return _numbers_in(traced.jaxpr, 4 * writes**2)
+
+
+_PARTS_READ = ("dynamic_slice", "gather", "slice")
+"""Ops that read as much of their operands as they return."""
+
+
+def _numbers_in(jaxpr: Any, longest: int) -> float:
+    """Return how many numbers are read and made.
+
+    Infinity for loops and choices, what is no function of its operands, such as a
+    print, and for values longer than the longest.
+    """
+    count = 0.0
+    for equation in jaxpr.eqns:
+        name = equation.primitive.name
+        inner = list(jaxprs_in_params(equation.params))
+        if name in ("while", "scan", "cond") or equation.effects:
+            return math.inf
+        if inner:
+            count += sum(_numbers_in(one, longest) for one in inner)
+            continue
+        made = [math.prod(v.aval.shape) for v in equation.outvars]
+        read = [math.prod(v.aval.shape) for v in equation.invars]
+        if max(made, default=0) > longest:
+            return math.inf
+        count += sum(made) + sum(made if name in _PARTS_READ else read)
+    return count
+
+
+class DeclaredParts:
+    """The parts of an energy that are declared models."""
+
+    def __init__(self, module: ModuleOp, declarations: Mapping[str, Declaration]):
+        """Take a module with a plan, and declare what they are found by in it."""
+        (energy,) = energies_in(module)
+        declared = [one for one in energy.parts if one.kind is bt.Rung.DECLARED]
+        self._are_all = len(declared) == len(energy.parts)
+        self._inputs = {
+            one.functions[0]: function_named(module, one.functions[1])
+            for one in declared
+        }
+        self._models = {name: Declared(declarations[name]) for name in self._inputs}
+        self._energy = energy
+        self.write(module)
+
+    def write(self, module: ModuleOp) -> None:
+        """Declare what they are found by in a module of the same energy."""
+        (energy,) = energies_in(module)
+        names = {
+            name: model.write(energy, self._inputs[name], name)
+            for name, model in self._models.items()
+        }
+        energy.parts = ArrayAttr(
+            one.by(names[one.functions[0]]) if one.functions[0] in names else one
+            for one in energy.parts
+        )
+
+    def named(self, name: str) -> Callable[..., Any]:
+        """Return the function of JAX of a name that was declared."""
+        return self._models[name.rsplit(".", 2)[0]].named(name)
+
+    def are_simple(self, most: float) -> bool:
+        """Whether there are no other parts, and little is read or made for a pair."""
+        writes = write_count(self._energy.branches)
+        works = [model.work(writes) for model in self._models.values()]
+        return bool(works) and self._are_all and sum(works) <= most * writes
+
+    def checks(
+        self,
+        known: Mapping[str, Check],
+        lanes: Callable[[], tuple[Any, Any, Any, Any]],
+        values: Sequence[Any] | None,
+    ) -> dict[str, Check]:
+        """Return the comparison of each with its model, if it is not known.
+
+        Arguments of a trial are given for x, and the parameters where they are.
+        """
+        return {
+            name: known.get(name) or self._check(name, lanes(), values)
+            for name in self._models
+        }
+
+    def _check(
+        self, name: str, lanes: tuple[Any, Any, Any, Any], values: Sequence[Any] | None
+    ) -> Check:
+        inputs = self._inputs[name]
+        *trial, kinds = lanes
+        reading = Reading.of(inputs, sorted(local_values(self._energy) or ()))
+        x, sites, written = reading.of_numbers(*trial)
+        dtype = self._models[name].declaration.x.dtype
+        own = Trial(x.astype(dtype), sites, written.astype(dtype), kinds)
+        return Check(self._models[name], own, _own(inputs, values))
+
+
+def _own(inputs: FuncOp, values: Sequence[Any] | None) -> list[Any] | None:
+    """Return the parameters of a model if they are some of those that are known."""
+    block = inputs.body.block
+    known: dict[Any, Any] = dict(zip(block.args, values or (), strict=False))
+    assert isinstance(block.last_op, ReturnOp)
+    own = block.last_op.arguments[:-1]
+    return [known[one] for one in own] if known.keys() >= {*own} else None
