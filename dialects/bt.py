@@ -959,8 +959,13 @@ class Rung(StrEnum):
     DECLARED = "declared"
 
 
-_SECOND = {Rung.BILINEAR: "by", Rung.DECLARED: "of"}
-"""Words before the second function of a part; before that of others it is `then`."""
+_SECOND: dict[str, str] = {
+    Rung.BILINEAR: "by",
+    Rung.DECLARED: "of",
+    Rung.LIFTED: "then",
+    Rung.RATIONAL: "then",
+}
+"""Words before the second function of a part; of a method that is not of symir `of`."""
 
 
 @irdl_attr_definition
@@ -980,6 +985,9 @@ class PartAttr(ParametrizedAttribute):
     - `declared @f of @h`: f(x), whose differences its author has given: as those of a
       model of its own parameters and its own configuration, which h returns, the latter
       last. `as real` the real part, `as imag` the imaginary one.
+
+    - any other name, of a pass of your own, `cosines @f of @h`: f(x), one number, whose
+      differences are found by what is `written`, from an h that is such a sum.
 
     A function takes the parameters and one x of shape (1, sites); behind `then` it
     takes them and what it follows.
@@ -1006,7 +1014,7 @@ class PartAttr(ParametrizedAttribute):
     @classmethod
     def get(
         cls,
-        rung: Rung,
+        rung: str,
         function: str,
         *,
         tail: str | None = None,
@@ -1016,7 +1024,7 @@ class PartAttr(ParametrizedAttribute):
     ) -> PartAttr:
         """Return a part of functions of these names."""
         return cls(
-            StringAttr(rung.value),
+            StringAttr(str(rung)),
             SymbolRefAttr(function),
             NoneAttr() if tail is None else SymbolRefAttr(tail),
             NoneAttr() if activation is None else StringAttr(activation),
@@ -1031,9 +1039,9 @@ class PartAttr(ParametrizedAttribute):
         return PartAttr.new([*self.parameters[:-1], names])
 
     @property
-    def kind(self) -> Rung:
-        """Method that finds the difference."""
-        return Rung(self.rung.data)
+    def kind(self) -> str:
+        """Method that finds the difference: a `Rung`, or another one."""
+        return self.rung.data
 
     @property
     def coefficient(self) -> complex:
@@ -1048,8 +1056,10 @@ class PartAttr(ParametrizedAttribute):
                 return ()
             case Rung.BILINEAR:
                 return self.functions
-            case _:
+            case kind if kind in list(Rung):
                 return self.functions[:1]
+            case _:
+                return self.functions[1:]
 
     @property
     def functions(self) -> tuple[str, ...]:
@@ -1070,15 +1080,10 @@ class PartAttr(ParametrizedAttribute):
     @classmethod
     def parse_parameters(cls, parser: AttrParser) -> Sequence[Attribute]:
         with parser.in_angle_brackets():
-            start = parser.pos
             rung = parser.parse_identifier()
-            if rung not in list(Rung):
-                parser.raise_error(
-                    f"expected one of {', '.join(Rung)}", start, parser.pos
-                )
             function = parser.parse_symbol_name().data
             tail = activation = None
-            if parser.parse_optional_keyword(_SECOND.get(Rung(rung), "then")):
+            if parser.parse_optional_keyword(_SECOND.get(rung, "of")):
                 tail = parser.parse_symbol_name().data
             if parser.parse_optional_keyword("as"):
                 activation = parser.parse_str_literal()
@@ -1095,7 +1100,7 @@ class PartAttr(ParametrizedAttribute):
                 )
                 written = [name.data for name in names]
         part = cls.get(
-            Rung(rung),
+            rung,
             function,
             tail=tail,
             activation=activation,
@@ -1109,7 +1114,7 @@ class PartAttr(ParametrizedAttribute):
             printer.print_string(self.rung.data + " ")
             printer.print_symbol_name(self.functions[0])
             if len(self.functions) > 1:
-                printer.print_string(f" {_SECOND.get(self.kind, 'then')} ")
+                printer.print_string(f" {_SECOND.get(self.kind, 'of')} ")
                 printer.print_symbol_name(self.functions[1])
             if self.applied is not None:
                 printer.print_string(" as ")
@@ -1429,14 +1434,14 @@ class LocalEnergyOp(BranchTensorOp):
                     f"'bt.local_energy': a {part.kind} part is of two functions, got "
                     f"{part.function} alone"
                 )
-            if part.kind is Rung.RATIONAL and (
+            if part.kind == Rung.RATIONAL and (
                 isinstance(part.tail, NoneAttr) or part.applied != "tanh"
             ):
                 raise VerifyException(
                     "'bt.local_energy': a rational part is of two functions and "
                     f"tanh, got {part}"
                 )
-            count = 2 if part.kind is Rung.DECLARED else 4
+            count = 2 if part.kind == Rung.DECLARED else 4
             if len(part.written) not in (0, count):
                 raise VerifyException(
                     f"'bt.local_energy': the ratio of a {part.kind} part is found by "

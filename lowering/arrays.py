@@ -145,6 +145,12 @@ class Array:
     def log1p(self) -> Array:
         return self._unary(hlo.LogPlusOneOp)
 
+    def cos(self) -> Array:
+        return self._unary(hlo.CosineOp)
+
+    def sin(self) -> Array:
+        return self._unary(hlo.SineOp)
+
     def tanh(self) -> Array:
         return self._unary(hlo.TanhOp)
 

@@ -378,7 +378,7 @@ class BtFunctions(InterpreterFunctions):
         for part in op.parts:
             first, last = part.functions[0], part.functions[-1]
             values: Any = applied(first, x[None])
-            if part.kind is bt.Rung.BILINEAR:
+            if part.kind == bt.Rung.BILINEAR:
                 values = values.reshape(-1) * applied(last, x[None]).reshape(-1)
             else:
                 values = _ACTIVATIONS[part.applied](values)

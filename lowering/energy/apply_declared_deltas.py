@@ -266,7 +266,7 @@ class TakeDeclared(RewritePattern):
         before = {name for part in op.parts for name in part.functions}
         parts: list[bt.PartAttr] = []
         for part in op.parts:
-            is_network = part.kind is bt.Rung.NETWORK
+            is_network = part.kind == bt.Rung.NETWORK
             parts += _rewritten(module, part, rewriter) if is_network else [part]
         op.parts = ArrayAttr(parts)
         rewriter.notify_op_modified(op)

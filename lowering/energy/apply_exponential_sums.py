@@ -231,7 +231,7 @@ def _are_networks(function: FuncOp, summands: Sequence[_Summand]) -> bool:
 
     They may share what they are computed from.
     """
-    if any(one.rung is not bt.Rung.NETWORK for one in summands):
+    if any(one.rung != bt.Rung.NETWORK for one in summands):
         return False
     is_one = len(summands) == 1 and summands[0].coefficient == 1
     if is_one or is_sum_of_tanh(function):
@@ -275,7 +275,7 @@ def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
         if one.by is not None and by is None:
             by = f"{name}_by"
             extracted(function, by, [x], one.by)
-        if one.rung is bt.Rung.NETWORK:
+        if one.rung == bt.Rung.NETWORK:
             reason = _reason(known, one.value)
             remark(f"@{name} is no exponential sum: {reason}", done=False)
         parts.append(
@@ -309,7 +309,7 @@ class TakeApart(RewritePattern):
         module = module_of(op)
         parts: list[bt.PartAttr] = []
         for part in op.parts:
-            is_network = part.kind is bt.Rung.NETWORK
+            is_network = part.kind == bt.Rung.NETWORK
             parts += _rewritten(module, part) if is_network else [part]
         before = {name for part in op.parts for name in part.functions}
         op.parts = ArrayAttr(parts)

@@ -164,7 +164,7 @@ def _unprofitable(
 ) -> str | None:
     if is_coarse(lift.root):
         return "of fewer than 32 bits the rounding is the model"
-    if rung is bt.Rung.RATIONAL:
+    if rung == bt.Rung.RATIONAL:
         return None  # no part of the network is left to be evaluated
     units = int(np.prod(shape_of(lift.root)))
     sites = int(np.prod(shape_of(function.body.block.args[-1])))
@@ -246,7 +246,7 @@ class LiftNetworks(RewritePattern):
         module = module_of(op)
         before = {name for part in op.parts for name in part.functions}
         op.parts = ArrayAttr(
-            _lifted(op, module, part) if part.kind is bt.Rung.NETWORK else part
+            _lifted(op, module, part) if part.kind == bt.Rung.NETWORK else part
             for part in op.parts
         )
         rewriter.notify_op_modified(op)

@@ -338,7 +338,7 @@ def unfused(op: bt.LocalEnergyOp, moves: Moves | SiteMoves | str) -> str | None:
     if bt.Rung.DECLARED in kinds and not write_count(op.branches):
         return ""
     for part in (one for one in op.parts if not one.written.data):
-        if part.kind is not bt.Rung.NETWORK:
+        if part.kind != bt.Rung.NETWORK:
             return f"no functions are written of {part}"
         (name,) = part.functions
         unbatched = unbatched_op(function_named(module_of(op), name))
@@ -352,7 +352,7 @@ def unfused(op: bt.LocalEnergyOp, moves: Moves | SiteMoves | str) -> str | None:
 def _method(
     part: bt.PartAttr, module: ModuleOp, op: bt.LocalEnergyOp
 ) -> Written | Evaluated | Declared:
-    if part.kind is bt.Rung.DECLARED:
+    if part.kind == bt.Rung.DECLARED:
         return Declared(part, module, sorted(local_values(op) or ()))
     return Written(part, module) if part.written.data else Evaluated(part, module)
 

@@ -164,7 +164,7 @@ def _units(op: bt.LocalEnergyOp, module: ModuleOp) -> list[int]:
     results = [
         returned(function_named(module, part.functions[0]))
         for part in op.parts
-        if part.kind is bt.Rung.EXPONENTIAL
+        if part.kind == bt.Rung.EXPONENTIAL
     ]
     if not results:
         return [1]
@@ -224,18 +224,18 @@ def _units_bytes(part: bt.PartAttr, module: ModuleOp) -> int:
 
     That of a sum of softplus is needed for each of them.
     """
-    if part.kind is bt.Rung.LINEAR:
+    if part.kind == bt.Rung.LINEAR:
         return 0  # its table has one number for each row
     results = [returned(function_named(module, name)) for name in part.additive]
     found = sum(prod(shape_of(result)) * _bytes(result) for result in results)
-    if part.kind is bt.Rung.EXPONENTIAL:
+    if part.kind == bt.Rung.EXPONENTIAL:
         found *= len(ACTIVATIONS[part.applied or ""].terms)
     return found
 
 
 def _kept(part: bt.PartAttr) -> int:
     """Return how many numbers are kept of each element for a sample."""
-    return 3 if part.kind is bt.Rung.RATIONAL else 2
+    return 3 if part.kind == bt.Rung.RATIONAL else 2
 
 
 def _networks(op: bt.LocalEnergyOp) -> list[str]:

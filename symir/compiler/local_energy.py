@@ -6,13 +6,14 @@ parameters and one configuration, as `symir.import_function` returns it.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import numpy as np
 from xdsl.dialects.builtin import FunctionType, ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import SSAValue
+from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects import bt
@@ -100,6 +101,7 @@ def compile_energy(
     *,
     without: Collection[str] = (),
     budget: int | None = None,
+    passes: Sequence[ModulePass] = (),
     trace: Trace | None = None,
 ) -> ModuleOp:
     """Return the local energy of an operator and a wavefunction, with a plan.
@@ -107,8 +109,9 @@ def compile_energy(
     The wavefunction is a valid module of one function, which is copied. The module
     that is returned has a function (x, parameters of the operator, those of the
     wavefunction) -> energies, and the functions that it refers to. The trace gets a
-    stage and a report for each pass. A pass that only makes something faster, and
-    fails, is left out (`LoweringPipeline.run_what_works`).
+    stage and a report for each pass; `passes` are others, which run before all that
+    take log psi apart. A pass that only makes something faster, and fails, is left out
+    (`LoweringPipeline.run_what_works`).
     """
     (function,) = wavefunction.clone().ops
     assert isinstance(function, FuncOp)
@@ -131,9 +134,11 @@ def compile_energy(
     if DECLARED in without:
         erase_declared(module)
     pipeline = LoweringPipeline.parse(energy_pipeline(without, budget))
+    for one in reversed(passes):
+        pipeline = pipeline.inserted(one, pipeline.names.index("bt-local-energy-pack"))
     return pipeline.run_what_works(
         module,
-        _DISPENSABLE,
+        (*_DISPENSABLE, *(one.name for one in passes)),
         verified=True,
         trace=replace(trace, dump="energy"),
     )

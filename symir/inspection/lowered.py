@@ -324,6 +324,7 @@ def _lowered_energy(
         cast("ModuleOp", function.parent_op()),
         without=energy.options.without,
         budget=energy.options.budget,
+        passes=energy.options.passes,
         trace=trace,
     )
     stages = trace.stages

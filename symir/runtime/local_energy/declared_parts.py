@@ -169,7 +169,7 @@ class DeclaredParts:
     def __init__(self, module: ModuleOp, declarations: Mapping[str, Declaration]):
         """Take a module with a plan, and declare what they are found by in it."""
         (energy,) = energies_in(module)
-        declared = [one for one in energy.parts if one.kind is bt.Rung.DECLARED]
+        declared = [one for one in energy.parts if one.kind == bt.Rung.DECLARED]
         self._are_all = len(declared) == len(energy.parts)
         self._inputs = {
             one.functions[0]: function_named(module, one.functions[1])

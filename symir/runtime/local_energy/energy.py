@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax._src.core import trace_state_clean
 from jax.sharding import AxisType, NamedSharding, PartitionSpec
+from xdsl.passes import ModulePass
 
 from symir.errors import InputError
 from symir.language.scalars import shortened
@@ -136,6 +137,7 @@ class LocalEnergy:
     `without` names passes that are left out, such as "apply-exponential-sums"; `budget`
     is what memory in bytes a chunk of samples may take, by default 2 MB, and up to four
     times as much where a network, or a declared delta, is evaluated for each x'.
+    `passes` are passes of your own over the IR, before log psi is taken apart.
 
     Samples are configurations of the operator's space: local values that it does not
     have are an error where JAX is not tracing (R007), of which a sample is looked at;
@@ -152,12 +154,13 @@ class LocalEnergy:
         *,
         without: Collection[str] = (),
         budget: int | None = None,
+        passes: Sequence[ModulePass] = (),
     ):
         operator = op.compile() if isinstance(op, SymbolicOperator) else op
         _check_kinds(operator, logpsi)
         self.operator: CompiledOperator = operator
         self.logpsi = logpsi
-        self.options = Options(tuple(without), budget)
+        self.options = Options(tuple(without), budget, tuple(passes))
 
     @run_spans("local energy", operator="operator.name")
     def __call__(self, parameters: Any, x: Any, chunk: int | None = None) -> jax.Array:

@@ -155,25 +155,25 @@ def _notes(reports: Sequence[SymbolicPassReport]):
             yield PassNotes(report.pass_name, done, missed)
 
 
-def _part(part: bt.PartAttr, rung: bt.Rung, module: Any) -> PartReport:
+def _part(part: bt.PartAttr, rung: str, module: Any) -> PartReport:
     function = function_named(module, part.functions[0])
     result = returned(function)
     units = prod(shape_of(result))
     size = dtype_of(element_of(result)).itemsize
-    if rung is bt.Rung.EXPONENTIAL:
+    if rung == bt.Rung.EXPONENTIAL:
         flops, read = 3 * units, 3 * units * size
-    elif rung is bt.Rung.BILINEAR:
+    elif rung == bt.Rung.BILINEAR:
         flops, read = 4 * units, 4 * units * size
-    elif rung is bt.Rung.RATIONAL:
+    elif rung == bt.Rung.RATIONAL:
         flops, read = 8 * units, 4 * units * size
-    elif rung is bt.Rung.LINEAR:
+    elif rung == bt.Rung.LINEAR:
         flops, read = 1, size
-    elif rung is bt.Rung.LIFTED:
+    elif rung == bt.Rung.LIFTED:
         tail = function_named(module, part.functions[1])
         flops, read = 4 * units + _flops(tail), 2 * units * size
     else:
         flops, read = _flops(function), prod(shape_of(function.body.block.args[-1]))
-    return PartReport(part.functions[0], rung.value, part.applied, units, flops, read)
+    return PartReport(part.functions[0], str(rung), part.applied, units, flops, read)
 
 
 def _flops(function: FuncOp) -> int:

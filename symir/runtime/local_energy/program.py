@@ -21,6 +21,7 @@ import numpy as np
 from jax import lax
 from xdsl.dialects.builtin import ModuleOp
 from xdsl.dialects.func import FuncOp
+from xdsl.passes import ModulePass
 
 from dialects import bt
 from dialects.interpreters.bt import run_lanes
@@ -84,10 +85,11 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Options:
-    """Options of an energy: passes that are left out, and bytes for a chunk."""
+    """Options of an energy: passes that are left out, others, and bytes for a chunk."""
 
     without: tuple[str, ...] = ()
     budget: int | None = None
+    passes: tuple[ModulePass, ...] = ()
 
 
 class EnergyProgram:
@@ -209,6 +211,7 @@ class EnergyProgram:
             imported,
             without=options.without,
             budget=options.budget,
+            passes=options.passes,
             trace=Trace(reports=self.reports, keeps_stages=False),
         )
         (self.energy,) = energies_in(self.module)
@@ -250,7 +253,7 @@ class EnergyProgram:
         return "dense" if is_dense else "packed"
 
     @property
-    def rungs(self) -> list[bt.Rung]:
+    def rungs(self) -> list[str]:
         """Method that each part of log psi in the IR is found by in the end."""
         parts = self.energy.parts
         return [part.kind if self.is_fused else bt.Rung.NETWORK for part in parts]
