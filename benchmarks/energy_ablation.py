@@ -33,6 +33,7 @@ from benchmarks.harness import (
 )
 from benchmarks.local_energy import COMPARED, OURS, Pair, compare, pairs_of, ready, say
 from dialects.text import print_module
+from symir.compiler.local_energy import DECLARED
 
 ALL = "all passes"
 
@@ -63,10 +64,8 @@ def measure(pair: Pair, rounds: int, turn: float) -> dict[str, Any]:
     op = sym.from_netket(pair.operators.script)
     found, texts = {}, {}
     for column, names in WITHOUT.items():
-        # Deltas that are declared would leave nothing to the passes
-        energy = sym.LocalEnergy(
-            op, lambda w, x: pair.module.apply(w, x), without=names
-        )
+        # Deltas that are declared would leave nothing to the other passes
+        energy = sym.LocalEnergy(op, pair.module.apply, without=(*names, DECLARED))
         texts[column] = print_module(energy.program(variables, x.dtype).module)
         if column == ALL or texts[column] != texts[ALL]:
             found[column] = ready(energy, variables, x)

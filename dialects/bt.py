@@ -135,6 +135,7 @@ class LanesAttr(OriginsData):
 
 
 TENSOR = TensorType.constr(element_type=AnyAttr())
+COUNT = TensorType(i32, [])
 
 
 def _tensor(value: SSAValue) -> TensorType[Attribute]:
@@ -1239,6 +1240,7 @@ class Plan:
         units: lengths of products that a logarithm is taken of, the longest first.
         tables: of what they have rows: "lanes", "values" or "sites".
         peak_bytes: memory, as predicted.
+        states: "distinct" where equal ones are evaluated once.
     """
 
     live: str | None = None
@@ -1249,6 +1251,7 @@ class Plan:
     units: tuple[int, ...] | None = None
     tables: str | None = None
     peak_bytes: int | None = None
+    states: str | None = None
 
     def __post_init__(self) -> None:
         for name, known in _WORDS.items():
@@ -1260,7 +1263,11 @@ class Plan:
             raise ValueError("as many as are taken at once is one at least")
 
 
-_WORDS = {"live": ("all", "some"), "tables": ("lanes", "values", "sites")}
+_WORDS = {
+    "live": ("all", "some"),
+    "tables": ("lanes", "values", "sites"),
+    "states": ("distinct",),
+}
 
 
 @irdl_attr_definition
@@ -1322,7 +1329,8 @@ class DeclaredOp(BranchTensorOp):
     ```mlir
     %m = bt.declared "Jastrow.0" %v from (%w, %x)
       : tensor<1xf64> from (tensor<15xf64>, tensor<1x6xi8>)
-    %n = bt.declared "Jastrow.1" %u from () lost "it is in a loop" : tensor<1xf64> from ()
+    %n = bt.declared "Jastrow.1" %u from () lost "it is mapped"
+      : tensor<1xf64> from ()
     ```
     """
 
@@ -1463,9 +1471,11 @@ class MapSamplesOp(BranchTensorOp):
 
     The function takes x of shape (S, sites), S at most B, and what else it is given;
     its results have the leading axis S. A sample's results depend on that sample alone.
+    With a count, results of the samples from that number on are not said.
 
     ```mlir
-    %e = bt.map_samples @chunk(%x, %w) : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
+    %e = bt.map_samples to %count @chunk(%x, %w)
+      : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
     func.func private @chunk(%x : tensor<4x8xi8>, %w : tensor<f64>) -> tensor<4xf64>
     ```
     """
@@ -1475,21 +1485,31 @@ class MapSamplesOp(BranchTensorOp):
     callee = prop_def(SymbolRefAttr)
     config = operand_def(TENSOR)
     shared = var_operand_def(TENSOR)
+    count = opt_operand_def(COUNT)
     outputs = var_result_def(TENSOR)
+
+    irdl_options = (AttrSizedOperandSegments(as_property=True),)
 
     traits = traits_def(Pure(), TakesConfigurations())
 
     assembly_format = (
-        "$callee `(` operands `)` attr-dict `:` functional-type(operands, results)"
+        "(`to` $count^)? $callee `(` $config (`,` $shared^)? `)` attr-dict `:` `(` "
+        "type($config) (`,` type($shared)^)? `)` `->` type($outputs)"
     )
 
-    def __init__(self, function: FuncOp, config: SSAValue, shared: Sequence[SSAValue]):
+    def __init__(
+        self,
+        function: FuncOp,
+        config: SSAValue,
+        shared: Sequence[SSAValue],
+        count: SSAValue | None = None,
+    ):
         batch = _tensor(config).get_shape()[0]
         kinds = cast(
             "list[TensorType[TypeAttribute]]", [*function.function_type.outputs]
         )
         super().__init__(
-            operands=[config, shared],
+            operands=[config, shared, count],
             properties={"callee": SymbolRefAttr(function.sym_name.data)},
             result_types=[
                 [
@@ -1575,6 +1595,51 @@ def _packed_types(live: SSAValue) -> list[Attribute]:
     samples, lanes = (*_tensor(live).get_shape(), 0, 0)[:2]
     shapes: list[list[int]] = [[samples * (1 + lanes)], [samples * lanes], []]
     return [TensorType(i32, shape) for shape in shapes]
+
+
+@irdl_op_definition
+class DistinctOp(BranchTensorOp):
+    """The first of the states of each key, without gaps, and where that of a state is.
+
+    `keys`, (T, W), has the words of a key of each of T states. `states`, (T,), has
+    those whose key no state before them has, in order, so many as `count`; what is
+    behind them is 0. `places`, (T,), is for each state where among them that of its key
+    is.
+
+    ```mlir
+    %states, %places, %count = bt.distinct %keys
+      : tensor<16x2xi32> -> tensor<16xi32>, tensor<16xi32>, tensor<i32>
+    ```
+    """
+
+    name = "bt.distinct"
+
+    keys = operand_def(TensorType.constr(element_type=i32))
+    states = result_def(TENSOR)
+    places = result_def(TENSOR)
+    count = result_def(TENSOR)
+
+    assembly_format = (
+        "$keys attr-dict `:` type($keys) `->` type($states) `,` type($places) `,` "
+        "type($count)"
+    )
+
+    def __init__(self, keys: SSAValue):
+        super().__init__(operands=[keys], result_types=_distinct_types(keys))
+
+    def verify_(self) -> None:
+        if len(_tensor(self.keys).get_shape()) != 2 or [
+            value.type for value in self.results
+        ] != _distinct_types(self.keys):
+            raise VerifyException(
+                f"'bt.distinct' of {self.keys.type} cannot have types "
+                + ", ".join(str(value.type) for value in self.results)
+            )
+
+
+def _distinct_types(keys: SSAValue) -> list[Attribute]:
+    (total, *_) = (*_tensor(keys).get_shape(), 0)
+    return [TensorType(i32, shape) for shape in ([total], [total], [])]
 
 
 @irdl_op_definition
@@ -1788,6 +1853,7 @@ Bt = Dialect(
         LocalEnergyOp,
         MapSamplesOp,
         PackOp,
+        DistinctOp,
         MapStatesOp,
         UnpackOp,
         YieldOp,

@@ -105,6 +105,10 @@ class Array:
     def __or__(self, other: Array) -> Array:
         return self._binary(hlo.OrOp, other)
 
+    def shifted_right(self, bits: int) -> Array:
+        """Return integers without so many of their last bits, with zeros before."""
+        return self._binary(hlo.ShiftRightLogicalOp, bits)
+
     def __neg__(self) -> Array:
         return self._unary(hlo.NegateOp)
 

@@ -51,6 +51,7 @@ _PASSES = {
         "inline-calls",
         "lift-sparse-delta",
         "lower-local-energy",
+        "plan-distinct-states",
         "plan-local-energy",
         "recognise-activations",
         "write-parts",

@@ -198,11 +198,11 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "R020": "the chunk of a local energy is no positive integer",
         "R021": "log psi is not one number for each configuration",
         "R025": (
-            "a delta is registered for what is no function or class, or is not two "
-            "functions"
+            "a delta is registered for what is no function or class, or is no functions"
         ),
         "R026": "a delta is no scalar, or complex where log psi is real",
         "R027": "a delta differs from how log psi changes",
+        "R028": "a commit does not return the cache of where it leads",
     },
     "V: validation": {
         "V001": "something is not one operator, at no level",

@@ -398,10 +398,11 @@ class BtFunctions(InterpreterFunctions):
         self, interpreter: Interpreter, op: bt.MapSamplesOp, args: PythonValues
     ) -> PythonValues:
         x, *shared = args
+        count = len(x) if op.count is None else int(shared.pop())
         name = op.callee.string_value()
         size = shape_of(op.function.body.block.args[0])[0]
         whole, found = self.batch, list[tuple[Array, ...]]()
-        starts = [min(start, len(x) - size) for start in range(0, len(x), size)]
+        starts = [min(start, len(x) - size) for start in range(0, count, size)]
         self.batch = size
         try:
             for start in starts:
@@ -426,6 +427,18 @@ class BtFunctions(InterpreterFunctions):
         lanes = samples + np.flatnonzero(flat)
         states[samples : samples + len(lanes)] = lanes
         return states, flat.cumsum(dtype=np.int32), np.int32(samples + len(lanes))
+
+    @impl(bt.DistinctOp)
+    def run_distinct(
+        self, interpreter: Interpreter, op: bt.DistinctOp, args: PythonValues
+    ) -> PythonValues:
+        (keys,) = args
+        known: dict[bytes, int] = {}
+        places = [known.setdefault(key.tobytes(), len(known)) for key in keys]
+        _, first = np.unique(places, return_index=True)
+        states = np.zeros(len(keys), np.int32)
+        states[: len(first)] = first
+        return states, np.asarray(places, np.int32), np.int32(len(first))
 
     @impl(bt.MapStatesOp)
     def run_map_states(

@@ -221,7 +221,7 @@ def _rewritten(
     search = _Search(function, part.coefficient)
     for op, reason in search.lost.items():
         remark(
-            f"a delta is declared for {op.declaration.data}, and not used: {reason}",
+            f"a delta is declared for {op.declaration.data} and is not used: {reason}",
             done=False,
             at=op,
         )

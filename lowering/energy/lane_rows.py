@@ -23,7 +23,7 @@ from xdsl.dialects.builtin import (
 from xdsl.ir import Attribute
 
 from dialects import bt
-from dialects.stablehlo import constant_of, dtype_of
+from dialects.stablehlo import constant_of, dtype_of, gather_rows
 from lowering.arrays import Array, array, concatenated, iota, zeros
 from lowering.energy.moves import Moves, SiteMoves
 from lowering.rewriting import Inserter
@@ -88,16 +88,6 @@ class Lanes:
         """(C, R)."""
         return self.x.shape[0], self.count
 
-    @cached_property
-    def _wide(self) -> Attribute:
-        """A real type that tells local values apart, and their differences."""
-        kind = self.x.element
-        halves = all(
-            (2 * one).is_integer() and abs(one) < 1 << 20 for one in self.local
-        )
-        narrow = isinstance(kind, Float32Type) or dtype_of(kind).itemsize <= 2
-        return f32 if narrow or halves else f64
-
     # region Live lanes
 
     @cached_property
@@ -130,6 +120,24 @@ class Lanes:
         if inside is None:
             return found
         return inside.broadcast(found.shape).where(found, 0)
+
+    def keys(self) -> Array:
+        """Return a key of all samples, and of x' of all lanes, (C + C R, W).
+
+        What writes add is added to that of x, as no two of a lane change one site.
+        """
+        own, table = keys_of(self.x, self.local)
+        samples, words = own.shape
+        keys = own.reshape(samples, 1, words).broadcast((*self.shape, words))
+        for site, old, new, inside in zip(
+            self.sites, self.sources, self.values, self._inside, strict=True
+        ):
+            change = self._where(
+                inside, _digits(new, self.local) - _digits(old, self.local)
+            )
+            weight = table.of(gather_rows(table.value, site.value))
+            keys = keys + change.reshape(*self.shape, 1) * weight
+        return concatenated([own, keys.reshape(samples * self.count, words)], 0)
 
     def changes(self) -> tuple[Array, Array, Array]:
         """Return sites, old and new values of all lanes, as `State.changes` does.
@@ -166,7 +174,7 @@ class Lanes:
         """
         total = self.shape[0] * self.count
         if isinstance(self.moves, SiteMoves):
-            columns = [one.reshape(total, 1) for one in self._rows_by_site(self.moves)]
+            columns = [one.reshape(total, 1) for one in self._rows_by_site()]
             return concatenated(columns, 1), None
         assert isinstance(self.moves, Moves)
         rows, signs = self._rows_by_lane(self.moves)
@@ -175,23 +183,15 @@ class Lanes:
             None if signs is None else signs.reshape(total),
         )
 
-    def _rows_by_site(self, moves: SiteMoves) -> list[Array]:
+    def _rows_by_site(self) -> list[Array]:
         """Return the rows of the writes of all lanes in tables by site, each (C, R)."""
-        values = np.asarray(moves.values)
-        between = ((values[1:] + values[:-1]) / 2).tolist()
-        kind = _smallest(self.x.shape[1] * len(values) ** 2)
-        count = len(values)
-
-        def number(local: Array) -> Array:
-            wide = local.astype(self._wide)
-            above = [wide.compared("GT", one).astype(kind) for one in between]
-            nothing = zeros(self.insert, kind, wide.shape)
-            return reduce(Array.__add__, above, nothing)
+        count = len(self.local)
+        kind = _smallest(self.x.shape[1] * count**2)
 
         def row(
             site: Array, source: Array, value: Array, inside: Array | None
         ) -> Array:
-            old, new = number(source), number(value)
+            old, new = (_digits(one, self.local, kind) for one in (source, value))
             if inside is not None:
                 # A row of no change: old and new are the same value
                 site = inside.where(site, 0)
@@ -207,7 +207,7 @@ class Lanes:
 
         Row by row, as that is one loop: a reduction would have all of them in memory.
         """
-        wide = self._wide
+        wide = _wide(self.x.element, self.local)
         sources = [source.astype(wide) for source in self.sources]
         values = [value.astype(wide) for value in self.values]
         pairs = zip(values, sources, strict=True)
@@ -257,7 +257,11 @@ class Lanes:
     def _columns(self, known: npt.NDArray[np.float64]) -> list[Array]:
         """Return numbers (R, K) write by write, (1, R), or () if all are equal."""
         return [
-            array(self.insert, c[0] if (c == c[0]).all() else c[None], self._wide)
+            array(
+                self.insert,
+                c[0] if (c == c[0]).all() else c[None],
+                _wide(self.x.element, self.local),
+            )
             for c in known.T
         ]
 
@@ -335,6 +339,47 @@ class State:
         own = lanes.x.inside(self.number.insert).at(self.number.minimum(samples - 1))
         is_own = self.number.compared("LT", samples).broadcast((size,), [])
         return is_own.where(own, connected)
+
+
+def keys_of(x: Array, local: Sequence[float]) -> tuple[Array, Array]:
+    """Return a key of all samples, (C, W), and what a digit of a site counts, (N, W).
+
+    Local values are digits of numbers of 32 bits, of which there are W for all sites:
+    samples are equal where their keys are.
+    """
+    weights = array(x.insert, _weights(x.shape[1], len(local)), i32)
+    return (_digits(x, local).reshape(*x.shape, 1) * weights).sum(1), weights
+
+
+def _digits(values: Array, local: Sequence[float], kind: Attribute = i32) -> Array:
+    """Return which of the local values, in order, each value is."""
+    known = np.asarray(local)
+    wide = values.astype(_wide(values.element, local))
+    nothing = zeros(values.insert, kind, wide.shape)
+    between = ((known[1:] + known[:-1]) / 2).tolist()
+    above = (wide.compared("GT", one).astype(kind) for one in between)
+    return reduce(Array.__add__, above, nothing)
+
+
+def _wide(kind: Attribute, local: Sequence[float]) -> Attribute:
+    """Return a real type that tells local values apart, and their differences."""
+    halves = all((2 * one).is_integer() and abs(one) < 1 << 20 for one in local)
+    narrow = isinstance(kind, Float32Type) or dtype_of(kind).itemsize <= 2
+    return f32 if narrow or halves else f64
+
+
+def _weights(size: int, values: int) -> npt.NDArray[np.int32]:
+    """Return what a digit of a site counts in each word of a key, (N, W).
+
+    So many sites are in a word as have no more than 2**32 states; its last bit is that
+    of the sign.
+    """
+    base = max(2, values)
+    digits = next(n for n in range(1, 33) if base ** (n + 1) > 2**32)
+    weights = np.zeros((size, -(-size // digits)), np.uint32)
+    for site in range(size):
+        weights[site, site // digits] = base ** (site % digits)
+    return weights.view(np.int32)
 
 
 def _smallest(numbers: int) -> Attribute:

@@ -36,7 +36,7 @@ from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.stablehlo import dtype_of, element_of, shape_of, tensor
+from dialects.stablehlo import dtype_of, element_of, gather_rows, shape_of, tensor
 from lowering.arrays import Array, array, chosen, zeros
 from lowering.bt.lanes import lane_count, write_count
 from lowering.energy.bt_local_energy import NETWORK
@@ -49,9 +49,10 @@ from lowering.energy.extraction import (
     module_of,
     returned,
 )
-from lowering.energy.lane_rows import Lanes, State
+from lowering.energy.lane_rows import Lanes, State, keys_of
 from lowering.energy.moves import Moves, SiteMoves
 from lowering.energy.part_functions import scaled
+from lowering.energy.plan_distinct_states import has_distinct_states
 from lowering.energy.readings import Reading
 from lowering.energy.write_parts import tabled
 from lowering.relations import Relation
@@ -337,6 +338,8 @@ def unfused(op: bt.LocalEnergyOp, moves: Moves | SiteMoves | str) -> str | None:
         return ""
     if bt.Rung.DECLARED in kinds and not write_count(op.branches):
         return ""
+    if has_distinct_states(op):
+        return ""
     for part in (one for one in op.parts if not one.written.data):
         if part.kind != bt.Rung.NETWORK:
             return f"no functions are written of {part}"
@@ -389,6 +392,11 @@ class Energy:
         """Return how many states are computed at once."""
         assert planned is not None
         return min(self.options.chunk or planned, planned)
+
+    @cached_property
+    def local(self) -> tuple[float, ...]:
+        """The local values that a site can have, where they are known."""
+        return tuple(sorted(local_values(self.op) or ()))
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:
@@ -465,6 +473,7 @@ class _Loops:
         size = self.energy.at_most(self.energy.plan.network_pairs)
         sizes = [size] if is_rare else [size, -(-size // REST)]
         x, network = self.lanes.x, self.energy.network
+        is_distinct = not is_rare and has_distinct_states(self.energy.op)
 
         def of_state(number: Array) -> Array:
             state = State(self.lanes, number, may_be_sample=True)
@@ -472,7 +481,8 @@ class _Loops:
             (found,) = called(number.insert, network, [*given, state.configuration()])
             return found
 
-        found, of_lanes = self._mapped(insert, of_state, 0, sizes)
+        mapped = self._mapped_distinct if is_distinct else self._mapped
+        found, of_lanes = mapped(insert, of_state, 0, sizes)
         own = found.slice(0, x.shape[0]).reshape(-1, 1)
         log_ratios = difference(of_lanes, own.broadcast(self.lanes.shape))
         return self._only_live(log_ratios)
@@ -541,25 +551,54 @@ class _Loops:
         sizes: Sequence[int],
     ) -> tuple[Array, Array]:
         """Insert what is of states from the first on, and of lanes alone, (C, R)."""
+        packed = None
+        if self.live is not None:
+            # Where it is needed: a choice that is not made takes no time
+            packed = bt.PackOp(self.live.value)
+            insert.add_op(packed)
+        found = self._loop(insert, of_state, packed, first, sizes)
+        if packed is None or self.live is None:
+            return found, self._of_lanes(found)
+        op = bt.UnpackOp(found.value, packed.places, self.live.value)
+        return found, found.of(op)
+
+    def _mapped_distinct(
+        self,
+        insert: Inserter,
+        of_state: Callable[[Array], Array],
+        first: int,
+        sizes: Sequence[int],
+    ) -> tuple[Array, Array]:
+        """Insert the same, with what is of equal states computed once."""
+        packed = bt.DistinctOp(self.lanes.at(insert).keys().value)
+        insert.add_op(packed)
+        distinct = self._loop(insert, of_state, packed, first, sizes)
+        found = distinct.of(gather_rows(distinct.value, packed.places))
+        return found, self._of_lanes(found)
+
+    def _of_lanes(self, found: Array) -> Array:
+        """Return what is of the lanes among all states, (C, R)."""
+        samples, lanes = self.lanes.shape
+        own = found.slice(samples, samples * (1 + lanes))
+        return own.reshape(samples, lanes)
+
+    def _loop(
+        self,
+        insert: Inserter,
+        of_state: Callable[[Array], Array],
+        packed: bt.PackOp | bt.DistinctOp | None,
+        first: int,
+        sizes: Sequence[int],
+    ) -> Array:
         block = Block(arg_types=[tensor(i32)])
         inside = Inserter(Builder(InsertPoint.at_end(block)), insert.location)
         value = of_state(Array(block.args[0], inside)).value
         inside.add_op(bt.YieldOp(value))
         samples, lanes = self.lanes.shape
         kind = tensor(element_of(value), (samples * (1 + lanes),))
-        packed = None
-        if self.live is not None:
-            # Where it is needed: a choice that is not made takes no time
-            packed = bt.PackOp(self.live.value)
-            insert.add_op(packed)
         states = packed and (packed.states, packed.count)
         loop = bt.MapStatesOp(states, first, sizes, Region(block), kind)
-        found = Array(insert.add(loop), insert)
-        if packed is None or self.live is None:
-            own = found.slice(samples, samples * (1 + lanes))
-            return found, own.reshape(samples, lanes)
-        op = bt.UnpackOp(found.value, packed.places, self.live.value)
-        return found, found.of(op)
+        return Array(insert.add(loop), insert)
 
     def _only_live(self, log_ratios: Array) -> Array:
         if self.live is None:
@@ -637,7 +676,7 @@ class LowerLocalEnergy(RewritePattern):
         )
         function.sym_visibility = StringAttr("private")
         rewriter.insert(main, InsertPoint.before(function))
-        _call_chunks(main, function, tables)
+        _call_chunks(main, function, energy, tables)
 
 
 def _main(
@@ -658,17 +697,33 @@ def _main(
     return main, energy.tables(insert, leaves)
 
 
-def _call_chunks(main: FuncOp, function: FuncOp, tables: list[Arrays] | None) -> None:
+def _call_chunks(
+    main: FuncOp, function: FuncOp, energy: Energy, tables: list[Arrays] | None
+) -> None:
     block = main.body.block
     x, *rest = block.args
-    known = [one.value for own in tables or () for one in own]
-    op = bt.MapSamplesOp(function, x, [*rest, *known])
+    rest += [one.value for own in tables or () for one in own]
     insert = Inserter(Builder(InsertPoint.at_end(block)), function.location)
-    insert.add_op(op)
-    insert.add_op(ReturnOp(*op.results))
+    if has_distinct_states(energy.op):
+        result = _of_distinct(function, Array(x, insert), rest, energy.local)
+    else:
+        result = insert.add(bt.MapSamplesOp(function, x, rest))
+    insert.add_op(ReturnOp(result))
     main.function_type = FunctionType.from_lists(
-        [argument.type for argument in block.args], [one.type for one in op.results]
+        [argument.type for argument in block.args], [result.type]
     )
+
+
+def _of_distinct(
+    function: FuncOp, x: Array, rest: Sequence[SSAValue], local: Sequence[float]
+) -> SSAValue:
+    """Insert what a function returns of samples, one time for those that are equal."""
+    keys, _ = keys_of(x, local)
+    packed = bt.DistinctOp(keys.value)
+    x.insert.add_op(packed)
+    own = x.of(gather_rows(x.value, packed.states))
+    of_own = x.of(bt.MapSamplesOp(function, own.value, rest, packed.count))
+    return of_own.of(gather_rows(of_own.value, packed.places)).value
 
 
 def _lowered(energy: Energy, tables: list[Arrays] | None, insert: Inserter) -> Array:
@@ -685,8 +740,7 @@ def _lowered(energy: Energy, tables: list[Arrays] | None, insert: Inserter) -> A
         return stays
     own = bt.LanesOp(op.config, op.branches, element_of(leaf.amplitude))
     insert.add_op(own)
-    local = tuple(sorted(local_values(op) or ()))
-    lanes = Lanes.of(op, energy.moves, local, own, insert)
+    lanes = Lanes.of(op, energy.moves, energy.local, own, insert)
     leaves = [Array(value, insert) for value in op.parameters]
     found = energy.log_ratios(lanes, leaves, tables)
     if energy.options.ratios:

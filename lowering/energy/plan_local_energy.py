@@ -240,7 +240,11 @@ def _kept(part: bt.PartAttr) -> int:
 
 def _networks(op: bt.LocalEnergyOp) -> list[str]:
     """Return the functions that may be called for live pairs."""
-    called = {bt.Rung.NETWORK: 0, bt.Rung.LIFTED: -1, bt.Rung.DECLARED: 0}
+    called: dict[str, int] = {
+        bt.Rung.NETWORK: 0,
+        bt.Rung.LIFTED: -1,
+        bt.Rung.DECLARED: 0,
+    }
     return [
         part.functions[called[part.kind]] for part in op.parts if part.kind in called
     ]

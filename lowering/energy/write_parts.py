@@ -26,6 +26,7 @@ from lowering.energy.differences import Steps
 from lowering.energy.extraction import function_named, module_of, returned
 from lowering.energy.moves import Moves, SiteMoves, moves_of
 from lowering.energy.part_functions import PartFunctions, Setting, draft_of
+from lowering.energy.plan_distinct_states import has_distinct_states
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
@@ -63,6 +64,8 @@ class WriteParts(RewritePattern):
         self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
     ) -> None:
         if op.plan is None or isinstance(moves := tabled(op), str):
+            return
+        if has_distinct_states(op):  # by the network as a whole
             return
         rows, writes = moves.differences(shape_of(op.config)[1])
         if not len(rows):

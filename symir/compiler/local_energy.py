@@ -68,15 +68,20 @@ _OPTIONAL = (
     "lift-sparse-delta",
 )
 
-_DISPENSABLE = (*_OPTIONAL, "canonicalize", "cse", "write-parts")
+_DISPENSABLE = (
+    *(*_OPTIONAL, "canonicalize", "cse"),
+    *("plan-distinct-states", "write-parts"),
+)
 """Passes that are left out where they fail."""
 
 
-def energy_pipeline(without: Collection[str] = (), budget: int | None = None) -> str:
+def energy_pipeline(
+    without: Collection[str] = (), budget: int | None = None, *, distinct: bool = False
+) -> str:
     """Return the passes that make a plan of an operator and a wavefunction.
 
     `without` names passes that are left out; `budget` is the memory in bytes that a
-    chunk of samples may take.
+    chunk of samples may take; `distinct` says that equal states are evaluated once.
 
     Raises:
         SymbolicCompilerError: for a name that is no such pass (C006).
@@ -89,10 +94,11 @@ def energy_pipeline(without: Collection[str] = (), budget: int | None = None) ->
             expected=f"names of {', '.join(_OPTIONAL)}",
             found=", ".join(unknown),
         )
-    kept = (one for one in ENERGY_PASSES if one not in without)
-    text = ",".join(["bt-local-energy", *kept])
-    plan = "plan-local-energy"
-    return text if budget is None else text.replace(plan, f"{plan}{{budget={budget}}}")
+    names = ["bt-local-energy", *(p for p in ENERGY_PASSES if p not in without)]
+    if distinct:
+        names.insert(names.index("write-parts"), "plan-distinct-states")
+    bytes_ = "" if budget is None else f"{{budget={budget}}}"
+    return ",".join(f"{p}{bytes_}" if p.startswith("plan-") else p for p in names)
 
 
 def compile_energy(
@@ -102,6 +108,7 @@ def compile_energy(
     without: Collection[str] = (),
     budget: int | None = None,
     passes: Sequence[ModulePass] = (),
+    distinct: bool = False,
     trace: Trace | None = None,
 ) -> ModuleOp:
     """Return the local energy of an operator and a wavefunction, with a plan.
@@ -133,7 +140,9 @@ def compile_energy(
     module.body.block.add_op(function)
     if DECLARED in without:
         erase_declared(module)
-    pipeline = LoweringPipeline.parse(energy_pipeline(without, budget))
+    pipeline = LoweringPipeline.parse(
+        energy_pipeline(without, budget, distinct=distinct)
+    )
     for one in reversed(passes):
         pipeline = pipeline.inserted(one, pipeline.names.index("bt-local-energy-pack"))
     return pipeline.run_what_works(

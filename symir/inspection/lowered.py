@@ -314,9 +314,10 @@ def _lowered_energy(
         )
     parameters, x = arguments
     operator = energy.operator
-    dtype = np.dtype(operator._checked(x).dtype)  # pyright: ignore[reportPrivateUsage]
-    program = energy.program(parameters, dtype)
-    function = program._imported  # pyright: ignore[reportPrivateUsage]
+    samples = operator._checked(x)  # pyright: ignore[reportPrivateUsage]
+    dtype = np.dtype(samples.dtype)
+    program = energy.program(parameters, dtype, samples.reshape(-1, samples.shape[-1]))
+    function = program.imported
     ir, state = program.kernel.ir, state_type(dtype)
     trace = Trace([Stage(0, "sym", ir.module)])
     planned = compile_energy(
@@ -325,6 +326,7 @@ def _lowered_energy(
         without=energy.options.without,
         budget=energy.options.budget,
         passes=energy.options.passes,
+        distinct=bool(program.options.distinct),
         trace=trace,
     )
     stages = trace.stages

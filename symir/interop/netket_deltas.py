@@ -59,9 +59,21 @@ def _jastrow_delta(
     return found
 
 
+def _jastrow_commit(
+    model: Any, parameters: Any, cache: Any, sites: Any, old: Any, new: Any
+) -> Any:
+    """Return (W + W^T) x'."""
+    kernel, every = parameters["params"]["kernel"], np.arange(cache.shape[0])
+    weights = kernel[_entry(every[:, None], sites)].astype(cache.dtype)
+    # Of one site there is no entry of W
+    weights = jnp.where(every[:, None] == sites, 0, weights)
+    return cache + weights @ (new.astype(cache.dtype) - old.astype(cache.dtype))
+
+
 def _entry(first: Any, second: Any) -> Any:
     """Return where the kernel, W row by row, has the weight of two sites."""
-    xp = np if isinstance(first, np.ndarray) else jnp
+    are_known = isinstance(first, np.ndarray) and isinstance(second, np.ndarray)
+    xp = np if are_known else jnp
     row, column = xp.maximum(first, second), xp.minimum(first, second)
     return row * (row - 1) // 2 + column
 
@@ -113,15 +125,29 @@ def _determinants(
     return _Determinants(ratios, weights, before)
 
 
-def _log_ratio(
-    cache: _Determinants, sectors: int, sites: Any, old: Any, new: Any
-) -> Any:
-    """Return the logarithm of the sum of ratios of determinants.
+class _Moves(NamedTuple):
+    """Fermions that leave modes, and others that enter as many.
 
-    By the matrix determinant lemma that of one where the rows p become those of modes a
-    is the determinant of (M A^-1)[a, p]. Rows come in the order of modes, so it has the
-    sign of the permutation that sorts them again.
+    Attributes:
+        removed: the modes that are left, (K,), and those that are entered: added.
+        used: which of these there are.
+        rows: the rows of matrices that were of the modes that are left, (K,).
+        block: (D, K, K), by the matrix determinant lemma a matrix whose determinant is
+            by how much one changes.
+        is_known: whether each part of the modes has as many as before.
     """
+
+    removed: Any
+    added: Any
+    used: Any
+    rows: Any
+    block: Any
+    is_known: Any
+
+
+def _moves(
+    cache: _Determinants, sectors: int, sites: Any, old: Any, new: Any
+) -> _Moves:
     was, is_now = jnp.isclose(old, 1), jnp.isclose(new, 1)
     left, entered = was & ~is_now, is_now & ~was
     slots = sites.shape[0] // 2
@@ -131,13 +157,61 @@ def _log_ratio(
     block = cache.ratios[:, added[:, None], rows[None, :]]
     both = used[:, None] & used[None, :]
     block = jnp.where(both, block, np.eye(slots, dtype=block.dtype))
-    ratio = (cache.weights * _determinant(block)).sum()
-    ratio = jnp.where(_is_odd(cache.before, removed, added, used), -ratio, ratio)
     moved = entered.astype(np.int32) - left.astype(np.int32)
     sector = sites // (cache.before.shape[0] // sectors)
     change = jnp.where(sector == np.arange(sectors)[:, None], moved, 0).sum(axis=1)
-    ratio = jnp.where((change == 0).all(), ratio, jnp.nan)
+    return _Moves(removed, added, used, rows, block, (change == 0).all())
+
+
+def _log_ratio(
+    cache: _Determinants, sectors: int, sites: Any, old: Any, new: Any
+) -> Any:
+    """Return the logarithm of the sum of ratios of determinants.
+
+    By the matrix determinant lemma that of one where the rows p become those of modes a
+    is the determinant of (M A^-1)[a, p]. Rows come in the order of modes, so it has the
+    sign of the permutation that sorts them again.
+    """
+    moves = _moves(cache, sectors, sites, old, new)
+    ratio = (cache.weights * _determinant(moves.block)).sum()
+    is_odd = _is_odd(cache.before, moves.removed, moves.added, moves.used)
+    ratio = jnp.where(is_odd, -ratio, ratio)
+    ratio = jnp.where(moves.is_known, ratio, jnp.nan)
     return jnp.log(ratio.astype(nkjax.dtype_complex(ratio.dtype)))
+
+
+def _committed(
+    cache: _Determinants, sectors: int, sites: Any, old: Any, new: Any
+) -> _Determinants:
+    """Return the determinants of x'.
+
+    By the formula of Sherman, Morrison and Woodbury M A^-1 is then
+    R - R[:, p] B^-1 (R[a] - 1[p]) with R = M A^-1 and B = R[a, p].
+    """
+    moves = _moves(cache, sectors, sites, old, new)
+    ratios, used = cache.ratios, moves.used
+    fermions = ratios.shape[-1]
+    inverse = jnp.linalg.inv(moves.block)
+    limit = jnp.finfo(ratios.dtype).eps ** -0.75
+    size = jnp.linalg.norm(moves.block, axis=(1, 2))
+    is_trusted = size * jnp.linalg.norm(inverse, axis=(1, 2)) < limit
+    of_rows = moves.rows[:, None] == np.arange(fermions)
+    entering = jnp.where(used[:, None], ratios[:, moves.added] - of_rows, 0)
+    leaving = jnp.where(used, ratios[:, :, moves.rows], 0)
+    ratios = ratios - leaving @ (inverse @ entering)
+    is_known = is_trusted & moves.is_known
+    ratios = jnp.where(is_known[:, None, None], ratios, jnp.nan)
+    weights = cache.weights * _determinant(moves.block)
+    occupied = jnp.diff(cache.before, append=fermions)
+    (modes,) = occupied.nonzero(size=fermions)
+    # Rows are sorted by their modes again
+    row = jnp.where(used, moves.rows, fermions)
+    modes = modes.at[row].set(moves.added, mode="drop")
+    order = modes.argsort()
+    before = jnp.searchsorted(modes[order], np.arange(cache.before.shape[0]))
+    return _Determinants(
+        ratios[:, :, order], weights / weights.sum(), before.astype(np.int32)
+    )
 
 
 def _slots(chosen: Any, sites: Any, slots: int) -> Any:
@@ -209,13 +283,19 @@ def _slater_delta(
     return _log_ratio(cache, len(_sectors(model)), sites, old, new)
 
 
+def _slater_commit(
+    model: Any, parameters: Any, cache: _Determinants, sites: Any, old: Any, new: Any
+) -> _Determinants:
+    return _committed(cache, len(_sectors(model)), sites, old, new)
+
+
 # endregion
 
-_Functions = tuple[Callable[..., Any], Callable[..., Any]]
-_FUNCTIONS: dict[Any, _Functions] = {
-    Jastrow: (_jastrow_init, _jastrow_delta),
-    Slater2nd: (_slater_init, _slater_delta),
-    MultiSlater2nd: (_multi_slater_init, _slater_delta),
+_Function = Callable[..., Any]
+_FUNCTIONS: dict[Any, tuple[_Function, _Function, _Function]] = {
+    Jastrow: (_jastrow_init, _jastrow_delta, _jastrow_commit),
+    Slater2nd: (_slater_init, _slater_delta, _slater_commit),
+    MultiSlater2nd: (_multi_slater_init, _slater_delta, _slater_commit),
 }
 DELTAS = {model: Delta(*functions) for model, functions in _FUNCTIONS.items()}
 """Deltas by the class of a model. NetKet has no model with a Pfaffian."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
@@ -23,7 +24,16 @@ from lowering.energy.bt_local_energy_pack import local_values
 from lowering.energy.extraction import energies_in, function_named
 from lowering.energy.readings import Reading
 from symir.runtime.local_energy.declarations import Declaration
-from symir.runtime.local_energy.delta_checks import Check, Trial
+from symir.runtime.local_energy.delta_checks import (
+    Check,
+    Trial,
+    Walk,
+    writes_of,
+    written,
+)
+
+STEPS = 2
+"""So many changes are committed before what a cache says is compared."""
 
 Changes = tuple[Any, Any, Any]
 """Sites, old and new local values, (.., K) each."""
@@ -116,6 +126,13 @@ class Declared:
 
         return jax.vmap(of_pair)(sample, *changes)
 
+    def committed(self, leaves: Sequence[Any], caches: Any, changes: Changes) -> Any:
+        """Return the caches of x', after one change of each sample, (C, K)."""
+        commit = self.declaration.delta.commit
+        assert commit is not None
+        of_one = partial(commit, *self.declaration.first, self._parameters(leaves))
+        return jax.tree.map(jnp.asarray, jax.vmap(of_one)(caches, *changes))
+
     def values(self, leaves: Sequence[Any], x: Any) -> Any:
         """Return log psi of x, (C, n), by the model, (C,)."""
         return self.declaration.values(self._parameters(leaves), x)
@@ -163,6 +180,32 @@ def _numbers_in(jaxpr: Any, longest: int) -> float:
     return count
 
 
+@dataclass(frozen=True)
+class LanesOf:
+    """Random configurations of an operator, and its lanes.
+
+    Attributes:
+        x: (C, N).
+        at: sites and values of the lanes at x, (C, R, K) each.
+        kinds: the numbers of the lanes of each emission.
+    """
+
+    x: np.ndarray
+    at: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    kinds: Sequence[np.ndarray]
+
+    def one_each(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return sites and values of one lane at each x, (C, 1, K): a live one."""
+        sites, values = self.at(x)
+        _, old, new = writes_of(x, sites, values)
+        live = (old != new).any(axis=-1)
+        rng = np.random.default_rng(0)
+        chosen = (live * (1 - rng.random(live.shape))).argmax(axis=1)[:, None, None]
+        return np.take_along_axis(sites, chosen, 1), np.take_along_axis(
+            values, chosen, 1
+        )
+
+
 class DeclaredParts:
     """The parts of an energy that are declared models."""
 
@@ -178,6 +221,9 @@ class DeclaredParts:
         self._models = {name: Declared(declarations[name]) for name in self._inputs}
         self._energy = energy
         self.write(module)
+
+    def __len__(self) -> int:
+        return len(self._models)
 
     def write(self, module: ModuleOp) -> None:
         """Declare what they are found by in a module of the same energy."""
@@ -204,28 +250,51 @@ class DeclaredParts:
     def checks(
         self,
         known: Mapping[str, Check],
-        lanes: Callable[[], tuple[Any, Any, Any, Any]],
+        trial: LanesOf,
         values: Sequence[Any] | None,
     ) -> dict[str, Check]:
         """Return the comparison of each with its model, if it is not known.
 
-        Arguments of a trial are given for x, and the parameters where they are.
+        On configurations and lanes, and for parameters where they are given.
         """
         return {
-            name: known.get(name) or self._check(name, lanes(), values)
+            name: known.get(name) or self._check(name, trial, values)
             for name in self._models
         }
 
-    def _check(
-        self, name: str, lanes: tuple[Any, Any, Any, Any], values: Sequence[Any] | None
-    ) -> Check:
-        inputs = self._inputs[name]
-        *trial, kinds = lanes
+    def _check(self, name: str, lanes: LanesOf, values: Sequence[Any] | None) -> Check:
+        model, inputs = self._models[name], self._inputs[name]
         reading = Reading.of(inputs, sorted(local_values(self._energy) or ()))
-        x, sites, written = reading.of_numbers(*trial)
-        dtype = self._models[name].declaration.x.dtype
-        own = Trial(x.astype(dtype), sites, written.astype(dtype), kinds)
-        return Check(self._models[name], own, _own(inputs, values))
+        dtype = model.declaration.x.dtype
+
+        def of(x: np.ndarray, lanes: tuple[np.ndarray, np.ndarray]) -> Changes:
+            read, place, own = reading.of_numbers(x, *lanes)
+            return read.astype(dtype), place, own.astype(dtype)
+
+        x, walk = lanes.x, None
+        delta = model.declaration.delta
+        # Those that are shipped are compared by our tests
+        if delta.commit is not None and delta.location is not None:
+            x, walk = _walked(lanes, of)
+        trial = Trial(*of(x, lanes.at(x)), lanes.kinds, walk)
+        return Check(model, trial, _own(inputs, values))
+
+
+def _walked(lanes: LanesOf, of: Callable[..., Any]) -> tuple[np.ndarray, Walk]:
+    """Return where lanes lead, one after another, and what a model reads of that."""
+    x, steps = lanes.x, []
+    start, *_ = of(x, lanes.one_each(x))
+    for _ in range(STEPS):
+        step = lanes.one_each(x)
+        steps.append(_first_of(*of(x, step)))
+        x = written(x, _first_of(x, *step))
+    return x, Walk(start, steps)
+
+
+def _first_of(x: np.ndarray, sites: np.ndarray, values: np.ndarray) -> Changes:
+    """Return sites, old and new values of the first lane at each x, (C, K)."""
+    sites, old, new = writes_of(x, sites, values)
+    return sites[:, 0], old[:, 0], new[:, 0]
 
 
 def _own(inputs: FuncOp, values: Sequence[Any] | None) -> list[Any] | None:

@@ -94,6 +94,42 @@ class Executed:
         return max(1, costs.get("flops", 0), costs.get("bytes accessed", 0))
 
 
+def writes_of(
+    x: np.ndarray, sites: np.ndarray, values: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return sites, old and new values of lanes, (C, R, K): none where no site is."""
+    inside = (sites >= 0) & (sites < x.shape[1])
+    sites = np.where(inside, sites, 0).astype(np.int32)
+    old = x[np.arange(len(x))[:, None, None], sites]
+    return sites, old, np.where(inside, values, old)
+
+
+def written(x: np.ndarray, changes: Any) -> np.ndarray:
+    """Return x' of x (P, N) after changes, (P, K) each."""
+    sites, old, new = changes
+    x = x.copy()
+    for write in range(sites.shape[1]):
+        (row,) = (old[:, write] != new[:, write]).nonzero()
+        x[row, sites[row, write]] = new[row, write]
+    return x
+
+
+class Walk(NamedTuple):
+    """Configurations that others were left from, by one lane after another.
+
+    Attributes:
+        start: (C, N).
+        steps: sites, old and new values, (C, K) each, of the lanes, in order.
+    """
+
+    start: Any
+    steps: Any
+
+    def at(self, numbers: np.ndarray) -> Walk:
+        """Return some of them."""
+        return jax.tree.map(lambda one: one[numbers], self)
+
+
 class Compared(NamedTuple):
     """Pairs that are compared, of configurations of their own.
 
@@ -102,6 +138,7 @@ class Compared(NamedTuple):
         connected: x' of the pairs, (P, N).
         sample: the number of x of a pair, (P,).
         sites: where it changes, (P, K); old and new local values likewise.
+        walk: what led to x, if that is known.
     """
 
     x: Any
@@ -110,6 +147,7 @@ class Compared(NamedTuple):
     sites: Any
     old: Any
     new: Any
+    walk: Walk | None = None
 
 
 class Trial:
@@ -126,19 +164,18 @@ class Trial:
         sites: np.ndarray,
         values: np.ndarray,
         kinds: Iterable[np.ndarray] = (),
+        walk: Walk | None = None,
     ):
         """Take configurations (C, N), and the writes of all lanes, each (C, R, K).
 
         Sites and values are those of `bt.lanes`; kinds are the numbers of the lanes of
         each emission.
         """
-        inside = (sites >= 0) & (sites < x.shape[1])
-        sites = np.where(inside, sites, 0).astype(np.int32)
-        old = x[np.arange(len(x))[:, None, None], sites]
-        new = np.where(inside, values, old)
+        sites, old, new = writes_of(x, sites, values)
         live = (old != new).any(axis=-1)
         kept = live.any(axis=1)
         self._x, self._writes = x[kept], (sites[kept], old[kept], new[kept])
+        self._walk = walk and walk.at(kept)
         self.live = live[kept]
         self._rng = np.random.default_rng(0)
         # One lane of each kind first, then the next: they may be too many
@@ -166,11 +203,9 @@ class Trial:
         lanes = np.append(lanes, others % live.shape[1])
         x = self._x[group]
         sites, old, new = (one[group[sample], lanes] for one in self._writes)
-        connected = x[sample]
-        for write in range(sites.shape[1]):
-            (row,) = (old[:, write] != new[:, write]).nonzero()
-            connected[row, sites[row, write]] = new[row, write]
-        return lanes, Compared(x, connected, sample, sites, old, new)
+        connected = written(x[sample], (sites, old, new))
+        walk = self._walk and self._walk.at(group)
+        return lanes, Compared(x, connected, sample, sites, old, new, walk)
 
 
 class Draw(NamedTuple):
@@ -264,10 +299,12 @@ class Check:
 
     Log ratios are compared on each draw for some pairs, and then for more until all
     lanes of the trial were, as far as `MOST` allows. So they are for the caller's own
-    parameters, where these are given.
+    parameters, where these are given. Where the trial says what led to x, log ratios
+    are found once more, from a cache that was committed.
 
     Raises:
-        DefinitionError: for a delta of another shape or kind of number (R026).
+        DefinitionError: for a delta of another shape or kind of number (R026), and for
+            a commit that returns no cache (R028).
     """
 
     def __init__(
@@ -280,9 +317,9 @@ class Check:
         self._part, self._avals, self._trial = part, avals, trial
         self._own = own
         self._lock = threading.Lock()
-        self._outcome: tuple[bool, str] | None = None
+        self._outcome: tuple[bool, DefinitionError | None] | None = None
         if not trial.live.size:
-            self._outcome = False, ""
+            self._outcome = False, None
             return
         self._draws: Draws | None = Draws(avals)
         self._run: Executed | None = self._executed(self._draws(DRAWS[0]))
@@ -291,7 +328,8 @@ class Check:
         """Return whether it is, False where nothing is compared.
 
         Raises:
-            DefinitionError: for a delta that differs (R027).
+            DefinitionError: for a delta that differs (R027), or does so from a cache
+                that was committed (R028).
         """
         with self._lock:
             if self._outcome is None:
@@ -299,12 +337,12 @@ class Check:
                 # The caller's values may be large: they are not kept
                 self._own = self._draws = self._run = None
         compared, wrong = self._outcome
-        if wrong:
-            raise _wrong(self._part.declaration.delta, wrong)
+        if wrong is not None:
+            raise wrong
         return compared
 
     def _executed(self, leaves: Sequence[Any]) -> Executed:
-        """Return the delta, log psi after and before, and how they change.
+        """Return the delta, that from committed caches, and log psi after and before.
 
         As a function of parameters and of what is compared.
         """
@@ -312,31 +350,47 @@ class Check:
 
         def values(leaves: Sequence[Any], compared: Compared) -> Any:
             x, sample = compared.x, compared.sample
-            caches = part.caches(leaves, x)
             changes = compared.sites, compared.old, compared.new
-            found = part.known(leaves, caches, sample, changes)
+            caches = part.caches(leaves, x)
+            found, again = part.known(leaves, caches, sample, changes), None
+            if compared.walk is not None:
+                committed = self._committed(leaves, compared.walk)
+                again = part.known(leaves, committed, sample, changes)
             # It is called once: what it is made of compiles slowly
             psi = part.values(leaves, jnp.concatenate([x, compared.connected]))
             before, after = psi[: len(x)], psi[len(x) :]
-            return jax.tree.map(_inexact, found), after, before[sample]
+            found, again = jax.tree.map(_inexact, (found, again))
+            return found, again, after, before[sample]
 
         nothing = np.zeros(self._trial.live.shape[1], bool)
         _, compared = self._trial.chosen(nothing)
         check = partial(_check_type, part.declaration.delta)
         return Executed(values, leaves, compared, check=check)
 
-    def _found(self) -> tuple[bool, str]:
+    def _committed(self, leaves: Sequence[Any], walk: Walk) -> Any:
+        """Return the caches of what a walk leads to, as they are committed."""
+        caches = self._part.caches(leaves, walk.start)
+        for changes in walk.steps:
+            found = self._part.committed(leaves, caches, changes)
+            if _types_of(found) != _types_of(caches):
+                raise _no_cache(self._part.declaration.delta, caches, found)
+            caches = found
+        return caches
+
+    def _found(self) -> tuple[bool, DefinitionError | None]:
         """Return whether something was compared, and what is wrong."""
         compared = False
         own: list[Draw | None] = [] if self._own is None else [None]
         for draws in (own, list(DRAWS)):
             useful, wrong = self._everywhere(draws)
-            if wrong:
+            if wrong is not None:
                 return True, wrong
             compared |= useful
-        return compared, ""
+        return compared, None
 
-    def _everywhere(self, draws: Sequence[Draw | None]) -> tuple[bool, str]:
+    def _everywhere(
+        self, draws: Sequence[Draw | None]
+    ) -> tuple[bool, DefinitionError | None]:
         """Compare on each draw, and more pairs until all lanes are; None: the own.
 
         Returns whether something was compared, and what is wrong.
@@ -352,13 +406,15 @@ class Check:
             if is_enough or (is_more and not tries.any()):
                 break
             compared, wrong = self._once(draw, tries)
-            if wrong:
+            if wrong is not None:
                 return True, wrong
             if compared and not is_more:
                 useful.append(draw)
-        return bool(useful), ""
+        return bool(useful), None
 
-    def _once(self, draw: Draw | None, tries: np.ndarray) -> tuple[bool, str]:
+    def _once(
+        self, draw: Draw | None, tries: np.ndarray
+    ) -> tuple[bool, DefinitionError | None]:
         """Compare some pairs on one draw, and count the tries of their lanes.
 
         Returns whether a lane was compared for good, and what is wrong.
@@ -376,15 +432,17 @@ class Check:
                 leaves = [_as_double(one) for one in leaves]
                 exact = _compared(self._executed(leaves), leaves, pairs, may_overflow)
             found = exact if exact.wrong.any() else found.coarse(may_overflow)
-        if found.wrong.any():
-            whose = "your own" if draw is None else str(draw)
-            return True, f"{found.shown(pairs)}; parameters are {whose}"
-        is_good = found.known
-        if (draw is not None and draw.zeros) or not is_good.any():
-            return False, ""
+        own, *committed = found.apart(len(lanes))
+        whose = "your own" if draw is None else str(draw)
+        for one, error in ((own, _wrong), *((c, _not_committed) for c in committed)):
+            if one.wrong.any():
+                shown = f"{one.shown(pairs)}; parameters are {whose}"
+                return True, error(self._part.declaration.delta, shown)
+        if (draw is not None and draw.zeros) or not own.known.any():
+            return False, None
         tries[lanes] = np.maximum(tries[lanes] - 1, 0)
-        tries[lanes[is_good]] = 0
-        return True, ""
+        tries[lanes[own.known]] = 0
+        return True, None
 
 
 @dataclass(frozen=True)
@@ -420,6 +478,12 @@ class RatioComparison:
         both = self.distance(self.found, near.found)
         both = both + self.distance(self.expected, near.expected)
         return np.where(np.isnan(both), np.inf, both)
+
+    def apart(self, count: int) -> list[RatioComparison]:
+        """Return those of so many pairs each."""
+        fields = self.found, self.expected, self.known, self.allowed
+        starts = range(0, len(self.found), count)
+        return [RatioComparison(*(f[n : n + count] for f in fields)) for n in starts]
 
     def coarse(self, may_overflow: bool) -> RatioComparison:
         """Return the same for numbers with few digits, or none where they overflow."""
@@ -476,8 +540,11 @@ def _next_to(leaves: Sequence[Any], eps: float, seed: int) -> list[Any]:
 
 
 def _comparison(results: Any, may_overflow: bool) -> RatioComparison:
-    """Return the comparison of log ratios by a delta, and log psi after and before."""
-    found, after, before = results
+    """Return the comparison of log ratios by a delta, and log psi after and before.
+
+    Of those from committed caches behind them, where there are any.
+    """
+    found, after, before = _joined(*results)
     real = jnp.finfo(after.dtype)
     with np.errstate(invalid="ignore", over="ignore"):
         is_node = np.isneginf(after.real)
@@ -497,9 +564,15 @@ def _comparison(results: Any, may_overflow: bool) -> RatioComparison:
     return RatioComparison(found, expected, known, allowed)
 
 
+def _joined(found: Any, again: Any, *psi: Any) -> Any:
+    if again is None:
+        return found, *psi
+    return np.append(found, again), *(np.tile(one, 2) for one in psi)
+
+
 def _check_type(declared: Delta, results: Any) -> None:
     """Check the shapes and dtypes of what a delta returns for pairs, and of log psi."""
-    found, psi, _ = results
+    found, _, psi, _ = results
     expected = "a scalar" + ("" if _is_complex(psi) else ", real as log psi is")
     if getattr(found, "shape", None) != psi.shape:
         shown = [str(leaf.shape[1:]) for leaf in jax.tree.leaves(found)]
@@ -544,6 +617,35 @@ def _wrong(delta: Delta, found: str) -> DefinitionError:
         "model at x and x'. Where it does not know it may return NaN; integers that "
         "have one value only are no parameters",
     )
+
+
+def _not_committed(delta: Delta, found: str) -> DefinitionError:
+    return DefinitionError(
+        "R028",
+        "a commit does not return the cache of where it leads",
+        location=delta.location,
+        expected="log ratios from commit(parameters, init(parameters, x), ..) as from "
+        "init(parameters, x')",
+        found=found,
+        hint="a committed cache need not be that of x', but deltas from it, and from "
+        "what is committed after it, have to be the same",
+    )
+
+
+def _no_cache(delta: Delta, expected: Any, found: Any) -> DefinitionError:
+    return DefinitionError(
+        "R028",
+        "a commit returns no cache",
+        location=delta.location,
+        expected=f"what init returns: {_types_of(expected)}",
+        found=str(_types_of(found)),
+        hint="commit is called for one configuration, and is vectorised by symir",
+    )
+
+
+def _types_of(caches: Any) -> Any:
+    """Return the types of a cache, of which there are some."""
+    return jax.tree.map(lambda one: f"{one.dtype}{list(one.shape[1:])}", caches)
 
 
 def _is_single(avals: Sequence[Any]) -> bool:

@@ -68,12 +68,18 @@ def register_delta(model_or_function: Any) -> Callable[..., None]:
     A delta may return NaN where it does not know, such as where psi(x) is 0: there
     the model is evaluated at x' itself. A ratio of 0 is -inf.
 
+    `commit(parameters, cache, sites, old, new)` returns a cache of x', of the same
+    types, for chains of such changes: it need not be what init makes of x', but all
+    that is found from it has to be the same, within rounding.
+
     What is registered is a function `logpsi(parameters, x)`; or a class of models, such
-    as a `flax.linen.Module`: then both functions take the instance first, whose
+    as a `flax.linen.Module`: then all functions take the instance first, whose
     hyperparameters they may need: `init(model, parameters, x)` and `delta(model,
     parameters, cache, sites, old, new)`. It is found where that function is given to
     `LocalEnergy`, or under `jax.jit`; or an instance of that very class (a subclass may
-    be another model), its method `apply`, or what NetKet's `MCState` makes of it. The
+    be another model), its method `apply`, or what NetKet's `MCState` makes of it. A
+    module of Flax is found inside of others too, with its own variables, where log psi
+    is a sum with numbers as factors, and what it reads is x, or some of its sites. The
     last one to be registered counts.
 
     When an operator meets the model for the first time with parameters of some types,
@@ -86,7 +92,8 @@ def register_delta(model_or_function: Any) -> Callable[..., None]:
     Raises:
         DefinitionError: for what is no function or class (R025); where it is used, for
             a delta that is no scalar, or complex where log psi is real (R026), or that
-            is not the difference of log psi (R027).
+            is not the difference of log psi (R027), and a commit that does not lead
+            there (R028).
     """
     if not callable(model_or_function):
         raise _no_function("model_or_function", "function or class", model_or_function)
@@ -136,6 +143,13 @@ def registered_for(key: Any) -> Delta | None:
     except TypeError:  # not hashable: it is not in there
         return None
     return own or _shipped().get(key)
+
+
+def registered_classes(base: type) -> list[type]:
+    """Return the subclasses of a class that something is registered for."""
+    return [
+        key for key in _REGISTERED if isinstance(key, type) and issubclass(key, base)
+    ]
 
 
 def _shipped() -> dict[Any, Delta]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -31,6 +32,7 @@ from symir.runtime.local_energy.derivatives import differentiable_energies
 from symir.runtime.local_energy.energy_report import EnergyReport, energy_report
 from symir.runtime.local_energy.keys import with_keys_as_numbers
 from symir.runtime.local_energy.program import EnergyProgram, Options, wavefunction
+from symir.runtime.local_energy.repeats import repeats_of
 
 
 def static_of(tree: Any) -> tuple[Hashable, list[jax.ShapeDtypeStruct]]:
@@ -138,6 +140,9 @@ class LocalEnergy:
     is what memory in bytes a chunk of samples may take, by default 2 MB, and up to four
     times as much where a network, or a declared delta, is evaluated for each x'.
     `passes` are passes of your own over the IR, before log psi is taken apart.
+    `distinct` says whether equal x' of a chunk are evaluated once, which molecules,
+    small systems and peaked states have many of; by default the first samples that it
+    is called with decide, where JAX is not tracing: `report` says how many are equal.
 
     Samples are configurations of the operator's space: local values that it does not
     have are an error where JAX is not tracing (R007), of which a sample is looked at;
@@ -155,12 +160,13 @@ class LocalEnergy:
         without: Collection[str] = (),
         budget: int | None = None,
         passes: Sequence[ModulePass] = (),
+        distinct: bool | None = None,
     ):
         operator = op.compile() if isinstance(op, SymbolicOperator) else op
         _check_kinds(operator, logpsi)
         self.operator: CompiledOperator = operator
         self.logpsi = logpsi
-        self.options = Options(tuple(without), budget, tuple(passes))
+        self.options = Options(tuple(without), budget, tuple(passes), distinct)
 
     @run_spans("local energy", operator="operator.name")
     def __call__(self, parameters: Any, x: Any, chunk: int | None = None) -> jax.Array:
@@ -193,6 +199,8 @@ class LocalEnergy:
         if not array.size:
             return jnp.zeros(lead, _current(program).element)
         flat = array.reshape(-1, sites)
+        if traced is None:
+            program = self._chosen(program, parameters, flat)
         run = differentiable_energies if isinstance(logpsi, WithCaptured) else _run
         arrays = *operands, *leaves, flat
         run = _in_auto_axes(run, arrays)
@@ -212,26 +220,56 @@ class LocalEnergy:
         operator = self.operator
         array = operator._checked(x)
         parameters = with_keys_as_numbers(parameters)
-        program = self.program(parameters, array.dtype)
+        packed = self.program(parameters, array.dtype)
+        operands, flat = operator._bound(), array.reshape(-1, array.shape[-1])
+        program = self.program(parameters, array.dtype, flat)
         measured = None
         if measure:
-            operands = operator._bound()
             leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
-            flat = array.reshape(-1, array.shape[-1])
             arrays = [*operands, *leaves, flat]
             lowered = _run.lower(program, None, len(operands), *arrays)
             analysis: Any = lowered.compile().memory_analysis()
             measured = int(analysis.temp_size_in_bytes)
-        return energy_report(program, operator.name, measured)
+        repeats = repeats_of(packed, operands, flat) if flat.size else None
+        return energy_report(program, operator.name, measured, repeats)
 
-    def program(self, parameters: Any, dtype: Any = np.int8) -> EnergyProgram:
-        """Return what is compiled for parameters, and configurations of a dtype."""
+    def _chosen(self, program: EnergyProgram, parameters: Any, x: Any) -> EnergyProgram:
+        """Return a program, or one that finds equal states where that pays.
+
+        What the first samples of a number say is for all of that number: others would
+        be compiled anew.
+        """
+        if self.options.distinct is not None or not _is_at_hand(x):
+            return program
+        known, batch = program.is_repeated, x.shape[0]
+        if batch not in known:
+            repeats = repeats_of(program, self.operator._bound(), x)
+            known[batch] = repeats is not None and repeats.pays
+        if not known[batch]:
+            return program
+        options = replace(self.options, distinct=True)
+        kernel, logpsi = self.operator.kernel, self.logpsi
+        return _program(kernel, logpsi, parameters, x.dtype, options)
+
+    def program(
+        self, parameters: Any, dtype: Any = np.int8, x: Any = None
+    ) -> EnergyProgram:
+        """Return what is compiled for parameters, and configurations of a dtype.
+
+        Or for samples x (B, N), which may say that equal states are found.
+        """
         self.operator.check_dtype(np.dtype(dtype))
         parameters = with_keys_as_numbers(parameters)
         program = _program(
             self.operator.kernel, self.logpsi, parameters, dtype, self.options
         )
-        return _current(program.settled)
+        program = program.settled
+        return _current(program if x is None else self._chosen(program, parameters, x))
+
+
+def _is_at_hand(x: Any) -> bool:
+    """Whether samples are numbers, which this process has, and at least one."""
+    return bool(x.size) and trace_state_clean() and x.is_fully_addressable
 
 
 def _check_kinds(op: Any, logpsi: Any) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from xdsl.dialects.builtin import TensorType
 from xdsl.dialects.func import FuncOp
@@ -20,6 +20,9 @@ from dialects.stablehlo_ops import ConvolutionOp
 from lowering.energy.extraction import function_named, returned
 from symir.compiler.context import SymbolicPassReport
 from symir.plain_text import Reading
+
+if TYPE_CHECKING:
+    from symir.runtime.local_energy.repeats import Repeats
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,8 @@ class EnergyReport(Reading):
         lanes: branches that lead elsewhere, for every x.
         live: "all" where they always do, else "some".
         schedule: "packed" where live pairs of x and a branch are taken in chunks,
-            "dense" where all pairs are, as a declared delta is simple.
+            "dense" where all pairs are, as a declared delta is simple, "distinct" where
+            equal x' are evaluated once.
         evaluations_before: network evaluations for one x by padded connections.
         evaluations_after: network evaluations for one x now, at most.
         parts: those of log psi.
@@ -72,6 +76,8 @@ class EnergyReport(Reading):
         plan: sizes of chunks.
         predicted_bytes: memory beside arguments and results, as planned.
         measured_bytes: the same by XLA, for the x that was given; None without.
+        repeats: how many x' of the samples that were given are the same; None where
+            that is of no use.
     """
 
     operator: str
@@ -86,6 +92,7 @@ class EnergyReport(Reading):
     plan: dict[str, Any] = field(default_factory=dict)
     predicted_bytes: int = 0
     measured_bytes: int | None = None
+    repeats: Repeats | None = None
 
     def __str__(self) -> str:
         lines = [
@@ -101,6 +108,8 @@ class EnergyReport(Reading):
                 f"{part.bytes} bytes per branch"
             )
         lines += [f"  not better: {miss}" for miss in self.misses]
+        if self.repeats is not None:
+            lines.append(f"  {self.repeats.said(self.schedule)}")
         for one in self.passes:
             for sign, notes in (("+", one.done), ("-", one.missed)):
                 for message, hint in notes:
@@ -115,14 +124,14 @@ class EnergyReport(Reading):
 
 
 def energy_report(
-    program: Any, operator: str, measured_bytes: int | None = None
+    program: Any,
+    operator: str,
+    measured_bytes: int | None = None,
+    repeats: Repeats | None = None,
 ) -> EnergyReport:
     """Return the report of an `EnergyProgram`."""
-    energy: bt.LocalEnergyOp = program.energy
     lanes = program.lanes
     rungs = program.rungs
-    pairs = zip(energy.parts, rungs, strict=True)
-    parts = tuple(_part(one, rung, program.module) for one, rung in pairs)
     evaluated = any(rung in (bt.Rung.NETWORK, bt.Rung.LIFTED) for rung in rungs)
     plan, schedule = program.plan, program.schedule
     at_once = {"samples": plan.samples}
@@ -136,13 +145,20 @@ def energy_report(
         schedule=schedule,
         evaluations_before=program.kernel.lanes + 1,
         evaluations_after=lanes + 1 if evaluated else 1,
-        parts=parts,
+        parts=parts_of(program),
         passes=tuple(_notes(program.reports)),
         misses=tuple(program.misses),
         plan=at_once,
         predicted_bytes=plan.peak_bytes,
         measured_bytes=measured_bytes,
+        repeats=repeats,
     )
+
+
+def parts_of(program: Any) -> tuple[PartReport, ...]:
+    """Return the parts of log psi of an `EnergyProgram`."""
+    pairs = zip(program.energy.parts, program.rungs, strict=True)
+    return tuple(_part(one, rung, program.module) for one, rung in pairs)
 
 
 def _notes(reports: Sequence[SymbolicPassReport]):
@@ -170,18 +186,18 @@ def _part(part: bt.PartAttr, rung: str, module: Any) -> PartReport:
         flops, read = 1, size
     elif rung == bt.Rung.LIFTED:
         tail = function_named(module, part.functions[1])
-        flops, read = 4 * units + _flops(tail), 2 * units * size
+        flops, read = 4 * units + operations(tail), 2 * units * size
     else:
-        flops, read = _flops(function), prod(shape_of(function.body.block.args[-1]))
+        flops, read = operations(function), prod(shape_of(function.body.block.args[-1]))
     return PartReport(part.functions[0], str(rung), part.applied, units, flops, read)
 
 
-def _flops(function: FuncOp) -> int:
+def operations(function: FuncOp) -> int:
     """Return the operations of a function of one x: one for each element at least."""
-    return sum(_flops_of(op) for op in function.body.block.ops if op.results)
+    return sum(_operations_of(op) for op in function.body.block.ops if op.results)
 
 
-def _flops_of(op: Operation) -> int:
+def _operations_of(op: Operation) -> int:
     kind = op.results[0].type
     if not isinstance(kind, TensorType) or isinstance(op, hlo.ConstantOp):
         return 0

@@ -31,6 +31,7 @@ from lowering.bt.lanes import parts_of, write_count
 from lowering.energy.apply_declared_deltas import erase_declared
 from lowering.energy.extraction import energies_in, returned
 from lowering.energy.lower_local_energy import unfused
+from lowering.energy.plan_distinct_states import has_distinct_states
 from lowering.energy.write_parts import tabled
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.failures import tolerated
@@ -46,7 +47,7 @@ from symir.runtime.functions import Function, Linked
 from symir.runtime.importing import module_of, unjitted
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.declarations import TracedWavefunction
-from symir.runtime.local_energy.declared_parts import DeclaredParts
+from symir.runtime.local_energy.declared_parts import DeclaredParts, LanesOf
 from symir.runtime.local_energy.delta_checks import Check, at_hand
 from symir.runtime.local_energy.reference import contributions, difference, states_of
 from symir.runtime.traceable import TraceableKernel
@@ -85,22 +86,35 @@ class Arrays:
 
 @dataclass(frozen=True)
 class Options:
-    """Options of an energy: passes that are left out, others, and bytes for a chunk."""
+    """Options of an energy.
+
+    Attributes:
+        without: passes that are left out.
+        budget: bytes for a chunk.
+        passes: others over the IR.
+        distinct: whether equal x' are evaluated once; None where samples say so.
+    """
 
     without: tuple[str, ...] = ()
     budget: int | None = None
     passes: tuple[ModulePass, ...] = ()
+    distinct: bool | None = None
 
 
 class EnergyProgram:
     """The local energy of one operator and one wavefunction, for some types.
 
     Attributes:
+        options: those of the energy.
+        imported: the wavefunction, as a function of the IR.
         module: the IR that it was compiled to.
+        lanes_module: the lanes alone, see `lanes_of_energy`.
         traces: where the network is traced, along with which its IR was found.
         declared: the parts of log psi whose differences are declared.
         reports: what the passes did, and what not and why.
         misses: why nothing better was possible, beside what the passes say.
+        is_repeated: whether equal states are worth finding, by how many samples there
+            are, as the first ones of that number said.
     """
 
     @spanned("compile", "local energy")
@@ -121,8 +135,8 @@ class EnergyProgram:
         """Take the wavefunction as it was traced, too, if that was right now.
 
         And take its parameters, if deltas may be checked on them: they may be traced,
-        and are not kept for longer than that takes. Declarations that are refused are as
-        if there were none, and others may have been checked.
+        and are not kept for longer than that takes. Declarations may be refused, as if
+        there were none, and others may have been checked.
         """
         self.kernel = kernel
         self._structure = structure
@@ -130,19 +144,20 @@ class EnergyProgram:
         self._dtype = np.dtype(dtype)
         self._state = state_type(dtype)
         self.misses: list[str] = []
+        self.is_repeated: dict[int, bool] = {}
         self._avals = tuple(avals)
         traced = traced or self._traced()
         self._text, self.traces, self._is_new = traced.text, traced.traces, True
         self._refused = refused
         imported = module_of(self._text)
         erase_declared(imported, refused)
-        self._imported = next(f for f in imported.ops if isinstance(f, FuncOp))
-        results = self._imported.function_type.outputs
+        self.imported = next(f for f in imported.ops if isinstance(f, FuncOp))
+        results = self.imported.function_type.outputs
         shapes = [kind.get_shape() for kind in results]  # pyright: ignore
         if shapes not in ([()], [(1,)]):
             raise self._no_number((1, kernel.space.size), *shapes)
-        self._log_dtype = dtype_of(element_of(returned(self._imported)))
-        self._options = options
+        self._log_dtype = dtype_of(element_of(returned(self.imported)))
+        self.options = options
         self._compile()
         self.declared = DeclaredParts(self.module, traced.declarations)
         missed = unfused(self.energy, tabled(self.energy))
@@ -150,11 +165,10 @@ class EnergyProgram:
             self._missed(missed)
         self.is_fused = missed is None
         self._checks: dict[str, Check] = {}
-        if self.is_fused:
+        if self.is_fused and self.declared:
             given = at_hand(values, avals) if values else None
             with self.traces():
-                found = self.declared.checks(checks, lambda: self._trial, given)
-            self._checks = found
+                self._checks = self.declared.checks(checks, self._lanes_of(), given)
 
     @cached_property
     def settled(self) -> EnergyProgram:
@@ -176,7 +190,7 @@ class EnergyProgram:
     def _anew(
         self, traced: TracedWavefunction | None = None, **known: Any
     ) -> EnergyProgram:
-        own = self._structure, self._avals, self._dtype, self._options, traced
+        own = self._structure, self._avals, self._dtype, self.options, traced
         return EnergyProgram(self.kernel, self._logpsi, *own, **known)
 
     def _traced(self) -> TracedWavefunction:
@@ -202,8 +216,8 @@ class EnergyProgram:
         return self
 
     def _compile(self) -> None:
-        options, kernel = self._options, self.kernel
-        imported = self._imported.parent_op()
+        options, kernel = self.options, self.kernel
+        imported = self.imported.parent_op()
         assert isinstance(imported, ModuleOp)
         self.reports: list[SymbolicPassReport] = []
         self.module = compile_energy(
@@ -212,6 +226,7 @@ class EnergyProgram:
             without=options.without,
             budget=options.budget,
             passes=options.passes,
+            distinct=bool(options.distinct),
             trace=Trace(reports=self.reports, keeps_stages=False),
         )
         (self.energy,) = energies_in(self.module)
@@ -219,7 +234,7 @@ class EnergyProgram:
         self.plan: Any = self.energy.plan.data
         self.element = dtype_of(element_of(self.energy.result))
         count = len(kernel.parameter_names)
-        self._lanes_module = lanes_of_energy(self.module, count)
+        self.lanes_module = lanes_of_energy(self.module, count)
         self._lanes: dict[int, TraceableKernel] = {}
         self._functions: dict[Any, Function] = {}
 
@@ -230,25 +245,27 @@ class EnergyProgram:
 
     # region Parts
 
-    @cached_property
-    def _trial(self) -> tuple[Any, Any, Any, Any]:
-        """Random configurations, and what the lanes change there.
-
-        They are x, sites, values, and which lanes are of one kind.
-        """
+    def _lanes_of(self) -> LanesOf:
+        """Return random configurations, and what the lanes change there."""
         samples = max(1, min(TRIALS[0], TRIALS[1] // self.lanes))
         x = self.kernel.space.random_states(samples, seed=0, dtype=self._dtype)
         operands = [np.ones((), dtype) for dtype in self.kernel.parameter_dtypes]
-        sites, values, _ = run_lanes(self._lanes_module, x, operands)
+
+        def at(x: Any) -> tuple[Any, Any]:
+            sites, values, _ = run_lanes(self.lanes_module, x, operands)
+            return sites, values
+
         kinds = [lanes for _, lanes in parts_of(self.energy.branches)]
-        return x, sites, values, kinds
+        return LanesOf(x, at, kinds)
 
     @cached_property
     def schedule(self) -> str:
-        """Layout of pairs: all of them, "dense", or live ones that are "packed".
+        """Layout of pairs: "dense", all of them, "packed", live ones, or "distinct".
 
         Declared deltas may be so simple that they take less time than packing.
         """
+        if has_distinct_states(self.energy):
+            return "distinct"
         is_dense = self.is_fused and self.declared.are_simple(PACKING)
         return "dense" if is_dense else "packed"
 
@@ -352,7 +369,7 @@ class EnergyProgram:
         """Return what stays at x, (C,), matrix elements (C, R), sites and values."""
         samples = x.shape[0]
         if samples not in self._lanes:
-            module = self._lanes_module
+            module = self.lanes_module
             pipeline = kernel_pipeline(samples, self._state, module)
             dump = f"kernel-{samples}x{self._state}"
             found = pipeline.run_and_verify(

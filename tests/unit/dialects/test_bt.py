@@ -265,6 +265,14 @@ def test_local_energy() -> None:
     assert list(op.parameters) == [w]
 
 
+def test_declared() -> None:
+    v, w, x = values(tensor(f64, (1,)), tensor(f64, (3,)), tensor(f64, (1, 3)))
+    op = bt.DeclaredOp("Jastrow.0", v, [w, x])
+    assert types_of(op) == [tensor(f64, (1,))]
+    assert (op.declaration.data, op.value, op.lost) == ("Jastrow.0", v, None)
+    assert list(op.inputs) == [w, x]
+
+
 def function_of(x: SSAValue, batch: int) -> FuncOp:
     kind = tensor(bt.StateType(), (batch, LANES))
     return FuncOp.external("chunk", [kind], [tensor(f64, (batch,))])
@@ -277,12 +285,21 @@ def test_map_samples() -> None:
     ModuleOp([op, chunk])
     assert types_of(op) == [tensor(f64, (6,))]
     assert op.callee.string_value() == "chunk"
+    assert op.count is None
+    (count,) = values(tensor(i32))
+    assert bt.MapSamplesOp(chunk, x, [], count).count == count
 
 
 def test_pack() -> None:
     (live,) = values(tensor(i1, (2, 3)))
     kinds = [tensor(i32, (8,)), tensor(i32, (6,)), tensor(i32)]
     assert types_of(bt.PackOp(live)) == kinds
+
+
+def test_distinct() -> None:
+    (keys,) = values(tensor(i32, (8, 2)))
+    kinds = [tensor(i32, (8,)), tensor(i32, (8,)), tensor(i32)]
+    assert types_of(bt.DistinctOp(keys)) == kinds
 
 
 def state_region() -> Region:
@@ -345,13 +362,14 @@ def test_a_batch_is_bound_everywhere_or_nowhere() -> None:
 
 def one_of_each(x: SSAValue) -> list[Operation]:
     """Return one of each op; the last is nothing that another one uses."""
-    i, p, matrix, mask, live, several = values(
+    i, p, matrix, mask, live, several, keys = values(
         tensor(i32, (LANES,)),
         tensor(i1),
         tensor(f64, (LANES, 2)),
         tensor(i1, (LANES, LANES)),
         tensor(i1, (2, 3)),
         tensor(bt.StateType(), (6, LANES)),
+        tensor(i32, (8, 1)),
     )
     ops: list[Operation] = [i.owner] if isinstance(i.owner, Operation) else []
     gather = bt.GatherOp(x, i, f64)
@@ -374,7 +392,8 @@ def one_of_each(x: SSAValue) -> list[Operation]:
     branch_ops: list[Operation] = [
         *(lanes, concat, interleave, compact),
         *(connections, tensors, energy),
-        *(pack, each, unpack, samples),
+        *(pack, each, unpack, samples, bt.DistinctOp(keys)),
+        bt.DeclaredOp("Jastrow.0", live, [several]),
     ]
     return [*ops, gather, broadcast, reduction, dot, images, *branch_ops]
 

@@ -50,10 +50,10 @@ func.func @main(%w : tensor<{t}xf64>) -> tensor<{t}xf64> {{
 """
 
 SAMPLES = """
-func.func @main(%x : tensor<{b}x3xf64>, %w : tensor<3xf64>)
+func.func @main(%x : tensor<{b}x3xf64>, %w : tensor<3xf64>, %n : tensor<i32>)
     -> (tensor<{b}xf64>, tensor<{b}x3xf64>) {{
-  %e:2 = bt.map_samples @chunk(%x, %w)
-    : (tensor<{b}x3xf64>, tensor<3xf64>) -> (tensor<{b}xf64>, tensor<{b}x3xf64>)
+  %e:2 = bt.map_samples {to}@chunk(%x, %w)
+    : (tensor<{b}x3xf64>, tensor<3xf64>) -> tensor<{b}xf64>, tensor<{b}x3xf64>
   func.return %e#0, %e#1 : tensor<{b}xf64>, tensor<{b}x3xf64>
 }}
 func.func private @chunk(%x : tensor<{s}x3xf64>, %w : tensor<3xf64>)
@@ -125,13 +125,22 @@ def test_states_without_gaps(total: int, first: int, sizes: str, level: str) -> 
 
 
 @pytest.mark.parametrize("level", EACH)
-@pytest.mark.parametrize(("batch", "size"), [(4, 4), (8, 4), (9, 4), (5, 3), (3, 1)])
-def test_samples_are_in_some_chunk(batch: int, size: int, level: str) -> None:
+@pytest.mark.parametrize(
+    ("batch", "size", "count"),
+    [(4, 4, 2), (8, 4, None), (9, 4, None), (9, 4, 5), (9, 4, 0), (5, 3, None)],
+)
+def test_samples_are_in_some_chunk(
+    batch: int, size: int, count: int | None, level: str
+) -> None:
     x = np.random.default_rng(0).normal(size=(batch, 3))
     w = np.asarray([1.0, 2.0, 3.0])
-    sums, whole = run(SAMPLES.format(b=batch, s=size), level, x, w)
-    np.testing.assert_allclose(sums, (x + w).sum(axis=1))
-    np.testing.assert_array_equal(whole, x + w)
+    to = "" if count is None else "to %n "
+    text = SAMPLES.format(b=batch, s=size, to=to)
+    sums, whole = run(text, level, x, w, np.int32(count or 0))
+    np.testing.assert_allclose(sums[:count], (x + w).sum(axis=1)[:count])
+    np.testing.assert_array_equal(whole[:count], (x + w)[:count])
+    if count is not None and size < batch:
+        assert not whole[-(-count // size) * size :].any()  # nothing is computed there
 
 
 WHOLE = 2 * FLAGS * NUMBERS
@@ -161,3 +170,29 @@ def test_flags_are_counted(length: int, seed: int, share: float) -> None:
     text = COUNTED.format(l=length, t=length + 1)
     (found,) = run(text, "xla", flags)
     np.testing.assert_array_equal(found, np.cumsum(flags))
+
+
+DISTINCT = """
+func.func @main(%keys : tensor<{t}x{w}xi32>)
+    -> (tensor<{t}xi32>, tensor<{t}xi32>, tensor<i32>) {{
+  %states, %places, %count = bt.distinct %keys : tensor<{t}x{w}xi32>
+    -> tensor<{t}xi32>, tensor<{t}xi32>, tensor<i32>
+  func.return %states, %places, %count
+    : tensor<{t}xi32>, tensor<{t}xi32>, tensor<i32>
+}}
+"""
+
+
+@pytest.mark.parametrize("level", EACH)
+@pytest.mark.parametrize(("total", "words"), [(1, 1), (2, 3), (130, 1), (130, 3)])
+def test_of_equal_keys_there_is_one(total: int, words: int, level: str) -> None:
+    rng = np.random.default_rng(total)
+    text = DISTINCT.format(t=total, w=words)
+    for many in (1, 1 + total // 8, 4 * total):
+        drawn = rng.integers(-(2**31), 2**31, (many, words)).astype(np.int32)
+        drawn[:, 1:2] = 7  # a word alone does not tell them apart
+        keys = drawn[rng.integers(many, size=total)]
+        states, places, count = run(text, level, keys)
+        _, first = np.unique(keys, axis=0, return_index=True)
+        np.testing.assert_array_equal(states[: int(count)], np.sort(first))
+        np.testing.assert_array_equal(keys[states[places]], keys)

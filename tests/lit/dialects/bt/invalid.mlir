@@ -480,13 +480,25 @@
 
 // -----
 
+// CHECK: 'bt.local_energy': a declared part is of two functions, got @logpsi alone
+%x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
+%e = bt.local_energy %x, %b parameters() through [#bt.part<declared @logpsi>] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?xf64>
+
+// -----
+
+// CHECK: 'bt.declared': "Jastrow.0" is of a configuration at least
+%v = "test.op"() : () -> tensor<f64>
+%m = bt.declared "Jastrow.0" %v from () : tensor<f64> from ()
+
+// -----
+
 // CHECK: 'bt.local_energy': the ratio of a linear part is found by 4 functions, got 1
 %x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
 %e = bt.local_energy %x, %b parameters() through [#bt.part<linear @logpsi written [@tables]>] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?xf64>
 
 // -----
 
-// CHECK: 'bt.local_energy': a rational part is of two functions and tanh, got #bt.part<rational @logpsi as "tanh">
+// CHECK: 'bt.local_energy': a rational part is of two functions, got @logpsi alone
 %x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
 %e = bt.local_energy %x, %b parameters() through [#bt.part<rational @logpsi as "tanh">] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?xf64>
 
@@ -532,8 +544,8 @@ bt.unarranged
 
 // -----
 
-// CHECK: expected one of network, linear, exponential, bilinear, lifted, rational, declared
-"test.op"() {part = #bt.part<exp @logpsi>} : () -> ()
+// CHECK: expect symbol name
+"test.op"() {part = #bt.part<exponential "logpsi">} : () -> ()
 
 // endregion
 
@@ -565,6 +577,18 @@ func.func private @chunk(%x : tensor<4x8xi8>) -> tensor<4xf64>
 // CHECK: 'bt.pack' of tensor<4x3xi1> cannot have types tensor<12xi32>, tensor<12xi32>, tensor<i32>
 %live = "test.op"() : () -> tensor<4x3xi1>
 %s, %p, %n = bt.pack %live : tensor<4x3xi1> -> tensor<12xi32>, tensor<12xi32>, tensor<i32>
+
+// -----
+
+// CHECK: 'bt.distinct' of tensor<4x3xi32> cannot have types tensor<4xi32>, tensor<12xi32>, tensor<i32>
+%keys = "test.op"() : () -> tensor<4x3xi32>
+%s, %p, %n = bt.distinct %keys : tensor<4x3xi32> -> tensor<4xi32>, tensor<12xi32>, tensor<i32>
+
+// -----
+
+// CHECK: 'bt.distinct' of tensor<4xi32> cannot have types tensor<4xi32>, tensor<4xi32>, tensor<i32>
+%keys = "test.op"() : () -> tensor<4xi32>
+%s, %p, %n = bt.distinct %keys : tensor<4xi32> -> tensor<4xi32>, tensor<4xi32>, tensor<i32>
 
 // -----
 
@@ -617,7 +641,7 @@ func.func private @chunk(%x : tensor<4x8xi8>) -> tensor<4xf64>
 
 // -----
 
-// CHECK: expected one of live, network_pairs, pairs, peak_bytes, rows, samples, tables, units
+// CHECK: expected one of live, network_pairs, pairs, peak_bytes, rows, samples, states, tables, units
 "test.op"() {plan = #bt.plan<sample = 3>} : () -> ()
 
 // -----

@@ -195,6 +195,19 @@ func.func @lanes_as_tensors(%x : tensor<?x8x!bt.state>, %b : !bt.branches<3 x 2>
   func.return
 }
 
+// CHECK-LABEL: func.func @declared(
+// GENERIC:     sym_name = "declared"
+func.func @declared(%v : tensor<1xf64>, %w : tensor<3xf64>, %x : tensor<1x8xi8>) {
+  // CHECK:        %{{.*}} = bt.declared "Jastrow.0" %v from(%w, %x) : tensor<1xf64> from(tensor<3xf64>, tensor<1x8xi8>)
+  // GENERIC:      %{{.*}} = "bt.declared"(%v, %w, %x) <{declaration = "Jastrow.0"}> : (tensor<1xf64>, tensor<3xf64>, tensor<1x8xi8>) -> tensor<1xf64>
+  %0 = bt.declared "Jastrow.0" %v from (%w, %x) : tensor<1xf64> from (tensor<3xf64>, tensor<1x8xi8>)
+  // CHECK-NEXT:   %{{.*}} = bt.declared "Jastrow.1" %v from() lost "it is mapped" : tensor<1xf64> from()
+  // GENERIC-NEXT: %{{.*}} = "bt.declared"(%v) <{declaration = "Jastrow.1", lost = "it is mapped"}> : (tensor<1xf64>) -> tensor<1xf64>
+  %1 = bt.declared "Jastrow.1" %v from () lost "it is mapped" : tensor<1xf64> from ()
+  "test.op"(%0, %1) : (tensor<1xf64>, tensor<1xf64>) -> ()
+  func.return
+}
+
 // CHECK-LABEL: func.func @local_energy(
 // GENERIC:     sym_name = "local_energy"
 func.func @local_energy(%x : tensor<?x8x!bt.state>, %b : !bt.branches<3 x 1>, %d : tensor<?xf64>, %w : tensor<8x4xf64>) {
@@ -215,9 +228,9 @@ func.func private @energy_of(%w : tensor<8x4xf64>, %x : tensor<1x8xf64>) -> tens
 
 // CHECK-LABEL: func.func @loops(
 // GENERIC:     sym_name = "loops"
-func.func @loops(%x : tensor<9x8xi8>, %w : tensor<f64>, %live : tensor<4x3xi1>) {
+func.func @loops(%x : tensor<9x8xi8>, %w : tensor<f64>, %live : tensor<4x3xi1>, %keys : tensor<9x2xi32>) {
   // CHECK:        %{{.*}} = bt.map_samples @chunk(%x, %w) : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
-  // GENERIC:      %{{.*}} = "bt.map_samples"(%x, %w) <{callee = @chunk}> : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
+  // GENERIC:      %{{.*}} = "bt.map_samples"(%x, %w) <{callee = @chunk, operandSegmentSizes = array<i32: 1, 1, 0>}> : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
   %0 = bt.map_samples @chunk(%x, %w) : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
   // CHECK-NEXT:   %states, %places, %count = bt.pack %live : tensor<4x3xi1> -> tensor<16xi32>, tensor<12xi32>, tensor<i32>
   %states, %places, %count = bt.pack %live : tensor<4x3xi1> -> tensor<16xi32>, tensor<12xi32>, tensor<i32>
@@ -234,6 +247,12 @@ func.func @loops(%x : tensor<9x8xi8>, %w : tensor<f64>, %live : tensor<4x3xi1>) 
   } : tensor<16xf64>
   // CHECK-NEXT:   %{{.*}} = bt.unpack %[[ALL]], %places where %live : (tensor<16xf64>, tensor<12xi32>, tensor<4x3xi1>) -> tensor<4x3xf64>
   %2 = bt.unpack %1, %places where %live : (tensor<16xf64>, tensor<12xi32>, tensor<4x3xi1>) -> tensor<4x3xf64>
+  // CHECK-NEXT:   %d, %at, %many = bt.distinct %keys : tensor<9x2xi32> -> tensor<9xi32>, tensor<9xi32>, tensor<i32>
+  // GENERIC:      %d, %at, %many = "bt.distinct"(%keys) : (tensor<9x2xi32>) -> (tensor<9xi32>, tensor<9xi32>, tensor<i32>)
+  %d, %at, %many = bt.distinct %keys : tensor<9x2xi32> -> tensor<9xi32>, tensor<9xi32>, tensor<i32>
+  // CHECK-NEXT:   %{{.*}} = bt.map_samples to %many @chunk(%x, %w) : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
+  // GENERIC-NEXT: %{{.*}} = "bt.map_samples"(%x, %w, %many) <{callee = @chunk, operandSegmentSizes = array<i32: 1, 1, 1>}>
+  %4 = bt.map_samples to %many @chunk(%x, %w) : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
   // CHECK-NEXT:   %{{.*}} = bt.map_states from 0 sizes [16] {
   %3 = bt.map_states from 0 sizes [16] {
   ^bb0(%state : tensor<i32>):

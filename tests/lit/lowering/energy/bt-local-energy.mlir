@@ -1,6 +1,5 @@
 // RUN: symir-opt %s --split-input-file -p "bt-local-energy" --verify-diagnostics | filecheck %s
 // RUN: symir-opt %s --split-input-file -p "bt-local-energy{wavefunction=other}" --verify-diagnostics | filecheck %s --check-prefix=OTHER
-// RUN: symir-opt %s --split-input-file -p "bt-local-energy{declared=true}" --verify-diagnostics | filecheck %s --check-prefix=DECLARED
 
 // The parameters of the wavefunction come after those of the operator.
 // CHECK-LABEL:   func.func @flips(%x: tensor<?x3x!bt.state>, %h: tensor<f64>, %w: tensor<3xf64>) -> tensor<?xf64> {
@@ -8,7 +7,6 @@
 // CHECK-NEXT:      [[E:%\S+]] = bt.local_energy %x, [[B]] parameters(%w) through [#bt.part<network @logpsi>] : tensor<?x3x!bt.state>, !bt.branches<2 x 1>(tensor<3xf64>) -> tensor<?xf64>
 // CHECK-NEXT:      func.return [[E]] : tensor<?xf64>
 // OTHER:         bt-local-energy: there is no function @other
-// DECLARED:        bt.local_energy %x, %{{.*}} parameters(%w) through [#bt.part<declared @logpsi>]
 func.func @flips(%x : tensor<?x3x!bt.state>, %h : tensor<f64>) -> (tensor<?x2x3x!bt.state>, tensor<?x2xf64>) {
   %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
   %a = bt.gather %x[%i] : (tensor<?x3x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>

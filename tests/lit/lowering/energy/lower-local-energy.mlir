@@ -48,3 +48,27 @@ func.func private @a(%w : tensor<2xf64>, %x : tensor<1x2xi8>) -> tensor<1x2xf64>
 }
 
 func.func private @network(tensor<2xf64>, tensor<2xi8>) -> tensor<f64>
+
+// Equal samples are taken once, and of these some at once; of equal states among them the
+// first one is evaluated, by the network as a whole.
+// CHECK-LABEL: func.func @repeats(
+// CHECK:         %[[OF:.*]], %[[AT:.*]], %[[MANY:.*]] = bt.distinct %{{.*}} : tensor<9x1xi32>
+// CHECK-NEXT:    %[[X:.*]] = "stablehlo.gather"(%x, %[[OF]])
+// CHECK:         %[[E:.*]] = bt.map_samples to %[[MANY]] @repeats.chunk(%[[X]], %w) : (tensor<9x2xi8>, tensor<2xf64>) -> tensor<9xf64>
+// CHECK-NEXT:    %[[ALL:.*]] = "stablehlo.gather"(%[[E]], %[[AT]])
+// CHECK:         func.return %[[ALL]] : tensor<9xf64>
+// CHECK-LABEL: func.func private @repeats.chunk(
+// CHECK:         %[[S:.*]], %[[P:.*]], %[[N:.*]] = bt.distinct %{{.*}} : tensor<12x1xi32>
+// CHECK:         %[[FOUND:.*]] = bt.map_states over %[[S]] to %[[N]] from 0 sizes [
+// CHECK:           func.call @network(%w, %{{.*}}) : (tensor<2xf64>, tensor<2xi8>) -> tensor<f64>
+// CHECK:         "stablehlo.gather"(%[[FOUND]], %[[P]])
+func.func @repeats(%x : tensor<?x2x!bt.state>, %w : tensor<2xf64>) -> tensor<?xf64> {
+  bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x2x!bt.state>
+  %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
+  %v = bt.gather %x[%i] : (tensor<?x2x!bt.state>, tensor<2xi32>) -> tensor<?x2xf64>
+  %n = stablehlo.negate %v : tensor<?x2xf64>
+  %a = stablehlo.constant dense<1.0> : tensor<f64>
+  %b = bt.branches [%i] = [%n] amplitude %a : [tensor<2xi32>] [tensor<?x2xf64>] tensor<f64> -> !bt.branches<2 x 1>
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<linear @a>] plan <states = distinct> : tensor<?x2x!bt.state>, !bt.branches<2 x 1> (tensor<2xf64>) -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
+}

@@ -110,6 +110,10 @@ func.func private @call(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> tensor
 // SMALL:           plan <samples = 256, pairs = 1024, network_pairs = 512, units = [1], tables = lanes,
 func.func @declared(%x : tensor<?x8x!bt.state>, %b : !bt.branches<8 x 1>, %w : tensor<256x256xf64>) -> tensor<?xf64> {
   bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x8x!bt.state>
-  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<declared @masked>] plan <> : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<declared @masked of @inputs>] plan <> : tensor<?x8x!bt.state>, !bt.branches<8 x 1> (tensor<256x256xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>
+}
+
+func.func private @inputs(%w : tensor<256x256xf64>, %x : tensor<1x8xi8>) -> (tensor<256x256xf64>, tensor<1x8xi8>) {
+  func.return %w, %x : tensor<256x256xf64>, tensor<1x8xi8>
 }

@@ -15,6 +15,17 @@ func.func @samples(%x : tensor<9x8xi8>, %w : tensor<f64>) -> tensor<9xf64> {
   func.return %e : tensor<9xf64>
 }
 
+// Results are said of so many samples only.
+// CHECK-LABEL: func.func @some(
+// CHECK:         stablehlo.while(%[[I:.*]] = %{{.*}}, %{{.*}} = %{{.*}}) : tensor<i32>, tensor<9xf64>
+// CHECK-NEXT:    cond {
+// CHECK-NEXT:      %[[MORE:.*]] = stablehlo.compare LT, %[[I]], %n
+// CHECK-NEXT:      stablehlo.return %[[MORE]]
+func.func @some(%x : tensor<9x8xi8>, %w : tensor<f64>, %n : tensor<i32>) -> tensor<9xf64> {
+  %e = bt.map_samples to %n @chunk(%x, %w) : (tensor<9x8xi8>, tensor<f64>) -> tensor<9xf64>
+  func.return %e : tensor<9xf64>
+}
+
 // What fits is one call.
 // CHECK-LABEL: func.func @fits(
 // CHECK-NEXT:    %e = func.call @chunk(%x, %w)
@@ -68,6 +79,27 @@ func.func @packed(%live : tensor<4x3xi1>, %f : tensor<16xf64>) -> (tensor<16xi32
   %s, %p, %n = bt.pack %live : tensor<4x3xi1> -> tensor<16xi32>, tensor<12xi32>, tensor<i32>
   %r = bt.unpack %f, %p where %live : (tensor<16xf64>, tensor<12xi32>, tensor<4x3xi1>) -> tensor<4x3xf64>
   func.return %s, %r : tensor<16xi32>, tensor<4x3xf64>
+}
+
+// A state is entered into a table of 16 cells at the hash of its key, which has 4 bits;
+// whole keys are compared.
+// CHECK-LABEL: func.func @distinct(
+// CHECK:         stablehlo.while(%[[M:.*]] = %{{.*}}, %[[FIRST:.*]] = %{{.*}}, %[[OPEN:.*]] = %{{.*}}) : tensor<2xi32>, tensor<9xi32>, tensor<9xi1>
+// CHECK:         } do {
+// CHECK:           stablehlo.shift_right_logical
+// CHECK:           %[[TABLE:.*]] = "stablehlo.scatter"(
+// CHECK-SAME:        unique_indices = false
+// CHECK:             stablehlo.minimum
+// CHECK:           (tensor<16xi32>, tensor<9x1xi32>, tensor<9xi32>) -> tensor<16xi32>
+// CHECK:           %[[AT:.*]] = "stablehlo.gather"(%[[TABLE]],
+// CHECK:           %[[THERE:.*]] = "stablehlo.gather"(%keys, %[[AT]])
+// CHECK:           stablehlo.compare EQ, %[[THERE]], %keys
+// CHECK:           stablehlo.return %{{.*}} : tensor<2xi32>, tensor<9xi32>, tensor<9xi1>
+// CHECK:         "stablehlo.scatter"(
+// CHECK-SAME:      unique_indices = true
+func.func @distinct(%keys : tensor<9x2xi32>) -> (tensor<9xi32>, tensor<9xi32>, tensor<i32>) {
+  %s, %p, %n = bt.distinct %keys : tensor<9x2xi32> -> tensor<9xi32>, tensor<9xi32>, tensor<i32>
+  func.return %s, %p, %n : tensor<9xi32>, tensor<9xi32>, tensor<i32>
 }
 
 // CHECK: func.func private @network.6(tensor<f64>, tensor<6xi32>) -> tensor<6xf64>

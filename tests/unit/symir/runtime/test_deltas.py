@@ -20,7 +20,7 @@ import pytest
 import symir as sym
 from dialects.text import print_module
 from symir import models
-from symir.runtime.local_energy import delta_checks, program
+from symir.runtime.local_energy import delta_checks, deltas, program
 from symir.runtime.local_energy.delta_checks import Trial
 from symir.runtime.local_energy.deltas import delta_of
 from tests.unit.symir.runtime.energies import energies_of
@@ -146,7 +146,7 @@ def test_sums_of_determinants(options: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("moved", [2])
-def test_several_fermions_move(moved: int) -> None:
+def test_several_fermions_move(moved: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """All signs of sorting the rows, in the matrix determinant lemma of K rows."""
     hilbert = nk.hilbert.SpinOrbitalFermions(6, n_fermions=3)
     rng = np.random.default_rng(0)
@@ -160,7 +160,33 @@ def test_several_fermions_move(moved: int) -> None:
     op = sym.from_fermions(products, weights, hilbert=hilbert)
     x = states_of(op)
     model = nk.models.Slater2nd(hilbert, generalized=True)
+    checked_commit(model, monkeypatch)
     check(op, model.apply, parameters_of(model, x), x, 1e-10)
+
+
+def checked_commit(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a commit be checked that is shipped: users do not wait for that."""
+    found = delta_of(model.apply)
+    assert found is not None
+    monkeypatch.setitem(deltas._REGISTERED, type(model), found[0])
+    functions = found[0].init, found[0].delta, found[0].commit
+    sym.register_delta(type(model))(*functions)
+
+
+@pytest.mark.parametrize(
+    "define",
+    [
+        lambda h: nk.models.Slater2nd(h, restricted=False, param_dtype=complex),
+        lambda h: nk.models.MultiSlater2nd(h, generalized=True, n_determinants=3),
+        lambda h: nk.models.Jastrow(),
+    ],
+)
+def test_commits(define: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    hilbert, op, x = hubbard((2, 2))
+    model = define(hilbert)
+    checked_commit(model, monkeypatch)
+    program = sym.LocalEnergy(op, model.apply).program(parameters_of(model, x), x.dtype)
+    assert program.settled.rungs == ["declared"]
 
 
 def test_nodes_are_those_of_the_model() -> None:
