@@ -221,6 +221,7 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "V012": "a check is asked of what cannot be checked",
         "V013": "a file is no certificate",
         "V014": "a function is called that the module does not have, and no oracle is",
+        "V015": "a certificate is asked of a local energy: no file has its network",
     },
     "F: facts": {
         "F002": "facts are asked for with an option that is no count",

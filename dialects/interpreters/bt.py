@@ -366,29 +366,8 @@ class BtFunctions(InterpreterFunctions):
         parameters: Sequence[Array],
         x: Array,
     ) -> Any:
-        def applied(name: str, values: Array) -> Any:
-            function = SymbolTable.lookup_symbol(op, name)
-            assert isinstance(function, FuncOp)
-            last = function.body.block.args[-1]
-            kind = dtype_of(cast(TensorType[Attribute], last.type).element_type)
-            (found,) = interpreter.call_op(name, (*parameters, values.astype(kind)))
-            return found
-
-        total: Any = 0.0
-        for part in op.parts:
-            first, last = part.functions[0], part.functions[-1]
-            values: Any = applied(first, x[None])
-            if part.kind == bt.Rung.BILINEAR:
-                values = values.reshape(-1) * applied(last, x[None]).reshape(-1)
-            else:
-                values = _ACTIVATIONS[part.applied](values)
-            if part.kind in (bt.Rung.LIFTED, bt.Rung.RATIONAL):
-                values = applied(last, values)
-            coefficient = part.coefficient
-            if not coefficient.imag:
-                coefficient = coefficient.real
-            total = total + coefficient * np.sum(values)
-        return total
+        values = (part_of(interpreter, op, one, parameters, x) for one in op.parts)
+        return sum(values, start=0.0)
 
     # endregion
     # region Loops
@@ -467,6 +446,35 @@ class BtFunctions(InterpreterFunctions):
         return ReturnedValues(args), ()
 
     # endregion
+
+
+def part_of(
+    interpreter: Interpreter,
+    op: bt.LocalEnergyOp,
+    part: bt.PartAttr,
+    parameters: Sequence[Array],
+    x: Array,
+) -> Any:
+    """Return a part of log psi at one x (N,), by the functions that it is made of."""
+
+    def applied(name: str, values: Array) -> Any:
+        function = SymbolTable.lookup_symbol(op, name)
+        assert isinstance(function, FuncOp)
+        last = cast("TensorType[Attribute]", function.function_type.inputs.data[-1])
+        kind = dtype_of(last.element_type)
+        (found,) = interpreter.call_op(name, (*parameters, values.astype(kind)))
+        return found
+
+    first, last = part.functions[0], part.functions[-1]
+    values: Any = applied(first, x[None])
+    if part.kind == bt.Rung.BILINEAR:
+        values = values.reshape(-1) * applied(last, x[None]).reshape(-1)
+    else:
+        values = _ACTIVATIONS[part.applied](values)
+    if part.kind in (bt.Rung.LIFTED, bt.Rung.RATIONAL):
+        values = applied(last, values)
+    coefficient = part.coefficient
+    return (coefficient if coefficient.imag else coefficient.real) * np.sum(values)
 
 
 def _log_cosh(values: Array) -> Array:

@@ -21,6 +21,7 @@ from xdsl.interpreter import (
     impl,
     register_impls,
 )
+from xdsl.ir import Operation
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.interpreters.calls import CallFunctions, Oracle
@@ -35,6 +36,7 @@ from dialects.interpreters.numbers import (
 )
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.stablehlo import dtype_of, element_of, shape_of
+from dialects.stablehlo_ops import CustomCallOp
 
 Array = npt.NDArray[Any]
 
@@ -299,6 +301,19 @@ def functions_of(
         KernelFunctions(),
         NetworkFunctions(),
     ]
+
+
+def unknown_op(
+    op: Operation, functions: Sequence[InterpreterFunctions]
+) -> Operation | None:
+    """Return an op inside of an op that has no meaning for an interpreter, if any.
+
+    What only an oracle can say, such as that of a custom call, is none either.
+    """
+    known = {kind for one in functions for kind, _ in one._impls()}  # pyright: ignore[reportPrivateUsage]
+    known -= {CustomCallOp}
+    inner = (one for one in op.walk() if one is not op)
+    return next((one for one in inner if type(one) not in known), None)
 
 
 def run_kernel(

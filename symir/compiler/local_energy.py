@@ -109,6 +109,7 @@ def compile_energy(
     budget: int | None = None,
     passes: Sequence[ModulePass] = (),
     distinct: bool = False,
+    strict: bool = False,
     trace: Trace | None = None,
 ) -> ModuleOp:
     """Return the local energy of an operator and a wavefunction, with a plan.
@@ -118,7 +119,7 @@ def compile_energy(
     wavefunction) -> energies, and the functions that it refers to. The trace gets a
     stage and a report for each pass; `passes` are others, which run before all that
     take log psi apart. A pass that only makes something faster, and fails, is left out
-    (`LoweringPipeline.run_what_works`).
+    (`LoweringPipeline.run_what_works`), unless it is `strict`.
     """
     (function,) = wavefunction.clone().ops
     assert isinstance(function, FuncOp)
@@ -126,13 +127,20 @@ def compile_energy(
     function.sym_name = StringAttr(WAVEFUNCTION)
     function.sym_visibility = StringAttr("private")
     trace = trace or Trace(keeps_stages=False)
+
+    def run(
+        pipeline: LoweringPipeline,
+        module: ModuleOp,
+        optional: Collection[str],
+        what: str,
+    ) -> ModuleOp:
+        own = replace(trace, dump=what)
+        if strict:
+            return pipeline.run(module, verified=True, trace=own)
+        return pipeline.run_what_works(module, optional, verified=True, trace=own)
+
     operator = LoweringPipeline.parse(OPERATOR_PIPELINE)
-    module = operator.run_what_works(
-        ir.module,
-        optional_passes(),
-        verified=True,
-        trace=replace(trace, dump="energy-operator"),
-    )
+    module = run(operator, ir.module, optional_passes(), "energy-operator")
     values = np.unique([v for site in ir.space.local_states for v in site])
     for connections in connections_in(module):
         known = bt.AssumeOp(connections.config, values=[values.tolist()])
@@ -145,12 +153,7 @@ def compile_energy(
     )
     for one in reversed(passes):
         pipeline = pipeline.inserted(one, pipeline.names.index("bt-local-energy-pack"))
-    return pipeline.run_what_works(
-        module,
-        (*_DISPENSABLE, *(one.name for one in passes)),
-        verified=True,
-        trace=replace(trace, dump="energy"),
-    )
+    return run(pipeline, module, [*_DISPENSABLE, *(p.name for p in passes)], "energy")
 
 
 def energy_kernel_pipeline(

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, cast
 
 from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
+from xdsl.passes import ModulePass
 
-from lowering.energy.extraction import energies_in
+from dialects import bt
+from lowering.energy.extraction import energies_in, wavefunctions_in
 from symir.compiler.trace import Stage, lanes_in
 from symir.errors import StageError, SymbolicCompilerError
 from symir.inspection.handle import LoweredOperator
@@ -31,11 +34,22 @@ def replaced(
     edited = replace(stage, module=module, report=None, edited=True)
     later = handle.stages[stage.number + 1 :]
     stages = [*handle.stages[: stage.number], edited]
-    stages = passed(stages, [one.applied for one in later if one.applied is not None])
+    if handle.program is not None and stage.number < handle.last_of["bt"]:
+        count = handle.last_of["bt"] - stage.number
+        stages = passed(stages, _passes_of(later[:count]))
+        handle.program.declared.write(stages[-1].module)
+        later = later[count:]
+    stages = passed(stages, _passes_of(later))
     result = replace(handle, stages=tuple(stages))
     if isinstance(handle.source, SymbolicOperator):
         _check_kernels(handle, result)
+    elif handle.source is not None:
+        _check_functions(handle, result)
     return result
+
+
+def _passes_of(stages: Iterable[Stage]) -> list[ModulePass]:
+    return [one.applied for one in stages if one.applied is not None]
 
 
 def _entered_anew(handle: LoweredOperator, module: ModuleOp) -> LoweredOperator:
@@ -120,18 +134,17 @@ def compiled(handle: LoweredOperator) -> Any:
             "symir.lower(operator).replace_ir('bt', text) runs branch tensors",
             operator=handle.name,
         )
+    is_fixed = bool(edited) and edited[-1] > handle.last_of["bt"]
     if not isinstance(source, SymbolicOperator):
         if not edited:
             return source
-        raise StageError(
-            "a local energy as it was compiled",
-            f"one whose stage {edited[0]} was edited",
-            "edited local energies are for looking at; edit the operator to run it",
-            operator=handle.name,
-        )
+        from symir.runtime.local_energy.edited import edited_energy
+
+        fixed = (handle.batch, handle.at("stablehlo").module) if is_fixed else None
+        planned = handle.at("bt").module
+        return edited_energy(source, handle.program, planned, fixed)
     from symir.runtime.edited import edited_operator
 
-    is_fixed = edited[-1] > handle.last_of["bt"]
     return edited_operator(
         SymbolicOperatorIR(handle.at("sym").module),
         handle.at("bt").module,
@@ -158,6 +171,65 @@ def _check_kernels(before: LoweredOperator, after: LoweredOperator) -> None:
                 found=str(found) if lanes == counts[0] else f"{counts} lanes",
                 hint="keep the arguments, and the results but for the number of lanes",
             )
+
+
+def _check_functions(before: LoweredOperator, after: LoweredOperator) -> None:
+    """Raise where what runs of an energy is called, or calls, in another way (C061)."""
+    for level in ("bt", "stablehlo"):
+        if level not in after.last_of:
+            continue
+        known, found = (one.at(level).module for one in (before, after))
+        declared = {*_signatures(known, called=True)}
+        unknown = {*_signatures(found, called=True)} - declared
+        pairs = [_signatures(one, called=False) for one in (known, found)]
+        if pairs[0] != pairs[1] or unknown:
+            told = [*(pairs[1] if pairs[0] != pairs[1] else unknown)]
+            raise SymbolicCompilerError(
+                "C061",
+                "the edited IR is no kernel of the local energy",
+                operator=after.name,
+                expected=f"at {level} {_listed(pairs[0])} and declarations that were "
+                f"there: {_listed(declared) or 'none'}",
+                found=_listed(told) or "no public function",
+                hint="what is declared alone is called by JAX: give others a body",
+            )
+    _check_network(before, after)
+
+
+def _check_network(before: LoweredOperator, after: LoweredOperator) -> None:
+    """Raise for another text of a network that JAX calls as it is (C061)."""
+    modules = [one.at("bt").module for one in (before, after)]
+    known, found = (
+        {one.sym_name.data: one for one in wavefunctions_in(module)}
+        for module in modules
+    )
+    if any(p.kind != bt.Rung.NETWORK for e in energies_in(modules[1]) for p in e.parts):
+        return
+    for name in known.keys() & found.keys():
+        if not known[name].is_structurally_equivalent(found[name]):
+            raise SymbolicCompilerError(
+                "C061",
+                "the text of a network that is called does not count",
+                operator=after.name,
+                expected=f"@{name} as JAX has written it",
+                found="an edited one",
+                hint="LocalEnergy(op, logpsi) with another logpsi, or a body for the "
+                "declared networks at the level stablehlo",
+            )
+
+
+def _signatures(module: ModuleOp, *, called: bool) -> list[tuple[str, FunctionType]]:
+    """Return names and types of the functions that others give, or that others call."""
+    return [
+        (op.sym_name.data, op.function_type)
+        for op in module.ops
+        if isinstance(op, FuncOp)
+        and (op.is_declaration if called else op.sym_visibility is None)
+    ]
+
+
+def _listed(signatures: Iterable[tuple[str, FunctionType]]) -> str:
+    return ", ".join(f"@{name} : {kind}" for name, kind in signatures)
 
 
 def _types(module: ModuleOp, lanes: int | None) -> FunctionType | None:

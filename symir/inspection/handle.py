@@ -39,6 +39,7 @@ class LoweredOperator:
         batch: the number of samples that the kernel is for.
         state: the type of a local value of x in the kernel, such as "i8".
         last_of: the number of the stage that stands for a level.
+        program: of a local energy, what it was compiled to for these types.
     """
 
     name: str
@@ -48,6 +49,7 @@ class LoweredOperator:
     batch: int = 1
     state: str = "i8"
     last_of: Mapping[str, int] = field(default_factory=dict[str, int])
+    program: Any = field(default=None, repr=False)
 
     # region Stages
 
@@ -224,29 +226,33 @@ class LoweredOperator:
         """Return a handle with the IR of a stage written by hand.
 
         The passes behind that stage run again, and `compile()` gives what runs it. At
-        "sym" the text is another operator, which is lowered with the same options.
-        `file` is what messages call the text.
+        "sym" the text is another operator, which is lowered with the same options; of a
+        local energy the stages from `bt-local-energy` on can be edited. `file` is what
+        messages call the text.
 
         Raises:
             DefinitionError: for a text that is no valid IR (D028, D029): at which line
                 and column.
             StageError: where there is no such stage, or the text is of another level
                 (C060).
-            SymbolicCompilerError: for a kernel with other arguments or results (C061),
-                and where a pass cannot take it (C001, C002).
+            SymbolicCompilerError: for a kernel with other arguments or results, or with
+                declarations that nobody knows, and for another network where it is JAX
+                that calls it (C061); where a pass cannot take it (C001, C002).
         """
         ...
 
     @late
     def compile(self) -> Any:
-        """Return what runs: a `CompiledOperator`, of a local energy the energy itself.
+        """Return what runs: a `CompiledOperator`, or a `LocalEnergy`.
 
         Where IR was edited, that is what runs. A kernel that was edited behind "bt" is
-        for the batch and state of the handle only.
+        for the batch and state of the handle only. A local energy that was edited is
+        for parameters and x of the types that it was lowered for, and calls the network
+        as it is. Its derivatives by parameters of the network are those of log psi at
+        every x', with the matrix elements as edited; edited behind "bt" it has none.
 
         Raises:
-            StageError: where it was entered below "sym", and for a local energy that
-                was edited (C060).
+            StageError: where it was entered below "sym" (C060).
             SymbolicCompilerError: as a compilation.
         """
         ...

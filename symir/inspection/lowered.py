@@ -31,6 +31,7 @@ from symir.provenance import name_terms
 
 if TYPE_CHECKING:
     from symir.runtime.local_energy import LocalEnergy
+    from symir.runtime.local_energy.program import EnergyProgram
 
 
 """The name of the stage with the lanes of a local energy alone: no pass made it."""
@@ -314,31 +315,52 @@ def _lowered_energy(
         )
     parameters, x = arguments
     operator = energy.operator
+    if energy.is_edited:
+        raise StageError(
+            "a local energy as it was compiled",
+            "one whose IR was edited",
+            "the handle that it is from has its stages",
+            operator=operator.name,
+        )
     samples = operator._checked(x)  # pyright: ignore[reportPrivateUsage]
     dtype = np.dtype(samples.dtype)
     program = energy.program(parameters, dtype, samples.reshape(-1, samples.shape[-1]))
-    function = program.imported
-    ir, state = program.kernel.ir, state_type(dtype)
-    trace = Trace([Stage(0, "sym", ir.module)])
-    planned = compile_energy(
-        ir,
-        cast("ModuleOp", function.parent_op()),
-        without=energy.options.without,
-        budget=energy.options.budget,
-        passes=energy.options.passes,
-        distinct=bool(program.options.distinct),
-        trace=trace,
-    )
+    trace = Trace()
+    passed_energy(program, trace)
     stages = trace.stages
-    program.declared.write(planned)
-    stages[-1] = replace(stages[-1], module=planned)
     last_of = {"sym": 0, "bt": len(stages) - 1}
     if to == "stablehlo":
         stages = passed(stages, program.kernel_pipeline(batch, None))
         last_of["stablehlo"] = len(stages) - 1
+    name, state = program.kernel.name, state_type(dtype)
     return LoweredOperator(
-        ir.operator_name, tuple(stages), energy, {}, batch, state, last_of
+        name, tuple(stages), energy, {}, batch, state, last_of, program
     )
+
+
+def passed_energy(
+    program: EnergyProgram, trace: Trace, *, strict: bool = False
+) -> ModuleOp:
+    """Run the passes of a local energy as far as its plan, which is returned.
+
+    An empty trace gets the stages, from "sym" to "bt". With `strict` a pass that only
+    makes something faster, and fails, is an error.
+    """
+    ir, function = program.kernel.ir, program.imported
+    trace.stages.append(Stage(0, "sym", ir.module))
+    planned = compile_energy(
+        ir,
+        cast("ModuleOp", function.parent_op()),
+        without=program.options.without,
+        budget=program.options.budget,
+        passes=program.options.passes,
+        distinct=bool(program.options.distinct),
+        strict=strict,
+        trace=trace,
+    )
+    program.declared.write(planned)
+    trace.stages[-1] = replace(trace.stages[-1], module=planned)
+    return planned
 
 
 # endregion

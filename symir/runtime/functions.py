@@ -14,6 +14,7 @@ from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import lax
 from jax.core import ShapedArray
 from jax.extend.core import Primitive
@@ -106,6 +107,12 @@ class Linked:
     def has_effects(self) -> bool:
         """Whether a function that is called does more than to return something."""
         return any(link.effects for link in self.links.values())
+
+
+def of_arrays(code: ModuleOp | FuncOp) -> Callable[..., list[np.ndarray]]:
+    """Return a function of the IR that declares nothing, of arrays of NumPy."""
+    run = jax.jit(Function(code))
+    return lambda *given: [np.asarray(one) for one in run(*given)]
 
 
 def _aval(kind: Any) -> jax.ShapeDtypeStruct:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy.typing as npt
 
@@ -12,18 +12,14 @@ from symir.compiler.lowering import LoweringPipeline
 from symir.compiler.trace import Trace
 from symir.errors import SourceLocation, SymbolicCompilerError
 from symir.operator.ir import SymbolicOperatorIR
-from symir.validation.check import (
-    PIPELINE,
-    SAMPLES,
-    StageReport,
-    ValidationReport,
-    check,
-    operator_of,
-)
+from symir.validation.check import PIPELINE, check
+from symir.validation.inputs import operator_of
+from symir.validation.reports import StageReport, ValidationReport
 
 if TYPE_CHECKING:
     from symir.operator.symbolic_operator import SymbolicOperator
     from symir.runtime.compiled_operator import CompiledOperator
+    from symir.runtime.local_energy import LocalEnergy
 
 
 @dataclass(frozen=True)
@@ -107,6 +103,7 @@ class Bisection:
         return f"{head}\n{self.stage.blame()}"
 
 
+@overload
 def bisect(
     op: SymbolicOperator | CompiledOperator | SymbolicOperatorIR,
     x: npt.ArrayLike | None = None,
@@ -114,11 +111,42 @@ def bisect(
     *,
     pipeline: str | LoweringPipeline | None = None,
     parameters: Any = None,
-    samples: int = SAMPLES,
+    samples: int | None = None,
+    seed: int = 0,
+    executable: bool = True,
+) -> Bisection: ...
+
+
+@overload
+def bisect(
+    op: LocalEnergy,
+    x: Any,
+    validate: npt.ArrayLike,
+    /,
+    *,
+    samples: int | None = None,
+    seed: int = 0,
+    executable: bool = True,
+) -> Bisection: ...
+
+
+def bisect(
+    op: Any,
+    x: Any = None,
+    validate: Any = "sampled",
+    *,
+    pipeline: str | LoweringPipeline | None = None,
+    parameters: Any = None,
+    samples: int | None = None,
     seed: int = 0,
     executable: bool = True,
 ) -> Bisection:
     """Return the first pass that breaks the relation that it declares, or fails.
+
+    ```text
+    bisect(operator, x=None, validate="sampled")
+    bisect(energy, parameters, x)
+    ```
 
     After every pass the operator is executed by the reference interpreter of its level.
     That there is none is evidence for the configurations that were looked at: ask for
@@ -137,9 +165,13 @@ def bisect(
         SymbolicCompilerError: for a text that is no pass pipeline (C008), and where the
             operator itself is not valid (C001).
     """
-    if pipeline is None or isinstance(pipeline, str):
-        pipeline = LoweringPipeline.parse(PIPELINE if pipeline is None else pipeline)
-    ir, *_ = operator_of(op)
+    is_energy = hasattr(op, "logpsi")
+    own: dict[str, Any] = {}
+    if pipeline is not None or parameters is not None or not is_energy:
+        if pipeline is None or isinstance(pipeline, str):
+            pipeline = LoweringPipeline.parse(pipeline or PIPELINE)
+        own = {"parameters": parameters, "lowering": pipeline}
+    ir, *_ = operator_of(op.operator if is_energy else op)
     name = ir.operator_name
     trace = Trace()
     try:
@@ -147,10 +179,9 @@ def bisect(
             op,
             x,
             validate,
-            parameters=parameters,
+            **own,
             samples=samples,
             seed=seed,
-            lowering=pipeline,
             executable=executable,
             partial=True,
             trace=trace,

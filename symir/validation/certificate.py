@@ -18,7 +18,8 @@ from symir.errors import InputError, SymirError
 from symir.files import StrPath, write_file
 from symir.operator.ir import SymbolicOperatorIR
 from symir.plain_text import as_json
-from symir.validation.check import EXECUTABLE, ValidationReport, check
+from symir.validation.check import check
+from symir.validation.reports import EXECUTABLE, ValidationReport
 
 FORMAT = 1
 """Counts the changes after which older certificates cannot be read."""
@@ -66,6 +67,14 @@ def as_certificate(report: ValidationReport) -> dict[str, Any]:
 
 def save_certificate(report: ValidationReport, path: StrPath) -> None:
     """Write a certificate; `ValidationReport.save` tells what can go wrong."""
+    if report.of_energy:
+        raise InputError(
+            "V015",
+            "a certificate is of an operator, to be checked again from a file",
+            operator=report.operator,
+            expected="a report on an operator",
+            found="one on a local energy, whose wavefunction is in no file",
+        )
     data = json.dumps(as_certificate(report), indent=1).encode()
     write_file(path, data, report.operator)
 

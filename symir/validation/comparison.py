@@ -23,17 +23,32 @@ class Connected(NamedTuple):
     elements: Array
 
 
+class Energies(NamedTuple):
+    """Local energies of a batch (batch,).
+
+    Attributes:
+        energies: the energies.
+        scale: how large what they are sums of is.
+        tolerance: the error that rounding may make, relative to that.
+    """
+
+    energies: Array
+    scale: Array
+    tolerance: float
+
+
 @dataclass(frozen=True)
 class LaneDifference:
     """The first place where two results are not related as they should be.
 
     Attributes:
-        what: "lanes" where their numbers differ, "x'" or "matrix element".
+        what: "lanes" where their numbers differ, "x'" or "matrix element"; of a local
+            energy "local energy", or the ratio of a part of log psi.
         sample: the number of the sample; None where all of them differ.
         lane: the number of the lane; None where no single lane is to blame.
         before: whether that is a lane from before the pass: its branch is not there
             any more.
-        target: the x' that the matrix element belongs to, as a list, if any.
+        target: the x' that the number belongs to, as a list, if any.
         expected: what was there before.
         found: what is there after.
     """
@@ -67,20 +82,28 @@ class Comparison(NamedTuple):
 
 
 def compare(
-    relation: Relation, x: Array, before: Connected, after: Connected
+    relation: Relation,
+    x: Array,
+    before: Connected | Energies,
+    after: Connected | Energies,
 ) -> Comparison:
     """Compare what a batch x (batch, N) is connected to before and after a pass.
 
     Configurations have to be equal as numbers, matrix elements up to rounding: 1e-12,
     or 1e-5 in 32 bits, relative to the largest one of the batch or to 1. NaN equals NaN
-    alone.
+    alone. Energies are compared likewise, each relative to its scale.
     """
+    if isinstance(before, Energies) or isinstance(after, Energies):
+        return _same_energies(before, after)
     return _COMPARISONS[relation](x, before, after)
 
 
+TOLERANCES = {64: 1e-12, 32: 1e-5, 16: 1e-2}
+"""Relative errors that rounding may make, by the bits of a real number."""
+
+
 def _tolerance(before: Connected, after: Connected) -> float:
-    bits = min(np.finfo(one.elements.dtype).bits for one in (before, after))
-    return 1e-12 if bits == 64 else 1e-5
+    return TOLERANCES[min(np.finfo(one.elements.dtype).bits for one in (before, after))]
 
 
 def _scale(elements: Array) -> float:
@@ -88,12 +111,27 @@ def _scale(elements: Array) -> float:
     return max(1.0, float(finite.max(initial=0.0)))
 
 
-def _errors(expected: Array, found: Array, scale: float) -> Array:
+def _errors(expected: Array, found: Array, scale: float | Array) -> Array:
     """Return relative errors; infinite where only one is NaN, or they are infinite."""
     with np.errstate(all="ignore"):
         errors = np.abs(found - expected) / scale
     same = (expected == found) | (np.isnan(expected) & np.isnan(found))
     return np.where(same, 0.0, np.where(np.isnan(errors), np.inf, errors))
+
+
+def _same_energies(
+    before: Connected | Energies, after: Connected | Energies
+) -> Comparison:
+    assert isinstance(before, Energies)
+    assert isinstance(after, Energies)
+    expected, found = before.energies, after.energies
+    errors = _errors(expected, found, before.scale)
+    worst = float(errors.max(initial=0.0))
+    if worst <= before.tolerance:
+        return Comparison(None, worst)
+    sample = int(np.argmax(errors > before.tolerance))
+    pair = shown(expected[sample]), shown(found[sample])
+    return Comparison(LaneDifference("local energy", sample, None, None, *pair), worst)
 
 
 def _equal(x: Array, before: Connected, after: Connected) -> Comparison:
@@ -111,8 +149,8 @@ def _equal(x: Array, before: Connected, after: Connected) -> Comparison:
     if moved[sample, lane]:
         pair = [_listed(one.connected[sample, lane]) for one in (before, after)]
         return Comparison(LaneDifference("x'", sample, lane, None, *pair), worst)
-    pair = [_number(one.elements[sample, lane]) for one in (before, after)]
-    target = _tuple(after.connected[sample, lane])
+    pair = [shown(one.elements[sample, lane]) for one in (before, after)]
+    target = as_target(after.connected[sample, lane])
     element = LaneDifference("matrix element", sample, lane, target, *pair)
     return Comparison(element, worst)
 
@@ -129,17 +167,17 @@ def _multiset(x: Array, before: Connected, after: Connected) -> Comparison:
         moved = (expected.connected != found.connected).any(axis=-1)
         if moved.any():
             first = int(moved.argmax())
-            shown = [_listed(one.connected[first]) for one in (expected, found)]
+            pair = [_listed(one.connected[first]) for one in (expected, found)]
             lane, lost = _without_partner(expected, found)
-            what = LaneDifference("x'", sample, lane, None, *shown, before=lost)
+            what = LaneDifference("x'", sample, lane, None, *pair, before=lost)
             return Comparison(what, np.inf)
         errors = _errors(expected.elements, found.elements, scale)
         worst = max(worst, float(errors.max(initial=0.0)))
         if worst > _tolerance(before, after):
             first = int(errors.argmax())
-            shown = [_number(one.elements[first]) for one in (expected, found)]
-            target, lane = _tuple(found.connected[first]), int(found.numbers[first])
-            element = LaneDifference("matrix element", sample, lane, target, *shown)
+            pair = [shown(one.elements[first]) for one in (expected, found)]
+            target, lane = as_target(found.connected[first]), int(found.numbers[first])
+            element = LaneDifference("matrix element", sample, lane, target, *pair)
             return Comparison(element, worst)
     return Comparison(None, worst)
 
@@ -177,8 +215,8 @@ def _without_partner(expected: _Branches, found: _Branches) -> tuple[int, bool]:
     And whether it is one of those that are expected.
     """
     for one, other in ((expected, found), (found, expected)):
-        more = Counter(map(_tuple, one.connected))
-        more.subtract(map(_tuple, other.connected))
+        more = Counter(map(as_target, one.connected))
+        more.subtract(map(as_target, other.connected))
         spare = Counter(_keys(other))
         for key, lane in zip(_keys(one), one.numbers.tolist(), strict=True):
             spare[key] -= 1
@@ -189,7 +227,7 @@ def _without_partner(expected: _Branches, found: _Branches) -> tuple[int, bool]:
 
 def _keys(branches: _Branches) -> list[tuple[tuple[float, ...], complex]]:
     elements: list[complex] = np.round(branches.elements, 9).tolist()
-    return [*zip(map(_tuple, branches.connected), elements, strict=True)]
+    return [*zip(map(as_target, branches.connected), elements, strict=True)]
 
 
 class _Sums(NamedTuple):
@@ -233,9 +271,9 @@ def _sum_per_target(x: Array, before: Connected, after: Connected) -> Comparison
     if worst <= _tolerance(before, after):
         return Comparison(None, worst)
     first = int(np.argmax(errors > _tolerance(before, after)))
-    shown = [_number(one[first]) for one in (sums.expected, sums.found)]
-    sample, target = int(sums.samples[first]), _tuple(sums.targets[first])
-    element = LaneDifference("matrix element", sample, None, target, *shown)
+    pair = [shown(one[first]) for one in (sums.expected, sums.found)]
+    sample, target = int(sums.samples[first]), as_target(sums.targets[first])
+    element = LaneDifference("matrix element", sample, None, target, *pair)
     return Comparison(element, worst)
 
 
@@ -254,7 +292,7 @@ def _expectation(x: Array, before: Connected, after: Connected) -> Comparison:
     if worst <= _tolerance(before, after):
         return Comparison(None, worst)
     sample = int(np.argmax(errors > _tolerance(before, after)))
-    pair = [_number(one[sample]) for one in totals]
+    pair = [shown(one[sample]) for one in totals]
     return Comparison(LaneDifference("expectation", sample, None, None, *pair), worst)
 
 
@@ -266,7 +304,7 @@ _COMPARISONS: dict[Relation, Callable[[Array, Connected, Connected], Comparison]
 }
 
 
-def _tuple(config: Array) -> tuple[float, ...]:
+def as_target(config: Array) -> tuple[float, ...]:
     return tuple(float(value) for value in config.tolist())
 
 
@@ -275,5 +313,5 @@ def _listed(config: Array) -> str:
     return f"[{', '.join(values[:64])}{', ..' if len(values) > 64 else ''}]"
 
 
-def _number(value: Any) -> str:
+def shown(value: Any) -> str:
     return f"{np.asarray(value).item()!r}"

@@ -29,7 +29,7 @@ from symir.operator.ir import SymbolicOperatorIR
 from symir.operator.symbolic_operator import SymbolicOperator
 from symir.provenance import term_around
 from symir.validation.bisection import bisect
-from symir.validation.check import operator_of
+from symir.validation.inputs import operator_of
 
 CHECKS = 1000
 """Operators that are tried by default."""

@@ -24,7 +24,7 @@ from symir.compiler.lowering import (
 )
 from symir.operator.ir import SymbolicOperatorIR
 from symir.operator.symbolic_operator import SymbolicOperator
-from symir.validation.check import GUARDS
+from symir.validation.stages import GUARDS
 from tests.fuzz.programs import Program
 
 __all__ = ["Mismatch", "check"]

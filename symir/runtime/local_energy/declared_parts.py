@@ -241,6 +241,11 @@ class DeclaredParts:
         """Return the function of JAX of a name that was declared."""
         return self._models[name.rsplit(".", 2)[0]].named(name)
 
+    def parameters(self, name: str) -> int:
+        """Return of how many parameters the function of a name is."""
+        model = self._models[name.rsplit(".", 2)[0]]
+        return model.declaration.structure.num_leaves
+
     def are_simple(self, most: float) -> bool:
         """Whether there are no other parts, and little is read or made for a pair."""
         writes = write_count(self._energy.branches)

@@ -56,6 +56,7 @@ def _pushed(program, chunk, operands, linked, network, flat, tangents):
     chosen, merged = partial(_chosen, active), partial(_merged, active)
     if not any(active):
         return energies, jnp.zeros_like(energies)
+    program.check_derivatives()
     x = flat[-1]
     by_operator = [active[-1], *active[:operands]]
     check_differentiable(program.kernel, 1, x.dtype, by_operator)

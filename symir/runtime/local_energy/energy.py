@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Hashable, Sequence
+from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -150,7 +151,15 @@ class LocalEnergy:
     NaN.
 
     Raises `InputError` for what is no operator, or no function of this kind (C032).
+
+    Attributes:
+        operator: the operator, compiled.
+        logpsi: the function log psi.
+        options: passes that are left out, and the memory of a chunk.
+        is_edited: whether its IR was edited by hand: `LoweredOperator.replace_ir`.
     """
+
+    is_edited = False
 
     def __init__(
         self,
@@ -191,11 +200,8 @@ class LocalEnergy:
         if not trace_state_clean():
             traced = wavefunction(logpsi, *static_of(parameters), sites, array.dtype)
             logpsi, parameters = without_captured(logpsi, parameters, traced)
-        operands = operator._bound()
-        leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
-        program = _program(
-            operator.kernel, logpsi, parameters, array.dtype, self.options, traced
-        )
+        operands, leaves = operator._bound(), self.leaves(parameters)
+        program = self._program(logpsi, parameters, array.dtype, traced)
         if not array.size:
             return jnp.zeros(lead, _current(program).element)
         flat = array.reshape(-1, sites)
@@ -225,7 +231,7 @@ class LocalEnergy:
         program = self.program(parameters, array.dtype, flat)
         measured = None
         if measure:
-            leaves = [jnp.asarray(leaf) for leaf in jax.tree.leaves(parameters)]
+            leaves = self.leaves(parameters)
             arrays = [*operands, *leaves, flat]
             lowered = _run.lower(program, None, len(operands), *arrays)
             analysis: Any = lowered.compile().memory_analysis()
@@ -239,7 +245,7 @@ class LocalEnergy:
         What the first samples of a number say is for all of that number: others would
         be compiled anew.
         """
-        if self.options.distinct is not None or not _is_at_hand(x):
+        if self.is_edited or self.options.distinct is not None or not _is_at_hand(x):
             return program
         known, batch = program.is_repeated, x.shape[0]
         if batch not in known:
@@ -251,6 +257,20 @@ class LocalEnergy:
         kernel, logpsi = self.operator.kernel, self.logpsi
         return _program(kernel, logpsi, parameters, x.dtype, options)
 
+    def replace(self, **parameters: Any) -> LocalEnergy:
+        """Return the same with other values of parameters of the operator.
+
+        Raises as `CompiledOperator.replace`.
+        """
+        other = copy(self)
+        other.operator = self.operator.replace(**parameters)
+        return other
+
+    def leaves(self, parameters: Any) -> list[jax.Array]:
+        """Return the parameters of the network as arrays, in order."""
+        numbers = with_keys_as_numbers(parameters)
+        return [jnp.asarray(leaf) for leaf in jax.tree.leaves(numbers)]
+
     def program(
         self, parameters: Any, dtype: Any = np.int8, x: Any = None
     ) -> EnergyProgram:
@@ -260,11 +280,14 @@ class LocalEnergy:
         """
         self.operator.check_dtype(np.dtype(dtype))
         parameters = with_keys_as_numbers(parameters)
-        program = _program(
-            self.operator.kernel, self.logpsi, parameters, dtype, self.options
-        )
-        program = program.settled
+        program = self._program(self.logpsi, parameters, np.dtype(dtype), None).settled
         return _current(program if x is None else self._chosen(program, parameters, x))
+
+    def _program(
+        self, logpsi: Any, parameters: Any, dtype: np.dtype, traced: Any
+    ) -> EnergyProgram:
+        kernel = self.operator.kernel
+        return _program(kernel, logpsi, parameters, dtype, self.options, traced)
 
 
 def _is_at_hand(x: Any) -> bool:

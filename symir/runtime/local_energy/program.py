@@ -160,15 +160,19 @@ class EnergyProgram:
         self.options = options
         self._compile()
         self.declared = DeclaredParts(self.module, traced.declarations)
-        missed = unfused(self.energy, tabled(self.energy))
-        if missed:
-            self._missed(missed)
-        self.is_fused = missed is None
+        self._choose()
         self._checks: dict[str, Check] = {}
         if self.is_fused and self.declared:
             given = at_hand(values, avals) if values else None
             with self.traces():
                 self._checks = self.declared.checks(checks, self._lanes_of(), given)
+
+    def _choose(self) -> None:
+        """Find whether parts of log psi are found each by its own method."""
+        missed = unfused(self.energy, tabled(self.energy))
+        if missed:
+            self._missed(missed)
+        self.is_fused = missed is None
 
     @cached_property
     def settled(self) -> EnergyProgram:
@@ -220,7 +224,7 @@ class EnergyProgram:
         imported = self.imported.parent_op()
         assert isinstance(imported, ModuleOp)
         self.reports: list[SymbolicPassReport] = []
-        self.module = compile_energy(
+        module = compile_energy(
             kernel.ir,
             imported,
             without=options.without,
@@ -229,14 +233,20 @@ class EnergyProgram:
             distinct=bool(options.distinct),
             trace=Trace(reports=self.reports, keeps_stages=False),
         )
-        (self.energy,) = energies_in(self.module)
+        self._take(module)
+
+    def _take(self, module: ModuleOp) -> None:
+        """Compute what a module with a plan says."""
+        self.module = module
+        (self.energy,) = energies_in(module)
         assert self.energy.plan is not None
         self.plan: Any = self.energy.plan.data
         self.element = dtype_of(element_of(self.energy.result))
-        count = len(kernel.parameter_names)
+        count = len(self.kernel.parameter_names)
         self.lanes_module = lanes_of_energy(self.module, count)
         self._lanes: dict[int, TraceableKernel] = {}
         self._functions: dict[Any, Function] = {}
+        self._oracles: dict[str, Callable[..., Any]] = {}
 
     @property
     def lanes(self) -> int:
@@ -295,6 +305,14 @@ class EnergyProgram:
             found=f"shape {' and '.join(map(str, found)) or 'of nothing'}",
             hint="sums over sites or units are along the last axis: axis=-1",
         )
+
+    def is_for(self, structure: Any, avals: Sequence[Any], dtype: np.dtype) -> bool:
+        """Whether it is for parameters and configurations of some types."""
+        types = [[(one.shape, one.dtype) for one in of] for of in (avals, self._avals)]
+        return (structure, dtype, types[0]) == (self._structure, self._dtype, types[1])
+
+    def check_derivatives(self) -> None:
+        """Raise where derivatives would be of something else than the energies."""
 
     # endregion
     # region Energies
@@ -359,6 +377,29 @@ class EnergyProgram:
         """Return the function of JAX that a module declares by a name."""
         base = name.rpartition(".")[0]
         return self._network if base == "network" else self.declared.named(name)
+
+    def oracle(self, name: str) -> Callable[..., Any]:
+        """Return the same as a function of arrays of NumPy, for interpreters.
+
+        It may be of one sample, or one change, too.
+        """
+        if name in self._oracles:
+            return self._oracles[name]
+        is_one = name.rpartition(".")[2] in ("network", "cache", "ratio")
+        full = f"{name}.1" if is_one else name
+        of_many, count = jax.jit(self._of_name(full)), len(self._avals)
+        if not name.startswith("network"):
+            count = self.declared.parameters(full)
+
+        def of_arrays(*given: Any) -> list[np.ndarray]:
+            parameters, rest = given[:count], given[count:]
+            if is_one:
+                rest = [np.asarray(one)[None] for one in rest]
+            found = map(np.asarray, of_many(*parameters, *rest))
+            return [one[0] if is_one else one for one in found]
+
+        self._oracles[name] = of_arrays
+        return of_arrays
 
     def _network(self, *given: Any) -> Any:
         found = self.network(given[:-1], given[-1])

@@ -18,7 +18,7 @@ from dialects.interpreters.bt import functions_of
 from dialects.stablehlo import dtype_of, element_of
 from symir.compiler.lowering import LoweringPipeline, operator_pipeline, run_passes
 from symir.compiler.trace import Trace
-from symir.validation.check import ValidationReport
+from symir.validation.reports import ValidationReport
 
 __all__ = [
     "OPTIMISED",

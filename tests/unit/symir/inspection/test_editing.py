@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -323,16 +324,89 @@ def test_a_pass_that_cannot_take_an_edit_says_so() -> None:
 # region Local energies
 
 
-def test_a_local_energy_is_edited_for_looking() -> None:
+STAGES = ("bt-local-energy", "bt", "lower-local-energy", "stablehlo")
+
+
+def test_a_local_energy_runs_as_it_is_edited() -> None:
     lowered = lowered_energy()
-    for where in ("bt-local-energy", "bt", "lower-local-energy", "stablehlo"):
+    for where in STAGES:
         edited = lowered.replace_ir(where, lowered.at(where).text)
         assert edited.stage.text == lowered.stage.text
-        with pytest.raises(sym.StageError, match="for looking at"):
-            edited.compile()
-    text = lowered.at("bt").text
-    edited = lowered.replace_ir("bt", text.replace(J, OTHER, 1))
+    fused, w, _ = energy()
+    x = ising().space.all_states()
+    expected = np.asarray(fused(w, x))
+    # Couplings count by their own
+    bonds = 1.5 * (x * np.roll(x, 1, axis=1)).sum(axis=1)
+    before, edited = (
+        lowered.replace_ir(where, lowered.at(where).text.replace(J, OTHER, 1))
+        for where in STAGES[:2]
+    )
     assert sym.diff(lowered, edited, "stablehlo")
+    assert before.stage.text == edited.stage.text
+    run = edited.compile()
+    np.testing.assert_allclose(run(w, x) - expected, bonds, atol=1e-12)
+    assert run.report(w, x, measure=False).parts
+    derivative, own = (
+        jax.grad(lambda w, one=one: (x[:, 0] * one(w, x)).sum())(w)
+        for one in (run, fused)
+    )
+    np.testing.assert_allclose(derivative, own, rtol=1e-10)
+    halved = run.replace(h=0.5)
+    np.testing.assert_allclose(
+        halved(w, x) - bonds, fused.replace(h=0.5)(w, x), atol=1e-12
+    )
+
+
+def test_a_kernel_of_a_local_energy_runs_as_it_is_edited() -> None:
+    fused, w, _ = energy()
+    lowered = sym.lower(fused, w, X, batch=len(X))
+    text = lowered.at("stablehlo").text
+    run = lowered.replace_ir("stablehlo", text.replace(J, OTHER, 1)).compile()
+    bonds = 1.5 * (X * np.roll(X, 1, axis=1)).sum(axis=1)
+    np.testing.assert_allclose(run(w, X) - fused(w, X), bonds, atol=1e-12)
+    for call in (
+        lambda: run(w, X[:1]),
+        lambda: run(w, X, chunk=1),
+        lambda: run(w, X.astype(float)),
+        lambda: run(w[:, :1], X),
+        lambda: sym.lower(run, w, X),
+    ):
+        with pytest.raises(sym.StageError):
+            call()
+    with pytest.raises(sym.NotDifferentiable, match="has no derivatives"):
+        jax.grad(lambda w: run(w, X).sum())(w)
+    with pytest.raises(sym.InputError, match="V012"):
+        sym.check(run, w, X)
+
+
+def test_an_edited_kernel_of_an_energy_that_is_none() -> None:
+    lowered = lowered_energy()
+    text = lowered.at("stablehlo").text
+    lines = text.splitlines()
+    number = next(n for n, line in enumerate(lines) if "stablehlo.multiply" in line)
+    lines[number] = lines[number].replace("multiply %", "multiply %missing, %", 1)
+    with pytest.raises(sym.DefinitionError, match="D028") as caught:
+        lowered.replace_ir("stablehlo", "\n".join(lines), file="edited.mlir")
+    assert caught.value.location is not None
+    assert caught.value.location.line == number + 1
+    # One that parses, and does not verify
+    line = next(one for one in lines if "dense<0> : tensor<i32>" in one)
+    wrong = text.replace(line, line.replace("i32", "i64"), 1)
+    with pytest.raises(sym.DefinitionError, match=r"edited.mlir:\d+"):
+        lowered.replace_ir("stablehlo", wrong, file="edited.mlir")
+    stranger = "func.func private @stranger(tensor<i32>) -> tensor<i32>\n}"
+    with pytest.raises(sym.SymbolicCompilerError, match="no kernel of the local"):
+        lowered.replace_ir("stablehlo", text.rstrip()[:-1] + stranger)
+
+
+def test_the_text_of_a_network_that_is_called_is_no_edit() -> None:
+    _, w, x = energy()
+    plain = sym.LocalEnergy(ising(), lambda w, x: jnp.sin(0.75 * x @ w).sum(-1))
+    lowered = sym.lower(plain, w, x)
+    text = lowered.at("bt").text
+    assert "7.500000e-01" in text
+    with pytest.raises(sym.SymbolicCompilerError, match="does not count"):
+        lowered.replace_ir("bt", text.replace("7.500000e-01", "5.000000e-01"))
 
 
 def test_the_operator_of_a_local_energy_is_edited_on_its_own() -> None:

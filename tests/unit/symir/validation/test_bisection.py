@@ -21,7 +21,8 @@ from symir.errors import InputError, SymbolicCompilerError
 from symir.operator.ir import SymbolicOperatorIR
 from symir.runtime.compiled_operator import CompiledOperator
 from symir.validation import bisect
-from symir.validation.check import EXECUTABLE, PIPELINE
+from symir.validation.check import PIPELINE
+from symir.validation.reports import EXECUTABLE
 from tests.unit.lowering.test_mutations import (
     MUTATIONS,
     CorruptingPass,

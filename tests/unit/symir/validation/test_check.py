@@ -19,8 +19,9 @@ from symir.compiler.trace import Trace
 from symir.errors import InputError, SymbolicCompilerError
 from symir.provenance import origins
 from symir.validation.certificate import replay
-from symir.validation.check import ValidationReport, check
+from symir.validation.check import check
 from symir.validation.comparison import Connected, compare
+from symir.validation.reports import ValidationReport
 from tests.unit.symir.traced import untraced
 
 RING = [(k, (k + 1) % 8) for k in range(8)]

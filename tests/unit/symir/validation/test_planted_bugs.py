@@ -36,11 +36,8 @@ from lowering.relations import Relation, relation_of
 from symir.compiler.lowering import LoweringPipeline, operator_pipeline
 from symir.errors import SymbolicCompilerError
 from symir.validation.bisection import Bisection, bisect
-from symir.validation.check import (
-    PIPELINE,
-    StageReport,
-    check,
-)
+from symir.validation.check import PIPELINE, check
+from symir.validation.reports import StageReport
 
 Op = TypeVar("Op", bound=Operation)
 Plant = Callable[[ModuleOp], None]

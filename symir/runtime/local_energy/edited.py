@@ -1,0 +1,106 @@
+"""Local energies of IR that was edited by hand."""
+
+# pyright: basic
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import ModuleOp
+
+from symir.errors import NotDifferentiable, StageError
+from symir.runtime.functions import Function
+from symir.runtime.local_energy.energy import LocalEnergy, static_of
+from symir.runtime.local_energy.program import EnergyProgram
+
+Fixed = tuple[int, ModuleOp]
+"""A kernel for one batch size."""
+
+
+class EditedProgram(EnergyProgram):
+    """A program whose plan, or whose kernel for one batch size, was edited.
+
+    The network is called, and differentiated, as the user gave it.
+    """
+
+    def __init__(self, program: EnergyProgram, module: ModuleOp, fixed: Fixed | None):
+        found = {
+            name: value
+            for name, value in vars(program).items()
+            if name not in ("schedule", "settled")
+        }
+        vars(self).update(found, misses=[], _checks={})
+        self._fixed = fixed
+        self._take(module.clone())
+        self._choose()
+
+    @property
+    def current(self) -> EnergyProgram:
+        """This one: what was edited stays as it is."""
+        return self
+
+    def check_derivatives(self) -> None:
+        """Raise where nobody knows what a kernel that was edited is a derivative of.
+
+        Raises:
+            NotDifferentiable: for one that was edited behind the level bt (C060).
+        """
+        if self._fixed is not None:
+            raise NotDifferentiable(
+                "C060",
+                "a kernel that was edited has no derivatives",
+                operator=self.kernel.name,
+                expected="a local energy whose IR was edited up to the level bt",
+                found="one that was edited behind it",
+                hint="symir.lower(energy, w, x).replace_ir('bt', text)",
+            )
+
+    def _function(
+        self, batch: int, chunk: int | None, *, ratios: bool = False
+    ) -> Function:
+        if self._fixed is None:
+            return super()._function(batch, chunk, ratios=ratios)
+        size, module = self._fixed
+        if (batch, chunk) == (size, None):
+            return self._functions.setdefault(size, Function(module))
+        raise StageError(
+            f"{size} configurations at once, as it was lowered for",
+            f"{batch}" if chunk is None else f"chunk={chunk}",
+            "symir.lower(energy, w, x, batch=..) chooses others; what is edited at the "
+            "level bt runs for all",
+            operator=self.kernel.name,
+        )
+
+
+class EditedEnergy(LocalEnergy):
+    """A local energy whose IR was edited, for parameters and x of the same types."""
+
+    is_edited = True
+
+    def __init__(self, energy: LocalEnergy, program: EditedProgram):
+        vars(self).update(vars(energy))
+        self._edited = program
+
+    def _program(
+        self, logpsi: Any, parameters: Any, dtype: np.dtype, traced: Any
+    ) -> EnergyProgram:
+        given = (*static_of(parameters), np.dtype(dtype))
+        if self._edited.is_for(*given):
+            return self._edited
+        raise StageError(
+            "parameters and x of the types that it was lowered for",
+            "others, or a log psi that holds on to what JAX is tracing",
+            "lower the energy with these, and edit that",
+            operator=self.operator.name,
+        )
+
+
+def edited_energy(
+    energy: LocalEnergy, program: EnergyProgram, module: ModuleOp, fixed: Fixed | None
+) -> LocalEnergy:
+    """Return the energy of a plan that was edited, or of a kernel if there is one.
+
+    `program` is what the energy was compiled to before.
+    """
+    return EditedEnergy(energy, EditedProgram(program, module, fixed))

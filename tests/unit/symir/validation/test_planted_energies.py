@@ -1,0 +1,526 @@
+"""Bugs in the passes of local energies, and in parts of log psi: each finds its pass.
+
+A bug is in the IR that a pass leaves, or in the code that a pass is made of.
+"""
+
+# pyright: basic, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, NamedTuple, cast
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from xdsl.builder import Builder
+from xdsl.dialects.builtin import ArrayAttr
+from xdsl.dialects.func import ReturnOp
+from xdsl.rewriter import InsertPoint
+from xdsl_jax.dialects import stablehlo as hlo
+
+import symir as sym
+from dialects import bt
+from lowering.arrays import Array
+from lowering.energy import lane_rows, lower_local_energy, part_functions
+from lowering.energy.apply_exponential_sums import ApplyExponentialSumsPass
+from lowering.energy.extraction import energies_in
+from lowering.rewriting import Inserter
+from lowering.stablehlo import loops
+from symir import models
+from symir.compiler.lowering import LoweringPipeline
+from symir.runtime.local_energy.program import EnergyProgram
+from tests.unit.symir.validation.test_planted_bugs import (
+    Planted,
+    change_constant,
+    first,
+    inserted,
+    scale_amplitude,
+)
+
+SAMPLES = 4
+RING = [(site, (site + 1) % 4) for site in range(4)]
+RNG = np.random.default_rng(0)
+W, B = 0.4 * RNG.normal(size=(4, 20)), RNG.normal(size=20)
+A = RNG.normal(size=(4, 4))
+
+
+# region Energies
+
+
+def machine(w: Any, x: Any) -> Any:
+    return 0.5 * jnp.log(jnp.cosh(x @ w[0] + w[1])).sum(-1) + x @ w[0][:, 0]
+
+
+def jastrow(w: Any, x: Any) -> Any:
+    return jnp.einsum("bi,ij,bj->b", x, w, x)
+
+
+def one_layer(w: Any, x: Any) -> Any:
+    return jnp.tanh(x @ w[0] + w[1]) @ w[1]
+
+
+def two_layers(w: Any, x: Any) -> Any:
+    first = jnp.tanh(jnp.concatenate([x @ w[0]] * 8, axis=-1))
+    return jnp.sin(first[:, :20] + first[:, 140:]) @ w[1]
+
+
+def network(w: Any, x: Any) -> Any:
+    """Log psi of no part, with nodes where the first two spins are equal."""
+    found = jnp.sin(jnp.sin(x @ w[0]) @ w[0].T) @ w[0][:, 0]
+    return jnp.where(x[:, 0] == x[:, 1], -jnp.inf, found)
+
+
+def declared(w: Any, x: Any) -> Any:
+    return jnp.einsum("bi,ij,bj->b", x, w, jnp.sin(x))
+
+
+def kept(w: Any, x: Any) -> Any:
+    return x
+
+
+def changed(w: Any, x: Any, sites: Any, old: Any, new: Any) -> Any:
+    after = x.at[sites].set(new)
+    found = declared(w, after[None]) - declared(w, x[None])
+    # Of some changes it does not know
+    return jnp.where(sites[0] == 2, jnp.nan, found[0])
+
+
+sym.register_delta(declared)(kept, changed)
+
+
+@cache
+def heisenberg() -> sym.SymbolicOperator:
+    return models.heisenberg(4, RING)
+
+
+@cache
+def ising() -> sym.SymbolicOperator:
+    return models.transverse_field_ising(4, RING, h=0.5)
+
+
+@cache
+def elsewhere() -> sym.SymbolicOperator:
+    """An operator whose lanes are elsewhere for each x."""
+    i = sym.site("i")
+    target = sym.site((i.index + 1 + i.value) % 4)
+    return (
+        sym.DOperator(sym.qubit(4), "elsewhere")
+        .for_each_site("i")
+        .emit(sym.write(target, 1 - target.value), amplitude=2.0 + i.value)
+        .build()
+    )
+
+
+ENERGIES = {
+    "machine": (heisenberg, machine, (W, B)),
+    "a field": (ising, machine, (W, B)),
+    "by site": (elsewhere, machine, (W, B)),
+    "jastrow": (heisenberg, jastrow, A),
+    "one layer": (ising, one_layer, (W, B)),
+    "two layers": (ising, two_layers, (W, B)),
+    "network": (heisenberg, network, (W, B)),
+    "declared": (heisenberg, declared, A),
+}
+
+
+@cache
+def arguments(name: str) -> tuple[sym.LocalEnergy, Any, Any]:
+    operator, logpsi, w = ENERGIES[name]
+    x = np.array([[1, -1, 1, 1], [-1, 1, -1, -1], [-1, 1, 1, -1], [1, -1, 1, -1]])
+    x = (x + 1) // 2 if name == "by site" else x
+    return sym.LocalEnergy(operator(), logpsi), w, x.astype(np.int8)
+
+
+# endregion
+# region What goes wrong in IR
+
+
+def amplitude(module: Any) -> None:
+    scale_amplitude(module)
+
+
+def double_diagonal(module: Any) -> None:
+    (energy,) = energies_in(module)
+    assert energy.diagonal is not None
+    twice = inserted(energy, hlo.AddOp(energy.diagonal, energy.diagonal))
+    energy.operands[2] = twice
+
+
+def parts(edit: Callable[[list[bt.PartAttr]], list[bt.PartAttr]]) -> Any:
+    def plant(module: Any) -> None:
+        (energy,) = energies_in(module)
+        energy.parts = ArrayAttr(edit(list(energy.parts)))
+
+    return plant
+
+
+def with_entry(part: bt.PartAttr, **entries: Any) -> bt.PartAttr:
+    name, *others = part.functions
+    settings = {
+        "tail": others[-1] if others else None,
+        "activation": part.applied,
+        "coefficient": part.coefficient,
+        **entries,
+    }
+    return bt.PartAttr.get(part.kind, name, **settings)
+
+
+def double_result(module: Any) -> None:
+    op = cast(Any, first(module, ReturnOp))
+    op.operands[0] = inserted(op, hlo.AddOp(op.operands[0], op.operands[0]))
+
+
+def other_diagonal(module: Any) -> None:
+    change_constant(module, 0.5)
+
+
+# endregion
+# region What goes wrong in code
+
+Patch = Callable[[pytest.MonkeyPatch], None]
+
+
+def after(owner: Any, name: str, change: Callable[..., Any]) -> Patch:
+    """Change what a function or method returns."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        original = getattr(owner, name)
+
+        def changed(*given: Any, **named: Any) -> Any:
+            return change(original(*given, **named), *given)
+
+        monkeypatch.setattr(owner, name, changed)
+
+    return patch
+
+
+def instead(owner: Any, name: str, function: Any) -> Patch:
+    return lambda monkeypatch: monkeypatch.setattr(owner, name, function)
+
+
+def one_row_on(change: Any, table: Any) -> Any:
+    (row,) = change.rows
+    return table.at((row + 1) % table.shape[0])
+
+
+def first_factor(self: Any, factors: Any, length: Any) -> Any:
+    return part_functions.log_of_product(factors.slice(0, 1).reshape(-1))
+
+
+def without_last_lane(live: Any, lanes: Any) -> Any:
+    kept = np.arange(lanes.count)[None] < lanes.count - 1
+    return live & live.constant(kept, live.element).broadcast(live.shape)
+
+
+def other_sign(found: Any, *_: Any) -> Any:
+    rows, signs = found
+    return rows, ~signs
+
+
+def without_product(found: Any, *_: Any) -> Any:
+    return [*found[:2], found[2] * 0, *found[3:]]
+
+
+def one_write(self: Any) -> Any:
+    fewer = {name: getattr(self.lanes, name)[:1] for name in ("sites", "values")}
+    lanes = lane_rows.replace(self.lanes, **fewer)
+    return CONFIGURATION(lane_rows.State(lanes, self.number, self.may_be_sample))
+
+
+CONFIGURATION = lane_rows.State.configuration
+
+
+def old_for_new(self: Any, moves: Any) -> Any:
+    return ROWS_BY_SITE(
+        lane_rows.replace(self, sources=self.values, values=self.sources), moves
+    )
+
+
+ROWS_BY_SITE = lane_rows.Lanes._rows_by_site
+
+
+def one_turn_less(found: Any, *_: Any) -> Any:
+    return [(size, (count - 1).maximum(0)) for size, count in found]
+
+
+def places_before(table: Any, places: Any) -> Any:
+    """Return places one before those that are given, where that is one."""
+    owner = places.owner
+    insert = Inserter(Builder(InsertPoint.after(owner)), owner.location)
+    return (Array(places, insert) - 1).maximum(0).value
+
+
+UPDATED, SCATTERED, GATHER = loops.updated, loops._scattered, loops.gather_rows
+
+# endregion
+
+
+class Bug(NamedTuple):
+    """What is wrong, in a pass, and on which energy it shows."""
+
+    pass_name: str
+    energy: str
+    plant: Callable[[Any], None] | None = None
+    patch: Patch | None = None
+    occurrence: int = 0
+    what: str = "local energy"
+
+
+def in_code(
+    pass_name: str, energy: str, patch: Patch, what: str = "local energy"
+) -> Bug:
+    return Bug(pass_name, energy, patch=patch, what=what)
+
+
+def in_part(energy: str, kind: str, patch: Patch) -> Bug:
+    return in_code("write-parts", energy, patch, f"ratio of the {kind} part")
+
+
+LOWER, CONVERT = "lower-local-energy", "convert-bt-to-stablehlo"
+
+BUGS = {
+    "an element is scaled": Bug("bt-local-energy", "machine", amplitude),
+    "a diagonal counts twice": Bug(
+        "bt-local-energy-coalesce", "a field", double_diagonal
+    ),
+    "a constant is another one": Bug(
+        "canonicalize", "a field", other_diagonal, None, 5
+    ),
+    "a part is lost": Bug(
+        "apply-exponential-sums", "machine", parts(lambda found: found[:1])
+    ),
+    "a factor is lost": Bug(
+        "apply-exponential-sums",
+        "machine",
+        parts(lambda found: [with_entry(found[0], coefficient=1.0), *found[1:]]),
+    ),
+    "an activation is another one": Bug(
+        "apply-exponential-sums",
+        "machine",
+        parts(lambda found: [with_entry(found[0], activation="softplus"), *found[1:]]),
+    ),
+    "a prefix is cut before tanh": Bug(
+        "lift-sparse-delta",
+        "two layers",
+        parts(lambda found: [with_entry(found[0], activation=None)]),
+    ),
+    "a linear ratio has the other sign": in_part(
+        "machine", "linear", after(part_functions.Linear, "ratio", lambda r, *_: -r)
+    ),
+    "a change is never the opposite": in_part(
+        "machine",
+        "exponential",
+        instead(
+            part_functions.Change,
+            "sides",
+            lambda self, both: (
+                both.slice(0, 1).reshape(*both.shape[1:]),
+                both.slice(1, 2).reshape(*both.shape[1:]),
+            ),
+        ),
+    ),
+    "a ratio has the row of another change": in_part(
+        "a field",
+        "exponential",
+        instead(part_functions.Change, "multiplied", one_row_on),
+    ),
+    "a factor of a part is forgotten": in_part(
+        "machine",
+        "exponential",
+        instead(part_functions.Draft, "scaled", lambda self, value: value),
+    ),
+    "a product is too short": in_part(
+        "machine",
+        "exponential",
+        instead(part_functions.Setting, "logarithm", first_factor),
+    ),
+    "a cache is of the opposite units": in_part(
+        "by site",
+        "exponential",
+        after(part_functions, "_sigmoids", lambda f, *_: f[::-1]),
+    ),
+    "a quadratic term is missing": in_part(
+        "jastrow", "bilinear", after(part_functions.Bilinear, "tables", without_product)
+    ),
+    "a slope is wrong": in_part(
+        "one layer",
+        "rational",
+        after(part_functions.Rational, "cache", lambda f, *_: [*f[:3], f[3] * 0.5]),
+    ),
+    "a tail sees x and not x'": in_part(
+        "two layers",
+        "lifted",
+        after(part_functions.Lifted, "ratio", lambda f, *_: f * 0.999),
+    ),
+    "lanes have rows of others": in_code(
+        LOWER,
+        "machine",
+        instead(
+            lane_rows.State,
+            "lane",
+            property(lambda self: (self.flat + 1) % self.lanes.count),
+        ),
+    ),
+    "signs are exchanged": in_code(
+        LOWER, "a field", after(lane_rows.Lanes, "rows_and_signs", other_sign)
+    ),
+    "a live lane is dropped": in_code(
+        LOWER, "machine", after(lane_rows.Lanes, "live", without_last_lane)
+    ),
+    "old and new are exchanged": in_code(
+        LOWER, "by site", instead(lane_rows.Lanes, "_rows_by_site", old_for_new)
+    ),
+    "a write is left out": in_code(
+        LOWER, "network", instead(lane_rows.State, "configuration", one_write)
+    ),
+    "a node counts": in_code(
+        LOWER,
+        "network",
+        instead(
+            lower_local_energy,
+            "difference",
+            lambda after, before: lower_local_energy._is_node(after).where(
+                before, after - before
+            ),
+        ),
+    ),
+    "a ratio is not exponentiated": in_code(
+        LOWER,
+        "machine",
+        instead(lower_local_energy, "contributions", lambda e, r: e * r),
+    ),
+    "what a delta does not know stays unknown": in_code(
+        LOWER,
+        "declared",
+        instead(lower_local_energy._Loops, "_completed", lambda self, found: found),
+    ),
+    "lanes are unpacked from the places before": in_code(
+        CONVERT,
+        "machine",
+        instead(
+            loops,
+            "gather_rows",
+            lambda table, places: GATHER(table, places_before(table, places)),
+        ),
+    ),
+    "a chunk is written over the first one": in_code(
+        CONVERT,
+        "a field",
+        instead(
+            loops,
+            "updated",
+            lambda whole, part, start: UPDATED(whole, part, start.like(0)),
+        ),
+    ),
+    "a loop is one turn short": in_code(
+        CONVERT, "machine", after(loops, "_counts", one_turn_less)
+    ),
+    "packed lanes come one place later": in_code(
+        CONVERT,
+        "network",
+        instead(
+            loops,
+            "_scattered",
+            lambda whole, places, values: SCATTERED(whole, places + 1, values),
+        ),
+    ),
+    "a kernel counts twice": Bug("dce", "one layer", double_result),
+}
+
+
+@pytest.mark.parametrize("name", BUGS)
+def test_bugs_are_blamed_on_their_pass(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bug = BUGS[name]
+    energy, w, x = arguments(bug.energy)
+    energy.program(w, x.dtype)  # as it is without the bug
+    if bug.patch is not None:
+        bug.patch(monkeypatch)
+    if bug.plant is not None:
+        plant_behind(bug.pass_name, bug.plant, bug.occurrence, monkeypatch)
+    found = sym.bisect(energy, w, x, samples=SAMPLES, executable=False)
+    assert found.pass_name == bug.pass_name, str(found)
+    assert found.number is not None
+    assert found.passes[: found.number].count(bug.pass_name) == bug.occurrence + 1
+    assert found.stage is not None
+    difference = found.stage.difference
+    assert difference is not None
+    assert difference.what.startswith(bug.what)
+    assert difference.expected != difference.found
+    assert found.stage.x is not None
+    assert found.before is not None
+    assert f"pass {found.number}, {bug.pass_name}, is to blame" in str(found)
+
+
+def plant_behind(
+    pass_name: str, plant: Any, occurrence: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let a pass do one thing more, once it has run so often before."""
+    parse, left = LoweringPipeline.parse, [occurrence]
+
+    def with_bug(text: str) -> LoweringPipeline:
+        passes = list(parse(text))
+        for number, one in enumerate(passes):
+            if one.name == pass_name:
+                if left[0] == 0:
+                    passes[number] = Planted(one, plant, is_weak=True)
+                left[0] -= 1
+        return LoweringPipeline(passes)
+
+    monkeypatch.setattr(LoweringPipeline, "parse", with_bug)
+
+
+@pytest.mark.parametrize("name", ENERGIES)
+def test_nothing_is_blamed_without_a_bug(name: str) -> None:
+    energy, w, x = arguments(name)
+    report = sym.check(energy, w, x, samples=SAMPLES, executable=name == "machine")
+    assert report.ok, str(report)
+    assert not any(stage.skipped for stage in report.stages)
+    assert (report.samples, report.mode) == (len(x), "given")
+
+
+def test_a_bug_of_what_runs_is_the_executables(monkeypatch: pytest.MonkeyPatch) -> None:
+    energy, w, x = arguments("one layer")
+    original = EnergyProgram.kernel_pipeline
+
+    def doubled(*given: Any, **named: Any) -> LoweringPipeline:
+        *others, last = original(*given, **named)
+        return LoweringPipeline([*others, Planted(last, double_result)])
+
+    monkeypatch.setattr(EnergyProgram, "kernel_pipeline", doubled)
+    found = sym.bisect(energy, w, x[:2])
+    assert found.pass_name == "executable"
+
+
+def test_what_cannot_be_checked() -> None:
+    energy, w, x = arguments("machine")
+    report = sym.check(energy, w, x[:1], executable=False)
+    with pytest.raises(sym.InputError, match="V015"):
+        report.save("certificate.json")
+    cases: list[tuple[Any, dict[str, Any], str]] = [
+        (x[:, :3], {}, "S007"),
+        (3 * x, {}, "R007"),
+        (x, {"samples": 0}, "V012"),
+        (x, {"parameters": {}}, "V012"),
+    ]
+    for wrong, options, code in cases:
+        with pytest.raises(sym.InputError, match=code):
+            sym.check(energy, w, wrong, **options)
+
+
+def test_a_pass_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A compilation would do without it."""
+
+    def failing(*_: Any) -> None:
+        raise ValueError("no")
+
+    monkeypatch.setattr(ApplyExponentialSumsPass, "apply", failing)
+    energy, w, x = arguments("machine")
+    found = sym.bisect(energy, w, x[:1], executable=False)
+    assert (found.pass_name, found.ok) == ("apply-exponential-sums", False)
+    assert found.error is not None
+    assert found.before is not None
+    assert "#bt.part<network @logpsi>" in found.before
