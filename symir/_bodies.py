@@ -43,6 +43,7 @@ body_of(SymbolicOperator.diagnostics)(diagnose)
 body_of(SymbolicCompiledArtifact.save)(save_artifact)
 body_of(SymbolicCompiledArtifact.optimisation_report)(optimisation.optimisation_report)
 body_of(LoweredOperator.replace_ir)(editing.replaced)
+body_of(LoweredOperator.with_network)(editing.networked)
 body_of(LoweredOperator.compile)(editing.compiled)
 body_of(ValidationReport.save)(save_certificate)
 

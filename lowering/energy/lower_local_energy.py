@@ -340,6 +340,8 @@ def unfused(op: bt.LocalEnergyOp, moves: Moves | SiteMoves | str) -> str | None:
         return ""
     if has_distinct_states(op):
         return ""
+    if bt.Rung.DECLARED in kinds and not local_values(op):
+        return "the local values are not known, and declared models read them"
     for part in (one for one in op.parts if not one.written.data):
         if part.kind != bt.Rung.NETWORK:
             return f"no functions are written of {part}"

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import cast
 
 import numpy as np
-from xdsl.dialects.builtin import FunctionType, ModuleOp, StringAttr
+from xdsl.dialects.builtin import FunctionType, ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import SSAValue
+from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
 
 from dialects import bt
 from dialects.stablehlo import element_of, shape_of
+from lowering.arrays import Array
 from lowering.bt.lanes import connections_in
 from lowering.energy.apply_declared_deltas import erase_declared
+from lowering.energy.bt_local_energy import NETWORK
+from lowering.energy.differences import applied, batched
 from lowering.energy.extraction import energies_in
+from lowering.energy.part_functions import function_of
+from lowering.rewriting import Inserter
+from lowering.stablehlo.stablehlo_batch import unbatched_op
 from symir.compiler.lowering import (
     LoweringPipeline,
     kernel_pipeline,
@@ -180,6 +187,42 @@ def energy_kernel_pipeline(
     convert = kernel.names.index("convert-bt-to-stablehlo")
     (lower,) = LoweringPipeline.parse(f"lower-local-energy{{{' '.join(said)}}}")
     return kernel.inserted(lower, convert)
+
+
+def with_network(module: ModuleOp, wavefunction: ModuleOp) -> ModuleOp:
+    """Return a kernel with the body of a network where it declares that alone.
+
+    The wavefunction is a module of the function that was imported. Where an op of it
+    has no rule for many samples the kernel is returned as it is.
+    """
+    wavefunction = wavefunction.clone()
+    erase_declared(wavefunction)
+    (logpsi,) = wavefunction.ops
+    assert isinstance(logpsi, FuncOp)
+    if unbatched_op(logpsi) is not None:
+        return module
+    module = module.clone()
+    for function in [op for op in module.ops if isinstance(op, FuncOp)]:
+        name = function.sym_name.data
+        if function.is_declaration and name.partition(".")[0] == NETWORK:
+            Rewriter.replace_op(function, _of_many(logpsi, function))
+    return module
+
+
+def _of_many(logpsi: FuncOp, declared: FuncOp) -> FuncOp:
+    """Return the body of a declaration: log psi of x (S, N), as (S,)."""
+    kinds = list(declared.function_type.inputs)
+    samples, sites = cast("TensorType[Attribute]", kinds[-1]).get_shape()
+    (result,) = declared.function_type.outputs
+    element = cast("TensorType[Attribute]", result).element_type
+
+    def body(insert: Inserter, arguments: list[Array]) -> list[Array]:
+        *leaves, x = arguments
+        many = batched(logpsi, samples)
+        found = applied(insert, many, [*leaves, x.reshape(samples, 1, sites)])
+        return [found.reshape(samples).astype(element)]
+
+    return function_of(declared.sym_name.data, kinds, body)
 
 
 def lanes_of_energy(module: ModuleOp, parameters: int) -> ModuleOp:

@@ -12,7 +12,9 @@ from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 
 from dialects import bt
+from lowering.energy.bt_local_energy import NETWORK
 from lowering.energy.extraction import energies_in, wavefunctions_in
+from symir.compiler.local_energy import with_network
 from symir.compiler.trace import Stage, lanes_in
 from symir.errors import StageError, SymbolicCompilerError
 from symir.inspection.handle import LoweredOperator
@@ -118,6 +120,26 @@ def _before_the_energy(handle: LoweredOperator) -> StageError:
     )
 
 
+def networked(handle: LoweredOperator) -> LoweredOperator:
+    """Return the handle of an energy with its network: see `LoweredOperator`."""
+    if handle.program is None or "stablehlo" not in handle.last_of:
+        raise StageError(
+            "the kernel of a local energy",
+            f"a handle of '{handle.name}' at {', '.join(handle.levels)}",
+            "symir.lower(energy, parameters, x).with_network()",
+            operator=handle.name,
+        )
+    module = with_network(
+        handle.at("stablehlo").module, handle.program.imported.parent_op()
+    )
+    last = Stage(len(handle.stages), NETWORK, module)
+    return replace(
+        handle,
+        stages=(*handle.stages, last),
+        last_of={**handle.last_of, "stablehlo": last.number},
+    )
+
+
 # region Running
 
 
@@ -206,7 +228,7 @@ def _check_network(before: LoweredOperator, after: LoweredOperator) -> None:
     if any(p.kind != bt.Rung.NETWORK for e in energies_in(modules[1]) for p in e.parts):
         return
     for name in known.keys() & found.keys():
-        if not known[name].is_structurally_equivalent(found[name]):
+        if not known[name].clone().is_structurally_equivalent(found[name]):
             raise SymbolicCompilerError(
                 "C061",
                 "the text of a network that is called does not count",

@@ -242,6 +242,20 @@ class LoweredOperator:
         ...
 
     @late
+    def with_network(self) -> LoweredOperator:
+        """Return the handle of a local energy with the network in its kernel.
+
+        The kernel declares the network, and JAX lowers that where it runs. Here its own
+        text takes the place of the declaration, in another last stage: for reading, for
+        other tools and for edits. A network with an op that has no rule for many
+        configurations stays declared.
+
+        Raises:
+            StageError: where there is no kernel of a local energy (C060).
+        """
+        ...
+
+    @late
     def compile(self) -> Any:
         """Return what runs: a `CompiledOperator`, or a `LocalEnergy`.
 

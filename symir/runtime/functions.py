@@ -10,6 +10,7 @@ do, as it may name what only another program has.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import jax
@@ -27,6 +28,7 @@ from xdsl.dialects.func import FuncOp
 from dialects.stablehlo import dtype_of
 from symir.runtime.kernel import located_text
 from symir.runtime.manual_axes import axes_of, varying_like
+from symir.runtime.shards import is_of_meshes, is_spread, knows_devices, over_shards
 from symir.spans import span
 
 call_p = Primitive("symir_call")
@@ -67,46 +69,70 @@ class Function:
         """Return the results, where nothing is declared alone."""
         return Linked(self, {})(*arrays)
 
-    def linked(
-        self,
-        functions: Callable[[str], Callable[..., Any]],
-        arrays: Sequence[Any],
-        again: Callable[[int], Linked],
-    ) -> Linked:
-        """Return it with what it calls, as functions of JAX that are traced now.
 
-        `functions` returns what one of a name computes, as a sequence; arrays are what
-        it is to be called with, and `again(batch)` is the same of so many samples.
+@dataclass(frozen=True)
+class Source:
+    """Functions of any number of samples, and those of JAX that they call.
+
+    Attributes:
+        of_batch: the function of so many samples.
+        named: what a function of JAX of a name computes, as a sequence.
+        arrays: what they are called with.
+        is_current: whether functions of JAX are by now what they were.
+    """
+
+    of_batch: Callable[[int], Function]
+    named: Callable[[str], Callable[..., Any]]
+    arrays: Sequence[Any]
+    is_current: Callable[[], bool]
+
+    def linked(self, batch: int, known: dict[str, Any] | None = None) -> Linked:
+        """Return the function of so many samples with what it calls.
+
+        That is traced now where it is not known.
         """
-        links = {
-            name: jax.make_jaxpr(functions(name))(*(_like(one, arrays) for one in own))
-            for name, own in self.declared.items()
-        }
-        return Linked(self, links, again)
+        function, links = self.of_batch(batch), dict(known or {})
+        for name, own in function.declared.items():
+            if name not in links:
+                given = (_like(one, self.arrays) for one in own)
+                links[name] = jax.make_jaxpr(self.named(name))(*given)
+        return Linked(function, links, self)
 
 
 class Linked:
     """A function of the IR and the functions of JAX that it calls."""
 
     def __init__(
-        self,
-        function: Function,
-        links: dict[str, Any],
-        again: Callable[[int], Linked] | None = None,
+        self, function: Function, links: dict[str, Any], source: Source | None = None
     ):
         self.function = function
         self.links = links
-        self.again = again
+        self.source = source
 
     def __call__(self, *given: Any) -> list[Any]:
         """Return the results for arrays of the types that the function has."""
         arrays = list(map(jnp.asarray, given))
         return call_p.bind(*(varying_like(a, arrays) for a in arrays), linked=self)
 
-    @property
-    def has_effects(self) -> bool:
-        """Whether a function that is called does more than to return something."""
-        return any(link.effects for link in self.links.values())
+    def of(self, of_batch: Callable[[int], Function], batch: int) -> Linked:
+        """Return another function that calls the same ones."""
+        assert self.source is not None
+        return replace(self.source, of_batch=of_batch).linked(batch, self.links)
+
+    def again(self, batch: int) -> Linked:
+        """Return it for so many samples."""
+        assert self.source is not None
+        return self.source.linked(batch, self.links)
+
+    def later(self, batch: int) -> Linked | None:
+        """Return it for so many samples, some time after it was traced.
+
+        None where it calls functions that compute something else by now, and have to be
+        traced for another shape.
+        """
+        assert self.source is not None
+        is_known = self.source.of_batch(batch).declared.keys() <= self.links.keys()
+        return self.again(batch) if is_known or self.source.is_current() else None
 
 
 def of_arrays(code: ModuleOp | FuncOp) -> Callable[..., list[np.ndarray]]:
@@ -149,7 +175,24 @@ def _abstract_eval(*arguments, linked: Linked):
 
 
 def _lowering(ctx, *arguments, linked: Linked):
-    own, text = ctx.module_context, linked.function.text
+    own = ctx.module_context
+    callbacks = len(own.host_callbacks)
+    merged, results = _merged(own, linked)
+    is_apart = len(own.host_callbacks) == callbacks and not any(
+        map(is_of_meshes, linked.links.values())
+    )
+    if linked.source is not None and is_apart and is_spread(own):
+        # What was merged is called by nobody. What is there instead has an address for
+        # a name, and JAX looks programs up by their text: it has to say what it is
+        each = mlir.lower_fun(_on_each_device(linked), multiple_results=True)
+        return each(ctx, *arguments)
+    symbol = ir.FlatSymbolRefAttr.get(merged)
+    return func.CallOp(results, symbol, [*arguments]).results
+
+
+def _merged(own: mlir.ModuleContext, linked: Linked) -> tuple[str, Any]:
+    """Add a function to a module; return its name there, and its result types."""
+    text = linked.function.text
     with span("merge", "kernel", operator=linked.function.name, bytes=len(text)):
         module = ir.Module.parse(text, context=own.context)
         here = {op.sym_name.value: op for op in cast(Any, module.body.operations)}
@@ -166,11 +209,22 @@ def _lowering(ctx, *arguments, linked: Linked):
         merged = mlir.merge_mlir_modules(
             own.module, linked.function.name, module, dst_symtab=own.symbol_table
         )
-    symbol = ir.FlatSymbolRefAttr.get(merged)
-    return func.CallOp(results, symbol, [*arguments]).results
+    return merged, results
+
+
+def _on_each_device(linked: Linked) -> Callable[..., Any]:
+    def run(one: Linked) -> Callable[..., Any]:
+        return lambda *given: call_p.bind(*given, linked=one)
+
+    def of_batch(batch: int) -> Callable[..., Any] | None:
+        own = linked.later(batch)
+        return own and run(own)
+
+    return over_shards(run(linked), of_batch)
 
 
 mlir.register_lowering(call_p, _lowering)
+knows_devices(call_p)
 
 
 def _batching(arguments, axes, *, linked: Linked):
@@ -180,7 +234,7 @@ def _batching(arguments, axes, *, linked: Linked):
     its turns for all.
     """
     mapped = [number for number, axis in enumerate(axes) if axis is not None]
-    if mapped == [0] and linked.again is not None:
+    if mapped == [0] and linked.source is not None:
         x, *others = arguments
         x = jnp.moveaxis(x, axes[0], 0)
         size, samples = x.shape[:2]

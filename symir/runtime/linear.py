@@ -21,6 +21,8 @@ from jax.extend.core import Primitive
 from jax.interpreters import ad, batching, mlir
 from jax.interpreters.partial_eval import dce_jaxpr
 
+from symir.runtime.shards import knows_devices
+
 _Forward = Callable[[Sequence[Any], Sequence[Any]], Sequence[Any]]
 
 linear_p = Primitive("symir_linear")
@@ -76,6 +78,7 @@ def _abstract_eval(like, *_, **__):
 
 linear_p.def_impl(_run)
 mlir.register_lowering(linear_p, mlir.lower_fun(_run))
+knows_devices(linear_p)  # it has no jaxpr in which JAX could see what does
 
 
 def _transpose(cotangents, _, *arrays, forward, transpose, smooth, count: int):

@@ -46,6 +46,7 @@ examples:
 _EMIT_EXAMPLES = """\
 The text goes to symir-opt, or to any tool that reads MLIR. On a terminal, long tables
 and constants lose their middle unless --full is given; in a file or pipe they never do.
+Of a local energy NAME is a function that returns (LocalEnergy, parameters, x).
 
 examples:
   symir emit examples/tfim_chain.py
@@ -76,7 +77,8 @@ examples:
 """
 
 _CHECK_EXAMPLES = """\
-The exit code is 0 where every pass kept its word, and 1 where one did not.
+The exit code is 0 where every pass kept its word, and 1 where one did not. Of a local
+energy NAME is a function that returns (LocalEnergy, parameters, x).
 
 examples:
   symir check examples/tfim_chain.py
@@ -85,7 +87,8 @@ examples:
 """
 
 _BISECT_EXAMPLES = """\
-The exit code is 0 where no pass is to blame, and 1 where one is.
+The exit code is 0 where no pass is to blame, and 1 where one is. Of a local energy NAME
+is a function that returns (LocalEnergy, parameters, x).
 
 examples:
   symir bisect examples/tfim_chain.py --validate exhaustive
@@ -208,7 +211,8 @@ def _add_emit(commands: Commands) -> None:
         commands,
         "emit",
         "print an operator at a level of the compiler, as MLIR",
-        "Print an operator at a level of the compiler; needs no JAX.",
+        "Print an operator at a level of the compiler; needs no JAX, but for a local "
+        "energy.",
         _EMIT_EXAMPLES,
         is_slow=False,
     )
@@ -289,14 +293,14 @@ def _add_compared(parser: argparse.ArgumentParser) -> None:
     modes = ("sampled", "exhaustive")
     which = "look at random configurations, or at all (default: sampled)"
     _option(parser, "--validate", which, choices=modes, default="sampled")
-    _add_drawn(parser, samples=64)
+    _add_drawn(parser, samples="64; of a local energy at most 8 of its x")
     _option(parser, "--input CONFIGS", "a .npy or .csv file instead", type=Path)
 
 
-def _add_drawn(parser: argparse.ArgumentParser, samples: int) -> None:
+def _add_drawn(parser: argparse.ArgumentParser, samples: str) -> None:
     """Add how many configurations are drawn, and what parameters are."""
     count = f"how many random configurations (default: {samples})"
-    _option(parser, "--samples N", count, type=_positive, default=samples)
+    _option(parser, "--samples N", count, type=_positive)
     _option(parser, "--seed S", "of what is drawn", type=_count, default=0)
     value = "the value of a parameter (default: its default, and a drawn one)"
     _option(parser, "--param NAME=NUMBER", value, action="append", default=[])
@@ -334,7 +338,7 @@ def _add_reduce(commands: Commands) -> None:
     _option(reduce, "--limit N", limit, type=_positive, default=1000)
     timeout = "what takes longer than S seconds does not fail (default: 60)"
     _option(reduce, "--timeout S", timeout, type=_positive, default=60)
-    _add_drawn(reduce, samples=16)
+    _add_drawn(reduce, samples="16")
 
 
 def _add_passes(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import io
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -19,6 +19,7 @@ from symir.catalogue import CODES
 from symir.compiler import lower_to_bt, lower_to_stablehlo
 from symir.errors import SymirError, user_location
 from symir.files import write_file
+from symir.inspection import LoweredOperator, lower
 from symir.operator.symbolic_operator import SymbolicOperator
 from symir.plain_text import elided_constants
 from symir.tools.arguments import parser
@@ -29,7 +30,7 @@ from symir.tools.configurations import (
     read_samples,
 )
 from symir.tools.faults import Fault
-from symir.tools.load import UserCodeError, load_operator
+from symir.tools.load import UserCodeError, load_explored, load_operator
 from symir.tools.progress import Progress
 from symir.tools.show import Style
 
@@ -98,8 +99,12 @@ def _emit(options: argparse.Namespace) -> None:
             expected="--level stablehlo",
             found=f"--level {level}",
         )
-    operator = load_operator(options.file)
+    _compute_in_double_precision()
+    operator, *arguments = load_explored(options.file)
     elide = sys.stdout.isatty() and not options.full
+    if arguments:
+        _emit_energy(options, lower(operator, *arguments, batch=options.batch or 1))
+        return
     if level == "sym":
         print(operator.to_ir().text(elide_rows_over=_ROWS_SHOWN if elide else None))
         return
@@ -109,6 +114,21 @@ def _emit(options: argparse.Namespace) -> None:
         module = lower_to_stablehlo(module, options.batch or 1, state)
     text = print_module(module)
     print(elided_constants(text) if elide else text)
+
+
+def _emit_energy(options: argparse.Namespace, handle: LoweredOperator) -> None:
+    """Print a local energy; what JAX calls has its own body as far as there is one."""
+    level: str = options.level
+    if options.state:
+        raise Fault.MISPLACED_OPTION.error(
+            "the kernel of a local energy has the type of its x",
+            expected="--level and --batch",
+            found=f"--state {options.state}",
+        )
+    if level == "stablehlo":
+        handle = handle.with_network()
+    elide = sys.stdout.isatty() and not options.full
+    print(handle.inspect(level) if elide else handle.at(level).text)
 
 
 def _state(name: str | None, operator: SymbolicOperator) -> str:
@@ -187,25 +207,37 @@ def _samples(
         return read_samples(options.input, space, options.dtype)
 
 
-def _compared_on(
+def _subject(
     options: argparse.Namespace,
-    operator: SymbolicOperator,
-    given: Mapping[str, complex],
-) -> dict[str, Any]:
-    """Return the arguments of a check: configurations and parameters."""
-    from symir.tools.run import parameter_values
+) -> tuple[tuple[Any, ...], dict[str, Any], Progress]:
+    """Return what is checked, an operator or an energy, on what, and the progress."""
+    from symir.tools.run import parameter_values, parse_parameters
 
-    x = None
+    given = parse_parameters(options.param)
+    progress = _progress(options)
+    with progress.stage(f"reading {options.file}"):
+        what, *arguments = load_explored(options.file)
+    operator = _operator_of(what) if arguments else what
+    space, x = operator.space, None
+    values = parameter_values(operator, given) if given else None
     if options.input is not None:
-        samples = read_samples(options.input, operator.space)
-        x = np.concatenate([*samples.blocks(1 << 16)])
-    return {
-        "x": x,
-        "parameters": parameter_values(operator, given) if given else None,
-        "validate": options.validate,
-        "samples": options.samples,
-        "seed": options.seed,
-    }
+        x = np.concatenate([*read_samples(options.input, space).blocks(1 << 16)])
+    drawn = {"samples": options.samples, "seed": options.seed}
+    if not arguments:
+        drawn["x"], drawn["validate"] = x, options.validate
+        drawn["parameters"] = values
+        return (what,), drawn, progress
+    network, own = arguments
+    if options.validate == "exhaustive":
+        x = space.all_states()
+        drawn["samples"] = len(x)
+    energy = what.replace(**values) if values else what
+    return (energy, network, own if x is None else x), drawn, progress
+
+
+def _operator_of(energy: Any) -> SymbolicOperator:
+    compiled = energy.operator
+    return SymbolicOperator.from_ir(compiled.kernel.ir, compiled.hilbert)
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -223,9 +255,9 @@ def _check(options: argparse.Namespace) -> None:
         with progress.stage(f"doing {options.replay} again"):
             found = replay(options.replay)
         return _finish(found, found.ok)
-    operator, given, progress = _started(options)
-    with progress.stage(f"checking {operator.name}"):
-        report = check(operator, **_compared_on(options, operator, given))
+    what, compared, progress = _subject(options)
+    with progress.stage(f"checking {options.file}"):
+        report = check(*what, **compared)
     told = str(report)
     if options.certificate is not None:
         report.save(options.certificate)
@@ -237,10 +269,9 @@ def _bisect(options: argparse.Namespace) -> None:
     from symir.tools.show import difference
     from symir.validation import bisect
 
-    operator, given, progress = _started(options)
-    with progress.stage(f"running the passes of {operator.name}"):
-        compared = _compared_on(options, operator, given)
-        found = bisect(operator, pipeline=options.passes, **compared)
+    what, compared, progress = _subject(options)
+    with progress.stage(f"running the passes of {options.file}"):
+        found = bisect(*what, pipeline=options.passes, **compared)
     if found.error is not None:
         _forget_script(found.error)
     told = str(found)
@@ -252,7 +283,7 @@ def _bisect(options: argparse.Namespace) -> None:
 
 def _reduce(options: argparse.Namespace) -> None:
     from symir.tools.reduce import reduce
-    from symir.tools.run import parameter_values
+    from symir.tools.run import parameter_values, parse_parameters
 
     output: Path | None = options.output
     if output is not None and (output.suffix != ".mlir" or not output.parent.is_dir()):
@@ -267,13 +298,23 @@ def _reduce(options: argparse.Namespace) -> None:
             expected="--check bisect",
             found=f"--check {options.check}",
         )
-    operator, given, progress = _started(options)
+    given = parse_parameters(options.param)
+    progress = _progress(options)
+    with progress.stage(f"reading {options.file}"):
+        operator, *arguments = load_explored(options.file)
+    energy = None
+    if arguments:
+        network, x = arguments
+        energy, operator = (operator, network, x), _operator_of(operator)
+    elif given:
+        given = parameter_values(operator, given)
     with progress.stage(f"reducing {operator.name}"):
         found = reduce(
             operator,
             options.check,
+            energy=energy,
             passes=options.passes,
-            parameters=parameter_values(operator, given) if given else None,
+            parameters=given or None,
             seed=options.seed,
             samples=options.samples,
             timeout=options.timeout,
@@ -355,9 +396,13 @@ def _progress(options: argparse.Namespace) -> Progress:
 
     JAX computes in double precision then, unless the user has decided otherwise.
     """
+    _compute_in_double_precision()
+    return Progress(sys.stderr, quiet=options.quiet)
+
+
+def _compute_in_double_precision() -> None:
     if "jax" not in sys.modules:
         os.environ.setdefault("JAX_ENABLE_X64", "1")
-    return Progress(sys.stderr, quiet=options.quiet)
 
 
 _COMMANDS = {

@@ -7,21 +7,28 @@ import shlex
 import signal
 import subprocess
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from symir.operator.symbolic_operator import SymbolicOperator
 from symir.tools.faults import Fault
 from symir.tools.progress import Progress
-from symir.validation import bisect, blamed_pass, error_code
+from symir.validation import blamed_pass, error_code
 from symir.validation.reduction import Reduction, Size, reduced
+
+if TYPE_CHECKING:
+    from symir.runtime.local_energy import LocalEnergy
 
 BUILT_IN = ("bisect", "compile")
 """Kinds of checks, beside commands."""
 
 _NO_COMMAND = (126, 127)
 """Exit codes of a shell that found nothing to run."""
+
+SAMPLES = 16
+"""Configurations that are looked at by default."""
 
 Check = Callable[[SymbolicOperator], Any]
 
@@ -30,15 +37,18 @@ def reduce(
     operator: SymbolicOperator,
     check: str,
     *,
+    energy: tuple[LocalEnergy, Any, Any] | None,
     passes: str | None,
     parameters: Mapping[str, complex] | None,
     seed: int,
-    samples: int,
+    samples: int | None,
     timeout: float,
     limit: int,
     progress: Progress,
 ) -> Reduction:
     """Make an operator smaller as long as it fails in the same way.
+
+    Or its local energy does, with parameters of the network and x.
 
     Raises:
         InputError: where it does not fail (C070), for a command that cannot be run
@@ -51,20 +61,34 @@ def reduce(
 
     with TemporaryDirectory(prefix="symir-reduce-") as folder:
         if check == "compile":
-            fails = error_code(lambda one: one.compile(cache=False))
+            fails = error_code(partial(_compile, energy))
         elif check == "bisect":
-            options: dict[str, Any] = {
-                "pipeline": passes,
-                "parameters": parameters,
-                "seed": seed,
-                "samples": samples,
-            }
+            options: dict[str, Any] = {"seed": seed, "samples": samples or SAMPLES}
+            own = {"pipeline": passes, "parameters": parameters}
+            if energy is None:
+                options |= own
+            elif any(own.values()):
+                raise Fault.MISPLACED_OPTION.error(
+                    "a local energy knows its passes, and values of its parameters",
+                    expected="neither --passes nor --param",
+                    found="one of them",
+                )
             # What a pass did shows without JAX, which takes longest
-            options["executable"] = bisect(operator, executable=False, **options).ok
-            fails = blamed_pass(**options)
+            fails = blamed_pass(energy=energy, executable=False, **options)
+            if fails(operator) is None:
+                fails = blamed_pass(energy=energy, **options)
         else:
             fails = command(check, Path(folder) / "operator.mlir", timeout)
         return reduced(operator, fails, checks=limit, progress=show)
+
+
+def _compile(
+    energy: tuple[LocalEnergy, Any, Any] | None, operator: SymbolicOperator
+) -> None:
+    compiled = operator.compile(cache=False)
+    if energy is not None:
+        local, *arguments = energy
+        local.of(compiled)(*arguments)
 
 
 def command(text: str, file: Path, timeout: float) -> Check:

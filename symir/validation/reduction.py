@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice, pairwise
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp, TensorType
@@ -30,6 +30,10 @@ from symir.operator.symbolic_operator import SymbolicOperator
 from symir.provenance import term_around
 from symir.validation.bisection import bisect
 from symir.validation.inputs import operator_of
+
+if TYPE_CHECKING:
+    from symir.runtime.compiled_operator import CompiledOperator
+    from symir.runtime.local_energy import LocalEnergy
 
 CHECKS = 1000
 """Operators that are tried by default."""
@@ -132,17 +136,24 @@ def error_code(run: Callable[[SymbolicOperator], object]) -> Check:
 
 
 def blamed_pass(
-    parameters: Mapping[str, complex] | None = None, **options: Any
+    parameters: Mapping[str, complex] | None = None,
+    energy: tuple[LocalEnergy, Any, Any] | None = None,
+    **options: Any,
 ) -> Check:
     """Return the check by `bisect` with options: how is the pass, and what it does.
 
-    `parameters` may be more than an operator has.
+    `parameters` may be more than an operator has. `energy` is a local energy with
+    parameters and x: what is bisected is that of the operator, for its wavefunction.
     """
 
     def check(operator: SymbolicOperator) -> Failure | None:
-        names = {symbol.name for symbol in operator.symbols}
-        given = parameters and {k: v for k, v in parameters.items() if k in names}
-        found = bisect(operator, parameters=given, **options)
+        if energy is not None:
+            local, network, x = energy
+            found = bisect(local.of(operator), network, x, **options)
+        else:
+            names = {symbol.name for symbol in operator.symbols}
+            given = parameters and {k: v for k, v in parameters.items() if k in names}
+            found = bisect(operator, parameters=given, **options)
         if found.error is not None:
             return f"{found.error.code} in {found.pass_name}"
         if found.stage is None or found.stage.difference is None:
@@ -156,7 +167,7 @@ def blamed_pass(
 
 
 def reduced(
-    op: SymbolicOperator | SymbolicOperatorIR,
+    op: SymbolicOperator | CompiledOperator | SymbolicOperatorIR,
     check: Check,
     *,
     checks: int = CHECKS,
@@ -165,8 +176,9 @@ def reduced(
     """Make an operator smaller as long as it fails in the same way.
 
     Args:
-        op: the operator; what is tried are operators made from its text, which knows no
-            predicates of spaces and no lines of Python.
+        op: the operator, such as that of a local energy; what is tried are operators
+            made from its text, which knows no predicates of spaces and no lines of
+            Python.
         check: says how an operator fails: equal values for equal failures, None or
             False where it does not. Where it raises for a smaller operator, that is
             another failure. See `error_code` and `blamed_pass`.

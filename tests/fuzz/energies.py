@@ -587,7 +587,7 @@ def _rungs(case: Case) -> Iterator[str]:
     )
     w = case.parameters([jnp.asarray(one) for one in case.floats])
     program = energy.program(w, np.dtype(case.network.x_dtype))
-    return (f"rung: {rung.value}" for rung in program.rungs)
+    return (f"rung: {rung}" for rung in program.rungs)
 
 
 def smallest(network: Network, error: Exception) -> tuple[Network, Exception]:

@@ -17,6 +17,7 @@ from symir.runtime.local_energy.program import (
     Arrays,
     EnergyProgram,
     at_most,
+    even_size,
     over_chunks,
 )
 from symir.runtime.manual_axes import varying_like
@@ -140,10 +141,9 @@ def _network(program: EnergyProgram, chunk: int | None, arrays: Arrays) -> Any:
 
 
 def _chunk_size(program: EnergyProgram, chunk: int | None, batch: int) -> int:
-    """Return of how many samples all x' are evaluated at once; none is nearly empty."""
+    """Return of how many samples all x' are evaluated at once."""
     states = at_most(chunk, BACKWARD_CHUNKS * program.plan.network_pairs)
-    most = max(1, min(batch, states // max(1, program.lanes)))
-    return -(-batch // -(-batch // most))
+    return even_size(batch, states // max(1, program.lanes))
 
 
 def _unfused(

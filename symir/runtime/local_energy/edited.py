@@ -10,6 +10,8 @@ import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
 from symir.errors import NotDifferentiable, StageError
+from symir.operator.symbolic_operator import SymbolicOperator
+from symir.runtime.compiled_operator import CompiledOperator
 from symir.runtime.functions import Function
 from symir.runtime.local_energy.energy import LocalEnergy, static_of
 from symir.runtime.local_energy.program import EnergyProgram
@@ -81,6 +83,21 @@ class EditedEnergy(LocalEnergy):
     def __init__(self, energy: LocalEnergy, program: EditedProgram):
         vars(self).update(vars(energy))
         self._edited = program
+
+    def of(self, op: SymbolicOperator | CompiledOperator) -> LocalEnergy:
+        """Return it with other values of parameters, and not of another operator.
+
+        Raises:
+            StageError: for another operator (C060).
+        """
+        if getattr(op, "kernel", None) == self.operator.kernel:
+            return super().of(op)
+        raise StageError(
+            "the operator of the IR that was edited",
+            f"{op.name}",
+            "LocalEnergy(op, logpsi) is that of another operator",
+            operator=self.operator.name,
+        )
 
     def _program(
         self, logpsi: Any, parameters: Any, dtype: np.dtype, traced: Any

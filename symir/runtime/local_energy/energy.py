@@ -262,8 +262,12 @@ class LocalEnergy:
 
         Raises as `CompiledOperator.replace`.
         """
+        return self.of(self.operator.replace(**parameters))
+
+    def of(self, op: SymbolicOperator | CompiledOperator) -> LocalEnergy:
+        """Return the local energy of another operator for the same wavefunction."""
         other = copy(self)
-        other.operator = self.operator.replace(**parameters)
+        other.operator = op.compile() if isinstance(op, SymbolicOperator) else op
         return other
 
     def leaves(self, parameters: Any) -> list[jax.Array]:

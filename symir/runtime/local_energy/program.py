@@ -43,8 +43,8 @@ from symir.compiler.local_energy import (
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.trace import Trace
 from symir.errors import InputError
-from symir.runtime.functions import Function, Linked
-from symir.runtime.importing import module_of, unjitted
+from symir.runtime.functions import Function, Linked, Source
+from symir.runtime.importing import FreshTraces, module_of, unjitted
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.declarations import TracedWavefunction
 from symir.runtime.local_energy.declared_parts import DeclaredParts, LanesOf
@@ -214,10 +214,19 @@ class EnergyProgram:
         if is_new:
             return self
         traced = self._traced()
-        if traced.text != self._text:
+        if not self._is_of(traced):
             return self._anew(traced).settled
         self.traces = traced.traces
         return self
+
+    def _is_of(self, traced: TracedWavefunction) -> bool:
+        """Whether a wavefunction is this one; where JAX has its values may differ."""
+        if traced.text == self._text:
+            return True
+        own = self.imported.parent_op()
+        return own is not None and own.is_structurally_equivalent(
+            module_of(traced.text)
+        )
 
     def _compile(self) -> None:
         options, kernel = self.options, self.kernel
@@ -322,22 +331,23 @@ class EnergyProgram:
 
         Where parts of log psi fail it is the network, and a fault of ours.
         """
-
-        def of_batch(batch: int) -> Linked:
-            function = self._function(batch, chunk)
-            return function.linked(self._of_name, arrays.flat, of_batch)
-
+        source = Source(
+            partial(self._function, chunk=chunk),
+            partial(self._of_name, traces=self.traces),
+            arrays.flat,
+            lambda: self._is_of(self._traced()),
+        )
         batch = arrays.x.shape[0]
         if not self.is_fused or self._checks:
-            return of_batch(batch)
+            return source.linked(batch)
         try:
-            return of_batch(batch)
+            return source.linked(batch)
         except jax.errors.JAXTypeError:  # such as for a value that JAX was tracing
             raise
         except Exception as error:
             failed = error
         self.is_fused = False
-        found = of_batch(batch)
+        found = source.linked(batch)
         self._missed(tolerated(failed, "no part of log psi is fused").message)
         return found
 
@@ -373,10 +383,16 @@ class EnergyProgram:
         """Return how many of a batch are taken at once; no chunk is nearly empty."""
         return -(-batch // -(-batch // max(1, min(batch, most))))
 
-    def _of_name(self, name: str) -> Callable[..., Any]:
-        """Return the function of JAX that a module declares by a name."""
-        base = name.rpartition(".")[0]
-        return self._network if base == "network" else self.declared.named(name)
+    def _of_name(self, name: str, traces: FreshTraces) -> Callable[..., Any]:
+        """Return the function of JAX that a module declares by a name, traced there."""
+        is_network = name.rpartition(".")[0] == "network"
+        found = self._network if is_network else self.declared.named(name)
+
+        def named(*given: Any) -> Any:
+            with traces():
+                return found(*given)
+
+        return named
 
     def oracle(self, name: str) -> Callable[..., Any]:
         """Return the same as a function of arrays of NumPy, for interpreters.
@@ -387,7 +403,7 @@ class EnergyProgram:
             return self._oracles[name]
         is_one = name.rpartition(".")[2] in ("network", "cache", "ratio")
         full = f"{name}.1" if is_one else name
-        of_many, count = jax.jit(self._of_name(full)), len(self._avals)
+        of_many, count = jax.jit(self._of_name(full, self.traces)), len(self._avals)
         if not name.startswith("network"):
             count = self.declared.parameters(full)
 
@@ -436,9 +452,9 @@ class EnergyProgram:
 
         `linked` finds the energies, and calls what the log ratios are found by.
         """
-        samples = self.chunk_of(arrays.x.shape[0], at_most(chunk, self.plan.samples))
-        function = self._function(samples, chunk, ratios=True)
-        ratios = Linked(function, linked.links, linked.again)
+        samples = even_size(arrays.x.shape[0], at_most(chunk, self.plan.samples))
+        of_batch = partial(self._function, chunk=chunk, ratios=True)
+        ratios = linked.of(of_batch, samples)
 
         def of_chunk(x: Any) -> Any:
             stays, elements, *_ = self._elements(arrays.operands, x)
@@ -458,10 +474,10 @@ class EnergyProgram:
         if not self.lanes:
             return stays
         connected, live = states_of(x, sites, values)
-        flat = connected.reshape(-1, x.shape[1])
-        (psi,) = network(*arrays.leaves, jnp.concatenate([x, flat]))
-        before, after = psi[: x.shape[0]], psi[x.shape[0] :].reshape(live.shape)
-        found = difference(after, before[:, None])
+        states = jnp.concatenate([x[:, None], connected], axis=1)
+        (psi,) = network(*arrays.leaves, states.reshape(-1, x.shape[1]))
+        psi = psi.reshape(x.shape[0], -1)
+        found = difference(psi[:, 1:], psi[:, :1])
         # A swap of equal values is a swap still where they change
         if not jnp.issubdtype(x.dtype, jnp.inexact):
             found = jnp.where(live, found, jnp.zeros_like(found))
@@ -500,8 +516,21 @@ def at_most(chunk: int | None, planned: int) -> int:
     return planned if chunk is None else min(chunk, planned)
 
 
+def even_size(batch: int, most: int) -> int:
+    """Return a size for `over_chunks` that divides a batch, unless it were tiny.
+
+    What has to be filled up does not stay where it is, on many devices.
+    """
+    least = -(-batch // max(1, min(batch, most)))
+    counts = (count for count in range(least, 2 * least) if batch % count == 0)
+    return -(-batch // next(counts, least))
+
+
 def over_chunks(function: Callable[[Any], Any], x: Any, size: int) -> Any:
-    """Return a function of rows of x, (B,), so many rows at once."""
+    """Return a function of rows of x, (B,), so many rows at once.
+
+    These are from all of x: where it is spread over devices, each has some of them.
+    """
     batch = x.shape[0]
     if batch <= size:
         return function(x)
@@ -509,4 +538,5 @@ def over_chunks(function: Callable[[Any], Any], x: Any, size: int) -> Any:
     missing = count * size - batch
     if missing:
         x = jnp.concatenate([x, x[:missing]])
-    return lax.map(function, x.reshape(count, size, x.shape[1])).reshape(-1)[:batch]
+    chunks = x.reshape(size, count, x.shape[1]).swapaxes(0, 1)
+    return lax.map(function, chunks).T.reshape(-1)[:batch]

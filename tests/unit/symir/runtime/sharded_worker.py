@@ -10,7 +10,9 @@ Prints "agrees" where everything holds.
 
 from __future__ import annotations
 
+import re
 import sys
+import tempfile
 from typing import Any
 
 import jax
@@ -25,6 +27,7 @@ if len(sys.argv) > 2:
 
 import jax.numpy as jnp  # noqa: E402
 import numpy as np  # noqa: E402
+from jax.experimental.compilation_cache import compilation_cache  # noqa: E402
 from jax.sharding import AxisType, NamedSharding  # noqa: E402
 from jax.sharding import PartitionSpec as P  # noqa: E402
 
@@ -183,29 +186,148 @@ def check_tangents(x: np.ndarray) -> None:
                 np.testing.assert_allclose(part.data, theirs[part.index], rtol=1e-12)
 
 
-def check_energies() -> None:
-    """Of axes that are Explicit, with derivatives: energies are where samples are."""
-    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(AxisType.Explicit,))
-    x = SPINS.random_states(8 * jax.device_count(), seed=4)
-    operator = OPERATORS["the same for every x"].compile()
-    energy = sym.LocalEnergy(operator, lambda w, x: jnp.log(jnp.cosh(x @ w)).sum(-1))
-    w = np.linspace(-0.5, 0.5, 12).reshape(4, 3)
+def products(w, x):
+    """Log psi of which ratios are products."""
+    return jnp.log(jnp.cosh(x @ w)).sum(-1)
 
-    def total(w, x) -> jax.Array:
-        return energy(w, x).sum()
 
+def called(w, x):
+    """Log psi that is called for every x', and loops from a constant on."""
+
+    def layer(h, _):
+        return jax.nn.gelu(jnp.square(h) + x @ w), None
+
+    start = jnp.zeros((*x.shape[:-1], w.shape[1]))
+    return jax.lax.scan(layer, start, length=3)[0].sum(-1)
+
+
+def constrained(w, x):
+    """Log psi that says where its values are, which no device can by itself."""
+    return products(w, jax.lax.with_sharding_constraint(x, P(None, None)))
+
+
+FLIPS = (
+    sym.DOperator(SPINS, "flips")
+    .for_each_site("i")
+    .emit(sym.flip("i"), amplitude=-h)
+    .for_each_site("i")
+    .emit(amplitude=i * sym.site("i"))
+    .build()
+)
+WEIGHTS = np.linspace(-0.5, 0.5, 12).reshape(4, 3)
+SHARE = 64
+"""Samples of each device: eight chunks, by the least budget."""
+
+
+def energies(network: Any) -> Any:
+    energy = sym.LocalEnergy(FLIPS, network, budget=1)
+    return lambda w, x: energy(w, x)
+
+
+def alone(function: Any, *arguments: Any) -> Any:
+    """Return what one device finds."""
     with jax.default_device(jax.local_devices()[0]):
-        expected = np.asarray(energy(w, x))
-        gradient = np.asarray(jax.jit(jax.grad(total))(w, x))
-    with jax.set_mesh(mesh):
-        found = energy(w, spread(x, mesh))
-        assert found.sharding.spec[0] == "S", found.sharding
-        rungs = [one.rung for one in energy.report(w, x, measure=False).parts]
-        assert rungs == ["exponential"], rungs
-        moved = jax.jit(jax.grad(total))(w, spread(x, mesh))
+        return jax.tree.map(np.asarray, jax.jit(function)(*arguments))
+
+
+def check_near(found: jax.Array, expected: np.ndarray) -> None:
     for part in found.addressable_shards:
         np.testing.assert_allclose(part.data, expected[part.index], rtol=1e-12)
-    np.testing.assert_allclose(np.asarray(moved), gradient, rtol=1e-12)
+
+
+def check_energies(network: Any, kind: AxisType) -> None:
+    """Each device has its samples, chunks and live lanes, and asks no other."""
+    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(kind,))
+    x = SPINS.random_states(SHARE * jax.device_count(), seed=4)
+    function = energies(network)
+    expected = alone(function, WEIGHTS, x)
+    with jax.set_mesh(mesh):
+        executable = jax.jit(function).lower(WEIGHTS, spread(x, mesh)).compile()
+        found = executable(WEIGHTS, spread(x, mesh))
+    text = executable.as_text() or ""
+    assert not [one for one in COLLECTIVES if one in text], (network, kind)
+    assert f"[{len(x)}," not in text
+    assert f"[{SHARE},4]" in text
+    turns = re.findall(r'"known_trip_count":{"n":"(\d+)"}', text)
+    assert "8" in turns, turns
+    assert str(len(x) // 8) not in turns, turns
+    assert found.sharding.spec[0] == "S", found.sharding
+    check_near(found, expected)
+
+
+def check_derivatives() -> None:
+    """A sum over samples is the only thing that devices need each other for."""
+    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(AxisType.Explicit,))
+    x = SPINS.random_states(SHARE * jax.device_count(), seed=4)
+
+    def total(value, w, x):
+        operator = FLIPS.compile().replace(h=value)
+        return sym.LocalEnergy(operator, products)(w, x, 4 * SHARE).sum()
+
+    function = jax.grad(total, (0, 1))
+    given = jnp.float64(0.7), WEIGHTS
+    expected = alone(function, *given, x)
+    with jax.set_mesh(mesh):
+        executable = jax.jit(function).lower(*given, spread(x, mesh)).compile()
+        found = executable(*given, spread(x, mesh))
+    text = executable.as_text() or ""
+    others = [one for one in COLLECTIVES if one in text and one != "all-reduce"]
+    assert not others, others
+    for ours, theirs in zip(found, expected, strict=True):
+        np.testing.assert_allclose(np.asarray(ours), theirs, rtol=1e-11)
+
+
+def check_where_it_is_for_all() -> None:
+    """Energies of what no device can compute by itself, and of odd shares."""
+    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(AxisType.Auto,))
+    x = SPINS.random_states(8 * jax.device_count(), seed=4)
+    expected = energies(products)(WEIGHTS, x)[:-3]
+
+    def of_some(w, x):
+        return energies(constrained)(w, x)[:-3], energies(products)(w, x[:-3])
+
+    with jax.set_mesh(mesh):
+        for found in jax.jit(of_some)(WEIGHTS, spread(x, mesh)):
+            np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def check_old_values() -> None:
+    """A network is of the values that it was traced with, on each device, too."""
+    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(AxisType.Auto,))
+    x = SPINS.random_states(8 * jax.device_count(), seed=4)
+    scale = [1.0]
+    # Of all samples at once: each device calls it for another shape
+    energy = sym.LocalEnergy(FLIPS, lambda w, x: scale[0] * called(w, x))
+    expected = np.asarray(energy(WEIGHTS, x))
+    function = jax.jit(lambda w, x: energy(w, x))
+    traced = function.trace(WEIGHTS, spread(x, mesh))
+    scale[0] = 0.5
+    found = traced.lower().compile()(WEIGHTS, spread(x, mesh))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
+def check_cache() -> None:
+    """Programs on disk are found again, and are of the function that is asked for."""
+    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(AxisType.Auto,))
+    x = spread(SPINS.random_states(SHARE * jax.device_count(), seed=4), mesh)
+    events: list[str] = []
+    jax.monitoring.register_event_listener(lambda event, **_: events.append(event))
+    jax.config.update("jax_remove_custom_partitioning_ptr_from_cache_key", True)
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    with tempfile.TemporaryDirectory() as folder:
+        jax.config.update("jax_compilation_cache_dir", folder)
+        compilation_cache.reset_cache()
+        found = {}
+        for name, scale in [("new", 1.0), ("again", 1.0), ("other", 0.5)]:
+            function = energies(lambda w, x, scale=scale: scale * products(w, x))
+            lowered = jax.jit(function).lower(WEIGHTS, x)
+            events.clear()
+            found[name] = np.asarray(lowered.compile()(WEIGHTS, x))
+            is_hit = any(one.endswith("cache_hits") for one in events)
+            assert is_hit == (name == "again"), name
+        jax.config.update("jax_compilation_cache_dir", None)
+    np.testing.assert_array_equal(found["new"], found["again"])
+    assert np.abs(found["new"] - found["other"]).max() > 0.1
 
 
 def main() -> None:
@@ -224,7 +346,13 @@ def main() -> None:
         # Each of several compiles the same
         check_tangents(x)
     check_values()
-    check_energies()
+    check_energies(called, AxisType.Auto)
+    if jax.process_count() == 1:
+        check_energies(products, AxisType.Explicit)
+        check_derivatives()
+        check_where_it_is_for_all()
+        check_old_values()
+        check_cache()
     print("agrees", jax.device_count(), jnp.zeros(()).dtype, flush=True)
 
 

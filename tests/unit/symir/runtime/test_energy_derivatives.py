@@ -167,6 +167,19 @@ def test_no_network_is_derived_for_couplings(direction: Any) -> None:
     np.testing.assert_allclose(found.parameters["h"], expected.parameters["h"])
 
 
+def test_derivatives_by_couplings_of_groups_of_samples() -> None:
+    """Log ratios, too, are of as many samples as there are in all groups."""
+
+    def pushed(f: Any) -> Any:
+        def of_group(op: Any, x: Any) -> Any:
+            return jax.jvp(lambda op: f(op, log_cosh, W, x), (op,), (op,))[1]
+
+        return jax.vmap(of_group, (None, 0))
+
+    found, expected = both(pushed, operator(), np.stack([X, -X]))
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 @pytest.mark.parametrize("direction", [jax.jacfwd, jax.jacrev])
 def test_couplings_that_move_x(direction: Any) -> None:
     """Ratios depend on a coupling that a site of floats is multiplied by."""

@@ -17,10 +17,11 @@ ROOT = Path(__file__).parents[4]
 def start(
     *arguments: object, worker: Path = WORKER, **environment: str
 ) -> subprocess.Popen[str]:
+    path = os.pathsep.join(sys.path)  # a script has its own folder in place of this one
     return subprocess.Popen(
         [sys.executable, str(worker), *map(str, arguments)],
         cwd=ROOT,
-        env={**os.environ, **environment},
+        env={**os.environ, "PYTHONPATH": path, **environment},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

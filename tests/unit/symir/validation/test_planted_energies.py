@@ -232,10 +232,9 @@ def one_write(self: Any) -> Any:
 CONFIGURATION = lane_rows.State.configuration
 
 
-def old_for_new(self: Any, moves: Any) -> Any:
-    return ROWS_BY_SITE(
-        lane_rows.replace(self, sources=self.values, values=self.sources), moves
-    )
+def old_for_new(self: Any) -> Any:
+    other = lane_rows.replace(self, sources=self.values, values=self.sources)
+    return ROWS_BY_SITE(other)
 
 
 ROWS_BY_SITE = lane_rows.Lanes._rows_by_site
