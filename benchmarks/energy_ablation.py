@@ -37,21 +37,28 @@ from symir.compiler.local_energy import DECLARED
 
 ALL = "all passes"
 
+DISTINCT = "plan-distinct-states"
+
 WITHOUT: dict[str, tuple[str, ...]] = {
     ALL: (),
     "bt-local-energy-coalesce": ("bt-local-energy-coalesce",),
     "apply-exponential-sums": ("apply-exponential-sums",),
     "lift-sparse-delta": ("lift-sparse-delta",),
+    DISTINCT: (DISTINCT,),
     "all of these": (
         "bt-local-energy-coalesce",
         "apply-exponential-sums",
         "lift-sparse-delta",
+        DISTINCT,
     ),
 }
 """By column: the passes that are left out."""
 
-SYSTEMS = ("tfim_8x8", "heisenberg_8x8", "bose_hubbard_32")
-WAVEFUNCTIONS = ("rbm", "rbm_complex", "rbm_modphase", "mlp1", "mlp2", "cnn")
+SYSTEMS = ("tfim_8x8", "heisenberg_8x8", "bose_hubbard_32", "molecule_10_peaked")
+WAVEFUNCTIONS = (
+    *("rbm", "rbm_complex", "rbm_modphase", "mlp1", "mlp2", "cnn"),
+    "backflow",
+)
 
 
 def measure(pair: Pair, rounds: int, turn: float) -> dict[str, Any]:
@@ -63,9 +70,16 @@ def measure(pair: Pair, rounds: int, turn: float) -> dict[str, Any]:
     variables, x = pair.variables, pair.x
     op = sym.from_netket(pair.operators.script)
     found, texts = {}, {}
+    # Where JAX is tracing, as below, samples do not decide
+    untold = sym.LocalEnergy(op, pair.module.apply, without=(DECLARED,))
+    repeats = untold.program(variables, x.dtype, x).options.distinct
     for column, names in WITHOUT.items():
         # Deltas that are declared would leave nothing to the other passes
-        energy = sym.LocalEnergy(op, pair.module.apply, without=(*names, DECLARED))
+        passes = (DECLARED, *(name for name in names if name != DISTINCT))
+        distinct = bool(repeats) and DISTINCT not in names
+        energy = sym.LocalEnergy(
+            op, pair.module.apply, without=passes, distinct=distinct
+        )
         texts[column] = print_module(energy.program(variables, x.dtype).module)
         if column == ALL or texts[column] != texts[ALL]:
             found[column] = ready(energy, variables, x)

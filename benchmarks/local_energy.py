@@ -183,6 +183,18 @@ SYSTEMS: dict[str, System] = {
 }
 """The systems by name."""
 
+REPEATING: dict[str, System] = {
+    "molecule_10_peaked": System(
+        partial(models.molecule, decay=0.5),
+        None,
+        CONSERVING,
+        ((20,), (8,)),
+        ("mlp2", "backflow"),
+    ),
+}
+"""Systems whose samples have many x' in common, for benchmarks/energy_ablation.py:
+NetKet's kernels would take minutes for each of them."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -202,7 +214,7 @@ class Pair:
 
     @property
     def system(self) -> System:
-        return SYSTEMS[self.name]
+        return (SYSTEMS | REPEATING)[self.name]
 
     @cached_property
     def operators(self) -> Operators:
@@ -249,7 +261,7 @@ def _operators(name: str, is_small: bool) -> Operators:
     """Return the operators of a system: made once, as they take seconds."""
     key = (name, is_small)
     if key not in _OPERATORS:
-        system = SYSTEMS[name]
+        system = (SYSTEMS | REPEATING)[name]
         define = system.small if is_small and system.small else system.define
         model = define()
         titles = [title for title in model.peers if title.startswith("netket ")]
@@ -290,7 +302,8 @@ def pairs_of(
     """Return pairs; of systems the beginning of a name is enough, and none are all."""
     return [
         Pair(name, wavefunction, dtype, is_small)
-        for name, system in SYSTEMS.items()
+        for name, system in (SYSTEMS | REPEATING).items()
+        if name in systems or name in SYSTEMS
         if not systems or name.startswith(systems)
         if not is_small or system.small is not None
         for wavefunction in system.wavefunctions

@@ -102,6 +102,22 @@ def random_orders(config: list[int], count: int) -> Any:
     return rng.permuted(np.tile(np.array(config, np.int8), (count, 1)), axis=1)
 
 
+def peaked_states(
+    orbitals: int, electrons: tuple[int, int], decay: float, count: int
+) -> Any:
+    """Return configurations of electrons, of each spin with the lowest orbitals mostly.
+
+    An orbital is occupied exp(-decay) times as often as the one below.
+    """
+    rng, spins = np.random.default_rng(0), []
+    for number in electrons:
+        chosen = np.array(list(itertools.combinations(range(orbitals), number)))
+        weights = np.exp(-decay * (chosen.sum(axis=1) - chosen[0].sum()))
+        drawn = rng.choice(len(chosen), count, p=weights / weights.sum())
+        spins.append(np.eye(orbitals, dtype=np.int8)[chosen[drawn]].sum(axis=1))
+    return np.concatenate(spins, axis=1).astype(np.int8)
+
+
 def pauli(n: int, **letters: Any) -> str:
     """Return a string with the given letter on the given sites: pauli(4, Z=(0, 1))."""
     string = ["I"] * n
@@ -567,9 +583,14 @@ def t_j(length: int, filling: tuple[int, int]) -> Model:
 
 
 def molecule(
-    orbitals: int = imports.ORBITALS, electrons: tuple[int, int] = imports.ELECTRONS
+    orbitals: int = imports.ORBITALS,
+    electrons: tuple[int, int] = imports.ELECTRONS,
+    decay: float = 0.0,
 ) -> Model:
-    """Return a dense two-body Hamiltonian of random integrals, as in chemistry."""
+    """Return a dense two-body Hamiltonian of random integrals, as in chemistry.
+
+    Samples are uniform, or with a decay those of `peaked_states`.
+    """
     core, one, ordered = imports.ordered_integrals(orbitals)
     terms = imports.products(one, ordered)
     space = sym.fermions(orbitals, spin=0.5, n_fermions_per_spin=electrons)
@@ -581,7 +602,9 @@ def molecule(
                 core, one, ordered, terms, electrons
             ).items()
         },
-        partial(random_states, space),
+        partial(peaked_states, orbitals, electrons, decay)
+        if decay
+        else partial(random_states, space),
         batch=256,
         absent={"nkDSL": NO_RANGE},
     )

@@ -145,8 +145,8 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "C022": "the check of an extension would not see a mistake",
         "C023": "a fusion plan cannot be carried out",
         "C024": (
-            "an artifact cannot be exported: it has no kernel, or flatbuffers is not "
-            "installed"
+            "an artifact or an energy cannot be exported: it has no kernel, JAX cannot "
+            "do it, or flatbuffers is not installed"
         ),
         "C025": (
             "a kernel is asked for or exported with a batch, chunk, dtype or platform "

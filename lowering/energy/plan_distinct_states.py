@@ -1,11 +1,10 @@
 """`plan-distinct-states`: of equal x' in a chunk of samples one is evaluated.
 
-In molecules, small systems and peaked states many x' of a batch are the same. Finding
-equal ones takes time, too, so that it is worth it where many are, and log psi is no
-trifle: what is known of samples says so, which the caller has, see
-`symir/runtime/local_energy/repeats.py`. Parts that are found without x' need none of
-it. More samples at once have more x' in common, and what is kept of each lane is
-little.
+In molecules, small systems and peaked states many x' of a batch are the same. To find
+equal ones takes time, too: it is worth it where many are, and log psi is no trifle.
+Samples say so, which a pass does not have: who has them inserts this one. Equal samples
+are taken once, and of these so many at once as are planned here. What is evaluated is
+the network as a whole; parts that are found without x' need none of it.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from symir.plain_text import as_json
 
 if TYPE_CHECKING:
     from symir.compiler.artifact import SymbolicCompiledArtifact
+    from symir.operator.ir import SymbolicOperatorIR
 
 BATCH = "batch"
 """Stand-in for the number of samples in a shape."""
@@ -21,12 +23,7 @@ BATCH = "batch"
 def manifest_of(artifact: SymbolicCompiledArtifact) -> dict[str, Any]:
     """Return the manifest of an artifact; `artifact.manifest` tells what is in it."""
     ir, key, options = artifact.operator_ir, artifact.cache_key, artifact.options
-    kinds = zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
-    parameters = [(name, dtype.name) for name, dtype in kinds]
-    scalars: list[dict[str, Any]] = [
-        {"name": name, "shape": [], "dtype": dtype, "bytes_per_sample": 0}
-        for name, dtype in parameters
-    ]
+    parameters = parameter_entries(ir, ir.defaults)
     # Of the narrowest dtype that x can have
     states = ir.space.default_dtype()
     return as_json(
@@ -50,17 +47,14 @@ def manifest_of(artifact: SymbolicCompiledArtifact) -> dict[str, Any]:
                 }
                 for term in ir.terms
             ],
-            "parameters": [
-                {"name": name, "dtype": dtype, "default": ir.defaults.get(name)}
-                for name, dtype in parameters
-            ],
+            "parameters": parameters,
             "inputs": [
-                _array("x", (ir.hilbert_size,), states),
-                *scalars,
+                array_entry("x", (ir.hilbert_size,), states),
+                *(shared_entry(one["name"], (), one["dtype"]) for one in parameters),
             ],
             "outputs": [
-                _array("xp", (artifact.lanes, ir.hilbert_size), states),
-                _array("mels", (artifact.lanes,), np.dtype(ir.dtype_str)),
+                array_entry("xp", (artifact.lanes, ir.hilbert_size), states),
+                array_entry("mels", (artifact.lanes,), np.dtype(ir.dtype_str)),
             ],
             "metadata": artifact.metadata_map(),
             "toolchain": toolchain(),
@@ -68,7 +62,26 @@ def manifest_of(artifact: SymbolicCompiledArtifact) -> dict[str, Any]:
     )
 
 
-def _array(name: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> dict[str, Any]:
+def parameter_entries(
+    ir: SymbolicOperatorIR, values: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return the entries of the parameters of an operator, with their values."""
+    kinds = zip(ir.free_symbols, ir.parameter_dtypes, strict=True)
+    return [
+        {"name": name, "dtype": dtype.name, "default": values.get(name)}
+        for name, dtype in kinds
+    ]
+
+
+def shared_entry(name: str, shape: tuple[int, ...], dtype: str) -> dict[str, Any]:
+    """Return the entry of an array that all samples share."""
+    return {"name": name, "shape": [*shape], "dtype": dtype, "bytes_per_sample": 0}
+
+
+def array_entry(
+    name: str, shape: tuple[int, ...], dtype: np.dtype[Any]
+) -> dict[str, Any]:
+    """Return the entry of an array of a shape for each sample."""
     return {
         "name": name,
         "shape": [BATCH, *shape],

@@ -368,7 +368,7 @@ def passed_energy(
 
 # region Comparing
 
-Comparable: TypeAlias = SymbolicOperator | LoweredOperator | str
+Comparable: TypeAlias = SymbolicOperator | LoweredOperator | str | tuple[Any, Any, Any]
 
 
 def diff(
@@ -384,24 +384,27 @@ def diff(
     is from. Names of values and the order of ops do not count.
 
     Args:
-        first: an operator, the text of a level, or what `lower` or `parse` returned.
+        first: an operator, the text of a level, or what `lower` or `parse` returned; a
+            local energy with its arguments, (energy, parameters, x).
         second: likewise.
         level: where to look, as `LoweredOperator.at` has it; by default the level that
-            the first one begins at. Operators and texts are lowered that far.
+            the first one begins at, of a local energy "bt", with its plan. Operators
+            and texts are lowered that far.
         options: those of `lower`, for operators and texts.
 
     Raises:
         StageError: for something else, and where one of them has no such stage (C060).
         DefinitionError: for a text that is no IR (D028, D029).
     """
-    one = _begun(first)
-    level = one.entered if level is None else level
-    handles = [_reached(handle, level, options) for handle in (one, _begun(second))]
+    begun = [_begun(one, options) for one in (first, second)]
+    if level is None:
+        level = begun[0].entered if begun[0].program is None else "bt"
+    handles = [_reached(handle, level, options) for handle in begun]
     before, after = ((handle, handle.at(level)) for handle in handles)
     return difference(before, after)
 
 
-def _begun(what: Comparable) -> LoweredOperator:
+def _begun(what: Comparable, options: LowerOptions) -> LoweredOperator:
     """Return a handle, of operators and texts with one stage."""
     match what:
         case LoweredOperator():
@@ -410,6 +413,8 @@ def _begun(what: Comparable) -> LoweredOperator:
             return lower(what, to="sym")
         case str():
             return parse(what)
+        case (energy, parameters, x) if hasattr(energy, "logpsi"):
+            return lower(energy, parameters, x, **options)
         case _:  # pyright: ignore[reportUnnecessaryComparison]
             raise StageError(
                 "an operator, the text of a level, or a handle",

@@ -22,10 +22,18 @@ from jax.extend.core import Primitive
 from jax.interpreters import batching, mlir
 from jax.interpreters.mlir import ir
 from jaxlib.mlir.dialects import func
-from xdsl.dialects.builtin import BFloat16Type, ModuleOp, StringAttr, TensorType
-from xdsl.dialects.func import FuncOp
+from xdsl.dialects.builtin import (
+    BFloat16Type,
+    FunctionType,
+    ModuleOp,
+    StringAttr,
+    TensorType,
+)
+from xdsl.dialects.func import CallOp, FuncOp
+from xdsl.rewriter import Rewriter
 
 from dialects.stablehlo import dtype_of
+from dialects.text import Parser, context, parse_module
 from symir.runtime.kernel import located_text
 from symir.runtime.manual_axes import axes_of, varying_like
 from symir.runtime.shards import is_of_meshes, is_spread, knows_devices, over_shards
@@ -177,7 +185,8 @@ def _abstract_eval(*arguments, linked: Linked):
 def _lowering(ctx, *arguments, linked: Linked):
     own = ctx.module_context
     callbacks = len(own.host_callbacks)
-    merged, results = _merged(own, linked)
+    dimensions = ctx.dim_var_values
+    merged, results = _merged(own, linked, dimensions)
     is_apart = len(own.host_callbacks) == callbacks and not any(
         map(is_of_meshes, linked.links.values())
     )
@@ -187,12 +196,16 @@ def _lowering(ctx, *arguments, linked: Linked):
         each = mlir.lower_fun(_on_each_device(linked), multiple_results=True)
         return each(ctx, *arguments)
     symbol = ir.FlatSymbolRefAttr.get(merged)
-    return func.CallOp(results, symbol, [*arguments]).results
+    return func.CallOp(results, symbol, [*dimensions, *arguments]).results
 
 
-def _merged(own: mlir.ModuleContext, linked: Linked) -> tuple[str, Any]:
+def _merged(
+    own: mlir.ModuleContext, linked: Linked, dimensions: Sequence[Any]
+) -> tuple[str, Any]:
     """Add a function to a module; return its name there, and its result types."""
     text = linked.function.text
+    if dimensions:
+        text = _with_dimensions(text, [str(one.type) for one in dimensions])
     with span("merge", "kernel", operator=linked.function.name, bytes=len(text)):
         module = ir.Module.parse(text, context=own.context)
         here = {op.sym_name.value: op for op in cast(Any, module.body.operations)}
@@ -210,6 +223,28 @@ def _merged(own: mlir.ModuleContext, linked: Linked) -> tuple[str, Any]:
             own.module, linked.function.name, module, dst_symtab=own.symbol_table
         )
     return merged, results
+
+
+def _with_dimensions(text: str, kinds: Sequence[str]) -> str:
+    """Return a module all of whose functions take and pass on more, to begin with.
+
+    An exported program has dimensions, and the number of its platform, that JAX gives
+    to each function: those that the module calls are to have them, too.
+    """
+    module = parse_module(text)
+    types = [Parser(context(), kind).parse_type() for kind in kinds]
+    for function in [op for op in module.ops if isinstance(op, FuncOp)]:
+        own, given = function.function_type, []
+        inputs, outputs = [*types, *own.inputs], [*own.outputs]
+        function.function_type = FunctionType.from_lists(inputs, outputs)
+        if not function.is_declaration:
+            block = function.body.block
+            given = [block.insert_arg(kind, n) for n, kind in enumerate(types)]
+        for call in [op for op in function.walk() if isinstance(op, CallOp)]:
+            name = call.callee.string_value()
+            new = CallOp(name, [*given, *call.arguments], call.result_types)
+            Rewriter.replace_op(call, new)
+    return located_text(module)
 
 
 def _on_each_device(linked: Linked) -> Callable[..., Any]:

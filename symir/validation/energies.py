@@ -10,6 +10,7 @@ JAX. Where a pass has written functions that find ratios, these obey laws, too.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import pairwise
@@ -88,7 +89,7 @@ def check_energy(
             R007), or where psi is 0, and for other arguments of no use (V012).
         SymbolicCompilerError: where a pass fails, one without which it would do, too.
     """
-    subject = _Subject.of(
+    subject = EnergySubject.of(
         energy, parameters, x, SAMPLES if samples is None else samples
     )
     own, ir = energy.operator.parameters, subject.program.kernel.ir
@@ -116,7 +117,7 @@ def check_energy(
 
 
 @dataclass(frozen=True)
-class _Subject:
+class EnergySubject:
     """A local energy with its arguments: what the interpreters run."""
 
     energy: LocalEnergy
@@ -127,22 +128,33 @@ class _Subject:
 
     @classmethod
     def of(
-        cls, energy: LocalEnergy, parameters: Any, x: npt.ArrayLike, samples: int
-    ) -> _Subject:
+        cls,
+        energy: LocalEnergy,
+        parameters: Any,
+        x: npt.ArrayLike,
+        samples: int | None,
+    ) -> EnergySubject:
+        """Take so many of the x where psi is not 0, at most, or all as they are."""
         ir = energy.operator.kernel.ir
         if energy.is_edited:
             expected = "one as it was compiled, whose passes can run again"
             raise bad_argument(ir, "energy", expected, "one whose IR was edited")
-        if not is_count(samples, 1):
+        if samples is not None and not is_count(samples, 1):
             raise bad_argument(ir, "samples", "an integer >= 1", shortened(samples))
         space = as_space(energy.operator.hilbert)
-        states, _ = configurations_of(ir, space, x, "sampled", samples, 0)
-        program = energy.program(parameters, states.dtype)
+        states, _ = configurations_of(ir, space, x, "sampled", 0, 0)
+        # Other samples may call for another program: this one is checked
+        given = energy.operator._checked(states)  # pyright: ignore[reportPrivateUsage]
+        program = energy.program(parameters, states.dtype, given)
+        energy = copy(energy)
+        energy.options = program.options
         *kinds, _ = program.imported.body.block.args
         leaves = [
             np.asarray(leaf).astype(dtype_of(element_of(kind)))
             for leaf, kind in zip(energy.leaves(parameters), kinds, strict=True)
         ]
+        if samples is None:
+            return cls(energy, parameters, states, program, leaves)
         most = max(1, min(samples, STATES // (1 + program.lanes), len(states)))
         states = states[np.linspace(0, len(states) - 1, most).astype(int)]
         found = cls(energy, parameters, states, program, leaves)
@@ -165,16 +177,18 @@ class _Subject:
         reals = (np.finfo(one).bits for one in dtypes if one.kind in "fc")
         return TOLERANCES[min(reals, default=64)]
 
-    def lower(self, trace: Trace) -> None:
-        """Run all passes, to a kernel for these samples."""
+    def lower(
+        self, trace: Trace, *, chunk: int = CHUNK, pairs: int | None = PAIRS
+    ) -> None:
+        """Run all passes, to a kernel for these samples, so many at once."""
         planned = passed_energy(self.program, trace, strict=True)
         count = len(self.x)
         energy_kernel_pipeline(
             planned,
             count,
-            min(count, CHUNK),
+            min(count, chunk),
             state_type(self.x.dtype),
-            chunk=PAIRS,
+            chunk=pairs,
             fused=self.program.is_fused,
             dense=self.program.schedule == "dense",
         ).run(planned, trace=trace)

@@ -21,7 +21,7 @@ _ELEMENTS_SHOWN = 24
 
 _UNDEFINED = "--"
 
-_CONNECTED, _ELEMENT = "x'", "<x|O|x'>"
+_CONNECTED, _ELEMENT, _ENERGY = "x'", "<x|O|x'>", "energy"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +85,7 @@ class ValueDifference:
     """The first place where two value tables differ.
 
     Attributes:
-        name: the value; "x'" or "<x|O|x'>" for a result.
+        name: the value; "x'", "<x|O|x'>" or "energy" for a result.
         op: the op that computes it, None for a result.
         sample: the number of the sample, None for what all samples share.
         lane: the number of the lane, where it is about one.
@@ -151,7 +151,9 @@ class ValueTable:
         samples: the configurations, (B, N); B is the sample axis of the values.
         values: what each SSA value is.
         results: x' of shape (.., K, N) and the matrix elements (.., K), with the
-            leading axes of the x that was given.
+            leading axes of the x that was given; of energies x as the only x', and
+            these as its element.
+        is_energy: whether it is of local energies.
     """
 
     level: str
@@ -164,6 +166,7 @@ class ValueTable:
         default_factory=dict[Any, SourceLocation | None], repr=False
     )
     """The user's line of each emission, by the name of its term and its number."""
+    is_energy: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -205,10 +208,15 @@ class ValueTable:
         count, sites = self.samples.shape
         connected, elements = self.results
         head = f"{self.operator} at {self.level}: {count} samples of {sites} sites, "
-        head += f"{elements.shape[-1]} lanes, {len(self)} values"
+        shown = [(_CONNECTED, connected), (_ELEMENT, elements)]
+        if self.is_energy:
+            shown = [(_ENERGY, elements[..., 0])]
+        else:
+            head += f"{elements.shape[-1]} lanes, "
+        head += f"{len(self)} values"
         results = [
             f"{name} : {array.dtype} {array.shape}\n{_shown(array)}"
-            for name, array in ((_CONNECTED, connected), (_ELEMENT, elements))
+            for name, array in shown
         ]
         return "\n".join([head, *map(str, self.values), *results])
 
@@ -304,7 +312,8 @@ class ValueTable:
     ) -> ValueDifference | None:
         # Configurations are equal or they are not.
         tolerances = ((0.0, 0.0), (rtol, atol))
-        named = zip((_CONNECTED, _ELEMENT), _flat(self), _flat(other), strict=True)
+        element = _ENERGY if self.is_energy else _ELEMENT
+        named = zip((_CONNECTED, element), _flat(self), _flat(other), strict=True)
         found = [
             (place, name, _item(ours, place), _item(theirs, place))
             for (name, ours, theirs), limits in zip(named, tolerances, strict=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import StringIO
 from numbers import Real
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -29,17 +29,22 @@ from dialects.interpreters.calls import MissingOracle, Oracle
 from dialects.interpreters.stablehlo import StableHLOFunctions
 from dialects.interpreters.sym import Partial, SymFunctions, SymInterpreter, connections
 from dialects.stablehlo import dtype_of, shape_of
+from lowering.energy.lower_local_energy import LowerLocalEnergyPass
 from symir.compiler.artifact import lane_origins
-from symir.compiler.trace import level_of
+from symir.compiler.trace import Trace, level_of
 from symir.errors import InputError
 from symir.language.scalars import items_of, shortened
 from symir.operator.ir import SymbolicOperatorIR, as_parameter
 from symir.operator.symbolic_operator import SymbolicOperator
 from symir.provenance import origins, place_of, term_around
+from symir.validation.energies import EnergySubject
 from symir.validation.table import Value, ValueTable
 
+if TYPE_CHECKING:
+    from symir.runtime.local_energy import LocalEnergy
+
 Array = npt.NDArray[Any]
-Parameters: TypeAlias = Mapping[str, complex] | Sequence[complex]
+Parameters: TypeAlias = Mapping[str, Any] | Sequence[Any]
 
 # region Interpreters that remember what every value was
 
@@ -150,8 +155,16 @@ class _Naming:
         self.printed = _printed_names(self.module)
 
     def entry(
-        self, value: SSAValue, axes: tuple[str, ...], array: Array, part: str = ""
+        self,
+        value: SSAValue,
+        axes: tuple[str, ...],
+        array: Array,
+        part: str = "",
+        function: FuncOp | str = "",
     ) -> Value:
+        """Return the entry of a value; functions that are called have a name."""
+        if isinstance(function, FuncOp):
+            function = f"{function.sym_name.data}/"
         owner = value.owner
         op = owner if isinstance(owner, Operation) else _parent(value)
         found = () if op is None else origins(op)
@@ -162,7 +175,7 @@ class _Naming:
             terms = [own.sym_name.data]
         named = dict.fromkeys(term for term in terms if term)
         return Value(
-            f"%{self.printed[value]}{part}",
+            f"%{function}{self.printed[value]}{part}",
             owner.name if isinstance(owner, Operation) else "argument",
             "+".join(named) or None,
             tuple(dict.fromkeys(places)),
@@ -271,21 +284,26 @@ def _function_values(
         entries = recorder.entries.get(value, [])
         if not entries:  # in the body of a loop that never ran
             continue
-        if entries[0].places:
+        if isinstance(value.type, bt.BranchesType):
+            lanes = ("sample", "lane")
+            results = [cast(branch_tensors.Branches, one.result) for one in entries]
+            for name, axes in (
+                ("sites", (*lanes, "write")),
+                ("values", (*lanes, "write")),
+                ("amplitude", lanes),
+                ("valid", lanes),
+            ):
+                # Of many chunks of samples one after the other
+                parts = [getattr(one, name) for one in results]
+                yield value, axes, np.concatenate(parts), f".{name}"
+            continue
+        if entries[0].places or len(entries) > 1:
             array = np.stack([np.asarray(entry.result) for entry in entries])
             inner = tuple(f"axis{k}" for k in range(1, array.ndim))
-            yield value, ("place", *inner), array, ""
+            turn = "place" if entries[0].places else "call"
+            yield value, (turn, *inner), array, ""
             continue
-        (entry,) = entries
-        if isinstance(value.type, bt.BranchesType):
-            branches = cast(branch_tensors.Branches, entry.result)
-            lanes = ("sample", "lane")
-            yield value, (*lanes, "write"), branches.sites, ".sites"
-            yield value, (*lanes, "write"), branches.values, ".values"
-            yield value, lanes, branches.amplitude, ".amplitude"
-            yield value, lanes, branches.valid, ".valid"
-            continue
-        array = np.asarray(entry.result)
+        array = np.asarray(entries[0].result)
         has_samples = array.ndim > 0 and (
             shape_of(value)[0] == bt.BATCH
             or (value in of_x and array.shape[0] == samples)
@@ -295,7 +313,7 @@ def _function_values(
 
 def _depends_on_x(function: FuncOp) -> set[SSAValue]:
     """Return the values that are computed from the configurations."""
-    found: set[SSAValue] = {function.body.block.args[0]}
+    found: set[SSAValue] = {*function.body.block.args[:1]}
     for op in function.body.block.ops:
         if any(operand in found for operand in op.operands):
             found.update(op.results)
@@ -309,7 +327,8 @@ def _axes(value: SSAValue, rank: int, has_samples: bool, level: str) -> tuple[st
         return (*head, "site")
     if isinstance(value.owner, bt.ConnectionsOp):
         return (*head, *("lane", "site")[:rest])
-    if level == "bt" and rest <= 2:
+    is_given = isinstance(value.owner, Block) and not head
+    if level == "bt" and rest <= 2 and not is_given:
         return (*head, *("lane", "place")[:rest])
     return (*head, *[f"axis{k}" for k in range(len(head), rank)])
 
@@ -318,14 +337,35 @@ def _axes(value: SSAValue, rank: int, has_samples: bool, level: str) -> tuple[st
 # region Running
 
 
+@overload
 def denote(
     operator: SymbolicOperator | SymbolicOperatorIR | ModuleOp,
     x: npt.ArrayLike,
     parameters: Parameters | None = None,
     *,
     oracles: Mapping[str, Oracle] | None = None,
+) -> ValueTable: ...
+
+
+@overload
+def denote(
+    operator: LocalEnergy, x: Any, parameters: npt.ArrayLike, /
+) -> ValueTable: ...
+
+
+def denote(
+    operator: Any,
+    x: Any,
+    parameters: Any = None,
+    *,
+    oracles: Mapping[str, Oracle] | None = None,
 ) -> ValueTable:
     """Interpret an operator on some samples, and return what every value is.
+
+    ```text
+    denote(operator, x, parameters=None)
+    denote(energy, parameters, x)
+    ```
 
     An operator is interpreted at `sym`; a module at the level that it is at: a
     `sym.operator`, a function on branch tensors, or a kernel of StableHLO. `x` has
@@ -335,20 +375,27 @@ def denote(
     Python functions of arrays, by the names by which a kernel calls what it does not
     have: functions that are only declared, and custom calls.
 
+    A local energy is interpreted behind `lower-local-energy`, with all samples as one
+    chunk: its lanes, the caches and ratios of parts, and what each function that is
+    called computes, as `%function/value`. Its network is called by JAX.
+
     Raises:
         InputError: for something else than one operator (V001), for an x (V002) or
             parameters (V003) that do not fit, for an op that the interpreters of the
             level do not know (V004), and for an oracle that is missing (V014).
     """
+    if hasattr(operator, "logpsi"):
+        return _denote_energy(operator, x, parameters)
     module = module_of(operator)
     (only,) = _denotable(module)
-    is_by_name = parameters is None or isinstance(parameters, Mapping)
-    if not is_by_name and items_of(parameters) is None:
+    given: Parameters | None = parameters
+    is_by_name = given is None or isinstance(given, Mapping)
+    if not is_by_name and items_of(given) is None:
         name = "" if not isinstance(only, sym.OperatorOp) else only.sym_name.data
-        raise bad_parameters(f"they are {shortened(parameters)}", name)
+        raise bad_parameters(f"they are {shortened(given)}", name)
     if isinstance(only, sym.OperatorOp):
-        return _denote_operator(module, only, x, parameters)
-    return _denote_function(module, only, x, parameters, oracles)
+        return _denote_operator(module, only, x, given)
+    return _denote_function(module, only, x, given, oracles)
 
 
 def samples_of(
@@ -412,20 +459,28 @@ def _denotable(module: ModuleOp) -> list[sym.OperatorOp | FuncOp]:
         "V001",
         "a module is not one operator",
         expected="one sym.operator, or one function of configurations and parameters "
-        "that returns x' and the matrix elements",
+        "that returns x' and the matrix elements, or energies",
         found=", ".join(names) or "an empty module",
     )
 
 
+ENERGIES = [2, 1]
+"""Ranks of x and of the result of a function that finds energies."""
+
+
 def _takes_configurations(function: FuncOp) -> bool:
+    return _ranks(function) in ([2, 3, 2], ENERGIES) and bool(function.body.blocks)
+
+
+def _ranks(function: FuncOp) -> list[int | None]:
+    """Return the ranks of the first argument and of the results of a function."""
     kind = function.function_type
-    ranks = [
+    return [
         len(cast(TensorType[Attribute], one).get_shape())
         if isinstance(one, TensorType)
         else None
         for one in (*list(kind.inputs)[:1], *kind.outputs)
     ]
-    return ranks == [2, 3, 2] and bool(function.body.blocks)
 
 
 def _denote_operator(
@@ -486,16 +541,17 @@ def _denote_function(
             found=f"{x.dtype} {x.shape}",
         )
     values = _in_order(parameters, others, name)
-    level = level_of(module)
+    level, is_energy = level_of(module), _ranks(function) == ENERGIES
+    functions = kernel.functions_of(oracles)
     if level == "bt":
         functions = branch_tensors.functions_of(len(flat), flat.dtype, oracles)
+    run = partial(kernel.run_kernel, module, [flat, *values])
+    if level == "bt" and not is_energy:
         run = partial(branch_tensors.run_branches, module, flat, values)
-    else:
-        functions = kernel.functions_of(oracles)
-        run = partial(kernel.run_kernel, module, [flat, *values])
     recorder = _Recorder(module, functions)
     try:
-        connected, elements = run(interpreter=recorder)
+        with np.errstate(all="ignore"):
+            results = run(interpreter=recorder)
     except MissingOracle as error:
         raise InputError(
             "V014",
@@ -507,16 +563,36 @@ def _denote_function(
         raise _unknown_op(error, name, level) from error
     naming = _Naming(module, name)
     entries = [
-        naming.entry(value, axes, array, part)
+        naming.entry(value, axes, array, part, "" if one is function else one)
+        for one in module.ops
+        if isinstance(one, FuncOp) and one.body.blocks
         for value, axes, array, part in _function_values(
-            function, recorder, len(flat), level
+            one, recorder, len(flat), level
         )
+        if value in naming.printed  # what a region does not use need not be
     ]
+    if is_energy:
+        # Of one lane, which leads back to x
+        results = flat[:, None], results[0][:, None]
+    connected, elements = results
     shaped = (
         connected.reshape(*x.shape[:-1], *connected.shape[1:]),
         elements.reshape(*x.shape[:-1], *elements.shape[1:]),
     )
-    return ValueTable(level, name, flat, tuple(entries), shaped)
+    return ValueTable(level, name, flat, tuple(entries), shaped, is_energy=is_energy)
+
+
+def _denote_energy(energy: LocalEnergy, parameters: Any, x: Any) -> ValueTable:
+    subject, trace = EnergySubject.of(energy, parameters, x, None), Trace()
+    subject.lower(trace, chunk=len(subject.x), pairs=None)
+    names = [stage.name for stage in trace.stages]
+    lowered = trace.stages[names.index(LowerLocalEnergyPass.name)].module
+    module, oracles = subject.with_oracles(lowered)
+    (main,) = _denotable(module)
+    own = energy.operator.parameters.items()
+    couplings = {name: np.asarray(value).item() for name, value in own}
+    given = [*subject.operands(couplings), *subject.leaves]
+    return _denote_function(module, cast(FuncOp, main), subject.x, given, oracles)
 
 
 def _by_name(
@@ -549,9 +625,15 @@ def _in_order(
     ]
 
 
-def _as_argument(value: complex, argument: SSAValue, operator: str) -> Array:
+def _as_argument(value: Any, argument: SSAValue, operator: str) -> Array:
     kind = cast(TensorType[Attribute], argument.type)
     dtype = dtype_of(kind.element_type)
+    if kind.get_shape():
+        array = np.asarray(value)
+        if array.shape == kind.get_shape() and np.can_cast(array.dtype, dtype):
+            return array.astype(dtype)
+        found = f"{array.dtype} {array.shape} for %{argument.name_hint} : {kind}"
+        raise bad_parameters(found, operator)
     number = as_parameter(value, dtype)
     if number is not None:
         return np.asarray(number, dtype)

@@ -12,9 +12,9 @@ from xdsl.dialects.builtin import ModuleOp
 from symir.errors import NotDifferentiable, StageError
 from symir.operator.symbolic_operator import SymbolicOperator
 from symir.runtime.compiled_operator import CompiledOperator
-from symir.runtime.functions import Function
+from symir.runtime.functions import Function, Linked
 from symir.runtime.local_energy.energy import LocalEnergy, static_of
-from symir.runtime.local_energy.program import EnergyProgram
+from symir.runtime.local_energy.program import Arrays, EnergyProgram
 
 Fixed = tuple[int, ModuleOp]
 """A kernel for one batch size."""
@@ -57,6 +57,11 @@ class EditedProgram(EnergyProgram):
                 found="one that was edited behind it",
                 hint="symir.lower(energy, w, x).replace_ir('bt', text)",
             )
+
+    def linked(self, arrays: Arrays, chunk: int | None) -> Linked:
+        """Return what finds the energies; of no other batch where it is for one."""
+        found = super().linked(arrays, chunk)
+        return found if self._fixed is None else Linked(found.function, found.links)
 
     def _function(
         self, batch: int, chunk: int | None, *, ratios: bool = False

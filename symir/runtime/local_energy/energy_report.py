@@ -17,6 +17,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from dialects.stablehlo_ops import ConvolutionOp
+from lowering.energy.activations import ACTIVATIONS
 from lowering.energy.extraction import function_named, returned
 from symir.compiler.context import SymbolicPassReport
 from symir.plain_text import Reading
@@ -177,7 +178,8 @@ def _part(part: bt.PartAttr, rung: str, module: Any) -> PartReport:
     units = prod(shape_of(result))
     size = dtype_of(element_of(result)).itemsize
     if rung == bt.Rung.EXPONENTIAL:
-        flops, read = 3 * units, 3 * units * size
+        count = units * len(ACTIVATIONS[part.applied or ""].terms)
+        flops, read = 3 * count, 3 * count * size
     elif rung == bt.Rung.BILINEAR:
         flops, read = 4 * units, 4 * units * size
     elif rung == bt.Rung.RATIONAL:

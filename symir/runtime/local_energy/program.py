@@ -141,7 +141,7 @@ class EnergyProgram:
         self.kernel = kernel
         self._structure = structure
         self._logpsi = unjitted(logpsi)
-        self._dtype = np.dtype(dtype)
+        self.dtype = np.dtype(dtype)
         self._state = state_type(dtype)
         self.misses: list[str] = []
         self.is_repeated: dict[int, bool] = {}
@@ -194,13 +194,13 @@ class EnergyProgram:
     def _anew(
         self, traced: TracedWavefunction | None = None, **known: Any
     ) -> EnergyProgram:
-        own = self._structure, self._avals, self._dtype, self.options, traced
+        own = self._structure, self._avals, self.dtype, self.options, traced
         return EnergyProgram(self.kernel, self._logpsi, *own, **known)
 
     def _traced(self) -> TracedWavefunction:
         sites = self.kernel.space.size
         own = self._logpsi, self._structure, self._avals
-        return wavefunction(*own, sites, self._dtype)
+        return wavefunction(*own, sites, self.dtype)
 
     @property
     def current(self) -> EnergyProgram:
@@ -221,11 +221,9 @@ class EnergyProgram:
 
     def _is_of(self, traced: TracedWavefunction) -> bool:
         """Whether a wavefunction is this one; where JAX has its values may differ."""
-        if traced.text == self._text:
-            return True
-        own = self.imported.parent_op()
-        return own is not None and own.is_structurally_equivalent(
-            module_of(traced.text)
+        own, other = self._text, traced.text
+        return own == other or module_of(own).is_structurally_equivalent(
+            module_of(other)
         )
 
     def _compile(self) -> None:
@@ -267,7 +265,7 @@ class EnergyProgram:
     def _lanes_of(self) -> LanesOf:
         """Return random configurations, and what the lanes change there."""
         samples = max(1, min(TRIALS[0], TRIALS[1] // self.lanes))
-        x = self.kernel.space.random_states(samples, seed=0, dtype=self._dtype)
+        x = self.kernel.space.random_states(samples, seed=0, dtype=self.dtype)
         operands = [np.ones((), dtype) for dtype in self.kernel.parameter_dtypes]
 
         def at(x: Any) -> tuple[Any, Any]:
@@ -318,7 +316,7 @@ class EnergyProgram:
     def is_for(self, structure: Any, avals: Sequence[Any], dtype: np.dtype) -> bool:
         """Whether it is for parameters and configurations of some types."""
         types = [[(one.shape, one.dtype) for one in of] for of in (avals, self._avals)]
-        return (structure, dtype, types[0]) == (self._structure, self._dtype, types[1])
+        return (structure, dtype, types[0]) == (self._structure, self.dtype, types[1])
 
     def check_derivatives(self) -> None:
         """Raise where derivatives would be of something else than the energies."""
@@ -333,7 +331,7 @@ class EnergyProgram:
         """
         source = Source(
             partial(self._function, chunk=chunk),
-            partial(self._of_name, traces=self.traces),
+            partial(self._traced_there, self.traces),
             arrays.flat,
             lambda: self._is_of(self._traced()),
         )
@@ -383,14 +381,17 @@ class EnergyProgram:
         """Return how many of a batch are taken at once; no chunk is nearly empty."""
         return -(-batch // -(-batch // max(1, min(batch, most))))
 
-    def _of_name(self, name: str, traces: FreshTraces) -> Callable[..., Any]:
-        """Return the function of JAX that a module declares by a name, traced there."""
-        is_network = name.rpartition(".")[0] == "network"
-        found = self._network if is_network else self.declared.named(name)
+    def _of_name(self, name: str) -> Callable[..., Any]:
+        """Return the function of JAX that a module declares by a name."""
+        base = name.rpartition(".")[0]
+        return self._network if base == "network" else self.declared.named(name)
+
+    def _traced_there(self, traces: FreshTraces, name: str) -> Callable[..., Any]:
+        function = self._of_name(name)
 
         def named(*given: Any) -> Any:
             with traces():
-                return found(*given)
+                return function(*given)
 
         return named
 
@@ -403,7 +404,7 @@ class EnergyProgram:
             return self._oracles[name]
         is_one = name.rpartition(".")[2] in ("network", "cache", "ratio")
         full = f"{name}.1" if is_one else name
-        of_many, count = jax.jit(self._of_name(full, self.traces)), len(self._avals)
+        of_many, count = jax.jit(self._of_name(full)), len(self._avals)
         if not name.startswith("network"):
             count = self.declared.parameters(full)
 
@@ -517,9 +518,10 @@ def at_most(chunk: int | None, planned: int) -> int:
 
 
 def even_size(batch: int, most: int) -> int:
-    """Return a size for `over_chunks` that divides a batch, unless it were tiny.
+    """Return a size for `over_chunks`: the largest that divides the batch.
 
-    What has to be filled up does not stay where it is, on many devices.
+    What has to be filled up does not stay where it is, on many devices; it is filled up
+    if that size is no more than half of what may be.
     """
     least = -(-batch // max(1, min(batch, most)))
     counts = (count for count in range(least, 2 * least) if batch % count == 0)

@@ -15,6 +15,7 @@ import symir as sym
 from dialects.text import parse_module, print_module
 from symir import models
 from symir.compiler.dump import VARIABLE, dumping
+from symir.compiler.lowering import run_passes
 from tests.unit.symir.compiler.test_diagnostics import CHAIN, MODELS
 
 
@@ -105,8 +106,15 @@ def test_a_local_energy_is_written(
     energy = sym.LocalEnergy(ising().compile(), lambda w, x: x @ w)
     energy(np.ones(4), np.ones((2, 4), np.int8))
     entries = index_of(tmp_path)
-    assert {"energy-operator", "energy"} <= {one["what"] for one in entries}
+    written = {one["what"] for one in entries}
+    assert {"energy-operator", "energy", "energy-2xi8"} <= written
     assert "plan-local-energy" in [one["pass"] for one in entries]
+    # What is written goes on from there
+    (kernel,) = (one for one in entries if one["pass"] == "bt-narrow")
+    text = (tmp_path / kernel["file"]).read_text()
+    assert "stablehlo.while" not in text
+    passes = "lower-local-energy{batch=2},convert-bt-to-stablehlo"
+    assert "stablehlo.while" in print_module(run_passes(parse_module(text), passes))
 
 
 def test_what_a_failing_pass_was_given_is_written_last(

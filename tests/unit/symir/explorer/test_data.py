@@ -285,6 +285,10 @@ def test_the_report_of_a_local_energy_is_there() -> None:
         "lifted",
     ]
     assert data["levels"].keys() == {"sym", "bt", "stablehlo"}
+    kernel = data["stages"][data["levels"]["stablehlo"]]
+    lines = [data["texts"][number] for number in kernel["lines"]]
+    assert any("stablehlo.while" in line for line in lines)
+    assert any("func.func private @network." in line for line in lines)
     assert len(data["samples"]["samples"]) == len(x)
     assert data["samples"]["samples"][0]["x"] == x[0].tolist()
 

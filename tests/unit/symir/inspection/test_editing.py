@@ -364,6 +364,8 @@ def test_a_kernel_of_a_local_energy_runs_as_it_is_edited() -> None:
     run = lowered.replace_ir("stablehlo", text.replace(J, OTHER, 1)).compile()
     bonds = 1.5 * (X * np.roll(X, 1, axis=1)).sum(axis=1)
     np.testing.assert_allclose(run(w, X) - fused(w, X), bonds, atol=1e-12)
+    groups = jax.vmap(run, (None, 0))(w, np.stack([X, X]))
+    np.testing.assert_array_equal(groups, np.stack([run(w, X)] * 2))
     for call in (
         lambda: run(w, X[:1]),
         lambda: run(w, X, chunk=1),

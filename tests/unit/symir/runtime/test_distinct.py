@@ -16,6 +16,7 @@ import pytest
 import symir as sym
 from dialects.interpreters.bt import run_function
 from symir import models
+from symir.compiler.failures import STRICT
 from symir.runtime.local_energy import repeats
 from tests.unit.symir.runtime.energies import energies_of
 
@@ -152,6 +153,25 @@ def test_a_small_space_has_few_states() -> None:
     x = op.space.all_states(np.int8)
     report = sym.LocalEnergy(op, network).report(w, x[:60], measure=False)
     assert report.schedule == "distinct"
+
+
+@pytest.mark.usefixtures("is_worth_it")
+def test_states_that_cannot_be_counted_are_evaluated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(*arguments: Any) -> Any:
+        raise KeyError("not today")
+
+    op, w, x = setting()
+    energy = sym.LocalEnergy(op, lambda w, x: network(w, x))
+    monkeypatch.setattr(repeats, "run_lanes", broken)
+    with pytest.raises(KeyError, match="not today"):
+        energy(w, x)
+    monkeypatch.delenv(STRICT)
+    np.testing.assert_allclose(energy(w, x), energies_of(op, network, w, x), rtol=1e-12)
+    report = energy.report(w, x, measure=False)
+    assert (report.schedule, report.repeats) == ("packed", None)
+    assert report.misses == ("equal states are not counted: KeyError: 'not today'",)
 
 
 def test_what_needs_no_states_stays_as_it_is() -> None:

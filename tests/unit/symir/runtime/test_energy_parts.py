@@ -310,6 +310,8 @@ def test_an_activation_of_two_softplus(
         energy = sym.LocalEnergy(op, logpsi, budget=budget)
         report = energy.report(w, x, measure=False)
         assert [part.rung for part in report.parts] == ["exponential"] * 3
+        of_each = [part.flops / part.units for part in report.parts]
+        assert sorted(of_each) == [3, 3, 6]
         expected = energies_of(op, logpsi, w, x)
         digits = 1e-9 if dtype == np.float64 else 2e-3
         np.testing.assert_allclose(energy(w, x), expected, rtol=digits)

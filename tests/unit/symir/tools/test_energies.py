@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from jax._src.interpreters import mlir
@@ -47,7 +48,8 @@ def test_it_is_emitted_at_every_level(capsys: pytest.CaptureFixture[str]) -> Non
     assert "#bt.part<exponential" in shown["bt"]
     kernel = ir.Module.parse(shown["stablehlo"], context=mlir.make_ir_context())
     assert kernel.operation.verify()
-    functions = [one for one in kernel.body.operations if hasattr(one, "is_external")]
+    operations: list[Any] = list(kernel.body.operations)
+    functions = [one for one in operations if hasattr(one, "is_external")]
     assert any(one.name.value.startswith("network.") for one in functions)
     # The network too has its body
     assert not any(one.is_external for one in functions)

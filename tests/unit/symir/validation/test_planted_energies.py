@@ -122,6 +122,7 @@ ENERGIES = {
     "two layers": (ising, two_layers, (W, B)),
     "network": (heisenberg, network, (W, B)),
     "declared": (heisenberg, declared, A),
+    "distinct": (heisenberg, network, (W, B)),
 }
 
 
@@ -130,7 +131,9 @@ def arguments(name: str) -> tuple[sym.LocalEnergy, Any, Any]:
     operator, logpsi, w = ENERGIES[name]
     x = np.array([[1, -1, 1, 1], [-1, 1, -1, -1], [-1, 1, 1, -1], [1, -1, 1, -1]])
     x = (x + 1) // 2 if name == "by site" else x
-    return sym.LocalEnergy(operator(), logpsi), w, x.astype(np.int8)
+    distinct = True if name == "distinct" else None
+    energy = sym.LocalEnergy(operator(), logpsi, distinct=distinct)
+    return energy, w, x.astype(np.int8)
 
 
 # endregion
@@ -238,6 +241,10 @@ def old_for_new(self: Any) -> Any:
 
 
 ROWS_BY_SITE = lane_rows.Lanes._rows_by_site
+
+
+def without_first_site(weights: Any, *_: Any) -> Any:
+    return np.where(np.arange(len(weights))[:, None] == 0, 0, weights)
 
 
 def one_turn_less(found: Any, *_: Any) -> Any:
@@ -424,6 +431,12 @@ BUGS = {
             "_scattered",
             lambda whole, places, values: SCATTERED(whole, places + 1, values),
         ),
+    ),
+    "a site is in no key": in_code(
+        LOWER, "distinct", after(lane_rows, "_weights", without_first_site)
+    ),
+    "equal states are looked for at others": in_code(
+        CONVERT, "distinct", after(loops, "_first_of_key", lambda found, *_: found * 0)
     ),
     "a kernel counts twice": Bug("dce", "one layer", double_result),
 }
