@@ -29,7 +29,7 @@ from dialects.interpreters.kernel import unknown_op
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.bt.bt_specialize import state_type
 from lowering.energy.bt_local_energy import NETWORK, BtLocalEnergyPass
-from lowering.energy.extraction import energies_in
+from lowering.energy.extraction import energies_in, is_coarse
 from lowering.relations import Relation
 from symir.compiler.local_energy import energy_kernel_pipeline
 from symir.compiler.trace import Stage, Trace
@@ -173,6 +173,8 @@ class EnergySubject:
         """The relative error of what is rounded most coarsely on the way to log psi."""
         ops = self.program.imported.walk()
         values = [v for op in ops for v in op.results if isinstance(v.type, TensorType)]
+        if any(map(is_coarse, values)):
+            return TOLERANCES[16]
         dtypes = {dtype_of(element_of(one)) for one in values}
         reals = (np.finfo(one).bits for one in dtypes if one.kind in "fc")
         return TOLERANCES[min(reals, default=64)]
