@@ -95,11 +95,9 @@ def check_energy(
     own, ir = energy.operator.parameters, subject.program.kernel.ir
     given = {name: np.asarray(value).item() for name, value in own.items()}
     sets = parameter_sets(ir, given, None, seed)
-    trace = trace or Trace()
-    subject.lower(trace)
     batches = [(one, subject.x) for one in sets]
     reports = subject.reports(
-        trace.stages, batches, executable=executable, first=partial
+        trace or Trace(), batches, executable=executable, first=partial
     )
     passes = (one.spec for one in reports if one.name != EXECUTABLE)
     return ValidationReport(
@@ -179,11 +177,19 @@ class EnergySubject:
         reals = (np.finfo(one).bits for one in dtypes if one.kind in "fc")
         return TOLERANCES[min(reals, default=64)]
 
+    def plan(self, trace: Trace) -> ModuleOp:
+        """Run the passes to a plan, none of which may fail."""
+        return passed_energy(self.program, trace, strict=True)
+
     def lower(
-        self, trace: Trace, *, chunk: int = CHUNK, pairs: int | None = PAIRS
+        self,
+        planned: ModuleOp,
+        trace: Trace,
+        *,
+        chunk: int = CHUNK,
+        pairs: int | None = PAIRS,
     ) -> None:
-        """Run all passes, to a kernel for these samples, so many at once."""
-        planned = passed_energy(self.program, trace, strict=True)
+        """Run the passes from there to a kernel for these samples, so many at once."""
         count = len(self.x)
         energy_kernel_pipeline(
             planned,
@@ -272,59 +278,87 @@ class EnergySubject:
     # region What is found
 
     def reports(
-        self,
-        stages: list[Stage],
-        batches: Batches,
-        *,
-        executable: bool,
-        first: bool,
+        self, trace: Trace, batches: Batches, *, executable: bool, first: bool
     ) -> list[StageReport]:
-        """Return the report of each pass, and of the executable.
+        """Run all passes; return the report of each, and of the executable.
 
-        With `first` what comes behind a pass that is to blame does not matter.
+        With `first` the reports may end behind a pass that is to blame.
         """
-        ir = self.program.kernel.ir
-        # Fingerprints of kernels take a quarter of the time, and nothing needs them
-        marks = marks_of(stages, lambda stage: str(stage.number))
-        reports = [
-            unseen(stage, *pair)
-            for stage, pair in zip(stages[1:], pairwise(marks), strict=True)
-        ]
+        planned = self.plan(trace)
+        stages, ir = [*trace.stages], self.program.kernel.ir
         # So many stages are of the operator; the last one says what x is connected to
         count = [stage.name for stage in stages].index(BtLocalEnergyPass.name)
-        runs = runs_of(ir, stages[:count], marks[:count])
-        found = compared(ir, reports[: count - 1], runs, batches)
-        if all(_has_run(report) for report in found):
-            operator = runs[-1]
-            runs = self.runs(operator, stages[count:], marks[count - 1 :])
-            found += compared(ir, reports[count - 1 :], runs, batches)
-            lanes = cast("Connected", operator.lanes(self.x, batches[0][0]))
-            found = self.with_laws(stages, found, lanes.connected)
-        reports[: len(found)] = found
-        is_done = any(r.skipped or (first and not r.ok) for r in reports)
-        if executable and not is_done and all(map(_has_run, reports)):
+        marks = _marks_of(stages)
+        operator = runs_of(ir, stages[:count], marks[:count])
+        found = self._compared(stages[:count], marks[:count], operator, batches)
+        energies = self._weighed(operator[-1])
+        stages, marks = stages[count - 1 :], marks[count - 1 :]
+        runs = self.runs(Run(energies), energies, stages[1:], marks)
+        found += self._compared(stages, marks, runs, batches, found)
+        if all(map(_has_run, found)):
+            lanes = cast("Connected", operator[-1].lanes(self.x, batches[0][0]))
+            found = self.with_laws(trace.stages, found, lanes.connected)
+        if first and not all(report.ok for report in found):
+            return found
+        number = len(trace.stages)
+        self.lower(planned, trace)
+        stages = trace.stages[number - 1 :]
+        marks = _marks_of(stages)
+        runs = self.runs(runs[-1], energies, stages[1:], marks)
+        found += self._compared(stages, marks, runs, batches, found)
+        is_done = any(r.skipped or (first and not r.ok) for r in found)
+        if executable and not is_done and all(map(_has_run, found)):
             report = StageReport(
                 EXECUTABLE, EXECUTABLE, "stablehlo", Relation.EQUAL, marks[-1], None
             )
             own = [runs[-1], Run(self.executed(runs[-1]))]
-            reports += compared(ir, [report], own, batches)
-        return reports
+            found += compared(ir, [report], own, batches)
+        return found
 
-    def runs(
-        self, connected: Run, stages: Sequence[Stage], marks: Sequence[str]
-    ) -> list[Run]:
-        """Return how energies are found before some stages, and after each of them."""
+    def _compared(
+        self,
+        stages: Sequence[Stage],
+        marks: Sequence[str],
+        runs: Sequence[Run],
+        batches: Batches,
+        before: Sequence[StageReport] = (),
+    ) -> list[StageReport]:
+        """Return reports on all stages but the first, where those before have run."""
+        reports = [
+            unseen(stage, *pair)
+            for stage, pair in zip(stages[1:], pairwise(marks), strict=True)
+        ]
+        failed = next((one.name for one in before if not _has_run(one)), None)
+        if failed is None:
+            return compared(self.program.kernel.ir, reports, runs, batches)
+        why = f"{failed} left what cannot be run"
+        return [replace(report, skipped=why) for report in reports]
+
+    def _weighed(self, connected: Run) -> Callable[[Array, Parameters], Energies]:
+        """Return how energies are found of what x is connected to."""
 
         def weighed(x: Array, parameters: Parameters) -> Energies:
             found = connected.lanes(x, parameters)
             assert isinstance(found, Connected)
             return self.weighed(found, x)
 
-        first = _remembered(weighed)
-        runs = [Run(first)]
+        return _remembered(weighed)
+
+    def runs(
+        self,
+        before: Run,
+        energies: Callable[[Array, Parameters], Energies],
+        stages: Sequence[Stage],
+        marks: Sequence[str],
+    ) -> list[Run]:
+        """Return how energies are found before some stages, and after each of them.
+
+        `energies` finds them before all stages.
+        """
+        runs = [before]
         for stage, mark in zip(stages, pairwise(marks), strict=True):
-            same = len(runs) > 1 and mark[0] == mark[1]
-            runs.append(runs[-1] if same else self.run(stage, first))
+            same = stage.name != BtLocalEnergyPass.name and mark[0] == mark[1]
+            runs.append(runs[-1] if same else self.run(stage, energies))
         return runs
 
     def with_laws(
@@ -431,6 +465,11 @@ def _remembered(
         return known[key]
 
     return remembered
+
+
+def _marks_of(stages: Sequence[Stage]) -> list[str]:
+    # Fingerprints of kernels take a quarter of the time, and nothing needs them
+    return marks_of(stages, lambda stage: str(stage.number))
 
 
 def _has_run(report: StageReport) -> bool:

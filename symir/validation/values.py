@@ -584,7 +584,7 @@ def _denote_function(
 
 def _denote_energy(energy: LocalEnergy, parameters: Any, x: Any) -> ValueTable:
     subject, trace = EnergySubject.of(energy, parameters, x, None), Trace()
-    subject.lower(trace, chunk=len(subject.x), pairs=None)
+    subject.lower(subject.plan(trace), trace, chunk=len(subject.x), pairs=None)
     names = [stage.name for stage in trace.stages]
     lowered = trace.stages[names.index(LowerLocalEnergyPass.name)].module
     module, oracles = subject.with_oracles(lowered)

@@ -31,9 +31,9 @@ from lowering.stablehlo import loops
 from symir import models
 from symir.compiler.lowering import LoweringPipeline
 from symir.runtime.local_energy.program import EnergyProgram
+from symir.validation import stages
 from tests.unit.symir.validation.test_planted_bugs import (
     Planted,
-    change_constant,
     first,
     inserted,
     scale_amplitude,
@@ -175,10 +175,6 @@ def double_result(module: Any) -> None:
     op.operands[0] = inserted(op, hlo.AddOp(op.operands[0], op.operands[0]))
 
 
-def other_diagonal(module: Any) -> None:
-    change_constant(module, 0.5)
-
-
 # endregion
 # region What goes wrong in code
 
@@ -291,9 +287,6 @@ BUGS = {
     "a diagonal counts twice": Bug(
         "bt-local-energy-coalesce", "a field", double_diagonal
     ),
-    "a constant is another one": Bug(
-        "canonicalize", "a field", other_diagonal, None, 5
-    ),
     "a part is lost": Bug(
         "apply-exponential-sums", "machine", parts(lambda found: found[:1])
     ),
@@ -301,11 +294,6 @@ BUGS = {
         "apply-exponential-sums",
         "machine",
         parts(lambda found: [with_entry(found[0], coefficient=1.0), *found[1:]]),
-    ),
-    "an activation is another one": Bug(
-        "apply-exponential-sums",
-        "machine",
-        parts(lambda found: [with_entry(found[0], activation="softplus"), *found[1:]]),
     ),
     "a prefix is cut before tanh": Bug(
         "lift-sparse-delta",
@@ -355,11 +343,6 @@ BUGS = {
         "rational",
         after(part_functions.Rational, "cache", lambda f, *_: [*f[:3], f[3] * 0.5]),
     ),
-    "a tail sees x and not x'": in_part(
-        "two layers",
-        "lifted",
-        after(part_functions.Lifted, "ratio", lambda f, *_: f * 0.999),
-    ),
     "lanes have rows of others": in_code(
         LOWER,
         "machine",
@@ -391,11 +374,6 @@ BUGS = {
                 before, after - before
             ),
         ),
-    ),
-    "a ratio is not exponentiated": in_code(
-        LOWER,
-        "machine",
-        instead(lower_local_energy, "contributions", lambda e, r: e * r),
     ),
     "what a delta does not know stays unknown": in_code(
         LOWER,
@@ -521,6 +499,19 @@ def test_what_cannot_be_checked() -> None:
     for wrong, options, code in cases:
         with pytest.raises(sym.InputError, match=code):
             sym.check(energy, w, wrong, **options)
+
+
+def test_what_cannot_be_run_ends_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("no meaning")
+
+    monkeypatch.setattr(stages, "run_branches", fail)
+    energy, w, x = arguments("machine")
+    report = sym.check(energy, w, x[:1])
+    number = [stage.name for stage in report.stages].index("convert-sym-to-bt")
+    assert report.blamed is report.stages[number]
+    assert all(stage.skipped for stage in report.stages[number + 1 :])
+    assert report.stages[-1].name == "dce"  # nothing is executed
 
 
 def test_a_pass_that_fails_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
