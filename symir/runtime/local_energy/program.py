@@ -35,6 +35,7 @@ from lowering.energy.plan_distinct_states import has_distinct_states
 from lowering.energy.write_parts import tabled
 from symir.compiler.context import SymbolicPassReport
 from symir.compiler.failures import tolerated
+from symir.compiler.garbage_collection import collector_paused
 from symir.compiler.local_energy import (
     compile_energy,
     energy_kernel_pipeline,
@@ -231,15 +232,16 @@ class EnergyProgram:
         imported = self.imported.parent_op()
         assert isinstance(imported, ModuleOp)
         self.reports: list[SymbolicPassReport] = []
-        module = compile_energy(
-            kernel.ir,
-            imported,
-            without=options.without,
-            budget=options.budget,
-            passes=options.passes,
-            distinct=bool(options.distinct),
-            trace=Trace(reports=self.reports, keeps_stages=False),
-        )
+        with collector_paused():
+            module = compile_energy(
+                kernel.ir,
+                imported,
+                without=options.without,
+                budget=options.budget,
+                passes=options.passes,
+                distinct=bool(options.distinct),
+                trace=Trace(reports=self.reports, keeps_stages=False),
+            )
         self._take(module)
 
     def _take(self, module: ModuleOp) -> None:
@@ -357,8 +359,10 @@ class EnergyProgram:
             pipeline = self.kernel_pipeline(batch, chunk, ratios=ratios)
             dump = f"energy-{batch}x{self._state}"
             trace = Trace(dump=dump, keeps_stages=False)
-            module = pipeline.run_and_verify(self.module, verified=True, trace=trace)
-            self._functions[key] = Function(module)
+            with collector_paused():
+                own = self.module
+                module = pipeline.run_and_verify(own, verified=True, trace=trace)
+                self._functions[key] = Function(module)
         return self._functions[key]
 
     def kernel_pipeline(
@@ -424,7 +428,10 @@ class EnergyProgram:
         return [found.astype(jnp.promote_types(found.dtype, self._log_dtype))]
 
     def _elements(self, operands: Sequence[Any], x: Any) -> tuple[Any, ...]:
-        """Return what stays at x, (C,), matrix elements (C, R), sites and values."""
+        """Return what stays at x, (C,), matrix elements (C, R), and writes.
+
+        That is: sites, values of x and of x' there, each of all writes.
+        """
         samples = x.shape[0]
         if samples not in self._lanes:
             module = self.lanes_module
@@ -439,10 +446,11 @@ class EnergyProgram:
         if self.energy.diagonal is not None:
             stays = stays + results.pop()
         if not self.lanes:
-            return stays, jnp.zeros((samples, 0), self.element), [], []
+            return stays, jnp.zeros((samples, 0), self.element), []
         writes = write_count(self.energy.branches)
-        elements, *_ = results[2 * writes :]
-        return stays, elements, results[:writes], results[writes : 2 * writes]
+        sites, values = results[:writes], results[writes : 2 * writes]
+        elements, *sources = results[2 * writes :]
+        return stays, elements, list(zip(sites, sources, values, strict=True))
 
     def _summed(self, stays: Any, elements: Any, logarithms: Any) -> Any:
         others = contributions(elements, logarithms).sum(axis=1)
@@ -458,7 +466,7 @@ class EnergyProgram:
         ratios = linked.of(of_batch, samples)
 
         def of_chunk(x: Any) -> Any:
-            stays, elements, *_ = self._elements(arrays.operands, x)
+            stays, elements, _ = self._elements(arrays.operands, x)
             given = map(lax.stop_gradient, (x, *arrays.operands, *arrays.leaves))
             (found,) = ratios(*given) if self.lanes else (jnp.zeros_like(elements),)
             return self._summed(stays, elements, found)
@@ -471,10 +479,10 @@ class EnergyProgram:
         `network(*leaves, x)` returns a list of it, of x and x' behind each other.
         """
         x = arrays.x
-        stays, elements, sites, values = self._elements(arrays.operands, x)
+        stays, elements, writes = self._elements(arrays.operands, x)
         if not self.lanes:
             return stays
-        connected, live = states_of(x, sites, values)
+        connected, live = states_of(x, writes)
         states = jnp.concatenate([x[:, None], connected], axis=1)
         (psi,) = network(*arrays.leaves, states.reshape(-1, x.shape[1]))
         psi = psi.reshape(x.shape[0], -1)

@@ -13,18 +13,19 @@ import jax.numpy as jnp
 import numpy as np
 
 
-def states_of(x: Any, sites: Sequence[Any], values: Sequence[Any]) -> tuple[Any, Any]:
+def states_of(x: Any, writes: Sequence[tuple[Any, Any, Any]]) -> tuple[Any, Any]:
     """Return x' of all lanes, (C, R, N), and where it is not x, (C, R).
 
-    Sites are (R,) or (C, R), values (C, R), of each write.
+    Of each write are given its sites, (R,) or (C, R), and the values of x and of x'
+    there, (C, R).
     """
     numbers = np.arange(x.shape[1], dtype=np.int32)
-    connected = x[:, None, :]
-    live = jnp.zeros(values[0].shape if values else (x.shape[0], 0), bool)
-    for site, value in zip(sites, values, strict=True):
-        here = numbers == (site if site.ndim == 2 else site[None])[..., None]
-        live = live | (here & (value[..., None] != x[:, None, :])).any(axis=-1)
-        connected = jnp.where(here, value[..., None], connected)
+    connected, live = x[:, None, :], jnp.zeros((), bool)
+    for site, source, value in writes:
+        wide = site if site.ndim == 2 else site[None]
+        inside = (wide >= 0) & (wide < x.shape[1])
+        live = live | (inside & (value != source))
+        connected = jnp.where(numbers == wide[..., None], value[..., None], connected)
     return connected, live
 
 
