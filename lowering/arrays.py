@@ -60,9 +60,7 @@ class Array:
         return other if isinstance(other, Array) else self.like(other)
 
     def _binary(self, kind: type[Operation], other: Array | Number) -> Array:
-        lhs, rhs = _together(
-            self, other if isinstance(other, Array) else self.like(other)
-        )
+        lhs, rhs = _together(self, self._array(other))
         return lhs.of(
             kind.create(operands=[lhs.value, rhs.value], result_types=[lhs.value.type])
         )
@@ -123,15 +121,12 @@ class Array:
 
     def compared(self, direction: str, other: Array | Number) -> Array:
         """Return a predicate: EQ, NE, LT, LE, GT or GE."""
-        lhs, rhs = _together(
-            self, other if isinstance(other, Array) else self.like(other)
-        )
+        lhs, rhs = _together(self, self._array(other))
         return lhs.of(stablehlo.compare(direction, lhs.value, rhs.value))
 
     def where(self, on_true: Array, on_false: Array | Number) -> Array:
         """Return elements of two arrays, as this predicate says."""
-        other = on_false if isinstance(on_false, Array) else on_true.like(on_false)
-        on_true, other = _together(on_true, other)
+        on_true, other = _together(on_true, on_true._array(on_false))
         shape = np.broadcast_shapes(self.shape, on_true.shape)
         sides = [one.broadcast(shape).value for one in (self, on_true, other)]
         return self.of(stablehlo.select(*sides))
@@ -185,6 +180,11 @@ class Array:
         if self.is_complex:
             return self.real.is_finite() & self.imag.is_finite()
         return self.of(hlo.IsFiniteOp(self.value, tensor(i1, self.shape)))
+
+    def is_nan(self) -> Array:
+        if self.is_complex:
+            return self.real.is_nan() | self.imag.is_nan()
+        return self.compared("NE", self)
 
     def inside(self, insert: Inserter) -> Array:
         """Return the array, to be used where another inserter is."""

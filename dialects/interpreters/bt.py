@@ -486,6 +486,8 @@ def _log_cosh(values: Array) -> Array:
 
 
 def _softplus(values: Array) -> Array:
+    if values.dtype.kind == "f":
+        return np.logaddexp(np.zeros((), values.dtype), values)
     return np.log1p(np.exp(values))
 
 

@@ -46,6 +46,11 @@ NETWORK = "network"
 """The declaration of log psi of one x: what it computes is JAX's to say."""
 
 
+def is_network(name: str) -> bool:
+    """Whether a function is log psi, of one x or of many."""
+    return name.partition(".")[0] == NETWORK
+
+
 @dataclass(frozen=True)
 class AskForEnergies(RewritePattern):
     """Where a function returns connected configurations it returns energies.

@@ -533,10 +533,7 @@ class _Loops:
 
     def _completed(self, found: Array) -> Array:
         """Return log ratios, and where they are NaN what the network says."""
-        unknown = found.compared("NE", found)
-        if found.is_complex:
-            unknown = found.real.compared("NE", found.real)
-            unknown = unknown | found.imag.compared("NE", found.imag)
+        unknown = found.is_nan()
         is_any = unknown.reshape(-1).any(0).astype(i32)
 
         def by_network(insert: Inserter) -> Array:

@@ -611,10 +611,7 @@ def _sigmoids(z: Array) -> tuple[Array, Array]:
 
 def _unless_infinite(table: Array) -> Array:
     """Return 0, or infinity where a table cannot be used: log psi is infinite at x'."""
-    is_finite = table.real.is_finite()
-    if table.is_complex:
-        is_finite = is_finite & table.imag.is_finite()
-    return is_finite.all(0).where(table.real.at_first().like(0), np.inf)
+    return table.is_finite().all(0).where(table.real.at_first().like(0), np.inf)
 
 
 ELEMENTS: dict[np.dtype, Attribute] = {

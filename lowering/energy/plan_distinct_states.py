@@ -56,10 +56,13 @@ def not_distinct(op: bt.LocalEnergyOp) -> str | None:
 
 def samples_at_once(op: bt.LocalEnergyOp, budget: int) -> int:
     """Return how many samples have their equal states in common."""
+    return int(np.clip(BUDGET * budget // _bytes_per_sample(op), 8, SAMPLES))
+
+
+def _bytes_per_sample(op: bt.LocalEnergyOp) -> int:
     element = dtype_of(element_of(op.result)).itemsize
     per_lane = BYTES + 6 * write_count(op.branches) + 3 * element
-    per_sample = per_lane * lane_count(op.branches)
-    return int(np.clip(BUDGET * budget // per_sample, 8, SAMPLES))
+    return per_lane * lane_count(op.branches)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,10 @@ class PlanDistinctStates(RewritePattern):
             return
         rewriter.notify_op_modified(op)
         samples = samples_at_once(op, self.budget)
-        planned(op, samples=samples, states="distinct")
+        peak = _bytes_per_sample(op) * samples
+        if op.plan is not None:
+            peak += op.plan.data.peak_bytes or 0
+        planned(op, samples=samples, states="distinct", peak_bytes=peak)
         remark(f"equal states of {samples} samples are evaluated once", at=op)
 
 

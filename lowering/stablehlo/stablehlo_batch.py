@@ -33,6 +33,7 @@ from xdsl.utils.exceptions import PassFailedException
 from xdsl_jax.dialects import stablehlo as hlo
 from xdsl_jax.dialects.stablehlo.attributes import DotAttr
 
+from dialects import chlo
 from dialects.stablehlo import (
     ELEMENTWISE,
     as_dims,
@@ -437,7 +438,7 @@ def _dot(
     elif left:
         place = len(sides[0])
     else:
-        place = len(sides[0]) + len(shape_of(values[0])) - len(sides[0]) - len(sides[2])
+        place = len(shape_of(values[0])) - len(sides[2])
     shape.insert(place, size)
     kept = DotAttr(*map(as_dims, sides))
     found = insert.add(_again(op, values, shape, dot_dimension_numbers=kept))
@@ -741,13 +742,7 @@ def _call(
 RULES: dict[str, Rule] = {
     "func.call": _call,
     **dict.fromkeys(ELEMENTWISE, _elementwise),
-    **{
-        f"chlo.{name}": _elementwise
-        for name in (
-            *("acos", "acosh", "asinh", "atanh", "cosh", "erf", "erfc"),
-            *("lgamma", "sinh", "square"),
-        )
-    },
+    **{f"chlo.{name}": _elementwise for name in chlo.NAMES},
     **{
         f"stablehlo.{name}": _elementwise
         for name in (

@@ -16,13 +16,14 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.rewriter import InsertPoint, Rewriter
+from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
 from dialects.stablehlo import element_of, shape_of
 from lowering.arrays import Array
 from lowering.bt.lanes import connections_in
 from lowering.energy.apply_declared_deltas import erase_declared
-from lowering.energy.bt_local_energy import NETWORK
+from lowering.energy.bt_local_energy import is_network
 from lowering.energy.differences import applied, batched
 from lowering.energy.extraction import energies_in
 from lowering.energy.part_functions import function_of
@@ -83,12 +84,17 @@ _DISPENSABLE = (
 
 
 def energy_pipeline(
-    without: Collection[str] = (), budget: int | None = None, *, distinct: bool = False
-) -> str:
+    without: Collection[str] = (),
+    budget: int | None = None,
+    passes: Sequence[ModulePass] = (),
+    *,
+    distinct: bool = False,
+) -> LoweringPipeline:
     """Return the passes that make a plan of an operator and a wavefunction.
 
     `without` names passes that are left out; `budget` is the memory in bytes that a
-    chunk of samples may take; `distinct` says that equal states are evaluated once.
+    chunk of samples may take; `passes` are others, before log psi is taken apart;
+    `distinct` says that equal states are evaluated once.
 
     Raises:
         SymbolicCompilerError: for a name that is no such pass (C006).
@@ -105,7 +111,11 @@ def energy_pipeline(
     if distinct:
         names.insert(names.index("write-parts"), "plan-distinct-states")
     bytes_ = "" if budget is None else f"{{budget={budget}}}"
-    return ",".join(f"{p}{bytes_}" if p.startswith("plan-") else p for p in names)
+    texts = (f"{p}{bytes_}" if p.startswith("plan-") else p for p in names)
+    pipeline = LoweringPipeline.parse(",".join(texts))
+    for one in reversed(passes):
+        pipeline = pipeline.inserted(one, pipeline.names.index("bt-local-energy-pack"))
+    return pipeline
 
 
 def compile_energy(
@@ -155,11 +165,7 @@ def compile_energy(
     module.body.block.add_op(function)
     if DECLARED in without:
         erase_declared(module)
-    pipeline = LoweringPipeline.parse(
-        energy_pipeline(without, budget, distinct=distinct)
-    )
-    for one in reversed(passes):
-        pipeline = pipeline.inserted(one, pipeline.names.index("bt-local-energy-pack"))
+    pipeline = energy_pipeline(without, budget, passes, distinct=distinct)
     return run(pipeline, module, [*_DISPENSABLE, *(p.name for p in passes)], "energy")
 
 
@@ -201,11 +207,15 @@ def with_network(module: ModuleOp, wavefunction: ModuleOp) -> ModuleOp:
     assert isinstance(logpsi, FuncOp)
     if unbatched_op(logpsi) is not None:
         return module
-    module = module.clone()
+    whole, module = module, module.clone()
     for function in [op for op in module.ops if isinstance(op, FuncOp)]:
         name = function.sym_name.data
-        if function.is_declaration and name.partition(".")[0] == NETWORK:
-            Rewriter.replace_op(function, _of_many(logpsi, function))
+        if function.is_declaration and is_network(name):
+            try:
+                many = _of_many(logpsi, function)
+            except PassFailedException:  # such as for groups of images
+                return whole
+            Rewriter.replace_op(function, many)
     return module
 
 

@@ -11,9 +11,10 @@ from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute
 from xdsl.passes import ModulePass
 
-from dialects import bt
 from lowering.energy.bt_local_energy import NETWORK
 from lowering.energy.extraction import energies_in, wavefunctions_in
+from lowering.energy.lower_local_energy import unfused
+from lowering.energy.write_parts import tabled
 from symir.compiler.local_energy import with_network
 from symir.compiler.trace import Stage, lanes_in
 from symir.errors import StageError, SymbolicCompilerError
@@ -225,7 +226,8 @@ def _check_network(before: LoweredOperator, after: LoweredOperator) -> None:
         {one.sym_name.data: one for one in wavefunctions_in(module)}
         for module in modules
     )
-    if any(p.kind != bt.Rung.NETWORK for e in energies_in(modules[1]) for p in e.parts):
+    (energy,) = energies_in(modules[1])
+    if energy.plan is not None and unfused(energy, tabled(energy)) is None:
         return
     for name in known.keys() & found.keys():
         if not known[name].clone().is_structurally_equivalent(found[name]):

@@ -273,6 +273,10 @@ def _batching(arguments, axes, *, linked: Linked):
         x, *others = arguments
         x = jnp.moveaxis(x, axes[0], 0)
         size, samples = x.shape[:2]
+        if not size * samples:
+            whole = [(size, *one.shape) for one in linked.function.results]
+            kinds = [one.dtype for one in linked.function.results]
+            return list(map(jnp.zeros, whole, kinds)), [0] * len(kinds)
         flat = x.reshape(size * samples, *x.shape[2:])
         found = linked.again(size * samples)(flat, *others)
         results = [one.reshape(size, samples, *one.shape[1:]) for one in found]

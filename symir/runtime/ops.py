@@ -255,20 +255,11 @@ def _clamp(op: hlo.ClampOp, low: Any, value: Any, high: Any) -> Any:
     return lax.clamp(low, value, high)
 
 
-def _bitcast(op: hlo.BitcastConvertOp, value: Any) -> Any:
-    return lax.bitcast_convert_type(value, _dtype(op))
-
-
 def _is_finite(op: hlo.IsFiniteOp, value: Any) -> Any:
     return lax.is_finite(value)
 
 
-def _dynamic_slice(op: hlo.DynamicSliceOp, value: Any, *starts: Any) -> Any:
-    return lax.dynamic_slice(value, starts, shape_of(op.results[0]))
-
-
 _SHAPED: dict[type[Operation], Callable[..., Any]] = {
-    hlo.BitcastConvertOp: _bitcast,
     hlo.BroadcastInDimOp: _broadcast,
     hlo.ClampOp: _clamp,
     hlo.CompareOp: _compare,
@@ -279,7 +270,6 @@ _SHAPED: dict[type[Operation], Callable[..., Any]] = {
     hlo.IotaOp: _iota,
     hlo.IsFiniteOp: _is_finite,
     hlo.DotGeneralOp: _dot,
-    hlo.DynamicSliceOp: _dynamic_slice,
     hlo.ReduceOp: _reduce,
     hlo.ReshapeOp: _reshape,
     hlo.SelectOp: _select,

@@ -28,7 +28,11 @@ from dialects.interpreters.calls import Oracle
 from dialects.interpreters.kernel import unknown_op
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.bt.bt_specialize import state_type
-from lowering.energy.bt_local_energy import NETWORK, BtLocalEnergyPass
+from lowering.energy.bt_local_energy import (
+    NETWORK,
+    BtLocalEnergyPass,
+    is_network,
+)
 from lowering.energy.extraction import energies_in, is_coarse
 from lowering.relations import Relation
 from symir.compiler.local_energy import energy_kernel_pipeline
@@ -211,8 +215,7 @@ class EnergySubject:
 
     def oracle(self, name: str) -> Oracle:
         """Return a function that a module declares."""
-        is_network = name.partition(".")[0] == NETWORK
-        return self.logpsi.given if is_network else self.program.oracle(name)
+        return self.logpsi.given if is_network(name) else self.program.oracle(name)
 
     def with_oracles(self, module: ModuleOp) -> tuple[ModuleOp, dict[str, Oracle]]:
         """Return a module, and what the interpreters cannot say of it.

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 from jax.core import Tracer
 
+from lowering.energy.bt_local_energy import is_network
 from symir.runtime.importing import Traced
 from symir.runtime.local_energy.deltas import (
     Delta,
@@ -146,6 +147,8 @@ class Declarations:
     def _named(self, model: Any, path: Sequence[str] = ()) -> str:
         name = getattr(model, "__name__", type(model).__name__)
         words = [re.sub(r"[^A-Za-z0-9_]", "_", one) for one in (name, *path)]
+        if is_network(words[0]):
+            words[0] += "_"  # that is log psi
         numbered = (".".join([*words, str(n)]) for n in itertools.count())
         names = itertools.chain([".".join(words)] if path else [], numbered)
         found = next(one for one in names if one not in self._names)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from xdsl.dialects.builtin import ModuleOp
 
-from symir.errors import NotDifferentiable, StageError
+from symir.errors import NotDifferentiable, StageError, SymbolicCompilerError
 from symir.operator.symbolic_operator import SymbolicOperator
 from symir.runtime.compiled_operator import CompiledOperator
 from symir.runtime.functions import Function, Linked
@@ -36,6 +36,15 @@ class EditedProgram(EnergyProgram):
         self._fixed = fixed
         self._take(module.clone())
         self._choose()
+        if program.is_fused and not self.is_fused:
+            raise SymbolicCompilerError(
+                "C061",
+                "the edited parts of log psi are not used",
+                operator=self.kernel.name,
+                expected="parts that are found each by its own method, as before",
+                found=self.misses[-1] if self.misses else "the network alone",
+                hint="edit the functions of parts, or the kernel at stablehlo",
+            )
 
     @property
     def current(self) -> EnergyProgram:
@@ -60,7 +69,8 @@ class EditedProgram(EnergyProgram):
 
     def linked(self, arrays: Arrays, chunk: int | None) -> Linked:
         """Return what finds the energies; of no other batch where it is for one."""
-        found = super().linked(arrays, chunk)
+        # What fails is not to be found in another way than was written
+        found = self.source(arrays, chunk).linked(arrays.x.shape[0])
         return found if self._fixed is None else Linked(found.function, found.links)
 
     def _function(

@@ -144,7 +144,8 @@ class LocalEnergy:
 
     `without` names passes that are left out, such as "apply-exponential-sums"; `budget`
     is what memory in bytes a chunk of samples may take, by default 2 MB, and up to four
-    times as much where a network, or a declared delta, is evaluated for each x'.
+    times as much where a network, or a declared delta, is evaluated for each x', or
+    eight times where equal x' are evaluated once.
     `passes` are passes of your own over the IR, before log psi is taken apart.
     `distinct` says whether equal x' of a chunk are evaluated once, which molecules,
     small systems and peaked states have many of; by default the first samples that it
@@ -160,7 +161,7 @@ class LocalEnergy:
     Attributes:
         operator: the operator, compiled.
         logpsi: the function log psi.
-        options: passes that are left out, and the memory of a chunk.
+        options: passes that are left out and added, memory, and equal x'.
         is_edited: whether its IR was edited by hand: `LoweredOperator.replace_ir`.
     """
 

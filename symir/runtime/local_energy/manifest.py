@@ -34,7 +34,10 @@ def energy_manifest(
         for path, leaf in jax.tree.leaves_with_path(parameters)
     ]
     lowering = energy_pipeline(
-        options.without, options.budget, distinct=bool(options.distinct)
+        options.without,
+        options.budget,
+        options.passes,
+        distinct=bool(options.distinct),
     )
     scalars = (shared_entry(one["name"], (), one["dtype"]) for one in couplings)
     return as_json(

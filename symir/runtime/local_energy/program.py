@@ -29,6 +29,7 @@ from dialects.stablehlo import dtype_of, element_of
 from lowering.bt.bt_specialize import state_type
 from lowering.bt.lanes import parts_of, write_count
 from lowering.energy.apply_declared_deltas import erase_declared
+from lowering.energy.bt_local_energy import is_network
 from lowering.energy.extraction import energies_in, returned
 from lowering.energy.lower_local_energy import unfused
 from lowering.energy.plan_distinct_states import has_distinct_states
@@ -331,13 +332,7 @@ class EnergyProgram:
 
         Where parts of log psi fail it is the network, and a fault of ours.
         """
-        source = Source(
-            partial(self._function, chunk=chunk),
-            partial(self._traced_there, self.traces),
-            arrays.flat,
-            lambda: self._is_of(self._traced()),
-        )
-        batch = arrays.x.shape[0]
+        source, batch = self.source(arrays, chunk), arrays.x.shape[0]
         if not self.is_fused or self._checks:
             return source.linked(batch)
         try:
@@ -350,6 +345,15 @@ class EnergyProgram:
         found = source.linked(batch)
         self._missed(tolerated(failed, "no part of log psi is fused").message)
         return found
+
+    def source(self, arrays: Arrays, chunk: int | None) -> Source:
+        """Return what finds the energies of any number of samples."""
+        return Source(
+            partial(self._function, chunk=chunk),
+            partial(self._traced_there, self.traces),
+            arrays.flat,
+            lambda: self._is_of(self._traced()),
+        )
 
     def _function(
         self, batch: int, chunk: int | None, *, ratios: bool = False
@@ -387,8 +391,7 @@ class EnergyProgram:
 
     def _of_name(self, name: str) -> Callable[..., Any]:
         """Return the function of JAX that a module declares by a name."""
-        base = name.rpartition(".")[0]
-        return self._network if base == "network" else self.declared.named(name)
+        return self._network if is_network(name) else self.declared.named(name)
 
     def _traced_there(self, traces: FreshTraces, name: str) -> Callable[..., Any]:
         function = self._of_name(name)
@@ -409,7 +412,7 @@ class EnergyProgram:
         is_one = name.rpartition(".")[2] in ("network", "cache", "ratio")
         full = f"{name}.1" if is_one else name
         of_many, count = jax.jit(self._of_name(full)), len(self._avals)
-        if not name.startswith("network"):
+        if not is_network(name):
             count = self.declared.parameters(full)
 
         def of_arrays(*given: Any) -> list[np.ndarray]:

@@ -3,8 +3,8 @@
 
 // Equal x' of more samples are the same, at once.
 // CHECK-LABEL:   func.func @lifted(
-// DEFAULT:         plan <samples = 1024, tables = lanes, states = distinct>
-// SMALL:           plan <samples = 606, tables = lanes, states = distinct>
+// DEFAULT:         plan <samples = 1024, tables = lanes, peak_bytes = 110592, states = distinct>
+// SMALL:           plan <samples = 606, tables = lanes, peak_bytes = 65448, states = distinct>
 func.func @lifted(%x : tensor<?x2x!bt.state>, %b : !bt.branches<2 x 1>, %w : tensor<2xf64>) -> tensor<?xf64> {
   bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x2x!bt.state>
   %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<lifted @first then @rest>] plan <samples = 8, tables = lanes> : tensor<?x2x!bt.state>, !bt.branches<2 x 1> (tensor<2xf64>) -> tensor<?xf64>

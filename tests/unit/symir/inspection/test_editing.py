@@ -411,6 +411,15 @@ def test_the_text_of_a_network_that_is_called_is_no_edit() -> None:
         lowered.replace_ir("bt", text.replace("7.500000e-01", "5.000000e-01"))
 
 
+def test_edited_parts_that_nothing_would_use_are_refused() -> None:
+    fused, w, x = energy()
+    lowered = sym.lower(fused, w, x, to="bt")
+    text = re.sub(r" written \[[^\]]*\]", "", lowered.at("bt").text)
+    assert text != lowered.at("bt").text
+    with pytest.raises(sym.SymbolicCompilerError, match="no functions are written"):
+        lowered.replace_ir("bt", text).compile()
+
+
 def test_the_operator_of_a_local_energy_is_edited_on_its_own() -> None:
     lowered = lowered_energy()
     for where in ("sym", "bt-coalesce-static"):

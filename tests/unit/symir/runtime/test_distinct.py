@@ -59,6 +59,17 @@ def test_values(name: str, dtype: Any) -> None:
     np.testing.assert_allclose(energy(w, x.astype(dtype)), expected, rtol=1e-12)
 
 
+def test_memory_is_that_of_more_samples() -> None:
+    op, w, x = setting("swaps")
+    plain, distinct = (
+        sym.LocalEnergy(op, network, distinct=one).report(w, x) for one in (False, True)
+    )
+    assert distinct.plan["samples"] >= plain.plan["samples"]
+    assert distinct.predicted_bytes > plain.predicted_bytes
+    assert distinct.measured_bytes is not None
+    assert distinct.measured_bytes < distinct.predicted_bytes + 1_000_000
+
+
 @pytest.mark.parametrize("name", ["swaps", "hops"])
 def test_each_distinct_state_is_evaluated_once(name: str) -> None:
     op, w, x = setting(name)

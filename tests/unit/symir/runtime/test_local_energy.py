@@ -228,6 +228,12 @@ def test_batches(shape: tuple[int, ...]):
     np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
+def test_maps_over_nothing():
+    p, x = network_parameters(), np.stack([X[:2]] * 3)[:0]
+    found = jax.vmap(lambda one: ours(recognised, PARAMETERS, p, one))(x)
+    assert found.shape == (0, 2)
+
+
 def test_no_samples_have_no_gradient():
     p = network_parameters()
     found = jax.grad(lambda p: ours(recognised, PARAMETERS, p, X[:0]).sum())(p)
