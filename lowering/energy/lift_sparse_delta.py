@@ -8,7 +8,8 @@ and q = exp(2 d), tanh(t + d) = (u q - v) / (u q + v), without cancellation belo
 what follows is affine, as of one hidden layer, nothing is evaluated at x': the
 difference is a sum of fractions.
 
-It pays where a layer costs more than the rows that it is replaced by.
+It pays where a layer costs more than the rows that it is replaced by: as it was
+measured on CPUs, or where `sites` says so.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from xdsl.pattern_rewriter import (
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.stablehlo import element_of, shape_of
+from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.bt.lanes import write_count
 from lowering.energy.activations import fit_of
 from lowering.energy.extraction import (
@@ -67,12 +68,13 @@ SITES_PER_ROW = 20
 """A row of a table costs about as much as so many inputs of a dense layer."""
 
 SITES = {64: 32, 32: 160}
-"""Of so many sites at least a first layer with a tanh is worth it, by bits of a real: in
-single precision XLA's products and tanh take so little time that what is read instead
-takes longer. Measured for first layers of 128 to 512 units and rings of 16 to 256 sites:
-0.3 to 1.2 times the time of the network from 32 sites on in double precision, below 16 to
-1.4 times; in single precision 0.6 to 0.9 times at 256 sites, 0.9 to 1.7 at 100, 1.2 to
-2.8 at 16 to 64."""
+"""Of so many sites at least a first layer with a tanh is worth it, by bits of a real.
+
+In single precision XLA's products and tanh take so little time that what is read
+instead takes longer. Measured for first layers of 128 to 512 units and 16 to 256 sites:
+0.3 to 1.2 times the time of the network from 32 sites on in double precision, below 16
+to 1.4 times; in single precision 0.6 to 0.9 times at 256 sites, 0.9 to 1.7 at 100, 1.2
+to 2.8 at 16 to 64."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,11 @@ def _is_cut(function: FuncOp, value: SSAValue) -> bool:
 
 
 def _unprofitable(
-    op: bt.LocalEnergyOp, function: FuncOp, lift: _Lift, rung: bt.Rung
+    op: bt.LocalEnergyOp,
+    function: FuncOp,
+    lift: _Lift,
+    rung: bt.Rung,
+    least: int | None,
 ) -> str | None:
     if is_coarse(lift.root):
         return "of fewer than 32 bits the rounding is the model"
@@ -178,11 +184,11 @@ def _unprofitable(
     sites = int(np.prod(shape_of(function.body.block.args[-1])))
     if units < MIN_UNITS:
         return f"its first layer has {units} outputs, and {MIN_UNITS} would be worth it"
-    least = SITES_PER_ROW * (write_count(op.branches) + 1)
-    if lift.activation is not None:
-        dtype = dtype_of(element_of(lift.root))
-        least = SITES[np.finfo(dtype).bits] - 1
-    if sites <= least:
+    if least is None and lift.activation is None:
+        least = SITES_PER_ROW * (write_count(op.branches) + 1) + 1
+    elif least is None:
+        least = SITES[np.finfo(dtype_of(element_of(lift.root))).bits]
+    if sites < least:
         return f"a layer of {sites} inputs is as fast; of {least} it would be worth it"
     return None
 
@@ -198,7 +204,9 @@ def is_sum_of_tanh(function: FuncOp) -> bool:
     return is_sum
 
 
-def _lifted(op: bt.LocalEnergyOp, module: ModuleOp, part: bt.PartAttr) -> bt.PartAttr:
+def _lifted(
+    op: bt.LocalEnergyOp, module: ModuleOp, part: bt.PartAttr, least: int | None
+) -> bt.PartAttr:
     name = part.functions[0]
     function = function_named(module, name)
     lift = _cut(function, analyse(function))
@@ -210,7 +218,7 @@ def _lifted(op: bt.LocalEnergyOp, module: ModuleOp, part: bt.PartAttr) -> bt.Par
     tail = extracted(function, rest, [lift.cut], returned(function))
     is_sum = lift.activation is not None and _is_weighted_sum(tail)
     rung = bt.Rung.RATIONAL if is_sum else bt.Rung.LIFTED
-    reason = _unprofitable(op, function, lift, rung)
+    reason = _unprofitable(op, function, lift, rung, least)
     if reason is not None:
         erase(tail)
         remark(f"@{name} is not lifted: {reason}", done=False, at=op)
@@ -238,6 +246,7 @@ def _is_weighted_sum(function: FuncOp) -> bool:
     return is_one and is_linear(function) and has_weights(function)
 
 
+@dataclass(frozen=True)
 class LiftNetworks(RewritePattern):
     """The networks of an energy become what is additive in x, and the rest.
 
@@ -250,6 +259,8 @@ class LiftNetworks(RewritePattern):
       through [#bt.part<rational @f_prefix then @f_tail as "tanh">] ..
     """
 
+    sites: int | None
+
     @op_type_rewrite_pattern
     def match_and_rewrite(
         self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
@@ -257,7 +268,9 @@ class LiftNetworks(RewritePattern):
         module = module_of(op)
         before = {name for part in op.parts for name in part.functions}
         op.parts = ArrayAttr(
-            _lifted(op, module, part) if part.kind == bt.Rung.NETWORK else part
+            _lifted(op, module, part, self.sites)
+            if part.kind == bt.Rung.NETWORK
+            else part
             for part in op.parts
         )
         rewriter.notify_op_modified(op)
@@ -266,10 +279,16 @@ class LiftNetworks(RewritePattern):
 
 @dataclass(frozen=True)
 class LiftSparseDeltaPass(ModulePass):
-    """Compute the additive beginning of networks once per sample."""
+    """Compute the additive beginning of networks once per sample.
+
+    Attributes:
+        sites: of so many sites at least it is worth it; as measured where not given.
+    """
 
     name = "lift-sparse-delta"
     relation: ClassVar[Relation] = Relation.EXPECTATION
 
+    sites: int | None = None
+
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        rewrite_once(op, LiftNetworks())
+        rewrite_once(op, LiftNetworks(self.sites))

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from lowering.energy import lift_sparse_delta
+
 ROOT = Path(__file__).parents[2]
 
 # Most of the time of the suite is XLA's, which compiles: what took long is kept for the
@@ -84,6 +86,12 @@ def _contexts() -> Generator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(mlir, "make_ir_context", shared)
         yield
+
+
+@pytest.fixture
+def lifting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lift first layers of few sites, too: it has to be right, if no faster."""
+    monkeypatch.setattr(lift_sparse_delta, "SITES", {32: 0, 64: 0})
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,5 @@
-// RUN: symir-opt %s -p "lift-sparse-delta" | filecheck %s
+// RUN: symir-opt %s -p "lift-sparse-delta{sites=4}" | filecheck %s
+// RUN: symir-opt %s -p "lift-sparse-delta" | filecheck %s --check-prefix FEW
 
 // A dense layer with a tanh behind it, and a sum: fractions.
 // CHECK-LABEL: func.func @perceptron(
@@ -64,9 +65,11 @@ func.func private @wide(%w : tensor<4x128xf64>, %v : tensor<4x8xf64>, %x : tenso
   func.return %r : tensor<1xf64>
 }
 
-// Too few units; an activation that is not tanh with too few sites; x is needed again.
+// Too few units; x is needed again; of as few sites as measured, no tanh nor another one.
+// FEW:           through [#bt.part<network @two>, #bt.part<rational @few_prefix then @few_tail as "tanh">, #bt.part<network @wide>]
+// FEW:           through [#bt.part<network @small>, #bt.part<network @sine>, #bt.part<network @again>]
 // CHECK-LABEL: func.func @not_worth_it(
-// CHECK:         through [#bt.part<network @small>, #bt.part<network @sine>, #bt.part<network @again>]
+// CHECK:         through [#bt.part<network @small>, #bt.part<lifted @sine_prefix then @sine_tail>, #bt.part<network @again>]
 func.func @not_worth_it(%x : tensor<?x4x!bt.state>, %b : !bt.branches<4 x 1>, %w : tensor<4x8xf64>, %u : tensor<4x128xf64>) -> tensor<?xf64> {
   %e = bt.local_energy %x, %b parameters(%w, %u) through [#bt.part<network @small>, #bt.part<network @sine>, #bt.part<network @again>] : tensor<?x4x!bt.state>, !bt.branches<4 x 1> (tensor<4x8xf64>, tensor<4x128xf64>) -> tensor<?xf64>
   func.return %e : tensor<?xf64>

@@ -381,6 +381,7 @@ def test_many_terms_stay_small(open_page: Open) -> None:
 # ---- a local energy ----
 
 
+@pytest.mark.usefixtures("lifting")
 def test_the_report_of_a_local_energy(open_page: Open) -> None:
     tab = open_page(page(*operators.energy()))
     own = tab.locator("#energy")

@@ -277,6 +277,7 @@ def test_passes_are_told_as_they_ran() -> None:
     assert data["cost"]["lanes_after"] == 9
 
 
+@pytest.mark.usefixtures("lifting")
 def test_the_report_of_a_local_energy_is_there() -> None:
     energy, w, x = operators.energy()
     data = explored(energy, w, x)

@@ -208,6 +208,7 @@ def expected_of(name: str, wavefunction: str) -> Any:
     return energies_of(op, WAVEFUNCTIONS[wavefunction][0], w, x)
 
 
+@pytest.mark.usefixtures("lifting")
 @pytest.mark.parametrize(("name", "wavefunction", "tables"), CASES)
 def test_energies_are_those_of_the_network(
     name: str, wavefunction: str, tables: str, monkeypatch: pytest.MonkeyPatch

@@ -412,6 +412,7 @@ def with_a_library(w: Any, x: Any) -> Any:
         (with_a_library, "custom_call"),
     ],
 )
+@pytest.mark.usefixtures("lifting")
 def test_what_only_jax_can_link_is_a_network(logpsi: Any, op: str) -> None:
     """Also where it depends on parameters alone: text has no callbacks, say."""
     assert check(logpsi).rungs == ["network"]
