@@ -994,11 +994,12 @@ class PartAttr(ParametrizedAttribute):
     takes them and what it follows.
 
     `written` names functions that find the ratio, where they have been written: tables,
-    a bound of these, a cache of one x, and the ratio for one change.
+    a bound of these, a cache of one x, and for one change the ratio, and the cache of
+    what it leads to.
 
     ```mlir
     #bt.part<exponential @theta as "log_cosh" times (1.0, 0.0)>
-    #bt.part<linear @a written [@tables, @bound, @cache, @ratio]>
+    #bt.part<linear @a written [@tables, @bound, @cache, @ratio, @commit]>
     ```
     """
 
@@ -1449,10 +1450,10 @@ class LocalEnergyOp(BranchTensorOp):
                     "'bt.local_energy': a rational part is of two functions and "
                     f"tanh, got {part}"
                 )
-            count = 2 if part.kind == Rung.DECLARED else 4
+            count = 2 if part.kind == Rung.DECLARED else 5
             if len(part.written) not in (0, count):
                 raise VerifyException(
-                    f"'bt.local_energy': the ratio of a {part.kind} part is found by "
+                    f"'bt.local_energy': changes of a {part.kind} part are found by "
                     f"{count} functions, got {len(part.written)}"
                 )
             names = (one.string_value() for one in part.written)

@@ -274,9 +274,9 @@ class Array:
         rest = [size for n, size in enumerate(self.shape) if n != axis]
         return self.of(op).reshape(*rest)
 
-    def at_first(self) -> Array:
-        """Return the first entry along the first axis."""
-        return self.slice(0, 1).reshape(*self.shape[1:])
+    def entry(self, number: int) -> Array:
+        """Return an entry along the first axis, of a number that is known."""
+        return self.slice(number, number + 1).reshape(*self.shape[1:])
 
     def slice(self, start: int, stop: int, axis: int = 0) -> Array:
         """Return the entries from one number to before another along an axis."""

@@ -1,4 +1,4 @@
-"""Parts of log psi as functions of the module: tables, cache, ratio and bound.
+"""Parts of log psi as functions of the module: tables, cache, ratio, commit and bound.
 
 They are written for one sample x and one change of it; `stablehlo-batch` makes them
 functions of many. A change is a row of the tables, or one for each of its writes, and
@@ -10,6 +10,10 @@ a sign: of rows that are shared by a change and its opposite.
 | bound | tables | for each length of a product, the largest logarithm |
 | cache | parameters, x | caches |
 | ratio | parameters, tables, caches, length, row, sign | log psi(x') - log psi(x) |
+| commit | as ratio | caches of x' |
+
+What commit returns need not be the cache of x', but all ratios are those of it, within
+the rounding of each change that was committed. Of an energy nothing is committed.
 """
 
 from __future__ import annotations
@@ -69,10 +73,11 @@ class PartFunctions:
     bound: FuncOp
     cache: FuncOp
     ratio: FuncOp
+    commit: FuncOp
 
     @property
     def all(self) -> tuple[FuncOp, ...]:
-        return self.tables, self.bound, self.cache, self.ratio
+        return self.tables, self.bound, self.cache, self.ratio, self.commit
 
 
 @dataclass(frozen=True)
@@ -99,12 +104,24 @@ class Change:
     def sides(self, both: Array) -> tuple[Array, Array]:
         """Return entry 0 of two and entry 1, exchanged for an opposite change."""
         if self.sign is None:
-            return (
-                both.slice(0, 1).reshape(*both.shape[1:]),
-                both.slice(1, 2).reshape(*both.shape[1:]),
-            )
+            return both.entry(0), both.entry(1)
         other = self.sign.astype(i32)
         return both.at(1 - other), both.at(other)
+
+    def both(self, here: Array, there: Array) -> Array:
+        """Return what has these sides."""
+        one, other = (side.reshape(1, *side.shape) for side in (here, there))
+        forth = concatenated([one, other], 0)
+        if self.sign is None:
+            return forth
+        return self.sign.where(forth, concatenated([other, one], 0))
+
+    def moved(self, both: Array, ratios: Array) -> Array:
+        """Return the sigmoids of +-(z + d), by those of +-z and by exp(d)."""
+        here, there = self.sides(both)
+        here = here * ratios
+        total = here + there
+        return self.both(here / total, there / total)
 
     def signed(self, value: Array) -> Array:
         return value if self.sign is None else self.sign.where(value, -value)
@@ -194,6 +211,10 @@ class Draft(ABC):
     def ratio(self, given: Given) -> Array:
         """Return log psi(x') - log psi(x) of this part, without its factor."""
 
+    @abstractmethod
+    def commit(self, given: Given) -> Arrays:
+        """Return what is kept of x', of the same types as `cache` has."""
+
     def log_ratio(self, given: Given) -> Array:
         """Return log psi(x') - log psi(x) of this part."""
         return self.scaled(self.ratio(given))
@@ -216,20 +237,22 @@ class Draft(ABC):
         rows = self.own.writes or 1
         change = [tensor(i32)] * (1 + rows) + [tensor(i1)]
 
-        def ratio(_: Inserter, arguments: Arrays) -> Arrays:
+        def given(arguments: Arrays) -> Given:
             ends = np.cumsum([count, len(found), len(kept), 1, rows])
             leaves, own, caches, (length,), numbers, (sign,) = (
                 list(part) for part in np.split(_objects(arguments), ends)
             )
             of = Change(numbers, sign if self.own.signed else None)
-            return [self.log_ratio(Given(leaves, own, caches, length, of))]
+            return Given(leaves, own, caches, length, of)
 
-        return PartFunctions(
-            tables,
-            bound,
-            cache,
-            function_of("ratio", [*kinds, *found, *kept, *change], ratio),
+        of_change = [*kinds, *found, *kept, *change]
+        ratio = function_of(
+            "ratio", of_change, lambda _, own: [self.log_ratio(given(own))]
         )
+        commit = function_of(
+            "commit", of_change, lambda _, own: self.commit(given(own))
+        )
+        return PartFunctions(tables, bound, cache, ratio, commit)
 
 
 def scaled(value: Array, coefficient: complex, log: Attribute) -> Array:
@@ -293,6 +316,9 @@ class Linear(Draft):
     def ratio(self, given: Given) -> Array:
         return given.change.signed(given.change.added(given.tables[0]))
 
+    def commit(self, given: Given) -> Arrays:
+        return []
+
 
 class Exponential(Draft):
     """A sum of logarithms of exponential sums over the elements of a function.
@@ -345,6 +371,13 @@ class Exponential(Draft):
             total = k * self.own.logarithm(factors, given.length) + total
         return total
 
+    def commit(self, given: Given) -> Arrays:
+        change, (_, _, *ratios) = given.change, given.tables
+        return [
+            change.moved(sides, change.multiplied(table))
+            for sides, table in zip(given.caches, ratios, strict=True)
+        ]
+
 
 class Bilinear(Draft):
     """The sum of the products of two additive functions, element by element.
@@ -386,7 +419,7 @@ class Bilinear(Draft):
 
     def cache(self, leaves: Arrays, x: Array) -> Arrays:
         found = (applied(x.insert, one, [*leaves, x]) for one in self.functions)
-        return [_vectors(one.reshape(1, -1)).at_first() for one in found]
+        return [_vectors(one.reshape(1, -1)).entry(0) for one in found]
 
     def ratio(self, given: Given) -> Array:
         change, (own, other) = given.change, given.caches
@@ -397,6 +430,13 @@ class Bilinear(Draft):
         one, other_one, *both = _sums(terms)
         product = both[0] if both else given.tables[2].at(change.rows[0])
         return change.signed(one + other_one) + product
+
+    def commit(self, given: Given) -> Arrays:
+        change = given.change
+        return [
+            value + change.signed(change.added(table))
+            for value, table in zip(given.caches, given.tables[:2], strict=True)
+        ]
 
 
 class Rational(Draft):
@@ -409,12 +449,12 @@ class Rational(Draft):
 
     def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
         found = changes(insert, self.functions[0], leaves, self.own.steps)
-        weights = self._weights(insert, leaves).abs().max(0, 0)
+        weights = self._weights(insert, leaves)
         # Two denominators of at most e^(2 |d|), and two numerators at most 2 w of these
         below = 4 * _largest(found)
         # Weights may be of a wider type, in which the denominators are not
-        bound = below + weights.log1p().astype(below.element)
-        return [*_halves((2 * found).exp(), 1), bound]
+        bound = below + weights.abs().max(0, 0).log1p().astype(below.element)
+        return [*_halves((2 * found).exp(), 1), bound, *_halved(weights)]
 
     def _weights(self, insert: Inserter, leaves: Arrays) -> Array:
         """Return what the elements are multiplied by, (M,)."""
@@ -425,12 +465,18 @@ class Rational(Draft):
 
     def cache(self, leaves: Arrays, x: Array) -> Arrays:
         z = applied(x.insert, self.functions[0], [*leaves, x]).reshape(1, -1)
-        up, down = _sigmoids(2 * z)
-        weights = self._weights(x.insert, leaves).reshape(1, -1)
-        slopes = (2 * up * down).astype(weights.element) * weights
         # Of the filling the sigmoids are halves, so that nothing is divided by 0
-        sides = _halves(concatenated([up, down], 0), 0.5)
-        return [*sides, *(one.at_first() for one in _halves(slopes, 0))]
+        sides = _halves(concatenated(_sigmoids(2 * z), 0), 0.5)
+        return self._kept(sides, _halved(self._weights(x.insert, leaves)))
+
+    def _kept(self, sides: Arrays, weights: Arrays) -> Arrays:
+        """Return sigmoids, and the slopes of tanh times weights."""
+        up_and_down = (map(both.entry, (0, 1)) for both in sides)
+        slopes = [
+            (2 * up * down).astype(one.element) * one
+            for (up, down), one in zip(up_and_down, weights, strict=True)
+        ]
+        return [*sides, *slopes]
 
     def ratio(self, given: Given) -> Array:
         change, caches = given.change, given.caches
@@ -450,6 +496,14 @@ class Rational(Draft):
             # On CPUs a loop that adds is not vectorised where it reads so many arrays
             return _written_sum(one + other)
         return change.signed(reduce(Array.__add__, _sums([one, other])))
+
+    def commit(self, given: Given) -> Arrays:
+        change, caches = given.change, given.caches
+        moved = [
+            change.moved(sides, change.multiplied(table))
+            for sides, table in zip(caches[:2], given.tables[:2], strict=True)
+        ]
+        return self._kept(moved, given.tables[3:])
 
 
 class Lifted(Draft):
@@ -477,7 +531,7 @@ class Lifted(Draft):
         z = applied(x.insert, self.functions[0], [*leaves, x]).reshape(1, -1)
         before = self._rest(leaves, z.tanh() if self._is_tanh else z)
         if not self._is_tanh:
-            return [before, z.at_first()]
+            return [before, z.entry(0)]
         return [before, concatenated(_sigmoids(2 * z), 0)]
 
     def _rest(self, leaves: Arrays, values: Array) -> Array:
@@ -501,6 +555,15 @@ class Lifted(Draft):
         # A node of psi at x' is one, whatever is at x
         is_node = after.real.compared("EQ", -np.inf)
         return is_node.where(after.like(-np.inf), after - given.caches[0])
+
+    def commit(self, given: Given) -> Arrays:
+        values, change = self.ratio(given), given.change
+        if self._is_tanh:
+            (table, _), (_, both) = given.tables, given.caches
+            state = change.moved(both, change.multiplied(table))
+        else:
+            state = values
+        return [self._rest(given.leaves, values), state]
 
 
 DRAFTS: dict[str, type[Draft]] = {
@@ -568,6 +631,11 @@ def _halves(values: Array, filling: float) -> Arrays:
     return [_vectors(one, filling) for one in both]
 
 
+def _halved(values: Array) -> Arrays:
+    """Return the first and the second half of (M,), each as vectors."""
+    return [one.entry(0) for one in _halves(values.reshape(1, -1), 0)]
+
+
 def _largest(changes: Array) -> Array:
     """Return a bound on the sizes of changes, (rows, M)."""
     return changes.abs().reshape(-1).max(0, 0)
@@ -611,7 +679,7 @@ def _sigmoids(z: Array) -> tuple[Array, Array]:
 
 def _unless_infinite(table: Array) -> Array:
     """Return 0, or infinity where a table cannot be used: log psi is infinite at x'."""
-    return table.is_finite().all(0).where(table.real.at_first().like(0), np.inf)
+    return table.is_finite().all(0).where(table.real.entry(0).like(0), np.inf)
 
 
 ELEMENTS: dict[np.dtype, Attribute] = {

@@ -1,6 +1,7 @@
 """The laws of parts of log psi: what their functions find is how their values change.
 
     ratio(cache(x), d) = f(x + d) - f(x)        ratio(cache(x), no change) = 0
+    ratio(commit(cache(x), d), e) = ratio(cache(x + d), e)
 
 up to rounding, and to 2 pi i. f is the part by the functions that it was made of, which
 the passes that write those of ratios do not touch.
@@ -32,8 +33,8 @@ from symir.operator.spaces import Space
 from symir.validation.comparison import LaneDifference, as_target, shown
 from symir.validation.reports import Array
 
-SAMPLES, CHANGES = 2, 12
-"""Configurations, and changes of each, that a part is looked at for."""
+SAMPLES, CHANGES, COMMITTED = 2, 12, 4
+"""Configurations, and changes of each and of an x' of it, that are looked at."""
 
 
 Called: TypeAlias = Callable[..., tuple[Any, ...]]
@@ -96,30 +97,39 @@ class Laws:
 
         found = self._declared if part.kind == bt.Rung.DECLARED else self._written
         for sample, x in enumerate(self.x[:SAMPLES]):
-            for after, log_ratio in found(energy, part, sample, called):
-                values = value(after), value(x)
+            for before, after, log_ratio in found(energy, part, sample, called):
+                values = value(after), value(before)
                 difference = self._compared(part, sample, after, values, log_ratio)
                 if difference is not None:
                     yield x, difference
 
     def _written(
         self, energy: bt.LocalEnergyOp, part: bt.PartAttr, sample: int, called: Called
-    ) -> Iterator[tuple[Array, Any]]:
-        """Yield some x' and the log ratios that written functions find."""
+    ) -> Iterator[tuple[Array, Array, Any]]:
+        """Yield some x and x', and the log ratios that written functions find.
+
+        They are those of a sample, and of an x' of it behind a commit.
+        """
         names = [one.string_value() for one in part.written]
-        tables_of, bound, cache, ratio = names
+        tables_of, bound, cache, ratio, commit = names
         tables = called(tables_of, *self.leaves)
         lengths = _safe(called(bound, *tables), tabled(energy))
-        caches = called(cache, *self.leaves, self.x[sample][None])
-        changes = islice(self._changes(energy, sample), CHANGES)
-        for (after, rows), length in product([*changes], lengths):
-            given = [*self.leaves, *tables, *caches, np.int32(length), *rows]
-            yield after, called(ratio, *given)[0]
+        x = self.x[sample]
+        caches = called(cache, *self.leaves, x[None])
+        for most in (CHANGES, COMMITTED):
+            changes = [*islice(self._changes(energy, x), most)]
+            if not changes or not lengths:
+                return
+            fixed = [*self.leaves, *tables, *caches]
+            for (after, rows), length in product(changes, lengths):
+                yield x, after, called(ratio, *fixed, np.int32(length), *rows)[0]
+            x, rows = changes[-1]
+            caches = called(commit, *fixed, np.int32(lengths[0]), *rows)
 
     def _declared(
         self, energy: bt.LocalEnergyOp, part: bt.PartAttr, sample: int, called: Called
-    ) -> Iterator[tuple[Array, Any]]:
-        """Yield x' of lanes, and the log ratios that declared functions find."""
+    ) -> Iterator[tuple[Array, Array, Any]]:
+        """Yield x and x' of lanes, and the log ratios that declared functions find."""
         inputs, x = function_named(self.module, part.functions[1]), self.x[sample]
         *own, _ = called(part.functions[1], *self.leaves, x[None])
         reading = Reading.of(inputs, sorted(local_values(energy) or ()))
@@ -141,7 +151,7 @@ class Laws:
                 found = {"real": np.real, "imag": np.imag, None: np.asarray}[
                     part.applied
                 ](found)
-                yield after, (factor if factor.imag else factor.real) * found
+                yield x, after, (factor if factor.imag else factor.real) * found
 
     def _compared(
         self,
@@ -165,8 +175,8 @@ class Laws:
         pair = shown(expected), shown(found)
         return LaneDifference(what, sample, None, as_target(target), *pair)
 
-    def _changes(self, energy: bt.LocalEnergyOp, sample: int) -> Iterator[Change]:
-        x, rng = self.x[sample], np.random.default_rng(sample)
+    def _changes(self, energy: bt.LocalEnergyOp, x: Array) -> Iterator[Change]:
+        rng = np.random.default_rng(0)
         moves = tabled(energy)
         if isinstance(moves, SiteMoves):
             return self._by_site(moves, x, rng)

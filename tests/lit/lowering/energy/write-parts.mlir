@@ -2,7 +2,7 @@
 
 // Flips change an additive function by a number of the site, up to a sign: its table.
 // CHECK-LABEL: func.func @flips(
-// CHECK:         bt.local_energy %x, %b parameters(%w) through [#bt.part<linear @a times (5.000000e-01, 0.000000e+00) written [@part0.tables, @part0.bound, @part0.cache, @part0.ratio]>, #bt.part<network @f>]
+// CHECK:         bt.local_energy %x, %b parameters(%w) through [#bt.part<linear @a times (5.000000e-01, 0.000000e+00) written [@part0.tables, @part0.bound, @part0.cache, @part0.ratio, @part0.commit]>, #bt.part<network @f>]
 func.func @flips(%x : tensor<?x2x!bt.state>, %w : tensor<2xf64>) -> tensor<?xf64> {
   bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x2x!bt.state>
   %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>
@@ -37,7 +37,7 @@ func.func @unknown(%x : tensor<?x2x!bt.state>, %b : !bt.branches<2 x 1>, %w : te
 // Sums of tanh are found from tables as well, and so is the tanh that another network
 // begins with. One with an op that has no batching rule is not written.
 // CHECK-LABEL: func.func @tanh(
-// CHECK:         through [#bt.part<rational @a then @sum as "tanh" written [@part1.tables, @part1.bound, @part1.cache, @part1.ratio]>, #bt.part<lifted @a then @sine as "tanh" times (2.000000e+00, 0.000000e+00) written [@part2.tables, @part2.bound, @part2.cache, @part2.ratio]>, #bt.part<lifted @a then @call>]
+// CHECK:         through [#bt.part<rational @a then @sum as "tanh" written [@part1.tables, @part1.bound, @part1.cache, @part1.ratio, @part1.commit]>, #bt.part<lifted @a then @sine as "tanh" times (2.000000e+00, 0.000000e+00) written [@part2.tables, @part2.bound, @part2.cache, @part2.ratio, @part2.commit]>, #bt.part<lifted @a then @call>]
 func.func @tanh(%x : tensor<?x2x!bt.state>, %w : tensor<2xf64>) -> tensor<?xf64> {
   bt.assume %x values [array<f64: -1.0, 1.0>] : tensor<?x2x!bt.state>
   %i = stablehlo.constant dense<[0, 1]> : tensor<2xi32>

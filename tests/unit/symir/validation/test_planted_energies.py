@@ -22,7 +22,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 import symir as sym
 from dialects import bt
-from lowering.arrays import Array
+from lowering.arrays import Array, concatenated
 from lowering.energy import lane_rows, lower_local_energy, part_functions
 from lowering.energy.apply_exponential_sums import ApplyExponentialSumsPass
 from lowering.energy.extraction import energies_in
@@ -309,10 +309,7 @@ BUGS = {
         instead(
             part_functions.Change,
             "sides",
-            lambda self, both: (
-                both.slice(0, 1).reshape(*both.shape[1:]),
-                both.slice(1, 2).reshape(*both.shape[1:]),
-            ),
+            lambda self, both: (both.entry(0), both.entry(1)),
         ),
     ),
     "a ratio has the row of another change": in_part(
@@ -342,6 +339,22 @@ BUGS = {
         "one layer",
         "rational",
         after(part_functions.Rational, "cache", lambda f, *_: [*f[:3], f[3] * 0.5]),
+    ),
+    "a cache that is committed stays": in_part(
+        "jastrow",
+        "bilinear",
+        instead(part_functions.Bilinear, "commit", lambda self, given: given.caches),
+    ),
+    "a commit exchanges sides": in_part(
+        "machine",
+        "exponential",
+        after(
+            part_functions.Exponential,
+            "commit",
+            lambda found, *_: [
+                concatenated([both.slice(1, 2), both.slice(0, 1)], 0) for both in found
+            ],
+        ),
     ),
     "lanes have rows of others": in_code(
         LOWER,
@@ -421,6 +434,7 @@ BUGS = {
 
 
 @pytest.mark.parametrize("name", BUGS)
+@pytest.mark.usefixtures("lifting")
 def test_bugs_are_blamed_on_their_pass(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
