@@ -41,8 +41,8 @@ _PASSES = {
         "stablehlo-batch",
         "stablehlo-fold-constants",
     ),
+    "change": ("analyse-change",),
     "energy": (
-        "analyse-site-affine",
         "apply-declared-deltas",
         "apply-exponential-sums",
         "bt-local-energy",

@@ -12,7 +12,7 @@ more than the root is rounded: that is a part of the model.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, TypeAlias, cast
@@ -25,6 +25,9 @@ from xdsl_jax.dialects import stablehlo as hlo
 from xdsl_jax.dialects.stablehlo.attributes import ComparisonType
 
 from dialects.stablehlo import constant_of, dtype_of, element_of
+from lowering.change.analysis import Forms
+from lowering.change.forms import Added, Elementwise, Same
+from lowering.change.rules import op_name
 from lowering.energy.exponential_forms import (
     ExponentialProduct,
     Exponentials,
@@ -41,13 +44,6 @@ from lowering.energy.exponential_forms import (
     sign,
 )
 from lowering.energy.extraction import is_coarse
-from lowering.energy.site_affine import (
-    Additive,
-    ConstantValue,
-    Dependence,
-    Elementwise,
-    op_name,
-)
 from lowering.evaluate import evaluate
 from lowering.order import operands_first
 
@@ -317,13 +313,11 @@ _HOLDS: dict[str, tuple[int, ...]] = {
 """The signs of a difference for which a comparison holds."""
 
 
-def _followed(
-    value: SSAValue, root: SSAValue, known: Mapping[SSAValue, Dependence], case: _Case
-) -> Form:
+def _followed(value: SSAValue, root: SSAValue, known: Forms, case: _Case) -> Form:
     """Return a value as a function of a root."""
     values: dict[SSAValue, Value] = {root: Sum(0j, case.slope)}
     for one in operands_first(value, known=(root,)):
-        if isinstance(known[one], ConstantValue):
+        if isinstance(known[one], Same):
             continue
         op = one.owner
         if not isinstance(op, Operation):
@@ -435,9 +429,7 @@ _NEAR = {2: 3e-2, 4: 3e-5, 8: 1e-12}
 """Tolerance of constants, by the bytes of a real number."""
 
 
-def fit_of(
-    value: SSAValue, known: Mapping[SSAValue, Dependence], names: Sequence[str] = ()
-) -> Fit | str:
+def fit_of(value: SSAValue, known: Forms, names: Sequence[str] = ()) -> Fit | str:
     """Return which activation a value is, or why none.
 
     `known` is what `analyse` says of all values; `names` are those of activations that
@@ -462,14 +454,12 @@ def fit_of(
     return reasons[0]
 
 
-def _roots(
-    value: SSAValue, root: SSAValue, known: Mapping[SSAValue, Dependence]
-) -> list[SSAValue]:
+def _roots(value: SSAValue, root: SSAValue, known: Forms) -> list[SSAValue]:
     """Return the additive values that a value could be a function of alone."""
     found = [root]
     for one in operands_first(value):
         form = known[one]
-        if isinstance(form, Additive) and form.root == root and one is not root:
+        if isinstance(form, Added) and form.root == root and one is not root:
             found.append(one)
     return found
 
@@ -477,7 +467,7 @@ def _roots(
 def _fitted(
     value: SSAValue,
     root: SSAValue,
-    known: Mapping[SSAValue, Dependence],
+    known: Forms,
     names: Sequence[str],
 ) -> Fit | None:
     """Return the activation that a value is of a root, on all sides of 0."""

@@ -27,6 +27,9 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import constant, dtype_of, element_of, shape_of
+from lowering.change.analysis import analyse
+from lowering.change.forms import Form, Same
+from lowering.change.rules import op_name
 from lowering.energy.extraction import (
     erase_unused,
     extracted,
@@ -35,7 +38,6 @@ from lowering.energy.extraction import (
     returned,
 )
 from lowering.energy.readings import fault_of
-from lowering.energy.site_affine import ConstantValue, Dependence, analyse, op_name
 from lowering.energy.sums import is_sum, terms_of
 from lowering.order import captured
 from lowering.relations import Relation
@@ -88,7 +90,7 @@ _NOTHING = _Weights(0, 0)
 
 
 def _terms(
-    value: SSAValue, by: _Weights, known: dict[SSAValue, Dependence]
+    value: SSAValue, by: _Weights, known: dict[SSAValue, Form]
 ) -> list[tuple[SSAValue, _Weights]] | None:
     """Return the values that the sum of all elements of a value is the sum of."""
     match value.owner:
@@ -155,7 +157,7 @@ class _Search:
             self._through |= {v: self._through.get(v, why) for v in needed}
 
     def _no_sum(self, op: Operation) -> str:
-        constant = [isinstance(self._known[one], ConstantValue) for one in op.operands]
+        constant = [isinstance(self._known[one], Same) for one in op.operands]
         if isinstance(op, hlo.MultiplyOp) and any(constant):
             return "its factor is a parameter, and no number"
         return f"its value goes through '{op_name(op)}'"
@@ -164,7 +166,7 @@ class _Search:
         if op.lost is not None:
             return op.lost.data
         *parameters, config = op.inputs
-        if not all(isinstance(self._known[one], ConstantValue) for one in parameters):
+        if not all(isinstance(self._known[one], Same) for one in parameters):
             return "its parameters depend on x"
         reason = fault_of(self._function, config, self._known)
         if reason is not None:
@@ -233,7 +235,7 @@ def _rewritten(
         element = element_of(op.value)
         zeros = np.zeros(shape_of(op.value), dtype_of(element))
         rewriter.replace(op, constant(zeros, element))
-    if isinstance(analyse(function)[returned(function)], ConstantValue):
+    if isinstance(analyse(function)[returned(function)], Same):
         return parts
     if not parts:
         return [part]

@@ -30,6 +30,9 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
+from lowering.change.analysis import analyse
+from lowering.change.forms import Elementwise, Form, New, Same, is_added
+from lowering.change.rules import op_name
 from lowering.energy.activations import (
     ACTIVATIONS,
     fit_of,
@@ -45,15 +48,6 @@ from lowering.energy.extraction import (
     returned,
 )
 from lowering.energy.lift_sparse_delta import is_sum_of_tanh
-from lowering.energy.site_affine import (
-    ConstantValue,
-    Dependence,
-    Elementwise,
-    Opaque,
-    analyse,
-    is_additive,
-    op_name,
-)
 from lowering.energy.sums import is_sum, size_of, terms_of
 from lowering.relations import Relation
 from lowering.remarks import remark
@@ -87,9 +81,9 @@ class _Decomposition:
     def _summands(self, value: SSAValue, factor: complex) -> Iterator[_Summand]:
         """Yield the summands of a value that is one number."""
         one = self.known[value]
-        if isinstance(one, ConstantValue):
+        if isinstance(one, Same):
             return
-        if is_additive(one):
+        if is_added(one):
             yield _Summand(bt.Rung.LINEAR, value, factor)
             return
         if (pair := self._factors(value)) is not None:
@@ -115,9 +109,9 @@ class _Decomposition:
     def _summed(self, value: SSAValue, factor: complex) -> Iterator[_Summand]:
         """Yield the summands of the sum of all elements of a value."""
         one = self.known[value]
-        if isinstance(one, ConstantValue):
+        if isinstance(one, Same):
             return
-        if is_additive(one):
+        if is_added(one):
             yield _Summand(bt.Rung.LINEAR, value, factor)
             return
         if (pair := self._factors(value)) is not None:
@@ -146,7 +140,7 @@ class _Decomposition:
                 pair = (op.operands[0], op.operands[0])
             case _:
                 return None
-        if not all(is_additive(self.known[one]) for one in pair):
+        if not all(is_added(self.known[one]) for one in pair):
             return None
         kinds = {dtype_of(element_of(one)) for one in (*pair, value)}
         # Products of integers wrap around
@@ -219,9 +213,9 @@ class _NotApart(Exception):
     """A sum of many elements that is not taken apart."""
 
 
-def _reason(known: dict[SSAValue, Dependence], value: SSAValue) -> str:
+def _reason(known: dict[SSAValue, Form], value: SSAValue) -> str:
     one = known[value]
-    if isinstance(one, Opaque):
+    if isinstance(one, New):
         return f"{one.reason}, at '{one.op}'"
     return "no sum of recognised activations"
 

@@ -14,19 +14,15 @@ import numpy.typing as npt
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import AnyFloat, FunctionType, f64, i1, i32
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Block, Operation, Region, SSAValue
+from xdsl.ir import Block, Region, SSAValue
 from xdsl.rewriter import InsertPoint
-from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import dot, element_of, gather_rows, shape_of, tensor
 from lowering.arrays import Array, array
+from lowering.change.analysis import analyse, is_linear
+from lowering.change.forms import Same
+from lowering.change.rules import Images, rule_of
 from lowering.energy.extraction import returned
-from lowering.energy.site_affine import (
-    ConstantValue,
-    analyse,
-    is_linear,
-    op_name,
-)
 from lowering.rewriting import Inserter
 from lowering.stablehlo.stablehlo_batch import batch_function
 
@@ -144,53 +140,17 @@ def linear_part(function: FuncOp) -> FuncOp:
     for op in function.body.block.ops:
         if isinstance(op, ReturnOp):
             continue
-        if all(isinstance(known[one], ConstantValue) for one in op.results):
+        if all(isinstance(known[one], Same) for one in op.results):
             insert.add_op(op.clone(now))
             continue
-        fixed = [isinstance(known[one], ConstantValue) for one in op.operands]
-        now[op.results[0]] = _image(insert, op, fixed, now)
+        fixed = [isinstance(known[one], Same) for one in op.operands]
+        rule = rule_of(op)
+        assert rule is not None
+        now[op.results[0]] = rule.image(op, Images(insert, fixed, now))
     result = now[returned(function)]
     insert.add_op(ReturnOp(result))
     type_of = FunctionType.from_lists([a.type for a in block.args], [result.type])
     return FuncOp("linear_part", type_of, Region(block), visibility="private")
 
-
-def _image(
-    insert: Inserter,
-    op: Operation,
-    fixed: Sequence[bool],
-    now: dict[SSAValue, SSAValue],
-) -> SSAValue:
-    """Return what an affine op does to changes: constants that it adds are dropped."""
-    if isinstance(op, hlo.AddOp | hlo.SubtractOp) and any(fixed):
-        (moving,) = (v for v, is_fixed in zip(op.operands, fixed) if not is_fixed)
-        image = now[moving]
-        minus = isinstance(op, hlo.SubtractOp) and fixed[0]
-        return (-Array(image, insert)).value if minus else image
-    kept = _FACTORS.get(op_name(op), ())
-    operands = [
-        _zero(insert, value) if is_fixed and number not in kept else now[value]
-        for number, (value, is_fixed) in enumerate(zip(op.operands, fixed, strict=True))
-    ]
-    mapped = dict(zip(op.operands, operands, strict=True))
-    new = op.clone({**now, **mapped})
-    insert.add_op(new)
-    return new.results[0]
-
-
-def _zero(insert: Inserter, value: SSAValue) -> SSAValue:
-    return array(insert, np.zeros(shape_of(value)), element_of(value)).value
-
-
-_FACTORS = {
-    "stablehlo.multiply": (0, 1),
-    "stablehlo.divide": (1,),
-    "stablehlo.dot_general": (0, 1),
-    "stablehlo.convolution": (0, 1),
-    "stablehlo.select": (0,),
-    "stablehlo.gather": (1,),
-    "stablehlo.dynamic_slice": tuple(range(1, 16)),
-}
-"""Operands that an op is linear with; others that are constant are added by it."""
 
 # endregion

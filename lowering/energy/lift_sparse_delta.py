@@ -34,6 +34,8 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.bt.lanes import write_count
+from lowering.change.analysis import analyse, dependent, is_linear
+from lowering.change.forms import Elementwise, Form, New, Same, is_added, root_of
 from lowering.energy.activations import fit_of
 from lowering.energy.extraction import (
     erase,
@@ -43,17 +45,6 @@ from lowering.energy.extraction import (
     is_coarse,
     module_of,
     returned,
-)
-from lowering.energy.site_affine import (
-    ConstantValue,
-    Dependence,
-    Elementwise,
-    Opaque,
-    analyse,
-    dependent,
-    is_additive,
-    is_linear,
-    root_of,
 )
 from lowering.energy.transposition import has_weights
 from lowering.order import operands_first
@@ -92,20 +83,20 @@ class _Lift:
     activation: str | None
 
 
-def _roots(function: FuncOp, known: dict[SSAValue, Dependence]) -> set[SSAValue]:
+def _roots(function: FuncOp, known: dict[SSAValue, Form]) -> set[SSAValue]:
     """Return the additive values that others than additive ones are computed from."""
     found: set[SSAValue] = set()
     for op in function.body.block.ops:
         # What ends without a result, such as a print, needs what it is given
-        if op.results and not isinstance(known[op.results[0]], Elementwise | Opaque):
+        if op.results and not isinstance(known[op.results[0]], Elementwise | New):
             continue
-        needed = [v for v in op.operands if is_additive(known[v])]
+        needed = [v for v in op.operands if is_added(known[v])]
         roots = (root_of(value, known[value]) for value in needed)
         found.update(root for root in roots if root is not None)
     return found
 
 
-def _cut(function: FuncOp, known: dict[SSAValue, Dependence]) -> _Lift | str:
+def _cut(function: FuncOp, known: dict[SSAValue, Form]) -> _Lift | str:
     roots = _roots(function, known)
     if len(roots) != 1:
         return f"it has {len(roots)} additive values that activations are taken of"
@@ -125,16 +116,16 @@ def _cut(function: FuncOp, known: dict[SSAValue, Dependence]) -> _Lift | str:
     return _Lift(root, root, None)
 
 
-def _tanh_of(value: SSAValue, known: dict[SSAValue, Dependence]) -> SSAValue | None:
+def _tanh_of(value: SSAValue, known: dict[SSAValue, Form]) -> SSAValue | None:
     """Return the additive value that a value is tanh of, which may be a multiple."""
     op = value.owner
-    if isinstance(op, hlo.TanhOp) and is_additive(known[op.operands[0]]):
+    if isinstance(op, hlo.TanhOp) and is_added(known[op.operands[0]]):
         return op.operands[0]
     return None
 
 
 def _elementwise(
-    function: FuncOp, root: SSAValue, known: dict[SSAValue, Dependence]
+    function: FuncOp, root: SSAValue, known: dict[SSAValue, Form]
 ) -> list[SSAValue]:
     """Return functions of a root, with its elements in the order that it has them in.
 
@@ -143,14 +134,14 @@ def _elementwise(
     """
     found: dict[SSAValue, Elementwise] = {}
     for op in function.body.block.ops:
-        if not op.results or not isinstance(known[op.results[0]], Opaque):
+        if not op.results or not isinstance(known[op.results[0]], New):
             continue
         for value in op.operands:
             one = known[value]
             while isinstance(one, Elementwise) and one.root is root:
                 found[value] = one
                 before = [v for v in _operands(value) if v is not root]
-                moving = [v for v in before if not isinstance(known[v], ConstantValue)]
+                moving = [v for v in before if not isinstance(known[v], Same)]
                 if len(moving) != 1:
                     break
                 (value,) = moving

@@ -29,11 +29,13 @@ from xdsl.pattern_rewriter import (
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.bt.lanes import lane_count, write_count
+from lowering.change.analysis import analyse, is_linear
+from lowering.change.forms import Same
+from lowering.change.rules import op_name
 from lowering.energy.activations import ACTIVATIONS
 from lowering.energy.bt_local_energy_pack import local_values, planned
 from lowering.energy.extraction import function_named, module_of, returned
 from lowering.energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES, moves_of
-from lowering.energy.site_affine import ConstantValue, analyse, is_linear, op_name
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
@@ -263,7 +265,6 @@ def _largest(name: str, module: ModuleOp) -> int:
         prod(shape_of(result)) * _bytes(result)
         for op in function.body.block.ops
         for result in op.results
-        if isinstance(result.type, TensorType)
-        and not isinstance(known[result], ConstantValue)
+        if isinstance(result.type, TensorType) and not isinstance(known[result], Same)
     ]
     return max(sizes, default=1)

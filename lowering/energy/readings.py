@@ -18,8 +18,9 @@ from xdsl.utils.exceptions import InterpretationError
 from dialects.interpreters.kernel import run_kernel
 from dialects.stablehlo import dtype_of, element_of, gather_rows, shape_of
 from lowering.arrays import Array
+from lowering.change.analysis import analyse
+from lowering.change.forms import Form, Sites
 from lowering.energy.extraction import extracted
-from lowering.energy.site_affine import Dependence, SiteFunction, analyse
 from lowering.order import operands_first
 from lowering.stablehlo.stablehlo_batch import unbatched_op
 
@@ -113,7 +114,7 @@ class Reading:
 
 
 def fault_of(
-    function: FuncOp, config: SSAValue, known: dict[SSAValue, Dependence]
+    function: FuncOp, config: SSAValue, known: dict[SSAValue, Form]
 ) -> str | None:
     """Return why a value is no reading of x, None where it is one."""
     sites = _sites(config, known)
@@ -133,10 +134,10 @@ def fault_of(
     return None
 
 
-def _sites(config: SSAValue, known: dict[SSAValue, Dependence]) -> Numbers:
+def _sites(config: SSAValue, known: dict[SSAValue, Form]) -> Numbers:
     """Return the site of each element; -1 for another one than a function of one."""
     read = known[config]
-    return read.sites.reshape(-1) if isinstance(read, SiteFunction) else np.array([-1])
+    return read.sites.reshape(-1) if isinstance(read, Sites) else np.array([-1])
 
 
 def _alone(function: FuncOp, config: SSAValue) -> FuncOp:

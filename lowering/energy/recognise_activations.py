@@ -27,9 +27,11 @@ from xdsl.pattern_rewriter import (
     op_type_rewrite_pattern,
 )
 
+from lowering.change.analysis import analyse
+from lowering.change.forms import Elementwise, Form
+from lowering.change.rules import op_name
 from lowering.energy.activations import Fit, fit_of
 from lowering.energy.extraction import module_of, wavefunctions_in
-from lowering.energy.site_affine import Dependence, Elementwise, analyse, op_name
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
@@ -78,9 +80,7 @@ def _say(value: OpResult, fitted: Fit | str) -> None:
     remark(f"{fitted.activation.name} is recognised")
 
 
-def _outermost(
-    function: FuncOp, known: dict[SSAValue, Dependence]
-) -> Iterator[OpResult]:
+def _outermost(function: FuncOp, known: dict[SSAValue, Form]) -> Iterator[OpResult]:
     """Yield the scalar functions that no other one of the same root is made of."""
     for op in function.body.block.ops:
         for value in op.results:
@@ -92,5 +92,5 @@ def _outermost(
                 yield value
 
 
-def _of_root(one: Dependence | None, root: SSAValue) -> bool:
+def _of_root(one: Form | None, root: SSAValue) -> bool:
     return isinstance(one, Elementwise) and one.root is root

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import prod
 
 import numpy as np
@@ -10,15 +9,14 @@ from xdsl.ir import SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import combiner_of, dtype_of, element_of, shape_of
+from lowering.change.analysis import Forms
+from lowering.change.forms import Same
 from lowering.energy.activations import known_number
-from lowering.energy.site_affine import ConstantValue, Dependence
-
-Dependences = Mapping[SSAValue, Dependence]
 
 Terms = list[tuple[SSAValue, complex]]
 
 
-def terms_of(value: SSAValue, known: Dependences) -> Terms | None:
+def terms_of(value: SSAValue, known: Forms) -> Terms | None:
     """Return the values, and their factors, that a value is the sum of.
 
     Element by element, in any order of the elements. None where it is no sum.
@@ -55,7 +53,7 @@ def size_of(value: SSAValue) -> int:
 
 
 def _multiple(
-    op: hlo.MultiplyOp | hlo.DivideOp, known: Dependences
+    op: hlo.MultiplyOp | hlo.DivideOp, known: Forms
 ) -> list[tuple[SSAValue, complex]] | None:
     number = _number(op.rhs, known)
     if isinstance(op, hlo.DivideOp):
@@ -66,8 +64,8 @@ def _multiple(
     return None if number is None else [(op.rhs, number)]
 
 
-def _number(value: SSAValue, known: Dependences) -> complex | None:
-    if not isinstance(known[value], ConstantValue):
+def _number(value: SSAValue, known: Forms) -> complex | None:
+    if not isinstance(known[value], Same):
         return None
     number = known_number(value)
     return number if number is None or np.isfinite(number) else None

@@ -492,7 +492,7 @@
 
 // -----
 
-// CHECK: 'bt.local_energy': the ratio of a linear part is found by 4 functions, got 1
+// CHECK: 'bt.local_energy': changes of a linear part are found by 5 functions, got 1
 %x, %b = "test.op"() : () -> (tensor<?x8x!bt.state>, !bt.branches<7 x 1>)
 %e = bt.local_energy %x, %b parameters() through [#bt.part<linear @logpsi written [@tables]>] : tensor<?x8x!bt.state>, !bt.branches<7 x 1>() -> tensor<?xf64>
 

@@ -15,9 +15,9 @@ from jax import lax
 from xdsl.dialects.func import FuncOp
 from xdsl_jax.dialects import stablehlo as hlo
 
+from lowering.change.analysis import analyse
 from lowering.energy.activations import Fit, fit_of
 from lowering.energy.extraction import returned
-from lowering.energy.site_affine import analyse
 from symir.runtime.importing import import_function
 
 nk = pytest.importorskip("netket")

@@ -21,15 +21,12 @@ from xdsl.rewriter import Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.text import Parser, context
+from lowering.change import rules
+from lowering.change.analysis import analyse
+from lowering.change.combining_rules import CombiningRule
+from lowering.change.forms import Added, Elementwise, New, Same, Sites
+from lowering.energy.differences import linear_part
 from lowering.energy.extraction import returned
-from lowering.energy.site_affine import (
-    Additive,
-    ConstantValue,
-    Elementwise,
-    Opaque,
-    SiteFunction,
-    analyse,
-)
 from symir.runtime.functions import Function
 from symir.runtime.importing import import_function
 
@@ -84,8 +81,8 @@ LINEAR: list[Callable[[Any], Any]] = [
 @pytest.mark.parametrize("function", LINEAR)
 def test_linear(function: Any) -> None:
     found = form(function)
-    assert isinstance(found, Additive)
-    assert found.linear
+    assert isinstance(found, Added)
+    assert found.affine
 
 
 SITE_WISE: list[Callable[[Any], Any]] = [
@@ -103,15 +100,15 @@ SITE_WISE: list[Callable[[Any], Any]] = [
 @pytest.mark.parametrize("function", SITE_WISE)
 def test_site_wise(function: Any) -> None:
     found = form(function)
-    assert isinstance(found, SiteFunction)
-    assert not found.linear or function is SITE_WISE[-1]
+    assert isinstance(found, Sites)
+    assert not found.affine or function is SITE_WISE[-1]
 
 
 def test_sums_of_functions_of_sites_are_additive_and_not_linear() -> None:
     for function in SITE_WISE[:3]:
         found = form(lambda x, f=function: f(x).reshape(1, -1).sum() + x[0, 1])
-        assert isinstance(found, Additive)
-        assert not found.linear
+        assert isinstance(found, Added)
+        assert not found.affine
 
 
 ELEMENTWISE: list[Callable[[Any], Any]] = [
@@ -161,7 +158,7 @@ OPAQUE: list[Callable[[Any], Any]] = [
 @pytest.mark.parametrize("function", OPAQUE)
 def test_opaque(function: Any) -> None:
     found = form(function)
-    assert isinstance(found, Opaque)
+    assert isinstance(found, New)
     assert found.reason
     assert found.op
 
@@ -173,23 +170,23 @@ def test_branches_that_use_x_depend_on_x() -> None:
         return lax.cond(a > 0, lambda: jnp.sum(x * x), lambda: jnp.sum(x))
 
     found = form(chosen, scalar())
-    assert isinstance(found, Opaque)
+    assert isinstance(found, New)
     assert "region" in found.reason
     free = form(lambda a, x: lax.cond(a > 0, lambda: a, lambda: 2 * a), scalar())
-    assert isinstance(free, ConstantValue)
+    assert isinstance(free, Same)
 
 
 def test_parameters_are_constant() -> None:
-    assert form(lambda a, x: a * 2, scalar()) == ConstantValue(is_splat=True)
-    assert form(lambda a, x: a * 2, scalar(3)) == ConstantValue(is_splat=False)
-    assert form(lambda x: jnp.zeros(3)) == ConstantValue(is_splat=True)
-    assert form(lambda x: jnp.arange(3)) == ConstantValue(is_splat=False)
+    assert form(lambda a, x: a * 2, scalar()) == Same(is_splat=True)
+    assert form(lambda a, x: a * 2, scalar(3)) == Same(is_splat=False)
+    assert form(lambda x: jnp.zeros(3)) == Same(is_splat=True)
+    assert form(lambda x: jnp.arange(3)) == Same(is_splat=False)
     bits = form(lambda x: lax.bitcast_convert_type(jnp.full(3, 0.1), np.int32))
-    assert bits == ConstantValue(is_splat=False)
+    assert bits == Same(is_splat=False)
 
 
 def test_zeros_of_two_signs_are_not_equal() -> None:
-    assert form(lambda x: jnp.asarray([0.0, -0.0])) == ConstantValue(is_splat=False)
+    assert form(lambda x: jnp.asarray([0.0, -0.0])) == Same(is_splat=False)
 
 
 def test_an_unknown_function_of_each_element_is_one_function() -> None:
@@ -205,13 +202,13 @@ def test_an_unknown_function_of_each_element_is_one_function() -> None:
 
 def test_bits_of_a_wide_number_are_not_elements() -> None:
     found = form(lambda x: lax.bitcast_convert_type(x, np.int32))
-    assert isinstance(found, Opaque)
+    assert isinstance(found, New)
 
 
 def test_numbers_that_round_others_off_are_not_linear() -> None:
     big = 1.5 * 2**52
     found = form(lambda x: (x @ W + big) - big)
-    assert not isinstance(found, Additive)
+    assert not isinstance(found, Added)
 
 
 UNSORTED = """
@@ -227,7 +224,7 @@ def test_a_broadcast_may_transpose() -> None:
     (main,) = Parser(context(), UNSORTED).parse_module().ops
     assert isinstance(main, FuncOp)
     found = analyse(main)[returned(main)]
-    assert isinstance(found, SiteFunction)
+    assert isinstance(found, Sites)
     np.testing.assert_array_equal(found.sites, [[0, 2], [1, 3]])
 
 
@@ -397,15 +394,15 @@ class Claims:
             found = {name: values[value] for name, values in self.values.items()}
             if not all(np.isfinite(one).all() for one in found.values()):
                 continue
-            count += not isinstance(said, Opaque)
+            count += not isinstance(said, New)
             match said:
-                case ConstantValue(is_splat):
+                case Same(is_splat):
                     assert close(found["x"], found["y"])
                     assert not is_splat or np.unique(found["x"]).size == 1
-                case SiteFunction(sites, linear):
+                case Sites(sites, linear):
                     self._site_wise(found, sites)
                     self._additive(found, linear)
-                case Additive(root, linear):
+                case Added(root, linear):
                     self._additive(found, linear)
                     self._of_root(root, value)
                 case Elementwise(root, _, order):
@@ -464,6 +461,50 @@ def test_claims_hold_of_the_examples(function: Any) -> None:
     one = Program(imported(function))
     for seed in range(3):
         assert Claims(one, seed).verify() > 0
+
+
+# endregion
+
+# region Rules of one's own
+
+
+class DoubledRule(CombiningRule):
+    names = ("test.doubled",)
+
+
+def test_an_op_of_ones_own_has_a_rule_once_that_is_registered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = """
+    func.func @main(%w : tensor<4x2xf64>, %x : tensor<1x4xf64>) -> tensor<1x2xf64> {
+      %y = "test.doubled"(%x) : (tensor<1x4xf64>) -> tensor<1x4xf64>
+      %z = stablehlo.dot_general %y, %w, contracting_dims = [1] x [0]
+        : (tensor<1x4xf64>, tensor<4x2xf64>) -> tensor<1x2xf64>
+      func.return %z : tensor<1x2xf64>
+    }
+    """
+    monkeypatch.setattr(rules, "_RULES", dict(rules._RULES))
+    own = context()
+    own.allow_unregistered = True
+    (main,) = Parser(own, text).parse_module().ops
+    assert isinstance(main, FuncOp)
+    unknown = New("not linear", "test.doubled")
+    assert analyse(main)[returned(main)] == unknown
+    rules.register(DoubledRule())
+    assert isinstance(analyse(main)[returned(main)], Added)
+    # It is cloned as it is, between layers whose weights stay
+    image = [rules.op_name(op) for op in linear_part(main).body.block.ops]
+    assert image == ["test.doubled", "stablehlo.dot_general", "func.return"]
+
+
+def test_a_choice_by_what_is_without_x_is_affine() -> None:
+    mask = np.array([True, False, True])
+    found = form(lambda x: jnp.where(mask, x @ W, 7.0))
+    assert isinstance(found, Added)
+    assert found.affine
+    main = imported(lambda w, x: jnp.where(mask, x @ w, 7.0), W)
+    (image,) = Function(linear_part(main))(W, np.ones((1, SITES)))
+    np.testing.assert_allclose(image, np.where(mask, W.sum(0), 0)[None], rtol=1e-14)
 
 
 # endregion

@@ -1,4 +1,4 @@
-// RUN: symir-opt %s --split-input-file -p analyse-site-affine | filecheck %s
+// RUN: symir-opt %s --split-input-file -p analyse-change | filecheck %s
 
 // A layer is affine in x, a one-hot code is a function of x at one site, and sums of
 // activations are no functions of one additive value any more.
@@ -27,17 +27,17 @@ func.func private @logpsi(%w : tensor<3x4xf64>, %x : tensor<1x3xf64>) -> tensor<
 }
 
 // CHECK:         func.func private @logpsi
-// CHECK-NEXT:      %two = stablehlo.constant {bt.depends = "constant"} dense<2.000000e+00> : tensor<1x3xf64>
-// CHECK-NEXT:      %y = stablehlo.multiply %x, %two {bt.depends = "site"}
+// CHECK-NEXT:      %two = stablehlo.constant {bt.form = "same"} dense<2.000000e+00> : tensor<1x3xf64>
+// CHECK-NEXT:      %y = stablehlo.multiply %x, %two {bt.form = "sites, affine"}
 // CHECK-NEXT:      %is = stablehlo.compare EQ, %y, %two
-// CHECK-NEXT:      %code = stablehlo.convert %is {bt.depends = "site-wise"}
-// CHECK-NEXT:      %t = stablehlo.dot_general %y, %w, contracting_dims = [1] x [0] {bt.depends = "affine"}
-// CHECK-NEXT:      %u = stablehlo.dot_general %code, %w, contracting_dims = [1] x [0] {bt.depends = "additive"}
-// CHECK-NEXT:      %a = stablehlo.tanh %t {bt.depends = "elementwise"}
-// CHECK-NEXT:      %c = stablehlo.cosine %w {bt.depends = "constant"}
-// CHECK-NEXT:      %v = stablehlo.multiply %a, %u {bt.depends = "opaque: combines two values that depend on x, at 'stablehlo.multiply'"}
-// CHECK-NEXT:      %zero = stablehlo.constant {bt.depends = "constant"} dense<0.000000e+00> : tensor<f64>
-// CHECK-NEXT:      %s = stablehlo.reduce(%v init: %zero) across dimensions = [1]  {bt.depends = "opaque: combines two values that depend on x, at 'stablehlo.multiply'"}
+// CHECK-NEXT:      %code = stablehlo.convert %is {bt.form = "sites"}
+// CHECK-NEXT:      %t = stablehlo.dot_general %y, %w, contracting_dims = [1] x [0] {bt.form = "added, affine"}
+// CHECK-NEXT:      %u = stablehlo.dot_general %code, %w, contracting_dims = [1] x [0] {bt.form = "added"}
+// CHECK-NEXT:      %a = stablehlo.tanh %t {bt.form = "elementwise"}
+// CHECK-NEXT:      %c = stablehlo.cosine %w {bt.form = "same"}
+// CHECK-NEXT:      %v = stablehlo.multiply %a, %u {bt.form = "new: combines two values that depend on x, at 'stablehlo.multiply'"}
+// CHECK-NEXT:      %zero = stablehlo.constant {bt.form = "same"} dense<0.000000e+00> : tensor<f64>
+// CHECK-NEXT:      %s = stablehlo.reduce(%v init: %zero) across dimensions = [1]  {bt.form = "new: combines two values that depend on x, at 'stablehlo.multiply'"}
 
 // -----
 

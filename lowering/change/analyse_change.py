@@ -1,0 +1,67 @@
+"""`analyse-change`: each value of a wavefunction says what a change of x makes of it.
+
+Ops of the functions that local energies go through get an attribute, `bt.form`:
+
+- `"same"`: there is no x in the value;
+- `"sites"`: each element is a function of x at one site;
+- `"added"`: each element is a sum of functions of one site each;
+- `"elementwise"`: one scalar function of the elements of an added value;
+- `"new: .."`: none of these, with the reason and the op that made it so.
+
+Affine ones say so. Nothing reads the attributes: passes that rewrite look at the values
+themselves, which other passes may have changed since. They are for readers and tests.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+
+from lowering.change.analysis import analyse
+from lowering.energy.extraction import module_of, wavefunctions_in
+from lowering.relations import Relation
+from lowering.rewriting import rewrite_once
+
+FORM = "bt.form"
+
+
+class NameForms(RewritePattern):
+    """Each op of a wavefunction says what a change of x makes of its value.
+
+    %z = stablehlo.dot_general %x, %w, contracting_dims = [1] x [0] ..
+    %a = stablehlo.tanh %z : tensor<1x8xf64>
+    becomes, in a function that a local energy goes through,
+    %z = stablehlo.dot_general %x, %w, .. {bt.form = "added, affine"} ..
+    %a = stablehlo.tanh %z {bt.form = "elementwise"} : tensor<1x8xf64>
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(self, op: FuncOp, rewriter: PatternRewriter) -> None:
+        if op not in wavefunctions_in(module_of(op)):
+            return
+        known = analyse(op)
+        for one in op.body.block.ops:
+            if one.results and not isinstance(one, ReturnOp):
+                one.attributes[FORM] = StringAttr(str(known[one.results[0]]))
+        rewriter.notify_op_modified(op)
+
+
+@dataclass(frozen=True)
+class AnalyseChangePass(ModulePass):
+    """Write down what a change of x makes of the values of wavefunctions."""
+
+    name = "analyse-change"
+    relation: ClassVar[Relation] = Relation.EQUAL
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        rewrite_once(op, NameForms())

@@ -1,0 +1,136 @@
+"""Rules of change: what an op makes of changes of its operands, one class per op.
+
+A rule of an op of one's own is a class with `names`, and `register` makes it known:
+
+```python
+class ErfRule(ElementwiseRule):
+    names = ("chlo.erf",)
+
+
+register(ErfRule())
+```
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import numpy as np
+from xdsl.dialects.builtin import UnregisteredOp
+from xdsl.ir import Operation, SSAValue
+
+from dialects.stablehlo import dtype_of, element_of, shape_of
+from lowering.arrays import Array, array
+from lowering.change.forms import Form, New, Same
+from lowering.rewriting import Inserter
+
+Fixed: TypeAlias = Callable[[SSAValue], Array]
+"""Where an op reads a value without x."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """Changes of the operands of an op.
+
+    Attributes:
+        insert: where to.
+        fixed: whether each operand is without x.
+        now: the changes of values, and values without x.
+    """
+
+    insert: Inserter
+    fixed: Sequence[bool]
+    now: dict[SSAValue, SSAValue]
+
+    def array(self, value: SSAValue) -> Array:
+        return Array(self.now[value], self.insert)
+
+
+class ChangeRule(ABC):
+    """What an op makes of changes of its operands.
+
+    Attributes:
+        names: of the ops that it is the rule of.
+    """
+
+    names: ClassVar[Sequence[str]]
+
+    @abstractmethod
+    def form(self, op: Operation, forms: Sequence[Form]) -> Form:
+        """Return the form of the results, of which one operand at least is not same.
+
+        None of the operands is new: what follows from these is new.
+        """
+
+    def factors(self, op: Operation) -> Sequence[int]:
+        """Return the numbers of operands that the op multiplies by, or selects by.
+
+        All others without x are added by an affine op.
+        """
+        return ()
+
+    def image(self, op: Operation, images: Images) -> SSAValue:
+        """Return what an affine op makes of changes: without what it adds."""
+        factors = self.factors(op)
+        operands = [
+            _zeros(images.insert, value)
+            if is_fixed and number not in factors
+            else images.now[value]
+            for number, (value, is_fixed) in enumerate(
+                zip(op.operands, images.fixed, strict=True)
+            )
+        ]
+        mapped = dict(zip(op.operands, operands, strict=True))
+        new = op.clone({**images.now, **mapped})
+        images.insert.add_op(new)
+        return new.results[0]
+
+    def has_cotangent(self, op: Operation) -> bool:
+        """Whether `cotangent` is there for the op."""
+        return type(self).cotangent is not ChangeRule.cotangent
+
+    def cotangent(
+        self, op: Operation, number: int, cotangent: Array, fixed: Fixed
+    ) -> Array:
+        """Return the cotangent of an operand of an affine op, by that of the result."""
+        raise NotImplementedError
+
+
+def _zeros(insert: Inserter, value: SSAValue) -> SSAValue:
+    return array(insert, np.zeros(shape_of(value)), element_of(value)).value
+
+
+_RULES: dict[str, ChangeRule] = {}
+
+
+def register(*rules: ChangeRule) -> None:
+    """Add rules, each in place of those that there are of the same ops."""
+    _RULES.update({name: rule for rule in rules for name in rule.names})
+
+
+def rule_of(op: Operation) -> ChangeRule | None:
+    """Return the rule of an op, None where there is none."""
+    return _RULES.get(op_name(op))
+
+
+def op_name(op: Operation) -> str:
+    """Return the name of an op, whether or not a dialect knows it."""
+    return op.op_name.data if isinstance(op, UnregisteredOp) else op.name
+
+
+def new(op: Operation, reason: str) -> New:
+    """Return the form of what an op makes anew."""
+    return New(reason, op_name(op))
+
+
+def is_fixed(one: Form) -> bool:
+    """Whether a value does not depend on x."""
+    return isinstance(one, Same)
+
+
+def is_inexact(value: SSAValue) -> bool:
+    """Whether a value is of floating-point numbers: integers wrap."""
+    return dtype_of(element_of(value)).kind in "fc"
