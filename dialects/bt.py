@@ -952,6 +952,7 @@ class Rung(StrEnum):
     """Method that finds the ratio of a part of a wavefunction; see `PartAttr`."""
 
     NETWORK = "network"
+    CONE = "cone"
     LINEAR = "linear"
     EXPONENTIAL = "exponential"
     BILINEAR = "bilinear"
@@ -976,6 +977,7 @@ class PartAttr(ParametrizedAttribute):
     log psi is the sum of its parts; each is c times what its functions say:
 
     - `network @f`: f(x), one number, evaluated at x' as it is.
+    - `cone @f`: the same, evaluated at the positions of its layers that change.
     - `linear @f`: the sum of all elements of f(x), which is a sum of functions of one
       site each.
     - `exponential @f as g`: the sum of g over all elements of such an f(x), with g the
@@ -1054,7 +1056,7 @@ class PartAttr(ParametrizedAttribute):
     def additive(self) -> tuple[str, ...]:
         """Names of the functions that are sums over sites; tables are made of them."""
         match self.kind:
-            case Rung.NETWORK | Rung.DECLARED:
+            case Rung.NETWORK | Rung.CONE | Rung.DECLARED:
                 return ()
             case Rung.BILINEAR:
                 return self.functions

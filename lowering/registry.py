@@ -53,6 +53,7 @@ _PASSES = {
         "lower-local-energy",
         "plan-distinct-states",
         "plan-local-energy",
+        "propagate-change",
         "recognise-activations",
         "write-parts",
     ),

@@ -7,6 +7,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
+from xdsl.dialects.builtin import i32
 from xdsl.ir import Operation
 from xdsl_jax.dialects import stablehlo as hlo
 from xdsl_jax.dialects.stablehlo.attributes import DotAttr
@@ -16,10 +17,13 @@ from dialects.stablehlo import (
     combiner_of,
     dtype_of,
     element_of,
+    gather_rows,
     shape_of,
     tensor,
 )
 from lowering.arrays import Array as Written
+from lowering.arrays import array
+from lowering.change.cones import NOWHERE, Emission, Stencil, Total, View
 from lowering.change.forms import (
     Added,
     Array,
@@ -57,7 +61,7 @@ class CombiningRule(ChangeRule):
 class BilinearRule(CombiningRule):
     """A product, of one factor without x."""
 
-    names = ("stablehlo.convolution", "stablehlo.dot_general")
+    names = ()
 
     def refused(self, op: Any, forms: Sequence[Form]) -> Form | None:
         if not any(map(is_fixed, forms)):
@@ -67,8 +71,95 @@ class BilinearRule(CombiningRule):
     def factors(self, op: Operation) -> Sequence[int]:
         return (0, 1)
 
-    def has_cotangent(self, op: Operation) -> bool:
-        return isinstance(op, hlo.DotGeneralOp)
+
+class ConvolutionRule(BilinearRule):
+    """A convolution of an image, or of the kernel."""
+
+    names = ("stablehlo.convolution",)
+
+    def cone(self, op: Any, views: Sequence[View | None]) -> View | str:
+        view = views[0]
+        if view is None or views[1] is not None:
+            return "a convolution by what depends on x"
+        groups = (op.feature_group_count, op.batch_group_count)
+        if any(one.value.data != 1 for one in groups):
+            return "a convolution of groups"
+        axes: list[list[int]] = [list(op.dimension_numbers.axes(n)) for n in range(3)]
+        image, kernel, result = axes
+        batch, feature, *space = image
+        positions = view.by_position(feature)
+        if positions is None or view.ids.shape[batch] != 1:
+            return "a convolution along channels"
+        # Axes of the image without that of features, in order
+        left = [axis for axis in range(view.ids.ndim) if axis != feature]
+        own = positions.transpose([left.index(axis) for axis in (batch, *space)])[0]
+        near = _near(op, own, [shape_of(op.rhs)[axis] for axis in kernel[2:]])
+        shape = shape_of(op.result)
+        spread = [shape[axis] for axis in result[2:]]
+        channels = shape[result[1]]
+        ids = np.arange(prod(spread) * channels).reshape(1, *spread, channels)
+        ids = np.moveaxis(ids, -1, 1).transpose(inverse(result))
+
+        def weights(at: Emission) -> Written:
+            out, into, *window = kernel
+            moved = at.of_parameters(op.rhs).transpose(*window, into, out)
+            return moved.reshape(-1, view.node.channels, channels)
+
+        node = Stencil(op.result, prod(spread), channels, (view.node,), near, weights)
+        return View(node, ids)
+
+
+class DotRule(BilinearRule):
+    """A product of matrices."""
+
+    names = ("stablehlo.dot_general",)
+
+    def cone(self, op: Any, views: Sequence[View | None]) -> View | str:
+        number = 0 if views[1] is None else 1
+        view = views[number]
+        if view is None or views[1 - number] is not None:
+            return "a product of two values that depend on x"
+        batching, contracting, rest = _axes(op)
+        if any(batching):
+            return "products next to each other"
+        node, shape = view.node, shape_of(op.results[0])
+        other = op.operands[1 - number]
+        own_rest, its_rest = rest[number], rest[1 - number]
+        elements = view.ids.transpose(*own_rest, *contracting[number])
+        count = prod(view.ids.shape[axis] for axis in own_rest)
+        elements = elements.reshape(count, -1)
+        channels = prod(shape_of(other)[axis] for axis in its_rest)
+
+        def weights(at: Emission) -> Written:
+            moved = at.of_parameters(other).transpose(
+                *contracting[1 - number], *its_rest
+            )
+            return moved.reshape(-1, channels)
+
+        size = count * channels
+        ids = np.arange(size).reshape(count, channels)
+        ids = (ids if number == 0 else ids.T).reshape(shape)
+        value = op.results[0]
+        near = View(node, elements).by_position(1)
+        if near is not None:
+
+            def of_each(at: Emission) -> Written:
+                return weights(at).reshape(1, node.channels, channels)
+
+            return View(
+                Stencil(value, count, channels, (node,), near[:, None], of_each), ids
+            )
+        if count != 1 or not View(node, elements).is_whole:
+            return "a product over some of the positions"
+
+        def of_all(at: Emission) -> Written:
+            order = array(at.insert, np.argsort(elements[0]), i32)
+            found = weights(at)
+            return found.of(gather_rows(found.value, order.value)).reshape(
+                node.positions, node.channels, channels
+            )
+
+        return View(Total(value, 1, channels, (node,), of_all, is_sum=False), ids)
 
     def cotangent(
         self, op: Any, number: int, cotangent: Written, fixed: Fixed
@@ -78,25 +169,8 @@ class BilinearRule(CombiningRule):
         Axes of the product are those of batching, then what is left of the left factor,
         and of the right one.
         """
-        numbers, shapes = op.dot_dimension_numbers, [shape_of(v) for v in op.operands]
-        batching, contracting = (
-            [
-                [
-                    axis.value.data
-                    for axis in getattr(numbers, f"{side}_{kind}_dimensions")
-                ]
-                for side in ("lhs", "rhs")
-            ]
-            for kind in ("batching", "contracting")
-        )
-        rest = [
-            [
-                axis
-                for axis in range(len(shape))
-                if axis not in batching[side] and axis not in contracting[side]
-            ]
-            for side, shape in enumerate(shapes)
-        ]
+        shapes = [shape_of(v) for v in op.operands]
+        batching, contracting, rest = _axes(op)
         other, count = 1 - number, len(batching[0])
         first = count + (0 if number else len(rest[0]))
         over = range(first, first + len(rest[other]))
@@ -147,6 +221,38 @@ class ReduceRule(CombiningRule):
     def has_cotangent(self, op: Any) -> bool:
         return combiner_of(op) is hlo.AddOp
 
+    def cone(self, op: Any, views: Sequence[View | None]) -> View | str:
+        view = views[0]
+        is_sum = len(op.operands) == 2 and combiner_of(op) is hlo.AddOp
+        if view is None or views[1:] != [None] or not is_sum:
+            return "a reduction that is no sum of one value"
+        gone = ints(op.dimensions)
+        rest = [axis for axis in range(view.ids.ndim) if axis not in gone]
+        elements = view.ids.transpose(*rest, *gone)
+        shape = shape_of(op.results[0])
+        elements = elements.reshape(prod(shape), -1)
+        node, value = view.node, op.results[0]
+        own = np.arange(prod(shape)).reshape(shape)
+        near = View(node, elements).by_position(1)
+        if near is not None:
+
+            def ones(at: Emission) -> Written:
+                one = array(at.insert, 1, element_of(value))
+                return one.broadcast((1, node.channels, 1), [])
+
+            made = Stencil(value, prod(shape), 1, (node,), near[:, None], ones)
+            return View(made, own)
+        if not View(node, elements).is_whole:
+            return "a sum of some of the elements"
+        if prod(shape) == 1:
+            return View(Total(value, 1, 1, (node,), None, is_sum=True), own)
+        channels = elements[:, :1] % node.channels
+        is_all = elements.shape[1] == node.positions
+        if not is_all or (elements % node.channels != channels).any():
+            return "a sum over some of the positions"
+        ids = channels.reshape(shape)
+        return View(Total(value, 1, node.channels, (node,), None, is_sum=False), ids)
+
     def cotangent(
         self, op: Any, number: int, cotangent: Written, fixed: Fixed
     ) -> Written:
@@ -175,6 +281,13 @@ class PadRule(CombiningRule):
     def refused(self, op: Any, forms: Sequence[Form]) -> Form | None:
         return None if is_fixed(forms[1]) else new(op, "padded with what depends on x")
 
+    def cone(self, op: Any, views: Sequence[View | None]) -> View | str:
+        view = views[0]
+        if view is None or views[1] is not None:
+            return "padded with what depends on x"
+        ends = (op.edge_padding_low, op.edge_padding_high, op.interior_padding)
+        return View(view.node, _padded(view.ids, *map(ints, ends)))
+
 
 class TransformRule(CombiningRule):
     """A Fourier transform."""
@@ -183,12 +296,88 @@ class TransformRule(CombiningRule):
 
 
 RULES = (
-    BilinearRule(),
+    ConvolutionRule(),
+    DotRule(),
     ReduceRule(),
     ReadRule(),
     PadRule(),
     TransformRule(),
 )
+
+
+def _axes(op: Any) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
+    """Return the axes of batching, of contraction and others, of both factors."""
+    numbers, shapes = op.dot_dimension_numbers, [shape_of(v) for v in op.operands]
+    batching, contracting = (
+        [
+            [axis.value.data for axis in getattr(numbers, f"{side}_{kind}_dimensions")]
+            for side in ("lhs", "rhs")
+        ]
+        for kind in ("batching", "contracting")
+    )
+    rest = [
+        [
+            axis
+            for axis in range(len(shape))
+            if axis not in batching[side] and axis not in contracting[side]
+        ]
+        for side, shape in enumerate(shapes)
+    ]
+    return batching, contracting, rest
+
+
+def _padded(
+    ids: Array, low: Sequence[int], high: Sequence[int], interior: Sequence[int]
+) -> Array:
+    """Return numbers with `NOWHERE` around and between; fewer of them if negative."""
+    for axis, (before, after, between) in enumerate(
+        zip(low, high, interior, strict=True)
+    ):
+        moved = np.moveaxis(ids, axis, 0)
+        length = len(moved) + max(len(moved) - 1, 0) * between
+        wide = np.full((length, *moved.shape[1:]), NOWHERE)
+        wide[:: between + 1] = moved
+        wide = wide[max(-before, 0) : length - max(-after, 0)]
+        sides = [(max(before, 0), max(after, 0)), *[(0, 0)] * (wide.ndim - 1)]
+        wide = np.pad(wide, sides, constant_values=NOWHERE)
+        ids = np.moveaxis(wide, 0, axis)
+    return ids
+
+
+def _near(op: Any, positions: Array, window: Sequence[int]) -> Array:
+    """Return the positions of an image that each of the result is made of, (O, K)."""
+    rank = positions.ndim
+    ends = np.zeros((rank, 2), int)
+    if op.padding is not None:
+        ends = np.array(list(op.padding.get_values())).reshape(-1, 2)
+        ends = np.broadcast_to(ends, (rank, 2))
+
+    def numbers(own: Any) -> list[int]:
+        return [1] * rank if own is None else ints(own)
+
+    between = [n - 1 for n in numbers(op.lhs_dilation)]
+    wide = _padded(positions, ends[:, 0].tolist(), ends[:, 1].tolist(), between)
+    steps, dilated = numbers(op.window_strides), numbers(op.rhs_dilation)
+    reversed_ = op.window_reversal
+    turned = [False] * rank if reversed_ is None else list(reversed_.get_values())
+    shape = [
+        (length - (size - 1) * each - 1) // step + 1
+        for length, size, each, step in zip(
+            wide.shape, window, dilated, steps, strict=True
+        )
+    ]
+    columns: list[Array] = []
+    for place in np.ndindex(*window):
+        own = (
+            size - 1 - n if turn else n
+            for n, size, turn in zip(place, window, turned, strict=True)
+        )
+        at = tuple(
+            slice(n * each, n * each + (count - 1) * step + 1, step)
+            for n, each, count, step in zip(own, dilated, shape, steps, strict=True)
+        )
+        columns.append(wide[at].reshape(-1))
+    return np.stack(columns, axis=1)
 
 
 def _has_room(op: Operation) -> bool:

@@ -12,6 +12,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import chlo
 from dialects.stablehlo import ELEMENTWISE, constant_of, dtype_of, element_of, shape_of
 from lowering.arrays import Array as Written
+from lowering.change.cones import NOWHERE, Pointwise, View, splat_of
 from lowering.change.forms import (
     Added,
     Array,
@@ -32,6 +33,7 @@ from lowering.change.rules import (
     op_name,
 )
 from lowering.energy.extraction import is_coarse
+from lowering.rewriting import Inserter
 
 
 class ElementwiseRule(ChangeRule):
@@ -67,6 +69,55 @@ class ElementwiseRule(ChangeRule):
         is_one = len(roots) == 1 and uniform and Sites not in kinds
         root = roots.pop() if is_one else op.results[0]
         return Added(root, all(map(is_affine, forms)))
+
+    def cone(self, op: Operation, views: Sequence[View | None]) -> View | str:
+        if not is_elementwise(op):
+            return super().cone(op, views)
+        # The one of most channels says how elements are arranged
+        known = [one for one in views if one is not None]
+        first = max(known, key=lambda one: one.node.channels)
+        node, ids = first
+        places = first.places
+        numbers = [
+            splat_of(value) is not None or shape_of(value) == ()
+            for value, one in zip(op.operands, views, strict=True)
+            if one is None
+        ]
+        if places is None or not (first.is_whole or all(numbers)):
+            return f"'{op.name}' of some of the elements, or of repeated ones"
+        for one in known:
+            # What has one channel may be repeated along those of others
+            own = ids
+            if one.node.channels != node.channels:
+                own = np.where(ids < 0, NOWHERE, ids // node.channels)
+            of_one = one.node.channels in (1, node.channels)
+            if not of_one or one.node.positions != node.positions:
+                return f"'{op.name}' of values of different positions"
+            if not np.array_equal(own, one.ids):
+                return f"'{op.name}' of elements in two orders"
+        forms: list[Form] = [
+            Same() if one is None else Added(value, affine=True)
+            for value, one in zip(op.operands, views, strict=True)
+        ]
+
+        def image(op: Operation, insert: Inserter, fixed: Sequence[bool]) -> SSAValue:
+            now = {value: value for value in op.operands}
+            return self.image(op, Images(insert, fixed, now))
+
+        made = Pointwise(
+            op.results[0],
+            node.positions,
+            node.channels,
+            tuple(dict.fromkeys(one.node for one in known)),
+            op,
+            tuple(
+                value if one is None else one.node
+                for value, one in zip(op.operands, views, strict=True)
+            ),
+            image if self.is_kept_affine(op, forms) else None,
+            places,
+        )
+        return View(made, ids)
 
 
 class SumRule(ElementwiseRule):

@@ -14,6 +14,7 @@ from xdsl.ir import Operation
 from dialects.stablehlo import shape_of
 from lowering.arrays import Array as Written
 from lowering.arrays import concatenated
+from lowering.change.cones import NOWHERE, View
 from lowering.change.forms import (
     Added,
     Array,
@@ -59,6 +60,17 @@ class LayoutRule(ChangeRule):
             return only
         step = f"{op.name}{shape_of(result)}{op.properties}"
         return replace(only, order=(*only.order, step))
+
+    def cone(self, op: Operation, views: Sequence[View | None]) -> View | str:
+        known = [one for one in views if one is not None]
+        node = known[0].node
+        if any(one.node is not node for one in known):
+            return f"'{op.name}' of two values that depend on x"
+        ids = [
+            np.full(shape_of(value), NOWHERE) if one is None else one.ids
+            for value, one in zip(op.operands, views, strict=True)
+        ]
+        return View(node, self.moved(op, *ids))
 
 
 class BroadcastRule(LayoutRule):

@@ -24,6 +24,7 @@ from xdsl.ir import Operation, SSAValue
 
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.arrays import Array, array
+from lowering.change.cones import View
 from lowering.change.forms import Form, New, Same
 from lowering.rewriting import Inserter
 
@@ -64,6 +65,13 @@ class ChangeRule(ABC):
 
         None of the operands is new: what follows from these is new.
         """
+
+    def cone(self, op: Operation, views: Sequence[View | None]) -> View | str:
+        """Return the result as elements of a node, given operands that depend on x.
+
+        None is an operand without x. A text says why there is no cone.
+        """
+        return f"'{op_name(op)}' has no cone"
 
     def factors(self, op: Operation) -> Sequence[int]:
         """Return the numbers of operands that the op multiplies by, or selects by.

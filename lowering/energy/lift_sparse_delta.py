@@ -33,6 +33,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
+from dialects.stablehlo_ops import ConvolutionOp
 from lowering.bt.lanes import write_count
 from lowering.change.analysis import analyse, dependent, is_linear
 from lowering.change.forms import Elementwise, Form, New, Same, is_added, root_of
@@ -172,7 +173,7 @@ def _unprofitable(
     if rung == bt.Rung.RATIONAL:
         return None  # no part of the network is left to be evaluated
     units = int(np.prod(shape_of(lift.root)))
-    sites = int(np.prod(shape_of(function.body.block.args[-1])))
+    sites = _inputs(function, lift.root)
     if units < MIN_UNITS:
         return f"its first layer has {units} outputs, and {MIN_UNITS} would be worth it"
     if least is None and lift.activation is None:
@@ -182,6 +183,17 @@ def _unprofitable(
     if sites < least:
         return f"a layer of {sites} inputs is as fast; of {least} it would be worth it"
     return None
+
+
+def _inputs(function: FuncOp, root: SSAValue) -> int:
+    """Return how many inputs each output of a first layer has."""
+    windows = [
+        int(np.prod(shape_of(one.owner.rhs))) // shape_of(one.owner.rhs)[out]
+        for one in operands_first(root)
+        if isinstance(one.owner, ConvolutionOp)
+        for out in one.owner.dimension_numbers.axes(1)[:1]
+    ]
+    return max(windows, default=int(np.prod(shape_of(function.body.block.args[-1]))))
 
 
 def is_sum_of_tanh(function: FuncOp) -> bool:

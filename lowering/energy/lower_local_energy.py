@@ -80,6 +80,11 @@ class Written:
     part: bt.PartAttr
     module: ModuleOp
 
+    @property
+    def knows_all(self) -> bool:
+        """Whether log ratios are there at a node of psi, too; NaN is none."""
+        return self.part.kind != bt.Rung.CONE
+
     @cached_property
     def functions(self) -> list[FuncOp]:
         names = (one.string_value() for one in self.part.written)
@@ -116,6 +121,7 @@ class Evaluated:
 
     part: bt.PartAttr
     module: ModuleOp
+    knows_all: ClassVar[bool] = True
 
     @cached_property
     def function(self) -> FuncOp:
@@ -151,6 +157,7 @@ class Declared:
     part: bt.PartAttr
     module: ModuleOp
     local: Sequence[float]
+    knows_all: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         inputs = function_named(self.module, self.part.functions[1])
@@ -529,7 +536,8 @@ class _Loops:
         sizes = [self.energy.at_most(self.energy.plan.pairs)]
         _, found = self._mapped(insert, of_state, samples, sizes)
         found = self._only_live(found)
-        return self._completed(found) if declared else found
+        knows = [one.knows_all for one in parts]
+        return found if all(knows) else self._completed(found)
 
     def _completed(self, found: Array) -> Array:
         """Return log ratios, and where they are NaN what the network says."""

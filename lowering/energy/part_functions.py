@@ -47,7 +47,7 @@ from dialects.stablehlo import (
     shape_of,
     tensor,
 )
-from lowering.arrays import Array, chosen, concatenated
+from lowering.arrays import Array, array, chosen, concatenated
 from lowering.energy.activations import ACTIVATIONS
 from lowering.energy.differences import Steps, applied, by_value, changes
 from lowering.energy.transposition import weights_of
@@ -607,6 +607,12 @@ def _written_sum(values: Array) -> Array:
 
 def _same(bound: Array, own: Setting) -> Arrays:
     return [bound] * len(own.lengths)
+
+
+def largest_safe(insert: Inserter, own: Setting) -> Arrays:
+    """Return the bounds of a part without products."""
+    real = np.finfo(dtype_of(own.log)).dtype
+    return _same(array(insert, 0, ELEMENTS[real]), own)
 
 
 def _split(values: Array, units: int, filling: float) -> Array:

@@ -58,6 +58,8 @@ CALLS = 16
 matrices: that shares them among threads, which pays for many only."""
 BUFFERS = 3
 """Copies of its largest values that a network holds at once."""
+CONE = 6
+"""Values of a deep network that are kept of a sample: before and behind activations."""
 LONG, SHORT = 32, 8
 """Lengths of products: the logarithm of each costs as much as many factors."""
 
@@ -87,6 +89,11 @@ class PlanChunks(RewritePattern):
         per_lane = 4 * writes + 4 + 3 * _bytes(op.result)
         units = sum(_units_bytes(part, module) for part in op.parts)
         kept = sum(_kept(part) * _units_bytes(part, module) for part in op.parts)
+        kept += sum(
+            CONE * _largest(part.functions[0], module)
+            for part in op.parts
+            if part.kind == bt.Rung.CONE
+        )
         per_sample = lanes * per_lane + kept
         networks, kinds = _networks(op), {part.kind for part in op.parts}
         budget, most = self.budget, SAMPLES
@@ -107,7 +114,7 @@ class PlanChunks(RewritePattern):
         network = int(np.clip(network, MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS))
         network = 1 << (network.bit_length() - 1)  # libraries are fast for such
         # What is evaluated for each state is as a network is
-        is_evaluated = {bt.Rung.LIFTED, bt.Rung.NETWORK} & kinds
+        is_evaluated = {bt.Rung.CONE, bt.Rung.LIFTED, bt.Rung.NETWORK} & kinds
         pairs = network if is_evaluated and kinds != {bt.Rung.NETWORK} else PAIRS
         if not networks:
             network //= 2  # that is rare, and its memory is always taken
@@ -117,6 +124,7 @@ class PlanChunks(RewritePattern):
             rows, tables = _rows_by_values(op), "values"
         if (
             has_tables
+            and bt.Rung.CONE not in kinds
             and by_site
             and _is_by_site(rows, by_site, units, TABLES * self.budget)
         ):
@@ -244,6 +252,7 @@ def _networks(op: bt.LocalEnergyOp) -> list[str]:
     """Return the functions that may be called for live pairs."""
     called: dict[str, int] = {
         bt.Rung.NETWORK: 0,
+        bt.Rung.CONE: 0,
         bt.Rung.LIFTED: -1,
         bt.Rung.DECLARED: 0,
     }

@@ -99,10 +99,10 @@ def _written(
     setting: Setting,
 ) -> PartFunctions | None:
     """Return the functions of a part; None, with a remark, where there are none."""
-    draft = draft_of(part, functions, setting)
-    if draft is None:
-        return None
     try:
+        draft = draft_of(part, functions, setting)
+        if draft is None:
+            return None
         written = draft.written()
         name = next(filter(None, map(unbatched_op, written.all)), None)
         if name is None:

@@ -18,7 +18,15 @@ from xdsl.pattern_rewriter import (
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects.stablehlo import constant, element_of, reshape, shape_of, tensor
+from dialects.stablehlo import (
+    constant,
+    element_of,
+    gather_rows,
+    reshape,
+    shape_of,
+    tensor,
+)
+from lowering.arrays import Array
 from lowering.rewriting import Inserter
 
 
@@ -78,7 +86,9 @@ class _ReadRows(RewritePattern):
 
     @op_type_rewrite_pattern
     def match_and_rewrite(
-        self, op: hlo.DynamicSliceOp | hlo.SliceOp, rewriter: PatternRewriter
+        self,
+        op: hlo.DynamicSliceOp | hlo.SliceOp | hlo.GatherOp,
+        rewriter: PatternRewriter,
     ) -> None:
         entry = op.operands[0].owner
         if not isinstance(entry, hlo.ReshapeOp):
@@ -87,6 +97,9 @@ class _ReadRows(RewritePattern):
         if not isinstance(read, hlo.DynamicSliceOp):
             return
         whole, number, *_ = read.operands
+        if isinstance(op, hlo.GatherOp):
+            self._gathered(op, whole, number, rewriter)
+            return
         (count, *rows), (length, *rest) = shape_of(whole), shape_of(op.results[0])
         if rows != list(shape_of(entry.result)) or length != 1 or rest != rows[1:]:
             return
@@ -102,3 +115,20 @@ class _ReadRows(RewritePattern):
         flat = insert.add(reshape(whole, (count * rows[0], *rest)))
         found = _read(insert, flat, place, rest)
         rewriter.replace(op, [], [found])
+
+    def _gathered(
+        self,
+        op: hlo.GatherOp,
+        whole: SSAValue,
+        number: SSAValue,
+        rewriter: PatternRewriter,
+    ) -> None:
+        (count, *rows), places = shape_of(whole), op.start_indices
+        alike = gather_rows(op.operand, places)
+        if rows != list(shape_of(op.operand)) or alike.properties != op.properties:
+            return
+        insert = Inserter(rewriter, op.location)
+        first = Array(number, insert) * rows[0]
+        at = Array(places, insert) + first.broadcast(shape_of(places), [])
+        flat = insert.add(reshape(whole, (count * rows[0], *rows[1:])))
+        rewriter.replace(op, gather_rows(flat, at.value))

@@ -63,6 +63,7 @@ ENERGY_PASSES = (
     "bt-local-energy-pack",
     DECLARED,
     "apply-exponential-sums",
+    "propagate-change",
     "lift-sparse-delta",
     "plan-local-energy",
     "write-parts",
@@ -73,6 +74,7 @@ _OPTIONAL = (
     "bt-local-energy-coalesce",
     DECLARED,
     "apply-exponential-sums",
+    "propagate-change",
     "lift-sparse-delta",
 )
 

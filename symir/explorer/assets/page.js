@@ -1057,13 +1057,14 @@
 
   // Local energy
 
-  const RUNGS = [["declared", "a declared delta"], ["exponential", "sums of scalar functions"], ["bilinear", "sums of products"], ["linear", "linear"], ["rational", "sums of tanh"], ["lifted", "first layer once"], ["network", "whole network"]];
+  const RUNGS = [["declared", "a declared delta"], ["exponential", "sums of scalar functions"], ["bilinear", "sums of products"], ["linear", "linear"], ["rational", "sums of tanh"], ["cone", "where changes reach"], ["lifted", "first layer once"], ["network", "whole network"]];
   const RUNG_WORDS = {
     declared: "The change of log psi is computed as it was declared: nothing is evaluated at x\u2032.",
     exponential: "A sum of scalar functions of something linear in x: tables of differences, nothing is evaluated at x\u2032.",
     linear: "Linear in x: one number for each branch, nothing is evaluated at x\u2032.",
     bilinear: "A sum of products of two values that are linear in x: it changes by a few products, nothing is evaluated at x\u2032.",
     rational: "A weighted sum of tanh of something linear in x: it changes by fractions, nothing is evaluated at x\u2032.",
+    cone: "Its layers change at the positions that a change of x reaches: they are evaluated there alone.",
     lifted: "Its beginning is computed once for each x and updated; what is behind it is evaluated for each live branch.",
     network: "It was kept whole, and is evaluated for each live branch.",
   };

@@ -166,7 +166,7 @@ def _notes(reports: Sequence[SymbolicPassReport]):
     for report in reports:
         done = tuple((r.message, r.hint) for r in report.remarks if r.done)
         missed = tuple((r.message, r.hint) for r in report.remarks if not r.done)
-        own = ("bt-local", "apply-", "lift-", "plan-", "write-")
+        own = ("bt-local", "apply-", "lift-", "plan-", "propagate-", "write-")
         is_own = report.pass_name.startswith(own)
         if (is_own or report.error) and (done or missed):
             yield PassNotes(report.pass_name, done, missed)
@@ -189,9 +189,19 @@ def _part(part: bt.PartAttr, rung: str, module: Any) -> PartReport:
     elif rung == bt.Rung.LIFTED:
         tail = function_named(module, part.functions[1])
         flops, read = 4 * units + operations(tail), 2 * units * size
+    elif rung == bt.Rung.CONE:
+        *_, ratio, _ = part.written
+        function = function_named(module, ratio.string_value())
+        flops, read = operations(function), _gathered(function)
     else:
         flops, read = operations(function), prod(shape_of(function.body.block.args[-1]))
     return PartReport(part.functions[0], str(rung), part.applied, units, flops, read)
+
+
+def _gathered(function: FuncOp) -> int:
+    """Return the bytes that a function reads where numbers say."""
+    found = (op.results[0] for op in function.walk() if isinstance(op, hlo.GatherOp))
+    return sum(prod(shape_of(v)) * dtype_of(element_of(v)).itemsize for v in found)
 
 
 def operations(function: FuncOp) -> int:

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple, cast
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax import lax
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import ArrayAttr
 from xdsl.dialects.func import ReturnOp
@@ -23,7 +24,8 @@ from xdsl_jax.dialects import stablehlo as hlo
 import symir as sym
 from dialects import bt
 from lowering.arrays import Array, concatenated
-from lowering.energy import lane_rows, lower_local_energy, part_functions
+from lowering.change import combining_rules, cones
+from lowering.energy import cone_part, lane_rows, lower_local_energy, part_functions
 from lowering.energy.apply_exponential_sums import ApplyExponentialSumsPass
 from lowering.energy.extraction import energies_in
 from lowering.rewriting import Inserter
@@ -44,6 +46,7 @@ RING = [(site, (site + 1) % 4) for site in range(4)]
 RNG = np.random.default_rng(0)
 W, B = 0.4 * RNG.normal(size=(4, 20)), RNG.normal(size=20)
 A = RNG.normal(size=(4, 4))
+KERNELS = tuple(RNG.normal(size=shape) / 2 for shape in ((3, 1, 3), (3, 3, 2)))
 
 
 # region Energies
@@ -64,6 +67,17 @@ def one_layer(w: Any, x: Any) -> Any:
 def two_layers(w: Any, x: Any) -> Any:
     first = jnp.tanh(jnp.concatenate([x @ w[0]] * 8, axis=-1))
     return jnp.sin(first[:, :20] + first[:, 140:]) @ w[1]
+
+
+def deep(w: Any, x: Any) -> Any:
+    """Two convolutions on a ring: in the cone of a change."""
+    y = x[..., None].astype(float)
+    for kernel in w:
+        y = jnp.pad(y, ((0, 0), (1, 1), (0, 0)), mode="wrap")
+        kinds = ("NWC", "WIO", "NWC")
+        y = lax.conv_general_dilated(y, kernel, (1,), "VALID", dimension_numbers=kinds)
+        y = jnp.tanh(y)
+    return y.sum((1, 2))
 
 
 def network(w: Any, x: Any) -> Any:
@@ -101,6 +115,12 @@ def ising() -> sym.SymbolicOperator:
 
 
 @cache
+def on_a_ring() -> sym.SymbolicOperator:
+    ring = [(site, (site + 1) % 12) for site in range(12)]
+    return models.transverse_field_ising(12, ring, h=0.5)
+
+
+@cache
 def elsewhere() -> sym.SymbolicOperator:
     """An operator whose lanes are elsewhere for each x."""
     i = sym.site("i")
@@ -120,6 +140,7 @@ ENERGIES = {
     "jastrow": (heisenberg, jastrow, A),
     "one layer": (ising, one_layer, (W, B)),
     "two layers": (ising, two_layers, (W, B)),
+    "deep": (on_a_ring, deep, KERNELS),
     "network": (heisenberg, network, (W, B)),
     "declared": (heisenberg, declared, A),
     "distinct": (heisenberg, network, (W, B)),
@@ -130,6 +151,7 @@ ENERGIES = {
 def arguments(name: str) -> tuple[sym.LocalEnergy, Any, Any]:
     operator, logpsi, w = ENERGIES[name]
     x = np.array([[1, -1, 1, 1], [-1, 1, -1, -1], [-1, 1, 1, -1], [1, -1, 1, -1]])
+    x = np.concatenate([x, x[::-1], x], axis=1) if name == "deep" else x
     x = (x + 1) // 2 if name == "by site" else x
     distinct = True if name == "distinct" else None
     energy = sym.LocalEnergy(operator(), logpsi, distinct=distinct)
@@ -339,6 +361,35 @@ BUGS = {
         "one layer",
         "rational",
         after(part_functions.Rational, "cache", lambda f, *_: [*f[:3], f[3] * 0.5]),
+    ),
+    "a cone is that of a row before": in_part(
+        "deep",
+        "cone",
+        after(
+            cones.Trace,
+            "__init__",
+            lambda _, trace, *__: trace.lists.update(
+                {
+                    node: np.roll(one, 1, axis=0)
+                    for node, one in trace.lists.items()
+                    if isinstance(node, cones.Pointwise) and node.positions > 1
+                }
+            ),
+        ),
+    ),
+    "a kernel is turned": in_part(
+        "deep",
+        "cone",
+        after(
+            combining_rules,
+            "_near",
+            lambda near, *_: np.ascontiguousarray(near[:, ::-1]),
+        ),
+    ),
+    "a cone is kept as it was before a change": in_part(
+        "deep",
+        "cone",
+        instead(cone_part.Cone, "commit", lambda self, given: given.caches),
     ),
     "a cache that is committed stays": in_part(
         "jastrow",

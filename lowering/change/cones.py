@@ -1,0 +1,778 @@
+"""Cones: changes of the values of a deep network, at the positions that they reach.
+
+A value is a matrix, of positions and of channels: the sites of x, the pixels behind a
+convolution, one position behind a sum over all of them. A change of x reaches some
+positions of it, a list for each row of changes; what is computed is of these alone.
+Linear ops make changes of changes. Other ones make of values at x' their value at x',
+and whichever is there gives the other by the value at x, which is kept of each x:
+
+    change = value at x' - value at x
+
+Lists follow from op to op in an order that does not know where on a lattice it is: of
+rows that a translation maps onto each other, sources of a position have the same
+numbers in the lists before, so that one matrix is the linear map from list to list.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, reduce
+from itertools import permutations
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import i32
+from xdsl.ir import Operation, SSAValue
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects.stablehlo import (
+    constant_of,
+    dot,
+    element_of,
+    gather_rows,
+    shape_of,
+    tensor,
+)
+from lowering.arrays import Array, array, concatenated, iota
+from lowering.rewriting import Inserter
+
+Numbers = npt.NDArray[np.int64]
+Weights = Callable[["Emission"], Array]
+
+NOWHERE = -1
+
+MAX_PERMUTED = 3
+"""Rows of more writes keep the order of these: there are too many other ones."""
+
+PATCH = 60
+"""To gather one number of a patch takes as long as so many multiplications."""
+
+LARGEST_MATRIX = 1 << 20
+"""Elements of a matrix from list to list: it is read for each chunk of pairs."""
+
+
+@dataclass(eq=False)
+class Node(ABC):
+    """A value, of so many positions and channels.
+
+    Attributes:
+        value: whose change it is.
+        positions: the number of its positions.
+        channels: the number of its elements at each.
+        sources: the nodes that it is computed from.
+    """
+
+    value: SSAValue
+    positions: int
+    channels: int
+    sources: tuple[Node, ...]
+
+    @property
+    def makes_changes(self) -> bool:
+        """Whether it is computed as a change, not as a value at x'."""
+        return True
+
+    @property
+    def stays(self) -> bool:
+        """Whether the positions that change are those of its sources."""
+        return False
+
+    def reached(self, lists: Sequence[Numbers]) -> Numbers:
+        """Return the positions that change where lists of its sources do, (R, ..).
+
+        One position may be there several times.
+        """
+        return np.zeros((len(lists[0]), 1), np.int64)
+
+    def needed(self, own: Numbers) -> list[Numbers]:
+        """Return what positions of its own need of its sources, (R, m, ..) each."""
+        return []
+
+    @abstractmethod
+    def computed(self, at: Emission) -> Array:
+        """Return it at the positions that change, (listed, channels)."""
+
+    def work(self, trace: Trace) -> float:
+        """Return multiplications for one change."""
+        return 0
+
+
+class View(NamedTuple):
+    """A value as elements of a node.
+
+    Attributes:
+        ids: of each element of the value, its number in (positions, channels) of the
+            node; `NOWHERE` where it is constant.
+    """
+
+    node: Node
+    ids: Numbers
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the value has each element of the node once."""
+        count = self.node.positions * self.node.channels
+        return self.ids.size == count and bool(
+            (np.sort(self.ids, axis=None) == np.arange(count)).all()
+        )
+
+    @property
+    def places(self) -> Numbers | None:
+        """Where each element of the node is first; None where one is not."""
+        flat = self.ids.reshape(-1)
+        found, first = np.unique(flat, return_index=True)
+        count = self.node.positions * self.node.channels
+        first = first[found >= 0]
+        return first if len(first) == count else None
+
+    def by_position(self, axis: int) -> Numbers | None:
+        """Return positions, where an axis has all channels of one, in their order."""
+        moved = np.moveaxis(self.ids, axis, -1)
+        channels = self.node.channels
+        if moved.shape[-1] != channels:
+            return None
+        first = moved[..., :1]
+        inside = first >= 0
+        expected = np.where(inside, first + np.arange(channels), NOWHERE)
+        starts = np.where(inside, first % channels, 0)
+        if (moved != expected).any() or starts.any():
+            return None
+        return np.where(inside, first // channels, NOWHERE)[..., 0]
+
+
+# region Lists
+
+
+class Trace:
+    """The lists of positions of nodes, for all rows of changes.
+
+    Rows are of one class where what each position needs has the same numbers in lists.
+
+    Attributes:
+        lists: of each node (R, m), ended by `NOWHERE` where they are shorter.
+        places: of each node, for each of its sources, numbers in the list of that, of
+            each class (classes, m, ..).
+        class_of: the class of each row (R,).
+    """
+
+    def __init__(self, nodes: Sequence[Node], sites: Sequence[Numbers]):
+        rows = np.arange(len(sites))
+        lengths = np.array([len(one) for one in sites])
+        found: list[_Class] = []
+        for length in np.unique(lengths):
+            left = rows[lengths == length]
+            while len(left):
+                written = np.array([sites[int(row)] for row in left], np.int64)
+                one = _class_of(nodes, written)
+                found.append(replace(one, rows=left[one.rows]))
+                left = np.delete(left, one.rows)
+        self.class_of = np.zeros(len(rows), np.int64)
+        for number, one in enumerate(found):
+            self.class_of[one.rows] = number
+        order = np.argsort(np.concatenate([one.rows for one in found]))
+        self.lists = {
+            node: _joined([one.lists[node] for one in found])[order] for node in nodes
+        }
+        self.places = {
+            node: [
+                _joined([one.places[node][k][None] for one in found])
+                for k in range(len(found[0].places[node]))
+            ]
+            for node in nodes
+        }
+
+    @property
+    def classes(self) -> int:
+        """How many classes of rows there are."""
+        return int(self.class_of.max()) + 1
+
+    def length(self, node: Node) -> int:
+        return self.lists[node].shape[1]
+
+
+@dataclass(frozen=True, eq=False)
+class _Class:
+    """Rows of changes that the first of some is like.
+
+    Attributes:
+        rows: their numbers.
+        lists: of each node (R, m).
+        places: of each node, for each of its sources (m, ..).
+    """
+
+    rows: Numbers
+    lists: dict[Node, Numbers]
+    places: dict[Node, list[Numbers]]
+
+
+def _class_of(nodes: Sequence[Node], sites: Numbers) -> _Class:
+    """Return the rows, of writes in some order, that are like the first row."""
+    count = sites.shape[1]
+    first = range(count)
+    orders = permutations(first) if count <= MAX_PERMUTED else [tuple(first)]
+    found: list[_Class] = []
+    left = np.arange(len(sites))
+    for order in orders:
+        if not len(left):
+            break
+        # The first row is there to compare with
+        own = np.concatenate([sites[:1], sites[left][:, list(order)]])
+        one = _followed(nodes, own)
+        rows = one.rows[one.rows > 0] - 1
+        kept = {node: lists[one.rows > 0] for node, lists in one.lists.items()}
+        found.append(_Class(left[rows], kept, one.places))
+        left = np.delete(left, rows)
+    return _Class(
+        np.concatenate([one.rows for one in found]),
+        {n: np.concatenate([one.lists[n] for one in found]) for n in nodes},
+        found[0].places,
+    )
+
+
+def _followed(nodes: Sequence[Node], sites: Numbers) -> _Class:
+    """Return the rows that are like the first row."""
+    rows = np.arange(len(sites))
+    lists: dict[Node, Numbers] = {}
+    places: dict[Node, list[Numbers]] = {}
+    for node in nodes:
+        sources = [lists[one] for one in node.sources]
+        if sources and all(one is sources[0] for one in sources) and node.stays:
+            lists[node] = sources[0]
+            places[node] = [np.arange(sources[0].shape[1])] * len(sources)
+            continue
+        reached = node.reached(sources) if sources else sites
+        own = reached[:, _first_of_each(reached[0])]
+        numbers = _numbers_in(own, node.positions)
+        line = np.arange(len(rows))[:, None]
+        same = (numbers[line, reached] >= 0) | (reached < 0)
+        same = same.all(axis=1) & (own >= 0).all(axis=1)
+        same &= (numbers >= 0).sum(axis=1) == own.shape[1]
+        wanted = node.needed(own) if sources else []
+        found = [
+            _numbers_in(lists[one], one.positions)[
+                line.reshape(-1, *[1] * (of.ndim - 1)),
+                np.where(of >= 0, of, one.positions),
+            ]
+            for one, of in zip(node.sources, wanted, strict=False)
+        ]
+        for one in found:
+            same &= (one == one[:1]).reshape(len(one), -1).all(axis=1)
+        places[node] = [one[0] for one in found]
+        lists[node] = own
+        rows = rows[same]
+        kept = {id(one): one[same] for one in lists.values()}
+        lists = {key: kept[id(one)] for key, one in lists.items()}
+    return _Class(rows, lists, places)
+
+
+def _joined(parts: Sequence[Numbers]) -> Numbers:
+    """Return rows of different lengths as one array."""
+    most = max(one.shape[1] for one in parts)
+    ended = [
+        np.pad(
+            one,
+            [(0, 0), (0, most - one.shape[1]), *[(0, 0)] * (one.ndim - 2)],
+            constant_values=NOWHERE,
+        )
+        for one in parts
+    ]
+    return np.concatenate(ended)
+
+
+def _first_of_each(values: Numbers) -> Numbers:
+    """Return where each number that is somewhere is first, in order."""
+    found, first = np.unique(values, return_index=True)
+    return np.sort(first[found >= 0])
+
+
+def _numbers_in(lists: Numbers, size: int) -> Numbers:
+    """Return the number of each position in a list, `NOWHERE` if it has none."""
+    numbers = np.full((len(lists), size + 1), NOWHERE)
+    own = np.where(lists >= 0, lists, size)
+    numbers[np.arange(len(lists))[:, None], own] = np.arange(lists.shape[1])
+    numbers[:, size] = NOWHERE
+    return numbers
+
+
+def _is_own(places: Numbers, *, is_ended: bool) -> bool:
+    """Whether places are those of the list that says so; or 0 behind its end."""
+    number = np.arange(int(places.shape[1]))
+    return bool(np.all((places == number) | (is_ended & (places < 0))))
+
+
+# endregion
+# region Nodes
+
+
+class Written(Node):
+    """x at the sites that are written."""
+
+    def computed(self, at: Emission) -> Array:
+        return at.step(self)
+
+
+@dataclass(eq=False)
+class Pointwise(Node):
+    """An op that does the same at each position.
+
+    Attributes:
+        op: which one.
+        operands: for each operand its node, or the value where that is without x.
+        image: what it makes of changes, where it is affine.
+        order: of (positions, channels), the places in values without x.
+    """
+
+    op: Operation
+    operands: tuple[Node | SSAValue, ...]
+    image: Callable[[Operation, Inserter, Sequence[bool]], SSAValue] | None
+    order: Numbers
+
+    @property
+    def makes_changes(self) -> bool:
+        return self.image is not None and all(one.makes_changes for one in self.sources)
+
+    @property
+    def stays(self) -> bool:
+        return True
+
+    def reached(self, lists: Sequence[Numbers]) -> Numbers:
+        return np.concatenate(lists, axis=1)
+
+    def needed(self, own: Numbers) -> list[Numbers]:
+        return [own] * len(self.sources)
+
+    def computed(self, at: Emission) -> Array:
+        count = at.trace.length(self)
+        arrays: list[Array] = []
+        for one in self.operands:
+            if not isinstance(one, Node):
+                arrays.append(at.fixed(self, one))
+                continue
+            found = at.change_at if self.makes_changes else at.value_at
+            arrays.append(found(one, self))
+        shape = (count, self.channels)
+        values = [
+            one.broadcast(shape, range(2)).value if one.shape != shape else one.value
+            for one in map(_of_positions(shape), arrays)
+        ]
+        new = self.op.clone()
+        for number, value in enumerate(values):
+            new.operands[number] = value
+        kind = tensor(element_of(self.value), shape)
+        new = type(new).create(
+            operands=values, result_types=[kind], properties=new.properties
+        )
+        if self.makes_changes:
+            assert self.image is not None
+            fixed = [not isinstance(one, Node) for one in self.operands]
+            return Array(self.image(new, at.insert, fixed), at.insert)
+        at.insert.add_op(new)
+        return Array(new.results[0], at.insert)
+
+
+def _of_positions(shape: tuple[int, int]) -> Callable[[Array], Array]:
+    """Return what makes a matrix of a number, a row or a matrix."""
+
+    def matrix(one: Array) -> Array:
+        if one.shape == shape:
+            return one
+        rows, columns = one.shape if len(one.shape) == 2 else (1, 1)
+        if (rows, columns) == (1, 1):
+            return one.reshape(1, 1).broadcast(shape, range(2))
+        return one.broadcast(shape, range(2))
+
+    return matrix
+
+
+@dataclass(eq=False)
+class Stencil(Node):
+    """Sums over positions nearby of products with weights.
+
+    Attributes:
+        near: (positions, K), of its source, `NOWHERE` for none.
+        weights: (K, channels of the source, channels), of the parameters.
+    """
+
+    near: Numbers
+    weights: Weights
+
+    @cached_property
+    def _reverse(self) -> Numbers:
+        """What each position of the source reaches, in the order of K."""
+        own, column = np.nonzero(self.near >= 0)
+        source = self.near[own, column]
+        order = np.lexsort((own, column, source))
+        source, own = source[order], own[order]
+        counts = np.bincount(source, minlength=self.sources[0].positions)
+        found = np.full((len(counts), max(counts.max(), 1)), NOWHERE)
+        starts = np.cumsum(counts) - counts
+        found[source, np.arange(len(source)) - starts[source]] = own
+        return found
+
+    def reached(self, lists: Sequence[Numbers]) -> Numbers:
+        return self._reverse[lists[0]].reshape(len(lists[0]), -1)
+
+    def needed(self, own: Numbers) -> list[Numbers]:
+        return [self.near[own]]
+
+    def _size(self, trace: Trace) -> int:
+        """Return how many elements the map from list to list has, for all classes."""
+        (source,) = self.sources
+        length = trace.classes * trace.length(source) * trace.length(self)
+        return length * source.channels * self.channels
+
+    def is_one_to_one(self, trace: Trace) -> bool:
+        """Whether each position is made of the same one of its source."""
+        places = trace.places[self][0]
+        return places.shape[2] == 1 and _is_own(places[..., 0], is_ended=False)
+
+    def work(self, trace: Trace) -> float:
+        (source,) = self.sources
+        listed, each = trace.length(self), source.channels * self.channels
+        if self.is_one_to_one(trace):
+            return listed * each
+        if self._size(trace) <= LARGEST_MATRIX:
+            return self._size(trace)
+        return listed * self.near.shape[1] * (each + PATCH * source.channels)
+
+    def matrix(self, at: Emission) -> Array:
+        """Return the maps from list to list, (classes * m * C, m' * C')."""
+        weights = self.weights(at)
+        count, before, after = weights.shape
+        nothing = weights.like(0).broadcast((1, before * after), [])
+        table = concatenated([weights.reshape(count, -1), nothing], 0)
+        length = at.trace.length(self.sources[0])
+        blocks: list[Array] = []
+        for layers in self._layers(at.trace, length):
+            parts = [
+                table.of(gather_rows(table.value, array(at.insert, one, i32).value))
+                for one in layers
+            ]
+            total = reduce(Array.__add__, parts)
+            block = total.reshape(length, -1, before, after).transpose(0, 2, 1, 3)
+            blocks.append(block.reshape(length * before, -1))
+        return blocks[0] if len(blocks) == 1 else concatenated(blocks, 0)
+
+    def _layers(self, trace: Trace, length: int) -> list[list[Numbers]]:
+        """Return which weight there is from position to position, of each class.
+
+        Of a small ring a position may be reached twice from one: these are layers.
+        """
+        found: list[list[Numbers]] = []
+        for places in trace.places[self][0]:
+            own, column = np.nonzero(places >= 0)
+            pairs = places[own, column] * len(places) + own
+            order = np.argsort(pairs, kind="stable")
+            _, first, counts = np.unique(
+                pairs[order], return_index=True, return_counts=True
+            )
+            again = np.arange(len(pairs)) - np.repeat(first, counts)
+            layers = np.full(
+                (max(counts.max(initial=1), 1), length, len(places)), self.near.shape[1]
+            )
+            at = order
+            layers[again, places[own, column][at], own[at]] = column[at]
+            found.append(list(layers))
+        return found
+
+    def computed(self, at: Emission) -> Array:
+        (source,) = self.sources
+        change, length = at.change(source), at.trace.length(self)
+        element = element_of(self.value)
+        if self.is_one_to_one(at.trace):
+            weights = at.once(self, "weights", self.weights)
+            flat = weights.reshape(source.channels, self.channels)
+            return product(change.astype(element), flat)
+        if self._size(at.trace) <= LARGEST_MATRIX:
+            matrix = at.once(self, "matrix", self.matrix)
+            row = at.of_class(change.astype(element)).reshape(1, -1)
+            return product(row, matrix).reshape(length, self.channels)
+        weights = at.once(self, "weights", self.weights)
+        patches = at.gathered(self, 0, change.astype(element))
+        flat = patches.reshape(length, -1)
+        return product(flat, weights.reshape(flat.shape[1], self.channels))
+
+
+@dataclass(eq=False)
+class Total(Node):
+    """Sums over all positions, with weights or without.
+
+    Attributes:
+        weights: (positions, channels of the source, channels); None for 1.
+        is_sum: whether channels are summed, too.
+    """
+
+    weights: Weights | None
+    is_sum: bool
+
+    def computed(self, at: Emission) -> Array:
+        (source,) = self.sources
+        change = at.change(source).astype(element_of(self.value))
+        if self.weights is None:
+            total = change.sum(0)
+            return (total.sum(0) if self.is_sum else total).reshape(1, self.channels)
+        weights = at.once(self, "weights", self.weights)
+        rows = weights.reshape(source.positions, -1)
+        if source.positions > 1:
+            places = at.list_of(source)
+            rows = rows.of(gather_rows(rows.value, places.value))
+        flat = rows.reshape(-1, self.channels)
+        return product(change.reshape(1, -1), flat)
+
+    def work(self, trace: Trace) -> float:
+        (source,) = self.sources
+        each = source.channels * (self.channels if self.weights is not None else 1)
+        return trace.length(source) * each
+
+
+@dataclass(eq=False)
+class Whole(Node):
+    """An op of values that have one position, evaluated anew.
+
+    Attributes:
+        op: which one.
+        operands: for each operand its view, or the value where that is without x.
+    """
+
+    op: Operation
+    operands: tuple[View | SSAValue, ...]
+
+    @property
+    def makes_changes(self) -> bool:
+        return False
+
+    def computed(self, at: Emission) -> Array:
+        mapped: dict[SSAValue, SSAValue] = {}
+        for value, one in zip(self.op.operands, self.operands, strict=True):
+            if isinstance(one, View):
+                mapped[value] = at.value(one.node).reshape(*shape_of(value)).value
+            else:
+                mapped[value] = at.whole(value).value
+        new = self.op.clone(mapped)
+        at.insert.add_op(new)
+        return Array(new.results[0], at.insert).reshape(1, self.channels)
+
+
+# endregion
+# region What is written
+
+
+@dataclass(eq=False)
+class Emission:
+    """Where changes are computed of one x and one row.
+
+    Attributes:
+        insert: where to.
+        trace: the lists.
+        row: the number of the row; None where tables are made.
+        sign: of the change, if it may be the opposite of its row.
+        tables: what is made once of the parameters, by node and name.
+        kept: of each node that is kept, its value at x, (positions, channels).
+        fixed_of: makes a value without x, where tables are made.
+    """
+
+    insert: Inserter
+    trace: Trace
+    row: Array | None = None
+    sign: Callable[[Array], Array] = lambda value: value
+    tables: Mapping[tuple[Any, str], Array] = field(
+        default_factory=dict[tuple[Any, str], Array]
+    )
+    kept: Mapping[Node, Array] = field(default_factory=dict[Node, Array])
+    fixed_of: Callable[[SSAValue], Array] | None = None
+    wanted: dict[tuple[Any, str], Callable[[Emission], Array]] = field(
+        default_factory=dict[tuple[Any, str], Callable[["Emission"], Array]]
+    )
+    needed: dict[Node, None] = field(default_factory=dict)
+    _made: dict[Any, Array] = field(default_factory=dict)
+
+    def _once(self, key: Any, make: Callable[[], Array]) -> Array:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def once(self, node: Any, name: str, make: Callable[[Emission], Array]) -> Array:
+        """Return what is made once of the parameters."""
+        self.wanted.setdefault((node, name), make)
+        return self.tables[node, name]
+
+    def by_row(self, table: npt.NDArray[Any]) -> Array:
+        """Return the row of a table of integers."""
+        assert self.row is not None
+        row, key = self.row, (table.shape, table.tobytes())
+        whole = self.once(key, "by row", lambda at: array(at.insert, table, i32))
+        return self._once(key, lambda: whole.at(row))
+
+    def by_class(self, table: npt.NDArray[Any]) -> Array:
+        """Return the entry of a table of integers of the class of the row."""
+        if len(table) == 1:
+            return array(self.insert, table[0], i32)
+        key = (table.shape, table.tobytes())
+        whole = self.once(key, "by class", lambda at: array(at.insert, table, i32))
+        number = self.by_row(self.trace.class_of)
+        return self._once(key, lambda: whole.at(number))
+
+    def of_class(self, change: Array) -> Array:
+        """Return a change in the place of its class, and 0 in those of others."""
+        count = self.trace.classes
+        if count == 1:
+            return change
+        numbers = iota(self.insert, i32, (count, 1, 1), 0)
+        own = self.by_row(self.trace.class_of).reshape(1, 1, 1)
+        hot = numbers.compared("EQ", own.broadcast(numbers.shape, range(3)))
+        shape = (count, *change.shape)
+        wide = change.reshape(1, *change.shape).broadcast(shape, range(3))
+        return hot.broadcast(shape, range(3)).where(wide, 0)
+
+    def list_of(self, node: Node) -> Array:
+        """Return the positions of a node that change, (m,)."""
+        lists = np.maximum(self.trace.lists[node], 0)
+        if (lists == lists[:1]).all():
+            return array(self.insert, lists[0], i32)
+        return self.by_row(lists)
+
+    def step(self, node: Node) -> Array:
+        """Return the change of x at the sites of a row, (m, 1)."""
+        assert self.row is not None
+        table = self.tables[node, "step"]
+        return self.sign(table.at(self.row)).reshape(-1, 1)
+
+    def before(self, node: Node, at: Node) -> Array:
+        """Return a node at x, at the positions of another one that change."""
+        self.needed.setdefault(node)
+        whole = self.kept[node]
+        if node.positions == 1:
+            return whole
+
+        def read() -> Array:
+            places = self.list_of(at)
+            return whole.of(gather_rows(whole.value, places.value))
+
+        return self._once((node, at, "before"), read)
+
+    def change(self, node: Node) -> Array:
+        """Return the change of a node, (m, channels)."""
+
+        def made() -> Array:
+            if node.makes_changes:
+                return node.computed(self)
+            return self.value(node) - self.before(node, node)
+
+        return self._once((node, "change"), made)
+
+    def value(self, node: Node) -> Array:
+        """Return a node at x', at its positions that change, (m, channels)."""
+
+        def made() -> Array:
+            if not node.makes_changes:
+                return node.computed(self)
+            change = self.change(node)
+            return self.before(node, node) + change.astype(element_of(node.value))
+
+        return self._once((node, "value"), made)
+
+    def change_at(self, node: Node, at: Pointwise) -> Array:
+        """Return the change of a node, at the positions of a result that change."""
+        return self._aligned(self.change(node), node, at)
+
+    def value_at(self, node: Node, at: Pointwise) -> Array:
+        """Return a node at x', at the positions of a result that change."""
+        if np.array_equal(self.trace.lists[node], self.trace.lists[at]):
+            return self.value(node)
+        change = self.change_at(node, at).astype(element_of(node.value))
+        return self.before(node, at) + change
+
+    def _is_aligned(self, node: Node, at: Pointwise) -> bool:
+        places = self.trace.places[at][at.sources.index(node)]
+        same = self.trace.length(node) == self.trace.length(at)
+        return same and _is_own(places, is_ended=True)
+
+    def _aligned(self, change: Array, node: Node, at: Pointwise) -> Array:
+        if self._is_aligned(node, at):
+            return change
+        return self.gathered(at, at.sources.index(node), change)
+
+    def gathered(self, node: Node, number: int, change: Array) -> Array:
+        """Return what a node needs of the change of a source, 0 where it has none."""
+        places = self.trace.places[node][number]
+        length = change.shape[0]
+        rows = np.where(places < 0, length, places)
+        index = self.by_class(rows)
+        nothing = change.like(0).broadcast((1, change.shape[1]), [])
+        wide = concatenated([change, nothing], 0)
+        return wide.of(gather_rows(wide.value, index.value))
+
+    def whole(self, value: SSAValue) -> Array:
+        """Return a value without x."""
+        return self.once(value, "whole", lambda at: at.of_parameters(value))
+
+    def of_parameters(self, value: SSAValue) -> Array:
+        """Return a value without x, where tables are made."""
+        assert self.fixed_of is not None
+        return self.fixed_of(value)
+
+    def fixed(self, node: Pointwise, value: SSAValue) -> Array:
+        """Return a value without x at the positions of a node that change."""
+        number = splat_of(value)
+        if number is not None:
+            return array(self.insert, number, element_of(value)).reshape(1, 1)
+        if shape_of(value) == ():
+            return self.whole(value).reshape(1, 1)
+        if node.positions == 1:
+            return self.whole(value).reshape(1, node.channels)
+
+        def table(at: Emission) -> Array:
+            flat = taken(at.of_parameters(value).reshape(-1), node.order)
+            return flat.reshape(node.positions, node.channels)
+
+        def row(at: Emission) -> Array:
+            return table(at).entry(0).reshape(1, node.channels)
+
+        order = node.positions, node.order.tobytes()
+        if is_repeated(value, node):
+            return self.once((value, *order), "row", row)
+        whole = self.once((value, *order), "table", table)
+        places = self.list_of(node)
+        return whole.of(gather_rows(whole.value, places.value))
+
+
+def is_repeated(value: SSAValue, node: Pointwise) -> bool:
+    """Whether the op that made a value without x repeats it at each position."""
+    op = value.owner
+    if not isinstance(op, hlo.BroadcastInDimOp):
+        return False
+    dims = [int(one) for one in op.broadcast_dimensions.get_values()]
+    source, shape = shape_of(op.operand), shape_of(value)
+    lengths = [1] * len(shape)
+    for dim, length in zip(dims, source, strict=True):
+        lengths[dim] = length
+    ids = np.broadcast_to(np.arange(int(np.prod(lengths))).reshape(lengths), shape)
+    matrix = ids.reshape(-1)[node.order].reshape(node.positions, node.channels)
+    return bool((matrix == matrix[:1]).all())
+
+
+def splat_of(value: SSAValue) -> Any:
+    """Return the number that all elements of a constant are; None if they differ."""
+    while isinstance(value.owner, hlo.BroadcastInDimOp | hlo.ReshapeOp):
+        value = value.owner.operands[0]
+    found = constant_of(value)
+    return found.item() if found is not None and found.size == 1 else None
+
+
+def taken(flat: Array, places: Numbers) -> Array:
+    """Return the elements of a vector at some places."""
+    if np.array_equal(places, np.arange(flat.shape[0])):
+        return flat
+    rows = array(flat.insert, places, i32)
+    return flat.of(gather_rows(flat.value, rows.value))
+
+
+def product(lhs: Array, rhs: Array) -> Array:
+    """Return the product of two matrices."""
+    return lhs.of(dot(lhs.value, rhs.value))
+
+
+# endregion

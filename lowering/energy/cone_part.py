@@ -1,0 +1,244 @@
+"""Parts of log psi whose changes are found at the positions that they reach: cones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.builder import Builder
+from xdsl.dialects.builtin import i32
+from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Block, SSAValue
+from xdsl.rewriter import InsertPoint
+from xdsl.utils.exceptions import PassFailedException
+
+from dialects import bt
+from dialects.stablehlo import dtype_of, element_of, tensor
+from lowering.arrays import Array, array, iota
+from lowering.change.cone_analysis import Cones, cones_of
+from lowering.change.cones import Emission, Node, Trace, product, taken
+from lowering.energy.part_functions import (
+    DRAFTS,
+    Arrays,
+    Draft,
+    Given,
+    Setting,
+    largest_safe,
+)
+from lowering.rewriting import Inserter
+
+Key = tuple[Any, str]
+
+STEP = "step"
+
+
+@dataclass
+class _Keys:
+    """Keys of tables, and nodes that are kept, in the order that they are asked for."""
+
+    tables: list[Key] = field(default_factory=list)
+    kept: list[Node] = field(default_factory=list)
+
+
+class _Asked(dict[Any, Array]):
+    """Arrays that are not there yet: arguments of their types, once asked for."""
+
+    def __init__(self, insert: Inserter, block: Block, kind: Callable[[Any], Any]):
+        super().__init__()
+        self._insert, self._block, self._kind = insert, block, kind
+
+    def __missing__(self, key: Any) -> Array:
+        argument = self._block.insert_arg(self._kind(key), len(self._block.args))
+        self[key] = Array(argument, self._insert)
+        return self[key]
+
+
+class Cone(Draft):
+    """A network whose change is found at the positions that a change of x reaches."""
+
+    def __init__(self, part: bt.PartAttr, functions: Sequence[FuncOp], own: Setting):
+        super().__init__(part, functions, own)
+        found = cones_of(functions[0])
+        if isinstance(found, str):
+            raise PassFailedException(found)
+        if own.writes is not None:
+            raise PassFailedException("rows of tables are of sites, not of lanes")
+        x = found.nodes[0].value
+        kind = dtype_of(element_of(x))
+        if kind.kind == "i" and abs(own.steps.rows).max() > np.iinfo(kind).max:
+            raise PassFailedException(f"changes of x are too large for {kind}")
+        if kind.kind not in "if":
+            raise PassFailedException(f"changes of x are no numbers of {kind}")
+        self._cones: Cones = found
+        self._trace = Trace(found.nodes, sites_of(own.steps.rows))
+
+    # region What is made once, and of one x
+
+    def _emission(self, insert: Inserter, leaves: Arrays) -> Emission:
+        """Return where tables are made."""
+        function = self.functions[0]
+        args = function.body.block.args[:-1]
+        own = (leaf.value for leaf in leaves)
+        now: dict[SSAValue, SSAValue] = dict(zip(args, own, strict=True))
+
+        def fixed(value: SSAValue) -> Array:
+            wanted = _before(value, now)
+            for op in function.body.block.ops:
+                if any(result in wanted for result in op.results):
+                    insert.add_op(op.clone(now))
+            return Array(now[value], insert)
+
+        return Emission(insert, self._trace, fixed_of=fixed)
+
+    @cached_property
+    def _keys(self) -> _Keys:
+        """What ratios and commits need: they are written once to see."""
+        kinds = self.functions[0].body.block.arg_types[:-1]
+        blocks = Block(arg_types=kinds), Block(arg_types=[tensor(i32)])
+        inserts = [
+            Inserter(Builder(InsertPoint.at_end(block)), self.functions[0].location)
+            for block in blocks
+        ]
+        leaves = [Array(one, inserts[0]) for one in blocks[0].args]
+        once = self._emission(inserts[0], leaves)
+        wanted: dict[Key, Callable[[Emission], Array]] = {}
+
+        def table(key: Key) -> Any:
+            return self._table(once, wanted, key).value.type
+
+        def kept(node: Node) -> Any:
+            return tensor(element_of(node.value), (node.positions, node.channels))
+
+        at = Emission(
+            inserts[1],
+            self._trace,
+            Array(blocks[1].args[0], inserts[1]),
+            tables=_Asked(inserts[1], blocks[1], table),
+            kept=_Asked(inserts[1], blocks[1], kept),
+            wanted=wanted,
+        )
+        self._difference(at)
+        found = list(at.needed)
+        for node in found:
+            self._committed(at, node)
+        self._wanted = wanted
+        return _Keys(list(at.tables), list(at.needed))
+
+    def _table(
+        self,
+        once: Emission,
+        wanted: dict[Key, Callable[[Emission], Array]],
+        key: Key,
+    ) -> Array:
+        if key[1] == STEP:
+            node = key[0]
+            lists, rows = self._trace.lists[node], self.own.steps.rows
+            steps = np.take_along_axis(rows, np.maximum(lists, 0), axis=1)
+            steps = np.where(lists < 0, 0, steps)
+            return array(once.insert, steps, element_of(node.value))
+        return wanted[key](once)
+
+    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
+        keys, once = self._keys, self._emission(insert, leaves)
+        return [self._table(once, self._wanted, key) for key in keys.tables]
+
+    def bound(self, tables: Arrays) -> Arrays:
+        """Return 0: nothing is multiplied."""
+        return largest_safe(tables[0].insert, self.own)
+
+    def cache(self, leaves: Arrays, x: Array) -> Arrays:
+        """Return the nodes that are kept, (positions, channels) each."""
+        function = self.functions[0]
+        own = (one.value for one in [*leaves, x])
+        now: dict[SSAValue, SSAValue] = dict(
+            zip(function.body.block.args, own, strict=True)
+        )
+        for op in function.body.block.ops:
+            if not isinstance(op, ReturnOp):
+                x.insert.add_op(op.clone(now))
+        return [
+            self._kept(node, Array(now[node.value], x.insert))
+            for node in self._keys.kept
+        ]
+
+    def _kept(self, node: Node, value: Array) -> Array:
+        places = self._cones.views[node.value].places
+        assert places is not None
+        return taken(value.reshape(-1), places).reshape(node.positions, node.channels)
+
+    # endregion
+    # region What is of a change
+
+    def _at(self, given: Given) -> Emission:
+        keys, insert = self._keys, given.length.insert
+        return Emission(
+            insert,
+            self._trace,
+            given.change.rows[0],
+            given.change.signed,
+            dict(zip(keys.tables, given.tables, strict=True)),
+            dict(zip(keys.kept, given.caches, strict=True)),
+        )
+
+    def _difference(self, at: Emission) -> Array:
+        node = self._cones.result
+        before = at.before(node, node)
+        if node.makes_changes:
+            # Of a node of psi its changes do not say whether it stays one
+            change = at.change(node)
+            return before.is_finite().where(change, np.nan).reshape()
+        after = at.value(node)
+        # A node of psi at x' is one, whatever is at x
+        is_node = after.real.compared("EQ", -np.inf)
+        return is_node.where(after, after - before).reshape()
+
+    def ratio(self, given: Given) -> Array:
+        return self._difference(self._at(given))
+
+    def _committed(self, at: Emission, node: Node) -> Array:
+        """Return a node at x', all of it."""
+        value, whole = at.value(node), at.kept[node]
+        if node.positions == 1:
+            return value
+        lists = self._trace.lists[node]
+        places = (
+            array(at.insert, lists[0], i32)
+            if (lists == lists[:1]).all()
+            else at.by_row(lists)
+        )
+        numbers = iota(at.insert, i32, (node.positions, len(lists[0])), 0)
+        hot = numbers.compared("EQ", places.broadcast(numbers.shape, [1]))
+        return whole + product(hot.astype(whole.element), value - at.before(node, node))
+
+    def commit(self, given: Given) -> Arrays:
+        at = self._at(given)
+        return [self._committed(at, node) for node in self._keys.kept]
+
+    # endregion
+
+
+def sites_of(rows: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:
+    """Return the sites that each of some changes writes; of none those of another."""
+    found = [np.flatnonzero(row) for row in rows]
+    some = next((sites for sites in found if len(sites)), np.zeros(1, np.int64))
+    return [sites if len(sites) else some for sites in found]
+
+
+def _before(value: SSAValue, known: dict[SSAValue, SSAValue]) -> set[SSAValue]:
+    """Return what has to be computed for a value, and is not known."""
+    found: set[SSAValue] = set()
+    stack = [value]
+    while stack:
+        one = stack.pop()
+        if one in found or one in known:
+            continue
+        found.add(one)
+        stack += getattr(one.owner, "operands", ())
+    return found
+
+
+DRAFTS[bt.Rung.CONE] = Cone

@@ -1,0 +1,162 @@
+"""`propagate-change`: deep networks are evaluated where a change of x reaches them.
+
+A change of x at a few sites changes a convolution near them, the next one a little
+farther, and so on: a cone. Behind a sum over all positions it is everywhere. Where that
+takes fewer operations than the network, its changes are found in the cone: see
+`lowering/change/cones.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import prod
+from typing import ClassVar
+
+from xdsl.context import Context
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp
+from xdsl.passes import ModulePass
+from xdsl.pattern_rewriter import (
+    PatternRewriter,
+    RewritePattern,
+    op_type_rewrite_pattern,
+)
+
+from dialects import bt
+from dialects.stablehlo import dtype_of, element_of, shape_of
+from lowering.change.cone_analysis import Cones, cones_of
+from lowering.change.cones import Node, Pointwise, Stencil, Trace, Whole
+from lowering.change.rules import op_name
+from lowering.energy.bt_local_energy_pack import local_values
+from lowering.energy.cone_part import sites_of
+from lowering.energy.extraction import function_named, is_coarse, module_of
+from lowering.energy.moves import moves_of
+from lowering.relations import Relation
+from lowering.remarks import remark
+from lowering.rewriting import rewrite_once
+
+MAX_ROWS = 1 << 13
+"""Of more rows of changes lists take long to follow, and memory."""
+
+GAIN = 1.5
+"""So many times fewer operations are worth it: what a change reads is not counted."""
+
+CONVOLUTION = {8: 8, 4: 3}
+"""Multiplications of a convolution take so many times as long as those of a product of
+matrices, by bytes of a real: 2.6 and 26 GFLOP/s on a core in double precision, 20 and
+75 in single, by XLA on CPUs."""
+
+FUNCTION = 30
+"""Multiplications that take as long as a tanh."""
+
+_CHEAP = (
+    *("add", "subtract", "multiply", "negate", "maximum", "minimum", "select"),
+    *("compare", "convert", "and", "or", "not", "abs", "real", "imag", "complex"),
+)
+
+
+class PropagateChanges(RewritePattern):
+    """Networks of an energy are found where changes reach them, if that is less.
+
+    %e = bt.local_energy %x, %b parameters(..) through [#bt.part<network @f>] ..
+    becomes
+    %e = bt.local_energy %x, %b parameters(..) through [#bt.part<cone @f>] ..
+    """
+
+    @op_type_rewrite_pattern
+    def match_and_rewrite(
+        self, op: bt.LocalEnergyOp, rewriter: PatternRewriter
+    ) -> None:
+        parts = [
+            _propagated(op, one) if one.kind == bt.Rung.NETWORK else one
+            for one in op.parts
+        ]
+        if parts != list(op.parts):
+            op.parts = ArrayAttr(parts)
+            rewriter.notify_op_modified(op)
+
+
+def _propagated(op: bt.LocalEnergyOp, part: bt.PartAttr) -> bt.PartAttr:
+    (name,) = part.functions
+    cones = cones_of(function_named(module_of(op), name))
+    if isinstance(cones, str):
+        reason = cones
+    elif not any(_is_local(node) for node in cones.nodes):
+        return part  # nothing to tell: its layers are dense
+    else:
+        found = _gain(op, cones)
+        if not isinstance(found, str) and found >= GAIN:
+            remark(
+                f"@{name} is found in the cone of a change: {found:.1f} times fewer "
+                "operations",
+                at=op,
+            )
+            return bt.PartAttr.get(bt.Rung.CONE, name, coefficient=part.coefficient)
+        reason = (
+            found
+            if isinstance(found, str)
+            else (f"{found:.1f} times fewer operations are not worth it")
+        )
+    remark(f"@{name} is not found in cones: {reason}", done=False, at=op)
+    return part
+
+
+def _is_local(node: Node) -> bool:
+    """Whether a node is behind a function that is not linear, at many positions."""
+    return isinstance(node, Pointwise) and not node.makes_changes and node.positions > 1
+
+
+def _gain(op: bt.LocalEnergyOp, cones: Cones) -> float | str:
+    """Return how many times fewer operations there are in cones, or why none."""
+    if is_coarse(cones.result.value):
+        return "of fewer than 32 bits the rounding is the model"
+    size = shape_of(op.config)[1]
+    moves = moves_of(op.branches, local_values(op) or (), size=size)
+    if isinstance(moves, str):
+        return moves
+    rows, _ = moves.differences(size)
+    if not len(rows) or len(rows) > MAX_ROWS:
+        return f"{len(rows)} changes"
+    trace = Trace(cones.nodes, sites_of(rows))
+    inside = sum(_work(node, trace) for node in cones.nodes)
+    return sum(map(_whole_work, cones.nodes)) / max(1, inside)
+
+
+def _work(node: Node, trace: Trace) -> float:
+    if isinstance(node, Pointwise):
+        return _cost(node) * trace.length(node) * node.channels
+    if isinstance(node, Whole):
+        return _whole_work(node)
+    return node.work(trace)
+
+
+def _whole_work(node: Node) -> float:
+    """Return the multiplications of a node for one x, all of it."""
+    size = node.positions * node.channels
+    match node:
+        case Pointwise():
+            return _cost(node) * size
+        case Stencil():
+            (source,) = node.sources
+            bytes_ = dtype_of(element_of(node.value)).itemsize
+            slow = CONVOLUTION.get(bytes_, 8) if node.near.shape[1] > 1 else 1
+            return slow * size * node.near.shape[1] * source.channels
+        case Whole(op=op):
+            return sum(prod(shape_of(one)) for one in op.operands) * node.channels
+        case _:
+            return sum(one.positions * one.channels for one in node.sources)
+
+
+def _cost(node: Pointwise) -> float:
+    name = op_name(node.op).removeprefix("stablehlo.")
+    return 1 if name in _CHEAP else FUNCTION
+
+
+@dataclass(frozen=True)
+class PropagateChangePass(ModulePass):
+    """Find changes of deep networks at the positions that they reach."""
+
+    name = "propagate-change"
+    relation: ClassVar[Relation] = Relation.EXPECTATION
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        rewrite_once(op, PropagateChanges())

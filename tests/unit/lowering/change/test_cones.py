@@ -1,0 +1,376 @@
+"""Deep networks where changes reach them: ratios and commits are those of values."""
+
+# pyright: basic, reportPrivateImportUsage=false
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
+from jax import lax
+from xdsl.context import Context
+from xdsl.dialects.builtin import ModuleOp, StringAttr
+from xdsl.dialects.func import FuncOp
+
+from dialects import bt
+from dialects.interpreters.kernel import run_kernel
+from dialects.stablehlo import element_of
+from lowering.change.cone_analysis import Cones, cones_of
+from lowering.change.cones import Trace
+from lowering.energy.cone_part import Cone, sites_of
+from lowering.energy.differences import Steps
+from lowering.energy.extraction import returned
+from lowering.energy.inline_calls import InlineCallsPass
+from lowering.energy.part_functions import Setting
+from symir.runtime.functions import Function
+from symir.runtime.importing import import_function
+
+RNG = np.random.default_rng(0)
+ROWS, COLUMNS = 4, 5
+SITES = ROWS * COLUMNS
+W1 = RNG.normal(size=(3, 3, 1, 3))
+W2 = RNG.normal(size=(3, 3, 3, 2)) / 3
+OF_CHANNELS = RNG.normal(size=(3, 4))
+OF_ALL = RNG.normal(size=(SITES * 3, 2)) / 5
+
+
+def image(x: Any) -> Any:
+    return x.reshape(-1, ROWS, COLUMNS, 1).astype(float)
+
+
+def ring(y: Any, width: int = 1) -> Any:
+    return jnp.pad(y, ((0, 0), (width, width), (width, width), (0, 0)), mode="wrap")
+
+
+def conv(y: Any, w: Any, padding: Any = "VALID", **options: Any) -> Any:
+    return lax.conv_general_dilated(
+        y,
+        w,
+        options.pop("strides", (1, 1)),
+        padding,
+        dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        **options,
+    )
+
+
+def first(w: Any, x: Any) -> Any:
+    return jnp.sin(conv(ring(image(x)), w[0]) + 0.3)
+
+
+def circular(w: Any, x: Any) -> Any:
+    return jnp.sin(conv(ring(first(w, x)), w[1])).sum((1, 2, 3))
+
+
+def open_ends(w: Any, x: Any) -> Any:
+    y = jax.nn.gelu(conv(image(x), w[0], "SAME"))
+    return jnp.tanh(conv(y, w[1], "SAME")).sum((1, 2, 3))
+
+
+def strided(w: Any, x: Any) -> Any:
+    y = jnp.sin(conv(image(x), w[0], [(1, 1), (2, 1)], strides=(2, 1)))
+    return jnp.sin(conv(y, w[1], "SAME", rhs_dilation=(1, 2))).sum((1, 2, 3))
+
+
+def transposed(w: Any, x: Any) -> Any:
+    y = conv(image(x), w[0], [(2, 2), (1, 3)], lhs_dilation=(2, 1))
+    return jnp.cos(y).sum((1, 2, 3))
+
+
+def residual(w: Any, x: Any) -> Any:
+    y = first(w, x)
+    z = jnp.sin(conv(ring(y), jnp.concatenate([w[1], w[1][..., :1]], -1)))
+    return jnp.sin(y + z * 2).sum((1, 2, 3))
+
+
+def normalised(w: Any, x: Any) -> Any:
+    y = first(w, x)
+    mean = y.mean(-1, keepdims=True)
+    y = (y - mean) / jnp.sqrt(((y - mean) ** 2).mean(-1, keepdims=True) + 0.1)
+    return jnp.sin(y * w[0][0, 0, 0]).sum((1, 2, 3))
+
+
+def channels(w: Any, x: Any) -> Any:
+    return jnp.sin(jnp.einsum("bijc,cd->bijd", first(w, x), w[2])).sum((1, 2, 3))
+
+
+def channels_first(w: Any, x: Any) -> Any:
+    y = x.reshape(-1, 1, ROWS, COLUMNS).astype(float)
+    for k in w[:2]:
+        y = lax.conv_general_dilated(
+            y, k, (1, 1), "SAME", dimension_numbers=("NCHW", "HWIO", "NCHW")
+        )
+        y = jnp.sin(y + w[0][0, 0, 0, : y.shape[1], None, None])
+    return y.sum((1, 2, 3))
+
+
+def pooled(w: Any, x: Any) -> Any:
+    y = first(w, x).mean((1, 2))
+    return jnp.log(jnp.cosh(jnp.tanh(y @ w[2]) @ w[2].T)).sum(-1)
+
+
+def sorted_pool(w: Any, x: Any) -> Any:
+    """Ops without a rule of values that have one position."""
+    y = jnp.sort(first(w, x).sum((1, 2)) @ w[2], axis=-1)
+    return (y * jnp.arange(4)).sum(-1)
+
+
+def flattened(w: Any, x: Any) -> Any:
+    y = first(w, x)
+    return jnp.sin(y.reshape(len(y), -1) @ w[3]).sum(-1)
+
+
+def places(w: Any, x: Any) -> Any:
+    """Weights that differ from position to position."""
+    own = w[3][: ROWS * COLUMNS].reshape(ROWS, COLUMNS, 2)
+    y = jnp.sin(conv(ring(first(w, x)), w[1]) * own)
+    return (y * own).sum((1, 2, 3))
+
+
+def one_hot(w: Any, x: Any) -> Any:
+    codes = (x[..., None] == np.array([-1, 1])).astype(float)
+    y = jnp.sin(codes @ w[2][:2]).reshape(-1, ROWS, COLUMNS, 4)
+    y = jnp.sin(conv(ring(y)[..., :3] * 1.0, w[1]))
+    return y.sum((1, 2, 3))
+
+
+def of_complex(w: Any, x: Any) -> Any:
+    y = jnp.tanh(conv(ring(image(x) + 0j), w[0] + 0.2j * w[0]) / 2)
+    return jnp.log(jnp.cosh(conv(ring(y), w[1] + 0j) / 4)).sum((1, 2, 3))
+
+
+def narrow_ring(w: Any, x: Any) -> Any:
+    """A window as wide as the ring, which reaches positions twice."""
+    y = x.reshape(-1, 2, SITES // 2, 1).astype(float)
+    y = jnp.sin(conv(ring(y), w[0]))
+    return jnp.sin(conv(ring(y), w[1])).sum((1, 2, 3))
+
+
+def line(w: Any, x: Any) -> Any:
+    y = jnp.pad(x.astype(float), ((0, 0), (1, 2)), mode="wrap")[..., None]
+    y = lax.conv_general_dilated(
+        y,
+        w[0][0].reshape(3, 1, 3)[::-1],
+        (1,),
+        "VALID",
+        dimension_numbers=("NWC", "WIO", "NWC"),
+    )
+    return jnp.sin(y).max(-1).sum(-1)
+
+
+NETWORKS = (
+    *(circular, open_ends, strided, transposed, residual, normalised, channels),
+    *(channels_first, pooled, sorted_pool, flattened, places, of_complex),
+    narrow_ring,
+)
+LEAVES = (W1, W2, OF_CHANNELS, OF_ALL)
+
+
+def flips() -> Any:
+    return 2 * np.eye(SITES)
+
+
+def swaps() -> Any:
+    """Swaps along both directions, with some of the sites in the other order."""
+    rows = []
+    for site in range(SITES):
+        i, j = divmod(site, COLUMNS)
+        for other in (i * COLUMNS + (j + 1) % COLUMNS, (i + 1) % ROWS * COLUMNS + j):
+            row = np.zeros(SITES)
+            row[site], row[other] = 2, -2
+            rows.append(row)
+    return np.array([*rows, np.zeros(SITES)])
+
+
+def rows_of(name: str) -> Any:
+    return {"flips": flips, "swaps": swaps}[name]()
+
+
+@dataclass(frozen=True)
+class Made:
+    """A network, its part, and what its functions are run by."""
+
+    network: Callable[..., Any]
+    leaves: tuple[Any, ...]
+    rows: Any
+    coefficient: complex = 1.0
+
+    def cone(self) -> Cone:
+        kinds = tuple(jax.ShapeDtypeStruct(w.shape, w.dtype) for w in self.leaves)
+        x = jax.ShapeDtypeStruct((1, SITES), np.int8)
+        module = import_function(self.network, kinds, x)
+        InlineCallsPass().apply(Context(), module)
+        (main,) = (op for op in module.ops if isinstance(op, FuncOp))
+        part = bt.PartAttr.get(bt.Rung.CONE, "f", coefficient=self.coefficient)
+        steps = Steps(self.rows, (-1.0, 1.0), None)
+        own = Setting(steps, None, True, (1,), element_of(returned(main)))
+        return Cone(part, [main], own)
+
+    def check(self, run: Any, seed: int, commits: int, tolerance: float) -> None:
+        """Compare ratios with differences of values, behind commits too."""
+        written = self.cone().written()
+        for function in written.all:
+            function.verify()
+        tables_of, bound_of, cache_of, ratio_of, commit_of = map(run, written.all)
+        tables = tables_of(*self.leaves)
+        assert not np.asarray(bound_of(*tables)).any()
+        rng = np.random.default_rng(seed)
+        x = rng.choice([-1, 1], SITES).astype(np.int8)
+        caches = cache_of(*self.leaves, x[None])
+        for _ in range(commits + 1):
+            moves = list(self._moves(x, rng))
+            if not moves:
+                break
+            after = np.stack([x, *(other for other, _, _ in moves)])
+            values = self.coefficient * np.asarray(
+                values_of(self.network)(self.leaves, after)
+            )
+            for (other, row, sign), value in zip(moves, values[1:], strict=True):
+                change = np.int32(0), np.int32(row), np.bool_(sign)
+                (found,) = ratio_of(*self.leaves, *tables, *caches, *change)
+                error = abs(np.asarray(found) - (value - values[0]))
+                assert error < tolerance * (1 + abs(values).max())
+            x, row, sign = moves[rng.integers(len(moves))]
+            change = np.int32(0), np.int32(row), np.bool_(sign)
+            caches = commit_of(*self.leaves, *tables, *caches, *change)
+
+    def _moves(self, x: Any, rng: Any) -> Any:
+        for row in rng.permutation(len(self.rows))[:6]:
+            for sign in (True, False):
+                other = x + (self.rows[row] if sign else -self.rows[row])
+                if (abs(other) <= 1).all():
+                    yield other.astype(np.int8), row, sign
+
+
+@cache
+def values_of(network: Any) -> Any:
+    return jax.jit(network)
+
+
+def by_interpreter(function: FuncOp) -> Callable[..., Any]:
+    alone = function.clone()
+    alone.sym_name = StringAttr("main")
+    module = ModuleOp([alone])
+    return lambda *given: run_kernel(module, [np.asarray(one) for one in given])
+
+
+@pytest.mark.parametrize("rows", ["flips", "swaps"])
+@pytest.mark.parametrize("network", NETWORKS, ids=lambda one: one.__name__)
+def test_changes_are_those_of_the_network(network: Any, rows: str) -> None:
+    made = Made(network, LEAVES, rows_of(rows), 0.5j if rows == "swaps" else 1.0)
+    made.check(Function, seed=1, commits=2, tolerance=1e-12)
+
+
+@pytest.mark.parametrize("network", [residual, open_ends], ids=lambda one: one.__name__)
+def test_changes_are_those_of_the_network_in_the_interpreter(network: Any) -> None:
+    Made(network, LEAVES, swaps()).check(by_interpreter, 2, commits=1, tolerance=1e-12)
+
+
+def test_single_precision() -> None:
+    leaves = tuple(np.asarray(one, np.float32) for one in LEAVES)
+
+    def network(w: Any, x: Any) -> Any:
+        y = jnp.sin(conv(ring(image(x).astype(np.float32)), w[0]))
+        return jnp.tanh(conv(ring(y), w[1])).sum((1, 2, 3))
+
+    Made(network, leaves, flips()).check(Function, 3, commits=2, tolerance=1e-4)
+
+
+def analysed(network: Any) -> Cones | str:
+    kinds = tuple(jax.ShapeDtypeStruct(w.shape, w.dtype) for w in LEAVES)
+    x = jax.ShapeDtypeStruct((1, SITES), np.int8)
+    module = import_function(network, kinds, x)
+    InlineCallsPass().apply(Context(), module)
+    (main,) = (op for op in module.ops if isinstance(op, FuncOp))
+    return cones_of(main)
+
+
+def test_what_a_translation_leads_to_is_of_one_class() -> None:
+    cones = analysed(circular)
+    assert isinstance(cones, Cones)
+    trace = Trace(cones.nodes, sites_of(flips()))
+    assert trace.classes == 1
+    # Bonds of two directions, whatever site is first
+    assert Trace(cones.nodes, sites_of(swaps())).classes == 2
+    lists = {trace.length(node) for node in cones.nodes}
+    assert lists == {1, 9, ROWS * COLUMNS}
+
+
+def test_what_has_no_cone_says_why() -> None:
+    assert analysed(lambda w, x: jnp.fft.fft(first(w, x)).real.sum((1, 2, 3))) == (
+        "'stablehlo.fft' has no cone"
+    )
+    assert "a sum over some" in str(
+        analysed(lambda w, x: jnp.sin(first(w, x).sum(1)).sum((1, 2)))
+    )
+    assert "a product of two values" in str(
+        analysed(lambda w, x: jnp.einsum("bijc,bijd->b", first(w, x), first(w, x)))
+    )
+    assert analysed(lambda w, x: w[0].sum((1, 2, 3))[:1]) == "it does not depend on x"
+
+
+UNARY: list[Any] = [
+    jnp.sin,
+    jax.nn.gelu,
+    lambda y: y * y.mean(-1, keepdims=True),
+    lambda y: jnp.concatenate([y[..., 1:], y[..., :1]], -1) if False else -2 * y + 1,
+    lambda y: jnp.where(y > 0, y, 0.1 * y),
+]
+
+
+# Shrinking would take minutes: networks are small
+@settings(max_examples=12, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@example(
+    [
+        (3, 1, "ring", 0, False, 1),
+        (2, 2, "ring", 0, False, 2),
+        (2, 2, "SAME", 0, True, 1),
+    ],
+    "flips",
+    0,
+)
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(1, 3),  # window
+            st.integers(1, 3),  # features
+            st.sampled_from(["ring", "SAME"]),
+            st.integers(0, len(UNARY) - 1),
+            st.booleans(),  # residual
+            st.integers(1, 2),  # stride
+        ),
+        min_size=1,
+        max_size=4,
+    ),
+    st.sampled_from(["flips", "swaps"]),
+    st.integers(0, 2**16),
+)
+def test_changes_of_random_networks(layers: Any, rows: str, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    before, leaves = 1, []
+    for window, features, *_ in layers:
+        kernel = rng.normal(size=(window, window, before, features))
+        leaves.append(kernel / window)
+        before = features
+
+    def network(w: Any, x: Any) -> Any:
+        y = image(x)
+        for k, (window, _, padding, number, is_residual, stride) in zip(
+            w, layers, strict=True
+        ):
+            wide = ring(y, window // 2) if padding == "ring" else y
+            kind = "VALID" if padding == "ring" else "SAME"
+            z = UNARY[number](conv(wide, k, kind, strides=(stride, stride)))
+            y = y + z if is_residual and y.shape == z.shape else z
+        return y.mean((1, 2, 3))
+
+    with jax.enable_x64(True):
+        made = Made(network, tuple(leaves), rows_of(rows))
+        made.check(Function, seed, commits=1, tolerance=1e-11)
