@@ -252,20 +252,16 @@ class DeclaredParts:
         works = [model.work(writes) for model in self._models.values()]
         return bool(works) and self._are_all and sum(works) <= most * writes
 
-    def checks(
-        self,
-        known: Mapping[str, Check],
-        trial: LanesOf,
-        values: Sequence[Any] | None,
-    ) -> dict[str, Check]:
-        """Return the comparison of each with its model, if it is not known.
+    def incomparable(self, lanes: LanesOf, values: Sequence[Any] | None) -> set[str]:
+        """Return the names of those that nothing could be compared of with the model.
 
         On configurations and lanes, and for parameters where they are given.
+
+        Raises:
+            DefinitionError: see `Check.is_right`.
         """
-        return {
-            name: known.get(name) or self._check(name, trial, values)
-            for name in self._models
-        }
+        checks = {name: self._check(name, lanes, values) for name in self._models}
+        return {name for name, one in checks.items() if not one.is_right()}
 
     def _check(self, name: str, lanes: LanesOf, values: Sequence[Any] | None) -> Check:
         model, inputs = self._models[name], self._inputs[name]

@@ -5,11 +5,9 @@
 from __future__ import annotations
 
 import math
-import threading
-from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import chain, cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -53,39 +51,24 @@ QUICKLY = {"xla_backend_optimization_level": 0, "xla_cpu_use_fusion_emitters": F
 class Executed:
     """A function of arrays that is executed, whatever JAX is tracing meanwhile.
 
-    XLA compiles it in a thread until its first call. It is for arrays of the shapes and
-    dtypes that are given; the last of them stay what they are where they are left out.
-    Results are of NumPy. `check` is called with their shapes and dtypes before.
+    It is for arrays of the shapes and dtypes that are given. Results are of NumPy.
     """
 
-    def __init__(
-        self,
-        function: Function,
-        *arguments: Any,
-        check: Callable[..., None] | None = None,
-    ):
-        self._arguments = arguments
+    def __init__(self, function: Function, *arguments: Any):
         traced = jax.jit(function).trace(*arguments)
-        if check is not None:
-            check(traced.out_info)
+        self.types = traced.out_info
         self._lowered = traced.lower()
-        thread = ThreadPoolExecutor(1, "symir-delta")
-        options = QUICKLY if jax.default_backend() == "cpu" else None
-        self._waiting = thread.submit(self._lowered.compile, options)
-        thread.shutdown(wait=False)
 
     @cached_property
     def _compiled(self) -> Any:
+        options = QUICKLY if jax.default_backend() == "cpu" else None
         try:
-            return self._waiting.result()
+            return self._lowered.compile(options)
         except jax.errors.JaxRuntimeError:  # such as for options that are no more
             return self._lowered.compile()
 
     def __call__(self, *arguments: Any) -> Any:
-        # Not in the thread: it has other settings of JAX, and XLA hangs on CPUs where
-        # two threads factorise matrices
-        everything = *arguments, *self._arguments[len(arguments) :]
-        return jax.tree.map(np.asarray, self._compiled(*everything))
+        return jax.tree.map(np.asarray, self._compiled(*arguments))
 
     @property
     def work(self) -> float:
@@ -295,16 +278,12 @@ def at_hand(leaves: Sequence[Any], avals: Sequence[Any]) -> list[Any] | None:
 
 
 class Check:
-    """The comparison of a delta with its model, which XLA compiles meanwhile.
+    """The comparison of a delta with its model.
 
     Log ratios are compared on each draw for some pairs, and then for more until all
     lanes of the trial were, as far as `MOST` allows. So they are for the caller's own
     parameters, where these are given. Where the trial says what led to x, log ratios
     are found once more, from a cache that was committed.
-
-    Raises:
-        DefinitionError: for a delta of another shape or kind of number (R026), and for
-            a commit that returns no cache (R028).
     """
 
     def __init__(
@@ -313,33 +292,23 @@ class Check:
         trial: Trial,
         own: Sequence[Any] | None = None,
     ):
-        avals = part.declaration.avals
-        self._part, self._avals, self._trial = part, avals, trial
-        self._own = own
-        self._lock = threading.Lock()
-        self._outcome: tuple[bool, DefinitionError | None] | None = None
-        if not trial.live.size:
-            self._outcome = False, None
-            return
-        self._draws: Draws | None = Draws(avals)
-        self._run: Executed | None = self._executed(self._draws(DRAWS[0]))
+        self._part, self._trial, self._own = part, trial, own
+        self._avals = part.declaration.avals
 
     def is_right(self) -> bool:
         """Return whether it is, False where nothing is compared.
 
         Raises:
-            DefinitionError: for a delta that differs (R027), or does so from a cache
-                that was committed (R028).
+            DefinitionError: for a delta of another shape or kind of number (R026), for
+                one that differs (R027), or does so from a cache that was committed, and
+                for a commit that returns no cache (R028).
         """
-        with self._lock:
-            if self._outcome is None:
-                self._outcome = self._found()
-                # The caller's values may be large: they are not kept
-                self._own = self._draws = self._run = None
-        compared, wrong = self._outcome
-        if wrong is not None:
-            raise wrong
-        return compared
+        if not self._trial.live.size:
+            return False
+        self._draws = Draws(self._avals)
+        self._run = self._executed(self._draws(DRAWS[0]))
+        own = self._own is not None and self._everywhere([None])
+        return self._everywhere(DRAWS) or own
 
     def _executed(self, leaves: Sequence[Any]) -> Executed:
         """Return the delta, that from committed caches, and log psi after and before.
@@ -364,8 +333,9 @@ class Check:
 
         nothing = np.zeros(self._trial.live.shape[1], bool)
         _, compared = self._trial.chosen(nothing)
-        check = partial(_check_type, part.declaration.delta)
-        return Executed(values, leaves, compared, check=check)
+        run = Executed(values, leaves, compared)
+        _check_type(part.declaration.delta, run.types)
+        return run
 
     def _committed(self, leaves: Sequence[Any], walk: Walk) -> Any:
         """Return the caches of what a walk leads to, as they are committed."""
@@ -377,27 +347,13 @@ class Check:
             caches = found
         return caches
 
-    def _found(self) -> tuple[bool, DefinitionError | None]:
-        """Return whether something was compared, and what is wrong."""
-        compared = False
-        own: list[Draw | None] = [] if self._own is None else [None]
-        for draws in (own, list(DRAWS)):
-            useful, wrong = self._everywhere(draws)
-            if wrong is not None:
-                return True, wrong
-            compared |= useful
-        return compared, None
-
-    def _everywhere(
-        self, draws: Sequence[Draw | None]
-    ) -> tuple[bool, DefinitionError | None]:
+    def _everywhere(self, draws: Sequence[Draw | None]) -> bool:
         """Compare on each draw, and more pairs until all lanes are; None: the own.
 
-        Returns whether something was compared, and what is wrong.
+        Returns whether something was compared.
         """
         tries = np.where(self._trial.live.any(axis=0), TRIES, 0)
         useful: list[Draw | None] = []
-        assert self._run is not None
         most = min(MOST[0], MOST[1] // self._run.work)
         several = chain(draws, cycle(useful))
         for number, draw in enumerate(several):
@@ -405,22 +361,15 @@ class Check:
             is_enough = number >= most and (is_more or len(useful) >= LEAST)
             if is_enough or (is_more and not tries.any()):
                 break
-            compared, wrong = self._once(draw, tries)
-            if wrong is not None:
-                return True, wrong
-            if compared and not is_more:
+            if self._once(draw, tries) and not is_more:
                 useful.append(draw)
-        return bool(useful), None
+        return bool(useful)
 
-    def _once(
-        self, draw: Draw | None, tries: np.ndarray
-    ) -> tuple[bool, DefinitionError | None]:
+    def _once(self, draw: Draw | None, tries: np.ndarray) -> bool:
         """Compare some pairs on one draw, and count the tries of their lanes.
 
-        Returns whether a lane was compared for good, and what is wrong.
+        Returns whether a lane was compared for good.
         """
-        assert self._run is not None
-        assert self._draws is not None
         own = self._own or []
         leaves = own if draw is None else self._draws(draw)
         may_overflow = draw is not None and draw not in USUAL
@@ -437,12 +386,12 @@ class Check:
         for one, error in ((own, _wrong), *((c, _not_committed) for c in committed)):
             if one.wrong.any():
                 shown = f"{one.shown(pairs)}; parameters are {whose}"
-                return True, error(self._part.declaration.delta, shown)
+                raise error(self._part.declaration.delta, shown)
         if (draw is not None and draw.zeros) or not own.known.any():
-            return False, None
+            return False
         tries[lanes] = np.maximum(tries[lanes] - 1, 0)
         tries[lanes[own.known]] = 0
-        return True, None
+        return True
 
 
 @dataclass(frozen=True)

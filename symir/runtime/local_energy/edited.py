@@ -28,11 +28,9 @@ class EditedProgram(EnergyProgram):
 
     def __init__(self, program: EnergyProgram, module: ModuleOp, fixed: Fixed | None):
         found = {
-            name: value
-            for name, value in vars(program).items()
-            if name not in ("schedule", "settled")
+            name: value for name, value in vars(program).items() if name != "schedule"
         }
-        vars(self).update(found, misses=[], _checks={})
+        vars(self).update(found, misses=[])
         self._fixed = fixed
         self._take(module.clone())
         self._choose()

@@ -62,7 +62,7 @@ def _program(
     options: Options,
     traced: TracedWavefunction | None = None,
 ) -> EnergyProgram:
-    """Return a program: settled, if it is not the first time."""
+    """Return a program, which is kept."""
     structure, avals = static_of(parameters)
     types = tuple((aval.shape, np.dtype(aval.dtype)) for aval in avals)
     declared = registrations()
@@ -76,11 +76,7 @@ def _program(
         if found is not None:
             _PROGRAMS.move_to_end(key)
     if found is not None:
-        settled = found.settled
-        if settled is not found:
-            with _LOCK:
-                _PROGRAMS[key] = settled
-        return settled
+        return found
     values = jax.tree.leaves(parameters)
     made = EnergyProgram(
         kernel, logpsi, structure, avals, dtype, options, traced, values=values
@@ -216,13 +212,7 @@ class LocalEnergy:
         run = differentiable_energies if isinstance(logpsi, WithCaptured) else _run
         arrays = *operands, *leaves, flat
         run = _in_auto_axes(run, arrays)
-        try:
-            energies = run(program, chunk, len(operands), *arrays)
-        finally:
-            settled = program.settled  # only now: its check was compiled meanwhile
-        if settled is not program:
-            energies = run(settled, chunk, len(operands), *arrays)
-        return energies.reshape(lead)
+        return run(program, chunk, len(operands), *arrays).reshape(lead)
 
     def report(self, parameters: Any, x: Any, *, measure: bool = True) -> EnergyReport:
         """Return what became of the operator and the wavefunction, for such arguments.
@@ -369,7 +359,7 @@ class LocalEnergy:
         """
         self.operator.check_dtype(np.dtype(dtype))
         parameters = with_keys_as_numbers(parameters)
-        program = self._program(self.logpsi, parameters, np.dtype(dtype), None).settled
+        program = self._program(self.logpsi, parameters, np.dtype(dtype), None)
         return _current(program if x is None else self._chosen(program, parameters, x))
 
     def _program(

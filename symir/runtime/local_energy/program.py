@@ -9,10 +9,9 @@ network has to see it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from types import MappingProxyType
 from typing import Any
 
 import jax
@@ -50,7 +49,7 @@ from symir.runtime.importing import FreshTraces, module_of, unjitted
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.declarations import TracedWavefunction
 from symir.runtime.local_energy.declared_parts import DeclaredParts, LanesOf
-from symir.runtime.local_energy.delta_checks import Check, at_hand
+from symir.runtime.local_energy.delta_checks import at_hand
 from symir.runtime.local_energy.reference import contributions, difference, states_of
 from symir.runtime.traceable import TraceableKernel
 from symir.spans import spanned
@@ -131,14 +130,14 @@ class EnergyProgram:
         traced: TracedWavefunction | None = None,
         *,
         values: Sequence[Any] | None = None,
-        refused: frozenset[str] = frozenset(),
-        checks: Mapping[str, Check] = MappingProxyType({}),
     ):
         """Take the wavefunction as it was traced, too, if that was right now.
 
         And take its parameters, if deltas may be checked on them: they may be traced,
-        and are not kept for longer than that takes. Declarations may be refused, as if
-        there were none, and others may have been checked.
+        and are not kept.
+
+        Raises:
+            DefinitionError: for a declared delta that is wrong: see `Check.is_right`.
         """
         self.kernel = kernel
         self._structure = structure
@@ -150,9 +149,7 @@ class EnergyProgram:
         self._avals = tuple(avals)
         traced = traced or self._traced()
         self._text, self.traces, self._is_new = traced.text, traced.traces, True
-        self._refused = refused
         imported = module_of(self._text)
-        erase_declared(imported, refused)
         self.imported = next(f for f in imported.ops if isinstance(f, FuncOp))
         results = self.imported.function_type.outputs
         shapes = [kind.get_shape() for kind in results]  # pyright: ignore
@@ -160,14 +157,15 @@ class EnergyProgram:
             raise self._no_number((1, kernel.space.size), *shapes)
         self._log_dtype = dtype_of(element_of(returned(self.imported)))
         self.options = options
-        self._compile()
-        self.declared = DeclaredParts(self.module, traced.declarations)
-        self._choose()
-        self._checks: dict[str, Check] = {}
+        self._compile(imported, traced)
         if self.is_fused and self.declared:
             given = at_hand(values, avals) if values else None
             with self.traces():
-                self._checks = self.declared.checks(checks, self._lanes_of(), given)
+                refused = self.declared.incomparable(self._lanes_of(), given)
+            if refused:
+                erase_declared(imported, refused)
+                self._compile(imported, traced)
+                self.misses += map(INCOMPARABLE.format, sorted(refused))
 
     def _choose(self) -> None:
         """Find whether parts of log psi are found each by its own method."""
@@ -175,29 +173,6 @@ class EnergyProgram:
         if missed:
             self._missed(missed)
         self.is_fused = missed is None
-
-    @cached_property
-    def settled(self) -> EnergyProgram:
-        """This one, or one without declared deltas where nothing was to compare.
-
-        The comparison of a declared delta with its model is compiled while what uses it
-        is traced, and outside of `jax.jit` compiled: this waits for the outcome.
-
-        Raises:
-            DefinitionError: for a delta that differs (R027).
-        """
-        refused = {name for name, one in self._checks.items() if not one.is_right()}
-        if not refused:
-            return self
-        other = self._anew(refused=self._refused | refused, checks=self._checks)
-        other.misses += [*self.misses, *map(INCOMPARABLE.format, sorted(refused))]
-        return other
-
-    def _anew(
-        self, traced: TracedWavefunction | None = None, **known: Any
-    ) -> EnergyProgram:
-        own = self._structure, self._avals, self.dtype, self.options, traced
-        return EnergyProgram(self.kernel, self._logpsi, *own, **known)
 
     def _traced(self) -> TracedWavefunction:
         sites = self.kernel.space.size
@@ -217,7 +192,8 @@ class EnergyProgram:
             return self
         traced = self._traced()
         if not self._is_of(traced):
-            return self._anew(traced).settled
+            own = self._structure, self._avals, self.dtype, self.options, traced
+            return EnergyProgram(self.kernel, self._logpsi, *own)
         self.traces = traced.traces
         return self
 
@@ -228,10 +204,8 @@ class EnergyProgram:
             module_of(other)
         )
 
-    def _compile(self) -> None:
+    def _compile(self, imported: ModuleOp, traced: TracedWavefunction) -> None:
         options, kernel = self.options, self.kernel
-        imported = self.imported.parent_op()
-        assert isinstance(imported, ModuleOp)
         self.reports: list[SymbolicPassReport] = []
         with collector_paused():
             module = compile_energy(
@@ -244,6 +218,8 @@ class EnergyProgram:
                 trace=Trace(reports=self.reports, keeps_stages=False),
             )
         self._take(module)
+        self.declared = DeclaredParts(self.module, traced.declarations)
+        self._choose()
 
     def _take(self, module: ModuleOp) -> None:
         """Compute what a module with a plan says."""
@@ -333,7 +309,7 @@ class EnergyProgram:
         Where parts of log psi fail it is the network, and a fault of ours.
         """
         source, batch = self.source(arrays, chunk), arrays.x.shape[0]
-        if not self.is_fused or self._checks:
+        if not self.is_fused or self.declared:
             return source.linked(batch)
         try:
             return source.linked(batch)
