@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -133,7 +134,7 @@ class Lanes:
             self.sites, self.sources, self.values, self._inside, strict=True
         ):
             change = self._where(
-                inside, _digits(new, self.local) - _digits(old, self.local)
+                inside, digits_of(new, self.local) - digits_of(old, self.local)
             )
             weight = table.of(gather_rows(table.value, site.value))
             keys = keys + change.reshape(*self.shape, 1) * weight
@@ -191,7 +192,7 @@ class Lanes:
         def row(
             site: Array, source: Array, value: Array, inside: Array | None
         ) -> Array:
-            old, new = (_digits(one, self.local, kind) for one in (source, value))
+            old, new = (digits_of(one, self.local, kind) for one in (source, value))
             if inside is not None:
                 # A row of no change: old and new are the same value
                 site = inside.where(site, 0)
@@ -348,16 +349,19 @@ def keys_of(x: Array, local: Sequence[float]) -> tuple[Array, Array]:
     samples are equal where their keys are.
     """
     weights = array(x.insert, _weights(x.shape[1], len(local)), i32)
-    return (_digits(x, local).reshape(*x.shape, 1) * weights).sum(1), weights
+    return (digits_of(x, local).reshape(*x.shape, 1) * weights).sum(1), weights
 
 
-def _digits(values: Array, local: Sequence[float], kind: Attribute = i32) -> Array:
+def between(local: Sequence[float]) -> list[float]:
+    """Return numbers that tell local values, in order, from the next ones."""
+    return [(low + high) / 2 for low, high in pairwise(local)]
+
+
+def digits_of(values: Array, local: Sequence[float], kind: Attribute = i32) -> Array:
     """Return which of the local values, in order, each value is."""
-    known = np.asarray(local)
     wide = values.astype(_wide(values.element, local))
     nothing = zeros(values.insert, kind, wide.shape)
-    between = ((known[1:] + known[:-1]) / 2).tolist()
-    above = (wide.compared("GT", one).astype(kind) for one in between)
+    above = (wide.compared("GT", one).astype(kind) for one in between(local))
     return reduce(Array.__add__, above, nothing)
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, reduce
-from itertools import pairwise
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import ModuleOp, f64, i32
+from xdsl.dialects.builtin import ModuleOp, i32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, SSAValue
 from xdsl.utils.exceptions import InterpretationError
@@ -21,6 +20,7 @@ from lowering.arrays import Array
 from lowering.change.analysis import analyse
 from lowering.change.forms import Form, Sites
 from lowering.energy.extraction import extracted
+from lowering.energy.lane_rows import between, digits_of
 from lowering.order import operands_first
 from lowering.stablehlo.stablehlo_batch import unbatched_op
 
@@ -71,10 +71,6 @@ class Reading:
     def _is_same(self) -> bool:
         return bool((self.table == np.asarray(self.values)).all())
 
-    @cached_property
-    def _between(self) -> list[float]:
-        return [(low + high) / 2 for low, high in pairwise(self.values)]
-
     def of_changes(self, changes: Changes) -> Changes:
         """Return changes of x as those of what is read: none where nothing is read."""
         sites, old, new = changes
@@ -89,10 +85,8 @@ class Reading:
     def _read(self, place: Array, local: Array) -> Array:
         if self._is_same:
             return local.astype(self.element)
-        wide = local.astype(f64)
-        above = [wide.compared("GT", one).astype(i32) for one in self._between]
         first = (place * len(self.values)).broadcast(local.shape)
-        number = reduce(Array.__add__, above, first)
+        number = first + digits_of(local, self.values)
         return _entries(local.constant(self.table.reshape(-1), self.element), number)
 
     def of_numbers(
@@ -106,7 +100,7 @@ class Reading:
         place = np.where(inside, self.place[np.where(inside, sites, 0)], -1)
 
         def read(place: Numbers, local: Numbers) -> Numbers:
-            number = np.searchsorted(self._between, local)
+            number = np.searchsorted(between(self.values), local)
             return self.table[np.maximum(place, 0), number]
 
         own = read(np.arange(self.sites.size)[None], x[:, self.sites])
