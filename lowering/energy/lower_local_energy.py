@@ -8,6 +8,7 @@ parameters alone comes before the loop over chunks.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
@@ -74,8 +75,8 @@ Arrays = list[Array]
 
 
 @dataclass(eq=False)
-class Written:
-    """A part that is found by its functions."""
+class Part(ABC):
+    """A part of log psi, and how its ratio is found."""
 
     part: bt.PartAttr
     module: ModuleOp
@@ -83,12 +84,34 @@ class Written:
     @property
     def knows_all(self) -> bool:
         """Whether log ratios are there at a node of psi, too; NaN is none."""
-        return self.part.kind != bt.Rung.CONE
+        return self.part.kind not in (bt.Rung.CONE, bt.Rung.DECLARED)
 
     @cached_property
     def functions(self) -> list[FuncOp]:
-        names = (one.string_value() for one in self.part.written)
+        """Those that were written of it, or else that it is."""
+        written = [one.string_value() for one in self.part.written]
+        names = written or self.part.functions
         return [function_named(self.module, name) for name in names]
+
+    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
+        """Return what is made of the parameters."""
+        return []
+
+    def bounds(self, insert: Inserter, tables: Arrays) -> Arrays:
+        """Return bounds of logarithms of products, of each length."""
+        return []
+
+    @abstractmethod
+    def cache(self, leaves: Arrays, tables: Arrays, x: Array) -> Arrays:
+        """Return what is kept of all x, each (C, ..)."""
+
+    @abstractmethod
+    def ratio(self, of: Ratio) -> Array:
+        """Return the part of log psi(x') - log psi(x) for one state."""
+
+
+class Written(Part):
+    """A part that is found by its functions."""
 
     def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
         return called(insert, self.functions[0], leaves)
@@ -97,11 +120,9 @@ class Written:
         return called(insert, self.functions[1], tables)
 
     def cache(self, leaves: Arrays, tables: Arrays, x: Array) -> Arrays:
-        """Return what is kept of all x, each (C, ..)."""
         return of_many(self.functions[2], leaves, x)
 
     def ratio(self, of: Ratio) -> Array:
-        """Return the part of log psi(x') - log psi(x) for one state."""
         function = self.functions[3].clone()
         fixed = [*of.leaves, *of.tables]
         change = [of.length, *of.rows, of.sign]
@@ -115,49 +136,31 @@ class Written:
         return applied(insert, function, [one.inside(insert) for one in given])
 
 
-@dataclass(eq=False)
-class Evaluated:
+class Evaluated(Part):
     """A part that is evaluated at x'."""
 
-    part: bt.PartAttr
-    module: ModuleOp
-    knows_all: ClassVar[bool] = True
-
-    @cached_property
-    def function(self) -> FuncOp:
-        return function_named(self.module, self.part.functions[0])
-
-    def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
-        return []
-
-    def bounds(self, insert: Inserter, tables: Arrays) -> Arrays:
-        return []
-
     def cache(self, leaves: Arrays, tables: Arrays, x: Array) -> Arrays:
-        (found,) = of_many(self.function, leaves, x)
+        (found,) = of_many(self.functions[0], leaves, x)
         return [found.reshape(x.shape[0])]
 
     def ratio(self, of: Ratio) -> Array:
         insert = of.state.number.insert
         x = of.state.configuration().reshape(1, -1)
         leaves = [leaf.inside(insert) for leaf in of.leaves]
-        after = applied(insert, self.function, [*leaves, x]).reshape()
+        after = applied(insert, self.functions[0], [*leaves, x]).reshape()
         before = of.caches[0].inside(insert).at(of.state.sample)
-        own = self.part.coefficient, element_of(returned(self.function))
+        own = self.part.coefficient, element_of(returned(self.functions[0]))
         return difference(scaled(after, *own), scaled(before, *own))
 
 
 @dataclass(eq=False)
-class Declared:
+class Declared(Part):
     """A part whose functions are declared alone: the user has given them.
 
     Tables are its own parameters. NaN is where the functions do not know.
     """
 
-    part: bt.PartAttr
-    module: ModuleOp
     local: Sequence[float]
-    knows_all: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         inputs = function_named(self.module, self.part.functions[1])
@@ -178,16 +181,8 @@ class Declared:
             known[name] if name in known else extracted(inputs, name, given, *results)
         )
 
-    @cached_property
-    def functions(self) -> list[FuncOp]:
-        names = (one.string_value() for one in self.part.written)
-        return [function_named(self.module, name) for name in names]
-
     def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
         return called(insert, self.parameters, leaves)
-
-    def bounds(self, insert: Inserter, tables: Arrays) -> Arrays:
-        return []
 
     def cache(self, leaves: Arrays, tables: Arrays, x: Array) -> Arrays:
         function, samples = self.functions[0], x.shape[0]
@@ -361,9 +356,7 @@ def unfused(op: bt.LocalEnergyOp, moves: Moves | SiteMoves | str) -> str | None:
     return None
 
 
-def _method(
-    part: bt.PartAttr, module: ModuleOp, op: bt.LocalEnergyOp
-) -> Written | Evaluated | Declared:
+def _method(part: bt.PartAttr, module: ModuleOp, op: bt.LocalEnergyOp) -> Part:
     if part.kind == bt.Rung.DECLARED:
         return Declared(part, module, sorted(local_values(op) or ()))
     return Written(part, module) if part.written.data else Evaluated(part, module)
@@ -380,7 +373,7 @@ class Energy:
 
     op: bt.LocalEnergyOp
     options: LowerLocalEnergyPass
-    parts: list[Written | Evaluated | Declared] | None = field(init=False)
+    parts: list[Part] | None = field(init=False)
 
     def __post_init__(self) -> None:
         module = module_of(self.op)
