@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 from xdsl.builder import Builder
-from xdsl.dialects.builtin import DenseArrayBase, TensorType, i32, i64
+from xdsl.dialects.builtin import TensorType, i32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, SSAValue
 from xdsl.pattern_rewriter import (
@@ -18,15 +18,8 @@ from xdsl.pattern_rewriter import (
 from xdsl.rewriter import InsertPoint, Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects.stablehlo import (
-    constant,
-    element_of,
-    gather_rows,
-    reshape,
-    shape_of,
-    tensor,
-)
-from lowering.arrays import Array
+from dialects.stablehlo import gather_rows, shape_of, tensor
+from lowering.arrays import Array, array
 from lowering.rewriting import Inserter
 
 
@@ -42,9 +35,9 @@ def index_arguments(function: FuncOp, size: int, numbers: Sequence[int]) -> None
             argument, tensor(old.element_type, (size, *shape))
         )
         uses = list(whole.uses)
-        one = insert.add(reshape(_read(insert, whole, entry, shape), shape))
+        one = Array(whole, insert).at(Array(entry, insert))
         for use in uses:
-            use.operation.operands[use.index] = one
+            use.operation.operands[use.index] = one.value
     PatternRewriteWalker(_ReadRows(), apply_recursively=False).rewrite_region(
         function.body
     )
@@ -52,20 +45,6 @@ def index_arguments(function: FuncOp, size: int, numbers: Sequence[int]) -> None
     function.function_type = function.function_type.new(
         [type(function.function_type.inputs)(kinds), function.function_type.outputs]
     )
-
-
-def _read(
-    insert: Inserter, whole: SSAValue, number: SSAValue, shape: Sequence[int]
-) -> SSAValue:
-    """Return the entry of a number along the first axis, of length 1 along that."""
-    zero = insert.add(constant(0, i32))
-    sizes = [1, *shape]
-    part = hlo.DynamicSliceOp.create(
-        operands=[whole, number, *(zero for _ in shape)],
-        result_types=[tensor(element_of(whole), sizes)],
-        properties={"slice_sizes": DenseArrayBase.from_list(i64, sizes)},
-    )
-    return insert.add(part)
 
 
 class _ReadRows(RewritePattern):
@@ -106,15 +85,12 @@ class _ReadRows(RewritePattern):
         insert = Inserter(rewriter, op.location)
         if isinstance(op, hlo.SliceOp):
             start = cast(Any, op.start_indices.get_values())[0]
-            row = insert.add(constant(start, i32))
+            row = array(insert, start, i32)
         else:
-            row = op.operands[1]
-        many = insert.add(constant(rows[0], i32))
-        first = insert.add(hlo.MultiplyOp(number, many))
-        place = insert.add(hlo.AddOp(first, row))
-        flat = insert.add(reshape(whole, (count * rows[0], *rest)))
-        found = _read(insert, flat, place, rest)
-        rewriter.replace(op, [], [found])
+            row = Array(op.operands[1], insert)
+        place = Array(number, insert) * rows[0] + row
+        flat = Array(whole, insert).reshape(count * rows[0], *rest)
+        rewriter.replace(op, [], [flat.part(place, 1).value])
 
     def _gathered(
         self,
@@ -130,5 +106,5 @@ class _ReadRows(RewritePattern):
         insert = Inserter(rewriter, op.location)
         first = Array(number, insert) * rows[0]
         at = Array(places, insert) + first.broadcast(shape_of(places), [])
-        flat = insert.add(reshape(whole, (count * rows[0], *rows[1:])))
-        rewriter.replace(op, gather_rows(flat, at.value))
+        flat = Array(whole, insert).reshape(count * rows[0], *rows[1:])
+        rewriter.replace(op, gather_rows(flat.value, at.value))
