@@ -34,9 +34,6 @@ if TYPE_CHECKING:
     from symir.runtime.local_energy.program import EnergyProgram
 
 
-"""The name of the stage with the lanes of a local energy alone: no pass made it."""
-
-
 class LowerOptions(OptionsByName, total=False):
     """The keyword arguments of `lower`."""
 

@@ -107,30 +107,26 @@ class Source:
         return Linked(function, links, self)
 
 
+@dataclass(frozen=True, eq=False)
 class Linked:
     """A function of the IR and the functions of JAX that it calls."""
 
-    def __init__(
-        self, function: Function, links: dict[str, Any], source: Source | None = None
-    ):
-        self.function = function
-        self.links = links
-        self.source = source
+    function: Function
+    links: dict[str, Any]
+    source: Source | None = None
 
     def __call__(self, *given: Any) -> list[Any]:
         """Return the results for arrays of the types that the function has."""
         arrays = list(map(jnp.asarray, given))
         return call_p.bind(*(varying_like(a, arrays) for a in arrays), linked=self)
 
-    def of(self, of_batch: Callable[[int], Function], batch: int) -> Linked:
-        """Return another function that calls the same ones."""
+    def of(
+        self, batch: int, of_batch: Callable[[int], Function] | None = None
+    ) -> Linked:
+        """Return it for so many samples, or another function that calls the same."""
         assert self.source is not None
+        of_batch = of_batch or self.source.of_batch
         return replace(self.source, of_batch=of_batch).linked(batch, self.links)
-
-    def again(self, batch: int) -> Linked:
-        """Return it for so many samples."""
-        assert self.source is not None
-        return self.source.linked(batch, self.links)
 
     def later(self, batch: int) -> Linked | None:
         """Return it for so many samples, some time after it was traced.
@@ -140,7 +136,7 @@ class Linked:
         """
         assert self.source is not None
         is_known = self.source.of_batch(batch).declared.keys() <= self.links.keys()
-        return self.again(batch) if is_known or self.source.is_current() else None
+        return self.of(batch) if is_known or self.source.is_current() else None
 
 
 def of_arrays(code: ModuleOp | FuncOp) -> Callable[..., list[np.ndarray]]:
@@ -278,7 +274,7 @@ def _batching(arguments, axes, *, linked: Linked):
             kinds = [one.dtype for one in linked.function.results]
             return list(map(jnp.zeros, whole, kinds)), [0] * len(kinds)
         flat = x.reshape(size * samples, *x.shape[2:])
-        found = linked.again(size * samples)(flat, *others)
+        found = linked.of(size * samples)(flat, *others)
         results = [one.reshape(size, samples, *one.shape[1:]) for one in found]
         return results, [0] * len(results)
     moved = [jnp.moveaxis(arguments[n], axes[n], 0) for n in mapped]

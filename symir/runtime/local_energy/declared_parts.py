@@ -86,27 +86,18 @@ class Declared:
 
     def named(self, name: str) -> Callable[..., Any]:
         """Return the function of JAX of a name, of its parameters and others."""
-        _, kind, size = name.rsplit(".", 2)
         count = self.declaration.structure.num_leaves
-        if kind == "cache":
-            return lambda *given: jax.tree.leaves(
-                self.caches(given[:count], given[count])
-            )
+
+        def cache(*given: Any) -> Any:
+            return jax.tree.leaves(self.caches(given[:count], given[count]))
 
         def ratio(*given: Any) -> Any:
             *kept, sites, old, new = given[count:]
             caches = jax.tree.unflatten(self._cache[1], kept)
-            of_one = partial(self._delta, self._parameters(given[:count]))
-            if size == "all":
-                own_sites = None if sites.ndim == 2 else 0
-                of_sample = jax.vmap(of_one, (None, 0, 0, 0))
-                of_all = jax.vmap(of_sample, (0, own_sites, 0, 0))
-            else:
-                of_all = jax.vmap(of_one)
-            found = jnp.asarray(of_all(caches, sites, old, new))
-            return [found.astype(self.declaration.dtype)]
+            found = self.ratios(given[:count], caches, (sites, old, new))
+            return [jnp.asarray(found).astype(self.declaration.dtype)]
 
-        return ratio
+        return cache if name.rsplit(".", 2)[1] == "cache" else ratio
 
     # endregion
 
@@ -114,17 +105,19 @@ class Declared:
         """Return what changes of x, (C, n), are found from."""
         return jax.vmap(partial(self._init, self._parameters(leaves)))(x)
 
-    def known(
-        self, leaves: Sequence[Any], caches: Any, sample: Any, changes: Changes
-    ) -> Any:
-        """Return log psi(x') - log psi(x), (P,), NaN where the delta does not know."""
-        parameters = self._parameters(leaves)
+    def ratios(self, leaves: Sequence[Any], caches: Any, changes: Changes) -> Any:
+        """Return log psi(x') - log psi(x), NaN where the delta does not know.
 
-        def of_pair(sample, sites, old, new):
-            cache = jax.tree.map(lambda values: values[sample], caches)
-            return self._delta(parameters, cache, sites, old, new)
-
-        return jax.vmap(of_pair)(sample, *changes)
+        Each cache has a change, (P, K), or one for each lane, (C, R, K), where sites
+        may be the same for all, (R, K).
+        """
+        sites, old, _ = changes
+        of_one = partial(self._delta, self._parameters(leaves))
+        if old.ndim == 2:
+            return jax.vmap(of_one)(caches, *changes)
+        of_sample = jax.vmap(of_one, (None, 0, 0, 0))
+        own_sites = None if sites.ndim == 2 else 0
+        return jax.vmap(of_sample, (0, own_sites, 0, 0))(caches, *changes)
 
     def committed(self, leaves: Sequence[Any], caches: Any, changes: Changes) -> Any:
         """Return the caches of x', after one change of each sample, (C, K)."""

@@ -320,15 +320,17 @@ class Check:
         def values(leaves: Sequence[Any], compared: Compared) -> Any:
             x, sample = compared.x, compared.sample
             changes = compared.sites, compared.old, compared.new
-            caches = part.caches(leaves, x)
-            found, again = part.known(leaves, caches, sample, changes), None
+
+            def ratios(caches: Any) -> Any:
+                own = jax.tree.map(lambda values: values[sample], caches)
+                return jax.tree.map(_inexact, part.ratios(leaves, own, changes))
+
+            found, again = ratios(part.caches(leaves, x)), None
             if compared.walk is not None:
-                committed = self._committed(leaves, compared.walk)
-                again = part.known(leaves, committed, sample, changes)
+                again = ratios(self._committed(leaves, compared.walk))
             # It is called once: what it is made of compiles slowly
             psi = part.values(leaves, jnp.concatenate([x, compared.connected]))
             before, after = psi[: len(x)], psi[len(x) :]
-            found, again = jax.tree.map(_inexact, (found, again))
             return found, again, after, before[sample]
 
         nothing = np.zeros(self._trial.live.shape[1], bool)

@@ -16,8 +16,7 @@ from symir.runtime.linear import linear_function
 from symir.runtime.local_energy.program import (
     Arrays,
     EnergyProgram,
-    at_most,
-    even_size,
+    chunk_size,
     over_chunks,
 )
 from symir.runtime.manual_axes import varying_like
@@ -142,8 +141,9 @@ def _network(program: EnergyProgram, chunk: int | None, arrays: Arrays) -> Any:
 
 def _chunk_size(program: EnergyProgram, chunk: int | None, batch: int) -> int:
     """Return of how many samples all x' are evaluated at once."""
-    states = at_most(chunk, BACKWARD_CHUNKS * program.plan.network_pairs)
-    return even_size(batch, states // max(1, program.lanes))
+    lanes = max(1, program.lanes)
+    planned = BACKWARD_CHUNKS * program.plan.network_pairs
+    return chunk_size(batch, chunk and chunk // lanes, planned // lanes, divides=True)
 
 
 def _unfused(

@@ -352,18 +352,13 @@ class EnergyProgram:
         return energy_kernel_pipeline(
             self.module,
             batch,
-            self.chunk_of(batch, at_most(chunk, self.plan.samples)),
+            chunk_size(batch, chunk, self.plan.samples),
             self._state,
             chunk=chunk,
             ratios=ratios,
             fused=self.is_fused,
             dense=self.schedule == "dense",
         )
-
-    @staticmethod
-    def chunk_of(batch: int, most: int) -> int:
-        """Return how many of a batch are taken at once; no chunk is nearly empty."""
-        return -(-batch // -(-batch // max(1, min(batch, most))))
 
     def _of_name(self, name: str) -> Callable[..., Any]:
         """Return the function of JAX that a module declares by a name."""
@@ -440,9 +435,10 @@ class EnergyProgram:
 
         `linked` finds the energies, and calls what the log ratios are found by.
         """
-        samples = even_size(arrays.x.shape[0], at_most(chunk, self.plan.samples))
+        most = chunk, self.plan.samples
+        samples = chunk_size(arrays.x.shape[0], *most, divides=True)
         of_batch = partial(self._function, chunk=chunk, ratios=True)
-        ratios = linked.of(of_batch, samples)
+        ratios = linked.of(samples, of_batch)
 
         def of_chunk(x: Any) -> Any:
             stays, elements, _ = self._elements(arrays.operands, x)
@@ -500,19 +496,16 @@ def _floats_of(function: Callable[..., Any], *arguments: Any) -> Any:
     )
 
 
-def at_most(chunk: int | None, planned: int) -> int:
-    return planned if chunk is None else min(chunk, planned)
+def chunk_size(batch: int, *most: int | None, divides: bool = False) -> int:
+    """Return how many of a batch are taken at once; no chunk is nearly empty.
 
-
-def even_size(batch: int, most: int) -> int:
-    """Return a size for `over_chunks`: the largest that divides the batch.
-
-    What has to be filled up does not stay where it is, on many devices; it is filled up
-    if that size is no more than half of what may be.
+    It may be asked to divide the batch, as what `over_chunks` fills up does not stay
+    where it is, on many devices: it does if that takes no more than twice the chunks.
     """
-    least = -(-batch // max(1, min(batch, most)))
-    counts = (count for count in range(least, 2 * least) if batch % count == 0)
-    return -(-batch // next(counts, least))
+    limits = (one for one in most if one is not None)
+    least = -(-batch // max(1, min(batch, *limits)))
+    counts = range(least, 2 * least if divides else least)
+    return -(-batch // next((n for n in counts if batch % n == 0), least))
 
 
 def over_chunks(function: Callable[[Any], Any], x: Any, size: int) -> Any:
