@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeAlias, Unpack, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, Unpack
 
 import numpy as np
 from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
@@ -16,7 +16,6 @@ from lowering.energy.extraction import energies_in
 from symir.compiler.compiler import default_symbolic_compiler
 from symir.compiler.context import SymbolicCompilationContext
 from symir.compiler.garbage_collection import collector_paused
-from symir.compiler.local_energy import compile_energy
 from symir.compiler.lowerers import planned_module
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.options import OptionsByName, SymbolicCompilerOptions
@@ -343,18 +342,8 @@ def passed_energy(
     An empty trace gets the stages, from "sym" to "bt". With `strict` a pass that only
     makes something faster, and fails, is an error.
     """
-    ir, function = program.kernel.ir, program.imported
-    trace.stages.append(Stage(0, "sym", ir.module))
-    planned = compile_energy(
-        ir,
-        cast("ModuleOp", function.parent_op()),
-        without=program.options.without,
-        budget=program.options.budget,
-        passes=program.options.passes,
-        distinct=bool(program.options.distinct),
-        strict=strict,
-        trace=trace,
-    )
+    trace.stages.append(Stage(0, "sym", program.kernel.ir.module))
+    planned = program.planned(trace, strict=strict)
     program.declared.write(planned)
     trace.stages[-1] = replace(trace.stages[-1], module=planned)
     return planned

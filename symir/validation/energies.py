@@ -27,7 +27,6 @@ from dialects.interpreters.bt import functions_of, run_function
 from dialects.interpreters.calls import Oracle
 from dialects.interpreters.kernel import unknown_op
 from dialects.stablehlo import dtype_of, element_of, shape_of
-from lowering.bt.bt_specialize import state_type
 from lowering.energy.bt_local_energy import (
     NETWORK,
     BtLocalEnergyPass,
@@ -35,7 +34,6 @@ from lowering.energy.bt_local_energy import (
 )
 from lowering.energy.extraction import energies_in, is_coarse
 from lowering.relations import Relation
-from symir.compiler.local_energy import energy_kernel_pipeline
 from symir.compiler.trace import Stage, Trace
 from symir.inspection.lowered import passed_energy
 from symir.language.scalars import is_count, shortened
@@ -195,15 +193,8 @@ class EnergySubject:
     ) -> None:
         """Run the passes from there to a kernel for these samples, so many at once."""
         count = len(self.x)
-        energy_kernel_pipeline(
-            planned,
-            count,
-            min(count, chunk),
-            state_type(self.x.dtype),
-            chunk=pairs,
-            fused=self.program.is_fused,
-            dense=self.program.schedule == "dense",
-        ).run(planned, trace=trace)
+        passes = self.program.kernel_pipeline(count, pairs, samples=min(count, chunk))
+        passes.run(planned, trace=trace)
 
     # region What is run
 

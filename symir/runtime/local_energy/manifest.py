@@ -33,12 +33,7 @@ def energy_manifest(
         shared_entry(_name_of(path), np.shape(leaf), jax.numpy.result_type(leaf).name)
         for path, leaf in jax.tree.leaves_with_path(parameters)
     ]
-    lowering = energy_pipeline(
-        options.without,
-        options.budget,
-        options.passes,
-        distinct=bool(options.distinct),
-    )
+    lowering = energy_pipeline(**options.of_passes)
     scalars = (shared_entry(one["name"], (), one["dtype"]) for one in couplings)
     return as_json(
         {

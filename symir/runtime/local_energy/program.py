@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -101,6 +101,12 @@ class Options:
     passes: tuple[ModulePass, ...] = ()
     distinct: bool | None = None
 
+    @property
+    def of_passes(self) -> dict[str, Any]:
+        """What the passes are told, by name."""
+        own = {one.name: getattr(self, one.name) for one in fields(self)}
+        return own | {"distinct": bool(self.distinct)}
+
 
 class EnergyProgram:
     """The local energy of one operator and one wavefunction, for some types.
@@ -157,14 +163,14 @@ class EnergyProgram:
             raise self._no_number((1, kernel.space.size), *shapes)
         self._log_dtype = dtype_of(element_of(returned(self.imported)))
         self.options = options
-        self._compile(imported, traced)
+        self._compile(traced)
         if self.is_fused and self.declared:
             given = at_hand(values, avals) if values else None
             with self.traces():
                 refused = self.declared.incomparable(self._lanes_of(), given)
             if refused:
                 erase_declared(imported, refused)
-                self._compile(imported, traced)
+                self._compile(traced)
                 self.misses += map(INCOMPARABLE.format, sorted(refused))
 
     def _choose(self) -> None:
@@ -204,22 +210,22 @@ class EnergyProgram:
             module_of(other)
         )
 
-    def _compile(self, imported: ModuleOp, traced: TracedWavefunction) -> None:
-        options, kernel = self.options, self.kernel
+    def _compile(self, traced: TracedWavefunction) -> None:
         self.reports: list[SymbolicPassReport] = []
         with collector_paused():
-            module = compile_energy(
-                kernel.ir,
-                imported,
-                without=options.without,
-                budget=options.budget,
-                passes=options.passes,
-                distinct=bool(options.distinct),
-                trace=Trace(reports=self.reports, keeps_stages=False),
-            )
-        self._take(module)
+            self._take(self.planned(Trace(reports=self.reports, keeps_stages=False)))
         self.declared = DeclaredParts(self.module, traced.declarations)
         self._choose()
+
+    def planned(self, trace: Trace, *, strict: bool = False) -> ModuleOp:
+        """Run the passes to a plan; with `strict` none may fail."""
+        return compile_energy(
+            self.kernel.ir,
+            cast("ModuleOp", self.imported.parent_op()),
+            **self.options.of_passes,
+            strict=strict,
+            trace=trace,
+        )
 
     def _take(self, module: ModuleOp) -> None:
         """Compute what a module with a plan says."""
@@ -346,13 +352,21 @@ class EnergyProgram:
         return self._functions[key]
 
     def kernel_pipeline(
-        self, batch: int, chunk: int | None, *, ratios: bool = False
+        self,
+        batch: int,
+        chunk: int | None,
+        *,
+        samples: int | None = None,
+        ratios: bool = False,
     ) -> LoweringPipeline:
-        """Return the passes from the plan to a kernel of a batch."""
+        """Return the passes from the plan to a kernel of a batch.
+
+        So many samples are taken at once, or else as many as is planned.
+        """
         return energy_kernel_pipeline(
             self.module,
             batch,
-            chunk_size(batch, chunk, self.plan.samples),
+            samples or chunk_size(batch, chunk, self.plan.samples),
             self._state,
             chunk=chunk,
             ratios=ratios,

@@ -32,7 +32,8 @@ from lowering.rewriting import Inserter
 from lowering.stablehlo import loops
 from symir import models
 from symir.compiler.lowering import LoweringPipeline
-from symir.runtime.local_energy.program import EnergyProgram
+from symir.runtime.functions import Function
+from symir.runtime.local_energy import program
 from symir.validation import stages
 from tests.unit.symir.validation.test_planted_bugs import (
     Planted,
@@ -539,13 +540,13 @@ def test_nothing_is_blamed_without_a_bug(name: str) -> None:
 
 def test_a_bug_of_what_runs_is_the_executables(monkeypatch: pytest.MonkeyPatch) -> None:
     energy, w, x = arguments("one layer")
-    original = EnergyProgram.kernel_pipeline
 
-    def doubled(*given: Any, **named: Any) -> LoweringPipeline:
-        *others, last = original(*given, **named)
-        return LoweringPipeline([*others, Planted(last, double_result)])
+    def doubled(module: Any) -> Function:
+        module = module.clone()
+        double_result(module)
+        return Function(module)
 
-    monkeypatch.setattr(EnergyProgram, "kernel_pipeline", doubled)
+    monkeypatch.setattr(program, "Function", doubled)
     found = sym.bisect(energy, w, x[:2])
     assert found.pass_name == "executable"
 
