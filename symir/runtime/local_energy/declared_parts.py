@@ -25,6 +25,7 @@ from lowering.energy.extraction import energies_in, function_named
 from lowering.energy.readings import Reading
 from symir.runtime.local_energy.declarations import Declaration
 from symir.runtime.local_energy.delta_checks import (
+    Changes,
     Check,
     Trial,
     Walk,
@@ -34,9 +35,6 @@ from symir.runtime.local_energy.delta_checks import (
 
 STEPS = 2
 """So many changes are committed before what a cache says is compared."""
-
-Changes = tuple[Any, Any, Any]
-"""Sites, old and new local values, (.., K) each."""
 
 
 class Declared:

@@ -77,9 +77,11 @@ class Executed:
         return max(1, costs.get("flops", 0), costs.get("bytes accessed", 0))
 
 
-def writes_of(
-    x: np.ndarray, sites: np.ndarray, values: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+Changes = tuple[Any, Any, Any]
+"""Sites, old and new local values, (.., K) each."""
+
+
+def writes_of(x: np.ndarray, sites: np.ndarray, values: np.ndarray) -> Changes:
     """Return sites, old and new values of lanes, (C, R, K): none where no site is."""
     inside = (sites >= 0) & (sites < x.shape[1])
     sites = np.where(inside, sites, 0).astype(np.int32)
@@ -87,7 +89,7 @@ def writes_of(
     return sites, old, np.where(inside, values, old)
 
 
-def written(x: np.ndarray, changes: Any) -> np.ndarray:
+def written(x: np.ndarray, changes: Changes) -> np.ndarray:
     """Return x' of x (P, N) after changes, (P, K) each."""
     sites, old, new = changes
     x = x.copy()
@@ -102,11 +104,11 @@ class Walk(NamedTuple):
 
     Attributes:
         start: (C, N).
-        steps: sites, old and new values, (C, K) each, of the lanes, in order.
+        steps: those of the lanes, (C, K), in order.
     """
 
     start: Any
-    steps: Any
+    steps: list[Changes]
 
     def at(self, numbers: np.ndarray) -> Walk:
         """Return some of them."""
@@ -120,16 +122,14 @@ class Compared(NamedTuple):
         x: (C, N).
         connected: x' of the pairs, (P, N).
         sample: the number of x of a pair, (P,).
-        sites: where it changes, (P, K); old and new local values likewise.
+        changes: what changes there, (P, K) each.
         walk: what led to x, if that is known.
     """
 
     x: Any
     connected: Any
     sample: Any
-    sites: Any
-    old: Any
-    new: Any
+    changes: Changes
     walk: Walk | None = None
 
 
@@ -188,7 +188,7 @@ class Trial:
         sites, old, new = (one[group[sample], lanes] for one in self._writes)
         connected = written(x[sample], (sites, old, new))
         walk = self._walk and self._walk.at(group)
-        return lanes, Compared(x, connected, sample, sites, old, new, walk)
+        return lanes, Compared(x, connected, sample, (sites, old, new), walk)
 
 
 class Draw(NamedTuple):
@@ -318,18 +318,17 @@ class Check:
         part = self._part
 
         def values(leaves: Sequence[Any], compared: Compared) -> Any:
-            x, sample = compared.x, compared.sample
-            changes = compared.sites, compared.old, compared.new
+            x, connected, sample, changes, walk = compared
 
             def ratios(caches: Any) -> Any:
                 own = jax.tree.map(lambda values: values[sample], caches)
                 return jax.tree.map(_inexact, part.ratios(leaves, own, changes))
 
             found, again = ratios(part.caches(leaves, x)), None
-            if compared.walk is not None:
-                again = ratios(self._committed(leaves, compared.walk))
+            if walk is not None:
+                again = ratios(self._committed(leaves, walk))
             # It is called once: what it is made of compiles slowly
-            psi = part.values(leaves, jnp.concatenate([x, compared.connected]))
+            psi = part.values(leaves, jnp.concatenate([x, connected]))
             before, after = psi[: len(x)], psi[len(x) :]
             return found, again, after, before[sample]
 
@@ -444,8 +443,7 @@ class RatioComparison:
     def shown(self, pairs: Compared) -> str:
         wrong = self.wrong
         first = int(np.argmax(wrong))
-        changes = pairs.sites, pairs.old, pairs.new
-        sites, old, new = (one[first].tolist() for one in changes)
+        sites, old, new = (one[first].tolist() for one in pairs.changes)
         return (
             f"a log ratio of {self.found[first]:.6g} for {self.expected[first]:.6g}, "
             f"at sites {sites} from {old} to {new}; {int(wrong.sum())} of {len(wrong)} "

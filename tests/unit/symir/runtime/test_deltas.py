@@ -551,7 +551,7 @@ def test_pairs_that_are_compared(lanes: int) -> None:
         before = compared.x[compared.sample]
         for lane, own, after in zip(chosen, before, compared.connected, strict=True):
             assert after.tobytes() in expected[lane, own.tobytes()]
-        places, old, new = compared.sites, compared.old, compared.new
+        places, old, new = compared.changes
         assert ((0 <= places) & (places < size)).all()
         np.testing.assert_array_equal(old, np.take_along_axis(before, places, axis=1))
         changed = before.copy()
