@@ -624,6 +624,14 @@ def run_lanes(
     return sites, values, elements
 
 
+def changes_of(x: Array, sites: Array, values: Array) -> tuple[Array, Array, Array]:
+    """Return sites, old and new values of lanes, (B, R, K): none where no site is."""
+    inside = (sites >= 0) & (sites < x.shape[1])
+    sites = np.where(inside, sites, 0).astype(np.int32)
+    old = x[np.arange(len(x))[:, None, None], sites]
+    return sites, old, np.where(inside, values, old)
+
+
 def _interpreter(module: ModuleOp, config: Array) -> Interpreter:
     interpreter = Interpreter(module)
     for functions in functions_of(len(config), config.dtype):

@@ -90,21 +90,19 @@ class Reading:
         return _entries(local.constant(self.table.reshape(-1), self.element), number)
 
     def of_numbers(
-        self, x: Numbers, sites: Numbers, values: Numbers
-    ) -> tuple[Numbers, Numbers, Numbers]:
-        """Return what is read of x (C, N), and the changes of lanes, (C, R, K).
-
-        A site is -1 where nothing is read.
-        """
-        inside = (sites >= 0) & (sites < self.size)
-        place = np.where(inside, self.place[np.where(inside, sites, 0)], -1)
+        self, x: Numbers, changes: tuple[Numbers, Numbers, Numbers]
+    ) -> tuple[Numbers, tuple[Numbers, Numbers, Numbers]]:
+        """Return what is read of x (C, N), and changes as `of_changes` does."""
 
         def read(place: Numbers, local: Numbers) -> Numbers:
-            number = np.searchsorted(between(self.values), local)
-            return self.table[np.maximum(place, 0), number]
+            return self.table[place, np.searchsorted(between(self.values), local)]
 
+        sites, old, new = changes
+        place = self.place[sites]
+        is_read, place = place >= 0, np.maximum(place, 0)
+        old, new = read(place, old), read(place, new)
         own = read(np.arange(self.sites.size)[None], x[:, self.sites])
-        return own, place, read(place, values)
+        return own, (place, old, np.where(is_read, new, old))
 
 
 def fault_of(

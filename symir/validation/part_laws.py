@@ -21,7 +21,6 @@ from xdsl.interpreter import Interpreter
 from dialects import bt
 from dialects.interpreters.bt import functions_of, part_of
 from dialects.interpreters.calls import Oracle
-from dialects.tables import NO_SITE
 from lowering.bt.lanes import write_count
 from lowering.energy.bt_local_energy_pack import local_values
 from lowering.energy.extraction import energies_in, function_named
@@ -137,15 +136,14 @@ class Laws:
         writes, factor = write_count(energy.branches), part.coefficient
         for after in self.connected[sample, :CHANGES]:
             moved = np.flatnonzero(after != x)
-            sites = np.full((1, 1, writes), NO_SITE)
             if not 0 < len(moved) <= writes:
                 continue
-            sites[0, 0, : len(moved)] = moved
-            read, place, new = reading.of_numbers(x[None], sites, after[sites])
-            place, new, config = place[0, 0], new[0, 0], read[0]
-            at = np.maximum(place, 0).astype(np.int32)
-            change: list[Any] = [at, config[at], np.where(place < 0, config[at], new)]
-            caches = called(cache, *own, config)
+            sites = np.zeros(writes, np.int32)
+            sites[: len(moved)] = moved
+            old, new = x[sites], x[sites]
+            new[: len(moved)] = after[moved]
+            (read,), change = reading.of_numbers(x[None], (sites, old, new))
+            caches = called(cache, *own, read)
             (found,) = called(ratio, *own, *caches, *change)
             if not np.isnan(found):  # the network is asked there
                 found = {"real": np.real, "imag": np.imag, None: np.asarray}[

@@ -29,7 +29,6 @@ from symir.runtime.local_energy.delta_checks import (
     Check,
     Trial,
     Walk,
-    writes_of,
     written,
 )
 
@@ -177,24 +176,23 @@ class LanesOf:
 
     Attributes:
         x: (C, N).
-        at: sites and values of the lanes at x, (C, R, K) each.
+        at: the changes of the lanes at x, (C, R, K) each.
         kinds: the numbers of the lanes of each emission.
     """
 
     x: np.ndarray
-    at: Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
+    at: Callable[[np.ndarray], Changes]
     kinds: Sequence[np.ndarray]
 
-    def one_each(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return sites and values of one lane at each x, (C, 1, K): a live one."""
-        sites, values = self.at(x)
-        _, old, new = writes_of(x, sites, values)
+    def one_each(self, x: np.ndarray) -> Changes:
+        """Return the changes of one lane at each x, (C, K): a live one."""
+        changes = self.at(x)
+        _, old, new = changes
         live = (old != new).any(axis=-1)
         rng = np.random.default_rng(0)
-        chosen = (live * (1 - rng.random(live.shape))).argmax(axis=1)[:, None, None]
-        return np.take_along_axis(sites, chosen, 1), np.take_along_axis(
-            values, chosen, 1
-        )
+        chosen = (live * (1 - rng.random(live.shape))).argmax(axis=1)
+        sites, old, new = (one[np.arange(len(x)), chosen] for one in changes)
+        return sites, old, new
 
 
 class DeclaredParts:
@@ -259,9 +257,9 @@ class DeclaredParts:
         reading = Reading.of(inputs, sorted(local_values(self._energy) or ()))
         dtype = model.declaration.x.dtype
 
-        def of(x: np.ndarray, lanes: tuple[np.ndarray, np.ndarray]) -> Changes:
-            read, place, own = reading.of_numbers(x, *lanes)
-            return read.astype(dtype), place, own.astype(dtype)
+        def of(x: np.ndarray, changes: Changes) -> tuple[np.ndarray, Changes]:
+            read, (place, old, new) = reading.of_numbers(x, changes)
+            return read.astype(dtype), (place, old.astype(dtype), new.astype(dtype))
 
         x, walk = lanes.x, None
         delta = model.declaration.delta
@@ -275,18 +273,12 @@ class DeclaredParts:
 def _walked(lanes: LanesOf, of: Callable[..., Any]) -> tuple[np.ndarray, Walk]:
     """Return where lanes lead, one after another, and what a model reads of that."""
     x, steps = lanes.x, []
-    start, *_ = of(x, lanes.one_each(x))
+    start, _ = of(x, lanes.one_each(x))
     for _ in range(STEPS):
         step = lanes.one_each(x)
-        steps.append(_first_of(*of(x, step)))
-        x = written(x, _first_of(x, *step))
+        steps.append(of(x, step)[1])
+        x = written(x, step)
     return x, Walk(start, steps)
-
-
-def _first_of(x: np.ndarray, sites: np.ndarray, values: np.ndarray) -> Changes:
-    """Return sites, old and new values of the first lane at each x, (C, K)."""
-    sites, old, new = writes_of(x, sites, values)
-    return sites[:, 0], old[:, 0], new[:, 0]
 
 
 def _own(inputs: FuncOp, values: Sequence[Any] | None) -> list[Any] | None:

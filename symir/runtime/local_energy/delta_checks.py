@@ -81,14 +81,6 @@ Changes = tuple[Any, Any, Any]
 """Sites, old and new local values, (.., K) each."""
 
 
-def writes_of(x: np.ndarray, sites: np.ndarray, values: np.ndarray) -> Changes:
-    """Return sites, old and new values of lanes, (C, R, K): none where no site is."""
-    inside = (sites >= 0) & (sites < x.shape[1])
-    sites = np.where(inside, sites, 0).astype(np.int32)
-    old = x[np.arange(len(x))[:, None, None], sites]
-    return sites, old, np.where(inside, values, old)
-
-
 def written(x: np.ndarray, changes: Changes) -> np.ndarray:
     """Return x' of x (P, N) after changes, (P, K) each."""
     sites, old, new = changes
@@ -144,17 +136,15 @@ class Trial:
     def __init__(
         self,
         x: np.ndarray,
-        sites: np.ndarray,
-        values: np.ndarray,
+        changes: Changes,
         kinds: Iterable[np.ndarray] = (),
         walk: Walk | None = None,
     ):
-        """Take configurations (C, N), and the writes of all lanes, each (C, R, K).
+        """Take configurations (C, N), and the changes of all lanes, each (C, R, K).
 
-        Sites and values are those of `bt.lanes`; kinds are the numbers of the lanes of
-        each emission.
+        Kinds are the numbers of the lanes of each emission.
         """
-        sites, old, new = writes_of(x, sites, values)
+        sites, old, new = changes
         live = (old != new).any(axis=-1)
         kept = live.any(axis=1)
         self._x, self._writes = x[kept], (sites[kept], old[kept], new[kept])

@@ -23,7 +23,7 @@ from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from dialects import bt
-from dialects.interpreters.bt import run_lanes
+from dialects.interpreters.bt import changes_of, run_lanes
 from dialects.stablehlo import dtype_of, element_of
 from lowering.bt.bt_specialize import state_type
 from lowering.bt.lanes import parts_of, write_count
@@ -49,7 +49,7 @@ from symir.runtime.importing import FreshTraces, module_of, unjitted
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.declarations import TracedWavefunction
 from symir.runtime.local_energy.declared_parts import DeclaredParts, LanesOf
-from symir.runtime.local_energy.delta_checks import at_hand
+from symir.runtime.local_energy.delta_checks import Changes, at_hand
 from symir.runtime.local_energy.reference import contributions, difference, states_of
 from symir.runtime.traceable import TraceableKernel
 from symir.spans import spanned
@@ -253,9 +253,9 @@ class EnergyProgram:
         x = self.kernel.space.random_states(samples, seed=0, dtype=self.dtype)
         operands = [np.ones((), dtype) for dtype in self.kernel.parameter_dtypes]
 
-        def at(x: Any) -> tuple[Any, Any]:
+        def at(x: Any) -> Changes:
             sites, values, _ = run_lanes(self.lanes_module, x, operands)
-            return sites, values
+            return changes_of(x, sites, values)
 
         kinds = [lanes for _, lanes in parts_of(self.energy.branches)]
         return LanesOf(x, at, kinds)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from dialects.interpreters.bt import run_lanes
+from dialects.interpreters.bt import changes_of, run_lanes
 from lowering.energy.plan_distinct_states import (
     DEFAULT_BUDGET,
     not_distinct,
@@ -111,12 +111,10 @@ def _states(
 ) -> tuple[Array, Array]:
     """Return which lanes are live, (C, R), and hashes of x and x', (C, 1 + R)."""
     sites, values, _ = run_lanes(program.lanes_module, x, operands)
-    inside = (sites >= 0) & (sites < x.shape[1])
-    sites = np.where(inside, sites, 0)
-    _, digits = np.unique(np.append(x, values), return_inverse=True)
-    own = digits[: x.size].reshape(x.shape)
-    new = digits[x.size :].reshape(values.shape)
-    changes = np.where(inside, new - own[np.arange(len(x))[:, None, None], sites], 0)
+    sites, _, new = changes_of(x, sites, values)
+    _, digits = np.unique(np.append(x, new), return_inverse=True)
+    own, new = digits[: x.size].reshape(x.shape), digits[x.size :].reshape(new.shape)
+    changes = new - own[np.arange(len(x))[:, None, None], sites]
     weights = np.random.default_rng(0).integers(2**62, size=x.shape[1])
     key = (own @ weights)[:, None]
     connected = key + (changes * weights[sites]).sum(axis=2)

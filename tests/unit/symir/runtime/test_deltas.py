@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 
 import symir as sym
+from dialects.interpreters.bt import changes_of
 from dialects.text import print_module
 from symir import models
 from symir.runtime.local_energy import delta_checks, deltas, program
@@ -527,7 +528,7 @@ def test_pairs_that_are_compared(lanes: int) -> None:
     sites = (order[..., :3] - 1).astype(np.int32)
     values = rng.integers(0, 2, sites.shape).astype(np.int8)
     kinds = [np.arange(lanes - 2), np.array([lanes - 2]), np.array([lanes - 1])]
-    trial = Trial(x, sites, values, kinds)
+    trial = Trial(x, changes_of(x, sites, values), kinds)
     expected = {}
     for sample, lane in np.ndindex(samples, lanes):
         connected = x[sample].copy()
