@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType
+from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.pattern_rewriter import (
@@ -172,10 +172,7 @@ class RefreshTypes(RewritePattern):
     def _function(self, end: ReturnOp) -> None:
         function = end.parent_op()
         if isinstance(function, FuncOp):
-            function.function_type = FunctionType.from_lists(
-                list(function.function_type.inputs),
-                [value.type for value in end.arguments],
-            )
+            function.update_function_type()
 
 
 def _is_nothing(branches: SSAValue) -> bool:

@@ -14,7 +14,6 @@ import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
     ComplexType,
-    FunctionType,
     ModuleOp,
     TensorType,
     f64,
@@ -95,9 +94,7 @@ class AskForEnergies(RewritePattern):
         assert isinstance(end, ReturnOp)
         rewriter.replace(end, ReturnOp(energy.result))
         rewriter.erase(op)
-        function.function_type = FunctionType.from_lists(
-            [argument.type for argument in block.args], [energy.result.type]
-        )
+        function.update_function_type()
 
 
 @dataclass(frozen=True)

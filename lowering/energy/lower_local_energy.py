@@ -671,9 +671,7 @@ class LowerLocalEnergy(RewritePattern):
         assert isinstance(end, ReturnOp)
         rewriter.replace(end, ReturnOp(result.value))
         rewriter.erase(op)
-        function.function_type = FunctionType.from_lists(
-            [argument.type for argument in block.args], [result.value.type]
-        )
+        function.update_function_type()
         function.sym_visibility = StringAttr("private")
         rewriter.insert(main, InsertPoint.before(function))
         _call_chunks(main, function, energy, tables)
@@ -709,9 +707,7 @@ def _call_chunks(
     else:
         result = insert.add(bt.MapSamplesOp(function, x, rest))
     insert.add_op(ReturnOp(result))
-    main.function_type = FunctionType.from_lists(
-        [argument.type for argument in block.args], [result.type]
-    )
+    main.update_function_type()
 
 
 def _of_distinct(

@@ -41,10 +41,7 @@ def index_arguments(function: FuncOp, size: int, numbers: Sequence[int]) -> None
     PatternRewriteWalker(_ReadRows(), apply_recursively=False).rewrite_region(
         function.body
     )
-    kinds = [argument.type for argument in block.args]
-    function.function_type = function.function_type.new(
-        [type(function.function_type.inputs)(kinds), function.function_type.outputs]
-    )
+    function.update_function_type()
 
 
 class _ReadRows(RewritePattern):

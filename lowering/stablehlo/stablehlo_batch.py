@@ -10,7 +10,6 @@ import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import (
     DenseArrayBase,
-    FunctionType,
     IntegerAttr,
     ModuleOp,
     TensorType,
@@ -67,12 +66,7 @@ def batch_function(function: FuncOp, size: int, arguments: Sequence[int]) -> Non
         PassFailedException: for an op that has no batching rule.
     """
     batch_region(function.body, size, arguments)
-    block = function.body.block
-    assert block.last_op is not None
-    function.function_type = FunctionType.from_lists(
-        [argument.type for argument in block.args],
-        [value.type for value in block.last_op.operands],
-    )
+    function.update_function_type()
 
 
 def batch_region(region: Region, size: int, arguments: Sequence[int]) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import cast
 
 import numpy as np
-from xdsl.dialects.builtin import FunctionType, ModuleOp, StringAttr, TensorType
+from xdsl.dialects.builtin import ModuleOp, StringAttr, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, SSAValue
 from xdsl.passes import ModulePass
@@ -264,10 +264,7 @@ def lanes_of_energy(module: ModuleOp, parameters: int) -> ModuleOp:
     energy.erase()
     for argument in reversed(block.args[1 + parameters :]):
         block.erase_arg(argument)
-    function.function_type = FunctionType.from_lists(
-        [argument.type for argument in block.args],
-        [result.type for result in results],
-    )
+    function.update_function_type()
     for other in list(module.ops):
         if other is not function:
             other.detach()
