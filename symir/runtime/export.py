@@ -16,6 +16,7 @@ from jax import export, lax
 from symir.errors import SymbolicCompilerError, SymirError
 from symir.language.scalars import is_count
 from symir.runtime.compiled_operator import CompiledOperator
+from symir.runtime.importing import static_of
 
 if TYPE_CHECKING:
     from symir.runtime.local_energy import LocalEnergy
@@ -73,10 +74,7 @@ def exported_energy(
     operator = energy.operator
     _check_sizes(operator.name, batch, chunk, platforms)
     operator.check_dtype(dtype)
-    types = jax.tree.map(
-        lambda one: jax.ShapeDtypeStruct(np.shape(one), jnp.result_type(one)),
-        parameters,
-    )
+    types = jax.tree.unflatten(*static_of(parameters))
     x = _samples(operator, batch, dtype)
 
     def run(parameters, x, couplings):

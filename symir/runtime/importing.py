@@ -11,6 +11,8 @@ from functools import cached_property
 from typing import Any
 
 import jax
+import jax.numpy as jnp
+import numpy as np
 from jax._src import config
 from jax.core import Tracer
 from jax.extend.core import jaxpr_as_fun
@@ -24,6 +26,15 @@ from dialects.text import Parser, context
 from lowering.energy.inline_calls import InlineCallsPass
 from symir.runtime.marks import declared_of, importing
 from symir.spans import spanned
+
+
+def static_of(tree: Any) -> tuple[Any, list[jax.ShapeDtypeStruct]]:
+    """Return the structure of parameters, and the types of their leaves."""
+    leaves, structure = jax.tree.flatten(tree)
+    avals = [
+        jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves
+    ]
+    return structure, avals
 
 
 def unjitted(function: Callable[..., Any]) -> Callable[..., Any]:

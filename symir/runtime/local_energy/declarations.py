@@ -22,7 +22,7 @@ import jax.numpy as jnp
 from jax.core import Tracer
 
 from lowering.energy.bt_local_energy import is_network
-from symir.runtime.importing import Traced
+from symir.runtime.importing import Traced, static_of
 from symir.runtime.local_energy.deltas import (
     Delta,
     delta_of,
@@ -132,17 +132,13 @@ class Declarations:
         x: Any,
         value: Any,
     ) -> Any:
-        leaves, structure = jax.tree.flatten(parameters)
-        avals = [
-            jax.ShapeDtypeStruct(one.shape, one.dtype)
-            for one in map(jnp.asarray, leaves)
-        ]
+        structure, avals = static_of(parameters)
         own = jax.ShapeDtypeStruct((jnp.size(x),), x.dtype)
         dtype = jnp.result_type(value)
         self.found[name] = Declaration(
             delta, first, structure, avals, own, dtype, values
         )
-        return marked(value, [*leaves, x], name)
+        return marked(value, [*jax.tree.leaves(parameters), x], name)
 
     def _named(self, model: Any, path: Sequence[str] = ()) -> str:
         name = getattr(model, "__name__", type(model).__name__)

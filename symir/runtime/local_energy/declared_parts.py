@@ -81,8 +81,8 @@ class Declared:
             module.body.block.add_op(FuncOp.external(one, *kinds))
         return list(types)
 
-    def named(self, name: str) -> Callable[..., Any]:
-        """Return the function of JAX of a name, of its parameters and others."""
+    def named(self, name: str) -> tuple[Callable[..., Any], int]:
+        """Return the function of JAX of a name, and of how many parameters it is."""
         count = self.declaration.structure.num_leaves
 
         def cache(*given: Any) -> Any:
@@ -94,7 +94,7 @@ class Declared:
             found = self.ratios(given[:count], caches, (sites, old, new))
             return [jnp.asarray(found).astype(self.declaration.dtype)]
 
-        return cache if name.rsplit(".", 2)[1] == "cache" else ratio
+        return (cache if name.rsplit(".", 2)[1] == "cache" else ratio), count
 
     # endregion
 
@@ -226,14 +226,9 @@ class DeclaredParts:
             for one in energy.parts
         )
 
-    def named(self, name: str) -> Callable[..., Any]:
-        """Return the function of JAX of a name that was declared."""
+    def named(self, name: str) -> tuple[Callable[..., Any], int]:
+        """Return the function of JAX of a name that was declared: see `Declared`."""
         return self._models[name.rsplit(".", 2)[0]].named(name)
-
-    def parameters(self, name: str) -> int:
-        """Return of how many parameters the function of a name is."""
-        model = self._models[name.rsplit(".", 2)[0]]
-        return model.declaration.structure.num_leaves
 
     def are_simple(self, most: float) -> bool:
         """Whether there are no other parts, and little is read or made for a pair."""

@@ -13,7 +13,8 @@ from symir.errors import NotDifferentiable, StageError, SymbolicCompilerError
 from symir.operator.symbolic_operator import SymbolicOperator
 from symir.runtime.compiled_operator import CompiledOperator
 from symir.runtime.functions import Function, Linked
-from symir.runtime.local_energy.energy import LocalEnergy, static_of
+from symir.runtime.importing import static_of
+from symir.runtime.local_energy.energy import LocalEnergy
 from symir.runtime.local_energy.program import Arrays, EnergyProgram
 
 Fixed = tuple[int, ModuleOp]

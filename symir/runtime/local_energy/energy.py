@@ -28,6 +28,7 @@ from symir.operator.symbolic_operator import SymbolicOperator
 from symir.runtime import x64_enabled
 from symir.runtime.compiled_operator import CompiledOperator
 from symir.runtime.export import exported_energy
+from symir.runtime.importing import static_of
 from symir.runtime.jax_spans import run_spans
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
@@ -39,15 +40,6 @@ from symir.runtime.local_energy.keys import with_keys_as_numbers
 from symir.runtime.local_energy.manifest import energy_manifest
 from symir.runtime.local_energy.program import EnergyProgram, Options, wavefunction
 from symir.runtime.local_energy.repeats import Repeats, repeats_of
-
-
-def static_of(tree: Any) -> tuple[Hashable, list[jax.ShapeDtypeStruct]]:
-    leaves, structure = jax.tree.flatten(tree)
-    avals = [
-        jax.ShapeDtypeStruct(np.shape(leaf), jnp.result_type(leaf)) for leaf in leaves
-    ]
-    return structure, avals
-
 
 _PROGRAMS: OrderedDict[Hashable, EnergyProgram] = OrderedDict()
 _PROGRAMS_KEPT = 64

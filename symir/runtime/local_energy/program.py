@@ -374,12 +374,14 @@ class EnergyProgram:
             dense=self.schedule == "dense",
         )
 
-    def _of_name(self, name: str) -> Callable[..., Any]:
-        """Return the function of JAX that a module declares by a name."""
-        return self._network if is_network(name) else self.declared.named(name)
+    def _of_name(self, name: str) -> tuple[Callable[..., Any], int]:
+        """Return the function of JAX of a name, and of how many parameters it is."""
+        if is_network(name):
+            return self._network, len(self._avals)
+        return self.declared.named(name)
 
     def _traced_there(self, traces: FreshTraces, name: str) -> Callable[..., Any]:
-        function = self._of_name(name)
+        function, _ = self._of_name(name)
 
         def named(*given: Any) -> Any:
             with traces():
@@ -395,10 +397,8 @@ class EnergyProgram:
         if name in self._oracles:
             return self._oracles[name]
         is_one = name.rpartition(".")[2] in ("network", "cache", "ratio")
-        full = f"{name}.1" if is_one else name
-        of_many, count = jax.jit(self._of_name(full)), len(self._avals)
-        if not is_network(name):
-            count = self.declared.parameters(full)
+        function, count = self._of_name(f"{name}.1" if is_one else name)
+        of_many = jax.jit(function)
 
         def of_arrays(*given: Any) -> list[np.ndarray]:
             parameters, rest = given[:count], given[count:]
