@@ -32,12 +32,12 @@ from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
 
 
-def local_values(op: bt.LocalEnergyOp) -> list[float] | None:
-    """Return the local values that the function of an energy says x can have."""
+def local_values(op: bt.LocalEnergyOp) -> tuple[float, ...]:
+    """Return the local values that x can have, in order; none where nothing says so."""
     known = bt.assumptions(op)
     if known is None or known.values is None or len(known.values) > 1:
-        return None
-    return [*known.values.data[0].get_values()]
+        return ()
+    return tuple(sorted(known.values.data[0].get_values()))
 
 
 def planned(op: bt.LocalEnergyOp, **entries: Any) -> None:
@@ -63,7 +63,7 @@ class PackLanes(RewritePattern):
         lanes = lane_count(op.branches)
         values = local_values(op)
         moves = "the local values are not known"
-        if values is not None:
+        if values:
             moves = moves_of(op.branches, values, size=shape_of(op.config)[1])
         if not isinstance(moves, Moves):
             remark(f"no table has a row for each lane: {moves}", done=False, at=op)

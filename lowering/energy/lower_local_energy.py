@@ -358,7 +358,7 @@ def unfused(op: bt.LocalEnergyOp, moves: Moves | SiteMoves | str) -> str | None:
 
 def _method(part: bt.PartAttr, module: ModuleOp, op: bt.LocalEnergyOp) -> Part:
     if part.kind == bt.Rung.DECLARED:
-        return Declared(part, module, sorted(local_values(op) or ()))
+        return Declared(part, module, local_values(op))
     return Written(part, module) if part.written.data else Evaluated(part, module)
 
 
@@ -377,7 +377,7 @@ class Energy:
 
     def __post_init__(self) -> None:
         module = module_of(self.op)
-        self.moves = tabled(self.op)
+        self.moves, self.local = tabled(self.op), local_values(self.op)
         self.parts = None
         missed = unfused(self.op, self.moves) if self.options.fused else ""
         if missed is None:
@@ -394,11 +394,6 @@ class Energy:
         """Return how many states are computed at once."""
         assert planned is not None
         return min(self.options.chunk or planned, planned)
-
-    @cached_property
-    def local(self) -> tuple[float, ...]:
-        """The local values that a site can have, where they are known."""
-        return tuple(sorted(local_values(self.op) or ()))
 
     @cached_property
     def lengths(self) -> tuple[int, ...]:

@@ -203,18 +203,18 @@ def _are_by_values(op: bt.LocalEnergyOp, module: ModuleOp) -> bool:
     """
     names = [name for part in op.parts for name in part.additive]
     functions = (function_named(module, name) for name in names)
-    return len(local_values(op) or ()) > 2 and not all(map(is_linear, functions))
+    return len(local_values(op)) > 2 and not all(map(is_linear, functions))
 
 
 def _rows_by_values(op: bt.LocalEnergyOp) -> int:
     size = shape_of(op.config)[1]
-    moves = moves_of(op.branches, local_values(op) or (), size=size, by_values=True)
+    moves = moves_of(op.branches, local_values(op), size=size, by_values=True)
     return 0 if isinstance(moves, str) else lane_count(op.branches) * moves.rows
 
 
 def _rows_by_site(op: bt.LocalEnergyOp) -> int:
     """Return how many rows tables by site have, 0 for no such tables."""
-    values, writes = local_values(op) or [], write_count(op.branches)
+    values, writes = local_values(op), write_count(op.branches)
     if not 0 < writes <= MAX_SITE_WRITES or len(values) > MAX_SITE_VALUES:
         return 0
     return shape_of(op.config)[1] * len(values) ** 2

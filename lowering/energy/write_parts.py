@@ -35,7 +35,7 @@ from lowering.stablehlo.stablehlo_batch import unbatched_op
 
 def tabled(energy: bt.LocalEnergyOp) -> Moves | SiteMoves | str:
     """Return the differences that tables have rows of by the plan, or why none."""
-    values = tuple(sorted(local_values(energy) or ()))
+    values = local_values(energy)
     branches, size = energy.branches, shape_of(energy.config)[1]
     assert energy.plan is not None
     match energy.plan.data.tables:
@@ -70,7 +70,7 @@ class WriteParts(RewritePattern):
         rows, writes = moves.differences(shape_of(op.config)[1])
         if not len(rows):
             return  # nothing leads elsewhere
-        steps = Steps(rows, tuple(sorted(local_values(op) or ())), writes)
+        steps = Steps(rows, local_values(op), writes)
         lengths = op.plan.data.units or (1,)
         by_site = isinstance(moves, SiteMoves)
         module, parts = module_of(op), list[bt.PartAttr]()

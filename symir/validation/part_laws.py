@@ -131,7 +131,7 @@ class Laws:
         """Yield x and x' of lanes, and the log ratios that declared functions find."""
         inputs, x = function_named(self.module, part.functions[1]), self.x[sample]
         *own, _ = called(part.functions[1], *self.leaves, x[None])
-        reading = Reading.of(inputs, sorted(local_values(energy) or ()))
+        reading = Reading.of(inputs, local_values(energy))
         cache, ratio = (one.string_value() for one in part.written)
         writes, factor = write_count(energy.branches), part.coefficient
         for after in self.connected[sample, :CHANGES]:

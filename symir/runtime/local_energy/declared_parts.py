@@ -249,7 +249,7 @@ class DeclaredParts:
 
     def _check(self, name: str, lanes: LanesOf, values: Sequence[Any] | None) -> Check:
         model, inputs = self._models[name], self._inputs[name]
-        reading = Reading.of(inputs, sorted(local_values(self._energy) or ()))
+        reading = Reading.of(inputs, local_values(self._energy))
         dtype = model.declaration.x.dtype
 
         def of(x: np.ndarray, changes: Changes) -> tuple[np.ndarray, Changes]:
