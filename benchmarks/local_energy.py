@@ -195,6 +195,20 @@ REPEATING: dict[str, System] = {
 """Systems whose samples have many x' in common, for benchmarks/energy_ablation.py:
 NetKet's kernels would take minutes for each of them."""
 
+DEEP: dict[str, System] = {
+    f"deep_{name}_{length}x{length}": replace(
+        _square(define, length, script, ("deep_cnn", "deep_resnet")),
+        small=None,
+        batch=4096 // length**2,
+    )
+    for name, define, script in (
+        ("tfim", models.tfim, ISING),
+        ("heisenberg", models.heisenberg, LOCAL),
+    )
+    for length in (8, 16)
+}
+"""Systems of `--deep`: few samples, since NetKet's kernels take seconds for them."""
+
 
 @dataclass(frozen=True)
 class Pair:
@@ -214,7 +228,7 @@ class Pair:
 
     @property
     def system(self) -> System:
-        return (SYSTEMS | REPEATING)[self.name]
+        return (SYSTEMS | REPEATING | DEEP)[self.name]
 
     @cached_property
     def operators(self) -> Operators:
@@ -302,7 +316,7 @@ def pairs_of(
     """Return pairs; of systems the beginning of a name is enough, and none are all."""
     return [
         Pair(name, wavefunction, dtype, is_small)
-        for name, system in (SYSTEMS | REPEATING).items()
+        for name, system in (SYSTEMS | REPEATING | DEEP).items()
         if name in systems or name in SYSTEMS
         if not systems or name.startswith(systems)
         if not is_small or system.small is not None
@@ -623,6 +637,9 @@ def main() -> None:
     parser.add_argument("--models", help=f"some of {','.join(WAVEFUNCTIONS)}")
     parser.add_argument("--dtypes", default="f64,f32")
     parser.add_argument("--quick", action="store_true", help="few pairs")
+    parser.add_argument(
+        "--deep", action="store_true", help="convolutions of depth 3, 5"
+    )
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--turn", type=float, default=0.05, help="seconds of a turn")
     parser.add_argument("--first-repeats", type=int, default=1, help="0 for none")
@@ -634,6 +651,7 @@ def main() -> None:
     systems, wavefunctions = _names(arguments.only), _names(arguments.models)
     if arguments.quick:
         systems, wavefunctions = systems or QUICK[0], wavefunctions or QUICK[1]
+    systems = tuple(DEEP) if arguments.deep else systems
     pairs = pairs_of(systems, wavefunctions, _names(arguments.dtypes))
     if not pairs:
         parser.error("there is no such pair")
@@ -643,7 +661,7 @@ def main() -> None:
     if arguments.markdown:
         arguments.markdown.write_text(text + "\n")
     if arguments.write_docs:
-        write_docs("local_energy", text)
+        write_docs("deep" if arguments.deep else "local_energy", text)
     if any("failed" in one for figures in runs for one in figures["pairs"]):
         raise SystemExit("some pairs failed")
 

@@ -96,6 +96,25 @@ class Convolution(nn.Module):
         return z.reshape(*x.shape[:-1], -1).sum(axis=-1)
 
 
+class DeepConvolution(nn.Module):
+    """The sum of all elements behind layers of a convolution and a gelu."""
+
+    shape: tuple[int, ...]
+    features: int
+    layers: int
+    param_dtype: Any
+
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        window, z = (3,) * len(self.shape), _on_lattice(x, self.shape)
+        for _ in range(self.layers):
+            convolve = nn.Conv(
+                self.features, window, padding="CIRCULAR", param_dtype=self.param_dtype
+            )
+            z = nn.gelu(convolve(z))
+        return z.reshape(*x.shape[:-1], -1).sum(axis=-1)
+
+
 class ResNet(nn.Module):
     """A convolution, and blocks of two each that are added to what they are given."""
 
@@ -237,6 +256,8 @@ WAVEFUNCTIONS: dict[str, Define] = {
     "mlp1": _mlp(256),
     "mlp2": _mlp(256, 256),
     "cnn": lambda s: Convolution(s.shape, 8, s.dtype),
+    "deep_cnn": lambda s: DeepConvolution(s.shape, 16, 3, s.dtype),
+    "deep_resnet": lambda s: ResNet(s.shape, 16, 2, s.dtype),
     "resnet": lambda s: ResNet(s.shape, 8, 1, s.dtype),
     "gcnn": _gcnn,
     "arnn": lambda s: nk.models.ARNNDense(

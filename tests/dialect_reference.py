@@ -41,6 +41,8 @@ from xdsl.traits import HasParent, OpTrait
 
 from dialects import bt, stablehlo, sym
 from dialects.stablehlo import ELEMENTWISE, StableHLO
+from lowering.change import analysis  # with the rules of symir
+from lowering.change.rules import RULES, ChangeRule
 from lowering.registry import get_all_passes
 from lowering.relations import Relation
 from tests.coverage_table import Row, tables
@@ -489,6 +491,33 @@ def _option(field: Field[Any]) -> str:
     return f"| `{field.name}` | `{kind}` | {default} |"
 
 
+_RULES = """
+Each op of a network has one rule, which says what a change of x makes of its result:
+see [Change rules](../change_rules.md). A rule is for ops that do alike.
+
+- *cone*: whether it says which positions a change reaches, so that deep networks are
+  evaluated there alone; without it they are evaluated whole behind the op.
+- *weights*: whether it has a cotangent, so that weights of a last layer are found.
+"""
+
+
+def _page_of_rules() -> str:
+    assert analysis
+    rules = dict.fromkeys(rule for _, rule in sorted(RULES.items()))
+    lines = ["| rule | ops | cone | weights |", "|---|---|---|---|"]
+    for rule in sorted(rules, key=lambda one: type(one).__name__):
+        kind = type(rule)
+        names = ", ".join(f"`{name}`" for name, own in RULES.items() if own is rule)
+        has = [
+            "yes" if getattr(kind, name) is not getattr(ChangeRule, name) else ""
+            for name in ("cone", "cotangent")
+        ]
+        first = inspect.cleandoc(kind.__doc__ or "").splitlines()[0]
+        lines.append(f"| `{kind.__name__}`: {first} | {names} | {has[0]} | {has[1]} |")
+    parts = ["# Rules of change", _WRITTEN_BY, _RULES, "\n".join(lines)]
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
 @cache
 def pages() -> dict[str, str]:
     """Return the text of each page, by the name of its file."""
@@ -497,6 +526,7 @@ def pages() -> dict[str, str]:
         "bt.md": _page_of_dialect(bt, "bt"),
         "stablehlo.md": _page_of_stablehlo(),
         "passes.md": _page_of_passes(),
+        "change.md": _page_of_rules(),
     }
 
 

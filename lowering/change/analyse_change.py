@@ -6,10 +6,12 @@ Ops of the functions that local energies go through get an attribute, `bt.form`:
 - `"sites"`: each element is a function of x at one site;
 - `"added"`: each element is a sum of functions of one site each;
 - `"elementwise"`: one scalar function of the elements of an added value;
+- `"cone"`: anything else, at the positions that a change reaches;
 - `"new: .."`: none of these, with the reason and the op that made it so.
 
-Affine ones say so. Nothing reads the attributes: passes that rewrite look at the values
-themselves, which other passes may have changed since. They are for readers and tests.
+Affine ones say so, and of how many positions a change at one site reaches few. Nothing
+reads the attributes: passes that rewrite look at the values themselves, which other
+passes may have changed since. They are for readers and tests.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
+import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
@@ -28,6 +31,9 @@ from xdsl.pattern_rewriter import (
 )
 
 from lowering.change.analysis import analyse
+from lowering.change.cone_analysis import cones_until
+from lowering.change.cones import Trace, View
+from lowering.change.forms import Form, New, Sites
 from lowering.energy.extraction import module_of, wavefunctions_in
 from lowering.relations import Relation
 from lowering.rewriting import rewrite_once
@@ -49,11 +55,23 @@ class NameForms(RewritePattern):
     def match_and_rewrite(self, op: FuncOp, rewriter: PatternRewriter) -> None:
         if op not in wavefunctions_in(module_of(op)):
             return
-        known = analyse(op)
+        known, (cones, _) = analyse(op), cones_until(op)
+        sites = [np.array([site]) for site in range(cones.nodes[0].positions)]
+        trace = Trace(cones.nodes, sites)
         for one in op.body.block.ops:
             if one.results and not isinstance(one, ReturnOp):
-                one.attributes[FORM] = StringAttr(str(known[one.results[0]]))
+                (value, *_) = one.results
+                text = _described(known[value], cones.views.get(value), trace)
+                one.attributes[FORM] = StringAttr(text)
         rewriter.notify_op_modified(op)
+
+
+def _described(form: Form, view: View | None, trace: Trace) -> str:
+    if view is None or view.node.positions == 1 or isinstance(form, Sites):
+        return str(form)
+    count, size = trace.length(view.node), view.node.positions
+    kind = "cone" if isinstance(form, New) else str(form)
+    return f"{kind}: {count} of {size} positions" if count < size else kind
 
 
 @dataclass(frozen=True)

@@ -26,8 +26,8 @@ class Cones:
 
     Attributes:
         function: of parameters and one x.
-        views: of each value that depends on x.
-        nodes: what they are elements of, in order, as far as the result needs them.
+        views: of each value that depends on x, as far as that is known.
+        nodes: what they are elements of, in order.
     """
 
     function: FuncOp
@@ -40,7 +40,20 @@ class Cones:
 
 
 def cones_of(function: FuncOp) -> Cones | str:
-    """Return how changes go through a function of x, or why that is not known."""
+    """Return how changes go through a function of x, or why that is not known.
+
+    Of the nodes there are those that the result needs.
+    """
+    found, lost = cones_until(function)
+    if lost is not None:
+        return lost
+    if returned(function) not in found.views:
+        return "it does not depend on x"
+    return Cones(function, found.views, _needed(found.nodes, found.result))
+
+
+def cones_until(function: FuncOp) -> tuple[Cones, str | None]:
+    """Return how changes go through a function, and why it is not known how further."""
     assert _analysis.analyse  # the rules of ops are known
     x = function.body.block.args[-1]
     count = prod(shape_of(x))
@@ -49,28 +62,26 @@ def cones_of(function: FuncOp) -> Cones | str:
         x: View(start, np.arange(count).reshape(shape_of(x)))
     }
     nodes: list[Node] = [start]
+    found = Cones(function, views, nodes)
     for op in function.body.block.ops:
         if isinstance(op, ReturnOp):
             continue
         own = [views.get(value) for value in op.operands]
         if any(value in views for value in captured(op)):
-            return f"'{op_name(op)}' has a region that depends on x"
+            return found, f"'{op_name(op)}' has a region that depends on x"
         if not any(own):
             continue
         if len(op.results) != 1 or not isinstance(op.results[0].type, TensorType):
-            return f"'{op_name(op)}' has many results"
+            return found, f"'{op_name(op)}' has many results"
         if prod(shape_of(op.results[0])) > MAX_ELEMENTS:
-            return f"'{op_name(op)}' has too many elements"
-        found = _cone(op, own)
-        if isinstance(found, str):
-            return found
-        views[op.results[0]] = found
-        if found.node.value is op.results[0]:
-            nodes.append(found.node)
-    result = views.get(returned(function))
-    if result is None:
-        return "it does not depend on x"
-    return Cones(function, views, _needed(nodes, result.node))
+            return found, f"'{op_name(op)}' has too many elements"
+        made = _cone(op, own)
+        if isinstance(made, str):
+            return found, made
+        views[op.results[0]] = made
+        if made.node.value is op.results[0]:
+            nodes.append(made.node)
+    return found, None
 
 
 def _cone(op: Operation, views: Sequence[View | None]) -> View | str:

@@ -111,17 +111,18 @@ def _zeros(insert: Inserter, value: SSAValue) -> SSAValue:
     return array(insert, np.zeros(shape_of(value)), element_of(value)).value
 
 
-_RULES: dict[str, ChangeRule] = {}
+RULES: dict[str, ChangeRule] = {}
+"""Rules by the names of ops; those of symir are there once `analysis` is imported."""
 
 
 def register(*rules: ChangeRule) -> None:
     """Add rules, each in place of those that there are of the same ops."""
-    _RULES.update({name: rule for rule in rules for name in rule.names})
+    RULES.update({name: rule for rule in rules for name in rule.names})
 
 
 def rule_of(op: Operation) -> ChangeRule | None:
     """Return the rule of an op, None where there is none."""
-    return _RULES.get(op_name(op))
+    return RULES.get(op_name(op))
 
 
 def op_name(op: Operation) -> str:

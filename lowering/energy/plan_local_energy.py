@@ -50,6 +50,7 @@ PAIRS = 1024
 TABLES = 8
 """Multiple of the budget for tables, which are made once for all chunks."""
 MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
+FEW_NETWORK_PAIRS = 16
 SMALL = 3 << 9
 """Of networks whose largest values have so many bytes, to start an op is what takes
 time: where there is nothing else they are given twice as many pairs."""
@@ -116,7 +117,10 @@ class PlanChunks(RewritePattern):
         # What is evaluated for each state is as a network is
         is_evaluated = {bt.Rung.CONE, bt.Rung.LIFTED, bt.Rung.NETWORK} & kinds
         pairs = network if is_evaluated and kinds != {bt.Rung.NETWORK} else PAIRS
-        if not networks:
+        if bt.Rung.CONE in kinds and not {bt.Rung.LIFTED, bt.Rung.NETWORK} & kinds:
+            # At nodes of psi alone, and its memory is always taken
+            network = max(FEW_NETWORK_PAIRS, self.cache // largest)
+        elif not networks:
             network //= 2  # that is rare, and its memory is always taken
         rows, by_site, tables = _rows(op), _rows_by_site(op), "lanes"
         has_tables = not kinds <= {bt.Rung.NETWORK, bt.Rung.DECLARED}
@@ -252,7 +256,6 @@ def _networks(op: bt.LocalEnergyOp) -> list[str]:
     """Return the functions that may be called for live pairs."""
     called: dict[str, int] = {
         bt.Rung.NETWORK: 0,
-        bt.Rung.CONE: 0,
         bt.Rung.LIFTED: -1,
         bt.Rung.DECLARED: 0,
     }

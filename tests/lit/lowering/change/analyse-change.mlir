@@ -49,3 +49,40 @@ func.func @other(%x : tensor<1x3xf64>) -> tensor<1x3xf64> {
   %y = stablehlo.negate %x : tensor<1x3xf64>
   func.return %y : tensor<1x3xf64>
 }
+
+// -----
+
+// Convolutions on a ring of 16 reach 3 positions, then 5; a sum over all of them is one.
+// CHECK:         func.func private @deep
+// CHECK:           stablehlo.concatenate {{.*}} {bt.form = "sites, affine"}
+// CHECK:           "stablehlo.convolution"({{.*}}bt.form = "added, affine: 3 of 16 positions"
+// CHECK:           stablehlo.tanh %c1 {bt.form = "elementwise: 3 of 16 positions"}
+// CHECK:           "stablehlo.convolution"({{.*}}bt.form = "cone: 5 of 16 positions"
+// CHECK:           stablehlo.tanh %c2 {bt.form = "cone: 5 of 16 positions"}
+// CHECK:           stablehlo.reduce({{.*}}bt.form = "new: joins or repeats functions of elements
+func.func @energy(%x : tensor<?x16x!bt.state>, %b : !bt.branches<16 x 1>, %k : tensor<3x1x4xf64>, %l : tensor<3x4x4xf64>, %w : tensor<16x4xf64>) -> tensor<?xf64> {
+  %e = bt.local_energy %x, %b parameters(%k, %l, %w) through [#bt.part<network @deep>] : tensor<?x16x!bt.state>, !bt.branches<16 x 1> (tensor<3x1x4xf64>, tensor<3x4x4xf64>, tensor<16x4xf64>) -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
+}
+
+func.func private @deep(%k : tensor<3x1x4xf64>, %l : tensor<3x4x4xf64>, %w : tensor<16x4xf64>, %x : tensor<1x16xi8>) -> tensor<1xf64> {
+  %zero = stablehlo.constant dense<0.0> : tensor<f64>
+  %y = stablehlo.convert %x : (tensor<1x16xi8>) -> tensor<1x16xf64>
+  %y1 = stablehlo.reshape %y : (tensor<1x16xf64>) -> tensor<1x16x1xf64>
+  %l1 = stablehlo.slice %y1 [0:1, 15:16, 0:1] : (tensor<1x16x1xf64>) -> tensor<1x1x1xf64>
+  %r1 = stablehlo.slice %y1 [0:1, 0:1, 0:1] : (tensor<1x16x1xf64>) -> tensor<1x1x1xf64>
+  %p1 = stablehlo.concatenate %l1, %y1, %r1, dim = 1 : (tensor<1x1x1xf64>, tensor<1x16x1xf64>, tensor<1x1x1xf64>) -> tensor<1x18x1xf64>
+  %c1 = "stablehlo.convolution"(%p1, %k) <{dimension_numbers = #stablehlo.conv<[b, 0, f]x[0, i, o]->[b, 0, f]>, feature_group_count = 1 : i64, batch_group_count = 1 : i64}> : (tensor<1x18x1xf64>, tensor<3x1x4xf64>) -> tensor<1x16x4xf64>
+  %t1 = stablehlo.tanh %c1 : tensor<1x16x4xf64>
+  %l2 = stablehlo.slice %t1 [0:1, 15:16, 0:4] : (tensor<1x16x4xf64>) -> tensor<1x1x4xf64>
+  %r2 = stablehlo.slice %t1 [0:1, 0:1, 0:4] : (tensor<1x16x4xf64>) -> tensor<1x1x4xf64>
+  %p2 = stablehlo.concatenate %l2, %t1, %r2, dim = 1 : (tensor<1x1x4xf64>, tensor<1x16x4xf64>, tensor<1x1x4xf64>) -> tensor<1x18x4xf64>
+  %c2 = "stablehlo.convolution"(%p2, %l) <{dimension_numbers = #stablehlo.conv<[b, 0, f]x[0, i, o]->[b, 0, f]>, feature_group_count = 1 : i64, batch_group_count = 1 : i64}> : (tensor<1x18x4xf64>, tensor<3x4x4xf64>) -> tensor<1x16x4xf64>
+  %t2 = stablehlo.tanh %c2 : tensor<1x16x4xf64>
+  %s = stablehlo.reduce(%t2 init: %zero) across dimensions = [1, 2] : (tensor<1x16x4xf64>, tensor<f64>) -> tensor<1xf64>
+  reducer(%one : tensor<f64>, %other : tensor<f64>) {
+    %sum = stablehlo.add %one, %other : tensor<f64>
+    stablehlo.return %sum : tensor<f64>
+  }
+  func.return %s : tensor<1xf64>
+}

@@ -483,7 +483,7 @@ def test_an_op_of_ones_own_has_a_rule_once_that_is_registered(
       func.return %z : tensor<1x2xf64>
     }
     """
-    monkeypatch.setattr(rules, "_RULES", dict(rules._RULES))
+    monkeypatch.setattr(rules, "RULES", dict(rules.RULES))
     own = context()
     own.allow_unregistered = True
     (main,) = Parser(own, text).parse_module().ops
