@@ -275,7 +275,7 @@ def _operators(name: str, is_small: bool) -> Operators:
     """Return the operators of a system: made once, as they take seconds."""
     key = (name, is_small)
     if key not in _OPERATORS:
-        system = (SYSTEMS | REPEATING)[name]
+        system = (SYSTEMS | REPEATING | DEEP)[name]
         define = system.small if is_small and system.small else system.define
         model = define()
         titles = [title for title in model.peers if title.startswith("netket ")]

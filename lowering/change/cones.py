@@ -31,6 +31,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects.stablehlo import (
     constant_of,
     dot,
+    dtype_of,
     element_of,
     gather_rows,
     shape_of,
@@ -47,8 +48,9 @@ NOWHERE = -1
 MAX_PERMUTED = 3
 """Rows of more writes keep the order of these: there are too many other ones."""
 
-PATCH = 60
-"""To gather one number of a patch takes as long as so many multiplications."""
+PATCH = {8: 60, 4: 300}
+"""To gather one number of a patch takes as long as so many multiplications, by bytes of
+a real: on CPUs."""
 
 LARGEST_MATRIX = 1 << 20
 """Elements of a matrix from list to list: it is read for each chunk of pairs."""
@@ -141,6 +143,11 @@ class View(NamedTuple):
         if (moved != expected).any() or starts.any():
             return None
         return np.where(inside, first // channels, NOWHERE)[..., 0]
+
+
+def of_real(numbers: Mapping[int, float], value: SSAValue) -> float:
+    """Return a number by the bytes of the reals of a value."""
+    return numbers[np.finfo(dtype_of(element_of(value))).bits // 8]
 
 
 # region Lists
@@ -436,7 +443,8 @@ class Stencil(Node):
             return listed * each
         if self._size(trace) <= LARGEST_MATRIX:
             return self._size(trace)
-        return listed * self.near.shape[1] * (each + PATCH * source.channels)
+        patch = of_real(PATCH, self.value) * source.channels
+        return listed * self.near.shape[1] * (each + patch)
 
     def matrix(self, at: Emission) -> Array:
         """Return the maps from list to list, (classes * m * C, m' * C')."""

@@ -22,9 +22,9 @@ from xdsl.pattern_rewriter import (
 )
 
 from dialects import bt
-from dialects.stablehlo import dtype_of, element_of, shape_of
+from dialects.stablehlo import shape_of
 from lowering.change.cone_analysis import Cones, cones_of
-from lowering.change.cones import Node, Pointwise, Stencil, Trace, Whole
+from lowering.change.cones import Node, Pointwise, Stencil, Trace, Whole, of_real
 from lowering.change.rules import op_name
 from lowering.energy.bt_local_energy_pack import local_values
 from lowering.energy.cone_part import sites_of
@@ -45,8 +45,8 @@ CONVOLUTION = {8: 8, 4: 3}
 matrices, by bytes of a real: 2.6 and 26 GFLOP/s on a core in double precision, 20 and
 75 in single, by XLA on CPUs."""
 
-FUNCTION = 30
-"""Multiplications that take as long as a tanh."""
+FUNCTION = {8: 60, 4: 140}
+"""Multiplications that take as long as a tanh, by bytes of a real."""
 
 _CHEAP = (
     *("add", "subtract", "multiply", "negate", "maximum", "minimum", "select"),
@@ -137,8 +137,8 @@ def _whole_work(node: Node) -> float:
             return _cost(node) * size
         case Stencil():
             (source,) = node.sources
-            bytes_ = dtype_of(element_of(node.value)).itemsize
-            slow = CONVOLUTION.get(bytes_, 8) if node.near.shape[1] > 1 else 1
+            is_wide = node.near.shape[1] > 1
+            slow = of_real(CONVOLUTION, node.value) if is_wide else 1
             return slow * size * node.near.shape[1] * source.channels
         case Whole(op=op):
             return sum(prod(shape_of(one)) for one in op.operands) * node.channels
@@ -148,7 +148,7 @@ def _whole_work(node: Node) -> float:
 
 def _cost(node: Pointwise) -> float:
     name = op_name(node.op).removeprefix("stablehlo.")
-    return 1 if name in _CHEAP else FUNCTION
+    return 1 if name in _CHEAP else of_real(FUNCTION, node.value)
 
 
 @dataclass(frozen=True)
