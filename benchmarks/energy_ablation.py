@@ -43,21 +43,26 @@ WITHOUT: dict[str, tuple[str, ...]] = {
     ALL: (),
     "bt-local-energy-coalesce": ("bt-local-energy-coalesce",),
     "apply-exponential-sums": ("apply-exponential-sums",),
+    "propagate-change": ("propagate-change",),
     "lift-sparse-delta": ("lift-sparse-delta",),
     DISTINCT: (DISTINCT,),
     "all of these": (
         "bt-local-energy-coalesce",
         "apply-exponential-sums",
+        "propagate-change",
         "lift-sparse-delta",
         DISTINCT,
     ),
 }
 """By column: the passes that are left out."""
 
-SYSTEMS = ("tfim_8x8", "heisenberg_8x8", "bose_hubbard_32", "molecule_10_peaked")
+SYSTEMS = (
+    *("tfim_8x8", "deep_tfim_8x8", "heisenberg_8x8"),
+    *("bose_hubbard_32", "molecule_10_peaked"),
+)
 WAVEFUNCTIONS = (
     *("rbm", "rbm_complex", "rbm_modphase", "mlp1", "mlp2", "cnn"),
-    "backflow",
+    *("deep_cnn", "backflow"),
 )
 
 

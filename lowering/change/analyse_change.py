@@ -30,9 +30,9 @@ from xdsl.pattern_rewriter import (
     op_type_rewrite_pattern,
 )
 
-from lowering.change.analysis import analyse
 from lowering.change.cone_analysis import cones_until
 from lowering.change.cones import Trace, View
+from lowering.change.form_analysis import analyse
 from lowering.change.forms import Form, New, Sites
 from lowering.energy.extraction import module_of, wavefunctions_in
 from lowering.relations import Relation

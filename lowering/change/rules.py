@@ -1,15 +1,4 @@
-"""Rules of change: what an op makes of changes of its operands, one class per op.
-
-A rule of an op of one's own is a class with `names`, and `register` makes it known:
-
-```python
-class ErfRule(ElementwiseRule):
-    names = ("chlo.erf",)
-
-
-register(ErfRule())
-```
-"""
+"""Rules of change: what an op makes of changes of its operands, one class per op."""
 
 from __future__ import annotations
 
@@ -109,20 +98,6 @@ class ChangeRule(ABC):
 
 def _zeros(insert: Inserter, value: SSAValue) -> SSAValue:
     return array(insert, np.zeros(shape_of(value)), element_of(value)).value
-
-
-RULES: dict[str, ChangeRule] = {}
-"""Rules by the names of ops; those of symir are there once `analysis` is imported."""
-
-
-def register(*rules: ChangeRule) -> None:
-    """Add rules, each in place of those that there are of the same ops."""
-    RULES.update({name: rule for rule in rules for name in rule.names})
-
-
-def rule_of(op: Operation) -> ChangeRule | None:
-    """Return the rule of an op, None where there is none."""
-    return RULES.get(op_name(op))
 
 
 def op_name(op: Operation) -> str:

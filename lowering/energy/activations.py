@@ -25,7 +25,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from xdsl_jax.dialects.stablehlo.attributes import ComparisonType
 
 from dialects.stablehlo import constant_of, dtype_of, element_of
-from lowering.change.analysis import Forms
+from lowering.change.form_analysis import Forms
 from lowering.change.forms import Added, Elementwise, Same
 from lowering.change.rules import op_name
 from lowering.energy.exponential_forms import (

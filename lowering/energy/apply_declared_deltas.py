@@ -27,7 +27,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import constant, dtype_of, element_of, shape_of
-from lowering.change.analysis import analyse
+from lowering.change.form_analysis import analyse
 from lowering.change.forms import Form, Same
 from lowering.change.rules import op_name
 from lowering.energy.extraction import (

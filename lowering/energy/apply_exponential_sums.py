@@ -30,7 +30,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
-from lowering.change.analysis import analyse
+from lowering.change.form_analysis import analyse
 from lowering.change.forms import Elementwise, Form, New, Same, is_added
 from lowering.change.rules import op_name
 from lowering.energy.activations import (

@@ -22,7 +22,6 @@ from lowering.arrays import Array, array, iota
 from lowering.change.cone_analysis import Cones, cones_of
 from lowering.change.cones import Emission, Node, Trace, product, taken
 from lowering.energy.part_functions import (
-    DRAFTS,
     Arrays,
     Draft,
     Given,
@@ -239,6 +238,3 @@ def _before(value: SSAValue, known: dict[SSAValue, SSAValue]) -> set[SSAValue]:
         found.add(one)
         stack += getattr(one.owner, "operands", ())
     return found
-
-
-DRAFTS[bt.Rung.CONE] = Cone

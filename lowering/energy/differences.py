@@ -19,9 +19,10 @@ from xdsl.rewriter import InsertPoint
 
 from dialects.stablehlo import dot, element_of, gather_rows, shape_of, tensor
 from lowering.arrays import Array, array
-from lowering.change.analysis import analyse, is_linear
+from lowering.change.form_analysis import analyse, is_linear
 from lowering.change.forms import Same
-from lowering.change.rules import Images, rule_of
+from lowering.change.known_rules import rule_of
+from lowering.change.rules import Images
 from lowering.energy.extraction import returned
 from lowering.rewriting import Inserter
 from lowering.stablehlo.stablehlo_batch import batch_function

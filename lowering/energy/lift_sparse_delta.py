@@ -35,7 +35,7 @@ from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from dialects.stablehlo_ops import ConvolutionOp
 from lowering.bt.lanes import write_count
-from lowering.change.analysis import analyse, dependent, is_linear
+from lowering.change.form_analysis import analyse, dependent, is_linear
 from lowering.change.forms import Elementwise, Form, New, Same, is_added, root_of
 from lowering.energy.activations import fit_of
 from lowering.energy.extraction import (

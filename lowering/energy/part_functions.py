@@ -290,14 +290,6 @@ def _results(function: FuncOp) -> list[Attribute]:
     return list(function.function_type.outputs)
 
 
-def draft_of(
-    part: bt.PartAttr, functions: Sequence[FuncOp], own: Setting
-) -> Draft | None:
-    """Return the draft of a part, None where there is none of its kind."""
-    kind = DRAFTS.get(part.kind)
-    return None if kind is None else kind(part, functions, own)
-
-
 # region Parts
 
 
@@ -565,15 +557,6 @@ class Lifted(Draft):
             state = values
         return [self._rest(given.leaves, values), state]
 
-
-DRAFTS: dict[str, type[Draft]] = {
-    bt.Rung.LINEAR: Linear,
-    bt.Rung.EXPONENTIAL: Exponential,
-    bt.Rung.BILINEAR: Bilinear,
-    bt.Rung.RATIONAL: Rational,
-    bt.Rung.LIFTED: Lifted,
-}
-"""Drafts by the name of the method; one of your own is added here where it is made."""
 
 # endregion
 # region Arrays

@@ -29,7 +29,7 @@ from xdsl.pattern_rewriter import (
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.bt.lanes import lane_count, write_count
-from lowering.change.analysis import analyse, is_linear
+from lowering.change.form_analysis import analyse, is_linear
 from lowering.change.forms import Same
 from lowering.change.rules import op_name
 from lowering.energy.activations import ACTIVATIONS

@@ -17,7 +17,7 @@ from xdsl.utils.exceptions import InterpretationError
 from dialects.interpreters.kernel import run_kernel
 from dialects.stablehlo import dtype_of, element_of, gather_rows, shape_of
 from lowering.arrays import Array
-from lowering.change.analysis import analyse
+from lowering.change.form_analysis import analyse
 from lowering.change.forms import Form, Sites
 from lowering.energy.extraction import extracted
 from lowering.energy.lane_rows import between, digits_of

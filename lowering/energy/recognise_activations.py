@@ -27,7 +27,7 @@ from xdsl.pattern_rewriter import (
     op_type_rewrite_pattern,
 )
 
-from lowering.change.analysis import analyse
+from lowering.change.form_analysis import analyse
 from lowering.change.forms import Elementwise, Form
 from lowering.change.rules import op_name
 from lowering.energy.activations import Fit, fit_of

@@ -9,7 +9,7 @@ from xdsl.ir import SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import combiner_of, dtype_of, element_of, shape_of
-from lowering.change.analysis import Forms
+from lowering.change.form_analysis import Forms
 from lowering.change.forms import Same
 from lowering.energy.activations import known_number
 

@@ -14,9 +14,9 @@ from xdsl.ir import Operation, SSAValue
 
 from dialects.stablehlo import element_of, shape_of
 from lowering.arrays import Array, array
-from lowering.change.analysis import analyse, dependent
+from lowering.change.form_analysis import analyse, dependent
 from lowering.change.forms import Same
-from lowering.change.rules import rule_of
+from lowering.change.known_rules import rule_of
 from lowering.energy.extraction import returned
 from lowering.rewriting import Inserter
 

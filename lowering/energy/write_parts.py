@@ -22,15 +22,43 @@ from dialects import bt
 from dialects.stablehlo import element_of, shape_of
 from lowering.bt.lanes import write_count
 from lowering.energy.bt_local_energy_pack import local_values
+from lowering.energy.cone_part import Cone
 from lowering.energy.differences import Steps
 from lowering.energy.extraction import function_named, module_of, returned
 from lowering.energy.moves import Moves, SiteMoves, moves_of
-from lowering.energy.part_functions import PartFunctions, Setting, draft_of
+from lowering.energy.part_functions import (
+    Bilinear,
+    Draft,
+    Exponential,
+    Lifted,
+    Linear,
+    PartFunctions,
+    Rational,
+    Setting,
+)
 from lowering.energy.plan_distinct_states import has_distinct_states
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
 from lowering.stablehlo.stablehlo_batch import unbatched_op
+
+DRAFTS: dict[str, type[Draft]] = {
+    bt.Rung.LINEAR: Linear,
+    bt.Rung.EXPONENTIAL: Exponential,
+    bt.Rung.BILINEAR: Bilinear,
+    bt.Rung.RATIONAL: Rational,
+    bt.Rung.LIFTED: Lifted,
+    bt.Rung.CONE: Cone,
+}
+"""Drafts by the name of the method; one of your own is added here where it is made."""
+
+
+def draft_of(
+    part: bt.PartAttr, functions: Sequence[FuncOp], own: Setting
+) -> Draft | None:
+    """Return the draft of a part, None where there is none of its kind."""
+    kind = DRAFTS.get(part.kind)
+    return None if kind is None else kind(part, functions, own)
 
 
 def tabled(energy: bt.LocalEnergyOp) -> Moves | SiteMoves | str:

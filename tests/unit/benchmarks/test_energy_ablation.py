@@ -15,6 +15,7 @@ def test_a_pass_that_changes_nothing_is_told_from_one_that_does() -> None:
         figures = run(pairs, argparse.Namespace(rounds=1, turn=0.0, json=None))
     (rows,) = [one["rows"] for one in figures["pairs"]]
     assert "apply-exponential-sums" in rows
-    assert not {"lift-sparse-delta", "plan-distinct-states"} & {*rows}
+    without = {"propagate-change", "lift-sparse-delta", "plan-distinct-states"}
+    assert not without & {*rows}
     assert rows["all passes"]["times_all"] == 1
-    assert report(figures).count(" same ") == 2
+    assert report(figures).count(" same ") == 3

@@ -1,5 +1,5 @@
 // RUN: symir-opt %s -p propagate-change | filecheck %s
-// RUN: symir-opt %s -p "propagate-change,bt-local-energy-pack,plan-local-energy,write-parts" | filecheck %s --check-prefix WRITTEN
+// RUN: symir-opt %s -p propagate-change | symir-opt -p "bt-local-energy-pack,plan-local-energy,write-parts" | filecheck %s --check-prefix WRITTEN
 
 // Convolutions on a ring of 16: a flip reaches 3 positions of the first one and 5 of the
 // second. A dense layer is everywhere: nothing is said of it here.

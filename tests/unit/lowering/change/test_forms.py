@@ -21,10 +21,11 @@ from xdsl.rewriter import Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.text import Parser, context
-from lowering.change import rules
-from lowering.change.analysis import analyse
+from lowering.change import known_rules
 from lowering.change.combining_rules import CombiningRule
+from lowering.change.form_analysis import analyse
 from lowering.change.forms import Added, Elementwise, New, Same, Sites
+from lowering.change.rules import op_name
 from lowering.energy.differences import linear_part
 from lowering.energy.extraction import returned
 from symir.runtime.functions import Function
@@ -483,17 +484,17 @@ def test_an_op_of_ones_own_has_a_rule_once_that_is_registered(
       func.return %z : tensor<1x2xf64>
     }
     """
-    monkeypatch.setattr(rules, "RULES", dict(rules.RULES))
+    monkeypatch.setattr(known_rules, "RULES", dict(known_rules.RULES))
     own = context()
     own.allow_unregistered = True
     (main,) = Parser(own, text).parse_module().ops
     assert isinstance(main, FuncOp)
     unknown = New("not linear", "test.doubled")
     assert analyse(main)[returned(main)] == unknown
-    rules.register(DoubledRule())
+    known_rules.register(DoubledRule())
     assert isinstance(analyse(main)[returned(main)], Added)
     # It is cloned as it is, between layers whose weights stay
-    image = [rules.op_name(op) for op in linear_part(main).body.block.ops]
+    image = [op_name(op) for op in linear_part(main).body.block.ops]
     assert image == ["test.doubled", "stablehlo.dot_general", "func.return"]
 
 

@@ -15,7 +15,7 @@ from jax import lax
 from xdsl.dialects.func import FuncOp
 from xdsl_jax.dialects import stablehlo as hlo
 
-from lowering.change.analysis import analyse
+from lowering.change.form_analysis import analyse
 from lowering.energy.activations import Fit, fit_of
 from lowering.energy.extraction import returned
 from symir.runtime.importing import import_function

@@ -14,16 +14,14 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
 from dialects.stablehlo import constant_of, dtype_of, element_of, shape_of
-from lowering.change import combining_rules, elementwise_rules, layout_rules
 from lowering.change.elementwise_rules import is_elementwise
 from lowering.change.forms import Array, Form, New, Same, Sites, is_added, is_affine
-from lowering.change.rules import new, register, rule_of
+from lowering.change.known_rules import rule_of
+from lowering.change.rules import new
 from lowering.energy.extraction import returned
 from lowering.order import captured
 
 Forms = dict[SSAValue, Form]
-
-register(*elementwise_rules.RULES, *layout_rules.RULES, *combining_rules.RULES)
 
 
 def analyse(function: FuncOp) -> Forms:
