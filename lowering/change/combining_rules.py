@@ -103,6 +103,7 @@ class ConvolutionRule(BilinearRule):
         def weights(at: Emission) -> Written:
             out, into, *window = kernel
             moved = at.of_parameters(op.rhs).transpose(*window, into, out)
+            moved = moved.astype(element_of(op.result))
             return moved.reshape(-1, view.node.channels, channels)
 
         node = Stencil(op.result, prod(spread), channels, (view.node,), near, weights)
@@ -131,10 +132,9 @@ class DotRule(BilinearRule):
         channels = prod(shape_of(other)[axis] for axis in its_rest)
 
         def weights(at: Emission) -> Written:
-            moved = at.of_parameters(other).transpose(
-                *contracting[1 - number], *its_rest
-            )
-            return moved.reshape(-1, channels)
+            axes = (*contracting[1 - number], *its_rest)
+            moved = at.of_parameters(other).transpose(*axes)
+            return moved.reshape(-1, channels).astype(element_of(op.results[0]))
 
         size = count * channels
         ids = np.arange(size).reshape(count, channels)

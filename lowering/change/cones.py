@@ -361,16 +361,11 @@ class Pointwise(Node):
             found = at.change_at if self.makes_changes else at.value_at
             arrays.append(found(one, self))
         shape = (count, self.channels)
-        values = [
-            one.broadcast(shape, range(2)).value if one.shape != shape else one.value
-            for one in map(_of_positions(shape), arrays)
-        ]
-        new = self.op.clone()
-        for number, value in enumerate(values):
-            new.operands[number] = value
-        kind = tensor(element_of(self.value), shape)
-        new = type(new).create(
-            operands=values, result_types=[kind], properties=new.properties
+        new = type(self.op).create(
+            operands=[one.broadcast(shape, range(2)).value for one in arrays],
+            result_types=[tensor(element_of(self.value), shape)],
+            properties=self.op.properties,
+            attributes=self.op.attributes,
         )
         if self.makes_changes:
             assert self.image is not None
@@ -378,20 +373,6 @@ class Pointwise(Node):
             return Array(self.image(new, at.insert, fixed), at.insert)
         at.insert.add_op(new)
         return Array(new.results[0], at.insert)
-
-
-def _of_positions(shape: tuple[int, int]) -> Callable[[Array], Array]:
-    """Return what makes a matrix of a number, a row or a matrix."""
-
-    def matrix(one: Array) -> Array:
-        if one.shape == shape:
-            return one
-        rows, columns = one.shape if len(one.shape) == 2 else (1, 1)
-        if (rows, columns) == (1, 1):
-            return one.reshape(1, 1).broadcast(shape, range(2))
-        return one.broadcast(shape, range(2))
-
-    return matrix
 
 
 @dataclass(eq=False)
@@ -474,15 +455,12 @@ class Stencil(Node):
             own, column = np.nonzero(places >= 0)
             pairs = places[own, column] * len(places) + own
             order = np.argsort(pairs, kind="stable")
-            _, first, counts = np.unique(
-                pairs[order], return_index=True, return_counts=True
-            )
+            pairs, own, column = pairs[order], own[order], column[order]
+            _, first, counts = np.unique(pairs, return_index=True, return_counts=True)
             again = np.arange(len(pairs)) - np.repeat(first, counts)
-            layers = np.full(
-                (max(counts.max(initial=1), 1), length, len(places)), self.near.shape[1]
-            )
-            at = order
-            layers[again, places[own, column][at], own[at]] = column[at]
+            shape = (counts.max(initial=1), length, len(places))
+            layers = np.full(shape, self.near.shape[1])
+            layers[again, pairs // len(places), own] = column
             found.append(list(layers))
         return found
 
@@ -610,18 +588,18 @@ class Emission:
     def by_row(self, table: npt.NDArray[Any]) -> Array:
         """Return the row of a table of integers."""
         assert self.row is not None
-        row, key = self.row, (table.shape, table.tobytes())
-        whole = self.once(key, "by row", lambda at: array(at.insert, table, i32))
-        return self._once(key, lambda: whole.at(row))
+        return self._entry(table, self.row)
 
     def by_class(self, table: npt.NDArray[Any]) -> Array:
         """Return the entry of a table of integers of the class of the row."""
         if len(table) == 1:
             return array(self.insert, table[0], i32)
+        return self._entry(table, self.by_row(self.trace.class_of))
+
+    def _entry(self, table: npt.NDArray[Any], number: Array) -> Array:
         key = (table.shape, table.tobytes())
-        whole = self.once(key, "by class", lambda at: array(at.insert, table, i32))
-        number = self.by_row(self.trace.class_of)
-        return self._once(key, lambda: whole.at(number))
+        whole = self.once(key, "table", lambda at: array(at.insert, table, i32))
+        return self._once((*key, number.value), lambda: whole.at(number))
 
     def of_class(self, change: Array) -> Array:
         """Return a change in the place of its class, and 0 in those of others."""
