@@ -43,6 +43,8 @@ from lowering.change.rules import (
     new,
 )
 
+MAY_WRAP = "sums of integers may wrap"
+
 
 class CombiningRule(ChangeRule):
     """Sums of many elements, or elements from elsewhere: linear where not said else."""
@@ -81,6 +83,8 @@ class ConvolutionRule(BilinearRule):
         view = views[0]
         if view is None or views[1] is not None:
             return "a convolution by what depends on x"
+        if not _is_inexact_sum(op):
+            return MAY_WRAP
         groups = (op.feature_group_count, op.batch_group_count)
         if any(one.value.data != 1 for one in groups):
             return "a convolution of groups"
@@ -120,6 +124,8 @@ class DotRule(BilinearRule):
         view = views[number]
         if view is None or views[1 - number] is not None:
             return "a product of two values that depend on x"
+        if not _is_inexact_sum(op):
+            return MAY_WRAP
         batching, contracting, rest = _axes(op)
         if any(batching):
             return "products next to each other"
@@ -226,6 +232,8 @@ class ReduceRule(CombiningRule):
         is_sum = len(op.operands) == 2 and combiner_of(op) is hlo.AddOp
         if view is None or views[1:] != [None] or not is_sum:
             return "a reduction that is no sum of one value"
+        if not _is_inexact_sum(op):
+            return MAY_WRAP
         gone = ints(op.dimensions)
         rest = [axis for axis in range(view.ids.ndim) if axis not in gone]
         elements = view.ids.transpose(*rest, *gone)
@@ -393,7 +401,12 @@ def _has_room(op: Operation) -> bool:
 
 
 def _wraps(op: Operation) -> New:
-    return new(op, "sums of integers may wrap")
+    return new(op, MAY_WRAP)
+
+
+def _is_inexact_sum(op: Operation) -> bool:
+    """Whether an op adds floating-point numbers: differences of integers may wrap."""
+    return is_inexact(op.results[0]) and all(map(is_inexact, op.operands))
 
 
 def _of_same_sites(sites: Array, axes: Sequence[int]) -> Array | None:

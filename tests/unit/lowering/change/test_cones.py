@@ -374,6 +374,32 @@ def test_what_has_no_cone_says_why() -> None:
     assert analysed(lambda w, x: w[0].sum((1, 2, 3))[:1]) == "it does not depend on x"
 
 
+def of_dense_integers(w: Any, x: Any) -> Any:
+    """Of -64 and 64 in eight bits, of which the difference is -128."""
+    ones = np.ones((SITES, 2), np.int8)
+    dims = (((1,), (0,)), ((), ()))
+    return lax.dot_general(x * 64, ones, dims, preferred_element_type=np.int32)
+
+
+def of_convolved_integers(w: Any, x: Any) -> Any:
+    ones, y = np.ones((3, 3, 1, 1), np.int8), (x * 64).reshape(-1, ROWS, COLUMNS, 1)
+    return conv(y, ones, "SAME", preferred_element_type=np.int32)
+
+
+def of_sums_of_integers(w: Any, x: Any) -> Any:
+    return lax.reduce(x * 64, np.int8(0), lax.add, (1,))
+
+
+@pytest.mark.parametrize(
+    "layer", [of_dense_integers, of_convolved_integers, of_sums_of_integers]
+)
+def test_sums_of_integers_have_no_cone(layer: Any) -> None:
+    def network(w: Any, x: Any) -> Any:
+        return jnp.sin(layer(w, x).astype(float)).reshape(len(x), -1).sum(-1)
+
+    assert analysed(network) == "sums of integers may wrap"
+
+
 UNARY: list[Any] = [
     jnp.sin,
     jax.nn.gelu,
