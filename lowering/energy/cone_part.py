@@ -21,6 +21,7 @@ from dialects.stablehlo import dtype_of, element_of, tensor
 from lowering.arrays import Array, array, iota
 from lowering.change.cone_analysis import Cones, cones_of
 from lowering.change.cones import Emission, Node, Trace, product, taken
+from lowering.energy.extraction import is_coarse
 from lowering.energy.part_functions import (
     Arrays,
     Draft,
@@ -66,14 +67,11 @@ class Cone(Draft):
             raise PassFailedException(found)
         if own.writes is not None:
             raise PassFailedException("rows of tables are of sites, not of lanes")
-        x = found.nodes[0].value
-        kind = dtype_of(element_of(x))
-        if kind.kind == "i" and abs(own.steps.rows).max() > np.iinfo(kind).max:
-            raise PassFailedException(f"changes of x are too large for {kind}")
-        if kind.kind not in "if":
-            raise PassFailedException(f"changes of x are no numbers of {kind}")
+        trace = traced(found, own.steps.rows)
+        if isinstance(trace, str):
+            raise PassFailedException(trace)
         self._cones: Cones = found
-        self._trace = Trace(found.nodes, sites_of(own.steps.rows))
+        self._trace: Trace = trace
 
     # region What is made once, and of one x
 
@@ -218,6 +216,21 @@ class Cone(Draft):
         return [self._committed(at, node) for node in self._keys.kept]
 
     # endregion
+
+
+def traced(cones: Cones, rows: npt.NDArray[np.float64]) -> Trace | str:
+    """Return the positions that rows of changes reach, or why no cone is written."""
+    kind = dtype_of(element_of(cones.nodes[0].value))
+    if kind.kind not in "if":
+        return f"changes of x are no numbers of {kind}"
+    if kind.kind == "i" and abs(rows).max() > np.iinfo(kind).max:
+        return f"changes of x are too large for {kind}"
+    if any(is_coarse(node.value) for node in cones.nodes):
+        return "of fewer than 32 bits the rounding is the model"
+    trace = Trace(cones.nodes, sites_of(rows))
+    if not all(map(trace.length, cones.nodes)):
+        return "no change reaches some of its layers"
+    return trace
 
 
 def sites_of(rows: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:

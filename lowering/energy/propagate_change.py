@@ -27,8 +27,8 @@ from lowering.change.cone_analysis import Cones, cones_of
 from lowering.change.cones import Node, Pointwise, Stencil, Trace, Whole, of_real
 from lowering.change.rules import op_name
 from lowering.energy.bt_local_energy_pack import local_values
-from lowering.energy.cone_part import sites_of
-from lowering.energy.extraction import function_named, is_coarse, module_of
+from lowering.energy.cone_part import traced
+from lowering.energy.extraction import function_named, module_of
 from lowering.energy.moves import moves_of
 from lowering.relations import Relation
 from lowering.remarks import remark
@@ -107,8 +107,6 @@ def _is_local(node: Node) -> bool:
 
 def _gain(op: bt.LocalEnergyOp, cones: Cones) -> float | str:
     """Return how many times fewer operations there are in cones, or why none."""
-    if is_coarse(cones.result.value):
-        return "of fewer than 32 bits the rounding is the model"
     size = shape_of(op.config)[1]
     moves = moves_of(op.branches, local_values(op) or (), size=size)
     if isinstance(moves, str):
@@ -116,7 +114,9 @@ def _gain(op: bt.LocalEnergyOp, cones: Cones) -> float | str:
     rows, _ = moves.differences(size)
     if not len(rows) or len(rows) > MAX_ROWS:
         return f"{len(rows)} changes"
-    trace = Trace(cones.nodes, sites_of(rows))
+    trace = traced(cones, rows)
+    if isinstance(trace, str):
+        return trace
     inside = sum(_work(node, trace) for node in cones.nodes)
     return sum(map(_whole_work, cones.nodes)) / max(1, inside)
 

@@ -19,6 +19,7 @@ from jax import lax
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, StringAttr, i32
 from xdsl.dialects.func import FuncOp
+from xdsl.utils.exceptions import PassFailedException
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
@@ -27,7 +28,7 @@ from dialects.stablehlo import element_of, tensor
 from lowering.arrays import Array, array
 from lowering.change.cone_analysis import Cones, cones_of
 from lowering.change.cones import Emission, Trace
-from lowering.energy.cone_part import Cone, sites_of
+from lowering.energy.cone_part import Cone, sites_of, traced
 from lowering.energy.differences import Steps
 from lowering.energy.extraction import returned
 from lowering.energy.inline_calls import InlineCallsPass
@@ -398,6 +399,32 @@ def test_sums_of_integers_have_no_cone(layer: Any) -> None:
         return jnp.sin(layer(w, x).astype(float)).reshape(len(x), -1).sum(-1)
 
     assert analysed(network) == "sums of integers may wrap"
+
+
+def points(w: Any, x: Any) -> Any:
+    """A layer of every other site, of which none is next to another."""
+    y = lax.conv_general_dilated(
+        x[..., None].astype(float),
+        w[0][0, :1],
+        (2,),
+        "VALID",
+        dimension_numbers=("NWC", "WIO", "NWC"),
+    )
+    return jnp.sin(y).sum((1, 2))
+
+
+def test_changes_that_no_cone_is_written_of() -> None:
+    cones = analysed(points)
+    assert isinstance(cones, Cones)
+    assert isinstance(traced(cones, flips()), Trace)
+    assert traced(cones, 100 * flips()) == "changes of x are too large for int8"
+    # Flips of odd sites reach nothing
+    unseen = flips()[1::2]
+    assert traced(cones, unseen) == "no change reaches some of its layers"
+    with pytest.raises(PassFailedException, match="no change reaches"):
+        Made(points, LEAVES, unseen).cone()
+    # Next to one that does they add nothing
+    Made(points, LEAVES, flips()[1:4]).check(Function, 4, commits=2, tolerance=1e-12)
 
 
 UNARY: list[Any] = [

@@ -120,3 +120,26 @@ def test_reports_say_what_was_found_and_why_not() -> None:
 
     told = str(sym.LocalEnergy(flips(), attention).report(W, x, measure=False))
     assert "@logpsi is not found in cones: a product of two values" in told
+
+
+def rounded(w: Any, x: Any) -> Any:
+    y = jax.nn.gelu(layer(x[..., None].astype(jnp.bfloat16), w[0].astype(jnp.bfloat16)))
+    return jax.nn.gelu(layer(y.astype(float), w[1])).sum((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("network", "kind", "reason"),
+    [
+        (rounded, np.int8, "of fewer than 32 bits the rounding is the model"),
+        (deep, np.uint8, "changes of x are no numbers of uint8"),
+    ],
+)
+def test_rounding_and_numbers_without_sign_are_left_to_the_network(
+    network: Any, kind: Any, reason: str
+) -> None:
+    op, x = bosons(), samples("bosons").astype(kind)
+    energy = sym.LocalEnergy(op, network)
+    told = str(energy.report(W, x, measure=False))
+    assert f"@logpsi is not found in cones: {reason}" in told
+    assert rungs(energy, W, x) == ["network"]
+    np.testing.assert_allclose(energy(W, x), energies_of(op, network, W, x), 1e-8)
