@@ -321,21 +321,46 @@ class Written(Node):
         return at.step(self)
 
 
+class Channels(NamedTuple):
+    """Channels of a node, at each of its positions.
+
+    Attributes:
+        numbers: which ones, in order.
+    """
+
+    node: Node
+    numbers: Numbers
+
+    def of(self, matrix: Array) -> Array:
+        """Return them, (m, channels), or (m, 1) where all are the only one."""
+        count = self.node.channels
+        if count == 1 or np.array_equal(self.numbers, np.arange(count)):
+            return matrix
+        return taken(matrix.transpose(1, 0), self.numbers).transpose(1, 0)
+
+
 @dataclass(eq=False)
 class Pointwise(Node):
     """An op that does the same at each position.
 
     Attributes:
         op: which one.
-        operands: for each operand its node, or the value where that is without x.
+        operands: for each operand its channels, or the value where that is without x.
         image: what it makes of changes, where it is affine.
-        order: of (positions, channels), the places in values without x.
+        ids: the number of each element of the value, as that of a view.
     """
 
     op: Operation
-    operands: tuple[Node | SSAValue, ...]
+    operands: tuple[Channels | SSAValue, ...]
     image: Callable[[Operation, Inserter, Sequence[bool]], SSAValue] | None
-    order: Numbers
+    ids: Numbers
+
+    @cached_property
+    def order(self) -> Numbers:
+        """Where elements are first in values without x, (positions, channels)."""
+        places = View(self, self.ids).places
+        assert places is not None
+        return places
 
     @property
     def makes_changes(self) -> bool:
@@ -355,11 +380,11 @@ class Pointwise(Node):
         count = at.trace.length(self)
         arrays: list[Array] = []
         for one in self.operands:
-            if not isinstance(one, Node):
+            if not isinstance(one, Channels):
                 arrays.append(at.fixed(self, one))
                 continue
             found = at.change_at if self.makes_changes else at.value_at
-            arrays.append(found(one, self))
+            arrays.append(one.of(found(one.node, self)))
         shape = (count, self.channels)
         new = type(self.op).create(
             operands=[one.broadcast(shape, range(2)).value for one in arrays],
@@ -369,7 +394,7 @@ class Pointwise(Node):
         )
         if self.makes_changes:
             assert self.image is not None
-            fixed = [not isinstance(one, Node) for one in self.operands]
+            fixed = [not isinstance(one, Channels) for one in self.operands]
             return Array(self.image(new, at.insert, fixed), at.insert)
         at.insert.add_op(new)
         return Array(new.results[0], at.insert)

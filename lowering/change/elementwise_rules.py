@@ -12,7 +12,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import chlo
 from dialects.stablehlo import ELEMENTWISE, constant_of, dtype_of, element_of, shape_of
 from lowering.arrays import Array as Written
-from lowering.change.cones import NOWHERE, Pointwise, View, splat_of
+from lowering.change.cones import NOWHERE, Channels, Pointwise, View, splat_of
 from lowering.change.forms import (
     Added,
     Array,
@@ -73,28 +73,21 @@ class ElementwiseRule(ChangeRule):
     def cone(self, op: Operation, views: Sequence[View | None]) -> View | str:
         if not is_elementwise(op):
             return super().cone(op, views)
-        # The one of most channels says how elements are arranged
         known = [one for one in views if one is not None]
-        first = max(known, key=lambda one: one.node.channels)
-        node, ids = first
-        places = first.places
-        numbers = [
-            splat_of(value) is not None or shape_of(value) == ()
+        positions, shape = known[0].node.positions, shape_of(op.results[0])
+        if any(one.node.positions != positions for one in known):
+            return f"'{op.name}' of values of different positions"
+        if any(one.ids.shape != shape for one in known):
+            return f"'{op.name}' of one number that depends on x, and of many"
+        is_uniform = all(
+            one is not None or splat_of(value) is not None or shape_of(value) == ()
             for value, one in zip(op.operands, views, strict=True)
-            if one is None
-        ]
-        if places is None or not (first.is_whole or all(numbers)):
-            return f"'{op.name}' of some of the elements, or of repeated ones"
-        for one in known:
-            # What has one channel may be repeated along those of others
-            own = ids
-            if one.node.channels != node.channels:
-                own = np.where(ids < 0, NOWHERE, ids // node.channels)
-            of_one = one.node.channels in (1, node.channels)
-            if not of_one or one.node.positions != node.positions:
-                return f"'{op.name}' of values of different positions"
-            if not np.array_equal(own, one.ids):
-                return f"'{op.name}' of elements in two orders"
+        )
+        found = _arranged(known, is_uniform=is_uniform)
+        if found is None:
+            return f"'{op.name}' of some of the elements, or of different orders"
+        ids, channels, own = found
+        operands = iter(own)
         forms: list[Form] = [
             Same() if one is None else Added(value, affine=True)
             for value, one in zip(op.operands, views, strict=True)
@@ -106,16 +99,16 @@ class ElementwiseRule(ChangeRule):
 
         made = Pointwise(
             op.results[0],
-            node.positions,
-            node.channels,
+            positions,
+            channels,
             tuple(dict.fromkeys(one.node for one in known)),
             op,
             tuple(
-                value if one is None else one.node
+                value if one is None else next(operands)
                 for value, one in zip(op.operands, views, strict=True)
             ),
             image if self.is_kept_affine(op, forms) else None,
-            places,
+            ids,
         )
         return View(made, ids)
 
@@ -227,6 +220,52 @@ def is_elementwise(op: Operation) -> bool:
         return False
     shape = shape_of(op.results[0])
     return all(shape_of(value) in ((), shape) for value in op.operands)
+
+
+def _arranged(
+    views: Sequence[View], *, is_uniform: bool
+) -> tuple[Array, int, list[Channels]] | None:
+    """Return elements of a new node, its channels, and those that are read of each.
+
+    The view of most channels says how they are arranged: equal elements are one where
+    what else there is does not differ between them, or else each is a channel.
+    """
+    first = max(views, key=lambda one: one.node.channels)
+    flat = first.ids.reshape(-1)
+    inside = np.flatnonzero(flat >= 0)
+    position, channel = np.divmod(flat[inside], first.node.channels)
+    present = np.bincount(channel, minlength=first.node.channels) > 0
+    counts = np.bincount(position, minlength=first.node.positions)
+    starts, order = np.cumsum(counts) - counts, np.argsort(position, kind="stable")
+    each = np.empty_like(order)
+    each[order] = np.arange(len(order)) - starts[position[order]]
+    for numbers, channels in (
+        ((np.cumsum(present) - 1)[channel], int(present.sum())),
+        (each, int(counts.max())),
+    ):
+        found, size = position * channels + numbers, len(counts) * channels
+        is_all = bool(size) and bool(np.bincount(found, minlength=size).all())
+        if not is_all or not (is_uniform or len(found) == size):
+            continue
+        ids = np.full(flat.shape, NOWHERE)
+        ids[inside] = found
+        ids = ids.reshape(first.ids.shape)
+        own = [_channels_of(one, ids, channels) for one in views]
+        if all(one is not None for one in own):
+            return ids, channels, [one for one in own if one is not None]
+    return None
+
+
+def _channels_of(view: View, ids: Array, count: int) -> Channels | None:
+    """Return the channel of a node that each channel of another one is made of."""
+    inside = ids >= 0
+    if not np.array_equal(inside, view.ids >= 0):
+        return None
+    position, channel = np.divmod(ids[inside], count)
+    numbers = np.zeros(count, int)
+    numbers[channel] = view.ids[inside] % view.node.channels
+    own = position * view.node.channels + numbers[channel]
+    return Channels(view.node, numbers) if (own == view.ids[inside]).all() else None
 
 
 def _dtype(value: SSAValue) -> np.dtype[Any]:

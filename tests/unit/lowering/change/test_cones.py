@@ -25,6 +25,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import bt
 from dialects.interpreters.kernel import run_kernel
 from dialects.stablehlo import element_of, tensor
+from dialects.text import Parser, context
 from lowering.arrays import Array, array
 from lowering.change.cone_analysis import Cones, cones_of
 from lowering.change.cones import Emission, Trace
@@ -166,13 +167,30 @@ def line(w: Any, x: Any) -> Any:
         "VALID",
         dimension_numbers=("NWC", "WIO", "NWC"),
     )
-    return jnp.sin(y).max(-1).sum(-1)
+    return jnp.sin(y).sum((1, 2))
+
+
+def outer(w: Any, x: Any) -> Any:
+    """Channels next to those of another layer, and of the same one again."""
+    y = first(w, x)
+    z = jnp.einsum("bijc,cd->bijd", y, w[2])
+    y = jnp.sin(y[..., None] * z[..., None, :] + w[2])
+    y = jnp.tanh(y.reshape(*z.shape[:3], 12)[..., 2:9] * w[3][:7, 0])
+    return (y[..., 1:] - y[..., :-1] * y[..., 1:]).sum((1, 2, 3))
+
+
+def padded(w: Any, x: Any) -> Any:
+    """Functions of what is padded with zeros, which are 0 there, and copies of it."""
+    y = jnp.pad(first(w, x), ((0, 0), (1, 1), (1, 1), (0, 0)))
+    y = jnp.sin(y * w[2][:, 0])
+    y = jnp.sin(jnp.concatenate([y, y], -1) * w[3][:6, 0])
+    return conv(y, jnp.concatenate([w[1], w[1]], 2)).sum((1, 2, 3))
 
 
 NETWORKS = (
     *(circular, open_ends, strided, transposed, residual, normalised, channels),
     *(channels_first, pooled, sorted_pool, flattened, places, of_complex),
-    narrow_ring,
+    *(narrow_ring, one_hot, line, outer, padded),
 )
 LEAVES = (W1, W2, OF_CHANNELS, OF_ALL)
 
@@ -360,6 +378,24 @@ def test_what_a_translation_leads_to_is_of_one_class() -> None:
     assert Trace(cones.nodes, sites_of(swaps())).classes == 2
     lists = {trace.length(node) for node in cones.nodes}
     assert lists == {1, 9, ROWS * COLUMNS}
+
+
+CHOSEN = """
+func.func @main(%w : tensor<4xf64>, %x : tensor<1x1xf64>) -> tensor<4xf64> {
+  %low = stablehlo.reshape %x : (tensor<1x1xf64>) -> tensor<f64>
+  %y = "stablehlo.clamp"(%low, %w, %w)
+    : (tensor<f64>, tensor<4xf64>, tensor<4xf64>) -> tensor<4xf64>
+  func.return %y : tensor<4xf64>
+}
+"""
+
+
+def test_one_number_next_to_many_makes_many() -> None:
+    (main,) = Parser(context(), CHOSEN).parse_module().ops
+    assert isinstance(main, FuncOp)
+    cones = cones_of(main)
+    assert isinstance(cones, Cones)
+    assert (cones.result.positions, cones.result.channels) == (1, 4)
 
 
 def test_what_has_no_cone_says_why() -> None:
