@@ -146,8 +146,9 @@ class View(NamedTuple):
 
 
 def of_real(numbers: Mapping[int, float], value: SSAValue) -> float:
-    """Return a number by the bytes of the reals of a value."""
-    return numbers[np.finfo(dtype_of(element_of(value))).bits // 8]
+    """Return a number by the bytes of the reals of a value; integers are as double."""
+    dtype = dtype_of(element_of(value))
+    return numbers[np.finfo(dtype).bits // 8 if dtype.kind in "fc" else 8]
 
 
 # region Lists

@@ -40,6 +40,11 @@ def with_sum(w: Any, x: Any) -> Any:
     return 0.5j * deep(w, x) + x @ jnp.ones(x.shape[-1]) * 0.1
 
 
+def of_remainders(w: Any, x: Any) -> Any:
+    """A function of integers in front of a network."""
+    return deep(w, x.astype(int) % 3)
+
+
 def with_nodes(w: Any, x: Any) -> Any:
     """Log psi with infinities of some positions."""
     y = layer(x[..., None].astype(float), w[0])
@@ -71,7 +76,9 @@ def rungs(energy: sym.LocalEnergy, w: Any, x: Any) -> list[str]:
     return [part.rung for part in energy.report(w, x, measure=False).parts]
 
 
-@pytest.mark.parametrize("network", [deep, with_sum], ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    "network", [deep, with_sum, of_remainders], ids=lambda one: one.__name__
+)
 @pytest.mark.parametrize("name", OPERATORS)
 def test_energies_are_those_of_the_network(name: str, network: Any) -> None:
     op, x = OPERATORS[name](), samples(name)
