@@ -92,8 +92,11 @@ class ChangeRule(ABC):
     def cotangent(
         self, op: Operation, number: int, cotangent: Array, fixed: Fixed
     ) -> Array:
-        """Return the cotangent of an operand of an affine op, by that of the result."""
-        raise NotImplementedError
+        """Return the cotangent of an operand of an affine op, by that of the result.
+
+        Nothing asks for it where `has_cotangent` says no.
+        """
+        raise NotImplementedError(f"'{op_name(op)}' has no cotangent")
 
 
 def _zeros(insert: Inserter, value: SSAValue) -> SSAValue:

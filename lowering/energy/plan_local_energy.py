@@ -51,6 +51,7 @@ TABLES = 8
 """Multiple of the budget for tables, which are made once for all chunks."""
 MIN_NETWORK_PAIRS, MAX_NETWORK_PAIRS = 512, 4096
 FEW_NETWORK_PAIRS = 16
+"""Pairs at least that a network is evaluated at where that is at nodes of psi alone."""
 SMALL = 3 << 9
 """Of networks whose largest values have so many bytes, to start an op is what takes
 time: where there is nothing else they are given twice as many pairs."""
