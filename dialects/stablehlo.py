@@ -7,6 +7,7 @@ are constants as NumPy arrays, and short constructors for the ops that have none
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any, cast
 
@@ -196,6 +197,11 @@ def element_of_dtype(dtype: npt.DTypeLike) -> Attribute:
 
 def tensor(element: Attribute, shape: Sequence[int] = ()) -> TensorType[Attribute]:
     """Return the tensor type of an element type and a shape (0-d by default)."""
+    return _tensor(element, tuple(map(int, shape)))
+
+
+@lru_cache(1 << 12)
+def _tensor(element: Attribute, shape: tuple[int, ...]) -> TensorType[Attribute]:
     return TensorType(cast(TypeAttribute, element), shape)
 
 
