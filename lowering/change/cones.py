@@ -181,13 +181,15 @@ class Trace:
         for number, one in enumerate(found):
             self.class_of[one.rows] = number
         order = np.argsort(np.concatenate([one.rows for one in found]))
+        joined = _once_each(lambda *parts: _joined(parts)[order])
         self.lists = {
-            node: _joined([one.lists[node] for one in found])[order] for node in nodes
+            node: joined(*(one.lists[node] for one in found)) for node in nodes
         }
+        stacked = _once_each(lambda *parts: _joined([one[None] for one in parts]))
         self.places = {
             node: [
-                _joined([one.places[node][k][None] for one in found])
-                for k in range(len(found[0].places[node]))
+                stacked(*parts)
+                for parts in zip(*(one.places[node] for one in found), strict=True)
             ]
             for node in nodes
         }
@@ -230,12 +232,13 @@ def _class_of(nodes: Sequence[Node], sites: Numbers) -> _Class:
         own = np.concatenate([sites[:1], sites[left][:, list(order)]])
         one = _followed(nodes, own)
         rows = one.rows[one.rows > 0] - 1
-        kept = {node: lists[one.rows > 0] for node, lists in one.lists.items()}
+        kept = _of_rows(one.lists, one.rows > 0)
         found.append(_Class(left[rows], kept, one.places))
         left = np.delete(left, rows)
+    joined = _once_each(lambda *parts: np.concatenate(parts))
     return _Class(
         np.concatenate([one.rows for one in found]),
-        {n: np.concatenate([one.lists[n] for one in found]) for n in nodes},
+        {node: joined(*(one.lists[node] for one in found)) for node in nodes},
         found[0].places,
     )
 
@@ -270,15 +273,37 @@ def _followed(nodes: Sequence[Node], sites: Numbers) -> _Class:
             same &= (one == one[:1]).reshape(len(one), -1).all(axis=1)
         places[node] = [one[0] for one in found]
         lists[node] = own
-        rows = rows[same]
-        kept = {id(one): one[same] for one in lists.values()}
-        lists = {key: kept[id(one)] for key, one in lists.items()}
+        if same.all():
+            continue
+        rows, lists = rows[same], _of_rows(lists, same)
     return _Class(rows, lists, places)
+
+
+def _once_each(make: Callable[..., Numbers]) -> Callable[..., Numbers]:
+    """Return what makes one array of arrays that many nodes share, while they live."""
+    made: dict[tuple[int, ...], Numbers] = {}
+
+    def of(*parts: Numbers) -> Numbers:
+        key = tuple(map(id, parts))
+        if key not in made:
+            made[key] = make(*parts)
+        return made[key]
+
+    return of
+
+
+def _of_rows(
+    lists: Mapping[Node, Numbers], rows: npt.NDArray[np.bool_]
+) -> dict[Node, Numbers]:
+    cut = _once_each(lambda *parts: parts[0][rows])
+    return {node: cut(one) for node, one in lists.items()}
 
 
 def _joined(parts: Sequence[Numbers]) -> Numbers:
     """Return rows of different lengths as one array."""
     most = max(one.shape[1] for one in parts)
+    if all(one.shape[1] == most for one in parts):
+        return np.concatenate(parts)
     ended = [
         np.pad(
             one,
@@ -363,9 +388,15 @@ class Pointwise(Node):
         assert places is not None
         return places
 
+    def __post_init__(self) -> None:
+        # Of each node once: to ask back from the last of many sums would take forever
+        self._makes_changes: bool = self.image is not None and all(
+            one.makes_changes for one in self.sources
+        )
+
     @property
     def makes_changes(self) -> bool:
-        return self.image is not None and all(one.makes_changes for one in self.sources)
+        return self._makes_changes
 
     @property
     def stays(self) -> bool:
@@ -641,10 +672,15 @@ class Emission:
 
     def list_of(self, node: Node) -> Array:
         """Return the positions of a node that change, (m,)."""
-        lists = np.maximum(self.trace.lists[node], 0)
-        if (lists == lists[:1]).all():
-            return array(self.insert, lists[0], i32)
-        return self.by_row(lists)
+        lists = self.trace.lists[node]
+
+        def read() -> Array:
+            inside = np.maximum(lists, 0)
+            if (inside == inside[:1]).all():
+                return array(self.insert, inside[0], i32)
+            return self.by_row(inside)
+
+        return self._once(("list", id(lists)), read)
 
     def step(self, node: Node) -> Array:
         """Return the change of x at the sites of a row, (m, 1)."""
@@ -663,7 +699,13 @@ class Emission:
             places = self.list_of(at)
             return whole.of(gather_rows(whole.value, places.value))
 
-        return self._once((node, at, "before"), read)
+        return self._once((node, id(self.trace.lists[at]), "before"), read)
+
+    def follow(self, nodes: Sequence[Node]) -> None:
+        """Compute nodes in order: asked for from the last one they call each other."""
+        for node in nodes:
+            found = self.change if node.makes_changes else self.value
+            found(node)
 
     def change(self, node: Node) -> Array:
         """Return the change of a node, (m, channels)."""
@@ -692,7 +734,8 @@ class Emission:
 
     def value_at(self, node: Node, at: Pointwise) -> Array:
         """Return a node at x', at the positions of a result that change."""
-        if np.array_equal(self.trace.lists[node], self.trace.lists[at]):
+        own, lists = self.trace.lists[node], self.trace.lists[at]
+        if own is lists or np.array_equal(own, lists):
             return self.value(node)
         change = self.change_at(node, at).astype(element_of(node.value))
         return self.before(node, at) + change

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import i32
 from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Block, SSAValue
+from xdsl.ir import Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 from xdsl.utils.exceptions import PassFailedException
 
@@ -29,6 +29,7 @@ from lowering.energy.part_functions import (
     Setting,
     largest_safe,
 )
+from lowering.order import operands_first
 from lowering.rewriting import Inserter
 
 Key = tuple[Any, str]
@@ -83,10 +84,10 @@ class Cone(Draft):
         now: dict[SSAValue, SSAValue] = dict(zip(args, own, strict=True))
 
         def fixed(value: SSAValue) -> Array:
-            wanted = _before(value, now)
-            for op in function.body.block.ops:
-                if any(result in wanted for result in op.results):
-                    insert.add_op(op.clone(now))
+            for one in operands_first(value, known=now):
+                if one not in now:  # another result of an op that is there
+                    assert isinstance(one.owner, Operation)
+                    insert.add_op(one.owner.clone(now))
             return Array(now[value], insert)
 
         return Emission(insert, self._trace, fixed_of=fixed)
@@ -184,6 +185,7 @@ class Cone(Draft):
     def _difference(self, at: Emission) -> Array:
         node = self._cones.result
         before = at.before(node, node)
+        at.follow(self._cones.nodes)
         if node.makes_changes:
             # Of a node of psi its changes do not say whether it stays one
             change = at.change(node)
@@ -213,6 +215,7 @@ class Cone(Draft):
 
     def commit(self, given: Given) -> Arrays:
         at = self._at(given)
+        at.follow(self._cones.nodes)
         return [self._committed(at, node) for node in self._keys.kept]
 
     # endregion
@@ -238,16 +241,3 @@ def sites_of(rows: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:
     found = [np.flatnonzero(row) for row in rows]
     some = next((sites for sites in found if len(sites)), np.zeros(1, np.int64))
     return [sites if len(sites) else some for sites in found]
-
-
-def _before(value: SSAValue, known: dict[SSAValue, SSAValue]) -> set[SSAValue]:
-    """Return what has to be computed for a value, and is not known."""
-    found: set[SSAValue] = set()
-    stack = [value]
-    while stack:
-        one = stack.pop()
-        if one in found or one in known:
-            continue
-        found.add(one)
-        stack += getattr(one.owner, "operands", ())
-    return found

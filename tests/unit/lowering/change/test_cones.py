@@ -333,6 +333,31 @@ def test_products_of_a_wider_type_than_their_factors() -> None:
     assert all(len(set(map(element_of, op.operands))) == 1 for op in products)
 
 
+def test_networks_of_many_ops() -> None:
+    """There are as many ways through them as there are sums of two terms."""
+
+    def network(w: Any, x: Any) -> Any:
+        y = conv(ring(image(x)), w[0])
+        for _ in range(100):
+            y = y * 0.3 + y * 0.4
+        for _ in range(500):
+            y = jnp.sin(y)
+        return y.sum((1, 2, 3))
+
+    Made(network, LEAVES, flips()).check(Function, 5, commits=1, tolerance=1e-12)
+
+
+def test_weights_that_are_computed_in_regions() -> None:
+    def network(w: Any, x: Any) -> Any:
+        scaled = w[0] * w[1].sum()
+        own = lax.cond(w[0].sum() > 0, lambda: scaled * 2, lambda: -scaled)
+        largest, index = lax.top_k(w[2][0], 2)
+        y = conv(ring(image(x)), own)
+        return (jnp.sin(y) * largest.sum() + index.sum() * y**2).sum((1, 2, 3))
+
+    Made(network, LEAVES, flips()).check(Function, 6, commits=1, tolerance=1e-12)
+
+
 def test_entries_by_row_are_not_those_by_class() -> None:
     cones = analysed(circular)
     assert isinstance(cones, Cones)
