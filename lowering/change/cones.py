@@ -472,7 +472,9 @@ class Stencil(Node):
     def is_one_to_one(self, trace: Trace) -> bool:
         """Whether each position is made of the same one of its source."""
         places = trace.places[self][0]
-        return places.shape[2] == 1 and _is_own(places[..., 0], is_ended=False)
+        if trace.length(self) != trace.length(self.sources[0]) or places.shape[2] > 1:
+            return False
+        return _is_own(places[..., 0], is_ended=False)
 
     def work(self, trace: Trace) -> float:
         (source,) = self.sources

@@ -488,6 +488,12 @@ def test_changes_that_no_cone_is_written_of() -> None:
     Made(points, LEAVES, flips()[1:4]).check(Function, 4, commits=2, tolerance=1e-12)
 
 
+def test_changes_of_which_the_first_are_seen() -> None:
+    """The one position that is left has the number in the list that it had."""
+    rows = flips()[::2][:-1] - flips()[1::2][1:]
+    Made(points, LEAVES, rows).check(Function, 7, commits=1, tolerance=1e-12)
+
+
 UNARY: list[Any] = [
     jnp.sin,
     jax.nn.gelu,
