@@ -69,8 +69,15 @@ def batch_function(function: FuncOp, size: int, arguments: Sequence[int]) -> Non
     function.update_function_type()
 
 
-def batch_region(region: Region, size: int, arguments: Sequence[int]) -> None:
+def batch_region(
+    region: Region,
+    size: int,
+    arguments: Sequence[int],
+    results: Sequence[int] | None = None,
+) -> None:
     """Give some arguments of a region, and what it returns, a leading axis.
+
+    All that it returns, or some results, if others are the same for all.
 
     Raises:
         PassFailedException: for an op that has no batching rule.
@@ -93,16 +100,21 @@ def batch_region(region: Region, size: int, arguments: Sequence[int]) -> None:
     ).rewrite_region(region)
     end = block.last_op
     assert end is not None
-    _return_batches(end, size)
+    _return_batches(end, size, results)
     _erase_casts(region)
 
 
-def _return_batches(end: Operation, size: int) -> None:
+def _return_batches(
+    end: Operation, size: int, results: Sequence[int] | None = None
+) -> None:
     """Return batches, also of what does not depend on what was batched."""
     insert = Inserter.before(end)
+    both = enumerate(zip(*_inputs(end.operands), strict=True))
     values = [
         _wide(insert, value, is_batched, size)
-        for value, is_batched in zip(*_inputs(end.operands), strict=True)
+        if results is None or number in results
+        else value
+        for number, (value, is_batched) in both
     ]
     Rewriter.replace_op(end, type(end).create(operands=values))
 
@@ -722,6 +734,72 @@ def _dynamic_update_slice(
     return [insert.add(scattered)]
 
 
+def _while(
+    insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
+) -> Values:
+    """Batch what a loop carries, all but how many turns it takes."""
+    condition, body = (region.clone() for region in op.regions)
+    varied = {number for number, one in enumerate(batched) if one}
+    while more := _following(body, varied):
+        varied |= more
+    assert not any(condition.block.args[number].uses for number in varied)
+    batch_region(body, size, sorted(varied), sorted(varied))
+    for number in varied:
+        argument = condition.block.args[number]
+        kind = _batched(cast(TensorType[Attribute], argument.type), size)
+        Rewriter.replace_value_with_new_type(argument, kind)
+    wide = [
+        _wide(insert, value, is_batched, size) if number in varied else value
+        for number, (value, is_batched) in enumerate(zip(values, batched, strict=True))
+    ]
+    new = type(op).create(
+        operands=wide,
+        result_types=[one.type for one in wide],
+        attributes=op.attributes,
+        regions=[condition, body],
+    )
+    insert.add_op(new)
+    return [
+        value if number in varied else _wide(insert, value, False, size)
+        for number, value in enumerate(new.results)
+    ]
+
+
+def _is_counted(op: Operation) -> bool:
+    """Whether how many turns a loop takes is said by constants alone."""
+    condition, body = op.regions
+    counted = [number for number, one in enumerate(condition.block.args) if one.uses]
+    end = body.block.last_op
+    assert end is not None
+    known = {body.block.args[number] for number in counted}
+    known |= {one for one in op.operands if isinstance(one.owner, hlo.ConstantOp)}
+    for inner in body.block.ops:
+        if not inner.regions and all(value in known for value in inner.operands):
+            known.update(inner.results)
+    outside = [one for of in condition.walk() for one in of.operands]
+    outside = [one for one in outside if not _is_inside(one, condition)]
+    return all(isinstance(one.owner, hlo.ConstantOp) for one in outside) and all(
+        op.operands[number] in known and end.operands[number] in known
+        for number in counted
+    )
+
+
+def _is_inside(value: SSAValue, region: Region) -> bool:
+    block = value.owner if isinstance(value.owner, Block) else value.owner.parent
+    return block is region.block
+
+
+def _following(body: Region, varied: set[int]) -> set[int]:
+    """Return what else a body returns batches of, given some of its arguments."""
+    found: set[SSAValue] = {body.block.args[number] for number in varied}
+    for op in body.walk():
+        if any(value in found or _origin(value) for value in op.operands):
+            found.update(op.results)
+    end = body.block.last_op
+    assert end is not None
+    return {n for n, value in enumerate(end.operands) if value in found} - varied
+
+
 def _call(
     insert: Inserter, op: Operation, size: int, values: Values, batched: list[bool]
 ) -> Values:
@@ -762,6 +840,7 @@ RULES: dict[str, Rule] = {
     "stablehlo.slice": _slice,
     "stablehlo.sort": _sort,
     "stablehlo.transpose": _transpose,
+    "stablehlo.while": _while,
 }
 """Batching rules by the name of an op; constants and the like have no operands."""
 
@@ -786,7 +865,8 @@ def unbatched_op(function: FuncOp) -> str | None:
     """
     for op in function.body.walk():
         known = isinstance(op, (ReturnOp, *_WITHOUT_RULE))
-        if not known and _rule_of(op) is None:
+        is_varied = isinstance(op, hlo.WhileOp) and not _is_counted(op)
+        if is_varied or (not known and _rule_of(op) is None):
             return _name_of(op)
     return None
 

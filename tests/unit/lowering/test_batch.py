@@ -41,6 +41,12 @@ FUNCTIONS = {
     "arguments that are not used": (lambda a, b: 2 * b, [(2,), (3,)]),
     "a choice by one": (lambda a, b: lax.select(b > 0, a, -a), [(2, 3), ()]),
     "bounds": (lambda a, b, c: lax.clamp(b, a, c + 1), [(4,), (), ()]),
+    "a loop": (
+        lambda a, b: lax.fori_loop(
+            0, 3, lambda n, c: (c[0] @ b + n, c[1] + 1), (a, jnp.zeros(2))
+        ),
+        [(2, 3), (3, 3)],
+    ),
     "axes": (lambda a: jnp.broadcast_to(a.T[:, None], (3, 4, 2))[..., None], [(2, 3)]),
     "sums": (lambda a: a.sum((0, 2)) + a.max(initial=0.5), [(2, 3, 4)]),
     "products": (lambda a, b: a @ b.T, [(2, 3), (4, 3)]),
@@ -174,10 +180,18 @@ def test_a_choice_that_differs() -> None:
 
 
 def test_what_has_no_rule_is_named() -> None:
-    def function(a: Any) -> Any:
-        return lax.fori_loop(0, 3, lambda _, b: 2 * b, a)
-
-    main = imported(function, [drawn((4,), ())])
-    assert unbatched_op(main) == "stablehlo.while"
-    with pytest.raises(PassFailedException, match=r"'stablehlo.while' has no batching"):
+    main = imported(jnp.linalg.inv, [drawn((4, 4), ())])
+    assert unbatched_op(main) == "stablehlo.custom_call"
+    with pytest.raises(PassFailedException, match=r"custom_call' has no batching"):
         batch_function(main, SIZE, [0])
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda a: lax.while_loop(lambda b: b.sum() < 9, lambda b: b + abs(b) + 1, a),
+        lambda a: lax.fori_loop(0, a[0].astype(int), lambda _, b: 2 * b, a),
+    ],
+)
+def test_loops_of_other_turns_for_each_have_no_rule(function: Any) -> None:
+    assert unbatched_op(imported(function, [drawn((4,), ())])) == "stablehlo.while"
