@@ -6,19 +6,22 @@ x': exp(f(z + d) - f(z)) = sum_j w_j(z) e^(a_j d), where w is computed once for 
 is additive itself changes by a number of the lane alone, and a sum of products of two
 additive values y and z, as in x W x, by y e + d z + d e. The rest stays a network;
 it is not taken apart into others, unless `lift-sparse-delta` makes each of them a sum
-of tanh.
+of tanh, and those that have values in common stay one, as logarithm and sign of a
+determinant do.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from math import prod
 from typing import ClassVar
 
+import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp
-from xdsl.dialects.func import FuncOp
+from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
@@ -26,12 +29,14 @@ from xdsl.pattern_rewriter import (
     RewritePattern,
     op_type_rewrite_pattern,
 )
+from xdsl.rewriter import Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.stablehlo import dtype_of, element_of, shape_of
+from dialects.stablehlo import dtype_of, element_of, element_of_dtype, shape_of
+from lowering.arrays import Array
 from lowering.change.form_analysis import analyse
-from lowering.change.forms import Elementwise, Form, New, Same, is_added
+from lowering.change.forms import Added, Elementwise, Form, New, Same, Sites, is_added
 from lowering.change.rules import op_name
 from lowering.energy.activations import (
     ACTIVATIONS,
@@ -48,10 +53,12 @@ from lowering.energy.extraction import (
     returned,
 )
 from lowering.energy.lift_sparse_delta import is_sum_of_tanh
+from lowering.energy.part_functions import scaled
 from lowering.energy.sums import is_sum, size_of, terms_of
+from lowering.order import operands_first
 from lowering.relations import Relation
 from lowering.remarks import remark
-from lowering.rewriting import rewrite_once
+from lowering.rewriting import Inserter, rewrite_once
 
 MAX_PRODUCTS = 1024
 """Sums of more products stay a network: tables have so many elements for each lane."""
@@ -240,6 +247,46 @@ def _are_networks(function: FuncOp, summands: Sequence[_Summand]) -> bool:
     return False
 
 
+def _joined(taken: _Decomposition) -> tuple[list[list[_Summand]], list[_Summand]]:
+    """Return networks that share values that are not additive, and other summands."""
+    groups: list[tuple[set[SSAValue], list[_Summand]]] = []
+    others: list[_Summand] = []
+    for one in taken.summands:
+        if one.rung != bt.Rung.NETWORK:
+            others.append(one)
+            continue
+        forms = ((v, taken.known[v]) for v in operands_first(one.value))
+        own = {v for v, form in forms if not isinstance(form, Same | Added | Sites)}
+        joined = [one]
+        for group in [group for group in groups if group[0] & own]:
+            groups.remove(group)
+            own |= group[0]
+            joined = group[1] + joined
+        groups.append((own, joined))
+    alone = [summands[0] for _, summands in groups if len(summands) == 1]
+    others = [one for one in taken.summands if one in others or one in alone]
+    return [summands for _, summands in groups if len(summands) > 1], others
+
+
+def _extracted_sum(function: FuncOp, name: str, summands: Sequence[_Summand]) -> None:
+    """Write the function that returns the sum of some summands."""
+    x = function.body.block.args[-1]
+    new = extracted(function, name, [x], *(one.value for one in summands))
+    end = new.body.block.last_op
+    assert isinstance(end, ReturnOp)
+    insert = Inserter.before(end)
+    found = [
+        scaled(Array(value, insert).reshape(), one.coefficient, element_of(value))
+        for value, one in zip(end.arguments, summands, strict=True)
+    ]
+    dtype = np.result_type(*(dtype_of(one.element) for one in found))
+    element = element_of_dtype(dtype)
+    total = reduce(Array.__add__, [one.astype(element) for one in found])
+    result = total.reshape(*shape_of(returned(function)))
+    Rewriter.replace_op(end, ReturnOp(result.value))
+    new.update_function_type()
+
+
 def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
     function = function_named(module, part.functions[0])
     x = function.body.block.args[-1]
@@ -262,7 +309,15 @@ def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
         )
         return [part]
     parts: list[bt.PartAttr] = []
-    for number, one in enumerate(taken.summands):
+    networks, others = _joined(taken)
+    for number, several in enumerate(networks):
+        name = f"{part.functions[0]}_rest{number or ''}"
+        _extracted_sum(function, name, several)
+        remark(f"@{name} is no exponential sum", done=False)
+        parts.append(
+            bt.PartAttr.get(bt.Rung.NETWORK, name, coefficient=part.coefficient)
+        )
+    for number, one in enumerate(others):
         name = f"{part.functions[0]}_{number}"
         extracted(function, name, [x], one.value)
         by = name if one.by is one.value else None
