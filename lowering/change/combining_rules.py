@@ -35,6 +35,7 @@ from lowering.change.forms import (
     is_affine,
 )
 from lowering.change.layout_rules import ints, inverse
+from lowering.change.orbitals import Lost, rows_of
 from lowering.change.rules import (
     ChangeRule,
     Fixed,
@@ -273,9 +274,19 @@ class ReadRule(CombiningRule):
     """Elements at places without x, or rows of a table, each chosen by one site."""
 
     names = ("stablehlo.gather", "stablehlo.dynamic_slice")
+    reads_lost = True
 
     def refused(self, op: Any, forms: Sequence[Form]) -> Form | None:
         return None if all(map(is_fixed, forms[1:])) else _looked_up(op, forms)
+
+    def cone(self, op: Operation, views: Sequence[Any]) -> View | str:
+        lost = next((one for one in views if isinstance(one, Lost)), None)
+        if lost is None or not isinstance(op, hlo.GatherOp):
+            return super().cone(op, views) if lost is None else lost.reason
+        table, indices = views
+        if not isinstance(indices, Lost):
+            return lost.reason
+        return rows_of(op, table, indices)
 
     def factors(self, op: Operation) -> Sequence[int]:
         return range(1, len(op.operands))

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import TensorType
@@ -12,12 +13,21 @@ from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Operation, SSAValue
 
 from dialects.stablehlo import shape_of
-from lowering.change.cones import Node, View, Whole, Written
+from lowering.change.cones import Node, Part, View, Whole, Written
+from lowering.change.determinants import (
+    DeterminantPart,
+    Determinants,
+    determinants_of,
+)
 from lowering.change.known_rules import rule_of
-from lowering.change.layout_rules import MAX_ELEMENTS
+from lowering.change.layout_rules import MAX_ELEMENTS, LayoutRule
+from lowering.change.orbitals import Lost, Rows
 from lowering.change.rules import op_name
 from lowering.energy.extraction import returned
 from lowering.order import captured
+
+MAX_REPEATED = 4
+"""Positions are read so many times at most, where each is a position of its own."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,56 +59,171 @@ def cones_of(function: FuncOp) -> Cones | str:
         return lost
     if returned(function) not in found.views:
         return "it does not depend on x"
-    return Cones(function, found.views, _needed(found.nodes, found.result))
+    return replace(found, nodes=_needed(found.nodes, found.result))
 
 
 def cones_until(function: FuncOp) -> tuple[Cones, str | None]:
-    """Return how changes go through a function, and why it is not known how further."""
-    x = function.body.block.args[-1]
-    count = prod(shape_of(x))
-    start = Written(x, count, 1, ())
-    views: dict[SSAValue, View] = {
-        x: View(start, np.arange(count).reshape(shape_of(x)))
-    }
-    nodes: list[Node] = [start]
-    found = Cones(function, views, nodes)
+    """Return how changes go through a function, and why not to its result."""
+    found = _Analysis(function)
     for op in function.body.block.ops:
-        if isinstance(op, ReturnOp):
-            continue
-        own = [views.get(value) for value in op.operands]
-        if any(value in views for value in captured(op)):
-            return found, f"'{op_name(op)}' has a region that depends on x"
-        if not any(own):
-            continue
-        if len(op.results) != 1 or not isinstance(op.results[0].type, TensorType):
-            return found, f"'{op_name(op)}' has many results"
-        if prod(shape_of(op.results[0])) > MAX_ELEMENTS:
-            return found, f"'{op_name(op)}' has too many elements"
-        made = _cone(op, own)
+        if not isinstance(op, ReturnOp):
+            found.visit(op)
+    cones = Cones(function, found.views, found.nodes)
+    return cones, found.lost.get(returned(function))
+
+
+class _Analysis:
+    """What is known of the values of a function, op by op.
+
+    Attributes:
+        views: of each value that is known.
+        lost: why it is not of each other value that depends on x.
+        nodes: what values are elements of, in order.
+    """
+
+    def __init__(self, function: FuncOp):
+        self._function = function
+        x = function.body.block.args[-1]
+        count = prod(shape_of(x))
+        start = Written(x, count, 1, ())
+        ids = np.arange(count).reshape(shape_of(x))
+        self.views: dict[SSAValue, View] = {x: View(start, ids)}
+        self.lost: dict[SSAValue, str] = {}
+        self.nodes: list[Node] = [start]
+        self._parts: dict[tuple[Node, bytes], Part] = {}
+        self._determinants: dict[SSAValue, Determinants] = {}
+
+    def _depends(self, value: SSAValue) -> bool:
+        return value in self.views or value in self.lost
+
+    def visit(self, op: Operation) -> None:
+        """Find what is known of the results of an op."""
+        of_regions = any(map(self._depends, captured(op)))
+        if not of_regions and not any(map(self._depends, op.operands)):
+            return
+        if of_regions:
+            made = f"'{op_name(op)}' has a region that depends on x"
+        else:
+            made = self._made(op)
         if isinstance(made, str):
-            return found, made
-        views[op.results[0]] = made
-        if made.node.value is op.results[0]:
-            nodes.append(made.node)
-    return found, None
+            for result in op.results:
+                self.lost[result] = made
+                self._look_at(result)
+            return
+        self.views[op.results[0]] = made
+        self._add(made.node)
 
+    def _add(self, node: Node) -> None:
+        if node in self.nodes:
+            return
+        for source in node.sources:
+            self._add(source)
+        self.nodes.append(node)
 
-def _cone(op: Operation, views: Sequence[View | None]) -> View | str:
-    rule = rule_of(op)
-    found = "no rule" if rule is None else rule.cone(op, views)
-    if not isinstance(found, str):
+    def _made(self, op: Operation) -> View | str:
+        if len(op.results) != 1 or not isinstance(op.results[0].type, TensorType):
+            return f"'{op_name(op)}' has many results"
+        if prod(shape_of(op.results[0])) > MAX_ELEMENTS:
+            return f"'{op_name(op)}' has too many elements"
+        rule = rule_of(op)
+        own = [self._known(value) for value in op.operands]
+        lost = next((one for one in own if isinstance(one, Lost)), None)
+        if lost is not None and (rule is None or not rule.reads_lost):
+            return lost.reason
+        views: list[Any] = own
+        if rule is None:
+            return self._anew(op, own, "no rule")
+        of_rows = any(isinstance(o, View) and isinstance(o.node, Rows) for o in own)
+        if of_rows and not (rule.reads_lost or isinstance(rule, LayoutRule)):
+            return f"'{op.name}' of rows that are exchanged"
+        found = rule.cone(op, views)
+        if isinstance(found, str) and (parts := self._in_parts(op)) is not None:
+            found = rule.cone(op, parts)
+        return self._anew(op, own, found) if isinstance(found, str) else found
+
+    def _known(self, value: SSAValue) -> View | Lost | None:
+        reason = self.lost.get(value)
+        if reason is None:
+            return self.views.get(value)
+        return Lost(reason, self.views, self._depends, self._function)
+
+    def _in_parts(self, op: Operation) -> list[View | None] | None:
+        """Return views of an op's operands, each with its own positions alone.
+
+        None where there are no fewer.
+        """
+        own = [self.views.get(value) for value in op.operands]
+        found = [None if one is None else self._in_part(one) for one in own]
+        if all(one is other for one, other in zip(found, own, strict=True)):
+            return None
+        for value, one in zip(op.operands, found, strict=True):
+            if one is not None:
+                self.views[value] = one
+                self._add(one.node)
         return found
-    for one in views:
-        if one is not None and not (_is_sorted(one) and one.node.positions == 1):
-            return found
-    size = prod(shape_of(op.results[0]))
-    operands = tuple(
-        value if one is None else one
-        for value, one in zip(op.operands, views, strict=True)
-    )
-    sources = tuple(dict.fromkeys(one.node for one in views if one is not None))
-    node = Whole(op.results[0], 1, size, sources, op, operands)
-    return View(node, np.arange(size).reshape(shape_of(op.results[0])))
+
+    def _in_part(self, view: View) -> View:
+        """Return a view of which each element is there once, in order."""
+        node, ids = view
+        if (
+            isinstance(node, Rows)
+            or not ids.size
+            or (ids < 0).any()
+            or _is_sorted(view)
+        ):
+            return view
+        axes = range(ids.ndim) if node.channels > 1 else ()
+        axis = next((n for n in axes if view.by_position(n) is not None), None)
+        if axis is None and node.channels > 1:
+            return view
+        own = ids if axis is None else view.by_position(axis)
+        assert own is not None
+        positions = own.reshape(-1)
+        if len(positions) > MAX_REPEATED * node.positions:
+            return view
+        key = node, positions.tobytes()
+        if key not in self._parts:
+            size = len(positions), node.channels
+            self._parts[key] = Part(node.value, *size, (node,), positions)
+        numbers = np.arange(ids.size).reshape(*own.shape, node.channels)
+        if axis is None:
+            return View(self._parts[key], numbers.reshape(ids.shape))
+        return View(self._parts[key], np.moveaxis(numbers, -1, axis))
+
+    def _anew(
+        self, op: Operation, own: Sequence[View | Lost | None], reason: str
+    ) -> View | str:
+        """Return an op of values at one position, evaluated at x'."""
+        known = [one for one in own if isinstance(one, View)]
+        for one in own:
+            if isinstance(one, Lost) or (
+                one is not None and not (_is_sorted(one) and one.node.positions == 1)
+            ):
+                return reason
+        size = prod(shape_of(op.results[0]))
+        operands = tuple(
+            one if isinstance(one, View) else value
+            for value, one in zip(op.operands, own, strict=True)
+        )
+        sources = tuple(dict.fromkeys(one.node for one in known))
+        node = Whole(op.results[0], 1, size, sources, op, operands)
+        return View(node, np.arange(size).reshape(shape_of(op.results[0])))
+
+    def _look_at(self, value: SSAValue) -> None:
+        """Know a value that is lost by what it is: something of determinants."""
+        if not any(isinstance(one.node, Rows) for one in self.views.values()):
+            return
+        lost = self._known(value)
+        assert isinstance(lost, Lost)
+        found = determinants_of(lost, value)
+        if found is None:
+            return
+        source, own, kind = found
+        own = self._determinants.setdefault(source, own)
+        node = DeterminantPart(value, 1, own.count, (own.slots,), own, kind)
+        del self.lost[value]
+        self.views[value] = View(node, np.arange(own.count).reshape(shape_of(value)))
+        self._add(node)
 
 
 def _is_sorted(view: View) -> bool:

@@ -78,6 +78,11 @@ class Node(ABC):
         return True
 
     @property
+    def is_computed(self) -> bool:
+        """Whether it is computed by itself, not by the nodes that it is a source of."""
+        return True
+
+    @property
     def stays(self) -> bool:
         """Whether the positions that change are those of its sources."""
         return False
@@ -301,7 +306,7 @@ def _of_rows(
 
 def _joined(parts: Sequence[Numbers]) -> Numbers:
     """Return rows of different lengths as one array."""
-    most = max(one.shape[1] for one in parts)
+    most = max(1, *(one.shape[1] for one in parts))
     if all(one.shape[1] == most for one in parts):
         return np.concatenate(parts)
     ended = [
@@ -328,12 +333,6 @@ def _numbers_in(lists: Numbers, size: int) -> Numbers:
     numbers[np.arange(len(lists))[:, None], own] = np.arange(lists.shape[1])
     numbers[:, size] = NOWHERE
     return numbers
-
-
-def _is_own(places: Numbers, *, is_ended: bool) -> bool:
-    """Whether places are those of the list that says so; or 0 behind its end."""
-    number = np.arange(int(places.shape[1]))
-    return bool(np.all((places == number) | (is_ended & (places < 0))))
 
 
 # endregion
@@ -363,6 +362,41 @@ class Channels(NamedTuple):
         if count == 1 or np.array_equal(self.numbers, np.arange(count)):
             return matrix
         return taken(matrix.transpose(1, 0), self.numbers).transpose(1, 0)
+
+
+@dataclass(eq=False)
+class Part(Node):
+    """Some of the positions of a value, or all in another order.
+
+    Attributes:
+        own: which (positions,).
+    """
+
+    own: Numbers
+
+    def reached(self, lists: Sequence[Numbers]) -> Numbers:
+        return reading(self.own, lists[0])
+
+    def needed(self, own: Numbers) -> list[Numbers]:
+        return [self.own[own]]
+
+    def computed(self, at: Emission) -> Array:
+        (source,) = self.sources
+        return at.aligned(at.change(source), source, self)
+
+
+def reading(wanted: Numbers, lists: Numbers) -> Numbers:
+    """Return which numbers want positions of lists (R, ..), given what each wants.
+
+    `NOWHERE` is where none does.
+    """
+    counts = np.bincount(wanted, minlength=lists.max(initial=0) + 1)
+    # The last row is what wants no position
+    found = np.full((len(counts) + 1, max(counts.max(), 1)), NOWHERE)
+    order = np.argsort(wanted, kind="stable")
+    starts = np.cumsum(counts) - counts
+    found[wanted[order], np.arange(len(order)) - starts[wanted[order]]] = order
+    return found[lists].reshape(len(lists), -1)
 
 
 @dataclass(eq=False)
@@ -474,7 +508,7 @@ class Stencil(Node):
         places = trace.places[self][0]
         if trace.length(self) != trace.length(self.sources[0]) or places.shape[2] > 1:
             return False
-        return _is_own(places[..., 0], is_ended=False)
+        return not np.any(places[..., 0] - np.arange(int(places.shape[1])))
 
     def work(self, trace: Trace) -> float:
         (source,) = self.sources
@@ -615,7 +649,8 @@ class Emission:
         row: the number of the row; None where tables are made.
         sign: of the change, if it may be the opposite of its row.
         tables: what is made once of the parameters, by node and name.
-        kept: of each node that is kept, its value at x, (positions, channels).
+        kept: of each node that is kept, its value at x, (positions, channels), and
+            what else is kept of x.
         fixed_of: makes a value without x, where tables are made.
     """
 
@@ -626,12 +661,12 @@ class Emission:
     tables: Mapping[tuple[Any, str], Array] = field(
         default_factory=dict[tuple[Any, str], Array]
     )
-    kept: Mapping[Node, Array] = field(default_factory=dict[Node, Array])
+    kept: Mapping[Any, Array] = field(default_factory=dict[Any, Array])
     fixed_of: Callable[[SSAValue], Array] | None = None
     wanted: dict[tuple[Any, str], Callable[[Emission], Array]] = field(
         default_factory=dict[tuple[Any, str], Callable[["Emission"], Array]]
     )
-    needed: dict[Node, None] = field(default_factory=dict)
+    needed: dict[Any, None] = field(default_factory=dict)
     _made: dict[Any, Array] = field(default_factory=dict)
 
     def _once(self, key: Any, make: Callable[[], Array]) -> Array:
@@ -690,10 +725,18 @@ class Emission:
         table = self.tables[node, "step"]
         return self.sign(table.at(self.row)).reshape(-1, 1)
 
+    def kept_of(self, key: Any) -> Array:
+        """Return what is kept of x: all of a node, or what a node asks for."""
+        self.needed.setdefault(key)
+        return self.kept[key]
+
+    def shared(self, key: Any, make: Callable[[], Array]) -> Array:
+        """Return what several nodes are made of."""
+        return self._once((key, "shared"), make)
+
     def before(self, node: Node, at: Node) -> Array:
         """Return a node at x, at the positions of another one that change."""
-        self.needed.setdefault(node)
-        whole = self.kept[node]
+        whole = self.kept_of(node)
         if node.positions == 1:
             return whole
 
@@ -706,8 +749,9 @@ class Emission:
     def follow(self, nodes: Sequence[Node]) -> None:
         """Compute nodes in order: asked for from the last one they call each other."""
         for node in nodes:
-            found = self.change if node.makes_changes else self.value
-            found(node)
+            if node.is_computed:
+                found = self.change if node.makes_changes else self.value
+                found(node)
 
     def change(self, node: Node) -> Array:
         """Return the change of a node, (m, channels)."""
@@ -732,7 +776,7 @@ class Emission:
 
     def change_at(self, node: Node, at: Pointwise) -> Array:
         """Return the change of a node, at the positions of a result that change."""
-        return self._aligned(self.change(node), node, at)
+        return self.aligned(self.change(node), node, at)
 
     def value_at(self, node: Node, at: Pointwise) -> Array:
         """Return a node at x', at the positions of a result that change."""
@@ -742,12 +786,17 @@ class Emission:
         change = self.change_at(node, at).astype(element_of(node.value))
         return self.before(node, at) + change
 
-    def _is_aligned(self, node: Node, at: Pointwise) -> bool:
-        places = self.trace.places[at][at.sources.index(node)]
-        same = self.trace.length(node) == self.trace.length(at)
-        return same and _is_own(places, is_ended=True)
+    def _is_aligned(self, node: Node, at: Node) -> bool:
+        trace = self.trace
+        places = trace.places[at][at.sources.index(node)][trace.class_of]
+        if places.shape[1] != trace.length(node):
+            return False
+        own = places == np.arange(trace.length(node))
+        # Behind the end of a list nothing changes
+        return bool((own | ((places < 0) & (trace.lists[node] < 0))).all())
 
-    def _aligned(self, change: Array, node: Node, at: Pointwise) -> Array:
+    def aligned(self, change: Array, node: Node, at: Node) -> Array:
+        """Return a change of a node at the positions of another one that change."""
         if self._is_aligned(node, at):
             return change
         return self.gathered(at, at.sources.index(node), change)
@@ -825,6 +874,12 @@ def taken(flat: Array, places: Numbers) -> Array:
         return flat
     rows = array(flat.insert, places, i32)
     return flat.of(gather_rows(flat.value, rows.value))
+
+
+def taken_rows(rows: Array, places: Numbers) -> Array:
+    """Return the rows of a matrix at some places."""
+    index = array(rows.insert, places, i32)
+    return rows.of(gather_rows(rows.value, index.value))
 
 
 def product(lhs: Array, rhs: Array) -> Array:

@@ -23,6 +23,7 @@ from lowering.change.forms import (
     is_affine,
     root_of,
 )
+from lowering.change.orbitals import Lost, is_of_rows, settled
 from lowering.change.rules import (
     ChangeRule,
     Fixed,
@@ -180,6 +181,21 @@ class SelectRule(ElementwiseRule):
     """A choice, affine where the predicate is without x."""
 
     names = ("stablehlo.select",)
+    reads_lost = True
+
+    def cone(self, op: Operation, views: Sequence[Any]) -> View | str:
+        predicate, *sides = views
+        lost = next((one for one in views if isinstance(one, Lost)), None)
+        rows = next((v for v in views if isinstance(v, View) and is_of_rows(v)), None)
+        if rows is None:
+            return super().cone(op, views) if lost is None else lost.reason
+        if not isinstance(predicate, Lost):
+            return f"'{op.name}' of rows that are exchanged"
+        # Such as whether indices are in range
+        is_first = settled(predicate, op.operands[0], rows)
+        if is_first is None or sides[1 - is_first] is not rows:
+            return predicate.reason
+        return rows
 
     def is_kept_affine(self, op: Operation, forms: Sequence[Form]) -> bool:
         return is_inexact(op.results[0]) and is_fixed(forms[0])

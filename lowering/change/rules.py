@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import ClassVar, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 from xdsl.dialects.builtin import UnregisteredOp
@@ -44,9 +44,11 @@ class ChangeRule(ABC):
 
     Attributes:
         names: of the ops that it is the rule of.
+        reads_lost: whether `cone` takes values of which no node is known.
     """
 
     names: ClassVar[Sequence[str]]
+    reads_lost: ClassVar[bool] = False
 
     @abstractmethod
     def form(self, op: Operation, forms: Sequence[Form]) -> Form:
@@ -55,10 +57,11 @@ class ChangeRule(ABC):
         None of the operands is new: what follows from these is new.
         """
 
-    def cone(self, op: Operation, views: Sequence[View | None]) -> View | str:
+    def cone(self, op: Operation, views: Sequence[Any]) -> View | str:
         """Return the result as elements of a node, given operands that depend on x.
 
-        None is an operand without x. A text says why there is no cone.
+        Each is a `View`, None without x, or `Lost` to rules that read such ones. A text
+        says why there is no cone.
         """
         return f"'{op_name(op)}' has no cone"
 

@@ -10,17 +10,31 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from xdsl.builder import Builder
-from xdsl.dialects.builtin import i32
-from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.dialects.builtin import i1, i32
+from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 from xdsl.utils.exceptions import PassFailedException
 
 from dialects import bt
-from dialects.stablehlo import dtype_of, element_of, tensor
-from lowering.arrays import Array, array, iota
+from dialects.stablehlo import dtype_of, element_of, shape_of, tensor
+from lowering.arrays import Array, array, concatenated, iota
 from lowering.change.cone_analysis import Cones, cones_of
-from lowering.change.cones import Emission, Node, Trace, product, taken
+from lowering.change.cones import (
+    Emission,
+    Node,
+    Part,
+    Trace,
+    product,
+    taken,
+    taken_rows,
+)
+from lowering.change.determinants import (
+    DeterminantPart,
+    Determinants,
+    factorised,
+)
+from lowering.change.orbitals import Slots
 from lowering.energy.extraction import is_coarse
 from lowering.energy.part_functions import (
     Arrays,
@@ -42,7 +56,7 @@ class _Keys:
     """Keys of tables, and nodes that are kept, in the order that they are asked for."""
 
     tables: list[Key] = field(default_factory=list)
-    kept: list[Node] = field(default_factory=list)
+    kept: list[Any] = field(default_factory=list)
 
 
 class _Asked(dict[Any, Array]):
@@ -68,29 +82,22 @@ class Cone(Draft):
             raise PassFailedException(found)
         if own.writes is not None:
             raise PassFailedException("rows of tables are of sites, not of lanes")
-        trace = traced(found, own.steps.rows)
+        trace = traced(found, own.steps.rows, own.steps.values)
         if isinstance(trace, str):
             raise PassFailedException(trace)
         self._cones: Cones = found
         self._trace: Trace = trace
 
+    @property
+    def _determinants(self) -> list[DeterminantPart]:
+        return [one for one in self._cones.nodes if isinstance(one, DeterminantPart)]
+
     # region What is made once, and of one x
 
     def _emission(self, insert: Inserter, leaves: Arrays) -> Emission:
         """Return where tables are made."""
-        function = self.functions[0]
-        args = function.body.block.args[:-1]
-        own = (leaf.value for leaf in leaves)
-        now: dict[SSAValue, SSAValue] = dict(zip(args, own, strict=True))
-
-        def fixed(value: SSAValue) -> Array:
-            for one in operands_first(value, known=now):
-                if one not in now:  # another result of an op that is there
-                    assert isinstance(one.owner, Operation)
-                    insert.add_op(one.owner.clone(now))
-            return Array(now[value], insert)
-
-        return Emission(insert, self._trace, fixed_of=fixed)
+        now = _Values(self.functions[0], leaves)
+        return Emission(insert, self._trace, fixed_of=now)
 
     @cached_property
     def _keys(self) -> _Keys:
@@ -108,8 +115,12 @@ class Cone(Draft):
         def table(key: Key) -> Any:
             return self._table(once, wanted, key).value.type
 
-        def kept(node: Node) -> Any:
-            return tensor(element_of(node.value), (node.positions, node.channels))
+        def kept(key: Any) -> Any:
+            if isinstance(key, Node):
+                kind = element_of(key.value)
+                return tensor(kind, (key.positions, key.channels))
+            determinants, name = key
+            return determinants.kind_of(name)
 
         at = Emission(
             inserts[1],
@@ -121,8 +132,7 @@ class Cone(Draft):
         )
         self._difference(at)
         found = list(at.needed)
-        for node in found:
-            self._committed(at, node)
+        self._all_committed(at, found, leaves)
         self._wanted = wanted
         return _Keys(list(at.tables), list(at.needed))
 
@@ -150,23 +160,28 @@ class Cone(Draft):
 
     def cache(self, leaves: Arrays, x: Array) -> Arrays:
         """Return the nodes that are kept, (positions, channels) each."""
-        function = self.functions[0]
-        own = (one.value for one in [*leaves, x])
-        now: dict[SSAValue, SSAValue] = dict(
-            zip(function.body.block.args, own, strict=True)
-        )
-        for op in function.body.block.ops:
-            if not isinstance(op, ReturnOp):
-                x.insert.add_op(op.clone(now))
+        now = _Values(self.functions[0], [*leaves, x])
+        parts = self._determinants
+
+        def whole(node: Node) -> Array:
+            return self._whole(node, now)
+
+        made = _prepared(parts, whole, now)
+        for part in parts:
+            now.known[part.value] = made[part].reshape(*shape_of(part.value)).value
         return [
-            self._kept(node, Array(now[node.value], x.insert))
-            for node in self._keys.kept
+            whole(key) if isinstance(key, Node) else made[key]
+            for key in self._keys.kept
         ]
 
-    def _kept(self, node: Node, value: Array) -> Array:
+    def _whole(self, node: Node, now: _Values) -> Array:
+        """Return a node (positions, channels), by values that are there."""
+        if isinstance(node, Part):
+            return taken_rows(self._whole(node.sources[0], now), node.own)
         places = self._cones.views[node.value].places
         assert places is not None
-        return taken(value.reshape(-1), places).reshape(node.positions, node.channels)
+        flat = taken(now(node.value).reshape(-1), places)
+        return flat.reshape(node.positions, node.channels)
 
     # endregion
     # region What is of a change
@@ -200,7 +215,7 @@ class Cone(Draft):
 
     def _committed(self, at: Emission, node: Node) -> Array:
         """Return a node at x', all of it."""
-        value, whole = at.value(node), at.kept[node]
+        value, whole = at.value(node), at.kept_of(node)
         if node.positions == 1:
             return value
         lists = self._trace.lists[node]
@@ -211,18 +226,35 @@ class Cone(Draft):
         )
         numbers = iota(at.insert, i32, (node.positions, len(lists[0])), 0)
         hot = numbers.compared("EQ", places.broadcast(numbers.shape, [1]))
+        if whole.element == i1:
+            # Predicates are exchanged
+            other = value.compared("NE", at.before(node, node)).astype(i32)
+            return product(hot.astype(i32), other).compared("NE", whole.astype(i32))
         return whole + product(hot.astype(whole.element), value - at.before(node, node))
+
+    def _all_committed(
+        self, at: Emission, keys: Sequence[Any], leaves: Arrays
+    ) -> Arrays:
+        found = {key: self._committed(at, key) for key in keys if isinstance(key, Node)}
+        now = _Values(self.functions[0], [one.inside(at.insert) for one in leaves])
+        made = _prepared(self._determinants, found.__getitem__, now)
+        return [made[key] if key in made else found[key] for key in keys]
 
     def commit(self, given: Given) -> Arrays:
         at = self._at(given)
         at.follow(self._cones.nodes)
-        return [self._committed(at, node) for node in self._keys.kept]
+        return self._all_committed(at, self._keys.kept, given.leaves)
 
     # endregion
 
 
-def traced(cones: Cones, rows: npt.NDArray[np.float64]) -> Trace | str:
-    """Return the positions that rows of changes reach, or why no cone is written."""
+def traced(
+    cones: Cones, rows: npt.NDArray[np.float64], values: Sequence[float]
+) -> Trace | str:
+    """Return the positions that rows of changes reach, or why no cone is written.
+
+    `values` are the local ones of x.
+    """
     kind = dtype_of(element_of(cones.nodes[0].value))
     if kind.kind not in "if":
         return f"changes of x are no numbers of {kind}"
@@ -230,10 +262,10 @@ def traced(cones: Cones, rows: npt.NDArray[np.float64]) -> Trace | str:
         return f"changes of x are too large for {kind}"
     if any(is_coarse(node.value) for node in cones.nodes):
         return "of fewer than 32 bits the rounding is the model"
-    trace = Trace(cones.nodes, sites_of(rows))
-    if not all(map(trace.length, cones.nodes)):
-        return "no change reaches some of its layers"
-    return trace
+    for node in cones.nodes:
+        if isinstance(node, Slots) and not node.occupied.is_known(values):
+            return f"of sites with {len(values)} values it is not known which are empty"
+    return Trace(cones.nodes, sites_of(rows))
 
 
 def sites_of(rows: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:
@@ -241,3 +273,59 @@ def sites_of(rows: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:
     found = [np.flatnonzero(row) for row in rows]
     some = next((sites for sites in found if len(sites)), np.zeros(1, np.int64))
     return [sites if len(sites) else some for sites in found]
+
+
+class _Values:
+    """Values of a function of x, computed where they are asked for, each once.
+
+    Attributes:
+        known: those that are there.
+    """
+
+    def __init__(self, function: FuncOp, given: Sequence[Array]):
+        """Take its arguments, or the first of them."""
+        self._insert = given[0].insert
+        own = (one.value for one in given)
+        self.known: dict[SSAValue, SSAValue] = dict(
+            zip(function.body.block.args, own, strict=False)
+        )
+
+    def __call__(self, value: SSAValue) -> Array:
+        for one in operands_first(value, known=self.known):
+            if one not in self.known:  # another result of an op that is there
+                assert isinstance(one.owner, Operation)
+                self._insert.add_op(one.owner.clone(self.known))
+        return Array(self.known[value], self._insert)
+
+
+def _prepared(
+    parts: Sequence[DeterminantPart],
+    whole: Callable[[Node], Array],
+    fixed: Callable[[SSAValue], Array],
+) -> dict[Any, Array]:
+    """Return what is kept of determinants, and what parts of them are at x.
+
+    Matrices of a size are factorised at once.
+    """
+    found: dict[Any, Array] = {}
+    own = dict.fromkeys(part.of for part in parts)
+    given = {one: one.read(whole, fixed) for one in own}
+    kinds: dict[Any, list[Determinants]] = {}
+    for one in own:
+        kinds.setdefault((one.size, one.element), []).append(one)
+    for several in kinds.values():
+        matrices = [one.matrices(*given[one]) for one in several]
+        stacked = matrices[0] if len(several) == 1 else concatenated(matrices, 0)
+        inverses, signs, logs = factorised(stacked)
+        start = 0
+        for one in several:
+            end = start + one.count
+            values = (part.slice(start, end) for part in (inverses, signs, logs))
+            inverse, sign, log = values
+            start = end
+            kept = one.prepared(*given[one], inverse)
+            found |= {(one, name): value for name, value in kept.items()}
+            for part in parts:
+                if part.of is one:
+                    found[part] = part.of_matrices(sign, log)
+    return found

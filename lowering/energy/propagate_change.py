@@ -25,6 +25,7 @@ from dialects import bt
 from dialects.stablehlo import shape_of
 from lowering.change.cone_analysis import Cones, cones_of
 from lowering.change.cones import Node, Pointwise, Stencil, Trace, Whole, of_real
+from lowering.change.determinants import DeterminantPart
 from lowering.change.rules import op_name
 from lowering.energy.bt_local_energy_pack import local_values
 from lowering.energy.cone_part import traced
@@ -102,19 +103,22 @@ def _propagated(op: bt.LocalEnergyOp, part: bt.PartAttr) -> bt.PartAttr:
 
 def _is_local(node: Node) -> bool:
     """Whether a node is behind a function that is not linear, at many positions."""
+    if isinstance(node, DeterminantPart):
+        return True
     return isinstance(node, Pointwise) and not node.makes_changes and node.positions > 1
 
 
 def _gain(op: bt.LocalEnergyOp, cones: Cones) -> float | str:
     """Return how many times fewer operations there are in cones, or why none."""
     size = shape_of(op.config)[1]
-    moves = moves_of(op.branches, local_values(op) or (), size=size)
+    values = local_values(op) or ()
+    moves = moves_of(op.branches, values, size=size)
     if isinstance(moves, str):
         return moves
     rows, _ = moves.differences(size)
     if not len(rows) or len(rows) > MAX_ROWS:
         return f"{len(rows)} changes"
-    trace = traced(cones, rows)
+    trace = traced(cones, rows, values)
     if isinstance(trace, str):
         return trace
     inside = sum(_work(node, trace) for node in cones.nodes)
@@ -135,6 +139,8 @@ def _whole_work(node: Node) -> float:
     match node:
         case Pointwise():
             return _cost(node) * size
+        case DeterminantPart():
+            return node.of.whole_work
         case Stencil():
             (source,) = node.sources
             is_wide = node.near.shape[1] > 1

@@ -1,0 +1,687 @@
+"""Determinants whose rows occupied sites choose: by the matrix determinant lemma.
+
+Of A with rows R[occupied] some rows change. Those of k sites that are left become those
+of k sites that are entered, in place:
+
+    det A' / det A = +- det Q,  Q[b, c] = sum over f of R'[entered b, f] A^-1[f, left c]
+
+Rows come in the order of sites, so that the sign is that of the permutation that sorts
+them. Of rows that depend on x themselves all that change are left and entered: a few
+near the fermion that hops (backflow). Where R does not depend on x, R A^-1 is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property, reduce
+from math import prod
+from typing import Any
+
+import numpy as np
+from xdsl.dialects.builtin import i32
+from xdsl.ir import Attribute, SSAValue
+from xdsl.utils.exceptions import InterpretationError
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects.stablehlo import (
+    broadcast_in_dim,
+    dot,
+    dtype_of,
+    element_of,
+    gather_rows,
+    shape_of,
+    tensor,
+)
+from lowering.arrays import Array, array, concatenated, iota
+from lowering.change.by_values import Inner, source_of
+from lowering.change.cones import (
+    Emission,
+    Node,
+    Numbers,
+    Trace,
+    View,
+    taken,
+    taken_rows,
+)
+from lowering.change.orbitals import Lost, Rows, Slots
+from lowering.stablehlo.loops import while_loop
+
+SITES = "sites"
+"""Key of what is kept of the sites of determinants."""
+
+CONDITION = 1 / 8
+"""The largest condition number, times the machine's epsilon: behind it no digit of a
+ratio is right, nor are any that a factorisation of the other matrix finds."""
+
+WRITTEN_OUT = 3
+"""Determinants of so many rows are written out; larger ones are eliminated."""
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Matrices whose rows the sites of one group choose.
+
+    Attributes:
+        number: of the group.
+        matrices: their numbers.
+        columns: of each its columns in the table (matrices, F).
+    """
+
+    number: int
+    matrices: Numbers
+    columns: Numbers
+
+
+@dataclass(eq=False)
+class Determinants:
+    """Some matrices (B, F, F) of rows that occupied sites choose.
+
+    Attributes:
+        slots: the rows of all sites.
+        groups: of which group of sites they are.
+        signs: of the permutations that sort their rows (B,).
+        element: the type of their elements.
+    """
+
+    slots: Slots
+    groups: list[Group]
+    signs: Numbers
+    element: Attribute
+
+    @property
+    def size(self) -> int:
+        return self.slots.occupied.count
+
+    @property
+    def count(self) -> int:
+        return len(self.signs)
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether the rows do not depend on x."""
+        return self.slots.table is not None
+
+    def exchanged(self, trace: Trace) -> int:
+        """Return how many rows of a matrix change at most."""
+        lists, sites = trace.lists[self.slots], self.slots.occupied.sites
+        own = np.where(lists < 0, -1, lists // sites)
+        most = max(int((own == g.number).sum(axis=1).max()) for g in self.groups)
+        return max(1, most // 2 if self.is_fixed else min(most, self.size))
+
+    def work(self, trace: Trace) -> float:
+        """Return multiplications of one change."""
+        k = self.exchanged(trace)
+        each = k**3 / 3 + k * k * (1 if self.is_fixed else self.size)
+        return self.count * each
+
+    @property
+    def whole_work(self) -> float:
+        """Return multiplications of a factorisation."""
+        return self.count * self.size**3 / 3
+
+    # region What is kept of one x
+
+    def kind_of(self, name: object) -> Attribute:
+        """Return the type of what is kept: of `SITES`, or of a number of a group.
+
+        Of all sites whether they are occupied, and how many before them are; of groups
+        rows times inverses (S * F, M), or inverses (F, M, F) of rows that depend on x.
+        """
+        own = self.slots.occupied
+        if name == SITES:
+            return tensor(i32, (own.groups * own.sites, 2))
+        assert isinstance(name, int)
+        count = len(self.groups[name].matrices)
+        rows = (own.sites * self.size,) if self.is_fixed else (self.size,)
+        return tensor(
+            self.element, (*rows, count) if self.is_fixed else (*rows, count, self.size)
+        )
+
+    def read(
+        self, whole: Callable[[Node], Array], fixed: Callable[[SSAValue], Array]
+    ) -> tuple[Array, Array]:
+        """Return which sites are occupied (G, S), and the rows of all (G * S, C).
+
+        From nodes of x, (positions, channels), and from values without x.
+        """
+        slots = self.slots
+        mask = slots.occupied.of(whole(slots.sources[0])).reshape(-1)
+        positions = slots.occupied.positions
+        occupied = taken(mask, positions.reshape(-1)).reshape(*positions.shape)
+        if slots.table is not None:
+            flat = taken(fixed(slots.table).reshape(-1), slots.elements.reshape(-1))
+            return occupied, flat.reshape(*slots.elements.shape)
+        rows = taken_rows(whole(slots.sources[1]), slots.place)
+        return occupied, _columns(rows, slots.order)
+
+    def matrices(self, occupied: Array, rows: Array) -> Array:
+        """Return the matrices (B, F, F), in the order of sites.
+
+        `occupied` says which sites are (G, S), `rows` are those of all (G * S, C).
+        """
+        insert, sites = occupied.insert, self.slots.occupied.sites
+        found: list[Array] = []
+        for group in self.groups:
+            own = occupied.entry(group.number)
+            before = _before(own)
+            kinds = self.size, sites
+            hot = iota(insert, i32, kinds, 0).compared("EQ", _wide(before, kinds, 1))
+            hot = hot & _wide(own, kinds, 1)
+            number = hot.where(iota(insert, i32, kinds, 1), 0).sum(1)
+            start = group.number * sites
+            chosen = rows.slice(start, start + sites)
+            chosen = chosen.of(gather_rows(chosen.value, number.value))
+            for columns in group.columns:
+                found.append(_columns(chosen, columns).reshape(1, *[self.size] * 2))
+        order = np.concatenate([group.matrices for group in self.groups])
+        stacked = found[0] if len(found) == 1 else concatenated(found, 0)
+        return taken(stacked, np.argsort(order))
+
+    def prepared(
+        self, occupied: Array, rows: Array, inverses: Array
+    ) -> dict[object, Array]:
+        """Return what is kept, from the inverses of the matrices."""
+        numbers = [occupied.astype(i32), _each_before(occupied)]
+        flat = [one.reshape(prod(one.shape), 1) for one in numbers]
+        found: dict[object, Array] = {SITES: concatenated(flat, 1)}
+        sites = self.slots.occupied.sites
+        for n, group in enumerate(self.groups):
+            start = group.number * sites
+            own: list[Array] = []
+            for number, columns in zip(group.matrices, group.columns, strict=True):
+                inverse = inverses.entry(int(number))
+                if self.is_fixed:
+                    table = _columns(rows.slice(start, start + sites), columns)
+                    each = table.of(dot(table.value, inverse.value))
+                    own.append(each.reshape(sites * self.size, 1))
+                else:
+                    own.append(inverse.transpose(1, 0).reshape(self.size, 1, -1))
+            found[n] = own[0] if len(own) == 1 else concatenated(own, 1)
+        return found
+
+    # endregion
+    # region What is of a change
+
+    def ratios(self, at: Emission) -> Array:
+        """Return det A' / det A of each matrix (B,), NaN where it is not known."""
+        slots = self.slots
+        own, mask = slots.occupied, slots.sources[0]
+        flip = own.of(at.value(mask)).compared("NE", own.of(at.before(mask, mask)))
+        changed = at.aligned(flip.astype(i32), mask, slots).reshape(-1)
+        sites = at.kept_of((self, SITES))
+        # Behind the end of a list there is no site
+        number = at.by_row(at.trace.lists[slots])
+        listed = sites.of(gather_rows(sites.value, number.maximum(0).value))
+        here, before = (listed.columns(n, n + 1).reshape(-1) for n in (0, 1))
+        changed = (number.compared("GE", 0) & changed.compared("NE", 0)).astype(i32)
+        here = number.compared("GE", 0).where(here, 0)
+        there = here + changed - here * changed * 2
+        if self.is_fixed:
+            here, there = here * changed, there * changed
+        after = None if self.is_fixed else self._rows_after(at)
+        found: list[Array] = []
+        for n, group in enumerate(self.groups):
+            is_own = None
+            if own.groups > 1:
+                of_group = number // own.sites
+                is_own = of_group.compared("EQ", group.number).astype(i32)
+            left, entered = (
+                one if is_own is None else one * is_own for one in (here, there)
+            )
+            move = _Move(
+                left, entered, number - group.number * own.sites, before, self._most(at)
+            )
+            ratios = self._ratios_of(at, n, group, move, after)
+            known = left.sum(0).compared("EQ", entered.sum(0))
+            one = ratios.like(1)
+            sign = move.is_odd.where(-one, one)
+            found.append(known.where((ratios * sign), np.nan))
+        order = np.concatenate([group.matrices for group in self.groups])
+        joined = found[0] if len(found) == 1 else concatenated(found, 0)
+        return taken(joined, np.argsort(order))
+
+    def _most(self, at: Emission) -> int:
+        return self.exchanged(at.trace)
+
+    def _rows_after(self, at: Emission) -> Array:
+        """Return the rows of the sites of a list at x' (m, C)."""
+        slots = self.slots
+        node = slots.sources[1]
+        places = at.by_row(slots.place[np.maximum(at.trace.lists[slots], 0)])
+        whole = at.kept_of(node)
+        before = whole.of(gather_rows(whole.value, places.value))
+        change = at.aligned(at.change(node), node, slots)
+        return _columns(before + change.astype(before.element), slots.order)
+
+    def _ratios_of(
+        self, at: Emission, n: int, group: Group, move: _Move, after: Array | None
+    ) -> Array:
+        """Return the determinants of Q of the matrices of a group."""
+        table, k = at.kept_of((self, n)), move.most
+        left, entered = move.chosen
+        columns = left(move.before)
+        if after is None:
+            rows = entered(move.sites)
+            shape = (k, k)
+            index = rows.broadcast(shape, [0]) * self.size
+            index = index + columns.broadcast(shape, [1])
+            block = table.of(gather_rows(table.value, index.value))
+        else:
+            # (k, matrices, F) each
+            numbers = iota(at.insert, i32, move.sites.shape, 0)
+            rows = after.of(gather_rows(after.value, entered(numbers).value))
+            own = [_columns(rows, one).reshape(k, 1, -1) for one in group.columns]
+            new = own[0] if len(own) == 1 else concatenated(own, 1)
+            old = table.of(gather_rows(table.value, columns.value))
+            block = _products(new, old)
+        if k > 1:
+            # Where fewer are exchanged, the rest is the identity
+            count = move.left.sum(0)
+            shape = block.shape
+            both = [iota(at.insert, i32, shape, axis) for axis in (0, 1)]
+            wide = count.reshape(1, 1, 1).broadcast(shape, range(3))
+            inside = both[0].compared("LT", wide) & both[1].compared("LT", wide)
+            one = both[0].compared("EQ", both[1]).astype(block.element)
+            block = inside.where(block, one)
+        else:
+            is_there = move.left.sum(0).compared("GT", 0)
+            block = is_there.where(block, block.like(1))
+        return determinant(block)
+
+    # endregion
+
+
+@dataclass(eq=False)
+class _Move:
+    """Sites of a group that are left and entered, of a list of sites.
+
+    Attributes:
+        left: which are, 0 or 1 (m,).
+        entered: as `left`.
+        sites: their numbers in the group (m,).
+        before: how many occupied sites there are before each (m,).
+        most: how many of each there are at most.
+    """
+
+    left: Array
+    entered: Array
+    sites: Array
+    before: Array
+    most: int
+
+    def _sum_below(self, given: Array, below: Array) -> Array:
+        """Return, for each site, the sum over some others (m, m) of numbers (m,)."""
+        return (_wide(given, below.shape, 1) * below.astype(i32)).sum(1)
+
+    @cached_property
+    def _earlier(self) -> Array:
+        """Whether [j, i] i is in the list before j."""
+        shape = (self.left.shape[0],) * 2
+        insert = self.left.insert
+        one, other = (iota(insert, i32, shape, axis) for axis in (0, 1))
+        return other.compared("LT", one)
+
+    @cached_property
+    def _lower(self) -> Array:
+        """Whether [j, i] the number of site i is less than that of j."""
+        shape = (self.left.shape[0],) * 2
+        return _wide(self.sites, shape, 1).compared("LT", _wide(self.sites, shape, 0))
+
+    @property
+    def chosen(self) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
+        """What returns of a list the elements of the sites left, and entered (k,)."""
+
+        def of(which: Array) -> Callable[[Array], Array]:
+            shape = (self.most, which.shape[0])
+            rank = self._sum_below(which, self._earlier)
+            slots = iota(which.insert, i32, shape, 0)
+            hot = slots.compared("EQ", _wide(rank, shape, 1)).astype(i32)
+            hot = hot * _wide(which, shape, 1)
+            return lambda given: (hot * _wide(given, shape, 1)).sum(1)
+
+        return of(self.left), of(self.entered)
+
+    @property
+    def is_odd(self) -> Array:
+        """Whether an odd permutation sorts the rows after those of some are replaced.
+
+        It takes a row past all others between its site before and after.
+        """
+        others = self.before - self._sum_below(self.left, self._lower)
+        crossed = ((self.entered - self.left) * others).sum(0)
+        if self.most > 1:
+            above = ~self._lower & self._earlier
+            for which in (self.left, self.entered):
+                crossed = crossed + (which * self._sum_below(which, above)).sum(0)
+        return (crossed & crossed.like(1)).compared("NE", 0)
+
+
+@dataclass(eq=False)
+class DeterminantPart(Node):
+    """What is known of determinants: their signs, or logarithms, or they themselves.
+
+    Attributes:
+        of: these.
+        kind: "sign", "log", the logarithm of the absolute value, or "det".
+    """
+
+    of: Determinants
+    kind: str
+
+    @property
+    def makes_changes(self) -> bool:
+        return self.kind == "log"
+
+    def computed(self, at: Emission) -> Array:
+        ratios = at.shared(self.of, lambda: self.of.ratios(at))
+        element = element_of(self.value)
+        if self.kind == "log":
+            return ratios.abs().log().astype(element).reshape(1, -1)
+        before = at.before(self, self)
+        if self.kind == "sign":
+            size = ratios.abs()
+            is_none = size.compared("EQ", 0)
+            size = size.astype(ratios.element) if ratios.is_complex else size
+            ratios = is_none.where(
+                ratios.like(0).broadcast(ratios.shape, []), ratios / size
+            )
+        return before * ratios.astype(element).reshape(1, -1)
+
+    def work(self, trace: Trace) -> float:
+        return self.of.work(trace)
+
+    def of_matrices(self, signs: Array, logs: Array) -> Array:
+        """Return it (1, B), by the signs and logarithms."""
+        if self.kind != "log":
+            by = self.of.signs.astype(dtype_of(self.of.element))
+            signs = signs * signs.like(by)
+        if self.kind == "det":
+            size = logs.exp()
+            signs = signs * (size.astype(signs.element) if signs.is_complex else size)
+        found = logs if self.kind == "log" else signs
+        return found.astype(element_of(self.value)).reshape(1, -1)
+
+
+def determinants_of(
+    lost: Lost, value: SSAValue
+) -> tuple[SSAValue, Determinants, str] | None:
+    """Return the matrices that a value is of the determinants of, and what of these.
+
+    None where it is nothing of them.
+    """
+    if dtype_of(element_of(value)).kind not in "fc":
+        return None
+    source = source_of(
+        value,
+        lost.depends,
+        lambda one: one in lost.known and isinstance(lost.known[one].node, Rows),
+    )
+    if source is None or len(shape_of(source)) < 2:
+        return None
+    if prod(shape_of(value)) != prod(shape_of(source)[:-2]):
+        return None
+    found = _determinants(lost.known[source], source)
+    kind = None if found is None else _kind(lost, source, value)
+    return None if found is None or kind is None else (source, found, kind)
+
+
+def _determinants(view: View, source: SSAValue) -> Determinants | None:
+    """Return matrices of rows, as a view is of them; None where it is of no such."""
+    rows = view.node
+    assert isinstance(rows, Rows)
+    count = rows.slots.occupied.count
+    height, width = shape_of(source)[-2:]
+    if (height, width) != (count, count) or (view.ids < 0).any():
+        return None
+    matrices = view.ids.reshape(-1, count, count)
+    groups: dict[int, list[tuple[int, Numbers]]] = {}
+    signs: list[int] = []
+    for number, ids in enumerate(matrices):
+        if (ids[0] // rows.channels != ids[0, 0] // rows.channels).any():
+            ids = ids.T
+        fermions, columns = np.divmod(ids, rows.channels)
+        group, order = fermions[0, 0] // count, fermions[:, 0] % count
+        if (
+            (fermions != fermions[:, :1]).any()
+            or (fermions // count != group).any()
+            or (columns != columns[:1]).any()
+            or len(set(order)) < count
+            or len(set(columns[0])) < count
+        ):
+            return None
+        groups.setdefault(int(group), []).append((number, columns[0]))
+        signs.append(_sign(order))
+    own = [
+        Group(g, *(np.array(one) for one in zip(*found, strict=True)))
+        for g, found in groups.items()
+    ]
+    return Determinants(rows.slots, own, np.array(signs), element_of(source))
+
+
+def _sign(order: Numbers) -> int:
+    return 1 - 2 * (
+        int((order[:, None] > order)[np.triu_indices(len(order))].sum()) % 2
+    )
+
+
+def _kind(lost: Lost, source: SSAValue, value: SSAValue) -> str | None:
+    """Return what of determinants a value is: "sign", "log", "det", or nothing."""
+    shape, dtype = shape_of(source), dtype_of(element_of(source))
+    real = np.finfo(dtype)
+    rng = np.random.default_rng(0)
+    examples = [rng.normal(size=shape) for _ in range(4)]
+    if dtype.kind == "c":
+        examples = [one + 1j * rng.normal(size=shape) for one in examples]
+    # What is added to a determinant shows where that is small
+    small = float(real.tiny) ** (0.25 / shape[-1])
+    examples += [small * examples[0], examples[1] / small]
+    examples[0][..., 0, :] *= -1
+    try:
+        found = Inner(lost.function, source, value).of(examples)
+    except InterpretationError:
+        return None
+    expected = [np.linalg.slogdet(one.astype(dtype)) for one in examples]
+    tolerance = 1e4 * shape[-1] * float(real.eps)
+
+    def are(of: Callable[[Any, Any], Any]) -> bool:
+        pairs = zip(found, expected, strict=True)
+        with np.errstate(all="ignore"):
+            return all(
+                np.allclose(
+                    one.reshape(-1), np.ravel(of(*of_one)), rtol=tolerance, atol=0
+                )
+                for one, of_one in pairs
+            )
+
+    kinds: dict[str, Callable[[Any, Any], Any]] = {
+        "log": lambda sign, log: log,
+        "sign": lambda sign, log: sign,
+        "det": lambda sign, log: sign * np.exp(log),
+    }
+    return next((kind for kind, of in kinds.items() if are(of)), None)
+
+
+# region Arrays
+
+
+def _wide(value: Array, shape: Sequence[int], *axes: int) -> Array:
+    """Return an array along some axes of a shape."""
+    return value.of(broadcast_in_dim(value.value, shape, axes))
+
+
+def _before(occupied: Array) -> Array:
+    """Return how many sites before each are occupied (S,), of which are (S,)."""
+    shape = (occupied.shape[0],) * 2
+    one, other = (iota(occupied.insert, i32, shape, axis) for axis in (0, 1))
+    earlier = other.compared("LT", one) & _wide(occupied, shape, 1)
+    return earlier.astype(i32).sum(1)
+
+
+def _each_before(occupied: Array) -> Array:
+    """Return how many sites of its group before each are occupied (G, S)."""
+    found = [
+        _before(occupied.entry(g)).reshape(1, -1) for g in range(occupied.shape[0])
+    ]
+    return found[0] if len(found) == 1 else concatenated(found, 0)
+
+
+def _columns(rows: Array, columns: Numbers) -> Array:
+    """Return some columns of a matrix."""
+    if np.array_equal(columns, np.arange(rows.shape[1])):
+        return rows
+    start = int(columns[0])
+    if np.array_equal(columns, np.arange(start, start + len(columns))):
+        return rows.columns(start, start + len(columns))
+    return taken(rows.transpose(1, 0), columns).transpose(1, 0)
+
+
+def _products(new: Array, old: Array) -> Array:
+    """Return products over the last axis of (k, M, F) both: (k, k, M)."""
+    k, count, _ = new.shape
+    if count == 1:
+        flat = [one.reshape(k, -1) for one in (new, old)]
+        found = new.of(dot(flat[0].value, flat[1].transpose(1, 0).value))
+        return found.reshape(k, k, 1)
+    shape = (k, *old.shape)
+    wide = [
+        one.of(broadcast_in_dim(one.value, shape, axes))
+        for one, axes in ((new, [0, 2, 3]), (old, [1, 2, 3]))
+    ]
+    return (wide[0] * wide[1]).sum(3)
+
+
+def determinant(block: Array) -> Array:
+    """Return the determinants (M,) of matrices (k, k, M)."""
+    k = block.shape[0]
+    if k <= WRITTEN_OUT:
+        return _expanded(
+            [[block.entry(i).entry(j) for j in range(k)] for i in range(k)]
+        )
+    return _eliminated(block)
+
+
+def _expanded(rows: list[list[Array]]) -> Array:
+    first, *rest = rows
+    if not rest:
+        return first[0]
+    found: Array | None = None
+    for column, one in enumerate(first):
+        minor = [row[:column] + row[column + 1 :] for row in rest]
+        term = one * _expanded(minor)
+        if found is None:
+            found = term
+        else:
+            found = found - term if column % 2 else found + term
+    assert found is not None
+    return found
+
+
+def _eliminated(block: Array) -> Array:
+    """Return determinants by Gauss's elimination, pivots first."""
+    factors: list[Array] = []
+    unknown = block.sum(0).sum(0) * 0
+    while block.shape[0] > 1:
+        k, _, count = block.shape
+        insert = block.insert
+        first = block.slice(0, 1, axis=1).reshape(k, count)
+        size = first.abs()
+        largest = size.max(0, 0.0)
+        numbers = iota(insert, i32, (k, count), 0)
+        is_largest = size.compared("EQ", _wide(largest, (k, count), 1))
+        pivot = is_largest.where(numbers, k).reduce(hlo.MinimumOp, k, 0)
+        hot = numbers.compared("EQ", _wide(pivot, (k, count), 1))
+        wide = hot.of(broadcast_in_dim(hot.value, block.shape, [0, 2]))
+        row = wide.where(block, 0).sum(0)
+        head = row.entry(0)
+        factors.append(pivot.compared("GT", 0).where(-head, head))
+        # The first row goes where the pivot was
+        top = block.entry(0)
+        block = wide.where(
+            top.of(broadcast_in_dim(top.value, block.shape, [1, 2])), block
+        )
+        rest = block.slice(1, k).slice(1, k, axis=1)
+        shape = rest.shape
+        safe = head.compared("EQ", 0).where(head.like(1), head)
+        by = block.slice(1, k).slice(0, 1, axis=1).reshape(k - 1, count)
+        by = by / _wide(safe, (k - 1, count), 1)
+        tail = row.slice(1, k)
+        block = rest - by.of(broadcast_in_dim(by.value, shape, [0, 2])) * tail.of(
+            broadcast_in_dim(tail.value, shape, [1, 2])
+        )
+    factors.append(block.reshape(-1))
+    # What is not known has no pivot
+    return reduce(Array.__mul__, factors) + unknown
+
+
+def factorised(matrices: Array) -> tuple[Array, Array, Array]:
+    """Return inverses (B, F, F), and signs and logarithms of determinants (B,).
+
+    By Gauss and Jordan, with the largest element of a column as the pivot; an inverse
+    is NaN where few of its digits would be right. It is no call of a library: these
+    are shared among threads, and on few cores two of them can wait for each other.
+    """
+    insert, (count, size, _) = matrices.insert, matrices.shape
+    one = matrices.like(1).broadcast((count,))
+    order = iota(insert, i32, (count, size), 1)
+    initial = [
+        array(insert, 0, i32),
+        *(matrices, order, one, one.abs().like(0).broadcast((count,))),
+    ]
+    _, found, order, sign, log = while_loop(
+        initial, lambda carried: carried[0].compared("LT", size), _turned
+    )
+    # The columns of what was found are those of rows that were exchanged
+    shape = matrices.shape
+    hot = _wide(order, shape, 0, 1).compared("EQ", iota(insert, i32, shape, 2))
+    column = hot.where(iota(insert, i32, shape, 1), 0).sum(1)
+    column = column + iota(insert, i32, (count, size), 0) * size
+    rows = found.transpose(0, 2, 1).reshape(count * size, size)
+    inverse = rows.of(gather_rows(rows.value, column.value)).transpose(0, 2, 1)
+    squares = [(one.abs() * one.abs()).sum(2).sum(1) for one in (matrices, inverse)]
+    limit = (CONDITION / np.finfo(dtype_of(log.element)).eps) ** 2
+    is_known = (squares[0] * squares[1]).compared("LT", limit)
+    known = _wide(is_known, shape, 0)
+    return known.where(inverse, np.nan), sign, log
+
+
+def _turned(carried: Sequence[Array]) -> list[Array]:
+    """Return matrices after one more of their columns was eliminated, in place."""
+    turn, matrices, order, sign, log = carried
+    insert, shape = turn.insert, matrices.shape
+    count, size, _ = shape
+    flat = (count, size)
+    numbers = iota(insert, i32, flat, 1)
+    column = matrices.at(turn, axis=2)
+    sizes = numbers.compared("GE", turn).where(column.abs(), -1.0)
+    largest = _wide(sizes.reduce(hlo.MaximumOp, -1.0, 1), flat, 0)
+    place = sizes.compared("EQ", largest).where(numbers, size)
+    place = place.reduce(hlo.MinimumOp, size, 1)
+    is_pivot = numbers.compared("EQ", _wide(place, flat, 0))
+    is_turn = numbers.compared("EQ", turn)
+    below = _wide(is_pivot, shape, 0, 1)
+    row = below.where(matrices, 0).sum(1)
+    other = matrices.at(turn, axis=1)
+    pivot = row.at(turn, axis=1)
+    by = is_pivot.where(_wide(other.at(turn, axis=1), flat, 0), column)
+    by = is_turn.where(by.like(0), by)
+    row = is_turn.where(row.like(1), row) / _wide(pivot, flat, 0)
+    rows = _wide(row, shape, 0, 2)
+    rest = below.where(_wide(other, shape, 0, 2), matrices)
+    rest = _wide(is_turn, shape, 0, 2).where(rest.like(0), rest)
+    rest = rest - _wide(by, shape, 0, 1) * rows
+    found = _wide(is_turn, shape, 0, 1).where(rows, rest)
+    # Two rows are exchanged
+    first = order.at(turn, axis=1)
+    second = is_pivot.where(order, 0).sum(1)
+    order = is_pivot.where(_wide(first, flat, 0), order)
+    order = is_turn.where(_wide(second, flat, 0), order)
+    absolute = pivot.abs()
+    turned = pivot / absolute.astype(pivot.element)
+    turned = place.compared("EQ", turn).where(turned, -turned)
+    nothing = turned.like(0).broadcast((count,))
+    turned = absolute.compared("EQ", 0).where(nothing, turned)
+    return [turn + 1, found, order, sign * turned, log + absolute.log()]
+
+
+# endregion
