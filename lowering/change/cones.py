@@ -8,9 +8,10 @@ and whichever is there gives the other by the value at x, which is kept of each 
 
     change = value at x' - value at x
 
-Lists follow from op to op in an order that does not know where on a lattice it is: of
-rows that a translation maps onto each other, sources of a position have the same
-numbers in the lists before, so that one matrix is the linear map from list to list.
+Lists follow from op to op, in the order of positions for one row of a class: of rows
+that a translation maps onto each other, sources of a position have the same numbers in
+the lists before, so that one matrix is the linear map from list to list. Sources of
+positions next to each other are close in that order: of the matrix there are blocks.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, reduce
+from functools import cached_property, partial, reduce
 from itertools import permutations
 from typing import Any, NamedTuple
 
@@ -54,6 +55,12 @@ a real: on CPUs."""
 
 LARGEST_MATRIX = 1 << 20
 """Elements of a matrix from list to list: it is read for each chunk of pairs."""
+
+BLOCK = 16
+"""A block more costs as much as so many pairs of positions."""
+
+MAX_BLOCKED = 1 << 9
+"""Longer lists are not searched for blocks."""
 
 
 @dataclass(eq=False)
@@ -198,6 +205,13 @@ class Trace:
             ]
             for node in nodes
         }
+        self._blocks: dict[Node, list[Block]] = {}
+
+    def blocks(self, node: Node) -> list[Block]:
+        """Return blocks of the map from the list of a node's source to its own."""
+        if node not in self._blocks:
+            self._blocks[node] = _blocks(self.places[node][0])
+        return self._blocks[node]
 
     @property
     def classes(self) -> int:
@@ -206,6 +220,47 @@ class Trace:
 
     def length(self, node: Node) -> int:
         return self.lists[node].shape[1]
+
+
+class Block(NamedTuple):
+    """Some positions of a list, and those of another one that they are made of."""
+
+    start: int
+    stop: int
+    first: int
+    last: int
+
+    @property
+    def pairs(self) -> int:
+        return (self.stop - self.start) * (self.last - self.first)
+
+
+def _blocks(places: Numbers) -> list[Block]:
+    """Return blocks that have all places (classes, m, K), with the fewest pairs."""
+    length = places.shape[1]
+    flat = places.transpose(1, 0, 2).reshape(length, -1)
+    nothing = flat.max(initial=0) + 1
+    first = np.where(flat < 0, nothing, flat).min(axis=1)
+    last = flat.max(axis=1) + 1
+    if length > MAX_BLOCKED:
+        return [Block(0, length, int(first.min()), int(last.max()))]
+    cost, before = np.zeros(length + 1, np.int64), np.zeros(length + 1, np.int64)
+    for stop in range(1, length + 1):
+        # From each start before it, the last one first
+        low = np.minimum.accumulate(first[:stop][::-1])
+        high = np.maximum.accumulate(last[:stop][::-1])
+        pairs = np.maximum(high - low, 0) * np.arange(1, stop + 1)
+        total = cost[:stop][::-1] + pairs + BLOCK
+        best = int(total.argmin())
+        cost[stop], before[stop] = total[best], stop - 1 - best
+    found: list[Block] = []
+    stop = length
+    while stop:
+        start = int(before[stop])
+        low, high = int(first[start:stop].min()), int(last[start:stop].max())
+        found.append(Block(start, stop, min(low, high), high))
+        stop = start
+    return found[::-1]
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,8 +278,27 @@ class _Class:
     places: dict[Node, list[Numbers]]
 
 
+def _central(nodes: Sequence[Node], sites: Numbers) -> int:
+    """Return the number of a row that reaches positions close to each other.
+
+    On a torus that is one far from where the order of positions goes around.
+    """
+    lists: dict[Node, Numbers] = {}
+    for node in nodes:
+        sources = [lists[one] for one in node.sources]
+        lists[node] = node.reached(sources) if sources else sites
+        if lists[node].shape[1] > 2 * sites.shape[1]:
+            own = lists[node]
+            least = np.where(own < 0, node.positions, own).min(axis=1)
+            spread = own.max(axis=1) - least
+            best = np.flatnonzero(spread == spread.min())
+            return int(best[len(best) // 2])
+    return 0
+
+
 def _class_of(nodes: Sequence[Node], sites: Numbers) -> _Class:
-    """Return the rows, of writes in some order, that are like the first row."""
+    """Return the rows, of writes in some order, that are like a central row."""
+    central = _central(nodes, sites)
     count = sites.shape[1]
     first = range(count)
     orders = permutations(first) if count <= MAX_PERMUTED else [tuple(first)]
@@ -234,7 +308,8 @@ def _class_of(nodes: Sequence[Node], sites: Numbers) -> _Class:
         if not len(left):
             break
         # The first row is there to compare with
-        own = np.concatenate([sites[:1], sites[left][:, list(order)]])
+        first_row = sites[central : central + 1]
+        own = np.concatenate([first_row, sites[left][:, list(order)]])
         one = _followed(nodes, own)
         rows = one.rows[one.rows > 0] - 1
         kept = _of_rows(one.lists, one.rows > 0)
@@ -260,7 +335,7 @@ def _followed(nodes: Sequence[Node], sites: Numbers) -> _Class:
             places[node] = [np.arange(sources[0].shape[1])] * len(sources)
             continue
         reached = node.reached(sources) if sources else sites
-        own = reached[:, _first_of_each(reached[0])]
+        own = reached[:, _in_order(reached[0])]
         numbers = _numbers_in(own, node.positions)
         line = np.arange(len(rows))[:, None]
         same = (numbers[line, reached] >= 0) | (reached < 0)
@@ -320,10 +395,10 @@ def _joined(parts: Sequence[Numbers]) -> Numbers:
     return np.concatenate(ended)
 
 
-def _first_of_each(values: Numbers) -> Numbers:
-    """Return where each number that is somewhere is first, in order."""
+def _in_order(values: Numbers) -> Numbers:
+    """Return where each number that is somewhere is first, the least number first."""
     found, first = np.unique(values, return_index=True)
-    return np.sort(first[found >= 0])
+    return first[found >= 0]
 
 
 def _numbers_in(lists: Numbers, size: int) -> Numbers:
@@ -499,9 +574,18 @@ class Stencil(Node):
 
     def _size(self, trace: Trace) -> int:
         """Return how many elements the map from list to list has, for all classes."""
+        pairs = sum(one.pairs for one in trace.blocks(self))
+        return trace.classes * pairs * self.sources[0].channels * self.channels
+
+    def _patches(self, trace: Trace) -> float:
+        """Return multiplications where what each position is made of is gathered."""
         (source,) = self.sources
-        length = trace.classes * trace.length(source) * trace.length(self)
-        return length * source.channels * self.channels
+        each = source.channels * (self.channels + of_real(PATCH, self.value))
+        return trace.length(self) * self.near.shape[1] * each
+
+    def _has_blocks(self, trace: Trace) -> bool:
+        size = self._size(trace)
+        return size <= LARGEST_MATRIX and size <= self._patches(trace)
 
     def is_one_to_one(self, trace: Trace) -> bool:
         """Whether each position is made of the same one of its source."""
@@ -512,31 +596,43 @@ class Stencil(Node):
 
     def work(self, trace: Trace) -> float:
         (source,) = self.sources
-        listed, each = trace.length(self), source.channels * self.channels
         if self.is_one_to_one(trace):
-            return listed * each
-        if self._size(trace) <= LARGEST_MATRIX:
+            return trace.length(self) * source.channels * self.channels
+        if self._has_blocks(trace):
             return self._size(trace)
-        patch = of_real(PATCH, self.value) * source.channels
-        return listed * self.near.shape[1] * (each + patch)
+        return self._patches(trace)
 
-    def matrix(self, at: Emission) -> Array:
-        """Return the maps from list to list, (classes * m * C, m' * C')."""
+    def _block(self, at: Emission, own: Block) -> Array:
+        """Return a block of the maps from list to list, (classes * m * C, m' * C')."""
         weights = self.weights(at)
         count, before, after = weights.shape
         nothing = weights.like(0).broadcast((1, before * after), [])
         table = concatenated([weights.reshape(count, -1), nothing], 0)
-        length = at.trace.length(self.sources[0])
         blocks: list[Array] = []
-        for layers in self._layers(at.trace, length):
+        for layers in self._layers(at.trace, at.trace.length(self.sources[0])):
+            cut = [one[own.first : own.last, own.start : own.stop] for one in layers]
             parts = [
                 table.of(gather_rows(table.value, array(at.insert, one, i32).value))
-                for one in layers
+                for one in cut
             ]
             total = reduce(Array.__add__, parts)
-            block = total.reshape(length, -1, before, after).transpose(0, 2, 1, 3)
-            blocks.append(block.reshape(length * before, -1))
+            block = total.reshape(*cut[0].shape, before, after).transpose(0, 2, 1, 3)
+            blocks.append(block.reshape(cut[0].shape[0] * before, -1))
         return blocks[0] if len(blocks) == 1 else concatenated(blocks, 0)
+
+    def _by_blocks(self, at: Emission, change: Array) -> Array:
+        found: list[Array] = []
+        for number, one in enumerate(at.trace.blocks(self)):
+            count = one.stop - one.start
+            if not one.pairs:
+                nothing = change.like(0)
+                found.append(nothing.broadcast((count, self.channels), []))
+                continue
+            make = partial(self._block, own=one)
+            matrix = at.once(self, f"block {number}", make)
+            row = at.of_class(change.slice(one.first, one.last)).reshape(1, -1)
+            found.append(product(row, matrix).reshape(count, self.channels))
+        return found[0] if len(found) == 1 else concatenated(found, 0)
 
     def _layers(self, trace: Trace, length: int) -> list[list[Numbers]]:
         """Return which weight there is from position to position, of each class.
@@ -565,10 +661,8 @@ class Stencil(Node):
             weights = at.once(self, "weights", self.weights)
             flat = weights.reshape(source.channels, self.channels)
             return product(change.astype(element), flat)
-        if self._size(at.trace) <= LARGEST_MATRIX:
-            matrix = at.once(self, "matrix", self.matrix)
-            row = at.of_class(change.astype(element)).reshape(1, -1)
-            return product(row, matrix).reshape(length, self.channels)
+        if self._has_blocks(at.trace):
+            return self._by_blocks(at, change.astype(element))
         weights = at.once(self, "weights", self.weights)
         patches = at.gathered(self, 0, change.astype(element))
         flat = patches.reshape(length, -1)
