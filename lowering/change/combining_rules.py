@@ -7,7 +7,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import i32
+from xdsl.dialects.builtin import i1, i32
 from xdsl.ir import Operation
 from xdsl_jax.dialects import stablehlo as hlo
 from xdsl_jax.dialects.stablehlo.attributes import DotAttr
@@ -20,10 +20,19 @@ from dialects.stablehlo import (
     gather_rows,
     shape_of,
     tensor,
+    to_numpy,
 )
 from lowering.arrays import Array as Written
 from lowering.arrays import array
-from lowering.change.cones import NOWHERE, Emission, Stencil, Total, View
+from lowering.change.cones import (
+    NOWHERE,
+    Emission,
+    Node,
+    Stencil,
+    Total,
+    View,
+    splat_of,
+)
 from lowering.change.forms import (
     Added,
     Array,
@@ -35,7 +44,7 @@ from lowering.change.forms import (
     is_affine,
 )
 from lowering.change.layout_rules import ints, inverse
-from lowering.change.orbitals import Lost, rows_of
+from lowering.change.orbitals import Lost, moved_ids, rows_of
 from lowering.change.rules import (
     ChangeRule,
     Fixed,
@@ -86,9 +95,9 @@ class ConvolutionRule(BilinearRule):
             return "a convolution by what depends on x"
         if not _is_inexact_sum(op):
             return MAY_WRAP
-        groups = (op.feature_group_count, op.batch_group_count)
-        if any(one.value.data != 1 for one in groups):
-            return "a convolution of groups"
+        groups: int = op.feature_group_count.value.data
+        if op.batch_group_count.value.data != 1:
+            return "a convolution of groups of batches"
         axes: list[list[int]] = [list(op.dimension_numbers.axes(n)) for n in range(3)]
         image, kernel, result = axes
         batch, feature, *space = image
@@ -109,7 +118,16 @@ class ConvolutionRule(BilinearRule):
             out, into, *window = kernel
             moved = at.of_parameters(op.rhs).transpose(*window, into, out)
             moved = moved.astype(element_of(op.result))
-            return moved.reshape(-1, view.node.channels, channels)
+            count = view.node.channels
+            moved = moved.reshape(-1, 1, count // groups, channels)
+            if groups > 1:
+                # Other groups have no weight
+                ways = np.arange(groups)
+                own = ways[:, None] == np.repeat(ways, channels // groups)
+                wide = array(at.insert, own, i1).reshape(1, groups, 1, channels)
+                shape = (moved.shape[0], groups, *moved.shape[2:])
+                moved = wide.broadcast(shape).where(moved.broadcast(shape), 0)
+            return moved.reshape(-1, count, channels)
 
         node = Stencil(op.result, prod(spread), channels, (view.node,), near, weights)
         return View(node, ids)
@@ -252,13 +270,13 @@ class ReduceRule(CombiningRule):
             made = Stencil(value, prod(shape), 1, (node,), near[:, None], ones)
             return View(made, own)
         if not View(node, elements).is_whole:
-            return "a sum of some of the elements"
+            return _by_channels(op, node, elements)
         if prod(shape) == 1:
             return View(Total(value, 1, 1, (node,), None, is_sum=True), own)
         channels = elements[:, :1] % node.channels
         is_all = elements.shape[1] == node.positions
         if not is_all or (elements % node.channels != channels).any():
-            return "a sum over some of the positions"
+            return _by_channels(op, node, elements)
         ids = channels.reshape(shape)
         return View(Total(value, 1, node.channels, (node,), None, is_sum=False), ids)
 
@@ -268,6 +286,91 @@ class ReduceRule(CombiningRule):
         shape, gone = shape_of(op.operands[0]), ints(op.dimensions)
         kept = [axis for axis in range(len(shape)) if axis not in gone]
         return cotangent.broadcast(shape, kept)
+
+
+class WindowRule(CombiningRule):
+    """Sums of windows, as in pooling by averages."""
+
+    names = ("stablehlo.reduce_window",)
+
+    def refused(self, op: Any, forms: Sequence[Form]) -> Form | None:
+        if not _is_sum_of_windows(op) or not is_fixed(forms[1]):
+            return new(op, "not a sum of windows")
+        return None if is_inexact(op.results[0]) else _wraps(op)
+
+    def cone(self, op: Any, views: Sequence[View | None]) -> View | str:
+        view = views[0]
+        if view is None or views[1] is not None or not _is_sum_of_windows(op):
+            return "no sum of windows"
+        if not _is_inexact_sum(op):
+            return MAY_WRAP
+        ids = np.pad(view.ids, to_numpy(op.padding).tolist(), constant_values=NOWHERE)
+        lengths, strides, apart = (
+            np.ones(ids.ndim, int) if one is None else np.array(ints(one))
+            for one in (op.window_dimensions, op.window_strides, op.window_dilations)
+        )
+        windows = np.lib.stride_tricks.sliding_window_view(
+            ids, tuple(apart * (lengths - 1) + 1)
+        )
+        each = [slice(None, None, step) for step in (*strides, *apart)]
+        elements = windows[tuple(each)].reshape(prod(shape_of(op.results[0])), -1)
+        return _by_channels(op, view.node, elements)
+
+
+def _is_sum_of_windows(op: Any) -> bool:
+    """Whether windows of elements next to each other are added, from 0 on."""
+    dilations = op.base_dilations
+    return (
+        combiner_of(op) is hlo.AddOp
+        and splat_of(op.operands[1]) == 0
+        and (dilations is None or set(ints(dilations)) == {1})
+    )
+
+
+def _by_channels(op: Operation, node: Node, elements: Array) -> View | str:
+    """Return sums of elements (results, K): of one channel at some positions, or of all.
+
+    Where a channel is summed by itself all others are, too.
+    """
+    value, ordered = op.results[0], np.sort(elements, axis=1)
+    whole = _whole_positions(ordered, node.channels)
+    if whole is not None:
+
+        def all_ones(at: Emission) -> Written:
+            one = array(at.insert, 1, element_of(value))
+            return one.broadcast((whole.shape[1], node.channels, 1), [])
+
+        made = Stencil(value, len(whole), 1, (node,), whole, all_ones)
+        return View(made, np.arange(len(whole)).reshape(shape_of(value)))
+    positions, channels = np.divmod(elements, node.channels)
+    positions = np.where(elements < 0, NOWHERE, positions)
+    own = np.where(elements < 0, -1, channels).max(axis=1)
+    if ((channels != own[:, None]) & (elements >= 0)).any() or (own < 0).any():
+        return "a sum of some of the elements"
+    near, group = np.unique(positions, axis=0, return_inverse=True)
+    ids = group.reshape(-1) * node.channels + own
+    count = len(near) * node.channels
+    if ids.size != count or len(np.unique(ids)) != count:
+        return "a sum over some of the positions"
+
+    def ones(at: Emission) -> Written:
+        one = array(at.insert, np.eye(node.channels), element_of(value))
+        shape = (near.shape[1], *one.shape)
+        return one.reshape(1, *one.shape).broadcast(shape)
+
+    made = Stencil(value, len(near), node.channels, (node,), near, ones)
+    return View(made, ids.reshape(shape_of(value)))
+
+
+def _whole_positions(ordered: Array, channels: int) -> Array | None:
+    """Return positions of which all channels are there, None where some are not."""
+    if channels == 1 or ordered.shape[1] % channels or (ordered < 0).any():
+        return None
+    each = ordered.reshape(len(ordered), -1, channels)
+    first = each[..., :1]
+    is_whole = (each == first + np.arange(channels)).all()
+    is_whole &= not (first % channels).any()
+    return first[..., 0] // channels if is_whole else None
 
 
 class ReadRule(CombiningRule):
@@ -281,7 +384,11 @@ class ReadRule(CombiningRule):
 
     def cone(self, op: Operation, views: Sequence[Any]) -> View | str:
         lost = next((one for one in views if isinstance(one, Lost)), None)
-        if lost is None or not isinstance(op, hlo.GatherOp):
+        is_gather = isinstance(op, hlo.GatherOp)
+        if lost is None and is_gather and views[1] is None:
+            ids = moved_ids(op, views[0].ids)
+            return super().cone(op, views) if ids is None else View(views[0].node, ids)
+        if lost is None or not is_gather:
             return super().cone(op, views) if lost is None else lost.reason
         table, indices = views
         if not isinstance(indices, Lost):
@@ -319,6 +426,7 @@ RULES = (
     DotRule(),
     ReduceRule(),
     ReadRule(),
+    WindowRule(),
     PadRule(),
     TransformRule(),
 )

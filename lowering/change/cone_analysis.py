@@ -156,9 +156,8 @@ class _Analysis:
         found = [None if one is None else self._in_part(one) for one in own]
         if all(one is other for one, other in zip(found, own, strict=True)):
             return None
-        for value, one in zip(op.operands, found, strict=True):
+        for one in found:
             if one is not None:
-                self.views[value] = one
                 self._add(one.node)
         return found
 

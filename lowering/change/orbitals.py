@@ -22,6 +22,7 @@ from dialects.stablehlo import element_of, shape_of, tensor
 from lowering.arrays import Array
 from lowering.change.by_values import Inner, source_of
 from lowering.change.cones import Emission, Node, Numbers, View, Written, reading
+from lowering.order import operands_first
 
 EXAMPLES = 24
 """So many occupations are tried."""
@@ -337,6 +338,30 @@ def _elements(
         return "sites choose rows that there are not"
     each = _gathered_rows(op, fermion.reshape(shape[:-1]))
     return each.reshape(-1), first, int(stride)
+
+
+def moved_ids(op: Operation, ids: Numbers) -> Numbers | None:
+    """Return what a gather at known places makes of an array; None of other places.
+
+    These are constants, or computed from such.
+    """
+    index = op.operands[1]
+    order = operands_first(index)
+    if any(isinstance(one.owner, Block) for one in order):
+        return None
+    block = Block()
+    now: dict[SSAValue, SSAValue] = {}
+    for one in order:
+        if one not in now and isinstance(one.owner, Operation):
+            block.add_op(one.owner.clone(now))
+    block.add_op(ReturnOp(now[index]))
+    kind = FunctionType.from_lists([], [index.type])
+    function = FuncOp("places", kind, Region(block))
+    try:
+        (places,) = run_kernel(ModuleOp([function]), [])
+    except InterpretationError:
+        return None
+    return _gathered(op, ids, np.asarray(places))
 
 
 def _gathered(op: Operation, table: Numbers, index: Numbers) -> Numbers:
