@@ -207,6 +207,14 @@ DEEP: dict[str, System] = {
     )
     for length in (8, 16)
 }
+DEEP["fermi_hubbard_8x8"] = System(
+    lambda: models.fermi_hubbard(8, (32, 32)),
+    lambda: models.fermi_hubbard(3, (4, 4)),
+    "FermiHubbardJax",
+    ((8, 8), (3, 3)),
+    ("slogdet", "slogdet_jastrow", "slogdet_sum", "slogdet_backflow"),
+    batch=128,
+)
 """Systems of `--deep`: few samples, since NetKet's kernels take seconds for them."""
 
 
@@ -638,7 +646,7 @@ def main() -> None:
     parser.add_argument("--dtypes", default="f64,f32")
     parser.add_argument("--quick", action="store_true", help="few pairs")
     parser.add_argument(
-        "--deep", action="store_true", help="convolutions of depth 3, 5"
+        "--deep", action="store_true", help="convolutions of depth 3, 5, determinants"
     )
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--turn", type=float, default=0.05, help="seconds of a turn")

@@ -7,6 +7,7 @@ log psi of x of shape (B, N), as (B,).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -204,6 +205,57 @@ class Backflow(nn.Module):
         return size + jnp.log(sign.astype(np.result_type(dtype, np.complex64)))
 
 
+class Slater(nn.Module):
+    """Determinants of both spins as they are written by hand, on a square lattice.
+
+    Attributes:
+        count: how many products of them are added.
+        has_factor: whether there is a Jastrow factor, too.
+        has_backflow: whether orbitals depend on which sites next to them are occupied.
+    """
+
+    shape: tuple[int, ...]
+    fermions: int
+    param_dtype: Any
+    count: int = 1
+    has_factor: bool = False
+    has_backflow: bool = False
+
+    @nn.compact
+    def __call__(self, x: Any) -> Any:
+        sites, dtype = math.prod(self.shape), self.param_dtype
+        size = 2, sites, self.count * self.fermions
+
+        def occupied_of(n: Any) -> Any:
+            return jnp.nonzero(n, size=self.fermions)[0]
+
+        n = x.reshape(*x.shape[:-1], 2, sites)
+        occupied = jnp.vectorize(occupied_of, signature="(s)->(f)")(n)
+        orbitals = self.param("orbitals", nn.initializers.normal(0.5), size, dtype)
+        if self.has_backflow:
+            change = self.param("change", nn.initializers.normal(0.2), size, dtype)
+            lattice = n.reshape(*n.shape[:-1], *self.shape).astype(dtype)
+            near = sum(jnp.roll(lattice, by, ax) for by in (1, -1) for ax in (-1, -2))
+            rows = orbitals + near.reshape(*n.shape, 1) * change
+            chosen = jnp.take_along_axis(rows, occupied[..., None], axis=-2)
+        else:
+            # Of both spins at once: two calls of LAPACK at a time can wait for ever
+            chosen = orbitals[np.arange(2)[:, None], occupied]
+        matrices = chosen.reshape(*chosen.shape[:-1], self.count, self.fermions)
+        sign, log = jnp.linalg.slogdet(jnp.swapaxes(matrices, -2, -3))
+        sign, log = sign.prod(axis=-2), log.sum(axis=-2)
+        largest = log.max(axis=-1, keepdims=True)
+        total = (sign * jnp.exp(log - largest)).sum(axis=-1)
+        found = largest[..., 0] + jnp.log(total.astype(np.result_type(dtype, "c8")))
+        if self.has_factor:
+            weights = self.param(
+                "factor", nn.initializers.normal(0.02), (2 * sites, 2 * sites), dtype
+            )
+            real = x.astype(dtype)
+            found = found + ((real @ weights) * real).sum(axis=-1)
+        return found
+
+
 class SlaterJastrow(nn.Module):
     """A determinant of NetKet times its Jastrow factor, in one module."""
 
@@ -226,6 +278,10 @@ def _mlp(*hidden: int) -> Define:
         hidden_activations=jnp.tanh,
         param_dtype=s.dtype,
     )
+
+
+def _slater(**options: Any) -> Define:
+    return lambda s: Slater(s.shape, s.hilbert.n_fermions // 2, s.dtype, **options)
 
 
 def _gcnn(s: Setting) -> Any:
@@ -267,5 +323,9 @@ WAVEFUNCTIONS: dict[str, Define] = {
     "slater": lambda s: nk.models.Slater2nd(s.hilbert, param_dtype=s.dtype),
     "slater_jastrow": lambda s: SlaterJastrow(s.hilbert, s.dtype),
     "backflow": lambda s: Backflow(s.hilbert.n_fermions, 64, s.dtype),
+    "slogdet": _slater(),
+    "slogdet_jastrow": _slater(has_factor=True),
+    "slogdet_sum": _slater(count=4),
+    "slogdet_backflow": _slater(has_backflow=True),
 }
 """The wavefunctions by name."""
