@@ -328,7 +328,7 @@ def _is_sum_of_windows(op: Any) -> bool:
 
 
 def _by_channels(op: Operation, node: Node, elements: Array) -> View | str:
-    """Return sums of elements (results, K): of one channel at some positions, or of all.
+    """Return sums of elements (results, K), of one channel or of all at some positions.
 
     Where a channel is summed by itself all others are, too.
     """

@@ -19,7 +19,7 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import i32
+from xdsl.dialects.builtin import i1, i32
 from xdsl.ir import Attribute, SSAValue
 from xdsl.utils.exceptions import InterpretationError
 from xdsl_jax.dialects import stablehlo as hlo
@@ -33,7 +33,7 @@ from dialects.stablehlo import (
     shape_of,
     tensor,
 )
-from lowering.arrays import Array, array, concatenated, iota
+from lowering.arrays import Array, array, concatenated, iota, zeros
 from lowering.change.by_values import Inner, source_of
 from lowering.change.cones import (
     Emission,
@@ -617,71 +617,79 @@ def _eliminated(block: Array) -> Array:
 def factorised(matrices: Array) -> tuple[Array, Array, Array]:
     """Return inverses (B, F, F), and signs and logarithms of determinants (B,).
 
-    By Gauss and Jordan, with the largest element of a column as the pivot; an inverse
-    is NaN where few of its digits would be right. It is no call of a library: these
-    are shared among threads, and on few cores two of them can wait for each other.
+    By Gauss and Jordan, with the largest element of a column as the pivot, and rows
+    that stay where they are; an inverse is NaN where few of its digits would be right.
+    It is no call of a library: these are shared among threads, and on few cores two of
+    them can wait for each other.
     """
-    insert, (count, size, _) = matrices.insert, matrices.shape
+    insert, shape = matrices.insert, matrices.shape
+    count, size, _ = shape
     one = matrices.like(1).broadcast((count,))
-    order = iota(insert, i32, (count, size), 1)
+    places = zeros(insert, i32, (count, size))
+    used = zeros(insert, i1, (count, size))
     initial = [
         array(insert, 0, i32),
-        *(matrices, order, one, one.abs().like(0).broadcast((count,))),
+        *(matrices, used, places, one, one.abs().like(0).broadcast((count,))),
     ]
-    _, found, order, sign, log = while_loop(
+    _, found, _, places, sign, log = while_loop(
         initial, lambda carried: carried[0].compared("LT", size), _turned
     )
-    # The columns of what was found are those of rows that were exchanged
-    shape = matrices.shape
-    hot = _wide(order, shape, 0, 1).compared("EQ", iota(insert, i32, shape, 2))
-    column = hot.where(iota(insert, i32, shape, 1), 0).sum(1)
-    column = column + iota(insert, i32, (count, size), 0) * size
-    rows = found.transpose(0, 2, 1).reshape(count * size, size)
-    inverse = rows.of(gather_rows(rows.value, column.value)).transpose(0, 2, 1)
+    # Columns are eliminated by rows of their own: A^-1[k, p_j] = found[p_k, j]
+    first = iota(insert, i32, (count, size), 0) * size
+    rows = found.reshape(count * size, size)
+    rows = rows.of(gather_rows(rows.value, (places + first).value))
+    hot = _wide(places, shape, 0, 1).compared("EQ", iota(insert, i32, shape, 2))
+    column = hot.where(iota(insert, i32, shape, 1), 0).sum(1) + first
+    columns = rows.transpose(0, 2, 1).reshape(count * size, size)
+    columns = columns.of(gather_rows(columns.value, column.value))
+    inverse = columns.transpose(0, 2, 1)
     squares = [(one.abs() * one.abs()).sum(2).sum(1) for one in (matrices, inverse)]
     limit = (CONDITION / np.finfo(dtype_of(log.element)).eps) ** 2
     is_known = (squares[0] * squares[1]).compared("LT", limit)
-    known = _wide(is_known, shape, 0)
-    return known.where(inverse, np.nan), sign, log
+    inverse = _wide(is_known, shape, 0).where(inverse, np.nan)
+    return inverse, sign * _signs(places).astype(sign.element), log
+
+
+def _signs(places: Array) -> Array:
+    """Return the signs of permutations (B, F)."""
+    count, size = places.shape
+    shape = (count, size, size)
+    above = _wide(places, shape, 0, 1).compared("GT", _wide(places, shape, 0, 2))
+    numbers = [iota(places.insert, i32, shape, axis) for axis in (1, 2)]
+    crossed = (above & numbers[0].compared("LT", numbers[1])).astype(i32)
+    return 1 - (crossed.sum(2).sum(1) & places.like(1)) * 2
 
 
 def _turned(carried: Sequence[Array]) -> list[Array]:
     """Return matrices after one more of their columns was eliminated, in place."""
-    turn, matrices, order, sign, log = carried
+    turn, matrices, used, places, sign, log = carried
     insert, shape = turn.insert, matrices.shape
     count, size, _ = shape
     flat = (count, size)
     numbers = iota(insert, i32, flat, 1)
+    is_turn = numbers.compared("EQ", turn)
     column = matrices.at(turn, axis=2)
-    sizes = numbers.compared("GE", turn).where(column.abs(), -1.0)
+    sizes = (~used).where(column.abs(), -1.0)
     largest = _wide(sizes.reduce(hlo.MaximumOp, -1.0, 1), flat, 0)
     place = sizes.compared("EQ", largest).where(numbers, size)
     place = place.reduce(hlo.MinimumOp, size, 1)
+    # What is not known has no pivot
     is_pivot = numbers.compared("EQ", _wide(place, flat, 0))
-    is_turn = numbers.compared("EQ", turn)
-    below = _wide(is_pivot, shape, 0, 1)
-    row = below.where(matrices, 0).sum(1)
-    other = matrices.at(turn, axis=1)
+    index = place.minimum(size - 1) + iota(insert, i32, (count,), 0) * size
+    rows = matrices.reshape(count * size, size)
+    row = rows.of(gather_rows(rows.value, index.value))
     pivot = row.at(turn, axis=1)
-    by = is_pivot.where(_wide(other.at(turn, axis=1), flat, 0), column)
-    by = is_turn.where(by.like(0), by)
     row = is_turn.where(row.like(1), row) / _wide(pivot, flat, 0)
-    rows = _wide(row, shape, 0, 2)
-    rest = below.where(_wide(other, shape, 0, 2), matrices)
-    rest = _wide(is_turn, shape, 0, 2).where(rest.like(0), rest)
-    rest = rest - _wide(by, shape, 0, 1) * rows
-    found = _wide(is_turn, shape, 0, 1).where(rows, rest)
-    # Two rows are exchanged
-    first = order.at(turn, axis=1)
-    second = is_pivot.where(order, 0).sum(1)
-    order = is_pivot.where(_wide(first, flat, 0), order)
-    order = is_turn.where(_wide(second, flat, 0), order)
+    wide = _wide(row, shape, 0, 2)
+    rest = _wide(is_turn, shape, 0, 2).where(matrices.like(0), matrices)
+    rest = rest - _wide(column, shape, 0, 1) * wide
+    found = _wide(is_pivot, shape, 0, 1).where(wide, rest)
     absolute = pivot.abs()
     turned = pivot / absolute.astype(pivot.element)
-    turned = place.compared("EQ", turn).where(turned, -turned)
-    nothing = turned.like(0).broadcast((count,))
-    turned = absolute.compared("EQ", 0).where(nothing, turned)
-    return [turn + 1, found, order, sign * turned, log + absolute.log()]
+    turned = absolute.compared("EQ", 0).where(turned.like(0), turned)
+    places = is_turn.where(_wide(place, flat, 0), places)
+    used = used | is_pivot
+    return [turn + 1, found, used, places, sign * turned, log + absolute.log()]
 
 
 # endregion

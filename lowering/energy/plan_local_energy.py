@@ -60,6 +60,9 @@ CALLS = 16
 matrices: that shares them among threads, which pays for many only."""
 BUFFERS = 3
 """Copies of its largest values that a network holds at once."""
+CONES, FEW_CONES = 4, 128
+"""What changes of so many pairs take at most, as a multiple of what a network may, and
+pairs at least: products of matrices have as many rows."""
 CONE = 6
 """Values of a deep network that are kept of a sample: before and behind activations."""
 LONG, SHORT = 32, 8
@@ -120,7 +123,8 @@ class PlanChunks(RewritePattern):
         pairs = network if is_evaluated and kinds != {bt.Rung.NETWORK} else PAIRS
         if bt.Rung.CONE in kinds and not {bt.Rung.LIFTED, bt.Rung.NETWORK} & kinds:
             # At nodes of psi alone, and its memory is always taken
-            network = max(FEW_NETWORK_PAIRS, self.cache // largest)
+            network = max(FEW_NETWORK_PAIRS, self.cache // (4 * largest))
+            pairs = int(np.clip(CONES * self.cache // largest, FEW_CONES, pairs))
         elif not networks:
             network //= 2  # that is rare, and its memory is always taken
         rows, by_site, tables = _rows(op), _rows_by_site(op), "lanes"
