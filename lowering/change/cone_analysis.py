@@ -59,6 +59,8 @@ def cones_of(function: FuncOp) -> Cones | str:
         return lost
     if returned(function) not in found.views:
         return "it does not depend on x"
+    if isinstance(found.result, Rows):
+        return "rows that are exchanged are no determinant"
     return replace(found, nodes=_needed(found.nodes, found.result))
 
 
@@ -121,21 +123,21 @@ class _Analysis:
         self.nodes.append(node)
 
     def _made(self, op: Operation) -> View | str:
-        if len(op.results) != 1 or not isinstance(op.results[0].type, TensorType):
-            return f"'{op_name(op)}' has many results"
-        if prod(shape_of(op.results[0])) > MAX_ELEMENTS:
-            return f"'{op_name(op)}' has too many elements"
         rule = rule_of(op)
         own = [self._known(value) for value in op.operands]
         lost = next((one for one in own if isinstance(one, Lost)), None)
         if lost is not None and (rule is None or not rule.reads_lost):
             return lost.reason
-        views: list[Any] = own
+        of_rows = any(isinstance(o, View) and isinstance(o.node, Rows) for o in own)
+        if of_rows and not (rule and (rule.reads_lost or isinstance(rule, LayoutRule))):
+            return f"'{op_name(op)}' of rows that are exchanged"
+        if len(op.results) != 1 or not isinstance(op.results[0].type, TensorType):
+            return f"'{op_name(op)}' has many results"
+        if prod(shape_of(op.results[0])) > MAX_ELEMENTS:
+            return f"'{op_name(op)}' has too many elements"
         if rule is None:
             return self._anew(op, own, "no rule")
-        of_rows = any(isinstance(o, View) and isinstance(o.node, Rows) for o in own)
-        if of_rows and not (rule.reads_lost or isinstance(rule, LayoutRule)):
-            return f"'{op.name}' of rows that are exchanged"
+        views: list[Any] = own
         found = rule.cone(op, views)
         if isinstance(found, str) and (parts := self._in_parts(op)) is not None:
             found = rule.cone(op, parts)

@@ -158,7 +158,8 @@ class Determinants:
     def matrices(self, occupied: Array, rows: Array) -> Array:
         """Return the matrices (B, F, F), in the order of sites.
 
-        `occupied` says which sites are (G, S), `rows` are those of all (G * S, C).
+        `occupied` says which sites are (G, S), `rows` are those of all (G * S, C). NaN
+        where of a group other than F are: it is not known what the network chooses.
         """
         insert, sites = occupied.insert, self.slots.occupied.sites
         found: list[Array] = []
@@ -172,6 +173,8 @@ class Determinants:
             start = group.number * sites
             chosen = rows.slice(start, start + sites)
             chosen = chosen.of(gather_rows(chosen.value, number.value))
+            is_known = own.astype(i32).sum(0).compared("EQ", self.size)
+            chosen = is_known.where(chosen, np.nan)
             for columns in group.columns:
                 found.append(_columns(chosen, columns).reshape(1, *[self.size] * 2))
         order = np.concatenate([group.matrices for group in self.groups])
@@ -412,27 +415,26 @@ def determinants_of(
     """
     if dtype_of(element_of(value)).kind not in "fc":
         return None
-    source = source_of(
-        value,
-        lost.depends,
-        lambda one: one in lost.known and isinstance(lost.known[one].node, Rows),
-    )
-    if source is None or len(shape_of(source)) < 2:
+
+    def matrices(one: SSAValue) -> Determinants | None:
+        view = lost.known.get(one)
+        return None if view is None else _determinants(view, one)
+
+    source = source_of(value, lost.depends, lambda one: matrices(one) is not None)
+    found = None if source is None else matrices(source)
+    if source is None or found is None or prod(shape_of(value)) != found.count:
         return None
-    if prod(shape_of(value)) != prod(shape_of(source)[:-2]):
-        return None
-    found = _determinants(lost.known[source], source)
-    kind = None if found is None else _kind(lost, source, value)
-    return None if found is None or kind is None else (source, found, kind)
+    kind = _kind(lost, source, value)
+    return None if kind is None else (source, found, kind)
 
 
 def _determinants(view: View, source: SSAValue) -> Determinants | None:
     """Return matrices of rows, as a view is of them; None where it is of no such."""
     rows = view.node
-    assert isinstance(rows, Rows)
+    if not isinstance(rows, Rows) or (view.ids < 0).any():
+        return None
     count = rows.slots.occupied.count
-    height, width = shape_of(source)[-2:]
-    if (height, width) != (count, count) or (view.ids < 0).any():
+    if shape_of(source)[-2:] != (count, count):
         return None
     matrices = view.ids.reshape(-1, count, count)
     groups: dict[int, list[tuple[int, Numbers]]] = {}
@@ -580,7 +582,7 @@ def _expanded(rows: list[list[Array]]) -> Array:
 def _eliminated(block: Array) -> Array:
     """Return determinants by Gauss's elimination, pivots first."""
     factors: list[Array] = []
-    unknown = block.sum(0).sum(0) * 0
+    unknown = (block * 0).sum(0).sum(0)
     while block.shape[0] > 1:
         k, _, count = block.shape
         insert = block.insert
@@ -642,7 +644,10 @@ def factorised(matrices: Array) -> tuple[Array, Array, Array]:
     limit = (CONDITION / np.finfo(dtype_of(log.element)).eps) ** 2
     is_known = (squares[0] * squares[1]).compared("LT", limit)
     known = _wide(is_known, shape, 0)
-    return known.where(inverse, np.nan), sign, log
+    # What is not finite has no pivot
+    unknown = (matrices * 0).sum(2).sum(1)
+    log = log + (unknown.real if unknown.is_complex else unknown)
+    return known.where(inverse, np.nan), sign + unknown, log
 
 
 def _turned(carried: Sequence[Array]) -> list[Array]:
