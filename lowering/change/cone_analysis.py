@@ -55,8 +55,8 @@ def cones_of(function: FuncOp) -> Cones | str:
     Of the nodes there are those that the result needs.
     """
     found, lost = cones_until(function)
-    if lost is not None:
-        return lost
+    if returned(function) in lost:
+        return lost[returned(function)]
     if returned(function) not in found.views:
         return "it does not depend on x"
     if isinstance(found.result, Rows):
@@ -64,14 +64,13 @@ def cones_of(function: FuncOp) -> Cones | str:
     return replace(found, nodes=_needed(found.nodes, found.result))
 
 
-def cones_until(function: FuncOp) -> tuple[Cones, str | None]:
-    """Return how changes go through a function, and why not to its result."""
+def cones_until(function: FuncOp) -> tuple[Cones, dict[SSAValue, str]]:
+    """Return how changes go through a function, and why not to each other value."""
     found = _Analysis(function)
     for op in function.body.block.ops:
         if not isinstance(op, ReturnOp):
             found.visit(op)
-    cones = Cones(function, found.views, found.nodes)
-    return cones, found.lost.get(returned(function))
+    return Cones(function, found.views, found.nodes), found.lost
 
 
 class _Analysis:

@@ -108,10 +108,7 @@ class Determinants:
 
     def exchanged(self, trace: Trace) -> int:
         """Return how many rows of a matrix change at most."""
-        lists, sites = trace.lists[self.slots], self.slots.occupied.sites
-        own = np.where(lists < 0, -1, lists // sites)
-        most = max(int((own == g.number).sum(axis=1).max()) for g in self.groups)
-        return max(1, most // 2 if self.is_fixed else min(most, self.size))
+        return self.slots.exchanged(trace, [group.number for group in self.groups])
 
     def work(self, trace: Trace) -> float:
         """Return multiplications of one change."""
