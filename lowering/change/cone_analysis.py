@@ -135,7 +135,7 @@ class _Analysis:
         if prod(shape_of(op.results[0])) > MAX_ELEMENTS:
             return f"'{op_name(op)}' has too many elements"
         if rule is None:
-            return self._anew(op, own, "no rule")
+            return self._anew(op, own, f"'{op_name(op)}' has no rule")
         views: list[Any] = own
         found = rule.cone(op, views)
         if isinstance(found, str) and (parts := self._in_parts(op)) is not None:
