@@ -7,9 +7,13 @@ Ops of the functions that local energies go through get an attribute, `bt.form`:
 - `"added"`: each element is a sum of functions of one site each;
 - `"elementwise"`: one scalar function of the elements of an added value;
 - `"cone"`: anything else, at the positions that a change reaches;
+- `"rows: .."`: rows that occupied sites choose, of which a change at one site exchanges
+  so many;
+- `"determinant: .."`: determinants of these, their signs, or their logarithms;
 - `"new: .."`: none of these, with the reason and the op that made it so.
 
-Affine ones say so, and of how many positions a change at one site reaches few. Nothing
+Affine ones say so, and of how many positions a change at one site reaches few. What is
+in no cone says why. Nothing
 reads the attributes: passes that rewrite look at the values themselves, which other
 passes may have changed since. They are for readers and tests.
 """
@@ -31,9 +35,11 @@ from xdsl.pattern_rewriter import (
 )
 
 from lowering.change.cone_analysis import cones_until
-from lowering.change.cones import Trace, View
+from lowering.change.cones import Node, Trace, View
+from lowering.change.determinants import DeterminantPart
 from lowering.change.form_analysis import analyse
 from lowering.change.forms import Form, New, Sites
+from lowering.change.orbitals import Rows, Slots
 from lowering.energy.extraction import module_of, wavefunctions_in
 from lowering.relations import Relation
 from lowering.rewriting import rewrite_once
@@ -55,23 +61,47 @@ class NameForms(RewritePattern):
     def match_and_rewrite(self, op: FuncOp, rewriter: PatternRewriter) -> None:
         if op not in wavefunctions_in(module_of(op)):
             return
-        known, (cones, _) = analyse(op), cones_until(op)
+        known, (cones, lost) = analyse(op), cones_until(op)
         sites = [np.array([site]) for site in range(cones.nodes[0].positions)]
         trace = Trace(cones.nodes, sites)
         for one in op.body.block.ops:
             if one.results and not isinstance(one, ReturnOp):
                 (value, *_) = one.results
-                text = _described(known[value], cones.views.get(value), trace)
+                if value in lost:
+                    text = f"{known[value]}; in no cone: {lost[value]}"
+                else:
+                    text = _described(known[value], cones.views.get(value), trace)
                 one.attributes[FORM] = StringAttr(text)
         rewriter.notify_op_modified(op)
 
 
 def _described(form: Form, view: View | None, trace: Trace) -> str:
-    if view is None or view.node.positions == 1 or isinstance(form, Sites):
-        return str(form)
-    count, size = trace.length(view.node), view.node.positions
-    kind = "cone" if isinstance(form, New) else str(form)
-    return f"{kind}: {count} of {size} positions" if count < size else kind
+    match None if view is None else view.node:
+        case Rows(slots=slots):
+            return f"rows: {_exchanged(slots, trace)}"
+        case DeterminantPart(of=of, kind=kind):
+            return f"{WORDS[kind]}: {_exchanged(of.slots, trace)}"
+        case None | Node(positions=1):
+            return str(form)
+        case Node() as node if not isinstance(form, Sites):
+            count, size = trace.length(node), node.positions
+            kind = "cone" if isinstance(form, New) else str(form)
+            return f"{kind}: {count} of {size} positions" if count < size else kind
+        case _:
+            return str(form)
+
+
+WORDS = {
+    "log": "log determinant",
+    "sign": "sign of a determinant",
+    "det": "determinant",
+}
+
+
+def _exchanged(slots: Slots, trace: Trace) -> str:
+    occupied = slots.occupied
+    most = slots.exchanged(trace, range(occupied.groups))
+    return f"at most {most} of {occupied.count}"
 
 
 @dataclass(frozen=True)

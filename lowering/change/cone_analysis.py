@@ -55,21 +55,22 @@ def cones_of(function: FuncOp) -> Cones | str:
     Of the nodes there are those that the result needs.
     """
     found, lost = cones_until(function)
-    if lost is not None:
-        return lost
+    if returned(function) in lost:
+        return lost[returned(function)]
     if returned(function) not in found.views:
         return "it does not depend on x"
+    if isinstance(found.result, Rows):
+        return "rows that are exchanged are no determinant"
     return replace(found, nodes=_needed(found.nodes, found.result))
 
 
-def cones_until(function: FuncOp) -> tuple[Cones, str | None]:
-    """Return how changes go through a function, and why not to its result."""
+def cones_until(function: FuncOp) -> tuple[Cones, dict[SSAValue, str]]:
+    """Return how changes go through a function, and why not to each other value."""
     found = _Analysis(function)
     for op in function.body.block.ops:
         if not isinstance(op, ReturnOp):
             found.visit(op)
-    cones = Cones(function, found.views, found.nodes)
-    return cones, found.lost.get(returned(function))
+    return Cones(function, found.views, found.nodes), found.lost
 
 
 class _Analysis:
@@ -121,21 +122,21 @@ class _Analysis:
         self.nodes.append(node)
 
     def _made(self, op: Operation) -> View | str:
-        if len(op.results) != 1 or not isinstance(op.results[0].type, TensorType):
-            return f"'{op_name(op)}' has many results"
-        if prod(shape_of(op.results[0])) > MAX_ELEMENTS:
-            return f"'{op_name(op)}' has too many elements"
         rule = rule_of(op)
         own = [self._known(value) for value in op.operands]
         lost = next((one for one in own if isinstance(one, Lost)), None)
         if lost is not None and (rule is None or not rule.reads_lost):
             return lost.reason
-        views: list[Any] = own
-        if rule is None:
-            return self._anew(op, own, "no rule")
         of_rows = any(isinstance(o, View) and isinstance(o.node, Rows) for o in own)
-        if of_rows and not (rule.reads_lost or isinstance(rule, LayoutRule)):
-            return f"'{op.name}' of rows that are exchanged"
+        if of_rows and not (rule and (rule.reads_lost or isinstance(rule, LayoutRule))):
+            return f"'{op_name(op)}' of rows that are exchanged"
+        if len(op.results) != 1 or not isinstance(op.results[0].type, TensorType):
+            return f"'{op_name(op)}' has many results"
+        if prod(shape_of(op.results[0])) > MAX_ELEMENTS:
+            return f"'{op_name(op)}' has too many elements"
+        if rule is None:
+            return self._anew(op, own, f"'{op_name(op)}' has no rule")
+        views: list[Any] = own
         found = rule.cone(op, views)
         if isinstance(found, str) and (parts := self._in_parts(op)) is not None:
             found = rule.cone(op, parts)

@@ -21,7 +21,15 @@ from dialects.interpreters.kernel import run_kernel
 from dialects.stablehlo import element_of, shape_of, tensor
 from lowering.arrays import Array
 from lowering.change.by_values import Inner, source_of
-from lowering.change.cones import Emission, Node, Numbers, View, Written, reading
+from lowering.change.cones import (
+    Emission,
+    Node,
+    Numbers,
+    Trace,
+    View,
+    Written,
+    reading,
+)
 from lowering.order import operands_first
 
 EXAMPLES = 24
@@ -106,6 +114,17 @@ class Slots(Node):
     @property
     def is_computed(self) -> bool:
         return False
+
+    def exchanged(self, trace: Trace, groups: Sequence[int]) -> int:
+        """Return how many rows that are chosen change at most, of any of some groups.
+
+        Of rows without x those of sites that are entered replace those that are left.
+        """
+        lists = trace.lists[self]
+        own = np.where(lists < 0, -1, lists // self.occupied.sites)
+        most = max(int((own == group).sum(axis=1).max()) for group in groups)
+        is_fixed = self.table is not None
+        return max(1, most // 2 if is_fixed else min(most, self.occupied.count))
 
     def _wanted(self) -> list[Numbers]:
         """Return the position of each slot in each source."""

@@ -121,7 +121,10 @@ class Laws:
                 return
             fixed = [*self.leaves, *tables, *caches]
             for (after, rows), length in product(changes, lengths):
-                yield x, after, called(ratio, *fixed, np.int32(length), *rows)[0]
+                (found,) = called(ratio, *fixed, np.int32(length), *rows)
+                # In cones the network is asked where it is not known
+                if part.kind != bt.Rung.CONE or not np.isnan(found):
+                    yield x, after, found
             x, rows = changes[-1]
             caches = called(commit, *fixed, np.int32(lengths[0]), *rows)
 

@@ -86,3 +86,45 @@ func.func private @deep(%k : tensor<3x1x4xf64>, %l : tensor<3x4x4xf64>, %w : ten
   }
   func.return %s : tensor<1xf64>
 }
+
+// -----
+
+// Rows that occupied sites choose, of which a change exchanges one, and their determinant,
+// which is known by its values; the ops between are in no cone.
+// CHECK:         func.func private @determinant
+// CHECK:           "stablehlo.sort"
+// CHECK:           bt.form = "new: not linear, at 'stablehlo.sort'; in no cone: 'stablehlo.sort' has many results"
+// CHECK:           "stablehlo.gather"({{.*}}bt.form = "rows: at most 1 of 2"
+// CHECK:           stablehlo.reshape %rows {bt.form = "rows: at most 1 of 2"}
+// CHECK:           %p = stablehlo.multiply {{.*}}; in no cone: 'stablehlo.multiply' of rows that are exchanged"
+// CHECK:           %det = stablehlo.subtract %p, %q {bt.form = "determinant: at most 1 of 2"}
+// CHECK-NEXT:      %size = stablehlo.abs %det {bt.form = "new: not linear, at 'stablehlo.sort'"}
+func.func @energy(%x : tensor<?x4x!bt.state>, %b : !bt.branches<3 x 1>, %w : tensor<4x2xf64>) -> tensor<?xf64> {
+  %e = bt.local_energy %x, %b parameters(%w) through [#bt.part<network @determinant>] : tensor<?x4x!bt.state>, !bt.branches<3 x 1> (tensor<4x2xf64>) -> tensor<?xf64>
+  func.return %e : tensor<?xf64>
+}
+
+func.func private @determinant(%w : tensor<4x2xf64>, %x : tensor<1x4xi8>) -> tensor<1xf64> {
+  %n = stablehlo.negate %x : tensor<1x4xi8>
+  %i = stablehlo.iota dim = 1 : tensor<1x4xi64>
+  %keys, %sites = "stablehlo.sort"(%n, %i) <{dimension = 1 : i64, is_stable = true}> ({
+  ^bb0(%a : tensor<i8>, %b : tensor<i8>, %c : tensor<i64>, %d : tensor<i64>):
+    %less = stablehlo.compare LT, %a, %b, SIGNED : (tensor<i8>, tensor<i8>) -> tensor<i1>
+    stablehlo.return %less : tensor<i1>
+  }) : (tensor<1x4xi8>, tensor<1x4xi64>) -> (tensor<1x4xi8>, tensor<1x4xi64>)
+  %two = stablehlo.slice %sites [0:1, 0:2] : (tensor<1x4xi64>) -> tensor<1x2xi64>
+  %index = stablehlo.reshape %two : (tensor<1x2xi64>) -> tensor<1x2x1xi64>
+  %rows = "stablehlo.gather"(%w, %index) <{dimension_numbers = #stablehlo.gather<offset_dims = [2], collapsed_slice_dims = [0], start_index_map = [0], index_vector_dim = 2>, indices_are_sorted = false, slice_sizes = array<i64: 1, 2>}> : (tensor<4x2xf64>, tensor<1x2x1xi64>) -> tensor<1x2x2xf64>
+  %m = stablehlo.reshape %rows : (tensor<1x2x2xf64>) -> tensor<1x4xf64>
+  %00 = stablehlo.slice %m [0:1, 0:1] : (tensor<1x4xf64>) -> tensor<1x1xf64>
+  %01 = stablehlo.slice %m [0:1, 1:2] : (tensor<1x4xf64>) -> tensor<1x1xf64>
+  %10 = stablehlo.slice %m [0:1, 2:3] : (tensor<1x4xf64>) -> tensor<1x1xf64>
+  %11 = stablehlo.slice %m [0:1, 3:4] : (tensor<1x4xf64>) -> tensor<1x1xf64>
+  %p = stablehlo.multiply %00, %11 : tensor<1x1xf64>
+  %q = stablehlo.multiply %01, %10 : tensor<1x1xf64>
+  %det = stablehlo.subtract %p, %q : tensor<1x1xf64>
+  %size = stablehlo.abs %det : tensor<1x1xf64>
+  %log = stablehlo.log %size : tensor<1x1xf64>
+  %s = stablehlo.reshape %log : (tensor<1x1xf64>) -> tensor<1xf64>
+  func.return %s : tensor<1xf64>
+}

@@ -4,9 +4,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import jax
@@ -16,26 +13,20 @@ import pytest
 from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 from jax import lax
-from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, StringAttr, i32
+from xdsl.dialects.builtin import i32
 from xdsl.dialects.func import FuncOp
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects import bt
-from dialects.interpreters.kernel import run_kernel
 from dialects.stablehlo import element_of, tensor
 from dialects.text import Parser, context
 from lowering.arrays import Array, array
 from lowering.change.cone_analysis import Cones, cones_of
 from lowering.change.cones import Emission, Trace
-from lowering.energy.cone_part import Cone, sites_of, traced
-from lowering.energy.differences import Steps
-from lowering.energy.extraction import returned
-from lowering.energy.inline_calls import InlineCallsPass
-from lowering.energy.part_functions import Setting, function_of
+from lowering.energy.cone_part import sites_of, traced
+from lowering.energy.part_functions import function_of
 from lowering.rewriting import Inserter
 from symir.runtime.functions import Function
-from symir.runtime.importing import import_function
+from tests.unit.lowering.change.laws import Made, by_interpreter
 
 RNG = np.random.default_rng(0)
 ROWS, COLUMNS = 4, 5
@@ -243,84 +234,28 @@ def rows_of(name: str) -> Any:
     return {"flips": flips, "swaps": swaps}[name]()
 
 
-@dataclass(frozen=True)
-class Made:
-    """A network, its part, and what its functions are run by."""
-
-    network: Callable[..., Any]
-    leaves: tuple[Any, ...]
-    rows: Any
-    coefficient: complex = 1.0
-
-    def cone(self) -> Cone:
-        kinds = tuple(jax.ShapeDtypeStruct(w.shape, w.dtype) for w in self.leaves)
-        x = jax.ShapeDtypeStruct((1, SITES), np.int8)
-        module = import_function(self.network, kinds, x)
-        InlineCallsPass().apply(Context(), module)
-        (main,) = (op for op in module.ops if isinstance(op, FuncOp))
-        part = bt.PartAttr.get(bt.Rung.CONE, "f", coefficient=self.coefficient)
-        steps = Steps(self.rows, (-1.0, 1.0), None)
-        own = Setting(steps, None, True, (1,), element_of(returned(main)))
-        return Cone(part, [main], own)
-
-    def check(self, run: Any, seed: int, commits: int, tolerance: float) -> None:
-        """Compare ratios with differences of values, behind commits too."""
-        written = self.cone().written()
-        for function in written.all:
-            function.verify()
-        tables_of, bound_of, cache_of, ratio_of, commit_of = map(run, written.all)
-        tables = tables_of(*self.leaves)
-        assert not np.asarray(bound_of(*tables)).any()
-        rng = np.random.default_rng(seed)
-        x = rng.choice([-1, 1], SITES).astype(np.int8)
-        caches = cache_of(*self.leaves, x[None])
-        for _ in range(commits + 1):
-            moves = list(self._moves(x, rng))
-            if not moves:
-                break
-            after = np.stack([x, *(other for other, _, _ in moves)])
-            values = self.coefficient * np.asarray(
-                values_of(self.network)(self.leaves, after)
-            )
-            for (other, row, sign), value in zip(moves, values[1:], strict=True):
-                change = np.int32(0), np.int32(row), np.bool_(sign)
-                (found,) = ratio_of(*self.leaves, *tables, *caches, *change)
-                error = abs(np.asarray(found) - (value - values[0]))
-                assert error < tolerance * (1 + abs(values).max())
-            x, row, sign = moves[rng.integers(len(moves))]
-            change = np.int32(0), np.int32(row), np.bool_(sign)
-            caches = commit_of(*self.leaves, *tables, *caches, *change)
-
-    def _moves(self, x: Any, rng: Any) -> Any:
-        for row in rng.permutation(len(self.rows))[:6]:
-            for sign in (True, False):
-                other = x + (self.rows[row] if sign else -self.rows[row])
-                if (abs(other) <= 1).all():
-                    yield other.astype(np.int8), row, sign
-
-
-@cache
-def values_of(network: Any) -> Any:
-    return jax.jit(network)
-
-
-def by_interpreter(function: FuncOp) -> Callable[..., Any]:
-    alone = function.clone()
-    alone.sym_name = StringAttr("main")
-    module = ModuleOp([alone])
-    return lambda *given: run_kernel(module, [np.asarray(one) for one in given])
+def check(made: Made, run: Any, seed: int, commits: int, tolerance: float) -> None:
+    """Compare ratios with differences of values, behind commits too."""
+    rng = np.random.default_rng(seed)
+    x = rng.choice([-1, 1], SITES).astype(np.int8)
+    found = list(made.found(run, x, rng, commits))
+    assert found
+    largest = max(abs(one.after) for one in found)
+    for one in found:
+        error = abs(one.ratio - (one.after - one.before))
+        assert error < tolerance * (1 + largest)
 
 
 @pytest.mark.parametrize("rows", ["flips", "swaps"])
 @pytest.mark.parametrize("network", NETWORKS, ids=lambda one: one.__name__)
 def test_changes_are_those_of_the_network(network: Any, rows: str) -> None:
     made = Made(network, LEAVES, rows_of(rows), 0.5j if rows == "swaps" else 1.0)
-    made.check(Function, seed=1, commits=2, tolerance=1e-12)
+    check(made, Function, seed=1, commits=2, tolerance=1e-12)
 
 
 @pytest.mark.parametrize("network", [residual, open_ends], ids=lambda one: one.__name__)
 def test_changes_are_those_of_the_network_in_the_interpreter(network: Any) -> None:
-    Made(network, LEAVES, swaps()).check(by_interpreter, 2, commits=1, tolerance=1e-12)
+    check(Made(network, LEAVES, swaps()), by_interpreter, 2, commits=1, tolerance=1e-12)
 
 
 def test_single_precision() -> None:
@@ -330,7 +265,7 @@ def test_single_precision() -> None:
         y = jnp.sin(conv(ring(image(x).astype(np.float32)), w[0]))
         return jnp.tanh(conv(ring(y), w[1])).sum((1, 2, 3))
 
-    Made(network, leaves, flips()).check(Function, 3, commits=2, tolerance=1e-4)
+    check(Made(network, leaves, flips()), Function, 3, commits=2, tolerance=1e-4)
 
 
 def test_products_of_a_wider_type_than_their_factors() -> None:
@@ -350,7 +285,7 @@ def test_products_of_a_wider_type_than_their_factors() -> None:
         ).sum(-1)
 
     made = Made(network, leaves, flips())
-    made.check(Function, 3, commits=1, tolerance=1e-5)
+    check(made, Function, 3, commits=1, tolerance=1e-5)
     products = [
         op
         for function in made.cone().written().all
@@ -372,7 +307,7 @@ def test_networks_of_many_ops() -> None:
             y = jnp.sin(y)
         return y.sum((1, 2, 3))
 
-    Made(network, LEAVES, flips()).check(Function, 5, commits=1, tolerance=1e-12)
+    check(Made(network, LEAVES, flips()), Function, 5, commits=1, tolerance=1e-12)
 
 
 def test_weights_that_are_computed_in_regions() -> None:
@@ -383,7 +318,7 @@ def test_weights_that_are_computed_in_regions() -> None:
         y = conv(ring(image(x)), own)
         return (jnp.sin(y) * largest.sum() + index.sum() * y**2).sum((1, 2, 3))
 
-    Made(network, LEAVES, flips()).check(Function, 6, commits=1, tolerance=1e-12)
+    check(Made(network, LEAVES, flips()), Function, 6, commits=1, tolerance=1e-12)
 
 
 def test_entries_by_row_are_not_those_by_class() -> None:
@@ -414,12 +349,7 @@ class Tables(dict[Any, Array]):
 
 
 def analysed(network: Any) -> Cones | str:
-    kinds = tuple(jax.ShapeDtypeStruct(w.shape, w.dtype) for w in LEAVES)
-    x = jax.ShapeDtypeStruct((1, SITES), np.int8)
-    module = import_function(network, kinds, x)
-    InlineCallsPass().apply(Context(), module)
-    (main,) = (op for op in module.ops if isinstance(op, FuncOp))
-    return cones_of(main)
+    return Made(network, LEAVES, flips()).analysed()
 
 
 def test_what_a_translation_leads_to_is_of_one_class() -> None:
@@ -514,13 +444,13 @@ def test_changes_that_no_cone_is_written_of() -> None:
 @pytest.mark.parametrize("rows", [flips()[1::2], flips()[1:4]], ids=["none", "some"])
 def test_changes_that_reach_no_position(rows: Any) -> None:
     """Flips of odd sites, alone and next to one that is seen."""
-    Made(points, LEAVES, rows).check(Function, 4, commits=2, tolerance=1e-12)
+    check(Made(points, LEAVES, rows), Function, 4, commits=2, tolerance=1e-12)
 
 
 def test_changes_of_which_the_first_are_seen() -> None:
     """The one position that is left has the number in the list that it had."""
     rows = flips()[::2][:-1] - flips()[1::2][1:]
-    Made(points, LEAVES, rows).check(Function, 7, commits=1, tolerance=1e-12)
+    check(Made(points, LEAVES, rows), Function, 7, commits=1, tolerance=1e-12)
 
 
 UNARY: list[Any] = [
@@ -580,4 +510,4 @@ def test_changes_of_random_networks(layers: Any, rows: str, seed: int) -> None:
 
     with jax.enable_x64(True):
         made = Made(network, tuple(leaves), rows_of(rows))
-        made.check(Function, seed, commits=1, tolerance=1e-11)
+        check(made, Function, seed, commits=1, tolerance=1e-11)

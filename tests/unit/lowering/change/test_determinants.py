@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -13,19 +12,15 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from xdsl.context import Context
-from xdsl.dialects.builtin import ModuleOp, StringAttr
-from xdsl.dialects.func import FuncOp
+from hypothesis import Phase, example, given, settings
+from hypothesis import strategies as st
+from xdsl.dialects.builtin import ComplexType, f64
 
-from dialects import bt
-from dialects.interpreters.kernel import run_kernel
-from dialects.stablehlo import element_of
-from lowering.energy.cone_part import Cone
-from lowering.energy.differences import Steps
+from dialects.stablehlo import dtype_of, element_of, tensor
+from lowering.change.determinants import determinant, factorised
 from lowering.energy.extraction import returned
-from lowering.energy.inline_calls import InlineCallsPass
-from lowering.energy.part_functions import Setting
-from symir.runtime.importing import import_function
+from lowering.energy.part_functions import function_of
+from tests.unit.lowering.change.laws import Found, Made, by_interpreter
 
 SITES, FERMIONS = 6, 3
 RNG = np.random.default_rng(0)
@@ -124,9 +119,15 @@ def some_backflow(w: Any, n: Any) -> Any:
     return jnp.log((sign * jnp.exp(size)).sum(-1) + 0j)
 
 
+def regularised(w: Any, n: Any) -> Any:
+    """A function of a determinant that is no number of it."""
+    found = jnp.linalg.det(w[2][nonzero(n, 2 * FERMIONS)])
+    return jnp.log(jnp.abs(found) + 1e-12)
+
+
 NETWORKS = (
     *(slater, by_sorting, by_counting, generalised, of_complex, several, products),
-    *(backflow, some_backflow),
+    *(backflow, some_backflow, regularised),
 )
 LEAVES = (
     normal(SITES, FERMIONS),
@@ -136,6 +137,8 @@ LEAVES = (
     normal(4),
     normal(2 * SITES, 2 * SITES) / 5,
 )
+
+FIRST = np.array(([1] * FERMIONS + [0] * FERMIONS) * 2, np.int8)
 
 
 def hops(*pairs: tuple[int, int]) -> Any:
@@ -167,70 +170,257 @@ def states(rng: Any, count: int) -> Any:
     return rng.permuted(x, axis=-1).reshape(count, -1)
 
 
-@dataclass(frozen=True)
-class Made:
-    """A network, its part, and what its functions are run by."""
-
-    network: Callable[..., Any]
-    rows: Any
-    leaves: tuple[Any, ...] = field(default=LEAVES)
-    dtype: Any = np.int8
-
-    def main(self) -> FuncOp:
-        kinds = tuple(jax.ShapeDtypeStruct(w.shape, w.dtype) for w in self.leaves)
-        x = jax.ShapeDtypeStruct((1, 2 * SITES), self.dtype)
-        module = import_function(self.network, kinds, x)
-        InlineCallsPass().apply(Context(), module)
-        (main,) = (op for op in module.ops if isinstance(op, FuncOp))
-        return main
-
-    def cone(self) -> Cone:
-        main = self.main()
-        steps = Steps(self.rows, (0.0, 1.0), None)
-        own = Setting(steps, None, True, (1,), element_of(returned(main)))
-        return Cone(bt.PartAttr.get(bt.Rung.CONE, "f"), [main], own)
-
-    def check(self, seed: int, commits: int, tolerance: float) -> int:
-        """Compare ratios with those of values; return how many, behind commits too."""
-        functions = self.cone().written().all
-        tables_of, _, cache_of, ratio_of, commit_of = map(by_interpreter, functions)
-        tables = tables_of(*self.leaves)
-        rng = np.random.default_rng(seed)
-        x, count = states(rng, 1)[0].astype(self.dtype), 0
-        caches = cache_of(*self.leaves, x[None])
-        for _ in range(commits + 1):
-            known = list(self._moves(x, rng))
-            after = np.stack([x, *(other for other, _, _ in known)])
-            with np.errstate(divide="ignore"):
-                values = np.exp(np.asarray(jax.jit(self.network)(self.leaves, after)))
-            for (_, row, sign), value in zip(known, values[1:], strict=True):
-                change = np.int32(0), np.int32(row), np.bool_(sign)
-                (found,) = ratio_of(*self.leaves, *tables, *caches, *change)
-                error = abs(np.exp(found) * values[0] - value)
-                assert error < tolerance * abs(values).max()
-                count += 1
-            x, row, sign = known[rng.integers(len(known))]
-            change = np.int32(0), np.int32(row), np.bool_(sign)
-            caches = commit_of(*self.leaves, *tables, *caches, *change)
-        return count
-
-    def _moves(self, x: Any, rng: Any) -> Any:
-        for row in rng.permutation(len(self.rows)):
-            for sign in (True, False):
-                other = x + (self.rows[row] if sign else -self.rows[row])
-                if ((other == 0) | (other == 1)).all():
-                    yield other.astype(x.dtype), row, sign
+def check(own: Made, seed: int, commits: int, tolerance: float, x: Any = None) -> None:
+    """Compare ratios with those of values, behind commits too."""
+    rng = np.random.default_rng(seed)
+    x = states(rng, 1)[0] if x is None else x
+    found = list(own.found(by_interpreter, x, rng, commits))
+    assert len(found) > commits
+    largest = max(one.after.real for one in found)
+    for one in found:
+        error = abs(np.expm1(one.ratio - (one.after - one.before)))
+        assert error * np.exp(one.after.real - largest) < tolerance
 
 
-def by_interpreter(function: FuncOp) -> Callable[..., Any]:
-    function.verify()
-    alone = function.clone()
-    alone.sym_name = StringAttr("main")
-    module = ModuleOp([alone])
-    return lambda *given: run_kernel(module, [np.asarray(one) for one in given])
+def made(network: Any, rows: Any, leaves: Any = LEAVES) -> Made:
+    return Made(network, leaves, rows, values=(0.0, 1.0))
 
 
-@pytest.mark.parametrize("name", ["one", "two"])
-@pytest.mark.parametrize("network", NETWORKS, ids=lambda one: one.__name__)
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [
+        *((network, "two") for network in NETWORKS),
+        *((network, "one") for network in (backflow, some_backflow)),
+        *((network, "spin") for network in (generalised, of_complex)),
+    ],
+    ids=lambda one: getattr(one, "__name__", one),
+)
 def test_changes_are_those_of_the_network(network: Any, name: str) -> None:
-    assert Made(network, moves(name)).check(1, commits=2, tolerance=1e-10) > 3
+    check(made(network, moves(name)), 1, commits=2, tolerance=1e-10)
+
+
+def of_single_precision() -> tuple[Any, ...]:
+    return tuple(np.asarray(one, np.float32) for one in LEAVES)
+
+
+def single(w: Any, n: Any) -> Any:
+    """No spelling of it leads to double precision."""
+    sign, size = jnp.linalg.slogdet(w[2][nonzero(n, 2 * FERMIONS)])
+    return size + jnp.log(sign.astype(np.complex64))
+
+
+def test_single_precision() -> None:
+    own = made(single, moves("two"), of_single_precision())
+    assert dtype_of(element_of(returned(own.main()))) == np.complex64
+    check(own, 2, commits=2, tolerance=1e-4)
+
+
+def ratios_of(own: Made, x: Any) -> list[Found]:
+    """Return the ratios of changes of x, of which there are some."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rng = np.random.default_rng(0)
+        found = list(own.found(by_interpreter, x, rng, commits=0))
+    assert found
+    return found
+
+
+def test_other_numbers_of_a_spin_are_asked_of_the_network() -> None:
+    """What is chosen then is padded, or cut: no determinant of these rows."""
+    x = states(np.random.default_rng(0), 1)[0]
+    found = ratios_of(made(by_counting, moves("spin")), x)
+    assert all(np.isnan(one.ratio) for one in found)
+
+
+@pytest.mark.parametrize(
+    ("network", "filled"), [(slater, 1), (generalised, 0)], ids=["more", "fewer"]
+)
+def test_samples_of_other_numbers_are_asked_of_the_network(
+    network: Any, filled: int
+) -> None:
+    x = FIRST.copy()
+    x[4] = x[1] = filled
+    found = ratios_of(made(network, moves("one")[::9]), x)
+    assert all(np.isnan(one.ratio) for one in found)
+
+
+def with_rows(rows: dict[int, Any]) -> Any:
+    """Return parameters with some orbitals of both spins."""
+    table = LEAVES[2].copy()
+    for site, row in rows.items():
+        table[site] = row
+    return (*LEAVES[:2], table, *LEAVES[3:])
+
+
+@pytest.mark.parametrize(
+    "network", [generalised, regularised], ids=lambda f: f.__name__
+)
+@pytest.mark.parametrize("nearly", [0.0, 1e-14], ids=["singular", "nearly"])
+def test_of_singular_matrices_nothing_is_known(network: Any, nearly: float) -> None:
+    """Of psi(x) = 0, or of few digits, ratios are those of the network."""
+    leaves = with_rows({0: LEAVES[2][1] * (1 + nearly * LEAVES[2][3])})
+    found = ratios_of(made(network, moves("one"), leaves), FIRST)
+    assert all(np.isnan(one.ratio) for one in found)
+
+
+@pytest.mark.parametrize("network", [generalised, products], ids=lambda f: f.__name__)
+def test_nodes_at_other_configurations_are_found(network: Any) -> None:
+    """A fermion hops to where all orbitals are 0."""
+    leaves = with_rows({3: 0, 7: 0})
+    x = FIRST.copy()
+    if network is products:
+        leaves = (LEAVES[0] * (np.arange(SITES) != 3)[:, None], *leaves[1:])
+    else:
+        x[7], x[9] = 0, 1
+    own = made(network, np.array([hops((0, 3)), hops((1, 4)), hops((2, 3))]), leaves)
+    found = ratios_of(own, x)
+    nodes = [one for one in found if np.isneginf(one.after.real)]
+    assert (len(nodes), len(found)) == (2, 3)
+    assert all(np.isneginf(one.ratio.real) for one in nodes)
+
+
+def by_key(w: Any, n: Any) -> Any:
+    """Sorted by other numbers than those of sites."""
+    keys = 1 + jnp.arange(2 * SITES) * 5 % (2 * SITES)
+    occupied = jax.lax.top_k(n * keys, 2 * FERMIONS)[1]
+    return jnp.linalg.slogdet(w[2][occupied])[1]
+
+
+def next_sites(w: Any, n: Any) -> Any:
+    occupied = (nonzero(n, 2 * FERMIONS) + 1) % (2 * SITES)
+    return jnp.linalg.slogdet(w[2][occupied])[1]
+
+
+def regular_pivots(w: Any, n: Any) -> Any:
+    lu, *_ = jax.lax.linalg.lu(w[2][nonzero(n, 2 * FERMIONS)])
+    pivots = jnp.diagonal(lu, axis1=-2, axis2=-1)
+    return jnp.log(jnp.abs(pivots) + 1e-12).sum(-1)
+
+
+def product_of_sums(w: Any, n: Any) -> Any:
+    return jnp.log(w[2][nonzero(n, 2 * FERMIONS)].sum(-1).prod(-1) + 0j)
+
+
+def squares(w: Any, n: Any) -> Any:
+    """Of a permanent of few rows, as of its bounds."""
+    return jnp.linalg.slogdet(w[2][nonzero(n, 2 * FERMIONS)] ** 2)[1]
+
+
+def scaled(w: Any, n: Any) -> Any:
+    rows = w[2][nonzero(n, 2 * FERMIONS)]
+    return jnp.linalg.slogdet(rows * jnp.cos(n @ w[5][0])[:, None, None])[1]
+
+
+PLACES = ", and its places are not those of occupied sites"
+
+
+@pytest.mark.parametrize(
+    ("network", "reason"),
+    [
+        (by_key, PLACES),
+        (next_sites, PLACES),
+        (regular_pivots, "'stablehlo.custom_call' of rows that are exchanged"),
+        (product_of_sums, "'stablehlo.reduce' of rows that are exchanged"),
+        (squares, "'stablehlo.multiply' of rows that are exchanged"),
+        (scaled, "'stablehlo.multiply' of rows that are exchanged"),
+    ],
+    ids=lambda one: getattr(one, "__name__", ""),
+)
+def test_what_is_no_determinant_says_why(network: Any, reason: str) -> None:
+    found = made(network, moves("one")).analysed()
+    assert isinstance(found, str)
+    assert found.endswith(reason)
+
+
+# Shrinking would take minutes: determinants are small
+@settings(max_examples=2, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@example(1, 3, 1, 1, "sites", 0)
+@example(4, 5, 1, 4, "sites", 1)
+@given(
+    st.integers(1, 4),  # fermions
+    st.integers(1, 4),  # empty sites
+    st.integers(1, 3),  # determinants
+    st.integers(1, 4),  # fermions that move
+    st.sampled_from(["sites", "spins"]),
+    st.integers(0, 2**16),
+)
+def test_changes_of_random_determinants(
+    count: int, empty: int, many: int, moved: int, kind: str, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    sites, values = count + empty, (0, 1) if kind == "sites" else (-1, 1)
+    leaves = rng.normal(size=(many, sites, count)), rng.normal(size=many)
+
+    def network(w: Any, x: Any) -> Any:
+        rows = w[0][:, nonzero(x > 0, count)].swapaxes(0, 1)
+        return jnp.log((w[1] * jnp.linalg.det(rows)).sum(-1) + 0j)
+
+    rows = np.zeros((6, sites))
+    for row in rows:
+        number = min(moved, count, empty)
+        places = rng.permutation(sites)[: 2 * number]
+        row[places] = np.repeat([1, -1], number) * (values[1] - values[0])
+    x = np.full(sites, values[0], np.int8)
+    x[rng.permutation(sites)[:count]] = values[1]
+    with jax.enable_x64(True):
+        own = Made(network, leaves, np.array([*rows, 0 * rows[0]]), values=values)
+        check(own, seed, 1, 1e-8, x)
+
+
+def matrices_of(kind: str, size: int) -> Any:
+    """Return matrices (6, F, F): of zero pivots, singular, 0, and with NaN or inf."""
+    found = RNG.normal(size=(6, size, size))
+    if kind == "complex":
+        found = found + 1j * RNG.normal(size=found.shape)
+    found[1, 0, 0] = 0
+    found[2, :, -1] = found[2, :, 0] if size > 1 else 0
+    found[3] = 0
+    found[4, -1, 0] = np.nan
+    found[5, 0, -1] = np.inf
+    return found
+
+
+def run(function: Callable[..., Any], given: Any) -> Any:
+    """Run a function of arrays on one array."""
+    kind = {"f": f64, "c": ComplexType(f64)}[given.dtype.kind]
+
+    def written(insert: Any, arrays: Any) -> Any:
+        return function(arrays[0])
+
+    made = function_of("made", [tensor(kind, given.shape)], written)
+    with np.errstate(all="ignore"):
+        return by_interpreter(made)(given)
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 6])
+def test_determinants_of_few_rows(kind: str, size: int) -> None:
+    matrices = matrices_of(kind, size)
+    (found,) = run(lambda one: [determinant(one)], np.moveaxis(matrices, 0, -1))
+    with np.errstate(invalid="ignore"):
+        expected = np.linalg.det(matrices[:4])
+    np.testing.assert_allclose(found[:4], expected, rtol=1e-12, atol=1e-13)
+    assert not np.isfinite(found[4:]).any()
+
+
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("size", [1, 2, 5])
+def test_factorised_are_those_of_numpy(kind: str, size: int) -> None:
+    matrices = matrices_of(kind, size)
+    inverse, sign, log = run(lambda one: list(factorised(one)), matrices)
+    expected = np.linalg.inv(matrices[:2] if size > 1 else matrices[:1])
+    known = len(expected)
+    np.testing.assert_allclose(inverse[:known], expected, rtol=1e-12)
+    assert np.isnan(inverse[known:]).all()
+    for one, other in zip((sign, log), np.linalg.slogdet(matrices[:4]), strict=True):
+        np.testing.assert_allclose(one[:known], other[:known], rtol=1e-12)
+    assert (sign[3], log[3]) == (0, -np.inf)
+    assert np.isnan(sign[4:]).all()
+    assert np.isnan(log[4:]).all()
+
+
+def test_inverses_of_few_right_digits_are_not_known() -> None:
+    by = [np.diag([1.0, scale]) for scale in (1e-14, 1e-16)]
+    inverse, _, log = run(lambda one: list(factorised(one)), np.array(by))
+    np.testing.assert_allclose(inverse[0], np.diag([1, 1e14]))
+    assert np.isnan(inverse[1]).all()
+    np.testing.assert_allclose(log, np.log([1e-14, 1e-16]))

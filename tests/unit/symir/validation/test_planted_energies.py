@@ -24,7 +24,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 import symir as sym
 from dialects import bt
 from lowering.arrays import Array, concatenated
-from lowering.change import combining_rules, cones
+from lowering.change import combining_rules, cones, determinants
 from lowering.energy import cone_part, lane_rows, lower_local_energy, part_functions
 from lowering.energy.apply_exponential_sums import ApplyExponentialSumsPass
 from lowering.energy.extraction import energies_in
@@ -47,6 +47,7 @@ RING = [(site, (site + 1) % 4) for site in range(4)]
 RNG = np.random.default_rng(0)
 W, B = 0.4 * RNG.normal(size=(4, 20)), RNG.normal(size=20)
 A = RNG.normal(size=(4, 4))
+ORBITALS = np.random.default_rng(1).normal(size=(8, 4))
 KERNELS = tuple(RNG.normal(size=shape) / 2 for shape in ((3, 1, 3), (3, 3, 2)))
 
 
@@ -79,6 +80,13 @@ def deep(w: Any, x: Any) -> Any:
         y = lax.conv_general_dilated(y, kernel, (1,), "VALID", dimension_numbers=kinds)
         y = jnp.tanh(y)
     return y.sum((1, 2))
+
+
+def slater(w: Any, n: Any) -> Any:
+    """The determinant of the orbitals of occupied sites."""
+    occupied = jnp.argsort(-n, axis=-1, stable=True)[:, :4]
+    sign, size = jnp.linalg.slogdet(w[occupied])
+    return size + jnp.log(sign + 0j)
 
 
 def network(w: Any, x: Any) -> Any:
@@ -122,6 +130,11 @@ def on_a_ring() -> sym.SymbolicOperator:
 
 
 @cache
+def hubbard() -> sym.SymbolicOperator:
+    return models.fermi_hubbard(4, RING, U=2.0)
+
+
+@cache
 def elsewhere() -> sym.SymbolicOperator:
     """An operator whose lanes are elsewhere for each x."""
     i = sym.site("i")
@@ -142,6 +155,7 @@ ENERGIES = {
     "one layer": (ising, one_layer, (W, B)),
     "two layers": (ising, two_layers, (W, B)),
     "deep": (on_a_ring, deep, KERNELS),
+    "slater": (hubbard, slater, ORBITALS),
     "network": (heisenberg, network, (W, B)),
     "declared": (heisenberg, declared, A),
     "distinct": (heisenberg, network, (W, B)),
@@ -153,7 +167,10 @@ def arguments(name: str) -> tuple[sym.LocalEnergy, Any, Any]:
     operator, logpsi, w = ENERGIES[name]
     x = np.array([[1, -1, 1, 1], [-1, 1, -1, -1], [-1, 1, 1, -1], [1, -1, 1, -1]])
     x = np.concatenate([x, x[::-1], x], axis=1) if name == "deep" else x
-    x = (x + 1) // 2 if name == "by site" else x
+    x = np.concatenate([x, -x], axis=1) if name == "slater" else x
+    if name == "slater":  # one has more than 4 fermions
+        x[1, 0] = 1
+    x = (x + 1) // 2 if name in {"by site", "slater"} else x
     distinct = True if name == "distinct" else None
     energy = sym.LocalEnergy(operator(), logpsi, distinct=distinct)
     return energy, w, x.astype(np.int8)
@@ -259,6 +276,18 @@ def old_for_new(self: Any) -> Any:
     return ROWS_BY_SITE(other)
 
 
+def last_column(self: Any) -> Any:
+    """Choose the last fermion, whichever hops, of lists of numbers before sites."""
+    left, entered = CHOSEN(self)
+
+    def other(given: Any) -> Any:
+        return left(given) * 0 + 3 if given is self.before else left(given)
+
+    return other, entered
+
+
+CHOSEN: Any = determinants._Move.chosen.fget
+IS_ODD: Any = determinants._Move.is_odd.fget
 ROWS_BY_SITE = lane_rows.Lanes._rows_by_site
 
 
@@ -391,6 +420,20 @@ BUGS = {
         "deep",
         "cone",
         instead(cone_part.Cone, "commit", lambda self, given: given.caches),
+    ),
+    "rows are sorted by the other permutation": in_part(
+        "slater",
+        "cone",
+        instead(
+            determinants._Move,
+            "is_odd",
+            property(lambda self: ~IS_ODD(self)),
+        ),
+    ),
+    "a column is that of another row": in_part(
+        "slater",
+        "cone",
+        instead(determinants._Move, "chosen", property(last_column)),
     ),
     "a cache that is committed stays": in_part(
         "jastrow",
