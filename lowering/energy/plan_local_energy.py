@@ -102,9 +102,15 @@ class PlanChunks(RewritePattern):
         per_sample = lanes * per_lane + kept
         networks, kinds = _networks(op), {part.kind for part in op.parts}
         budget, most = self.budget, SAMPLES
-        if networks and not _is_always_live(op):
+        factorise = any(
+            _has_calls(part.functions[0], module)
+            for part in op.parts
+            if part.kind == bt.Rung.CONE
+        )
+        if (networks or factorise) and not _is_always_live(op):
             budget *= NETWORK_BUDGET
-            most = SAMPLES if bt.Rung.DECLARED in kinds else NETWORK_SAMPLES
+            most = NETWORK_SAMPLES if networks else SAMPLES
+            most = SAMPLES if bt.Rung.DECLARED in kinds else most
         samples = int(np.clip(budget // max(1, per_sample), 8, most))
         # Where no product is safe the whole network is evaluated after all
         functions = {name for part in op.parts for name in part.functions}
