@@ -16,10 +16,9 @@ from lowering.energy import lift_sparse_delta
 ROOT = Path(__file__).parents[2]
 
 # Most of the time of the suite is XLA's, which compiles: what took long is kept for the
-# next run, and for processes that tests start. JAX reads this when it is imported. Of
-# thousands of small kernels jaxlib crashed once while it wrote one: these are not kept.
+# next run, and for processes that tests start. JAX reads this when it is imported.
 os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", str(ROOT / ".pytest_cache" / "xla"))
-os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.25")
+os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 
 # What is left out where it fails, to make something slower, has to succeed here
 os.environ.setdefault("SYMIR_STRICT", "1")
@@ -55,6 +54,25 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 20, 50)
+
+
+MAPPINGS = 30_000
+"""Mappings of memory that kernels may have: Linux allows a process 65,530, a kernel has
+four, and the process crashes where there is none left."""
+
+TESTS = count(1)
+
+
+def pytest_runtest_teardown() -> None:
+    """Let go of kernels where those of tests that are done fill the map of memory."""
+    own = Path("/proc/self/maps")
+    if next(TESTS) % 50 or not own.exists():
+        return
+    if own.read_bytes().count(b"\n") > MAPPINGS:
+        import jax
+
+        jax.clear_caches()
+        gc.collect()
 
 
 def pytest_sessionfinish() -> None:
