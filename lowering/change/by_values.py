@@ -48,7 +48,11 @@ def source_of(
 
 
 class Inner:
-    """What a value of a function is by another one, and by nothing else."""
+    """What a value of a function is by another one, and by nothing else.
+
+    Attributes:
+        function: of parameters and the other value, in no module of others.
+    """
 
     def __init__(self, function: FuncOp, source: SSAValue, value: SSAValue):
         """Take a value that of all that depends on x needs the source alone.
@@ -56,10 +60,10 @@ class Inner:
         Raises:
             InterpretationError: where it depends on parameters.
         """
-        alone = extracted(function, "inner", [source], value)
-        alone.detach()
-        self._module = ModuleOp([alone])
-        *parameters, _ = alone.body.block.args
+        self.function = extracted(function, "inner", [source], value)
+        self.function.detach()
+        self._module = ModuleOp([self.function])
+        *parameters, _ = self.function.body.block.args
         if any(one.uses.get_length() for one in parameters):
             raise InterpretationError("it depends on parameters")
         self._others = [

@@ -12,20 +12,18 @@ near the fermion that hops (backflow). Where R does not depend on x, R A^-1 is k
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property, reduce
+from functools import cached_property
 from math import prod
 from typing import Any
 
 import numpy as np
-from xdsl.dialects.builtin import i1, i32
+from xdsl.dialects.builtin import i32
 from xdsl.ir import Attribute, SSAValue
 from xdsl.utils.exceptions import InterpretationError
-from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import (
-    broadcast_in_dim,
     dot,
     dtype_of,
     element_of,
@@ -33,7 +31,7 @@ from dialects.stablehlo import (
     shape_of,
     tensor,
 )
-from lowering.arrays import Array, array, concatenated, iota, zeros
+from lowering.arrays import Array, concatenated, iota
 from lowering.change.by_values import Inner, source_of
 from lowering.change.cones import (
     Emission,
@@ -45,21 +43,14 @@ from lowering.change.cones import (
     taken_rows,
 )
 from lowering.change.orbitals import Lost, Rows, Slots
-from lowering.stablehlo.loops import while_loop
+from lowering.linear_algebra import determinant
 
 SITES = "sites"
 """Key of what is kept of the sites of determinants."""
 
-CONDITION = 1 / 8
-"""The largest condition number, times the machine's epsilon: behind it no digit of a
-ratio is right, nor are any that a factorisation of the other matrix finds."""
-
 FACTORISATION = 2500, 12
 """A factorisation takes as long as so many multiplications, and as so many times those
 that it has: 0.3 us of 3 rows, 13 us of 32, by XLA and LAPACK on a core."""
-
-WRITTEN_OUT = 3
-"""Determinants of so many rows are written out; larger ones are eliminated."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,8 +160,10 @@ class Determinants:
             own = occupied.entry(group.number)
             before = _before(own)
             kinds = self.size, sites
-            hot = iota(insert, i32, kinds, 0).compared("EQ", _wide(before, kinds, 1))
-            hot = hot & _wide(own, kinds, 1)
+            hot = iota(insert, i32, kinds, 0).compared(
+                "EQ", before.broadcast(kinds, [1])
+            )
+            hot = hot & own.broadcast(kinds, [1])
             number = hot.where(iota(insert, i32, kinds, 1), 0).sum(1)
             start = group.number * sites
             chosen = rows.slice(start, start + sites)
@@ -217,37 +210,28 @@ class Determinants:
         sites = at.kept_of((self, SITES))
         # Behind the end of a list there is no site
         number = at.by_row(at.trace.lists[slots])
+        is_site = number.compared("GE", 0).astype(i32)
         listed = sites.of(gather_rows(sites.value, number.maximum(0).value))
         here, before = (listed.columns(n, n + 1).reshape(-1) for n in (0, 1))
-        changed = (number.compared("GE", 0) & changed.compared("NE", 0)).astype(i32)
-        here = number.compared("GE", 0).where(here, 0)
+        here, changed = here * is_site, changed * is_site
         there = here + changed - here * changed * 2
         if self.is_fixed:
             here, there = here * changed, there * changed
         after = None if self.is_fixed else self._rows_after(at)
         found: list[Array] = []
+        of_group, most = number // own.sites, self.exchanged(at.trace)
         for n, group in enumerate(self.groups):
-            is_own = None
-            if own.groups > 1:
-                of_group = number // own.sites
-                is_own = of_group.compared("EQ", group.number).astype(i32)
-            left, entered = (
-                one if is_own is None else one * is_own for one in (here, there)
-            )
-            move = _Move(
-                left, entered, number - group.number * own.sites, before, self._most(at)
-            )
+            is_own = of_group.compared("EQ", group.number).astype(i32)
+            places = number - group.number * own.sites
+            move = _Move(here * is_own, there * is_own, places, before, most)
             ratios = self._ratios_of(at, n, group, move, after)
-            known = left.sum(0).compared("EQ", entered.sum(0))
+            known = move.left.sum(0).compared("EQ", move.entered.sum(0))
             one = ratios.like(1)
             sign = move.is_odd.where(-one, one)
-            found.append(known.where((ratios * sign), np.nan))
+            found.append(known.where(ratios * sign, np.nan))
         order = np.concatenate([group.matrices for group in self.groups])
         joined = found[0] if len(found) == 1 else concatenated(found, 0)
         return taken(joined, np.argsort(order))
-
-    def _most(self, at: Emission) -> int:
-        return self.exchanged(at.trace)
 
     def _rows_after(self, at: Emission) -> Array:
         """Return the rows of the sites of a list at x' (m, C)."""
@@ -317,7 +301,7 @@ class _Move:
 
     def _sum_below(self, given: Array, below: Array) -> Array:
         """Return, for each site, the sum over some others (m, m) of numbers (m,)."""
-        return (_wide(given, below.shape, 1) * below.astype(i32)).sum(1)
+        return (given.broadcast(below.shape, [1]) * below.astype(i32)).sum(1)
 
     @cached_property
     def _earlier(self) -> Array:
@@ -331,7 +315,9 @@ class _Move:
     def _lower(self) -> Array:
         """Whether [j, i] the number of site i is less than that of j."""
         shape = (self.left.shape[0],) * 2
-        return _wide(self.sites, shape, 1).compared("LT", _wide(self.sites, shape, 0))
+        return self.sites.broadcast(shape, [1]).compared(
+            "LT", self.sites.broadcast(shape, [0])
+        )
 
     @property
     def chosen(self) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
@@ -341,9 +327,9 @@ class _Move:
             shape = (self.most, which.shape[0])
             rank = self._sum_below(which, self._earlier)
             slots = iota(which.insert, i32, shape, 0)
-            hot = slots.compared("EQ", _wide(rank, shape, 1)).astype(i32)
-            hot = hot * _wide(which, shape, 1)
-            return lambda given: (hot * _wide(given, shape, 1)).sum(1)
+            hot = slots.compared("EQ", rank.broadcast(shape, [1])).astype(i32)
+            hot = hot * which.broadcast(shape, [1])
+            return lambda given: (hot * given.broadcast(shape, [1])).sum(1)
 
         return of(self.left), of(self.entered)
 
@@ -388,9 +374,7 @@ class DeterminantPart(Node):
             size = ratios.abs()
             is_none = size.compared("EQ", 0)
             size = size.astype(ratios.element) if ratios.is_complex else size
-            ratios = is_none.where(
-                ratios.like(0).broadcast(ratios.shape, []), ratios / size
-            )
+            ratios = is_none.where(ratios.like(0), ratios / size)
         return before * ratios.astype(element).reshape(1, -1)
 
     def work(self, trace: Trace) -> float:
@@ -509,16 +493,11 @@ def _kind(lost: Lost, source: SSAValue, value: SSAValue) -> str | None:
 # region Arrays
 
 
-def _wide(value: Array, shape: Sequence[int], *axes: int) -> Array:
-    """Return an array along some axes of a shape."""
-    return value.of(broadcast_in_dim(value.value, shape, axes))
-
-
 def _before(occupied: Array) -> Array:
     """Return how many sites before each are occupied (S,), of which are (S,)."""
     shape = (occupied.shape[0],) * 2
     one, other = (iota(occupied.insert, i32, shape, axis) for axis in (0, 1))
-    earlier = other.compared("LT", one) & _wide(occupied, shape, 1)
+    earlier = other.compared("LT", one) & occupied.broadcast(shape, [1])
     return earlier.astype(i32).sum(1)
 
 
@@ -549,158 +528,9 @@ def _products(new: Array, old: Array) -> Array:
         return found.reshape(k, k, 1)
     shape = (k, *old.shape)
     wide = [
-        one.of(broadcast_in_dim(one.value, shape, axes))
-        for one, axes in ((new, [0, 2, 3]), (old, [1, 2, 3]))
+        one.broadcast(shape, axes) for one, axes in ((new, [0, 2, 3]), (old, [1, 2, 3]))
     ]
     return (wide[0] * wide[1]).sum(3)
-
-
-def determinant(block: Array) -> Array:
-    """Return the determinants (M,) of matrices (k, k, M)."""
-    k = block.shape[0]
-    if k <= WRITTEN_OUT:
-        return _expanded(
-            [[block.entry(i).entry(j) for j in range(k)] for i in range(k)]
-        )
-    return _eliminated(block)
-
-
-def _expanded(rows: list[list[Array]]) -> Array:
-    first, *rest = rows
-    if not rest:
-        return first[0]
-    found: Array | None = None
-    for column, one in enumerate(first):
-        minor = [row[:column] + row[column + 1 :] for row in rest]
-        term = one * _expanded(minor)
-        if found is None:
-            found = term
-        else:
-            found = found - term if column % 2 else found + term
-    assert found is not None
-    return found
-
-
-def _eliminated(block: Array) -> Array:
-    """Return determinants by Gauss's elimination, pivots first."""
-    factors: list[Array] = []
-    unknown = (block * 0).sum(0).sum(0)
-    while block.shape[0] > 1:
-        k, _, count = block.shape
-        insert = block.insert
-        first = block.slice(0, 1, axis=1).reshape(k, count)
-        size = first.abs()
-        largest = size.max(0, 0.0)
-        numbers = iota(insert, i32, (k, count), 0)
-        is_largest = size.compared("EQ", _wide(largest, (k, count), 1))
-        pivot = is_largest.where(numbers, k).reduce(hlo.MinimumOp, k, 0)
-        hot = numbers.compared("EQ", _wide(pivot, (k, count), 1))
-        wide = hot.of(broadcast_in_dim(hot.value, block.shape, [0, 2]))
-        row = wide.where(block, 0).sum(0)
-        head = row.entry(0)
-        factors.append(pivot.compared("GT", 0).where(-head, head))
-        # The first row goes where the pivot was
-        top = block.entry(0)
-        block = wide.where(
-            top.of(broadcast_in_dim(top.value, block.shape, [1, 2])), block
-        )
-        rest = block.slice(1, k).slice(1, k, axis=1)
-        shape = rest.shape
-        safe = head.compared("EQ", 0).where(head.like(1), head)
-        by = block.slice(1, k).slice(0, 1, axis=1).reshape(k - 1, count)
-        by = by / _wide(safe, (k - 1, count), 1)
-        tail = row.slice(1, k)
-        block = rest - by.of(broadcast_in_dim(by.value, shape, [0, 2])) * tail.of(
-            broadcast_in_dim(tail.value, shape, [1, 2])
-        )
-    factors.append(block.reshape(-1))
-    # What is not known has no pivot
-    return reduce(Array.__mul__, factors) + unknown
-
-
-def factorised(matrices: Array) -> tuple[Array, Array, Array]:
-    """Return inverses (B, F, F), and signs and logarithms of determinants (B,).
-
-    By Gauss and Jordan, with the largest element of a column as the pivot, and rows
-    that stay where they are; an inverse is NaN where few of its digits would be right.
-    It is no call of a library: these are shared among threads, and on few cores two of
-    them can wait for each other.
-    """
-    insert, shape = matrices.insert, matrices.shape
-    count, size, _ = shape
-    one = matrices.like(1).broadcast((count,))
-    places = zeros(insert, i32, (count, size))
-    used = zeros(insert, i1, (count, size))
-    initial = [
-        array(insert, 0, i32),
-        *(matrices, used, places, one, one.abs().like(0).broadcast((count,))),
-    ]
-    _, found, _, places, sign, log = while_loop(
-        initial, lambda carried: carried[0].compared("LT", size), _turned
-    )
-    # Columns are eliminated by rows of their own: A^-1[k, p_j] = found[p_k, j]
-    first = iota(insert, i32, (count, size), 0) * size
-    rows = found.reshape(count * size, size)
-    rows = rows.of(gather_rows(rows.value, (places + first).value))
-    hot = _wide(places, shape, 0, 1).compared("EQ", iota(insert, i32, shape, 2))
-    column = hot.where(iota(insert, i32, shape, 1), 0).sum(1) + first
-    columns = rows.transpose(0, 2, 1).reshape(count * size, size)
-    columns = columns.of(gather_rows(columns.value, column.value))
-    inverse = columns.transpose(0, 2, 1)
-    squares = [(one.abs() * one.abs()).sum(2).sum(1) for one in (matrices, inverse)]
-    limit = (CONDITION / np.finfo(dtype_of(log.element)).eps) ** 2
-    is_known = (squares[0] * squares[1]).compared("LT", limit)
-    is_known = is_known & log.compared("GT", -np.inf)
-    inverse = _wide(is_known, shape, 0).where(inverse, np.nan)
-    # What is not finite has no pivot
-    unknown = (matrices * 0).sum(2).sum(1)
-    log = log + (unknown.real if unknown.is_complex else unknown)
-    sign = sign * _signs(places).astype(sign.element) + unknown
-    return inverse, sign, log
-
-
-def _signs(places: Array) -> Array:
-    """Return the signs of permutations (B, F)."""
-    count, size = places.shape
-    shape = (count, size, size)
-    above = _wide(places, shape, 0, 1).compared("GT", _wide(places, shape, 0, 2))
-    numbers = [iota(places.insert, i32, shape, axis) for axis in (1, 2)]
-    crossed = (above & numbers[0].compared("LT", numbers[1])).astype(i32)
-    return 1 - (crossed.sum(2).sum(1) & places.like(1)) * 2
-
-
-def _turned(carried: Sequence[Array]) -> list[Array]:
-    """Return matrices after one more of their columns was eliminated, in place."""
-    turn, matrices, used, places, sign, log = carried
-    insert, shape = turn.insert, matrices.shape
-    count, size, _ = shape
-    flat = (count, size)
-    numbers = iota(insert, i32, flat, 1)
-    is_turn = numbers.compared("EQ", turn)
-    column = matrices.at(turn, axis=2)
-    sizes = (~used).where(column.abs(), -1.0)
-    largest = _wide(sizes.reduce(hlo.MaximumOp, -1.0, 1), flat, 0)
-    place = sizes.compared("EQ", largest).where(numbers, size)
-    place = place.reduce(hlo.MinimumOp, size, 1)
-    # What is not known has no pivot
-    is_pivot = numbers.compared("EQ", _wide(place, flat, 0))
-    index = place.minimum(size - 1) + iota(insert, i32, (count,), 0) * size
-    rows = matrices.reshape(count * size, size)
-    row = rows.of(gather_rows(rows.value, index.value))
-    pivot = row.at(turn, axis=1)
-    absolute = pivot.abs()
-    is_none = absolute.compared("EQ", 0)
-    divisor = is_none.where(pivot.like(1), pivot)
-    row = is_turn.where(row.like(1), row) / _wide(divisor, flat, 0)
-    wide = _wide(row, shape, 0, 2)
-    rest = _wide(is_turn, shape, 0, 2).where(matrices.like(0), matrices)
-    rest = rest - _wide(column, shape, 0, 1) * wide
-    found = _wide(is_pivot, shape, 0, 1).where(wide, rest)
-    turned = pivot / absolute.astype(pivot.element)
-    turned = is_none.where(turned.like(0), turned)
-    places = is_turn.where(_wide(place, flat, 0), places)
-    used = used | is_pivot
-    return [turn + 1, found, used, places, sign * turned, log + absolute.log()]
 
 
 # endregion

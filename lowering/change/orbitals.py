@@ -30,7 +30,6 @@ from lowering.change.cones import (
     Written,
     reading,
 )
-from lowering.order import operands_first
 
 EXAMPLES = 24
 """So many occupations are tried."""
@@ -90,8 +89,19 @@ class Occupied:
         return mask.compared("EQ", self.number) if self.is_x else mask
 
 
+class _Chosen(Node):
+    """Rows that are chosen: what is computed is their determinants alone."""
+
+    @property
+    def is_computed(self) -> bool:
+        return False
+
+    def computed(self, at: Emission) -> Array:
+        raise AssertionError("rows are read for determinants alone")
+
+
 @dataclass(eq=False)
-class Slots(Node):
+class Slots(_Chosen):
     """The rows of a table, one for each site of each group.
 
     Its positions are these sites, and what changes of it are sites that become occupied
@@ -110,10 +120,6 @@ class Slots(Node):
     elements: Numbers
     place: Numbers
     order: Numbers
-
-    @property
-    def is_computed(self) -> bool:
-        return False
 
     def exchanged(self, trace: Trace, groups: Sequence[int]) -> int:
         """Return how many rows that are chosen change at most, of any of some groups.
@@ -138,12 +144,9 @@ class Slots(Node):
     def needed(self, own: Numbers) -> list[Numbers]:
         return [wanted[own] for wanted in self._wanted()]
 
-    def computed(self, at: Emission) -> Array:
-        raise NotImplementedError("rows are read for determinants alone")
-
 
 @dataclass(eq=False)
-class Rows(Node):
+class Rows(_Chosen):
     """The rows of occupied sites, in order: its positions are these fermions.
 
     Where they are is not known, so that ops other than those that move elements, and
@@ -155,9 +158,6 @@ class Rows(Node):
 
     slots: Slots
 
-    def computed(self, at: Emission) -> Array:
-        raise NotImplementedError("rows are read for determinants alone")
-
 
 def rows_of(op: Operation, table: View | Lost | None, indices: Lost) -> View | str:
     """Return what a gather reads, where that is rows that occupied sites choose."""
@@ -167,8 +167,8 @@ def rows_of(op: Operation, table: View | Lost | None, indices: Lost) -> View | s
     found = _occupied(indices, index)
     if isinstance(found, str):
         return found
-    occupied, chosen = found
-    elements = _elements(op, occupied, chosen)
+    occupied, places = found
+    elements = _elements(op, occupied, places)
     if isinstance(elements, str):
         return elements
     each, first, stride = elements
@@ -245,7 +245,12 @@ def settled(lost: Lost, value: SSAValue, rows: View) -> bool | None:
     source, node = _mask_of(lost, value), rows.node
     assert isinstance(node, Rows)
     occupied = node.slots.occupied
-    if source is None or lost.known[source].node is not occupied.mask:
+    if source is None:
+        return None
+    mask = lost.known[source]
+    # Of other sites another number may be occupied
+    is_same = np.array_equal(mask.ids.reshape(-1), occupied.positions.reshape(-1))
+    if mask.node is not occupied.mask or not is_same:
         return None
     masks = _examples(shape_of(source), occupied.count)
     examples = list(np.where(masks, occupied.number, occupied.empty))
@@ -263,8 +268,8 @@ def _mask_of(lost: Lost, value: SSAValue) -> SSAValue | None:
     )
 
 
-def _occupied(lost: Lost, index: SSAValue) -> tuple[Occupied, Numbers] | str:
-    """Return what indices are the numbers of, and which: see `_chosen`."""
+def _occupied(lost: Lost, index: SSAValue) -> tuple[Occupied, _Places] | str:
+    """Return the sites that indices are the numbers of."""
     source = _mask_of(lost, index)
     if source is None:
         return lost.reason
@@ -274,7 +279,7 @@ def _occupied(lost: Lost, index: SSAValue) -> tuple[Occupied, Numbers] | str:
         inner = Inner(lost.function, source, index)
         for count in sorted({*shape_of(index)[:-1]}, reverse=True):
             for number, empty in _KINDS if is_x else _KINDS[:1]:
-                found = _chosen(inner, shape, count, number, empty)
+                found = _places(inner, shape, count, number, empty)
                 if found is not None:
                     positions = view.ids.reshape(-1, shape[-1])
                     own = view.node, is_x, empty, number, positions, count
@@ -297,13 +302,32 @@ def _examples(shape: Sequence[int], count: int) -> npt.NDArray[np.bool_]:
     return (order < count).reshape(EXAMPLES, *shape)
 
 
-def _chosen(
-    inner: Inner, shape: Sequence[int], count: int, number: float, empty: float
-) -> Numbers | None:
-    """Return what each row of indices is, where each has a number of an occupied site.
+class _Places(NamedTuple):
+    """Rows of indices, of which one component each is the number of an occupied site.
 
-    (rows, 3): which component, which fermion of all groups, and what is added.
+    Attributes:
+        component: which (rows,).
+        fermion: which site: so many of all groups are before it (rows,).
+        offset: what is added to its number (rows,).
+        others: the other components, and 0 (rows, components).
     """
+
+    component: Numbers
+    fermion: Numbers
+    offset: Numbers
+    others: Numbers
+
+    def at(self, site: int) -> Numbers:
+        """Return the indices where each site has the same number."""
+        found = self.others.copy()
+        found[np.arange(len(found)), self.component] = site + self.offset
+        return found
+
+
+def _places(
+    inner: Inner, shape: Sequence[int], count: int, number: float, empty: float
+) -> _Places | None:
+    """Return what indices are of masks of which each row has so many sites."""
     sites = shape[-1]
     if not 0 < count < sites:
         return None
@@ -322,14 +346,11 @@ def _chosen(
         return None
     fermion = is_one.argmax(axis=-1)
     offset = apart[0, np.arange(len(fermion)), fermion]
-    fixed = np.where(moving, 0, found[0])
-    return np.concatenate(
-        [np.stack([component, fermion, offset], axis=1), fixed], axis=1
-    )
+    return _Places(component, fermion, offset, np.where(moving, 0, found[0]))
 
 
 def _elements(
-    op: Any, occupied: Occupied, chosen: Numbers
+    op: Any, occupied: Occupied, places: _Places
 ) -> tuple[Numbers, Numbers, int] | str:
     """Return the fermion of each element that is read, and where it reads.
 
@@ -337,16 +358,13 @@ def _elements(
     the next site is further.
     """
     table, index = op.operands
-    component, fermion, offset = chosen[:, :3].T
-    shape, rows = shape_of(index), np.arange(len(chosen))
+    shape = shape_of(index)
     if int(op.dimension_numbers.index_vector_dim.value.data) != len(shape) - 1:
         return "indices are not next to each other"
+    numbers = np.arange(np.prod(shape_of(table))).reshape(shape_of(table))
 
     def read(site: int) -> Numbers:
-        at = chosen[:, 3:].copy()
-        at[rows, component] = site + offset
-        numbers = np.arange(np.prod(shape_of(table))).reshape(shape_of(table))
-        return _gathered(op, numbers, at.reshape(shape)).reshape(-1)
+        return _gathered(op, numbers, places.at(site).reshape(shape)).reshape(-1)
 
     first, second, last = (read(site) for site in (0, 1, occupied.sites - 1))
     strides = np.unique(second - first)
@@ -355,7 +373,7 @@ def _elements(
     (stride,) = strides
     if (last - first != stride * (occupied.sites - 1)).any():
         return "sites choose rows that there are not"
-    each = _gathered_rows(op, fermion.reshape(shape[:-1]))
+    each = _gathered_rows(op, places.fermion.reshape(shape[:-1]))
     return each.reshape(-1), first, int(stride)
 
 
@@ -364,23 +382,14 @@ def moved_ids(op: Operation, ids: Numbers) -> Numbers | None:
 
     These are constants, or computed from such.
     """
-    index = op.operands[1]
-    order = operands_first(index)
-    if any(isinstance(one.owner, Block) for one in order):
-        return None
-    block = Block()
-    now: dict[SSAValue, SSAValue] = {}
-    for one in order:
-        if one not in now and isinstance(one.owner, Operation):
-            block.add_op(one.owner.clone(now))
-    block.add_op(ReturnOp(now[index]))
-    kind = FunctionType.from_lists([], [index.type])
-    function = FuncOp("places", kind, Region(block))
+    function = op.parent_op()
+    assert isinstance(function, FuncOp)
+    x = function.body.block.args[-1]
     try:
-        (places,) = run_kernel(ModuleOp([function]), [])
+        (places,) = Inner(function, x, op.operands[1]).of([np.zeros(shape_of(x))])
     except InterpretationError:
         return None
-    return _gathered(op, ids, np.asarray(places))
+    return _gathered(op, ids, places)
 
 
 def _gathered(op: Operation, table: Numbers, index: Numbers) -> Numbers:

@@ -36,7 +36,7 @@ from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, element_of_dtype, shape_of
 from lowering.arrays import Array
 from lowering.change.form_analysis import analyse
-from lowering.change.forms import Added, Elementwise, Form, New, Same, Sites, is_added
+from lowering.change.forms import Elementwise, Form, New, Same, is_added
 from lowering.change.rules import op_name
 from lowering.energy.activations import (
     ACTIVATIONS,
@@ -248,24 +248,21 @@ def _are_networks(function: FuncOp, summands: Sequence[_Summand]) -> bool:
 
 
 def _joined(taken: _Decomposition) -> tuple[list[list[_Summand]], list[_Summand]]:
-    """Return networks that share values that are not additive, and other summands."""
+    """Return networks that share what no rule finds, and other summands."""
     groups: list[tuple[set[SSAValue], list[_Summand]]] = []
-    others: list[_Summand] = []
     for one in taken.summands:
         if one.rung != bt.Rung.NETWORK:
-            others.append(one)
             continue
-        forms = ((v, taken.known[v]) for v in operands_first(one.value))
-        own = {v for v, form in forms if not isinstance(form, Same | Added | Sites)}
+        own = {v for v in operands_first(one.value) if isinstance(taken.known[v], New)}
         joined = [one]
         for group in [group for group in groups if group[0] & own]:
             groups.remove(group)
             own |= group[0]
             joined = group[1] + joined
         groups.append((own, joined))
-    alone = [summands[0] for _, summands in groups if len(summands) == 1]
-    others = [one for one in taken.summands if one in others or one in alone]
-    return [summands for _, summands in groups if len(summands) > 1], others
+    joined = [summands for _, summands in groups if len(summands) > 1]
+    inside = {id(one) for summands in joined for one in summands}
+    return joined, [one for one in taken.summands if id(one) not in inside]
 
 
 def _extracted_sum(function: FuncOp, name: str, summands: Sequence[_Summand]) -> None:
@@ -313,7 +310,8 @@ def _rewritten(module: ModuleOp, part: bt.PartAttr) -> list[bt.PartAttr]:
     for number, several in enumerate(networks):
         name = f"{part.functions[0]}_rest{number or ''}"
         _extracted_sum(function, name, several)
-        remark(f"@{name} is no exponential sum", done=False)
+        reason = _reason(known, several[0].value)
+        remark(f"@{name} is no exponential sum: {reason}", done=False)
         parts.append(
             bt.PartAttr.get(bt.Rung.NETWORK, name, coefficient=part.coefficient)
         )

@@ -29,11 +29,7 @@ from lowering.change.cones import (
     taken,
     taken_rows,
 )
-from lowering.change.determinants import (
-    DeterminantPart,
-    Determinants,
-    factorised,
-)
+from lowering.change.determinants import DeterminantPart, Determinants
 from lowering.change.orbitals import Slots
 from lowering.energy.extraction import is_coarse
 from lowering.energy.part_functions import (
@@ -43,6 +39,7 @@ from lowering.energy.part_functions import (
     Setting,
     largest_safe,
 )
+from lowering.linear_algebra import factorised
 from lowering.order import operands_first
 from lowering.rewriting import Inserter
 

@@ -60,10 +60,10 @@ CALLS = 16
 matrices: that shares them among threads, which pays for many only."""
 BUFFERS = 3
 """Copies of its largest values that a network holds at once."""
-CONES, FEW_CONES = 4, 128
+CONE_PAIRS, MIN_CONE_PAIRS = 4, 128
 """What changes of so many pairs take at most, as a multiple of what a network may, and
 pairs at least: products of matrices have as many rows."""
-CONE = 6
+CONE_VALUES = 6
 """Values of a deep network that are kept of a sample: before and behind activations."""
 LONG, SHORT = 32, 8
 """Lengths of products: the logarithm of each costs as much as many factors."""
@@ -95,7 +95,7 @@ class PlanChunks(RewritePattern):
         units = sum(_units_bytes(part, module) for part in op.parts)
         kept = sum(_kept(part) * _units_bytes(part, module) for part in op.parts)
         kept += sum(
-            CONE * _largest(part.functions[0], module)
+            CONE_VALUES * _largest(part.functions[0], module)
             for part in op.parts
             if part.kind == bt.Rung.CONE
         )
@@ -109,8 +109,8 @@ class PlanChunks(RewritePattern):
         )
         if (networks or factorise) and not _is_always_live(op):
             budget *= NETWORK_BUDGET
-            most = NETWORK_SAMPLES if networks else SAMPLES
-            most = SAMPLES if bt.Rung.DECLARED in kinds else most
+            if networks and bt.Rung.DECLARED not in kinds:
+                most = NETWORK_SAMPLES
         samples = int(np.clip(budget // max(1, per_sample), 8, most))
         # Where no product is safe the whole network is evaluated after all
         functions = {name for part in op.parts for name in part.functions}
@@ -130,7 +130,9 @@ class PlanChunks(RewritePattern):
         if bt.Rung.CONE in kinds and not {bt.Rung.LIFTED, bt.Rung.NETWORK} & kinds:
             # At nodes of psi alone, and its memory is always taken
             network = max(FEW_NETWORK_PAIRS, self.cache // (4 * largest))
-            pairs = int(np.clip(CONES * self.cache // largest, FEW_CONES, pairs))
+            pairs = int(
+                np.clip(CONE_PAIRS * self.cache // largest, MIN_CONE_PAIRS, pairs)
+            )
         elif not networks:
             network //= 2  # that is rare, and its memory is always taken
         rows, by_site, tables = _rows(op), _rows_by_site(op), "lanes"

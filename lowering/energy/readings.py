@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import ModuleOp, i32
+from xdsl.dialects.builtin import i32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Attribute, Block, SSAValue
 from xdsl.utils.exceptions import InterpretationError
 
-from dialects.interpreters.kernel import run_kernel
-from dialects.stablehlo import dtype_of, element_of, gather_rows, shape_of
+from dialects.stablehlo import element_of, gather_rows, shape_of
 from lowering.arrays import Array
+from lowering.change.by_values import Inner
 from lowering.change.form_analysis import analyse
 from lowering.change.forms import Form, Sites
-from lowering.energy.extraction import extracted
 from lowering.energy.lane_rows import between, digits_of
 from lowering.order import operands_first
 from lowering.stablehlo.stablehlo_batch import unbatched_op
@@ -56,7 +55,7 @@ class Reading:
         config, known = end.operands[-1], analyse(inputs)
         assert fault_of(inputs, config, known) is None
         sites = _sites(config, known)
-        table = _table(_alone(inputs, config), values)
+        table = _table(Inner(inputs, x, config), shape_of(x), values)
         size = shape_of(x)[-1]
         return cls(sites, size, values, table, element_of(config))
 
@@ -112,15 +111,16 @@ def fault_of(
     sites = _sites(config, known)
     if (sites < 0).any() or len(set(sites.tolist())) < sites.size or not sites.size:
         return "its configuration is not made of x site by site"
+    x = function.body.block.args[-1]
     arguments = {v for v in operands_first(config) if isinstance(v.owner, Block)}
-    if arguments != {function.body.block.args[-1]}:
+    if arguments != {x}:
         return "its configuration is computed with parameters"
-    alone = _alone(function, config)
-    unknown = unbatched_op(alone)
+    inner = Inner(function, x, config)
+    unknown = unbatched_op(inner.function)
     if unknown is not None:
         return f"its configuration is computed by '{unknown}'"
     try:
-        _table(alone, [0.0])
+        _table(inner, shape_of(x), [0.0])
     except InterpretationError as error:
         return f"its configuration is not known: {error}"
     return None
@@ -132,20 +132,9 @@ def _sites(config: SSAValue, known: dict[SSAValue, Form]) -> Numbers:
     return read.sites.reshape(-1) if isinstance(read, Sites) else np.array([-1])
 
 
-def _alone(function: FuncOp, config: SSAValue) -> FuncOp:
-    alone = extracted(function, "reading", [function.body.block.args[-1]], config)
-    alone.detach()
-    return alone
-
-
-def _table(alone: FuncOp, values: Sequence[float]) -> Numbers:
-    module = ModuleOp([alone.clone()])
-    *others, x = (
-        np.zeros(shape_of(one), dtype_of(element_of(one)))
-        for one in alone.body.block.args
-    )
-    found = [run_kernel(module, [*others, np.full_like(x, v)])[0] for v in values]
-    return np.stack([np.asarray(one).reshape(-1) for one in found], axis=1)
+def _table(inner: Inner, shape: Sequence[int], values: Sequence[float]) -> Numbers:
+    found = inner.of([np.full(shape, value) for value in values])
+    return np.stack([one.reshape(-1) for one in found], axis=1)
 
 
 def _entries(table: Array, numbers: Array) -> Array:

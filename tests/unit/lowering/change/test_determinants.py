@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import ComplexType, f64
 
 from dialects.stablehlo import dtype_of, element_of, tensor
-from lowering.change.determinants import determinant, factorised
 from lowering.energy.extraction import returned
 from lowering.energy.part_functions import function_of
+from lowering.linear_algebra import determinant, factorised
 from tests.unit.lowering.change.laws import Found, Made, by_interpreter
 
 SITES, FERMIONS = 6, 3
