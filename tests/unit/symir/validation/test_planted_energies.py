@@ -8,6 +8,7 @@ A bug is in the IR that a pass leaves, or in the code that a pass is made of.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from typing import Any, NamedTuple, cast
 
@@ -24,7 +25,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 import symir as sym
 from dialects import bt
 from lowering.arrays import Array, concatenated
-from lowering.change import combining_rules, cones, determinants
+from lowering.change import combining_rules, cones, determinants, orbitals
 from lowering.energy import cone_part, lane_rows, lower_local_energy, part_functions
 from lowering.energy.apply_exponential_sums import ApplyExponentialSumsPass
 from lowering.energy.extraction import energies_in
@@ -435,6 +436,15 @@ BUGS = {
         "cone",
         instead(determinants._Move, "chosen", property(last_column)),
     ),
+    "a row is that of the next site": in_part(
+        "slater",
+        "cone",
+        after(
+            orbitals,
+            "_slots",
+            lambda found, *_: replace(found, elements=np.roll(found.elements, 1, 0)),
+        ),
+    ),
     "a cache that is committed stays": in_part(
         "jastrow",
         "bilinear",
@@ -534,7 +544,13 @@ def test_bugs_are_blamed_on_their_pass(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bug = BUGS[name]
-    energy, w, x = arguments(bug.energy)
+    check_blame(bug, *arguments(bug.energy), monkeypatch)
+
+
+def check_blame(
+    bug: Bug, energy: sym.LocalEnergy, w: Any, x: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Plant a bug, and see that its pass and what is wrong are found."""
     energy.program(w, x.dtype)  # as it is without the bug
     if bug.patch is not None:
         bug.patch(monkeypatch)
