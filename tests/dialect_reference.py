@@ -41,8 +41,12 @@ from xdsl.traits import HasParent, OpTrait
 
 from dialects import bt, stablehlo, sym
 from dialects.stablehlo import ELEMENTWISE, StableHLO
+from lowering.change.analyse_change import WORDS
+from lowering.change.cones import PATCH
+from lowering.change.determinants import DeterminantPart
 from lowering.change.known_rules import RULES
 from lowering.change.rules import ChangeRule
+from lowering.energy.propagate_change import FUNCTION
 from lowering.registry import get_all_passes
 from lowering.relations import Relation
 from tests.coverage_table import Row, tables
@@ -491,30 +495,54 @@ def _option(field: Field[Any]) -> str:
     return f"| `{field.name}` | `{kind}` | {default} |"
 
 
-_RULES = """
+_RULES = f"""
 Each op of a network has one rule, which says what a change of x makes of its result:
 see [Change rules](../change_rules.md). A rule is for ops that do alike.
 
-- *cone*: whether it says which positions a change reaches, so that deep networks are
-  evaluated there alone; without it they are evaluated whole behind the op.
+- *forms*: those that a result can have, if it is not new; affine where operands are.
+- *cost*: multiplications of one change in a cone, at most. Of `m` positions that
+  change, `K` that are combined for each, and `C` channels before and `D` behind the op;
+  in double precision a scalar function takes `f` = {FUNCTION[8]} of them, and to gather
+  a number `g` = {PATCH[8]}. An op that moves elements costs nothing: the next one reads
+  them where they are. Without a cost there is no cone: a network is evaluated whole.
 - *weights*: whether it has a cotangent, so that weights of a last layer are found.
+"""
+
+_BY_VALUES = """
+Rows of a table that occupied sites choose, and what is of their determinants, are known
+by their values, whatever ops they are written in: see
+[Determinants](../change_rules.md#determinants). Of `B` matrices of `F` rows a change
+exchanges `k` each. Rows cost nothing by themselves.
 """
 
 
 def _page_of_rules() -> str:
     rules = dict.fromkeys(rule for _, rule in sorted(RULES.items()))
-    lines = ["| rule | ops | cone | weights |", "|---|---|---|---|"]
+    lines = ["| rule | ops | forms | cost | weights |", "|---|---|---|---|---|"]
     for rule in sorted(rules, key=lambda one: type(one).__name__):
         kind = type(rule)
         names = ", ".join(f"`{name}`" for name, own in RULES.items() if own is rule)
-        has = [
-            "yes" if getattr(kind, name) is not getattr(ChangeRule, name) else ""
-            for name in ("cone", "cotangent")
-        ]
-        first = inspect.cleandoc(kind.__doc__ or "").splitlines()[0]
-        lines.append(f"| `{kind.__name__}`: {first} | {names} | {has[0]} | {has[1]} |")
-    parts = ["# Rules of change", _WRITTEN_BY, _RULES, "\n".join(lines)]
+        forms, cost = "; ".join(kind.forms), f"`{kind.cost}`" if kind.cost else ""
+        weights = "yes" if kind.cotangent is not ChangeRule.cotangent else ""
+        cells = [_summary(kind), names, forms, cost, weights]
+        lines.append(f"| {' | '.join(cells)} |")
+    forms, cost = "; ".join(WORDS.values()), f"`{DeterminantPart.cost}`"
+    parts = [
+        "# Rules of change",
+        _WRITTEN_BY,
+        _RULES,
+        "\n".join(lines),
+        "## Determinants",
+        _BY_VALUES,
+        "| value | forms | cost |\n|---|---|---|\n"
+        f"| {_summary(DeterminantPart)} | {forms} | {cost} |",
+    ]
     return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _summary(kind: type) -> str:
+    """Return the name of a class, and what it is."""
+    return f"`{kind.__name__}`: {inspect.cleandoc(kind.__doc__ or '').splitlines()[0]}"
 
 
 @cache

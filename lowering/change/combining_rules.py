@@ -59,6 +59,8 @@ MAY_WRAP = "sums of integers may wrap"
 class CombiningRule(ChangeRule):
     """Sums of many elements, or elements from elsewhere: linear where not said else."""
 
+    forms = ("added, affine",)
+
     def refused(self, op: Any, forms: Sequence[Form]) -> Form | None:
         """Return another form than that of a linear function of the operands."""
         return None
@@ -88,6 +90,7 @@ class ConvolutionRule(BilinearRule):
     """A convolution of an image, or of the kernel."""
 
     names = ("stablehlo.convolution",)
+    cost = "m * K * C * (D + g)"
 
     def cone(self, op: Any, views: Sequence[View | None]) -> View | str:
         view = views[0]
@@ -137,6 +140,7 @@ class DotRule(BilinearRule):
     """A product of matrices."""
 
     names = ("stablehlo.dot_general",)
+    cost = "m * C * D"
 
     def cone(self, op: Any, views: Sequence[View | None]) -> View | str:
         number = 0 if views[1] is None else 1
@@ -222,6 +226,8 @@ class ReduceRule(CombiningRule):
     """A sum, or a reduction of elements of one site."""
 
     names = ("stablehlo.reduce",)
+    forms = ("sites, affine", "added, affine")
+    cost = "m * K * C * (D + g)"
 
     def form(self, op: Operation, forms: Sequence[Form]) -> Form:
         if isinstance(forms[0], Elementwise):
@@ -292,6 +298,7 @@ class WindowRule(CombiningRule):
     """Sums of windows, as in pooling by averages."""
 
     names = ("stablehlo.reduce_window",)
+    cost = "m * K * C * (D + g)"
 
     def refused(self, op: Any, forms: Sequence[Form]) -> Form | None:
         if not _is_sum_of_windows(op) or not is_fixed(forms[1]):
@@ -377,6 +384,8 @@ class ReadRule(CombiningRule):
     """Elements at places without x, or rows of a table, each chosen by one site."""
 
     names = ("stablehlo.gather", "stablehlo.dynamic_slice")
+    forms = ("sites", "added, affine")
+    cost = "0"
     reads_lost = True
 
     def refused(self, op: Any, forms: Sequence[Form]) -> Form | None:
@@ -403,6 +412,7 @@ class PadRule(CombiningRule):
     """Elements with a filling around them, which is without x."""
 
     names = ("stablehlo.pad",)
+    cost = "0"
 
     def refused(self, op: Any, forms: Sequence[Form]) -> Form | None:
         return None if is_fixed(forms[1]) else new(op, "padded with what depends on x")

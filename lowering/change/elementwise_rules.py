@@ -45,6 +45,8 @@ class ElementwiseRule(ChangeRule):
         "stablehlo.bitcast_convert",
         *(f"chlo.{name}" for name in chlo.NAMES),
     )
+    forms = ("sites", "elementwise")
+    cost = "m * D * f"
 
     def is_kept_affine(self, op: Operation, forms: Sequence[Form]) -> bool:
         """Whether the op on affine operands is affine."""
@@ -121,6 +123,8 @@ class SumRule(ElementwiseRule):
         *("stablehlo.add", "stablehlo.subtract", "stablehlo.negate"),
         *("stablehlo.real", "stablehlo.imag", "stablehlo.complex"),
     )
+    forms = ChangeRule.forms
+    cost = "m * D"
 
     def is_kept_affine(self, op: Operation, forms: Sequence[Form]) -> bool:
         return is_inexact(op.results[0]) and not any(map(_is_huge, op.operands))
@@ -147,6 +151,8 @@ class ProductRule(ElementwiseRule):
     """A multiple, of a factor without x."""
 
     names = ("stablehlo.multiply",)
+    forms = ChangeRule.forms
+    cost = "m * D"
 
     def is_kept_affine(self, op: Operation, forms: Sequence[Form]) -> bool:
         return is_inexact(op.results[0]) and any(map(is_fixed, forms))
@@ -164,6 +170,7 @@ class QuotientRule(ElementwiseRule):
     """A fraction, of a denominator without x."""
 
     names = ("stablehlo.divide",)
+    forms = ChangeRule.forms
 
     def is_kept_affine(self, op: Operation, forms: Sequence[Form]) -> bool:
         return is_inexact(op.results[0]) and is_fixed(forms[1])
@@ -181,6 +188,8 @@ class SelectRule(ElementwiseRule):
     """A choice, affine where the predicate is without x."""
 
     names = ("stablehlo.select",)
+    forms = ChangeRule.forms
+    cost = "m * D"
     reads_lost = True
 
     def cone(self, op: Operation, views: Sequence[Any]) -> View | str:
@@ -215,6 +224,8 @@ class ConvertRule(ElementwiseRule):
     """A conversion, affine where it is that of a real number, up to rounding."""
 
     names = ("stablehlo.convert",)
+    forms = ChangeRule.forms
+    cost = "m * D"
 
     def is_kept_affine(self, op: Operation, forms: Sequence[Form]) -> bool:
         if is_coarse(op.operands[0]) or is_coarse(op.results[0]):

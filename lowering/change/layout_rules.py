@@ -33,6 +33,8 @@ MAX_ELEMENTS = 1 << 22
 class LayoutRule(ChangeRule):
     """Elements of the operands at other places."""
 
+    cost = "0"
+
     @abstractmethod
     def moved(self, op: Any, *values: Array) -> Array:
         """Return what the op makes of arrays."""
@@ -108,6 +110,7 @@ class ConcatenateRule(LayoutRule):
     """Values next to each other."""
 
     names = ("stablehlo.concatenate",)
+    forms = ("sites, affine", "added, affine")
 
     def moved(self, op: Any, *values: Array) -> Array:
         return np.concatenate(values, int(op.dimension.value.data))

@@ -44,10 +44,16 @@ class ChangeRule(ABC):
 
     Attributes:
         names: of the ops that it is the rule of.
+        forms: that its results have, if they are not new; affine where operands are.
+        cost: multiplications of a change in its cone, at most: of m positions that
+            change, K that are combined, C channels before and D behind. f is a scalar
+            function, g to gather a number. Empty without a cone.
         reads_lost: whether `cone` takes values of which no node is known.
     """
 
     names: ClassVar[Sequence[str]]
+    forms: ClassVar[Sequence[str]] = ("sites, affine", "added, affine", "elementwise")
+    cost: ClassVar[str] = ""
     reads_lost: ClassVar[bool] = False
 
     @abstractmethod

@@ -205,8 +205,16 @@ def averages(w: Any, x: Any) -> Any:
     return jnp.sin(sums / 4).sum((1, 2, 3))
 
 
+def chosen(w: Any, x: Any) -> Any:
+    """Choices by values, and by places, of elements along other axes."""
+    y = jnp.swapaxes(first(w, x), 1, 2)
+    y = jnp.where(y > 0.2, y, 0.1 * y)
+    own = np.arange(ROWS)[:, None] > np.arange(3)
+    return jnp.sin(jnp.where(own, 2.0, y) - w[0][0, 0, 0]).sum((1, 2, 3))
+
+
 NETWORKS = (
-    *(groups, of_tables, partial_sums, averages),
+    *(groups, of_tables, partial_sums, averages, chosen),
     *(circular, open_ends, strided, transposed, residual, normalised, channels),
     *(channels_first, pooled, sorted_pool, flattened, places, of_complex),
     *(narrow_ring, one_hot, line, outer, padded),
