@@ -1244,6 +1244,8 @@ class Plan:
         tables: of what they have rows: "lanes", "values" or "sites".
         peak_bytes: memory, as predicted.
         states: "distinct" where equal ones are evaluated once.
+        groups: of each row of tables the number of its group, where the rows of each
+            have loops of their own.
     """
 
     live: str | None = None
@@ -1255,6 +1257,7 @@ class Plan:
     tables: str | None = None
     peak_bytes: int | None = None
     states: str | None = None
+    groups: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         for name, known in _WORDS.items():
@@ -1266,6 +1269,7 @@ class Plan:
             raise ValueError("as many as are taken at once is one at least")
 
 
+_LISTS = "units", "groups"
 _WORDS = {
     "live": ("all", "some"),
     "tables": ("lanes", "values", "sites"),
@@ -1297,7 +1301,7 @@ class PlanAttr(Data[Plan]):
             parser.parse_punctuation("=")
             if name in _WORDS:
                 return name, parser.parse_identifier()
-            if name != "units":
+            if name not in _LISTS:
                 return name, parser.parse_integer(allow_negative=False)
             square = parser.Delimiter.SQUARE
             return name, tuple(
@@ -1315,7 +1319,7 @@ class PlanAttr(Data[Plan]):
     def print_parameter(self, printer: Printer) -> None:
         values = {one.name: getattr(self.data, one.name) for one in fields(Plan)}
         texts = [
-            f"{name} = {[*map(int, value)] if name == 'units' else value}"
+            f"{name} = {[*map(int, value)] if name in _LISTS else value}"
             for name, value in values.items()
             if value is not None
         ]
@@ -1453,7 +1457,9 @@ class LocalEnergyOp(BranchTensorOp):
                     f"tanh, got {part}"
                 )
             count = 2 if part.kind == Rung.DECLARED else 5
-            if len(part.written) not in (0, count):
+            groups = self.plan.data.groups if self.plan is not None else None
+            more = max(groups or (-1,)) + 1 if part.kind == Rung.CONE else 0
+            if len(part.written) not in (0, count, count + more):
                 raise VerifyException(
                     f"'bt.local_energy': changes of a {part.kind} part are found by "
                     f"{count} functions, got {len(part.written)}"

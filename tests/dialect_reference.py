@@ -45,6 +45,7 @@ from lowering.change.analyse_change import WORDS
 from lowering.change.cones import PATCH
 from lowering.change.determinants import DeterminantPart
 from lowering.change.known_rules import RULES
+from lowering.change.masked import READ
 from lowering.change.rules import ChangeRule
 from lowering.energy.propagate_change import FUNCTION
 from lowering.registry import get_all_passes
@@ -503,8 +504,10 @@ see [Change rules](../change_rules.md). A rule is for ops that do alike.
 - *cost*: multiplications of one change in a cone, at most. Of `m` positions that
   change, `K` that are combined for each, and `C` channels before and `D` behind the op;
   in double precision a scalar function takes `f` = {FUNCTION[8]} of them, and to gather
-  a number `g` = {PATCH[8]}. An op that moves elements costs nothing: the next one reads
-  them where they are. Without a cost there is no cone: a network is evaluated whole.
+  a number `g` = {PATCH[8]}, to read one that is kept of x behind a mask `r` = {READ[8]}
+  (0 elsewhere, where lists are short). An op that moves elements costs nothing: the
+  next one reads them where they are. Without a cost there is no cone: a network is
+  evaluated whole.
 - *weights*: whether it has a cotangent, so that weights of a last layer are found.
 """
 

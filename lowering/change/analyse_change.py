@@ -35,11 +35,12 @@ from xdsl.pattern_rewriter import (
 )
 
 from lowering.change.cone_analysis import cones_until
-from lowering.change.cones import Node, Trace, View
+from lowering.change.cones import Node, View
 from lowering.change.determinants import DeterminantPart
 from lowering.change.form_analysis import analyse
 from lowering.change.forms import Form, New, Sites
 from lowering.change.orbitals import Rows, Slots
+from lowering.change.position_lists import Trace
 from lowering.energy.extraction import module_of, wavefunctions_in
 from lowering.relations import Relation
 from lowering.rewriting import rewrite_once

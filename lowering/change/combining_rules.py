@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import prod
 from typing import Any
 
 import numpy as np
 from xdsl.dialects.builtin import i1, i32
-from xdsl.ir import Operation
+from xdsl.ir import Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 from xdsl_jax.dialects.stablehlo.attributes import DotAttr
 
@@ -25,13 +25,14 @@ from dialects.stablehlo import (
 from lowering.arrays import Array as Written
 from lowering.arrays import array
 from lowering.change.cones import (
-    NOWHERE,
+    Channels,
     Emission,
     Node,
     Stencil,
     Total,
     View,
     splat_of,
+    taken_rows,
 )
 from lowering.change.forms import (
     Added,
@@ -43,8 +44,11 @@ from lowering.change.forms import (
     Sites,
     is_affine,
 )
+from lowering.change.known_zeros import Booleans, is_zero
 from lowering.change.layout_rules import ints, inverse
-from lowering.change.orbitals import Lost, moved_ids, rows_of
+from lowering.change.masked import Chosen, Masked, Reduced
+from lowering.change.orbitals import Lost, gathered, gathered_rows, moved_ids, rows_of
+from lowering.change.position_lists import NOWHERE
 from lowering.change.rules import (
     ChangeRule,
     Fixed,
@@ -111,6 +115,10 @@ class ConvolutionRule(BilinearRule):
         left = [axis for axis in range(view.ids.ndim) if axis != feature]
         own = positions.transpose([left.index(axis) for axis in (batch, *space)])[0]
         near = _near(op, own, [shape_of(op.rhs)[axis] for axis in kernel[2:]])
+        # Of a mask some places of the window have no weight
+        ways = ~is_zero(op.rhs).transpose(*kernel[2:], *kernel[:2])
+        some = np.flatnonzero(ways.reshape(near.shape[1], -1).any(axis=1))
+        near = near[:, some]
         shape = shape_of(op.result)
         spread = [shape[axis] for axis in result[2:]]
         channels = shape[result[1]]
@@ -123,6 +131,8 @@ class ConvolutionRule(BilinearRule):
             moved = moved.astype(element_of(op.result))
             count = view.node.channels
             moved = moved.reshape(-1, 1, count // groups, channels)
+            if len(some) < moved.shape[0]:
+                moved = taken_rows(moved, some)
             if groups > 1:
                 # Other groups have no weight
                 ways = np.arange(groups)
@@ -140,7 +150,7 @@ class DotRule(BilinearRule):
     """A product of matrices."""
 
     names = ("stablehlo.dot_general",)
-    cost = "m * C * D"
+    cost = "m * (K * C * D + r * (C + 2 * D))"
 
     def cone(self, op: Any, views: Sequence[View | None]) -> View | str:
         number = 0 if views[1] is None else 1
@@ -160,8 +170,9 @@ class DotRule(BilinearRule):
         elements = elements.reshape(count, -1)
         channels = prod(shape_of(other)[axis] for axis in its_rest)
 
+        axes = (*contracting[1 - number], *its_rest)
+
         def weights(at: Emission) -> Written:
-            axes = (*contracting[1 - number], *its_rest)
             moved = at.of_parameters(other).transpose(*axes)
             return moved.reshape(-1, channels).astype(element_of(op.results[0]))
 
@@ -180,6 +191,10 @@ class DotRule(BilinearRule):
             )
         if count != 1 or not View(node, elements).is_whole:
             return "a product over some of the positions"
+        is_some = ~is_zero(other).transpose(axes).reshape(-1, channels)
+        found = _masked(op.results[0], node, elements[0], is_some, weights)
+        if found is not None:
+            return View(found[0], found[1].reshape(shape))
 
         def of_all(at: Emission) -> Written:
             order = array(at.insert, np.argsort(elements[0]), i32)
@@ -222,6 +237,47 @@ class DotRule(BilinearRule):
         return cotangent.of(product).transpose(*inverse(own))
 
 
+def _masked(
+    value: SSAValue,
+    node: Node,
+    elements: Array,
+    is_some: Booleans,
+    weights: Callable[[Emission], Written],
+) -> tuple[Masked, Array] | None:
+    """Return a layer whose weights are 0 for some positions, and ids of its results.
+
+    Results that depend on the same positions are channels of one. None is where all do.
+
+    Args:
+        elements: which element of the node each row of weights is of.
+        is_some: whether a weight is not 0, whatever the parameters are.
+    """
+    order = np.argsort(elements)
+    count, channels = node.channels, int(is_some.shape[1])
+    of_each = is_some[order].reshape(node.positions, count, channels)
+    ways: Booleans = np.any(of_each, axis=1)
+    # Positions in the order of the results
+    number: dict[bytes, int] = {}
+    each_way = (ways[:, n].tobytes() for n in range(channels))
+    numbers = [number.setdefault(own, len(number)) for own in each_way]
+    group = np.array(numbers, np.int64)
+    if len(number) == 1:
+        return None
+    size, left = divmod(channels, len(number))
+    if left or (np.bincount(group) != size).any():
+        group, size = np.arange(channels), 1
+    places: Array = np.argsort(group, kind="stable")
+    ids: Array = np.argsort(places)
+
+    def of_pairs(at: Emission) -> Written:
+        rows = taken_rows(weights(at), order)
+        own = taken_rows(rows.transpose(1, 0), places).transpose(1, 0)
+        return own.reshape(node.positions, count, channels // size, size)
+
+    pairs = ways[:, places[::size]]
+    return Masked(value, channels // size, size, (node,), pairs, of_pairs), ids
+
+
 class ReduceRule(CombiningRule):
     """A sum, or a reduction of elements of one site."""
 
@@ -254,19 +310,35 @@ class ReduceRule(CombiningRule):
 
     def cone(self, op: Any, views: Sequence[View | None]) -> View | str:
         view = views[0]
-        is_sum = len(op.operands) == 2 and combiner_of(op) is hlo.AddOp
-        if view is None or views[1:] != [None] or not is_sum:
-            return "a reduction that is no sum of one value"
-        if not _is_inexact_sum(op):
-            return MAY_WRAP
+        if view is None or views[1:] != [None]:
+            return "a reduction of many values"
         gone = ints(op.dimensions)
         rest = [axis for axis in range(view.ids.ndim) if axis not in gone]
         elements = view.ids.transpose(*rest, *gone)
         shape = shape_of(op.results[0])
         elements = elements.reshape(prod(shape), -1)
         node, value = view.node, op.results[0]
+        if elements.shape[1] == 1 and _is_neutral(op):
+            return View(node, elements.reshape(shape))
         own = np.arange(prod(shape)).reshape(shape)
         near = View(node, elements).by_position(1)
+        if combiner_of(op) is not hlo.AddOp:
+            if near is None or not np.array_equal(near, np.arange(node.positions)):
+                return "a reduction over positions that is no sum"
+            return View(Reduced(value, node.positions, 1, (node,), op), own)
+        if not _is_inexact_sum(op):
+            return MAY_WRAP
+        return self._sum(op, node, elements, near)
+
+    def _sum(
+        self, op: Any, node: Node, elements: Array, near: Array | None
+    ) -> View | str:
+        """Return sums of elements of a node (results, K).
+
+        They are all channels at `near`, if that is not None.
+        """
+        value, shape = op.results[0], shape_of(op.results[0])
+        own = np.arange(prod(shape)).reshape(shape)
         if near is not None:
 
             def ones(at: Emission) -> Written:
@@ -292,6 +364,23 @@ class ReduceRule(CombiningRule):
         shape, gone = shape_of(op.operands[0]), ints(op.dimensions)
         kept = [axis for axis in range(len(shape)) if axis not in gone]
         return cotangent.broadcast(shape, kept)
+
+
+NEUTRAL: dict[Any, Any] = {
+    hlo.AddOp: 0,
+    hlo.MultiplyOp: 1,
+    hlo.AndOp: True,
+    hlo.OrOp: False,
+    hlo.MaximumOp: -np.inf,
+    hlo.MinimumOp: np.inf,
+}
+"""What a reduction by an op starts from if that changes nothing."""
+
+
+def _is_neutral(op: Any) -> bool:
+    """Whether what a reduction starts from changes nothing."""
+    kind = combiner_of(op)
+    return kind in NEUTRAL and splat_of(op.operands[1]) == NEUTRAL[kind]
 
 
 class WindowRule(CombiningRule):
@@ -385,7 +474,7 @@ class ReadRule(CombiningRule):
 
     names = ("stablehlo.gather", "stablehlo.dynamic_slice")
     forms = ("sites", "added, affine")
-    cost = "0"
+    cost = "m * C"
     reads_lost = True
 
     def refused(self, op: Any, forms: Sequence[Form]) -> Form | None:
@@ -394,6 +483,8 @@ class ReadRule(CombiningRule):
     def cone(self, op: Operation, views: Sequence[Any]) -> View | str:
         lost = next((one for one in views if isinstance(one, Lost)), None)
         is_gather = isinstance(op, hlo.GatherOp)
+        if lost is None and is_gather and None not in views:
+            return _chosen(op, *views)
         if lost is None and is_gather and views[1] is None:
             ids = moved_ids(op, views[0].ids)
             return super().cone(op, views) if ids is None else View(views[0].node, ids)
@@ -544,6 +635,35 @@ def _of_same_sites(sites: Array, axes: Sequence[int]) -> Array | None:
         return None
     first, last = sites.max(axis=tuple(axes)), sites.min(axis=tuple(axes))
     return first if np.array_equal(first, last) else None
+
+
+def _chosen(op: Any, table: View, index: View) -> View | str:
+    """Return channels of positions, each chosen by a number at the same position."""
+    reason = "where it reads depends on x"
+    numbers, node = op.dimension_numbers, index.node
+    axes = [int(one.value.data) for one in numbers.start_index_map]
+    shape = shape_of(op.operands[1])
+    last = int(numbers.index_vector_dim.value.data)
+    if len(axes) != 1 or (last < len(shape) and shape[last] != 1):
+        return reason
+    if node.channels != 1 or node.positions != table.node.positions:
+        return reason
+    size, result = table.ids.shape[axes[0]], shape_of(op.results[0])
+    read = [gathered(op, table.ids, np.full(shape, n)) for n in range(size)]
+    position, channel = np.divmod(np.stack(read).reshape(size, -1), table.node.channels)
+    lengths = np.delete(shape, last) if last < len(shape) else shape
+    own = gathered_rows(op, index.ids.reshape(lengths)).reshape(-1)
+    if (
+        (np.stack(read) < 0).any()
+        or (position != own).any()
+        or (channel != channel[:, :1]).any()
+        or not np.array_equal(np.sort(own), np.arange(node.positions))
+    ):
+        return reason
+    chosen = Channels(table.node, channel[:, 0])
+    sources = tuple(dict.fromkeys((table.node, node)))
+    made = Chosen(op.results[0], node.positions, 1, sources, chosen, node)
+    return View(made, own.reshape(result))
 
 
 def _looked_up(op: Operation, forms: Sequence[Form]) -> Form:

@@ -18,14 +18,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial, reduce
-from itertools import permutations
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import i32
+from xdsl.dialects.builtin import i1, i32
 from xdsl.ir import Operation, SSAValue
 from xdsl_jax.dialects import stablehlo as hlo
 
@@ -39,15 +38,10 @@ from dialects.stablehlo import (
     tensor,
 )
 from lowering.arrays import Array, array, concatenated, iota
+from lowering.change.position_lists import NOWHERE, Block, Numbers, Trace, reading
 from lowering.rewriting import Inserter
 
-Numbers = npt.NDArray[np.int64]
 Weights = Callable[["Emission"], Array]
-
-NOWHERE = -1
-
-MAX_PERMUTED = 3
-"""Rows of more writes keep the order of these: there are too many other ones."""
 
 PATCH = {8: 60, 4: 300}
 """To gather one number of a patch takes as long as so many multiplications, by bytes of
@@ -56,14 +50,8 @@ a real: on CPUs."""
 LARGEST_MATRIX = 1 << 20
 """Elements of a matrix from list to list: it is read for each chunk of pairs."""
 
-BLOCK = 16
-"""A block more costs as much as so many pairs of positions."""
 
-MAX_BLOCKED = 1 << 9
-"""Longer lists are not searched for blocks."""
-
-
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Node(ABC):
     """A value, of so many positions and channels.
 
@@ -79,10 +67,29 @@ class Node(ABC):
     channels: int
     sources: tuple[Node, ...]
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.positions} x {self.channels}"
+
+    def __post_init__(self) -> None:
+        # Of each node once: to ask back from the last of many would take forever
+        self._is_joint = any(one.is_joint for one in self.sources)
+
+    @property
+    def is_joint(self) -> bool:
+        """Whether all rows have one list of it: the positions that any of them reaches.
+
+        It is then a constant, and so is what is read at its positions.
+        """
+        return self._is_joint
+
     @property
     def makes_changes(self) -> bool:
         """Whether it is computed as a change, not as a value at x'."""
         return True
+
+    def of_values(self, at: Emission) -> Array | None:
+        """Return a node that makes changes at x', of values that are there anyway."""
+        return None
 
     @property
     def is_computed(self) -> bool:
@@ -163,254 +170,6 @@ def of_real(numbers: Mapping[int, float], value: SSAValue) -> float:
     return numbers[np.finfo(dtype).bits // 8 if dtype.kind in "fc" else 8]
 
 
-# region Lists
-
-
-class Trace:
-    """The lists of positions of nodes, for all rows of changes.
-
-    Rows are of one class where what each position needs has the same numbers in lists.
-
-    Attributes:
-        lists: of each node (R, m), ended by `NOWHERE` where they are shorter.
-        places: of each node, for each of its sources, numbers in the list of that, of
-            each class (classes, m, ..).
-        class_of: the class of each row (R,).
-    """
-
-    def __init__(self, nodes: Sequence[Node], sites: Sequence[Numbers]):
-        rows = np.arange(len(sites))
-        lengths = np.array([len(one) for one in sites])
-        found: list[_Class] = []
-        for length in np.unique(lengths):
-            left = rows[lengths == length]
-            while len(left):
-                written = np.array([sites[int(row)] for row in left], np.int64)
-                one = _class_of(nodes, written)
-                found.append(replace(one, rows=left[one.rows]))
-                left = np.delete(left, one.rows)
-        self.class_of = np.zeros(len(rows), np.int64)
-        for number, one in enumerate(found):
-            self.class_of[one.rows] = number
-        order = np.argsort(np.concatenate([one.rows for one in found]))
-        joined = _once_each(lambda *parts: _joined(parts)[order])
-        self.lists = {
-            node: joined(*(one.lists[node] for one in found)) for node in nodes
-        }
-        stacked = _once_each(lambda *parts: _joined([one[None] for one in parts]))
-        self.places = {
-            node: [
-                stacked(*parts)
-                for parts in zip(*(one.places[node] for one in found), strict=True)
-            ]
-            for node in nodes
-        }
-        self._blocks: dict[Node, list[Block]] = {}
-
-    def blocks(self, node: Node) -> list[Block]:
-        """Return blocks of the map from the list of a node's source to its own."""
-        if node not in self._blocks:
-            self._blocks[node] = _blocks(self.places[node][0])
-        return self._blocks[node]
-
-    @property
-    def classes(self) -> int:
-        """How many classes of rows there are."""
-        return int(self.class_of.max()) + 1
-
-    def length(self, node: Node) -> int:
-        return self.lists[node].shape[1]
-
-
-class Block(NamedTuple):
-    """Some positions of a list, and those of another one that they are made of."""
-
-    start: int
-    stop: int
-    first: int
-    last: int
-
-    @property
-    def pairs(self) -> int:
-        return (self.stop - self.start) * (self.last - self.first)
-
-
-def _blocks(places: Numbers) -> list[Block]:
-    """Return blocks that have all places (classes, m, K), with the fewest pairs."""
-    length = places.shape[1]
-    flat = places.transpose(1, 0, 2).reshape(length, -1)
-    nothing = flat.max(initial=0) + 1
-    first = np.where(flat < 0, nothing, flat).min(axis=1)
-    last = flat.max(axis=1) + 1
-    if length > MAX_BLOCKED:
-        return [Block(0, length, int(first.min()), int(last.max()))]
-    cost, before = np.zeros(length + 1, np.int64), np.zeros(length + 1, np.int64)
-    for stop in range(1, length + 1):
-        # From each start before it, the last one first
-        low = np.minimum.accumulate(first[:stop][::-1])
-        high = np.maximum.accumulate(last[:stop][::-1])
-        pairs = np.maximum(high - low, 0) * np.arange(1, stop + 1)
-        total = cost[:stop][::-1] + pairs + BLOCK
-        best = int(total.argmin())
-        cost[stop], before[stop] = total[best], stop - 1 - best
-    found: list[Block] = []
-    stop = length
-    while stop:
-        start = int(before[stop])
-        low, high = int(first[start:stop].min()), int(last[start:stop].max())
-        found.append(Block(start, stop, min(low, high), high))
-        stop = start
-    return found[::-1]
-
-
-@dataclass(frozen=True, eq=False)
-class _Class:
-    """Rows of changes that the first of some is like.
-
-    Attributes:
-        rows: their numbers.
-        lists: of each node (R, m).
-        places: of each node, for each of its sources (m, ..).
-    """
-
-    rows: Numbers
-    lists: dict[Node, Numbers]
-    places: dict[Node, list[Numbers]]
-
-
-def _central(nodes: Sequence[Node], sites: Numbers) -> int:
-    """Return the number of a row that reaches positions close to each other.
-
-    On a torus that is one far from where the order of positions goes around.
-    """
-    lists: dict[Node, Numbers] = {}
-    for node in nodes:
-        sources = [lists[one] for one in node.sources]
-        lists[node] = node.reached(sources) if sources else sites
-        if lists[node].shape[1] > 2 * sites.shape[1]:
-            own = lists[node]
-            least = np.where(own < 0, node.positions, own).min(axis=1)
-            spread = own.max(axis=1) - least
-            best = np.flatnonzero(spread == spread.min())
-            return int(best[len(best) // 2])
-    return 0
-
-
-def _class_of(nodes: Sequence[Node], sites: Numbers) -> _Class:
-    """Return the rows, of writes in some order, that are like a central row."""
-    central = _central(nodes, sites)
-    count = sites.shape[1]
-    first = range(count)
-    orders = permutations(first) if count <= MAX_PERMUTED else [tuple(first)]
-    found: list[_Class] = []
-    left = np.arange(len(sites))
-    for order in orders:
-        if not len(left):
-            break
-        # The first row is there to compare with
-        first_row = sites[central : central + 1]
-        own = np.concatenate([first_row, sites[left][:, list(order)]])
-        one = _followed(nodes, own)
-        rows = one.rows[one.rows > 0] - 1
-        kept = _of_rows(one.lists, one.rows > 0)
-        found.append(_Class(left[rows], kept, one.places))
-        left = np.delete(left, rows)
-    joined = _once_each(lambda *parts: np.concatenate(parts))
-    return _Class(
-        np.concatenate([one.rows for one in found]),
-        {node: joined(*(one.lists[node] for one in found)) for node in nodes},
-        found[0].places,
-    )
-
-
-def _followed(nodes: Sequence[Node], sites: Numbers) -> _Class:
-    """Return the rows that are like the first row."""
-    rows = np.arange(len(sites))
-    lists: dict[Node, Numbers] = {}
-    places: dict[Node, list[Numbers]] = {}
-    for node in nodes:
-        sources = [lists[one] for one in node.sources]
-        if sources and all(one is sources[0] for one in sources) and node.stays:
-            lists[node] = sources[0]
-            places[node] = [np.arange(sources[0].shape[1])] * len(sources)
-            continue
-        reached = node.reached(sources) if sources else sites
-        own = reached[:, _in_order(reached[0])]
-        numbers = _numbers_in(own, node.positions)
-        line = np.arange(len(rows))[:, None]
-        same = (numbers[line, reached] >= 0) | (reached < 0)
-        same = same.all(axis=1) & (own >= 0).all(axis=1)
-        same &= (numbers >= 0).sum(axis=1) == own.shape[1]
-        wanted = node.needed(own) if sources else []
-        found = [
-            _numbers_in(lists[one], one.positions)[
-                line.reshape(-1, *[1] * (of.ndim - 1)),
-                np.where(of >= 0, of, one.positions),
-            ]
-            for one, of in zip(node.sources, wanted, strict=False)
-        ]
-        for one in found:
-            same &= (one == one[:1]).reshape(len(one), -1).all(axis=1)
-        places[node] = [one[0] for one in found]
-        lists[node] = own
-        if same.all():
-            continue
-        rows, lists = rows[same], _of_rows(lists, same)
-    return _Class(rows, lists, places)
-
-
-def _once_each(make: Callable[..., Numbers]) -> Callable[..., Numbers]:
-    """Return what makes one array of arrays that many nodes share, while they live."""
-    made: dict[tuple[int, ...], Numbers] = {}
-
-    def of(*parts: Numbers) -> Numbers:
-        key = tuple(map(id, parts))
-        if key not in made:
-            made[key] = make(*parts)
-        return made[key]
-
-    return of
-
-
-def _of_rows(
-    lists: Mapping[Node, Numbers], rows: npt.NDArray[np.bool_]
-) -> dict[Node, Numbers]:
-    cut = _once_each(lambda *parts: parts[0][rows])
-    return {node: cut(one) for node, one in lists.items()}
-
-
-def _joined(parts: Sequence[Numbers]) -> Numbers:
-    """Return rows of different lengths as one array."""
-    most = max(1, *(one.shape[1] for one in parts))
-    if all(one.shape[1] == most for one in parts):
-        return np.concatenate(parts)
-    ended = [
-        np.pad(
-            one,
-            [(0, 0), (0, most - one.shape[1]), *[(0, 0)] * (one.ndim - 2)],
-            constant_values=NOWHERE,
-        )
-        for one in parts
-    ]
-    return np.concatenate(ended)
-
-
-def _in_order(values: Numbers) -> Numbers:
-    """Return where each number that is somewhere is first, the least number first."""
-    found, first = np.unique(values, return_index=True)
-    return first[found >= 0]
-
-
-def _numbers_in(lists: Numbers, size: int) -> Numbers:
-    """Return the number of each position in a list, `NOWHERE` if it has none."""
-    numbers = np.full((len(lists), size + 1), NOWHERE)
-    own = np.where(lists >= 0, lists, size)
-    numbers[np.arange(len(lists))[:, None], own] = np.arange(lists.shape[1])
-    numbers[:, size] = NOWHERE
-    return numbers
-
-
-# endregion
 # region Nodes
 
 
@@ -439,7 +198,7 @@ class Channels(NamedTuple):
         return taken(matrix.transpose(1, 0), self.numbers).transpose(1, 0)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Part(Node):
     """Some of the positions of a value, or all in another order.
 
@@ -460,21 +219,7 @@ class Part(Node):
         return at.aligned(at.change(source), source, self)
 
 
-def reading(wanted: Numbers, lists: Numbers) -> Numbers:
-    """Return which numbers want positions of lists (R, ..), given what each wants.
-
-    `NOWHERE` is where none does.
-    """
-    counts = np.bincount(wanted, minlength=lists.max(initial=0) + 1)
-    # The last row is what wants no position
-    found = np.full((len(counts) + 1, max(counts.max(), 1)), NOWHERE)
-    order = np.argsort(wanted, kind="stable")
-    starts = np.cumsum(counts) - counts
-    found[wanted[order], np.arange(len(order)) - starts[wanted[order]]] = order
-    return found[lists].reshape(len(lists), -1)
-
-
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Pointwise(Node):
     """An op that does the same at each position.
 
@@ -498,7 +243,7 @@ class Pointwise(Node):
         return places
 
     def __post_init__(self) -> None:
-        # Of each node once: to ask back from the last of many sums would take forever
+        super().__post_init__()
         self._makes_changes: bool = self.image is not None and all(
             one.makes_changes for one in self.sources
         )
@@ -517,14 +262,23 @@ class Pointwise(Node):
     def needed(self, own: Numbers) -> list[Numbers]:
         return [own] * len(self.sources)
 
+    def of_values(self, at: Emission) -> Array | None:
+        (source, *others) = self.sources
+        if others or at.trace.lists[source] is not at.trace.lists[self]:
+            return None
+        return self._applied(at, to_changes=False)
+
     def computed(self, at: Emission) -> Array:
+        return self._applied(at, to_changes=self.makes_changes)
+
+    def _applied(self, at: Emission, *, to_changes: bool) -> Array:
         count = at.trace.length(self)
         arrays: list[Array] = []
         for one in self.operands:
             if not isinstance(one, Channels):
                 arrays.append(at.fixed(self, one))
                 continue
-            found = at.change_at if self.makes_changes else at.value_at
+            found = at.change_at if to_changes else at.value_at
             arrays.append(one.of(found(one.node, self)))
         shape = (count, self.channels)
         new = type(self.op).create(
@@ -533,7 +287,7 @@ class Pointwise(Node):
             properties=self.op.properties,
             attributes=self.op.attributes,
         )
-        if self.makes_changes:
+        if to_changes:
             assert self.image is not None
             fixed = [not isinstance(one, Channels) for one in self.operands]
             return Array(self.image(new, at.insert, fixed), at.insert)
@@ -541,7 +295,7 @@ class Pointwise(Node):
         return Array(new.results[0], at.insert)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Stencil(Node):
     """Sums over positions nearby of products with weights.
 
@@ -552,6 +306,21 @@ class Stencil(Node):
 
     near: Numbers
     weights: Weights
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        (source,) = self.sources
+        own = np.arange(source.positions)
+        self._is_at_each = np.array_equal(self.near, own[:, None])
+
+    @property
+    def makes_changes(self) -> bool:
+        """Whether it is of changes: a sum over channels is of what its source is."""
+        return not self._is_at_each or self.sources[0].makes_changes
+
+    @property
+    def stays(self) -> bool:
+        return self._is_at_each
 
     @cached_property
     def _reverse(self) -> Numbers:
@@ -589,6 +358,8 @@ class Stencil(Node):
 
     def is_one_to_one(self, trace: Trace) -> bool:
         """Whether each position is made of the same one of its source."""
+        if self._is_at_each:
+            return True
         places = trace.places[self][0]
         if trace.length(self) != trace.length(self.sources[0]) or places.shape[2] > 1:
             return False
@@ -629,7 +400,7 @@ class Stencil(Node):
                 found.append(nothing.broadcast((count, self.channels), []))
                 continue
             make = partial(self._block, own=one)
-            matrix = at.once(self, f"block {number}", make)
+            matrix = at.once_of_lists(self, f"block {number}", make)
             row = at.of_class(change.slice(one.first, one.last)).reshape(1, -1)
             found.append(product(row, matrix).reshape(count, self.channels))
         return found[0] if len(found) == 1 else concatenated(found, 0)
@@ -655,8 +426,11 @@ class Stencil(Node):
 
     def computed(self, at: Emission) -> Array:
         (source,) = self.sources
-        change, length = at.change(source), at.trace.length(self)
-        element = element_of(self.value)
+        length, element = at.trace.length(self), element_of(self.value)
+        if not self.makes_changes:
+            change = at.value(source)
+        else:
+            change = at.change(source)
         if self.is_one_to_one(at.trace):
             weights = at.once(self, "weights", self.weights)
             flat = weights.reshape(source.channels, self.channels)
@@ -669,7 +443,7 @@ class Stencil(Node):
         return product(flat, weights.reshape(flat.shape[1], self.channels))
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Total(Node):
     """Sums over all positions, with weights or without.
 
@@ -701,7 +475,7 @@ class Total(Node):
         return trace.length(source) * each
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Whole(Node):
     """An op of values that have one position, evaluated anew.
 
@@ -746,6 +520,8 @@ class Emission:
         kept: of each node that is kept, its value at x, (positions, channels), and
             what else is kept of x.
         fixed_of: makes a value without x, where tables are made.
+        steps: the changes of x of all rows (R, N), where tables are made.
+        group: which rows are looked at, where it is not all of them.
     """
 
     insert: Inserter
@@ -757,8 +533,10 @@ class Emission:
     )
     kept: Mapping[Any, Array] = field(default_factory=dict[Any, Array])
     fixed_of: Callable[[SSAValue], Array] | None = None
-    wanted: dict[tuple[Any, str], Callable[[Emission], Array]] = field(
-        default_factory=dict[tuple[Any, str], Callable[["Emission"], Array]]
+    steps: npt.NDArray[np.float64] | None = None
+    group: int | None = None
+    wanted: dict[tuple[Any, str], tuple[Trace, Callable[[Emission], Array]]] = field(
+        default_factory=dict[tuple[Any, str], tuple[Trace, Callable[..., Array]]]
     )
     needed: dict[Any, None] = field(default_factory=dict)
     _made: dict[Any, Array] = field(default_factory=dict)
@@ -770,8 +548,15 @@ class Emission:
 
     def once(self, node: Any, name: str, make: Callable[[Emission], Array]) -> Array:
         """Return what is made once of the parameters."""
-        self.wanted.setdefault((node, name), make)
+        self.wanted.setdefault((node, name), (self.trace, make))
         return self.tables[node, name]
+
+    def once_of_lists(
+        self, node: Node, name: str, make: Callable[[Emission], Array]
+    ) -> Array:
+        """Return what is made once of the parameters, and of the lists."""
+        group = "" if self.group is None else f" of group {self.group}"
+        return self.once(node, f"{name}{group}", make)
 
     def by_row(self, table: npt.NDArray[Any]) -> Array:
         """Return the row of a table of integers."""
@@ -816,8 +601,15 @@ class Emission:
     def step(self, node: Node) -> Array:
         """Return the change of x at the sites of a row, (m, 1)."""
         assert self.row is not None
-        table = self.tables[node, "step"]
+        table = self.once_of_lists(node, "step", lambda at: at.steps_of(node))
         return self.sign(table.at(self.row)).reshape(-1, 1)
+
+    def steps_of(self, node: Node) -> Array:
+        """Return the changes of x at the sites of all rows, (R, m)."""
+        assert self.steps is not None
+        lists = self.trace.lists[node]
+        own = np.take_along_axis(self.steps, np.maximum(lists, 0), axis=1)
+        return array(self.insert, np.where(lists < 0, 0, own), element_of(node.value))
 
     def kept_of(self, key: Any) -> Array:
         """Return what is kept of x: all of a node, or what a node asks for."""
@@ -835,10 +627,18 @@ class Emission:
             return whole
 
         def read() -> Array:
-            places = self.list_of(at)
-            return whole.of(gather_rows(whole.value, places.value))
+            return self.rows_at(whole, at)
 
         return self._once((node, id(self.trace.lists[at]), "before"), read)
+
+    def rows_at(self, whole: Array, node: Node) -> Array:
+        """Return the rows of a matrix at the positions of a node that change."""
+        lists = self.trace.lists[node]
+        first, last = int(lists[0, 0]), int(lists[0, -1])
+        if node.is_joint and last - first + 1 == lists.shape[1]:
+            return whole.slice(first, last + 1)
+        places = self.list_of(node)
+        return whole.of(gather_rows(whole.value, places.value))
 
     def follow(self, nodes: Sequence[Node]) -> None:
         """Compute nodes in order: asked for from the last one they call each other."""
@@ -863,20 +663,29 @@ class Emission:
         def made() -> Array:
             if not node.makes_changes:
                 return node.computed(self)
+            found = node.of_values(self)
+            if found is not None:
+                return found
             change = self.change(node)
             return self.before(node, node) + change.astype(element_of(node.value))
 
         return self._once((node, "value"), made)
 
-    def change_at(self, node: Node, at: Pointwise) -> Array:
+    def change_at(self, node: Node, at: Node) -> Array:
         """Return the change of a node, at the positions of a result that change."""
         return self.aligned(self.change(node), node, at)
 
-    def value_at(self, node: Node, at: Pointwise) -> Array:
+    def value_at(self, node: Node, at: Node) -> Array:
         """Return a node at x', at the positions of a result that change."""
         own, lists = self.trace.lists[node], self.trace.lists[at]
         if own is lists or np.array_equal(own, lists):
             return self.value(node)
+        if element_of(node.value) == i1:
+            # Predicates are exchanged
+            before = self.before(node, node)
+            other = self.value(node).compared("NE", before).astype(i32)
+            here = self.before(node, at).astype(i32)
+            return self.aligned(other, node, at).compared("NE", here)
         change = self.change_at(node, at).astype(element_of(node.value))
         return self.before(node, at) + change
 
@@ -891,9 +700,19 @@ class Emission:
 
     def aligned(self, change: Array, node: Node, at: Node) -> Array:
         """Return a change of a node at the positions of another one that change."""
+        if at.is_joint and not node.is_joint:
+            return self._spread(change, node, at)
         if self._is_aligned(node, at):
             return change
         return self.gathered(at, at.sources.index(node), change)
+
+    def _spread(self, change: Array, node: Node, at: Node) -> Array:
+        """Return a change at positions of a list of its own, 0 at the others."""
+        wide = array(self.insert, self.trace.lists[at][0], i32)
+        shape = (wide.shape[0], *change.shape)
+        places = self.list_of(node).broadcast(shape, [1])
+        hot = wide.broadcast(shape, [0]).compared("EQ", places)
+        return hot.where(change.broadcast(shape, [1, 2]), 0).sum(1)
 
     def gathered(self, node: Node, number: int, change: Array) -> Array:
         """Return what a node needs of the change of a source, 0 where it has none."""
@@ -934,9 +753,7 @@ class Emission:
         order = node.positions, node.order.tobytes()
         if is_repeated(value, node):
             return self.once((value, *order), "row", row)
-        whole = self.once((value, *order), "table", table)
-        places = self.list_of(node)
-        return whole.of(gather_rows(whole.value, places.value))
+        return self.rows_at(self.once((value, *order), "table", table), node)
 
 
 def is_repeated(value: SSAValue, node: Pointwise) -> bool:
@@ -972,6 +789,9 @@ def taken(flat: Array, places: Numbers) -> Array:
 
 def taken_rows(rows: Array, places: Numbers) -> Array:
     """Return the rows of a matrix at some places."""
+    first, count = int(places[0]), len(places)
+    if np.array_equal(places, first + np.arange(count)):
+        return rows if count == rows.shape[0] else rows.slice(first, first + count)
     index = array(rows.insert, places, i32)
     return rows.of(gather_rows(rows.value, index.value))
 

@@ -33,16 +33,9 @@ from dialects.stablehlo import (
 )
 from lowering.arrays import Array, concatenated, iota
 from lowering.change.by_values import Inner, source_of
-from lowering.change.cones import (
-    Emission,
-    Node,
-    Numbers,
-    Trace,
-    View,
-    taken,
-    taken_rows,
-)
+from lowering.change.cones import Emission, Node, View, taken, taken_rows
 from lowering.change.orbitals import Lost, Rows, Slots
+from lowering.change.position_lists import Numbers, Trace
 from lowering.linear_algebra import determinant
 
 SITES = "sites"
@@ -348,7 +341,7 @@ class _Move:
         return (crossed & crossed.like(1)).compared("NE", 0)
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class DeterminantPart(Node):
     """What is known of determinants: their signs, or logarithms, or they themselves.
 

@@ -12,7 +12,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects import chlo
 from dialects.stablehlo import ELEMENTWISE, constant_of, dtype_of, element_of, shape_of
 from lowering.arrays import Array as Written
-from lowering.change.cones import NOWHERE, Channels, Pointwise, View, splat_of
+from lowering.change.cones import Channels, Pointwise, View, splat_of
 from lowering.change.forms import (
     Added,
     Array,
@@ -24,6 +24,7 @@ from lowering.change.forms import (
     root_of,
 )
 from lowering.change.orbitals import Lost, is_of_rows, settled
+from lowering.change.position_lists import NOWHERE
 from lowering.change.rules import (
     ChangeRule,
     Fixed,

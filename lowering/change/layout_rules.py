@@ -14,7 +14,7 @@ from xdsl.ir import Operation
 from dialects.stablehlo import shape_of
 from lowering.arrays import Array as Written
 from lowering.arrays import concatenated
-from lowering.change.cones import NOWHERE, View
+from lowering.change.cones import View
 from lowering.change.forms import (
     Added,
     Array,
@@ -24,6 +24,7 @@ from lowering.change.forms import (
     Sites,
     is_affine,
 )
+from lowering.change.position_lists import NOWHERE
 from lowering.change.rules import ChangeRule, Fixed, new
 
 MAX_ELEMENTS = 1 << 22

@@ -21,15 +21,8 @@ from dialects.interpreters.kernel import run_kernel
 from dialects.stablehlo import element_of, shape_of, tensor
 from lowering.arrays import Array
 from lowering.change.by_values import Inner, source_of
-from lowering.change.cones import (
-    Emission,
-    Node,
-    Numbers,
-    Trace,
-    View,
-    Written,
-    reading,
-)
+from lowering.change.cones import Emission, Node, View, Written
+from lowering.change.position_lists import Numbers, Trace, reading
 
 EXAMPLES = 24
 """So many occupations are tried."""
@@ -100,7 +93,7 @@ class _Chosen(Node):
         raise AssertionError("rows are read for determinants alone")
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Slots(_Chosen):
     """The rows of a table, one for each site of each group.
 
@@ -145,7 +138,7 @@ class Slots(_Chosen):
         return [wanted[own] for wanted in self._wanted()]
 
 
-@dataclass(eq=False)
+@dataclass(eq=False, repr=False)
 class Rows(_Chosen):
     """The rows of occupied sites, in order: its positions are these fermions.
 
@@ -364,7 +357,7 @@ def _elements(
     numbers = np.arange(np.prod(shape_of(table))).reshape(shape_of(table))
 
     def read(site: int) -> Numbers:
-        return _gathered(op, numbers, places.at(site).reshape(shape)).reshape(-1)
+        return gathered(op, numbers, places.at(site).reshape(shape)).reshape(-1)
 
     first, second, last = (read(site) for site in (0, 1, occupied.sites - 1))
     strides = np.unique(second - first)
@@ -373,7 +366,7 @@ def _elements(
     (stride,) = strides
     if (last - first != stride * (occupied.sites - 1)).any():
         return "sites choose rows that there are not"
-    each = _gathered_rows(op, places.fermion.reshape(shape[:-1]))
+    each = gathered_rows(op, places.fermion.reshape(shape[:-1]))
     return each.reshape(-1), first, int(stride)
 
 
@@ -389,10 +382,10 @@ def moved_ids(op: Operation, ids: Numbers) -> Numbers | None:
         (places,) = Inner(function, x, op.operands[1]).of([np.zeros(shape_of(x))])
     except InterpretationError:
         return None
-    return _gathered(op, ids, places)
+    return gathered(op, ids, places)
 
 
-def _gathered(op: Operation, table: Numbers, index: Numbers) -> Numbers:
+def gathered(op: Operation, table: Numbers, index: Numbers) -> Numbers:
     kinds: list[Attribute] = [
         tensor(i64, table.shape),
         tensor(element_of(op.operands[1]), index.shape),
@@ -409,7 +402,7 @@ def _gathered(op: Operation, table: Numbers, index: Numbers) -> Numbers:
     return np.asarray(run_kernel(ModuleOp([function]), [table, index])[0])
 
 
-def _gathered_rows(op: Any, rows: Numbers) -> Numbers:
+def gathered_rows(op: Any, rows: Numbers) -> Numbers:
     """Return of which row of indices each element of the result is."""
     shape = shape_of(op.results[0])
     offsets = [int(one.value.data) for one in op.dimension_numbers.offset_dims]

@@ -47,7 +47,8 @@ class ChangeRule(ABC):
         forms: that its results have, if they are not new; affine where operands are.
         cost: multiplications of a change in its cone, at most: of m positions that
             change, K that are combined, C channels before and D behind. f is a scalar
-            function, g to gather a number. Empty without a cone.
+            function, g to gather a number, r to read one of x behind a mask. Empty
+            without a cone.
         reads_lost: whether `cone` takes values of which no node is known.
     """
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -20,17 +20,10 @@ from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of, tensor
 from lowering.arrays import Array, array, concatenated, iota
 from lowering.change.cone_analysis import Cones, cones_of
-from lowering.change.cones import (
-    Emission,
-    Node,
-    Part,
-    Trace,
-    product,
-    taken,
-    taken_rows,
-)
+from lowering.change.cones import Emission, Node, Part, product, taken, taken_rows
 from lowering.change.determinants import DeterminantPart, Determinants
 from lowering.change.orbitals import Slots
+from lowering.change.position_lists import Trace, reached_by_any
 from lowering.energy.extraction import is_coarse
 from lowering.energy.part_functions import (
     Arrays,
@@ -44,8 +37,6 @@ from lowering.order import operands_first
 from lowering.rewriting import Inserter
 
 Key = tuple[Any, str]
-
-STEP = "step"
 
 
 @dataclass
@@ -84,6 +75,11 @@ class Cone(Draft):
             raise PassFailedException(trace)
         self._cones: Cones = found
         self._trace: Trace = trace
+        groups = np.array(own.groups, np.int64)
+        self._traces = [
+            in_group(found, own.steps.rows, groups == number)
+            for number in range(groups.max(initial=-1) + 1)
+        ]
 
     @property
     def _determinants(self) -> list[DeterminantPart]:
@@ -94,7 +90,8 @@ class Cone(Draft):
     def _emission(self, insert: Inserter, leaves: Arrays) -> Emission:
         """Return where tables are made."""
         now = _Values(self.functions[0], leaves)
-        return Emission(insert, self._trace, fixed_of=now)
+        rows = self.own.steps.rows
+        return Emission(insert, self._trace, fixed_of=now, steps=rows)
 
     @cached_property
     def _keys(self) -> _Keys:
@@ -107,10 +104,9 @@ class Cone(Draft):
         ]
         leaves = [Array(one, inserts[0]) for one in blocks[0].args]
         once = self._emission(inserts[0], leaves)
-        wanted: dict[Key, Callable[[Emission], Array]] = {}
 
         def table(key: Key) -> Any:
-            return self._table(once, wanted, key).value.type
+            return self._table(once, key).value.type
 
         def kept(key: Any) -> Any:
             if isinstance(key, Node):
@@ -125,31 +121,27 @@ class Cone(Draft):
             Array(blocks[1].args[0], inserts[1]),
             tables=_Asked(inserts[1], blocks[1], table),
             kept=_Asked(inserts[1], blocks[1], kept),
-            wanted=wanted,
+            wanted=once.wanted,
         )
         self._difference(at)
+        for number in range(len(self._traces)):
+            self._difference(self._in_group(at, number))
         found = list(at.needed)
         self._all_committed(at, found, leaves)
-        self._wanted = wanted
+        self._wanted = once.wanted
         return _Keys(list(at.tables), list(at.needed))
 
-    def _table(
-        self,
-        once: Emission,
-        wanted: dict[Key, Callable[[Emission], Array]],
-        key: Key,
-    ) -> Array:
-        if key[1] == STEP:
-            node = key[0]
-            lists, rows = self._trace.lists[node], self.own.steps.rows
-            steps = np.take_along_axis(rows, np.maximum(lists, 0), axis=1)
-            steps = np.where(lists < 0, 0, steps)
-            return array(once.insert, steps, element_of(node.value))
-        return wanted[key](once)
+    def _in_group(self, at: Emission, number: int) -> Emission:
+        return replace(at, trace=self._traces[number], group=number, _made={})
+
+    def _table(self, once: Emission, key: Key) -> Array:
+        trace, make = once.wanted[key]
+        return make(replace(once, trace=trace))
 
     def tables(self, insert: Inserter, leaves: Arrays) -> Arrays:
         keys, once = self._keys, self._emission(insert, leaves)
-        return [self._table(once, self._wanted, key) for key in keys.tables]
+        once = replace(once, wanted=self._wanted)
+        return [self._table(once, key) for key in keys.tables]
 
     def bound(self, tables: Arrays) -> Arrays:
         """Return 0: nothing is multiplied."""
@@ -210,6 +202,14 @@ class Cone(Draft):
     def ratio(self, given: Given) -> Array:
         return self._difference(self._at(given))
 
+    def ratios_of_groups(self) -> Sequence[Callable[[Given], Array]]:
+        def of(number: int) -> Callable[[Given], Array]:
+            return lambda given: self._difference(
+                self._in_group(self._at(given), number)
+            )
+
+        return [of(number) for number in range(len(self._traces))]
+
     def _committed(self, at: Emission, node: Node) -> Array:
         """Return a node at x', all of it."""
         value, whole = at.value(node), at.kept_of(node)
@@ -263,6 +263,43 @@ def traced(
         if isinstance(node, Slots) and not node.occupied.is_known(values):
             return f"of sites with {len(values)} values it is not known which are empty"
     return Trace(cones.nodes, sites_of(rows))
+
+
+def in_group(
+    cones: Cones, rows: npt.NDArray[np.float64], which: npt.NDArray[np.bool_]
+) -> Trace:
+    """Return the positions that some of the rows of changes reach.
+
+    Those of other rows are of the first one of these.
+    """
+    sites = sites_of(rows)
+    first = sites[int(np.argmax(which))]
+    own = [one if is_own else first for one, is_own in zip(sites, which, strict=True)]
+    return Trace(cones.nodes, own)
+
+
+MAX_GROUPS = 4
+"""Groups of rows: each has a loop of its own."""
+
+MAX_GROUPED = 1 << 10
+"""Of more rows it takes long to see what each reaches."""
+
+
+def groups_of(cones: Cones, rows: npt.NDArray[np.float64]) -> list[int]:
+    """Return groups of rows that reach about as many positions, of each row its number.
+
+    One group is none: where all rows have lists of their own, these say it.
+    """
+    joint = [node for node in cones.nodes if node.is_joint]
+    if not joint or len(rows) > MAX_GROUPED:
+        return []
+    lengths: list[int] = []
+    for sites in sites_of(rows):
+        found = reached_by_any(cones.nodes, [sites])
+        lengths.append(sum(len(found[node]) * node.channels for node in joint))
+    # Ties stay together, as far as that is known
+    order = np.argsort(np.argsort(-np.array(lengths), kind="stable"))
+    return (order * MAX_GROUPS // len(rows)).tolist()
 
 
 def sites_of(rows: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
 from typing import Any, ClassVar, cast
 
@@ -123,7 +123,8 @@ class Written(Part):
         return of_many(self.functions[2], leaves, x)
 
     def ratio(self, of: Ratio) -> Array:
-        function = self.functions[3].clone()
+        of_group = 3 if of.group is None or len(self.functions) == 5 else 5 + of.group
+        function = self.functions[of_group].clone()
         fixed = [*of.leaves, *of.tables]
         change = [of.length, *of.rows, of.sign]
         if of.caches:
@@ -250,6 +251,7 @@ class Ratio:
     length: Array
     rows: Arrays
     sign: Array
+    group: int | None = None
 
 
 def named(module: ModuleOp) -> dict[str, FuncOp]:
@@ -507,25 +509,56 @@ class _Loops:
             for part, table in zip(parts, tables, strict=True)
         ]
 
-        def of_state(number: Array) -> Array:
+        def of_state(number: Array, group: int | None = None) -> Array:
             state = State(lanes, number, may_be_sample=False)
             own = _rows_of(state, rows)
             sign = array(number.insert, True, i1)
             if signs is not None:
                 sign = signs.inside(number.insert).at(state.flat)
             terms = [
-                part.ratio(Ratio(state, leaves, table, cache, length, own, sign))
+                part.ratio(Ratio(state, leaves, table, cache, length, own, sign, group))
                 for part, table, cache in zip(parts, tables, caches, strict=True)
             ]
             terms = [term.astype(self.energy.logpsi) for term in terms]
             return added(terms) if len(terms) > 1 else terms[0]
 
-        samples = lanes.shape[0]
-        sizes = [self.energy.at_most(self.energy.plan.pairs)]
-        _, found = self._mapped(insert, of_state, samples, sizes)
-        found = self._only_live(found)
+        samples, size = lanes.shape[0], self.energy.at_most(self.energy.plan.pairs)
+        if self.energy.plan.groups:
+            found = self._by_groups(insert, of_state, rows)
+        else:
+            _, found = self._mapped(insert, of_state, samples, [size])
+            found = self._only_live(found)
         knows = [one.knows_all for one in parts]
         return found if all(knows) else self._completed(found)
+
+    def _by_groups(
+        self,
+        insert: Inserter,
+        of_state: Callable[[Array, int | None], Array],
+        rows: Array | None,
+    ) -> Array:
+        """Insert log ratios by loops over the lanes of one group of rows each."""
+        samples, lanes = self.lanes.shape
+        groups = array(insert, np.array(self.energy.plan.groups), i32)
+        if rows is None:
+            own = groups.broadcast((samples, lanes), [1])
+        else:
+            numbers = rows.inside(insert).reshape(-1).astype(i32)
+            own = groups.of(gather_rows(groups.value, numbers.value))
+            own = own.reshape(samples, lanes)
+        size = self.energy.at_most(self.energy.plan.pairs)
+        found: list[Array] = []
+        for number in range(max(self.energy.plan.groups or ()) + 1):
+            live = own.compared("EQ", number)
+            live = live if self.live is None else live & self.live.inside(insert)
+            one = replace(self, live=live)
+
+            def of_group(state: Array, number: int = number) -> Array:
+                return of_state(state, number)
+
+            _, ratios = one._mapped(insert, of_group, samples, [size, -(-size // REST)])
+            found.append(one._only_live(ratios))
+        return reduce(Array.__add__, found)
 
     def _completed(self, found: Array) -> Array:
         """Return log ratios, and where they are NaN what the network says."""

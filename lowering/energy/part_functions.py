@@ -11,6 +11,7 @@ a sign: of rows that are shared by a change and its opposite.
 | cache | parameters, x | caches |
 | ratio | parameters, tables, caches, length, row, sign | log psi(x') - log psi(x) |
 | commit | as ratio | caches of x' |
+| ratio of a group | as ratio, of rows of that group | as ratio |
 
 What commit returns need not be the cache of x', but all ratios are those of it, within
 the rounding of each change that was committed. Of an energy nothing is committed.
@@ -74,10 +75,12 @@ class PartFunctions:
     cache: FuncOp
     ratio: FuncOp
     commit: FuncOp
+    ratios: tuple[FuncOp, ...] = ()
 
     @property
     def all(self) -> tuple[FuncOp, ...]:
-        return self.tables, self.bound, self.cache, self.ratio, self.commit
+        own = self.tables, self.bound, self.cache, self.ratio, self.commit
+        return *own, *self.ratios
 
 
 @dataclass(frozen=True)
@@ -148,6 +151,7 @@ class Setting:
         signed: whether a change may be the opposite of its row.
         lengths: lengths of the products that a logarithm is taken of, longest first.
         log: the element type of log psi.
+        groups: the number of the group of each row, where they are in such.
     """
 
     steps: Steps
@@ -155,6 +159,7 @@ class Setting:
     signed: bool
     lengths: tuple[int, ...]
     log: Attribute
+    groups: tuple[int, ...] = ()
 
     # region Products
 
@@ -215,6 +220,10 @@ class Draft(ABC):
     def commit(self, given: Given) -> Arrays:
         """Return what is kept of x', of the same types as `cache` has."""
 
+    def ratios_of_groups(self) -> Sequence[Callable[[Given], Array]]:
+        """Return what does as `ratio`, and with less, for the rows of each group."""
+        return []
+
     def log_ratio(self, given: Given) -> Array:
         """Return log psi(x') - log psi(x) of this part."""
         return self.scaled(self.ratio(given))
@@ -252,7 +261,15 @@ class Draft(ABC):
         commit = function_of(
             "commit", of_change, lambda _, own: self.commit(given(own))
         )
-        return PartFunctions(tables, bound, cache, ratio, commit)
+
+        def of_group(number: int, of: Callable[[Given], Array]) -> FuncOp:
+            def found(_: Inserter, own: Arrays) -> Arrays:
+                return [self.scaled(of(given(own)))]
+
+            return function_of(f"ratio{number}", of_change, found)
+
+        ratios = (of_group(*one) for one in enumerate(self.ratios_of_groups()))
+        return PartFunctions(tables, bound, cache, ratio, commit, tuple(ratios))
 
 
 def scaled(value: Array, coefficient: complex, log: Attribute) -> Array:

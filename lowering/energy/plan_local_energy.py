@@ -29,13 +29,16 @@ from xdsl.pattern_rewriter import (
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.bt.lanes import lane_count, write_count
+from lowering.change.cone_analysis import cones_of
 from lowering.change.form_analysis import analyse, is_linear
 from lowering.change.forms import Same
 from lowering.change.rules import op_name
 from lowering.energy.activations import ACTIVATIONS
 from lowering.energy.bt_local_energy_pack import local_values, planned
+from lowering.energy.cone_part import groups_of
 from lowering.energy.extraction import function_named, module_of, returned
 from lowering.energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES, moves_of
+from lowering.energy.write_parts import tabled
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import rewrite_once
@@ -157,6 +160,7 @@ class PlanChunks(RewritePattern):
             tables=tables,
             peak_bytes=int(peak),
         )
+        _plan_groups(op, module)
         remark(
             f"{samples} samples, {pairs} pairs, {network} evaluations of a network at "
             f"once; about {peak / 1e6:.1f} MB",
@@ -203,6 +207,22 @@ def _units(op: bt.LocalEnergyOp, module: ModuleOp) -> list[int]:
 def _precision(value: SSAValue) -> int:
     dtype = dtype_of(element_of(value))
     return 8 * dtype.itemsize // (2 if dtype.kind == "c" else 1)
+
+
+def _plan_groups(op: bt.LocalEnergyOp, module: ModuleOp) -> None:
+    """Say which groups rows of changes are in, where that is of use."""
+    deep = [part for part in op.parts if part.kind == bt.Rung.CONE]
+    if len(deep) != 1:
+        return
+    moves, size = tabled(op), shape_of(op.config)[1]
+    cones = cones_of(function_named(module, deep[0].functions[0]))
+    if isinstance(moves, str) or isinstance(cones, str):
+        return
+    rows, _ = moves.differences(size)
+    groups = groups_of(cones, rows)
+    if groups:
+        planned(op, groups=tuple(groups))
+        remark(f"{max(groups) + 1} groups of rows, by what they reach", at=op)
 
 
 def _is_always_live(op: bt.LocalEnergyOp) -> bool:

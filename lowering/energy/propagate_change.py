@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import prod
+from statistics import fmean
 from typing import ClassVar
 
+import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.passes import ModulePass
@@ -24,11 +26,13 @@ from xdsl.pattern_rewriter import (
 from dialects import bt
 from dialects.stablehlo import shape_of
 from lowering.change.cone_analysis import Cones, cones_of
-from lowering.change.cones import Node, Pointwise, Stencil, Trace, Whole, of_real
+from lowering.change.cones import Node, Pointwise, Stencil, Whole, of_real
 from lowering.change.determinants import DeterminantPart
+from lowering.change.masked import Masked
+from lowering.change.position_lists import Trace
 from lowering.change.rules import op_name
 from lowering.energy.bt_local_energy_pack import local_values
-from lowering.energy.cone_part import traced
+from lowering.energy.cone_part import groups_of, in_group, traced
 from lowering.energy.extraction import function_named, module_of
 from lowering.energy.moves import moves_of
 from lowering.relations import Relation
@@ -40,6 +44,9 @@ MAX_ROWS = 1 << 13
 
 GAIN = 1.5
 """So many times fewer operations are worth it: what a change reads is not counted."""
+
+MASKED_GAIN = 1.3
+"""The same, of networks with masked layers: of these what is read is counted."""
 
 CONVOLUTION = {8: 8, 4: 3}
 """Multiplications of a convolution take so many times as long as those of a product of
@@ -85,7 +92,9 @@ def _propagated(op: bt.LocalEnergyOp, part: bt.PartAttr) -> bt.PartAttr:
         return part  # nothing to tell: its layers are dense
     else:
         found = _gain(op, cones)
-        if not isinstance(found, str) and found >= GAIN:
+        is_masked = any(node.is_joint for node in cones.nodes)
+        least = MASKED_GAIN if is_masked else GAIN
+        if not isinstance(found, str) and found >= least:
             remark(
                 f"@{name} is found in the cone of a change: {found:.1f} times fewer "
                 "operations",
@@ -121,7 +130,14 @@ def _gain(op: bt.LocalEnergyOp, cones: Cones) -> float | str:
     trace = traced(cones, rows, values)
     if isinstance(trace, str):
         return trace
-    inside = sum(_work(node, trace) for node in cones.nodes)
+    groups = np.array(groups_of(cones, rows), int)
+    traces = [
+        in_group(cones, rows, groups == number)
+        for number in range(groups.max(initial=-1) + 1)
+    ]
+    inside = fmean(
+        sum(_work(node, one) for node in cones.nodes) for one in traces or [trace]
+    )
     return sum(map(_whole_work, cones.nodes)) / max(1, inside)
 
 
@@ -146,6 +162,9 @@ def _whole_work(node: Node) -> float:
             is_wide = node.near.shape[1] > 1
             slow = of_real(CONVOLUTION, node.value) if is_wide else 1
             return slow * size * node.near.shape[1] * source.channels
+        case Masked():
+            (source,) = node.sources
+            return size * source.positions * source.channels
         case Whole(op=op):
             return sum(prod(shape_of(one)) for one in op.operands) * node.channels
         case _:

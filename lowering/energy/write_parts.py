@@ -110,6 +110,7 @@ class WriteParts(RewritePattern):
                 not by_site and moves.signed,
                 lengths,
                 element_of(returned(functions[0])),
+                op.plan.data.groups or (),
             )
             written = _written(op, part, functions, setting)
             if written is not None:

@@ -110,7 +110,9 @@ class Laws:
         They are those of a sample, and of an x' of it behind a commit.
         """
         names = [one.string_value() for one in part.written]
-        tables_of, bound, cache, ratio, commit = names
+        tables_of, bound, cache, ratio, commit, *of_groups = names
+        assert energy.plan is not None
+        groups = energy.plan.data.groups
         tables = called(tables_of, *self.leaves)
         lengths = _safe(called(bound, *tables), tabled(energy))
         x = self.x[sample]
@@ -121,7 +123,8 @@ class Laws:
                 return
             fixed = [*self.leaves, *tables, *caches]
             for (after, rows), length in product(changes, lengths):
-                (found,) = called(ratio, *fixed, np.int32(length), *rows)
+                own = of_groups[groups[int(rows[0])]] if of_groups and groups else ratio
+                (found,) = called(own, *fixed, np.int32(length), *rows)
                 # In cones the network is asked where it is not known
                 if part.kind != bt.Rung.CONE or not np.isnan(found):
                     yield x, after, found

@@ -190,9 +190,11 @@ def _part(part: bt.PartAttr, rung: str, module: Any) -> PartReport:
         tail = function_named(module, part.functions[1])
         flops, read = 4 * units + operations(tail), 2 * units * size
     elif rung == bt.Rung.CONE:
-        *_, ratio, _ = part.written
-        function = function_named(module, ratio.string_value())
-        flops, read = operations(function), _gathered(function)
+        # Those of groups of rows, which are as large as each other, where there are
+        names = [one.string_value() for one in part.written]
+        ratios = [function_named(module, name) for name in names[5:] or names[3:4]]
+        flops = sum(map(operations, ratios)) // len(ratios)
+        read = sum(map(_gathered, ratios)) // len(ratios)
     else:
         flops, read = operations(function), prod(shape_of(function.body.block.args[-1]))
     return PartReport(part.functions[0], str(rung), part.applied, units, flops, read)

@@ -641,7 +641,7 @@ func.func private @chunk(%x : tensor<4x8xi8>) -> tensor<4xf64>
 
 // -----
 
-// CHECK: expected one of live, network_pairs, pairs, peak_bytes, rows, samples, states, tables, units
+// CHECK: expected one of groups, live, network_pairs, pairs, peak_bytes, rows, samples, states, tables, units
 "test.op"() {plan = #bt.plan<sample = 3>} : () -> ()
 
 // -----

@@ -19,7 +19,7 @@ from dialects import bt
 from dialects.interpreters.kernel import run_kernel
 from dialects.stablehlo import element_of
 from lowering.change.cone_analysis import Cones, cones_of
-from lowering.energy.cone_part import Cone
+from lowering.energy.cone_part import Cone, groups_of
 from lowering.energy.differences import Steps
 from lowering.energy.extraction import returned
 from lowering.energy.inline_calls import InlineCallsPass
@@ -64,17 +64,23 @@ class Made:
         main = self.main()
         part = bt.PartAttr.get(bt.Rung.CONE, "f", coefficient=self.coefficient)
         steps = Steps(self.rows, self.values, None)
-        own = Setting(steps, None, True, (1,), element_of(returned(main)))
+        cones = self.analysed()
+        groups = () if isinstance(cones, str) else groups_of(cones, self.rows)
+        log = element_of(returned(main))
+        own = Setting(steps, None, True, (1,), log, tuple(groups))
         return Cone(part, [main], own)
 
     def found(
         self, run: Callable[[FuncOp], Any], x: Any, rng: Any, commits: int
     ) -> Iterator[Found]:
         """Return log ratios of changes of x, and of x' behind commits, with values."""
-        written = self.cone().written()
+        cone = self.cone()
+        written = cone.written()
         for function in written.all:
             function.verify()
-        tables_of, bound_of, cache_of, ratio_of, commit_of = map(run, written.all)
+        tables_of, bound_of, cache_of, ratio_of, commit_of, *of_groups = map(
+            run, written.all
+        )
         tables = tables_of(*self.leaves)
         assert not np.asarray(bound_of(*tables)).any()
         caches = cache_of(*self.leaves, x[None])
@@ -88,8 +94,12 @@ class Made:
             )
             for (other, row, sign), value in zip(moves, values[1:], strict=True):
                 change = np.int32(0), np.int32(row), np.bool_(sign)
-                (ratio,) = ratio_of(*self.leaves, *tables, *caches, *change)
-                yield Found(np.asarray(ratio), values[0], value)
+                own = [ratio_of]
+                if of_groups:
+                    own.append(of_groups[cone.own.groups[row]])
+                for of in own:
+                    (ratio,) = of(*self.leaves, *tables, *caches, *change)
+                    yield Found(np.asarray(ratio), values[0], value)
             x, row, sign = moves[rng.integers(len(moves))]
             change = np.int32(0), np.int32(row), np.bool_(sign)
             caches = commit_of(*self.leaves, *tables, *caches, *change)

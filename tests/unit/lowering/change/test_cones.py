@@ -22,11 +22,13 @@ from dialects.text import Parser, context
 from lowering.arrays import Array, array
 from lowering.change.cone_analysis import Cones, cones_of
 from lowering.change.cones import Emission, Trace
-from lowering.energy.cone_part import sites_of, traced
+from lowering.change.known_zeros import is_zero
+from lowering.change.masked import Masked
+from lowering.energy.cone_part import groups_of, in_group, sites_of, traced
 from lowering.energy.part_functions import function_of
 from lowering.rewriting import Inserter
 from symir.runtime.functions import Function
-from tests.unit.lowering.change.laws import Made, by_interpreter
+from tests.unit.lowering.change.laws import Made, by_interpreter, imported
 
 RNG = np.random.default_rng(0)
 ROWS, COLUMNS = 4, 5
@@ -193,6 +195,48 @@ def of_tables(w: Any, x: Any) -> Any:
     return jnp.cos(y[:, order] * w[3][:SITES, :1] + y).sum((1, 2))
 
 
+STRICT, LOWER = (np.tril(np.ones((SITES, SITES)), -own) for own in (1, 0))
+MIXED = np.argsort(RNG.normal(size=SITES))
+
+
+def of_conditionals(y: Any, x: Any) -> Any:
+    """The sum of what is said of each site at its own value."""
+    own = jnp.take_along_axis(
+        jax.nn.log_softmax(y), (x[..., None] == 1).astype(int), -1
+    )
+    return own.reshape(len(x), -1).sum(1)
+
+
+def masked(w: Any, x: Any) -> Any:
+    """What is said of a site depends on those before it."""
+    own = np.kron(STRICT.T, np.ones((1, 3)))
+    y = jnp.sin(
+        x.astype(float)
+        @ (own * (w[3][:SITES, :1] + w[2].reshape(-1)[:3].repeat(SITES)))
+    )
+    other = np.kron(LOWER.T, np.ones((3, 2)))
+    z = y @ jnp.where(other, jnp.outer(w[3][:, 0], w[3][:40, 1]), 0) + w[3][:40, 0]
+    return of_conditionals(z.reshape(len(x), SITES, 2), x)
+
+
+def masked_order(w: Any, x: Any) -> Any:
+    """An order of its own, two of which are no triangles, and a residual."""
+    one, two = STRICT[MIXED][:, MIXED], np.roll(LOWER, 3, 1)
+    y = jnp.sin(x.astype(float) @ (one.T * w[3][:SITES, :1]))
+    y = y + jnp.cos(y @ (jnp.asarray(two.T) * w[3][:SITES, 1]))
+    return jnp.sin(y * w[3][20:40, 0]).sum(1)
+
+
+def masked_behind(w: Any, x: Any) -> Any:
+    """Masks behind a convolution, and of a window."""
+    y = first(w, x).reshape(-1, SITES * 3)
+    y = jnp.sin(y @ (np.kron(LOWER.T, np.ones((3, 1))) * w[3][:, :1]))
+    window = np.ones((3, 3, 1, 1))
+    window[-1, 1:] = 0
+    z = conv(y.reshape(-1, ROWS, COLUMNS, 1), window * w[0], "SAME")
+    return jnp.sin(z).max(-1).sum((1, 2))
+
+
 def partial_sums(w: Any, x: Any) -> Any:
     y = first(w, x)
     return jnp.cos(y.sum(1)).sum((1, 2)) + jnp.sin(y.mean((2, 3))).sum(1)
@@ -215,6 +259,7 @@ def chosen(w: Any, x: Any) -> Any:
 
 NETWORKS = (
     *(groups, of_tables, partial_sums, averages, chosen),
+    *(masked, masked_order, masked_behind),
     *(circular, open_ends, strided, transposed, residual, normalised, channels),
     *(channels_first, pooled, sorted_pool, flattened, places, of_complex),
     *(narrow_ring, one_hot, line, outer, padded),
@@ -356,6 +401,10 @@ class Tables(dict[Any, Array]):
         return array(self.insert, np.frombuffer(text, np.int64).reshape(shape), i32)
 
 
+def as_shape(w: Any) -> Any:
+    return jax.ShapeDtypeStruct(w.shape, w.dtype)
+
+
 def analysed(network: Any) -> Cones | str:
     return Made(network, LEAVES, flips()).analysed()
 
@@ -447,6 +496,42 @@ def test_changes_that_no_cone_is_written_of() -> None:
     assert isinstance(traced(cones, flips(), values), Trace)
     refused = traced(cones, 100 * flips(), values)
     assert refused == "changes of x are too large for int8"
+
+
+@pytest.mark.parametrize("network", [masked, masked_order, masked_behind])
+def test_changes_reach_what_is_behind_them(network: Any) -> None:
+    cones = analysed(network)
+    assert isinstance(cones, Cones)
+    layers = [node for node in cones.nodes if isinstance(node, Masked)]
+    assert layers
+    groups = groups_of(cones, flips())
+    assert [groups.count(number) for number in range(4)] == [5] * 4
+    last = in_group(cones, flips(), np.array(groups) == 3)
+    whole = traced(cones, flips(), (-1, 1))
+    assert isinstance(whole, Trace)
+    for node in layers:
+        assert last.length(node) < whole.length(node) <= SITES
+        assert node.work(last) < node.work(whole)
+
+
+def test_zeros_that_no_parameter_changes() -> None:
+    def of(w: Any, x: Any) -> Any:
+        mask = jnp.tril(jnp.ones((SITES, SITES)), -1)
+        other = jnp.where(jnp.arange(SITES) < 3, w[3][:SITES, 0], 0.0)
+        weights = (mask * w[3][:SITES, 1])[::-1] + other
+        return (
+            x.astype(float)
+            @ jnp.concatenate([mask, other[None] * mask], 0).T
+            @ (jnp.concatenate([weights, other[None] * mask], 0))
+        )
+
+    function = imported(of, tuple(map(as_shape, LEAVES)), SITES)
+    dots = [op for op in function.walk() if isinstance(op, hlo.DotGeneralOp)]
+    lower = np.tril(np.ones((SITES, SITES)), -1)
+    few = lower * (np.arange(SITES) < 3)
+    masks = np.concatenate([lower, few]).T, np.concatenate([0 * lower + 1, few])
+    for op, mask in zip(dots, masks, strict=True):
+        assert np.array_equal(is_zero(op.rhs), mask == 0)
 
 
 @pytest.mark.parametrize("rows", [flips()[1::2], flips()[1:4]], ids=["none", "some"])

@@ -18,6 +18,7 @@ from lowering.change.determinants import DeterminantPart
 from lowering.change.form_analysis import analyse, dependent
 from lowering.change.forms import New, Same
 from lowering.change.known_rules import RULES, rule_of
+from lowering.change.masked import READ, Masked
 from lowering.change.orbitals import Rows, Slots
 from lowering.change.rules import ChangeRule
 from lowering.energy.cone_part import traced
@@ -115,13 +116,15 @@ def operations(node: Node, trace: Trace, cost: str) -> float:
     """Return the operations of one change by what a rule says."""
     (source, *_) = node.sources
     near = node.near.shape[1] if isinstance(node, Stencil) else 1
+    is_masked = isinstance(node, Masked)
     numbers = {
         "m": max(trace.length(one) for one in (node, *node.sources)),
-        "K": near,
+        "K": trace.length(source) if is_masked else near,
         "C": source.channels,
         "D": node.channels,
         "f": FUNCTION[8],
         "g": PATCH[8],
+        "r": READ[8] if is_masked else 0,
     }
     return eval(cost, numbers)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import jax
@@ -13,6 +14,7 @@ import pytest
 from jax import lax
 
 import symir as sym
+from lowering.energy import propagate_change
 from symir import models
 from tests.unit.symir.runtime.energies import energies_of
 
@@ -50,6 +52,26 @@ def with_nodes(w: Any, x: Any) -> Any:
     y = layer(x[..., None].astype(float), w[0])
     z = jnp.tanh(layer(y, w[1]))
     return jnp.where(z > 0.9, -jnp.inf, z * z).sum((1, 2))
+
+
+def masked(layers: int, features: int) -> Any:
+    """An autoregressive network, and its parameters."""
+    sizes = [1, *[features] * (layers - 1), 2]
+    masks = [
+        np.kron(np.triu(np.ones((SITES, SITES)), number == 0), np.ones(shape))
+        for number, shape in enumerate(pairwise(sizes))
+    ]
+
+    def network(w: Any, x: Any) -> Any:
+        y = x.astype(w[0].dtype)
+        for number, (own, mask) in enumerate(zip(w, masks, strict=True)):
+            y = (jnp.tanh(y) if number else y) @ (mask.astype(w[0].dtype) * own)
+        said = jax.nn.log_softmax(y.reshape(len(x), SITES, 2)) / 2
+        own = jnp.take_along_axis(said, (x[..., None] == 1).astype(int), -1)
+        return own.sum((1, 2))
+
+    rng = np.random.default_rng(2)
+    return network, [rng.normal(size=mask.shape) / 5 for mask in masks]
 
 
 def flips() -> sym.SymbolicOperator:
@@ -150,3 +172,30 @@ def test_rounding_and_numbers_without_sign_are_left_to_the_network(
     assert f"@logpsi is not found in cones: {reason}" in told
     assert rungs(energy, W, x) == ["network"]
     np.testing.assert_allclose(energy(W, x), energies_of(op, network, W, x), 1e-8)
+
+
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_what_depends_on_sites_before(
+    monkeypatch: pytest.MonkeyPatch, name: str, dtype: Any
+) -> None:
+    monkeypatch.setattr(propagate_change, "MASKED_GAIN", 0)
+    network, leaves = masked(3, 4)
+    w, x = [one.astype(dtype) for one in leaves], samples(name, 9)
+    op = OPERATORS[name]()
+    energy = sym.LocalEnergy(op, network)
+    assert rungs(energy, w, x) == ["cone"]
+    told = str(energy.report(w, x, measure=False))
+    assert "4 groups of rows, by what they reach" in told
+    expected = energies_of(op, network, w, x)
+    tolerance = 1e-12 if dtype == np.float64 else 2e-4
+    np.testing.assert_allclose(energy(w, x), expected, tolerance, 10 * tolerance)
+
+
+def test_few_channels_are_not_read_for_each_site() -> None:
+    network, w = masked(2, 2)
+    energy = sym.LocalEnergy(flips(), network)
+    assert rungs(energy, w, samples("flips")) == ["network"]
+    network, w = masked(3, 32)
+    energy = sym.LocalEnergy(flips(), network)
+    assert rungs(energy, w, samples("flips")) == ["cone"]

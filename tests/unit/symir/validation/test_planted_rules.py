@@ -66,22 +66,26 @@ X = RNG.choice([-1, 1], (1, SITES)).astype(np.int8)
 # region Energies
 
 
-def layers(w: Any, x: Any, function: Any = lambda y: y) -> Any:
+def same(y: Any) -> Any:
+    return y
+
+
+def layers(w: Any, x: Any, function: Any = same, rounded: Any = same) -> Any:
     """Return numbers (B, 4) by an op of each rule, on a ring: affine ones at first."""
     y = jnp.pad(x[..., None].astype(float), ((0, 0), (1, 1), (0, 0)), mode="wrap")
     kinds = ("NWC", "WIO", "NWC")
     y = lax.conv_general_dilated(y, w[0], (1,), "VALID", dimension_numbers=kinds)
-    y = 1 - w[1][0] * (function(y) @ w[1])
-    y = jnp.where(SOME[:, None], y / SCALES[:, None], 0.3)
-    y = jnp.swapaxes(y.reshape(-1, SITES, 2, 2), 2, 3).reshape(-1, SITES, 4)
     y = jnp.pad(function(y)[:, ORDER], ((0, 0), (1, 0), (0, 0)))
     y = lax.reduce_window(y, 0.0, lax.add, (1, 2, 1), (1, 1, 1), "VALID")
+    y = 1 - w[1][0] * (rounded(y) @ w[1])
+    y = jnp.where(SOME[:, None], y / SCALES[:, None], 0.3)
+    y = jnp.swapaxes(y.reshape(-1, SITES, 2, 2), 2, 3).reshape(-1, SITES, 4)
     return y.reshape(len(y), -1) @ w[2] + y.sum(1)
 
 
 def in_cones(w: Any, x: Any) -> Any:
     """Rules that have a cone."""
-    y = layers(w, x, lambda y: jnp.sin(y) + (4 * y).astype(np.int32))
+    y = layers(w, x, jnp.sin, lambda y: y + (4 * y).astype(np.int32))
     return jnp.cos(y).sum(-1)
 
 

@@ -1,0 +1,192 @@
+"""Masked layers and what autoregressive networks are made of else.
+
+A dense layer is masked where it multiplies its weights by a constant with zeros: what
+is said of a site depends on those before it, in an order. A change then reaches the
+positions behind it, all of them, and each way of them has weights of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import numpy.typing as npt
+from xdsl.dialects.builtin import DenseArrayBase, i64
+from xdsl_jax.dialects import stablehlo as hlo
+
+from dialects.stablehlo import element_of, gather_rows, tensor
+from lowering.arrays import Array, concatenated, iota
+from lowering.change.cones import (
+    Channels,
+    Emission,
+    Node,
+    Weights,
+    of_real,
+    product,
+    taken_rows,
+)
+from lowering.change.position_lists import NOWHERE, Block, Numbers, Trace, blocks_of
+
+BLOCK = 1 << 13
+"""A block more costs as much as so many multiplications: it reads its part anew."""
+
+READ = {8: 120, 4: 140}
+"""To read one number that is kept of a sample, and what is made of it, takes as long as
+so many multiplications, by bytes of a real: on CPUs."""
+
+Booleans = npt.NDArray[np.bool_]
+
+FEW = 4
+"""Products of rows with so many elements are written as sums."""
+
+
+@dataclass(eq=False, repr=False)
+class Masked(Node):
+    """Sums over positions of products with weights, some of which are 0.
+
+    Attributes:
+        pairs: whether there is a weight (positions of the source, positions).
+        weights: (positions of the source, channels of it, positions, channels).
+    """
+
+    pairs: Booleans
+    weights: Weights
+
+    @property
+    def is_joint(self) -> bool:
+        return True
+
+    def reached(self, lists: Sequence[Numbers]) -> Numbers:
+        (own,) = lists
+        nowhere = np.zeros((1, self.positions), np.bool_)
+        ways = np.concatenate([self.pairs, nowhere])
+        found: Booleans = np.any(ways[np.where(own < 0, len(self.pairs), own)], axis=1)
+        return np.where(found, np.arange(self.positions), NOWHERE)
+
+    def _blocks(self, trace: Trace) -> list[Block]:
+        (source,) = self.sources
+        rows, columns = trace.lists[source][0], trace.lists[self][0]
+        ways: Booleans = self.pairs[rows[None, :], columns[:, None]]
+        places: Numbers = np.where(ways, np.arange(len(rows)), NOWHERE)
+        return blocks_of(places[None], BLOCK // (source.channels * self.channels))
+
+    def work(self, trace: Trace) -> float:
+        (source,) = self.sources
+        own = trace.length(self) * self.channels
+        read = trace.length(source) * source.channels if source.is_joint else own
+        if source.is_joint:
+            each = source.channels * self.channels
+            found = each * sum(one.pairs for one in self._blocks(trace))
+        else:
+            found = trace.length(source) * source.channels * own
+        return found + of_real(READ, self.value) * (own + read)
+
+    def _columns(self, at: Emission) -> Array:
+        """Return weights of positions that are reached, (S, C, m, C')."""
+        weights = self.weights(at).transpose(2, 0, 1, 3)
+        return taken_rows(weights, at.trace.lists[self][0]).transpose(1, 2, 0, 3)
+
+    def _block(self, at: Emission, own: Block) -> Array:
+        """Return a matrix (m * C, m' * C')."""
+        (source,) = self.sources
+        columns = self._columns(at).slice(own.start, own.stop, 2)
+        rows = taken_rows(columns, at.trace.lists[source][0][own.first : own.last])
+        return rows.reshape((own.last - own.first) * source.channels, -1)
+
+    def computed(self, at: Emission) -> Array:
+        (source,) = self.sources
+        change = at.change(source).astype(element_of(self.value))
+        count = at.trace.length(self)
+        if not source.is_joint:
+            columns = at.once_of_lists(self, "columns", self._columns)
+            rows = columns.reshape(source.positions, -1)
+            rows = rows.of(gather_rows(rows.value, at.list_of(source).value))
+            own = change.reshape(-1, 1), rows.reshape(-1, count * self.channels)
+            if own[0].shape[0] > FEW:
+                total = product(own[0].transpose(1, 0), own[1])
+            else:
+                total = (own[0].broadcast(own[1].shape, [0, 1]) * own[1]).sum(0)
+            return total.reshape(count, self.channels)
+        found: list[Array] = []
+        for number, one in enumerate(self._blocks(at.trace)):
+            size = one.stop - one.start
+            if not one.pairs:
+                nothing = change.like(0)
+                found.append(nothing.broadcast((size, self.channels), []))
+                continue
+            make = partial(self._block, own=one)
+            matrix = at.once_of_lists(self, f"block {number}", make)
+            row = change.slice(one.first, one.last).reshape(1, -1)
+            found.append(product(row, matrix).reshape(size, self.channels))
+        return found[0] if len(found) == 1 else concatenated(found, 0)
+
+
+@dataclass(eq=False, repr=False)
+class AtEach(Node):
+    """What is computed of all channels of each position, and of no other, at x'."""
+
+    @property
+    def makes_changes(self) -> bool:
+        return False
+
+    @property
+    def stays(self) -> bool:
+        return True
+
+    def reached(self, lists: Sequence[Numbers]) -> Numbers:
+        return np.concatenate(lists, axis=1)
+
+    def needed(self, own: Numbers) -> list[Numbers]:
+        return [own] * len(self.sources)
+
+
+@dataclass(eq=False, repr=False)
+class Reduced(AtEach):
+    """A reduction over channels, such as their maximum.
+
+    Attributes:
+        op: which one, of one value.
+    """
+
+    op: hlo.ReduceOp
+
+    def computed(self, at: Emission) -> Array:
+        (source,) = self.sources
+        initial = at.whole(self.op.operands[1])
+        new = hlo.ReduceOp.create(
+            operands=[at.value(source).value, initial.value],
+            result_types=[tensor(element_of(self.value), (at.trace.length(self),))],
+            properties={"dimensions": DenseArrayBase.from_list(i64, [1])},
+            regions=[self.op.body.clone()],
+        )
+        at.insert.add_op(new)
+        return Array(new.results[0], at.insert).reshape(-1, 1)
+
+    def work(self, trace: Trace) -> float:
+        (source,) = self.sources
+        return trace.length(self) * source.channels
+
+
+@dataclass(eq=False, repr=False)
+class Chosen(AtEach):
+    """One of the channels at each position, of a number that is at it as well.
+
+    Attributes:
+        chosen: which channel numbers from 0 on choose; others the first or the last.
+        index: the node of these numbers.
+    """
+
+    chosen: Channels
+    index: Node
+
+    def computed(self, at: Emission) -> Array:
+        table = self.chosen.of(at.value_at(self.chosen.node, self))
+        own = at.value_at(self.index, self).maximum(0).minimum(table.shape[1] - 1)
+        numbers = iota(at.insert, own.element, table.shape, 1)
+        hot = numbers.compared("EQ", own.broadcast(table.shape, [0, 1]))
+        return hot.where(table, 0).sum(1).reshape(-1, 1)
+
+    def work(self, trace: Trace) -> float:
+        return trace.length(self) * len(self.chosen.numbers)
