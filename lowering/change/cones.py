@@ -264,7 +264,11 @@ class Pointwise(Node):
 
     def of_values(self, at: Emission) -> Array | None:
         (source, *others) = self.sources
-        if others or at.trace.lists[source] is not at.trace.lists[self]:
+        # What is first made of changes is kept: a bias is added to it once
+        is_there = isinstance(source, Pointwise | Written)
+        if others or not is_there:
+            return None
+        if at.trace.lists[source] is not at.trace.lists[self]:
             return None
         return self._applied(at, to_changes=False)
 
