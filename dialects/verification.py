@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from xdsl.dialects.builtin import (
     DYNAMIC_INDEX,
+    ArrayAttr,
     DenseIntOrFPElementsAttr,
     ModuleOp,
     TensorType,
@@ -31,6 +32,7 @@ from xdsl.utils.exceptions import VerifyException
 from xdsl_jax.dialects.stablehlo import ConstantOp
 
 from dialects.bt import ConnectionsOp, LocalEnergyOp, MapSamplesOp
+from dialects.origins import OriginsData
 from dialects.stablehlo import type_error
 from dialects.sym import OperatorOp
 
@@ -49,23 +51,55 @@ class Invalidity:
     error: Exception
 
 
+_VALID: set[Hashable] = set()
+"""Keys of ops that were found valid in any module: most kernels are of the same ops."""
+
+_MOST_VALID = 20_000
+"""So many keys, without tables, take some ten megabytes."""
+
+_TABLES = (DenseIntOrFPElementsAttr, OriginsData, ArrayAttr)
+"""Attributes that may be long, and that are not kept longer than their module."""
+
+
 @dataclass
 class Seen:
     """Ops that were found valid, and need not be looked at again.
 
     Attributes:
-        keys: those of ops whose validity depends on nothing else.
+        keys: those of ops whose validity depends on nothing else, and that have tables.
+        ops: the keys of ops as they were.
         units: the units of the module, see `_units`, as they were.
     """
 
     keys: set[Hashable] = field(default_factory=set)
+    ops: dict[Operation, Hashable] = field(default_factory=dict)
     units: dict[Operation, list[Any]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, module: ModuleOp) -> Seen:
         """Return the ops of a module that is known to be valid."""
-        keys = {key for op in module.walk() if (key := _key(op)) is not None}
-        return cls(keys, _units(module))
+        ops = {op: key for op in module.walk() if (key := _key(op)) is not None}
+        return cls(ops=ops, units=_units(module))
+
+    def knows(self, op: Operation, key: Hashable) -> bool:
+        """Whether an op, which has a key, was found valid here or elsewhere."""
+        # To compare keys takes less than to hash them: most parts are the same objects
+        if self.ops.get(op) == key:
+            return True
+        is_known = key in _VALID or key in self.keys
+        if is_known:
+            self.ops[op] = key
+        return is_known
+
+    def add(self, op: Operation, key: Hashable) -> None:
+        """Remember that an op is valid, which has a key."""
+        self.ops[op] = key
+        if any(isinstance(value, _TABLES) for value in op.properties.values()):
+            self.keys.add(key)
+            return
+        if len(_VALID) >= _MOST_VALID:
+            _VALID.clear()
+        _VALID.add(key)
 
 
 def fault_in(module: ModuleOp, seen: Seen | None = None) -> Invalidity | None:
@@ -81,7 +115,7 @@ def fault_in(module: ModuleOp, seen: Seen | None = None) -> Invalidity | None:
     # A verifier looks inside first
     for op in chain.from_iterable(map(_own_ops, changed)):
         key = _key(op)
-        if key is not None and key in seen.keys:
+        if key is not None and seen.knows(op, key):
             continue
         try:
             _verify_blocks(op)
@@ -89,7 +123,7 @@ def fault_in(module: ModuleOp, seen: Seen | None = None) -> Invalidity | None:
         except Exception as error:
             return Invalidity(op, error)
         if key is not None:
-            seen.keys.add(key)
+            seen.add(op, key)
     if changed:
         same = units.keys() - changed.keys()
         fault = next(_faults(module.body.block, set(), None, same), None)
@@ -181,28 +215,34 @@ def _key(op: Operation) -> Hashable | None:
     `bt.connections`, and those that name functions, and for
     the terminator of a block, the last op.
     """
-    block = op.parent
-    if block is None or block.last_op is op or op.regions or op.successors:
+    kind, block = type(op), op.parent
+    dialect = _dialect_of(kind)
+    if dialect is None or block is None or block.last_op is op or op.regions:
         return None
-    dialect = op.name.partition(".")[0]
-    around = None
-    if dialect == "sym":
-        around = _around(op)
-    elif dialect not in ("stablehlo", "bt") or isinstance(
-        op, ConnectionsOp | LocalEnergyOp | MapSamplesOp
-    ):
+    operands = [*op.operands]
+    if op.successors or ErasedSSAValue in map(type, operands):
         return None
-    operands = op.operands
-    if any(isinstance(operand, ErasedSSAValue) for operand in operands):
-        return None
-    types = (tuple(op.operand_types), tuple(op.result_types))
-    if isinstance(op, ConstantOp) and len(op.properties) == 1:
+    around = _around(op) if dialect == "sym" else None
+    types = (
+        tuple([operand.type for operand in operands]),
+        tuple([result.type for result in op.results]),
+    )
+    if kind is ConstantOp and len(op.properties) == 1:
         # Its type is all that is asked of a value, which may be long
         value = op.properties.get("value")
         if isinstance(value, DenseIntOrFPElementsAttr):
-            return type(op), *types, value.get_type(), None, *op.attributes.items()
+            return kind, *types, value.get_type(), None, *op.attributes.items()
     own = (*op.properties.items(), None, *op.attributes.items())
-    return type(op), around, *types, *own
+    return kind, around, *types, *own
+
+
+@cache
+def _dialect_of(kind: type[Operation]) -> str | None:
+    """Return the dialect of ops that may have a key, None for others."""
+    dialect = kind.name.partition(".")[0]
+    names_functions = issubclass(kind, ConnectionsOp | LocalEnergyOp | MapSamplesOp)
+    known = dialect in ("sym", "stablehlo", "bt") and not names_functions
+    return dialect if known else None
 
 
 def _around(op: Operation) -> tuple[type[Operation], Attribute | None] | None:
@@ -254,7 +294,7 @@ def _faults(
 
 def _is_imported(op: Operation) -> bool:
     return (
-        isinstance(op, FuncOp)
+        type(op) is FuncOp
         and op.sym_visibility is not None
         and op.sym_visibility.data == "private"
     )

@@ -25,7 +25,7 @@ from xdsl.ir import Operation
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.interpreters.calls import CallFunctions, Oracle
-from dialects.interpreters.networks import NetworkFunctions
+from dialects.interpreters.networks import NetworkFunctions, combination
 from dialects.interpreters.numbers import (
     FLOATS,
     Numbers,
@@ -77,9 +77,9 @@ class KernelFunctions(InterpreterFunctions):
             for start, column in zip(initial, columns, strict=True)
         )
         # The ops of the body are elementwise, so they combine whole arrays.
+        combine = combination(interpreter, op.body)
         for place in range(columns[0].shape[-1]):
-            elements = (column[..., place] for column in columns)
-            combined = interpreter.run_ssacfg_region(op.body, (*combined, *elements))
+            combined = combine((*combined, *(one[..., place] for one in columns)))
         return tuple(map(as_array, combined))
 
     @impl(hlo.DotGeneralOp)

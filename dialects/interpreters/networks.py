@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -17,7 +18,9 @@ from xdsl.interpreter import (
     impl,
     register_impls,
 )
+from xdsl.ir import Region
 from xdsl.utils.exceptions import InterpretationError
+from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.chlo import TopKOp
 from dialects.interpreters.numbers import FLOATS, Numbers, as_array, known, numbers_of
@@ -36,6 +39,23 @@ Array = npt.NDArray[Any]
 
 MAX_COMPARED = 1 << 22
 """Pairs of elements that a sort compares at once."""
+
+
+def combination(
+    interpreter: Interpreter, body: Region
+) -> Callable[[PythonValues], PythonValues]:
+    """Return what a body does: where that is one op, such as a sum, without a scope."""
+    block = body.block
+    op, last = block.first_op, block.last_op
+    if (
+        op is not None
+        and op.next_op is last
+        and isinstance(last, hlo.ReturnOp)
+        and (*op.operands,) == (*block.args,)
+        and (*last.operands,) == (*op.results,)
+    ):
+        return partial(interpreter.run_op, op)
+    return partial(interpreter.run_ssacfg_region, body)
 
 
 @register_impls
@@ -72,9 +92,9 @@ class NetworkFunctions(InterpreterFunctions):
         )
         combined = tuple(np.broadcast_to(one, shape) for one in initial)
         # The ops of the body are elementwise, so they combine whole arrays
+        combine = combination(interpreter, op.body)
         for key in windows:
-            elements = (value[key] for value in wide)
-            combined = interpreter.run_ssacfg_region(op.body, (*combined, *elements))
+            combined = combine((*combined, *(value[key] for value in wide)))
         return tuple(map(as_array, combined))
 
     @impl(ConvolutionOp)

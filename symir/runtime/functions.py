@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, cast
 
 import jax
@@ -75,7 +76,11 @@ class Function:
 
     def __call__(self, *arrays: Any) -> list[Any]:
         """Return the results, where nothing is declared alone."""
-        return Linked(self, {})(*arrays)
+        return self._alone(*arrays)
+
+    @cached_property
+    def _alone(self) -> Linked:
+        return Linked(self, {})
 
 
 @dataclass(frozen=True)
@@ -120,6 +125,11 @@ class Linked:
         arrays = list(map(jnp.asarray, given))
         return call_p.bind(*(varying_like(a, arrays) for a in arrays), linked=self)
 
+    @cached_property
+    def compiled(self) -> Callable[..., list[Any]]:
+        """The same for calls from outside of JAX, compiled by the first of them."""
+        return jax.jit(lambda *given: call_p.bind(*given, linked=self))
+
     def of(
         self, batch: int, of_batch: Callable[[int], Function] | None = None
     ) -> Linked:
@@ -163,7 +173,7 @@ def _like(aval: jax.ShapeDtypeStruct, arrays: Sequence[Any]) -> Any:
 def _impl(*arguments, linked: Linked):
     # Without jit it would come back here for ever
     with jax.disable_jit(False):
-        return jax.jit(lambda *given: call_p.bind(*given, linked=linked))(*arguments)
+        return linked.compiled(*arguments)
 
 
 @call_p.def_abstract_eval

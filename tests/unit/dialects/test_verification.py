@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import pytest
 from xdsl.dialects.builtin import FunctionType, ModuleOp, TensorType, f32, f64
@@ -11,7 +11,7 @@ from xdsl.ir import Operation, OpResult, Region, SSAValues
 from xdsl.rewriter import Rewriter
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects import bt, sym
+from dialects import bt, sym, verification
 from dialects.tables import LocalSpace
 from dialects.text import parse_module
 from dialects.verification import Invalidity, Seen, fault_in
@@ -121,6 +121,7 @@ def verified(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the ops that are verified."""
     names: list[str] = []
     own = Operation.verify
+    monkeypatch.setattr(verification, "_VALID", set[Hashable]())
 
     def verify(op: Operation, verify_nested_ops: bool = True) -> None:
         names.append(op.name)
@@ -140,6 +141,16 @@ def test_equal_ops_are_looked_at_once(verified: list[str]) -> None:
         first(module, FuncOp).attributes["note"] = f64
     assert verified.count("stablehlo.add") == 1
     assert verified.count("func.return") == 2
+
+
+def test_ops_that_are_valid_elsewhere_are_not_looked_at(verified: list[str]) -> None:
+    one, other = parse_module(KERNEL), parse_module(KERNEL)
+    verified.clear()
+    assert fault_in(one) is None
+    assert "stablehlo.multiply" in verified
+    verified.clear()
+    assert fault_in(other) is None
+    assert "stablehlo.multiply" not in verified
 
 
 def test_functions_that_are_what_they_were_are_not_looked_at(
