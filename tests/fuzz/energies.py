@@ -54,6 +54,7 @@ LARGEST = {True: 1e25, False: 1e200}
 FAST = {
     "xla_backend_optimization_level": 0,
     "xla_llvm_disable_expensive_passes": True,
+    "xla_cpu_parallel_codegen_split_count": 1,
 }
 """What XLA makes is not measured here, and seldom run twice."""
 

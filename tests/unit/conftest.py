@@ -23,11 +23,15 @@ os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0.05")
 # What is left out where it fails, to make something slower, has to succeed here
 os.environ.setdefault("SYMIR_STRICT", "1")
 
-# A kernel runs once or twice here: LLVM would take four times as long to make it fast.
-# What XLA does on HLO stays. At flags that it does not know it aborts, hence other
-# versions of jaxlib compile as they do.
+# A kernel runs once or twice here: LLVM would take four times as long to make it fast,
+# and half as long again to compile it in parts, for many cores. What XLA does on HLO
+# stays. At flags that it does not know it aborts, hence other versions of jaxlib
+# compile as they do.
 if version("jaxlib").startswith("0.10."):
-    quickly = "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false"
+    quickly = (
+        "--xla_backend_optimization_level=0 --xla_cpu_use_fusion_emitters=false "
+        "--xla_cpu_parallel_codegen_split_count=1"
+    )
     os.environ.setdefault("XLA_FLAGS", quickly)
 
 # Numba would compile NetKet's operators for spaces on which Python is done sooner
