@@ -449,6 +449,41 @@ def test_what_has_no_cone_says_why() -> None:
         analysed(lambda w, x: jnp.einsum("bijc,bijd->b", first(w, x), first(w, x)))
     )
     assert analysed(lambda w, x: w[0].sum((1, 2, 3))[:1]) == "it does not depend on x"
+    half = np.float64(0.5)
+    assert "starts from another number than 0" in str(
+        analysed(lambda w, x: lax.reduce(first(w, x), half, lax.add, (3,)).sum((1, 2)))
+    )
+    assert "by zeros" in str(
+        analysed(lambda w, x: conv(first(w, x), 0 * W2 * w[1], "SAME").sum((1, 2, 3)))
+    )
+
+
+def by_narrow_numbers(w: Any, x: Any) -> Any:
+    """Of channels that are more than there are numbers that choose."""
+    numbers = lax.GatherDimensionNumbers(
+        offset_dims=(),
+        collapsed_slice_dims=(1,),
+        start_index_map=(1,),
+        operand_batching_dims=(0,),
+        start_indices_batching_dims=(0,),
+    )
+    y = jnp.sin(x[0, :, None] * jnp.linspace(0, w[2][0, 0], 300))
+    own = (x[0, :, None] * 100).astype(np.int8)
+    return lax.gather(y, own, numbers, (1, 1), mode="clip").sum()[None]
+
+
+def test_numbers_of_few_bits_do_not_choose_among_many() -> None:
+    assert analysed(by_narrow_numbers) == "where it reads depends on x"
+
+
+def of_last_bits(w: Any, x: Any) -> Any:
+    """Reductions of one number each, which start from another one than all bits."""
+    y = (100 * first(w, x)[..., None]).astype(np.int32)
+    return jnp.cos(lax.reduce(y, np.int32(1), lax.bitwise_and, (4,)).astype(float))
+
+
+def test_reductions_of_one_number_may_change_it() -> None:
+    assert analysed(of_last_bits) == "a reduction over positions that is no sum"
 
 
 def of_dense_integers(w: Any, x: Any) -> Any:
