@@ -257,7 +257,22 @@ def chosen(w: Any, x: Any) -> Any:
     return jnp.sin(jnp.where(own, 2.0, y) - w[0][0, 0, 0]).sum((1, 2, 3))
 
 
+def some_of_few_bits(w: Any, x: Any) -> Any:
+    """Some positions of numbers whose differences have no type: they would wrap."""
+    y = first(w, x).reshape(-1, SITES, 3)
+    few = (y > 0.1, (y > 0.1).astype(jnp.uint8), (120 * y).astype(jnp.int8))
+    return sum(jnp.sin(one[:, 2:].astype(float) @ w[2]).sum((1, 2)) for one in few)
+
+
+def of_infinities(w: Any, x: Any) -> Any:
+    """What is compared is infinite at x, at x' or at both."""
+    y = jnp.log(jax.nn.relu(conv(ring(image(x)), w[0])))
+    z = conv(ring(first(w, x)), jnp.concatenate([w[1], w[1][..., :1]], -1))
+    return jnp.where(y > z, jnp.sin(z), jnp.cos(z)).sum((1, 2, 3))
+
+
 NETWORKS = (
+    *(some_of_few_bits, of_infinities),
     *(groups, of_tables, partial_sums, averages, chosen),
     *(masked, masked_order, masked_behind),
     *(circular, open_ends, strided, transposed, residual, normalised, channels),
