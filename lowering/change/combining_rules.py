@@ -118,6 +118,8 @@ class ConvolutionRule(BilinearRule):
         # Of a mask some places of the window have no weight
         ways = ~is_zero(op.rhs).transpose(*kernel[2:], *kernel[:2])
         some = np.flatnonzero(ways.reshape(near.shape[1], -1).any(axis=1))
+        if not len(some):
+            return "a convolution by zeros"
         near = near[:, some]
         shape = shape_of(op.result)
         spread = [shape[axis] for axis in result[2:]]
@@ -328,6 +330,8 @@ class ReduceRule(CombiningRule):
             return View(Reduced(value, node.positions, 1, (node,), op), own)
         if not _is_inexact_sum(op):
             return MAY_WRAP
+        if not _is_neutral(op):
+            return "a sum that starts from another number than 0"
         return self._sum(op, node, elements, near)
 
     def _sum(
@@ -379,8 +383,10 @@ NEUTRAL: dict[Any, Any] = {
 
 def _is_neutral(op: Any) -> bool:
     """Whether what a reduction starts from changes nothing."""
-    kind = combiner_of(op)
-    return kind in NEUTRAL and splat_of(op.operands[1]) == NEUTRAL[kind]
+    kind, start = combiner_of(op), splat_of(op.operands[1])
+    if kind is hlo.AndOp and element_of(op.operands[1]) != i1:
+        return False
+    return kind in NEUTRAL and start == NEUTRAL[kind]
 
 
 class WindowRule(CombiningRule):
@@ -649,6 +655,8 @@ def _chosen(op: Any, table: View, index: View) -> View | str:
     if node.channels != 1 or node.positions != table.node.positions:
         return reason
     size, result = table.ids.shape[axes[0]], shape_of(op.results[0])
+    if size - 1 > np.iinfo(dtype_of(element_of(op.operands[1]))).max:
+        return reason  # nothing chooses the last ones
     read = [gathered(op, table.ids, np.full(shape, n)) for n in range(size)]
     position, channel = np.divmod(np.stack(read).reshape(size, -1), table.node.channels)
     lengths = np.delete(shape, last) if last < len(shape) else shape

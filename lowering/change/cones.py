@@ -214,9 +214,16 @@ class Part(Node):
     def needed(self, own: Numbers) -> list[Numbers]:
         return [self.own[own]]
 
+    @property
+    def makes_changes(self) -> bool:
+        """Whether it is of changes: of predicates are none, those of integers wrap."""
+        return self.sources[0].makes_changes
+
     def computed(self, at: Emission) -> Array:
         (source,) = self.sources
-        return at.aligned(at.change(source), source, self)
+        if self.makes_changes:
+            return at.aligned(at.change(source), source, self)
+        return at.exchanged(source, self, lambda: at.before(self, self))
 
 
 @dataclass(eq=False, repr=False)
@@ -564,6 +571,8 @@ class Emission:
 
     def by_row(self, table: npt.NDArray[Any]) -> Array:
         """Return the row of a table of integers."""
+        if (table == table[:1]).all():
+            return array(self.insert, table[0], i32)
         assert self.row is not None
         return self._entry(table, self.row)
 
@@ -593,14 +602,8 @@ class Emission:
     def list_of(self, node: Node) -> Array:
         """Return the positions of a node that change, (m,)."""
         lists = self.trace.lists[node]
-
-        def read() -> Array:
-            inside = np.maximum(lists, 0)
-            if (inside == inside[:1]).all():
-                return array(self.insert, inside[0], i32)
-            return self.by_row(inside)
-
-        return self._once(("list", id(lists)), read)
+        make = partial(self.by_row, np.maximum(lists, 0))
+        return self._once(("list", id(lists)), make)
 
     def step(self, node: Node) -> Array:
         """Return the change of x at the sites of a row, (m, 1)."""
@@ -684,14 +687,27 @@ class Emission:
         own, lists = self.trace.lists[node], self.trace.lists[at]
         if own is lists or np.array_equal(own, lists):
             return self.value(node)
-        if element_of(node.value) == i1:
-            # Predicates are exchanged
-            before = self.before(node, node)
-            other = self.value(node).compared("NE", before).astype(i32)
-            here = self.before(node, at).astype(i32)
-            return self.aligned(other, node, at).compared("NE", here)
+        if not node.makes_changes:
+            return self.exchanged(node, at, lambda: self.before(node, at))
         change = self.change_at(node, at).astype(element_of(node.value))
         return self.before(node, at) + change
+
+    def exchanged(self, node: Node, at: Node, before: Callable[[], Array]) -> Array:
+        """Return a source of a node at x', at the positions of the latter that change.
+
+        Where the source stays it is `before`. No differences are taken: predicates have
+        none, those of infinities are NaN.
+        """
+        value, number = self.value(node), at.sources.index(node)
+        if at.is_joint and not node.is_joint:
+            ones = array(self.insert, np.ones((value.shape[0], 1)), i1)
+            there = self._spread(ones, node, at)
+            return there.where(self._spread(value, node, at), before())
+        places = self.trace.places[at][number]
+        if (places >= 0).all():
+            return self.aligned(value, node, at)
+        there = self.by_class(places >= 0).compared("NE", 0).reshape(-1, 1)
+        return there.where(self.gathered(at, number, value), before())
 
     def _is_aligned(self, node: Node, at: Node) -> bool:
         trace = self.trace
@@ -712,9 +728,11 @@ class Emission:
 
     def _spread(self, change: Array, node: Node, at: Node) -> Array:
         """Return a change at positions of a list of its own, 0 at the others."""
-        wide = array(self.insert, self.trace.lists[at][0], i32)
+        (wanted,) = at.needed(self.trace.lists[at][:1])[at.sources.index(node)]
+        wide = array(self.insert, wanted, i32)
         shape = (wide.shape[0], *change.shape)
-        places = self.list_of(node).broadcast(shape, [1])
+        # The end of a list is nowhere
+        places = self.by_row(self.trace.lists[node]).broadcast(shape, [1])
         hot = wide.broadcast(shape, [0]).compared("EQ", places)
         return hot.where(change.broadcast(shape, [1, 2]), 0).sum(1)
 

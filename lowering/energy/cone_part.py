@@ -10,17 +10,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from xdsl.builder import Builder
-from xdsl.dialects.builtin import i1, i32
+from xdsl.dialects.builtin import i32
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Block, Operation, SSAValue
 from xdsl.rewriter import InsertPoint
 from xdsl.utils.exceptions import PassFailedException
+from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.stablehlo import dtype_of, element_of, shape_of, tensor
-from lowering.arrays import Array, array, concatenated, iota
+from dialects.stablehlo import dtype_of, element_of, gather_rows, shape_of, tensor
+from lowering.arrays import Array, concatenated, iota
 from lowering.change.cone_analysis import Cones, cones_of
-from lowering.change.cones import Emission, Node, Part, product, taken, taken_rows
+from lowering.change.cones import Emission, Node, Part, taken, taken_rows
 from lowering.change.determinants import DeterminantPart, Determinants
 from lowering.change.orbitals import Slots
 from lowering.change.position_lists import Trace, reached_by_any
@@ -215,19 +216,14 @@ class Cone(Draft):
         value, whole = at.value(node), at.kept_of(node)
         if node.positions == 1:
             return value
-        lists = self._trace.lists[node]
-        places = (
-            array(at.insert, lists[0], i32)
-            if (lists == lists[:1]).all()
-            else at.by_row(lists)
-        )
-        numbers = iota(at.insert, i32, (node.positions, len(lists[0])), 0)
-        hot = numbers.compared("EQ", places.broadcast(numbers.shape, [1]))
-        if whole.element == i1:
-            # Predicates are exchanged
-            other = value.compared("NE", at.before(node, node)).astype(i32)
-            return product(hot.astype(i32), other).compared("NE", whole.astype(i32))
-        return whole + product(hot.astype(whole.element), value - at.before(node, node))
+        shape = node.positions, value.shape[0]
+        own, number = (iota(at.insert, i32, shape, axis) for axis in (0, 1))
+        places = at.by_row(at.trace.lists[node]).broadcast(shape, [1])
+        # Rows of what changes, and behind them those of all positions
+        hot, behind = own.compared("EQ", places), own + shape[1]
+        rows = hot.where(number, behind).reduce(hlo.MinimumOp, sum(shape), 1)
+        wide = concatenated([value, whole], 0)
+        return wide.of(gather_rows(wide.value, rows.value))
 
     def _all_committed(
         self, at: Emission, keys: Sequence[Any], leaves: Arrays

@@ -257,7 +257,22 @@ def chosen(w: Any, x: Any) -> Any:
     return jnp.sin(jnp.where(own, 2.0, y) - w[0][0, 0, 0]).sum((1, 2, 3))
 
 
+def some_of_few_bits(w: Any, x: Any) -> Any:
+    """Some positions of numbers whose differences have no type: they would wrap."""
+    y = first(w, x).reshape(-1, SITES, 3)
+    few = (y > 0.1, (y > 0.1).astype(jnp.uint8), (120 * y).astype(jnp.int8))
+    return sum(jnp.sin(one[:, 2:].astype(float) @ w[2]).sum((1, 2)) for one in few)
+
+
+def of_infinities(w: Any, x: Any) -> Any:
+    """What is compared is infinite at x, at x' or at both."""
+    y = jnp.log(jax.nn.relu(conv(ring(image(x)), w[0])))
+    z = conv(ring(first(w, x)), jnp.concatenate([w[1], w[1][..., :1]], -1))
+    return jnp.where(y > z, jnp.sin(z), jnp.cos(z)).sum((1, 2, 3))
+
+
 NETWORKS = (
+    *(some_of_few_bits, of_infinities),
     *(groups, of_tables, partial_sums, averages, chosen),
     *(masked, masked_order, masked_behind),
     *(circular, open_ends, strided, transposed, residual, normalised, channels),
@@ -449,6 +464,41 @@ def test_what_has_no_cone_says_why() -> None:
         analysed(lambda w, x: jnp.einsum("bijc,bijd->b", first(w, x), first(w, x)))
     )
     assert analysed(lambda w, x: w[0].sum((1, 2, 3))[:1]) == "it does not depend on x"
+    half = np.float64(0.5)
+    assert "starts from another number than 0" in str(
+        analysed(lambda w, x: lax.reduce(first(w, x), half, lax.add, (3,)).sum((1, 2)))
+    )
+    assert "by zeros" in str(
+        analysed(lambda w, x: conv(first(w, x), 0 * W2 * w[1], "SAME").sum((1, 2, 3)))
+    )
+
+
+def by_narrow_numbers(w: Any, x: Any) -> Any:
+    """Of channels that are more than there are numbers that choose."""
+    numbers = lax.GatherDimensionNumbers(
+        offset_dims=(),
+        collapsed_slice_dims=(1,),
+        start_index_map=(1,),
+        operand_batching_dims=(0,),
+        start_indices_batching_dims=(0,),
+    )
+    y = jnp.sin(x[0, :, None] * jnp.linspace(0, w[2][0, 0], 300))
+    own = (x[0, :, None] * 100).astype(np.int8)
+    return lax.gather(y, own, numbers, (1, 1), mode="clip").sum()[None]
+
+
+def test_numbers_of_few_bits_do_not_choose_among_many() -> None:
+    assert analysed(by_narrow_numbers) == "where it reads depends on x"
+
+
+def of_last_bits(w: Any, x: Any) -> Any:
+    """Reductions of one number each, which start from another one than all bits."""
+    y = (100 * first(w, x)[..., None]).astype(np.int32)
+    return jnp.cos(lax.reduce(y, np.int32(1), lax.bitwise_and, (4,)).astype(float))
+
+
+def test_reductions_of_one_number_may_change_it() -> None:
+    assert analysed(of_last_bits) == "a reduction over positions that is no sum"
 
 
 def of_dense_integers(w: Any, x: Any) -> Any:
