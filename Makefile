@@ -7,7 +7,8 @@
 #   make bench   compare with NetKet's own operators, local energies and imports, and
 #                kernels with all passes with those without one; time the compiler
 #   make fuzz    compare N random operators (N=1000) at every level, and energies of
-#                NETWORKS random networks (NETWORKS=2000) with those of plain JAX
+#                NETWORKS random networks (NETWORKS=2000) with those of plain JAX;
+#                ratios where changes reach DEEP deep ones (DEEP=1050) with values
 #   make docs    build the documentation into site/, and run all of its code and commands
 #   make clean   delete the environment, caches and builds
 #
@@ -16,6 +17,7 @@
 VENV := .venv
 N := 1000
 NETWORKS := 2000
+DEEP := 1050
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11 python3
@@ -55,6 +57,7 @@ bench: $(VENV)/.bench
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzz $(N)
 	@$(BIN)/python -m tests.fuzz.energies $(NETWORKS)
+	@$(BIN)/python -m tests.fuzz.cones $(DEEP)
 
 docs: $(VENV)/.dev $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -90,7 +90,7 @@ class Cone(Draft):
 
     def _emission(self, insert: Inserter, leaves: Arrays) -> Emission:
         """Return where tables are made."""
-        now = _Values(self.functions[0], leaves)
+        now = _Values(insert, self.functions[0], leaves)
         rows = self.own.steps.rows
         return Emission(insert, self._trace, fixed_of=now, steps=rows)
 
@@ -150,7 +150,7 @@ class Cone(Draft):
 
     def cache(self, leaves: Arrays, x: Array) -> Arrays:
         """Return the nodes that are kept, (positions, channels) each."""
-        now = _Values(self.functions[0], [*leaves, x])
+        now = _Values(x.insert, self.functions[0], [*leaves, x])
         parts = self._determinants
 
         def whole(node: Node) -> Array:
@@ -229,7 +229,8 @@ class Cone(Draft):
         self, at: Emission, keys: Sequence[Any], leaves: Arrays
     ) -> Arrays:
         found = {key: self._committed(at, key) for key in keys if isinstance(key, Node)}
-        now = _Values(self.functions[0], [one.inside(at.insert) for one in leaves])
+        own = [one.inside(at.insert) for one in leaves]
+        now = _Values(at.insert, self.functions[0], own)
         made = _prepared(self._determinants, found.__getitem__, now)
         return [made[key] if key in made else found[key] for key in keys]
 
@@ -312,9 +313,9 @@ class _Values:
         known: those that are there.
     """
 
-    def __init__(self, function: FuncOp, given: Sequence[Array]):
+    def __init__(self, insert: Inserter, function: FuncOp, given: Sequence[Array]):
         """Take its arguments, or the first of them."""
-        self._insert = given[0].insert
+        self._insert = insert
         own = (one.value for one in given)
         self.known: dict[SSAValue, SSAValue] = dict(
             zip(function.body.block.args, own, strict=False)

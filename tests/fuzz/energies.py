@@ -10,16 +10,10 @@ that it does not need, and the others go on.
 
 from __future__ import annotations
 
-import argparse
-import multiprocessing
-import os
 import sys
-import time
-import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import cache, partial
 from typing import Any
 from unittest.mock import patch
@@ -32,10 +26,11 @@ import numpy.typing as npt
 import symir as sym
 from lowering.energy import lift_sparse_delta
 from symir import models
+from tests.fuzz import many
 from tests.fuzz.check import Mismatch
 from tests.fuzz.networks import Network, draw_network
 
-__all__ = ["Outcome", "check_network", "main", "smallest"]
+__all__ = ["check_network", "main"]
 
 Array = npt.NDArray[Any]
 
@@ -57,12 +52,6 @@ FAST = {
     "xla_cpu_parallel_codegen_split_count": 1,
 }
 """What XLA makes is not measured here, and seldom run twice."""
-
-AT_ONCE = 10
-"""Networks that one process checks before it forgets what was compiled."""
-
-SLICES_OF_A_PROCESS = 10
-"""After about so many a process makes room for another, which bounds their memory."""
 
 H = 0.7
 """The operator's parameter."""
@@ -374,19 +363,6 @@ def _direction(rng: np.random.Generator, like: Array) -> Array:
 # region Comparisons
 
 
-@dataclass
-class Outcome:
-    """How one network went.
-
-    Attributes:
-        counts: what was compared, with what rungs.
-        failure: what differs, and the source of the smallest network that shows it.
-    """
-
-    counts: Counter[str] = field(default_factory=Counter[str])
-    failure: str | None = None
-
-
 @dataclass(frozen=True)
 class Expected:
     """What the oracle says of a batch, and by how much one may be off."""
@@ -595,118 +571,14 @@ def _rungs(case: Case) -> Iterator[str]:
     return (f"rung: {rung}" for rung in program.rungs)
 
 
-def smallest(network: Network, error: Exception) -> tuple[Network, Exception]:
-    """Return a network without the parts that a failure does not need, and its failure.
-
-    What fails otherwise is another failure.
-    """
-    kind = str(error).splitlines()[0][:30]
-    number = 0
-    while number < len(network.parts) and len(network.parts) > 1:
-        fewer = network.without(number)
-        try:
-            check_network(fewer)
-        except Mismatch as other:
-            if str(other).startswith(kind):
-                network, error = fewer, other
-                continue
-        except Exception:
-            pass
-        number += 1
-    return network, error
-
-
 # endregion
-# region Many
-
-
-def _outcome(seed: int, number: int) -> Outcome:
-    network = draw_network(seed, number)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            return Outcome(check_network(network))
-    except Exception as error:
-        found = error
-    network, found = smallest(network, found)
-    head = f"FAILED: --seed {seed} --only {number}: {type(found).__name__}: {found}"
-    return Outcome(Counter(network.features), f"{head}\n{network!r}")
-
-
-def _outcomes(seed: int, numbers: range) -> tuple[Counter[str], list[str]]:
-    """Check some networks; forget what was compiled for them."""
-    counts, failures = Counter[str](), list[str]()
-    for number in numbers:
-        outcome = _outcome(seed, number)
-        counts["networks"] += 1
-        counts += outcome.counts
-        if outcome.failure is not None:
-            failures.append(outcome.failure)
-    jax.clear_caches()
-    return counts, failures
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Check as many networks as asked for; return the number of those that failed."""
-    parser = argparse.ArgumentParser(
-        prog="python -m tests.fuzz.energies", description=__doc__
+    return many.main(
+        "tests.fuzz.energies", __doc__, draw_network, check_network, arguments
     )
-    parser.add_argument("networks", type=int, nargs="?", default=1, help="how many")
-    parser.add_argument("--seed", type=int, default=0, help="of all of them")
-    parser.add_argument("--first", type=int, default=0, help="number of the first")
-    parser.add_argument("--only", type=int, help="check this one in this process")
-    parser.add_argument(
-        "--processes", type=int, default=os.cpu_count(), help="one for each core"
-    )
-    options = parser.parse_args(arguments)
-    if options.only is not None:
-        print(repr(draw_network(options.seed, options.only)))
-        outcome = _outcome(options.seed, options.only)
-        print(outcome.failure or dict(outcome.counts))
-        return outcome.failure is not None
-
-    start, last = time.perf_counter(), options.first + options.networks
-    slices = [
-        range(first, min(first + AT_ONCE, last))
-        for first in range(options.first, last, AT_ONCE)
-    ]
-    counts, failures = Counter[str](), 0
-    for found, failed in _of_all(options.seed, slices, options.processes):
-        counts += found
-        failures += len(failed)
-        rate = counts["networks"] / (time.perf_counter() - start)
-        done = f"{counts['networks']} networks, {failures} failed, {rate:.2f} a second"
-        print("\n".join([*failed, done]), flush=True)
-    print(_table(counts))
-    print(f"{counts['networks']} networks checked, {failures} failed")
-    return failures
-
-
-def _of_all(
-    seed: int, slices: Sequence[range], processes: int
-) -> Iterator[tuple[Counter[str], list[str]]]:
-    """Yield what was found in each slice, in order, by so many processes."""
-    if processes == 1:
-        yield from (_outcomes(seed, one) for one in slices)
-        return
-    # Set before JAX starts in them: each has a core of its own
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
-    spawn = multiprocessing.get_context("spawn")
-    # Not `max_tasks_per_child`: with it an executor of Python 3.11 may wait forever
-    at_once = processes * SLICES_OF_A_PROCESS
-    for first in range(0, len(slices), at_once):
-        with ProcessPoolExecutor(processes, spawn) as pool:
-            some = slices[first : first + at_once]
-            yield from pool.map(partial(_outcomes, seed), some)
-
-
-def _table(counts: Counter[str]) -> str:
-    """Return how many networks, or parts, had what."""
-    width = max(map(len, counts))
-    return "\n".join(f"{name:{width}} {counts[name]:6}" for name in sorted(counts))
-
-
-# endregion
 
 
 if __name__ == "__main__":

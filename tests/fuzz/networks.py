@@ -15,7 +15,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["FEATURES", "SPACES", "Leaf", "Network", "Part", "Space", "draw_network"]
+__all__ = [
+    "FEATURES",
+    "SPACES",
+    "Leaf",
+    "Network",
+    "Part",
+    "Space",
+    "Value",
+    "Writer",
+    "draw_network",
+    "numbers",
+    "prelude",
+]
 
 Rng = np.random.Generator
 
@@ -156,13 +168,13 @@ class Network:
         lines = [line for part in self.parts for line in part.lines]
         total = self.combine.format(" + ".join(part.value for part in self.parts))
         text = "\n    ".join(["def logpsi(w, x):", *lines, f"return {total}"])
-        return f"{_prelude(text)}\n{text}\n"
+        return f"{prelude(text)}\n{text}\n"
 
     def to_source(self) -> str:
         """Return runnable source: of `logpsi`, and of its parameters `w`."""
-        numbers = self._filled([_numbers(leaf) for leaf in self.leaves])
-        imports = "from tests.fuzz.networks import Leaf\n" if "Leaf(" in numbers else ""
-        return f"{imports}{self.body()}\nw = {numbers}\n"
+        values = self._filled([numbers(leaf) for leaf in self.leaves])
+        imports = "from tests.fuzz.networks import Leaf\n" if "Leaf(" in values else ""
+        return f"{imports}{self.body()}\nw = {values}\n"
 
     def __repr__(self) -> str:
         asked = f"chunk={self.chunk}, budget={self.budget}"
@@ -197,7 +209,7 @@ class Network:
         return f'{{"p": [{inner}]}}' if self.container == "nested" else f"({inner})"
 
 
-def _numbers(leaf: Leaf) -> str:
+def numbers(leaf: Leaf) -> str:
     """Return source of a leaf's numbers: of a few as they are, else by their seed."""
     if leaf.kind == "key":
         return f"jax.random.key({leaf.seed})"
@@ -294,7 +306,7 @@ def norm(h):
 }
 
 
-def _prelude(text: str) -> str:
+def prelude(text: str) -> str:
     """Return the imports and the helpers that are named."""
     words = set(re.findall(r"\w+", text))
     named = [source for name, source in HELPERS.items() if name in words]

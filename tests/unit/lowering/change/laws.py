@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jax
@@ -31,11 +31,12 @@ DRAWN = 4
 
 
 class Found(NamedTuple):
-    """A log ratio, and log psi of x and of x'."""
+    """A log ratio, log psi of x and of x', and whether the ratio is of a group."""
 
     ratio: Any
     before: Any
     after: Any
+    is_of_group: bool
 
 
 @dataclass(frozen=True)
@@ -97,9 +98,9 @@ class Made:
                 own = [ratio_of]
                 if of_groups:
                     own.append(of_groups[cone.own.groups[row]])
-                for of in own:
+                for number, of in enumerate(own):
                     (ratio,) = of(*self.leaves, *tables, *caches, *change)
-                    yield Found(np.asarray(ratio), values[0], value)
+                    yield Found(np.asarray(ratio), values[0], value, number > 0)
             x, row, sign = moves[rng.integers(len(moves))]
             change = np.int32(0), np.int32(row), np.bool_(sign)
             caches = commit_of(*self.leaves, *tables, *caches, *change)
@@ -118,7 +119,7 @@ class Made:
                 return
 
 
-@cache
+@lru_cache(64)
 def imported(network: Any, kinds: tuple[Any, ...], sites: int) -> FuncOp:
     """Return the function of a network of int8."""
     x = jax.ShapeDtypeStruct((1, sites), np.int8)
@@ -128,7 +129,7 @@ def imported(network: Any, kinds: tuple[Any, ...], sites: int) -> FuncOp:
     return main
 
 
-@cache
+@lru_cache(64)
 def values_of(network: Any) -> Any:
     return jax.jit(network)
 

@@ -336,6 +336,13 @@ def test_single_precision() -> None:
     check(Made(network, leaves, flips()), Function, 3, commits=2, tolerance=1e-4)
 
 
+def test_a_network_without_parameters() -> None:
+    def network(_: Any, x: Any) -> Any:
+        return jnp.tanh(conv(ring(first(LEAVES, x)), W2)).sum((1, 2, 3))
+
+    check(Made(network, (), flips()), Function, 1, commits=1, tolerance=1e-12)
+
+
 def test_products_of_a_wider_type_than_their_factors() -> None:
     leaves = tuple(np.asarray(one, np.float32) for one in LEAVES)
 
