@@ -124,48 +124,6 @@ def masked_backflow(w: Any, n: Any) -> Any:
     return found
 
 
-def masked_backflow(w: Any, n: Any) -> Any:
-    """Rows that depend on all sites before, and spins in the other order."""
-    mask = np.kron(np.triu(np.ones((2 * SITES,) * 2), 1), np.ones(FERMIONS))
-    wide = jnp.tile(w[5], (1, FERMIONS)) * mask
-    rows = jnp.sin(n.astype(float) @ wide).reshape(-1, 2 * SITES, FERMIONS)
-    rows = rows + jnp.concatenate(w[:2])
-    found = 0.0
-    for one in spins(np.arange(2 * SITES)[None])[::-1]:
-        index = nonzero((n > 0)[:, one[0]])[..., None]
-        matrix = jnp.take_along_axis(rows[:, one[0]], index, axis=1)
-        found += logarithm(*jnp.linalg.slogdet(matrix))
-    return found
-
-
-def masked_backflow(w: Any, n: Any) -> Any:
-    """Rows that depend on all sites before, and spins in the other order."""
-    mask = np.kron(np.triu(np.ones((2 * SITES,) * 2), 1), np.ones(FERMIONS))
-    wide = jnp.tile(w[5], (1, FERMIONS)) * mask
-    rows = jnp.sin(n.astype(float) @ wide).reshape(-1, 2 * SITES, FERMIONS)
-    rows = rows + jnp.concatenate(w[:2])
-    found = 0.0
-    for one in spins(np.arange(2 * SITES)[None])[::-1]:
-        index = nonzero((n > 0)[:, one[0]])[..., None]
-        matrix = jnp.take_along_axis(rows[:, one[0]], index, axis=1)
-        found += logarithm(*jnp.linalg.slogdet(matrix))
-    return found
-
-
-def masked_backflow(w: Any, n: Any) -> Any:
-    """Rows that depend on all sites before, and spins in the other order."""
-    mask = np.kron(np.triu(np.ones((2 * SITES,) * 2), 1), np.ones(FERMIONS))
-    wide = jnp.tile(w[5], (1, FERMIONS)) * mask
-    rows = jnp.sin(n.astype(float) @ wide).reshape(-1, 2 * SITES, FERMIONS)
-    rows = rows + jnp.concatenate(w[:2])
-    found = 0.0
-    for one in spins(np.arange(2 * SITES)[None])[::-1]:
-        index = nonzero((n > 0)[:, one[0]])[..., None]
-        matrix = jnp.take_along_axis(rows[:, one[0]], index, axis=1)
-        found += logarithm(*jnp.linalg.slogdet(matrix))
-    return found
-
-
 def some_backflow(w: Any, n: Any) -> Any:
     """Several determinants of rows that depend on the other spin at the site."""
     up, down = spins(n)
