@@ -296,7 +296,7 @@ def groups_of(cones: Cones, rows: npt.NDArray[np.float64]) -> list[int]:
         lengths.append(sum(len(found[node]) * node.channels for node in joint))
     # Ties stay together, as far as that is known
     order = np.argsort(np.argsort(-np.array(lengths), kind="stable"))
-    return (order * MAX_GROUPS // len(rows)).tolist()
+    return (order * min(MAX_GROUPS, len(rows)) // len(rows)).tolist()
 
 
 def sites_of(rows: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:

@@ -563,6 +563,7 @@ def test_changes_reach_what_is_behind_them(network: Any) -> None:
     assert layers
     groups = groups_of(cones, flips())
     assert [groups.count(number) for number in range(4)] == [5] * 4
+    assert sorted(groups_of(cones, flips()[:2])) == [0, 1]
     last = in_group(cones, flips(), np.array(groups) == 3)
     whole = traced(cones, flips(), (-1, 1))
     assert isinstance(whole, Trace)
