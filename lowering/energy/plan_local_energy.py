@@ -35,7 +35,7 @@ from lowering.change.forms import Same
 from lowering.change.rules import op_name
 from lowering.energy.activations import ACTIVATIONS
 from lowering.energy.bt_local_energy_pack import local_values, planned
-from lowering.energy.cone_part import groups_of
+from lowering.energy.cone_part import MAX_GROUPS, groups_of
 from lowering.energy.extraction import function_named, module_of, returned
 from lowering.energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES, moves_of
 from lowering.energy.write_parts import tabled
@@ -104,7 +104,7 @@ class PlanChunks(RewritePattern):
         )
         per_sample = lanes * per_lane + kept
         networks, kinds = _networks(op), {part.kind for part in op.parts}
-        budget, most = self.budget, SAMPLES
+        budget, most = self.budget * _loops(op, module), SAMPLES
         factorise = any(
             _has_calls(part.functions[0], module)
             for part in op.parts
@@ -207,6 +207,15 @@ def _units(op: bt.LocalEnergyOp, module: ModuleOp) -> list[int]:
 def _precision(value: SSAValue) -> int:
     dtype = dtype_of(element_of(value))
     return 8 * dtype.itemsize // (2 if dtype.kind == "c" else 1)
+
+
+def _loops(op: bt.LocalEnergyOp, module: ModuleOp) -> int:
+    """Return how many loops there may be of lanes: one of each group of rows."""
+    deep = [part for part in op.parts if part.kind == bt.Rung.CONE]
+    cones = [cones_of(function_named(module, one.functions[0])) for one in deep]
+    known = [one for one in cones if not isinstance(one, str)]
+    is_masked = any(node.is_joint for one in known for node in one.nodes)
+    return MAX_GROUPS if is_masked else 1
 
 
 def _plan_groups(op: bt.LocalEnergyOp, module: ModuleOp) -> None:
