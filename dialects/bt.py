@@ -1043,6 +1043,12 @@ class PartAttr(ParametrizedAttribute):
         return PartAttr.new([*self.parameters[:-1], names])
 
     @property
+    def ratios(self) -> tuple[str, ...]:
+        """Names of written functions that find its ratio: one, or of each group."""
+        names = [one.string_value() for one in self.written]
+        return tuple(names[5:] or names[3:4])
+
+    @property
     def kind(self) -> str:
         """Method that finds the difference: a `Rung`, or another one."""
         return self.rung.data

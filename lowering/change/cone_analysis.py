@@ -48,6 +48,11 @@ class Cones:
     def result(self) -> Node:
         return self.views[returned(self.function)].node
 
+    @property
+    def joint(self) -> list[Node]:
+        """The nodes of which all rows have one list: those behind masked layers."""
+        return [node for node in self.nodes if node.is_joint]
+
 
 def cones_of(function: FuncOp) -> Cones | str:
     """Return how changes go through a function of x, or why that is not known.

@@ -7,11 +7,6 @@ Linear ops make changes of changes. Other ones make of values at x' their value 
 and whichever is there gives the other by the value at x, which is kept of each x:
 
     change = value at x' - value at x
-
-Lists follow from op to op, in the order of positions for one row of a class: of rows
-that a translation maps onto each other, sources of a position have the same numbers in
-the lists before, so that one matrix is the linear map from list to list. Sources of
-positions next to each other are close in that order: of the matrix there are blocks.
 """
 
 from __future__ import annotations
@@ -226,8 +221,22 @@ class Part(Node):
         return at.exchanged(source, self, lambda: at.before(self, self))
 
 
+class AtEach(Node):
+    """What is computed of all channels of each position, and of no other."""
+
+    @property
+    def stays(self) -> bool:
+        return True
+
+    def reached(self, lists: Sequence[Numbers]) -> Numbers:
+        return np.concatenate(lists, axis=1)
+
+    def needed(self, own: Numbers) -> list[Numbers]:
+        return [own] * len(self.sources)
+
+
 @dataclass(eq=False, repr=False)
-class Pointwise(Node):
+class Pointwise(AtEach):
     """An op that does the same at each position.
 
     Attributes:
@@ -258,16 +267,6 @@ class Pointwise(Node):
     @property
     def makes_changes(self) -> bool:
         return self._makes_changes
-
-    @property
-    def stays(self) -> bool:
-        return True
-
-    def reached(self, lists: Sequence[Numbers]) -> Numbers:
-        return np.concatenate(lists, axis=1)
-
-    def needed(self, own: Numbers) -> list[Numbers]:
-        return [own] * len(self.sources)
 
     def of_values(self, at: Emission) -> Array | None:
         (source, *others) = self.sources

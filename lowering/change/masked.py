@@ -19,6 +19,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects.stablehlo import element_of, gather_rows, tensor
 from lowering.arrays import Array, concatenated, iota
 from lowering.change.cones import (
+    AtEach,
     Channels,
     Emission,
     Node,
@@ -124,25 +125,6 @@ class Masked(Node):
 
 
 @dataclass(eq=False, repr=False)
-class AtEach(Node):
-    """What is computed of all channels of each position, and of no other, at x'."""
-
-    @property
-    def makes_changes(self) -> bool:
-        return False
-
-    @property
-    def stays(self) -> bool:
-        return True
-
-    def reached(self, lists: Sequence[Numbers]) -> Numbers:
-        return np.concatenate(lists, axis=1)
-
-    def needed(self, own: Numbers) -> list[Numbers]:
-        return [own] * len(self.sources)
-
-
-@dataclass(eq=False, repr=False)
 class Reduced(AtEach):
     """A reduction over channels, such as their maximum.
 
@@ -151,6 +133,10 @@ class Reduced(AtEach):
     """
 
     op: hlo.ReduceOp
+
+    @property
+    def makes_changes(self) -> bool:
+        return False
 
     def computed(self, at: Emission) -> Array:
         (source,) = self.sources
@@ -180,6 +166,10 @@ class Chosen(AtEach):
 
     chosen: Channels
     index: Node
+
+    @property
+    def makes_changes(self) -> bool:
+        return False
 
     def computed(self, at: Emission) -> Array:
         table = self.chosen.of(at.value_at(self.chosen.node, self))

@@ -1,4 +1,10 @@
-"""Lists of the positions that changes reach, one for each row of changes and node."""
+"""Lists of the positions that changes reach, one for each row of changes and node.
+
+Lists follow from op to op, in the order of positions for one row of a class: of rows
+that a translation maps onto each other, sources of a position have the same numbers in
+the lists before, so that one matrix is the linear map from list to list. Sources of
+positions next to each other are close in that order: of the matrix there are blocks.
+"""
 
 from __future__ import annotations
 

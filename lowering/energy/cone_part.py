@@ -39,6 +39,12 @@ from lowering.rewriting import Inserter
 
 Key = tuple[Any, str]
 
+MAX_GROUPS = 4
+"""Groups of rows: each has a loop of its own."""
+
+MAX_GROUPED = 1 << 10
+"""Of more rows it takes long to see what each reaches."""
+
 
 @dataclass
 class _Keys:
@@ -193,12 +199,13 @@ class Cone(Draft):
         at.follow(self._cones.nodes)
         if node.makes_changes:
             # Of a node of psi its changes do not say whether it stays one
-            change = at.change(node)
-            return before.is_finite().where(change, np.nan).reshape()
-        after = at.value(node)
-        # A node of psi at x' is one, whatever is at x
-        is_node = after.real.compared("EQ", -np.inf)
-        return is_node.where(after, after - before).reshape()
+            found = before.is_finite().where(at.change(node), np.nan)
+        else:
+            after = at.value(node)
+            # A node of psi at x' is one, whatever is at x
+            is_node = after.real.compared("EQ", -np.inf)
+            found = is_node.where(after, after - before)
+        return found.reshape()
 
     def ratio(self, given: Given) -> Array:
         return self._difference(self._at(given))
@@ -275,19 +282,12 @@ def in_group(
     return Trace(cones.nodes, own)
 
 
-MAX_GROUPS = 4
-"""Groups of rows: each has a loop of its own."""
-
-MAX_GROUPED = 1 << 10
-"""Of more rows it takes long to see what each reaches."""
-
-
 def groups_of(cones: Cones, rows: npt.NDArray[np.float64]) -> list[int]:
     """Return groups of rows that reach about as many positions, of each row its number.
 
     One group is none: where all rows have lists of their own, these say it.
     """
-    joint = [node for node in cones.nodes if node.is_joint]
+    joint = cones.joint
     if not joint or len(rows) > MAX_GROUPED:
         return []
     lengths: list[int] = []

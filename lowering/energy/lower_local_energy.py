@@ -123,8 +123,9 @@ class Written(Part):
         return of_many(self.functions[2], leaves, x)
 
     def ratio(self, of: Ratio) -> Array:
-        of_group = 3 if of.group is None or len(self.functions) == 5 else 5 + of.group
-        function = self.functions[of_group].clone()
+        names = self.part.ratios
+        name = names[0] if len(names) == 1 else names[of.group or 0]
+        function = function_named(self.module, name).clone()
         fixed = [*of.leaves, *of.tables]
         change = [of.length, *of.rows, of.sign]
         if of.caches:

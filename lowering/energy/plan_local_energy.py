@@ -29,7 +29,7 @@ from xdsl.pattern_rewriter import (
 from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.bt.lanes import lane_count, write_count
-from lowering.change.cone_analysis import cones_of
+from lowering.change.cone_analysis import Cones, cones_of
 from lowering.change.form_analysis import analyse, is_linear
 from lowering.change.forms import Same
 from lowering.change.rules import op_name
@@ -104,7 +104,9 @@ class PlanChunks(RewritePattern):
         )
         per_sample = lanes * per_lane + kept
         networks, kinds = _networks(op), {part.kind for part in op.parts}
-        budget, most = self.budget * _loops(op, module), SAMPLES
+        masked = _masked(op, module)
+        # Of each group of rows there is a part of the lanes
+        budget, most = self.budget * (MAX_GROUPS if masked else 1), SAMPLES
         factorise = any(
             _has_calls(part.functions[0], module)
             for part in op.parts
@@ -160,7 +162,7 @@ class PlanChunks(RewritePattern):
             tables=tables,
             peak_bytes=int(peak),
         )
-        _plan_groups(op, module)
+        _plan_groups(op, masked)
         remark(
             f"{samples} samples, {pairs} pairs, {network} evaluations of a network at "
             f"once; about {peak / 1e6:.1f} MB",
@@ -209,25 +211,21 @@ def _precision(value: SSAValue) -> int:
     return 8 * dtype.itemsize // (2 if dtype.kind == "c" else 1)
 
 
-def _loops(op: bt.LocalEnergyOp, module: ModuleOp) -> int:
-    """Return how many loops there may be of lanes: one of each group of rows."""
-    deep = [part for part in op.parts if part.kind == bt.Rung.CONE]
-    cones = [cones_of(function_named(module, one.functions[0])) for one in deep]
-    known = [one for one in cones if not isinstance(one, str)]
-    is_masked = any(node.is_joint for one in known for node in one.nodes)
-    return MAX_GROUPS if is_masked else 1
-
-
-def _plan_groups(op: bt.LocalEnergyOp, module: ModuleOp) -> None:
-    """Say which groups rows of changes are in, where that is of use."""
+def _masked(op: bt.LocalEnergyOp, module: ModuleOp) -> Cones | None:
+    """Return how changes go through the only deep part, if it has masked layers."""
     deep = [part for part in op.parts if part.kind == bt.Rung.CONE]
     if len(deep) != 1:
-        return
-    moves, size = tabled(op), shape_of(op.config)[1]
+        return None
     cones = cones_of(function_named(module, deep[0].functions[0]))
-    if isinstance(moves, str) or isinstance(cones, str):
+    return cones if isinstance(cones, Cones) and cones.joint else None
+
+
+def _plan_groups(op: bt.LocalEnergyOp, cones: Cones | None) -> None:
+    """Say which groups rows of changes are in, where that is of use."""
+    moves = tabled(op)
+    if cones is None or isinstance(moves, str):
         return
-    rows, _ = moves.differences(size)
+    rows, _ = moves.differences(shape_of(op.config)[1])
     groups = groups_of(cones, rows)
     if groups:
         planned(op, groups=tuple(groups))

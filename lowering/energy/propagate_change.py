@@ -92,8 +92,7 @@ def _propagated(op: bt.LocalEnergyOp, part: bt.PartAttr) -> bt.PartAttr:
         return part  # nothing to tell: its layers are dense
     else:
         found = _gain(op, cones)
-        is_masked = any(node.is_joint for node in cones.nodes)
-        least = MASKED_GAIN if is_masked else GAIN
+        least = MASKED_GAIN if cones.joint else GAIN
         if not isinstance(found, str) and found >= least:
             remark(
                 f"@{name} is found in the cone of a change: {found:.1f} times fewer "

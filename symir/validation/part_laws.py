@@ -112,7 +112,7 @@ class Laws:
         names = [one.string_value() for one in part.written]
         tables_of, bound, cache, ratio, commit, *of_groups = names
         assert energy.plan is not None
-        groups = energy.plan.data.groups
+        groups = energy.plan.data.groups or ()
         tables = called(tables_of, *self.leaves)
         lengths = _safe(called(bound, *tables), tabled(energy))
         x = self.x[sample]
@@ -123,11 +123,14 @@ class Laws:
                 return
             fixed = [*self.leaves, *tables, *caches]
             for (after, rows), length in product(changes, lengths):
-                own = of_groups[groups[int(rows[0])]] if of_groups and groups else ratio
-                (found,) = called(own, *fixed, np.int32(length), *rows)
-                # In cones the network is asked where it is not known
-                if part.kind != bt.Rung.CONE or not np.isnan(found):
-                    yield x, after, found
+                own = [ratio]
+                if of_groups:
+                    own.append(of_groups[groups[int(rows[0])]])
+                for name in own:
+                    (found,) = called(name, *fixed, np.int32(length), *rows)
+                    # In cones the network is asked where it is not known
+                    if part.kind != bt.Rung.CONE or not np.isnan(found):
+                        yield x, after, found
             x, rows = changes[-1]
             caches = called(commit, *fixed, np.int32(lengths[0]), *rows)
 

@@ -191,8 +191,7 @@ def _part(part: bt.PartAttr, rung: str, module: Any) -> PartReport:
         flops, read = 4 * units + operations(tail), 2 * units * size
     elif rung == bt.Rung.CONE:
         # Those of groups of rows, which are as large as each other, where there are
-        names = [one.string_value() for one in part.written]
-        ratios = [function_named(module, name) for name in names[5:] or names[3:4]]
+        ratios = [function_named(module, name) for name in part.ratios]
         flops = sum(map(operations, ratios)) // len(ratios)
         read = sum(map(_gathered, ratios)) // len(ratios)
     else:
