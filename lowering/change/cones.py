@@ -42,6 +42,15 @@ PATCH = {8: 60, 4: 300}
 """To gather one number of a patch takes as long as so many multiplications, by bytes of
 a real: on CPUs."""
 
+POLES = {
+    *(f"stablehlo.{name}" for name in ("log", "log_plus_one", "divide", "power")),
+    *("stablehlo.rsqrt", "stablehlo.tan", "chlo.atanh", "chlo.lgamma", "chlo.digamma"),
+}
+"""Ops that are infinite at ordinary numbers. A change of infinity is not a number."""
+
+HIDING = ("stablehlo.compare", "stablehlo.is_finite", "stablehlo.convert")
+"""Ops that make of what is not a number something that is one."""
+
 LARGEST_MATRIX = 1 << 20
 """Elements of a matrix from list to list: it is read for each chunk of pairs."""
 
@@ -68,6 +77,16 @@ class Node(ABC):
     def __post_init__(self) -> None:
         # Of each node once: to ask back from the last of many would take forever
         self._is_joint = any(one.is_joint for one in self.sources)
+        op = self.value.owner
+        has_pole = isinstance(op, Operation) and op.name in POLES
+        self._may_be_infinite = has_pole or any(
+            one.may_be_infinite for one in self.sources
+        )
+
+    @property
+    def may_be_infinite(self) -> bool:
+        """Whether it is computed from what has poles."""
+        return self._may_be_infinite
 
     @property
     def is_joint(self) -> bool:
@@ -281,6 +300,19 @@ class Pointwise(AtEach):
     def computed(self, at: Emission) -> Array:
         return self._applied(at, to_changes=self.makes_changes)
 
+    def _see_unknown(self, at: Emission, arrays: Sequence[Array]) -> None:
+        """Say that it is not known if the op would hide that an operand is not."""
+        if self.op.name not in HIDING or not any(
+            one.may_be_infinite for one in self.sources
+        ):
+            return
+        result = dtype_of(element_of(self.value))
+        if result.kind in "fc" or len({one.value for one in arrays}) < len(arrays):
+            return  # a conversion that keeps it, or the question whether it is one
+        for one in arrays:
+            if dtype_of(one.element).kind in "fc":
+                at.unknown.append(one.is_nan().reshape(-1).any(0))
+
     def _applied(self, at: Emission, *, to_changes: bool) -> Array:
         count = at.trace.length(self)
         arrays: list[Array] = []
@@ -297,6 +329,7 @@ class Pointwise(AtEach):
             properties=self.op.properties,
             attributes=self.op.attributes,
         )
+        self._see_unknown(at, arrays)
         if to_changes:
             assert self.image is not None
             fixed = [not isinstance(one, Channels) for one in self.operands]
@@ -531,6 +564,7 @@ class Emission:
             what else is kept of x.
         fixed_of: makes a value without x, where tables are made.
         steps: the changes of x of all rows (R, N), where tables are made.
+        unknown: predicates, of which none may hold for the result to be known.
         group: which rows are looked at, where it is not all of them.
     """
 
@@ -549,6 +583,7 @@ class Emission:
         default_factory=dict[tuple[Any, str], tuple[Trace, Callable[..., Array]]]
     )
     needed: dict[Any, None] = field(default_factory=dict)
+    unknown: list[Array] = field(default_factory=list[Array])
     _made: dict[Any, Array] = field(default_factory=dict)
 
     def _once(self, key: Any, make: Callable[[], Array]) -> Array:

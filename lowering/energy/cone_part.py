@@ -205,6 +205,8 @@ class Cone(Draft):
             # A node of psi at x' is one, whatever is at x
             is_node = after.real.compared("EQ", -np.inf)
             found = is_node.where(after, after - before)
+        for one in at.unknown:
+            found = (~one).where(found, np.nan)
         return found.reshape()
 
     def ratio(self, given: Given) -> Array:

@@ -74,6 +74,13 @@ def masked(layers: int, features: int) -> Any:
     return network, [rng.normal(size=mask.shape) / 5 for mask in masks]
 
 
+def with_poles(w: Any, x: Any) -> Any:
+    """Signs of sums of infinities of some positions, of x or of x'."""
+    y = jnp.log(jnp.abs(layer(x[..., None].astype(float), jnp.ones((3, 1, 2))) - 3))
+    z = layer(y, jnp.abs(w[1][:, :2]))
+    return jnp.where(z > 0, 0.3, -0.1).sum((1, 2))
+
+
 def flips() -> sym.SymbolicOperator:
     return models.transverse_field_ising(SITES, RING, h=0.7)
 
@@ -199,3 +206,13 @@ def test_few_channels_are_not_read_for_each_site() -> None:
     network, w = masked(3, 32)
     energy = sym.LocalEnergy(flips(), network)
     assert rungs(energy, w, samples("flips")) == ["cone"]
+
+
+def test_what_is_not_known_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(propagate_change, "GAIN", 0)
+    x = np.ones((3, SITES), np.int8)
+    x[1, ::2] = x[2, 3:9] = -1
+    energy = sym.LocalEnergy(flips(), with_poles)
+    assert rungs(energy, W, x) == ["cone"]
+    expected = energies_of(flips(), with_poles, W, x)
+    np.testing.assert_allclose(energy(W, x), expected, 1e-12)
