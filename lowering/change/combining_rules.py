@@ -193,8 +193,8 @@ class DotRule(BilinearRule):
             )
         if count != 1 or not View(node, elements).is_whole:
             return "a product over some of the positions"
-        is_some = ~is_zero(other).transpose(axes).reshape(-1, channels)
-        found = _masked(op.results[0], node, elements[0], is_some, weights)
+        nothing = is_zero(other).transpose(axes)
+        found = _masked(op.results[0], node, elements[0], nothing, weights)
         if found is not None:
             return View(found[0], found[1].reshape(shape))
 
@@ -243,7 +243,7 @@ def _masked(
     value: SSAValue,
     node: Node,
     elements: Array,
-    is_some: Booleans,
+    nothing: Booleans,
     weights: Callable[[Emission], Written],
 ) -> tuple[Masked, Array] | None:
     """Return a layer whose weights are 0 for some positions, and ids of its results.
@@ -252,9 +252,11 @@ def _masked(
 
     Args:
         elements: which element of the node each row of weights is of.
-        is_some: whether a weight is not 0, whatever the parameters are.
+        nothing: whether a weight is 0, whatever the parameters are.
     """
-    order = np.argsort(elements)
+    if not nothing.any():
+        return None
+    order, is_some = np.argsort(elements), ~nothing.reshape(len(elements), -1)
     count, channels = node.channels, int(is_some.shape[1])
     of_each = is_some[order].reshape(node.positions, count, channels)
     ways: Booleans = np.any(of_each, axis=1)

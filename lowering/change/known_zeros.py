@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -19,9 +20,14 @@ Booleans = npt.NDArray[np.bool_]
 
 LAYOUTS = {name: rule for rule in RULES for name in rule.names}
 
+MAX_WEIGHTS = 1 << 26
+"""Of more weights none is known to be 0: that takes as many bytes."""
+
 
 def is_zero(value: SSAValue) -> Booleans:
     """Return where a value without x is 0, whatever the parameters are."""
+    if prod(shape_of(value)) > MAX_WEIGHTS:
+        return np.broadcast_to(np.False_, shape_of(value))
     return _is_zero(value, {})
 
 
