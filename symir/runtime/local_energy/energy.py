@@ -5,9 +5,7 @@
 from __future__ import annotations
 
 import os
-import threading
-from collections import OrderedDict
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
@@ -25,7 +23,6 @@ from symir.errors import InputError
 from symir.files import write_file
 from symir.language.scalars import shortened
 from symir.operator.symbolic_operator import SymbolicOperator
-from symir.runtime import x64_enabled
 from symir.runtime.compiled_operator import CompiledOperator
 from symir.runtime.export import exported_energy
 from symir.runtime.importing import static_of
@@ -33,17 +30,15 @@ from symir.runtime.jax_spans import run_spans
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.captured import WithCaptured, without_captured
 from symir.runtime.local_energy.declarations import TracedWavefunction
-from symir.runtime.local_energy.deltas import registrations
 from symir.runtime.local_energy.derivatives import differentiable_energies
 from symir.runtime.local_energy.energy_report import EnergyReport, energy_report
 from symir.runtime.local_energy.keys import with_keys_as_numbers
 from symir.runtime.local_energy.manifest import energy_manifest
-from symir.runtime.local_energy.program import EnergyProgram, Options, wavefunction
+from symir.runtime.local_energy.program import EnergyProgram, Options
 from symir.runtime.local_energy.repeats import Repeats, repeats_of
+from symir.runtime.wavefunctions import Programs, wavefunction
 
-_PROGRAMS: OrderedDict[Hashable, EnergyProgram] = OrderedDict()
-_PROGRAMS_KEPT = 64
-_LOCK = threading.Lock()
+_PROGRAMS = Programs[EnergyProgram]()
 
 
 def _program(
@@ -55,52 +50,20 @@ def _program(
     traced: TracedWavefunction | None = None,
 ) -> EnergyProgram:
     """Return a program, which is kept."""
-    structure, avals = static_of(parameters)
-    types = tuple((aval.shape, np.dtype(aval.dtype)) for aval in avals)
-    declared = registrations()
-    dtype = np.dtype(dtype)
-    modes = x64_enabled(), jax.config.jax_default_matmul_precision  # pyright: ignore
-    key = (kernel, logpsi, declared, structure, types, dtype, options, modes)
-    if isinstance(logpsi, WithCaptured) or not _is_hashable(key):
-        return EnergyProgram(kernel, logpsi, structure, avals, dtype, options)
-    with _LOCK:
-        found = _PROGRAMS.get(key)
-        if found is not None:
-            _PROGRAMS.move_to_end(key)
-    if found is not None:
-        return found
-    values = jax.tree.leaves(parameters)
-    made = EnergyProgram(
-        kernel, logpsi, structure, avals, dtype, options, traced, values=values
-    )
-    with _LOCK:
-        _PROGRAMS[key] = made
-        if len(_PROGRAMS) > _PROGRAMS_KEPT:
-            _PROGRAMS.popitem(last=False)
-    return made
 
+    def made(structure: Any, avals: Sequence[jax.ShapeDtypeStruct]) -> EnergyProgram:
+        own = kernel, logpsi, structure, avals, np.dtype(dtype), options
+        if isinstance(logpsi, WithCaptured):  # it was traced before it was that
+            return EnergyProgram(*own)
+        return EnergyProgram(*own, traced, values=jax.tree.leaves(parameters))
 
-def _is_hashable(key: Any) -> bool:
-    try:
-        hash(key)
-    except TypeError:
-        return False
-    return True
-
-
-def _current(program: EnergyProgram) -> EnergyProgram:
-    """Return a program of what the wavefunction computes by now, and keep that."""
-    current = program.current
-    if current is not program:
-        with _LOCK:
-            stale = [key for key, one in _PROGRAMS.items() if one is program]
-            _PROGRAMS.update(dict.fromkeys(stale, current))
-    return current
+    key = kernel, np.dtype(dtype), options
+    return _PROGRAMS.get(key, logpsi, parameters, made)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _run(program: EnergyProgram, chunk: int | None, operands: int, *flat):
-    return differentiable_energies(_current(program), chunk, operands, *flat)
+    return differentiable_energies(_PROGRAMS.current(program), chunk, operands, *flat)
 
 
 def _in_auto_axes(run: Callable[..., Any], arrays: Sequence[Any]) -> Callable[..., Any]:
@@ -197,7 +160,7 @@ class LocalEnergy:
         operands, leaves = operator._bound(), self.leaves(parameters)
         program = self._program(logpsi, parameters, array.dtype, traced)
         if not array.size:
-            return jnp.zeros(lead, _current(program).element)
+            return jnp.zeros(lead, _PROGRAMS.current(program).element)
         flat = array.reshape(-1, sites)
         if traced is None:
             program = self._chosen(program, parameters, flat)
@@ -352,7 +315,9 @@ class LocalEnergy:
         self.operator.check_dtype(np.dtype(dtype))
         parameters = with_keys_as_numbers(parameters)
         program = self._program(self.logpsi, parameters, np.dtype(dtype), None)
-        return _current(program if x is None else self._chosen(program, parameters, x))
+        return _PROGRAMS.current(
+            program if x is None else self._chosen(program, parameters, x)
+        )
 
     def _program(
         self, logpsi: Any, parameters: Any, dtype: np.dtype, traced: Any

@@ -19,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 from xdsl.dialects.builtin import ModuleOp
-from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 
 from dialects import bt
@@ -43,15 +42,15 @@ from symir.compiler.local_energy import (
 )
 from symir.compiler.lowering import LoweringPipeline, kernel_pipeline
 from symir.compiler.trace import Trace
-from symir.errors import InputError
 from symir.runtime.functions import Function, Linked, Source
-from symir.runtime.importing import FreshTraces, module_of, unjitted
+from symir.runtime.importing import FreshTraces
 from symir.runtime.kernel import Kernel
 from symir.runtime.local_energy.declarations import TracedWavefunction
 from symir.runtime.local_energy.declared_parts import DeclaredParts, LanesOf
 from symir.runtime.local_energy.delta_checks import Changes, at_hand
 from symir.runtime.local_energy.reference import contributions, difference, states_of
 from symir.runtime.traceable import TraceableKernel
+from symir.runtime.wavefunctions import WavefunctionProgram, floats_of
 from symir.spans import spanned
 
 TRIALS = (64, 2**16)
@@ -108,7 +107,7 @@ class Options:
         return own | {"distinct": bool(self.distinct)}
 
 
-class EnergyProgram:
+class EnergyProgram(WavefunctionProgram):
     """The local energy of one operator and one wavefunction, for some types.
 
     Attributes:
@@ -146,31 +145,23 @@ class EnergyProgram:
             DefinitionError: for a declared delta that is wrong: see `Check.is_right`.
         """
         self.kernel = kernel
-        self._structure = structure
-        self._logpsi = unjitted(logpsi)
-        self.dtype = np.dtype(dtype)
         self._state = state_type(dtype)
         self.misses: list[str] = []
         self.is_repeated: dict[int, bool] = {}
-        self._avals = tuple(avals)
-        traced = traced or self._traced()
-        self._text, self.traces, self._is_new = traced.text, traced.traces, True
-        imported = module_of(self._text)
-        self.imported = next(f for f in imported.ops if isinstance(f, FuncOp))
-        results = self.imported.function_type.outputs
-        shapes = [kind.get_shape() for kind in results]  # pyright: ignore
-        if shapes not in ([()], [(1,)]):
-            raise self._no_number((1, kernel.space.size), *shapes)
+        own = structure, avals, kernel.space.size, dtype
+        super().__init__(kernel.name, logpsi, *own, traced)
         self._log_dtype = dtype_of(element_of(returned(self.imported)))
         self.options = options
-        self._compile(traced)
+        self._compile(self._last)
         if self.is_fused and self.declared:
             given = at_hand(values, avals) if values else None
             with self.traces():
                 refused = self.declared.incomparable(self._lanes_of(), given)
             if refused:
+                imported = self.imported.parent_op()
+                assert isinstance(imported, ModuleOp)
                 erase_declared(imported, refused)
-                self._compile(traced)
+                self._compile(self._last)
                 self.misses += map(INCOMPARABLE.format, sorted(refused))
 
     def _choose(self) -> None:
@@ -180,35 +171,9 @@ class EnergyProgram:
             self._missed(missed)
         self.is_fused = missed is None
 
-    def _traced(self) -> TracedWavefunction:
-        sites = self.kernel.space.size
-        own = self._logpsi, self._structure, self._avals
-        return wavefunction(*own, sites, self.dtype)
-
-    @property
-    def current(self) -> EnergyProgram:
-        """This one, or another one where the wavefunction computes something else now.
-
-        JAX traces a function again for another shape, and sees the values then that it
-        holds on to: what is compiled from its IR has to be of the same values. The
-        first time is right after it was imported.
-        """
-        is_new, self._is_new = self._is_new, False
-        if is_new:
-            return self
-        traced = self._traced()
-        if not self._is_of(traced):
-            own = self._structure, self._avals, self.dtype, self.options, traced
-            return EnergyProgram(self.kernel, self._logpsi, *own)
-        self.traces = traced.traces
-        return self
-
-    def _is_of(self, traced: TracedWavefunction) -> bool:
-        """Whether a wavefunction is this one; where JAX has its values may differ."""
-        own, other = self._text, traced.text
-        return own == other or module_of(own).is_structurally_equivalent(
-            module_of(other)
-        )
+    def again(self, traced: TracedWavefunction) -> EnergyProgram:
+        own = self._structure, self._avals, self.dtype, self.options, traced
+        return EnergyProgram(self.kernel, self._logpsi, *own)
 
     def _compile(self, traced: TracedWavefunction) -> None:
         self.reports: list[SymbolicPassReport] = []
@@ -283,25 +248,10 @@ class EnergyProgram:
     def network(self, leaves: Sequence[Any], x: Any) -> Any:
         """Return log psi of x (B, N), by the user's function."""
         parameters = jax.tree.unflatten(self._structure, leaves)
-        found = _floats_of(self._logpsi, parameters, x)
+        found = floats_of(self._logpsi, parameters, x)
         if math.prod(found.shape) != x.shape[0]:
             raise self._no_number(x.shape, found.shape)
         return found.reshape(x.shape[0])
-
-    def _no_number(self, x: tuple[int, ...], *found: tuple[int, ...]) -> InputError:
-        return InputError(
-            "R021",
-            "logpsi does not return one number for each configuration",
-            operator=self.kernel.name,
-            expected=f"shape ({x[0]},) for x of shape {x}",
-            found=f"shape {' and '.join(map(str, found)) or 'of nothing'}",
-            hint="sums over sites or units are along the last axis: axis=-1",
-        )
-
-    def is_for(self, structure: Any, avals: Sequence[Any], dtype: np.dtype) -> bool:
-        """Whether it is for parameters and configurations of some types."""
-        types = [[(one.shape, one.dtype) for one in of] for of in (avals, self._avals)]
-        return (structure, dtype, types[0]) == (self._structure, self.dtype, types[1])
 
     def check_derivatives(self) -> None:
         """Raise where derivatives would be of something else than the energies."""
@@ -334,7 +284,7 @@ class EnergyProgram:
             partial(self._function, chunk=chunk),
             partial(self._traced_there, self.traces),
             arrays.flat,
-            lambda: self._is_of(self._traced()),
+            lambda: self.is_of(self._traced()),
         )
 
     def _function(
@@ -482,32 +432,6 @@ class EnergyProgram:
         return self._summed(stays, elements, found)
 
     # endregion
-
-
-def wavefunction(
-    logpsi: Callable[..., Any],
-    structure: Any,
-    avals: Sequence[jax.ShapeDtypeStruct],
-    sites: int,
-    dtype: Any,
-) -> TracedWavefunction:
-    """Return log psi of one configuration, as it is by now."""
-    parameters = jax.tree.unflatten(structure, avals)
-    x = jax.ShapeDtypeStruct((1, sites), dtype)
-    function = partial(_floats_of, unjitted(logpsi))
-    return TracedWavefunction(logpsi, function, parameters, x)
-
-
-def _floats_of(function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a function returns; whole numbers as floats, as `jnp.exp` does."""
-    return jax.tree.map(
-        lambda one: (
-            one
-            if jnp.issubdtype(jnp.result_type(one), jnp.inexact)
-            else jnp.asarray(one, jnp.result_type(one, float))
-        ),
-        function(*arguments),
-    )
 
 
 def chunk_size(batch: int, *most: int | None, divides: bool = False) -> int:
