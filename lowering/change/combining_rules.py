@@ -23,7 +23,7 @@ from dialects.stablehlo import (
     to_numpy,
 )
 from lowering.arrays import Array as Written
-from lowering.arrays import array
+from lowering.arrays import array, concatenated
 from lowering.change.cones import (
     Channels,
     Emission,
@@ -45,7 +45,7 @@ from lowering.change.forms import (
     is_affine,
 )
 from lowering.change.known_zeros import Booleans, is_zero
-from lowering.change.layout_rules import ints, inverse
+from lowering.change.layout_rules import ints, inverse, padded
 from lowering.change.masked import Chosen, Masked, Reduced
 from lowering.change.orbitals import Lost, gathered, gathered_rows, moved_ids, rows_of
 from lowering.change.position_lists import NOWHERE
@@ -56,6 +56,8 @@ from lowering.change.rules import (
     is_inexact,
     new,
 )
+
+SOME_POSITIONS = "a product over some of the positions"
 
 MAY_WRAP = "sums of integers may wrap"
 
@@ -152,7 +154,7 @@ class DotRule(BilinearRule):
     """A product of matrices."""
 
     names = ("stablehlo.dot_general",)
-    cost = "m * (K * C * D + r * (C + 2 * D))"
+    cost = "m * (K * C * (D + g) + r * (C + 2 * D))"
 
     def cone(self, op: Any, views: Sequence[View | None]) -> View | str:
         number = 0 if views[1] is None else 1
@@ -191,21 +193,10 @@ class DotRule(BilinearRule):
             return View(
                 Stencil(value, count, channels, (node,), near[:, None], of_each), ids
             )
-        if count != 1 or not View(node, elements).is_whole:
-            return "a product over some of the positions"
+        if count != 1:
+            return SOME_POSITIONS
         nothing = is_zero(other).transpose(axes)
-        found = _masked(op.results[0], node, elements[0], nothing, weights)
-        if found is not None:
-            return View(found[0], found[1].reshape(shape))
-
-        def of_all(at: Emission) -> Written:
-            order = array(at.insert, np.argsort(elements[0]), i32)
-            found = weights(at)
-            return found.of(gather_rows(found.value, order.value)).reshape(
-                node.positions, node.channels, channels
-            )
-
-        return View(Total(value, 1, channels, (node,), of_all, is_sum=False), ids)
+        return _over_all(value, node, elements[0], nothing, weights)
 
     def cotangent(
         self, op: Any, number: int, cotangent: Written, fixed: Fixed
@@ -239,6 +230,32 @@ class DotRule(BilinearRule):
         return cotangent.of(product).transpose(*inverse(own))
 
 
+def _over_all(
+    value: SSAValue,
+    node: Node,
+    elements: Array,
+    nothing: Booleans,
+    weights: Callable[[Emission], Written],
+) -> View | str:
+    """Return products with all elements of a node: see `_masked`."""
+    shape = shape_of(value)
+    found = _masked(value, node, elements, nothing, weights)
+    if found is not None:
+        return View(found[0], found[1].reshape(shape))
+    if not View(node, elements).is_whole:
+        return SOME_POSITIONS
+    channels = prod(shape)
+
+    def of_all(at: Emission) -> Written:
+        order = array(at.insert, np.argsort(elements), i32)
+        rows = weights(at)
+        rows = rows.of(gather_rows(rows.value, order.value))
+        return rows.reshape(node.positions, node.channels, channels)
+
+    ids = np.arange(channels).reshape(shape)
+    return View(Total(value, 1, channels, (node,), of_all, is_sum=False), ids)
+
+
 def _masked(
     value: SSAValue,
     node: Node,
@@ -248,23 +265,28 @@ def _masked(
 ) -> tuple[Masked, Array] | None:
     """Return a layer whose weights are 0 for some positions, and ids of its results.
 
-    Results that depend on the same positions are channels of one. None is where all do.
+    Results that depend on the same positions are channels of one. None is where all do,
+    or elements are there twice.
 
     Args:
-        elements: which element of the node each row of weights is of.
+        elements: which element of the node each row of weights is of, if it is.
         nothing: whether a weight is 0, whatever the parameters are.
     """
-    if not nothing.any():
+    inside = np.flatnonzero(elements >= 0)
+    if not nothing.any() or len(np.unique(elements[inside])) < len(inside):
         return None
-    order, is_some = np.argsort(elements), ~nothing.reshape(len(elements), -1)
-    count, channels = node.channels, int(is_some.shape[1])
+    count, channels = node.channels, nothing.size // len(elements)
+    # Behind the rows there is one of zeros, for what is not there
+    order = np.full(node.positions * count, len(elements))
+    order[elements[inside]] = inside
+    is_some = np.pad(~nothing.reshape(-1, channels), [(0, 1), (0, 0)])
     of_each = is_some[order].reshape(node.positions, count, channels)
     ways: Booleans = np.any(of_each, axis=1)
     # Positions in the order of the results
     number: dict[bytes, int] = {}
     each_way = (ways[:, n].tobytes() for n in range(channels))
     numbers = [number.setdefault(own, len(number)) for own in each_way]
-    group = np.array(numbers, np.int64)
+    group: Array = np.array(numbers, np.int64)
     if len(number) == 1:
         return None
     size, left = divmod(channels, len(number))
@@ -274,7 +296,11 @@ def _masked(
     ids: Array = np.argsort(places)
 
     def of_pairs(at: Emission) -> Written:
-        rows = taken_rows(weights(at), order)
+        rows = weights(at)
+        if len(inside) < len(order):
+            none = rows.like(0).broadcast((1, rows.shape[1]), [])
+            rows = concatenated([rows, none], 0)
+        rows = taken_rows(rows, order)
         own = taken_rows(rows.transpose(1, 0), places).transpose(1, 0)
         return own.reshape(node.positions, count, channels // size, size)
 
@@ -521,7 +547,7 @@ class PadRule(CombiningRule):
         if view is None or views[1] is not None:
             return "padded with what depends on x"
         ends = (op.edge_padding_low, op.edge_padding_high, op.interior_padding)
-        return View(view.node, _padded(view.ids, *map(ints, ends)))
+        return View(view.node, padded(view.ids, *map(ints, ends)))
 
 
 class TransformRule(CombiningRule):
@@ -562,24 +588,6 @@ def _axes(op: Any) -> tuple[list[list[int]], list[list[int]], list[list[int]]]:
     return batching, contracting, rest
 
 
-def _padded(
-    ids: Array, low: Sequence[int], high: Sequence[int], interior: Sequence[int]
-) -> Array:
-    """Return numbers with `NOWHERE` around and between; fewer of them if negative."""
-    for axis, (before, after, between) in enumerate(
-        zip(low, high, interior, strict=True)
-    ):
-        moved = np.moveaxis(ids, axis, 0)
-        length = len(moved) + max(len(moved) - 1, 0) * between
-        wide = np.full((length, *moved.shape[1:]), NOWHERE)
-        wide[:: between + 1] = moved
-        wide = wide[max(-before, 0) : length - max(-after, 0)]
-        sides = [(max(before, 0), max(after, 0)), *[(0, 0)] * (wide.ndim - 1)]
-        wide = np.pad(wide, sides, constant_values=NOWHERE)
-        ids = np.moveaxis(wide, 0, axis)
-    return ids
-
-
 def _near(op: Any, positions: Array, window: Sequence[int]) -> Array:
     """Return the positions of an image that each of the result is made of, (O, K)."""
     rank = positions.ndim
@@ -592,7 +600,7 @@ def _near(op: Any, positions: Array, window: Sequence[int]) -> Array:
         return [1] * rank if own is None else ints(own)
 
     between = [n - 1 for n in numbers(op.lhs_dilation)]
-    wide = _padded(positions, ends[:, 0].tolist(), ends[:, 1].tolist(), between)
+    wide = padded(positions, ends[:, 0].tolist(), ends[:, 1].tolist(), between)
     steps, dilated = numbers(op.window_strides), numbers(op.rhs_dilation)
     reversed_ = op.window_reversal
     turned = [False] * rank if reversed_ is None else list(reversed_.get_values())

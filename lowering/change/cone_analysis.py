@@ -96,7 +96,7 @@ class _Analysis:
         self.views: dict[SSAValue, View] = {x: View(start, ids)}
         self.lost: dict[SSAValue, str] = {}
         self.nodes: list[Node] = [start]
-        self._parts: dict[tuple[Node, bytes], Part] = {}
+        self._parts: dict[tuple[Node, SSAValue, bytes], Part] = {}
         self._determinants: dict[SSAValue, Determinants] = {}
 
     def _depends(self, value: SSAValue) -> bool:
@@ -143,8 +143,10 @@ class _Analysis:
             return self._anew(op, own, f"'{op_name(op)}' has no rule")
         views: list[Any] = own
         found = rule.cone(op, views)
-        if isinstance(found, str) and (parts := self._in_parts(op)) is not None:
-            found = rule.cone(op, parts)
+        for with_constants in (True, False):
+            if isinstance(found, str):
+                parts = self._in_parts(op, with_constants=with_constants)
+                found = found if parts is None else rule.cone(op, parts)
         return self._anew(op, own, found) if isinstance(found, str) else found
 
     def _known(self, value: SSAValue) -> View | Lost | None:
@@ -153,13 +155,20 @@ class _Analysis:
             return self.views.get(value)
         return Lost(reason, self.views, self._depends, self._function)
 
-    def _in_parts(self, op: Operation) -> list[View | None] | None:
+    def _in_parts(
+        self, op: Operation, *, with_constants: bool
+    ) -> list[View | None] | None:
         """Return views of an op's operands, each with its own positions alone.
 
-        None where there are no fewer.
+        Of all of them, or of those with constants. None where there are no fewer.
         """
         own = [self.views.get(value) for value in op.operands]
-        found = [None if one is None else self._in_part(one) for one in own]
+        found = [
+            one
+            if one is None or (with_constants and (one.ids >= 0).all())
+            else self._in_part(one, value)
+            for one, value in zip(own, op.operands, strict=True)
+        ]
         if all(one is other for one, other in zip(found, own, strict=True)):
             return None
         for one in found:
@@ -167,15 +176,10 @@ class _Analysis:
                 self._add(one.node)
         return found
 
-    def _in_part(self, view: View) -> View:
-        """Return a view of which each element is there once, in order."""
+    def _in_part(self, view: View, value: SSAValue) -> View:
+        """Return a view of a value of which each element is there once, in order."""
         node, ids = view
-        if (
-            isinstance(node, Rows)
-            or not ids.size
-            or (ids < 0).any()
-            or _is_sorted(view)
-        ):
+        if isinstance(node, Rows) or not (ids >= 0).any() or _is_sorted(view):
             return view
         axes = range(ids.ndim) if node.channels > 1 else ()
         axis = next((n for n in axes if view.by_position(n) is not None), None)
@@ -186,14 +190,21 @@ class _Analysis:
         positions = own.reshape(-1)
         if len(positions) > MAX_REPEATED * node.positions:
             return view
-        key = node, positions.tobytes()
-        if key not in self._parts:
-            size = len(positions), node.channels
-            self._parts[key] = Part(node.value, *size, (node,), positions)
         numbers = np.arange(ids.size).reshape(*own.shape, node.channels)
         if axis is None:
-            return View(self._parts[key], numbers.reshape(ids.shape))
-        return View(self._parts[key], np.moveaxis(numbers, -1, axis))
+            numbers = numbers.reshape(ids.shape)
+        else:
+            numbers = np.moveaxis(numbers, -1, axis)
+        places = None
+        if (positions < 0).any():
+            places = np.argsort(numbers, axis=None)
+        else:
+            value = node.value
+        key = node, value, positions.tobytes()
+        if key not in self._parts:
+            size = len(positions), node.channels
+            self._parts[key] = Part(value, *size, (node,), positions, places)
+        return View(self._parts[key], numbers)
 
     def _anew(
         self, op: Operation, own: Sequence[View | Lost | None], reason: str

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial, reduce
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -35,6 +35,9 @@ from dialects.stablehlo import (
 from lowering.arrays import Array, array, concatenated, iota
 from lowering.change.position_lists import NOWHERE, Block, Numbers, Trace, reading
 from lowering.rewriting import Inserter
+
+if TYPE_CHECKING:
+    from lowering.change.completion import Completion
 
 Weights = Callable[["Emission"], Array]
 
@@ -130,6 +133,23 @@ class Node(ABC):
     def computed(self, at: Emission) -> Array:
         """Return it at the positions that change, (listed, channels)."""
 
+    def completed(self, at: Completion) -> Array:
+        """Return it at positions whose sources are complete, (listed, channels)."""
+        raise NotImplementedError
+
+    def latest(self, number: int, of: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Return the most of what a source has at what each position needs of it.
+
+        That is (positions of the source, F), and the result (positions, F).
+        """
+        needed = self.needed(np.arange(self.positions)[None])
+        if not needed:
+            return np.broadcast_to(of.max(axis=0), (self.positions, of.shape[1]))
+        (own,) = needed[number]
+        nothing = np.full((1, of.shape[1]), NOWHERE if of.dtype != bool else False)
+        found = np.concatenate([of, nothing])[np.where(own < 0, len(of), own)]
+        return found if own.ndim == 1 else found.max(axis=1)
+
     def work(self, trace: Trace) -> float:
         """Return multiplications for one change."""
         return 0
@@ -193,6 +213,9 @@ class Written(Node):
     def computed(self, at: Emission) -> Array:
         return at.step(self)
 
+    def completed(self, at: Completion) -> Array:
+        return at.drawn.reshape(1, 1)
+
 
 class Channels(NamedTuple):
     """Channels of a node, at each of its positions.
@@ -214,16 +237,21 @@ class Channels(NamedTuple):
 
 @dataclass(eq=False, repr=False)
 class Part(Node):
-    """Some of the positions of a value, or all in another order.
+    """Some of the positions of a value, or all in another order, or constants as well.
 
     Attributes:
-        own: which (positions,).
+        own: which (positions,), `NOWHERE` for what is without x.
+        places: where elements are in the value, (positions x channels,), if some are
+            without x.
     """
 
     own: Numbers
+    places: Numbers | None = None
 
     def reached(self, lists: Sequence[Numbers]) -> Numbers:
-        return reading(self.own, lists[0])
+        inside = np.flatnonzero(self.own >= 0)
+        found = reading(self.own[inside], lists[0])
+        return np.where(found < 0, NOWHERE, inside[found])
 
     def needed(self, own: Numbers) -> list[Numbers]:
         return [self.own[own]]
@@ -239,6 +267,15 @@ class Part(Node):
             return at.aligned(at.change(source), source, self)
         return at.exchanged(source, self, lambda: at.before(self, self))
 
+    def completed(self, at: Completion) -> Array:
+        lists = at.trace.lists[self]
+        own = self.own[lists]
+        found = at.read(self.sources[0], self, np.maximum(own, 0))
+        if (own >= 0).all():
+            return found
+        there = at.by_row(own >= 0).compared("NE", 0).reshape(-1, 1)
+        return there.where(found, at.rows(at.kept_of(self), lists))
+
 
 class AtEach(Node):
     """What is computed of all channels of each position, and of no other."""
@@ -252,6 +289,9 @@ class AtEach(Node):
 
     def needed(self, own: Numbers) -> list[Numbers]:
         return [own] * len(self.sources)
+
+    def completed(self, at: Completion) -> Array:
+        return self.computed(at)
 
 
 @dataclass(eq=False, repr=False)
@@ -299,6 +339,9 @@ class Pointwise(AtEach):
 
     def computed(self, at: Emission) -> Array:
         return self._applied(at, to_changes=self.makes_changes)
+
+    def completed(self, at: Completion) -> Array:
+        return self._applied(at, to_changes=False)
 
     def _see_unknown(self, at: Emission, arrays: Sequence[Array]) -> None:
         """Say that it is not known if the op would hide that an operand is not."""
@@ -482,8 +525,25 @@ class Stencil(Node):
             return self._by_blocks(at, change.astype(element))
         weights = at.once(self, "weights", self.weights)
         patches = at.gathered(self, 0, change.astype(element))
-        flat = patches.reshape(length, -1)
-        return product(flat, weights.reshape(flat.shape[1], self.channels))
+        return self._product(patches.reshape(length, -1), weights)
+
+    def _product(self, patches: Array, weights: Array) -> Array:
+        return product(patches, weights.reshape(patches.shape[1], self.channels))
+
+    def completed(self, at: Completion) -> Array:
+        (source,) = self.sources
+        weights = at.once(self, "weights", self.weights)
+        own = at.trace.lists[self]
+        if self._is_at_each:
+            value = at.read(source, self, own)
+            return self._product(value.astype(element_of(self.value)), weights)
+        near = self.near[own].reshape(len(own), -1)
+        rows = at.read(source, self, np.maximum(near, 0))
+        if (near < 0).any():
+            there = at.by_row(near >= 0).compared("NE", 0).reshape(-1, 1)
+            rows = there.where(rows, 0)
+        patches = rows.astype(element_of(self.value)).reshape(own.shape[1], -1)
+        return self._product(patches, weights)
 
 
 @dataclass(eq=False, repr=False)
@@ -769,6 +829,20 @@ class Emission:
         places = self.by_row(self.trace.lists[node]).broadcast(shape, [1])
         hot = wide.broadcast(shape, [0]).compared("EQ", places)
         return hot.where(change.broadcast(shape, [1, 2]), 0).sum(1)
+
+    def committed(self, node: Node) -> Array:
+        """Return a node at x', all of it."""
+        value, whole = self.value(node), self.kept_of(node)
+        if node.positions == 1:
+            return value
+        shape = node.positions, value.shape[0]
+        own, number = (iota(self.insert, i32, shape, axis) for axis in (0, 1))
+        places = self.by_row(self.trace.lists[node]).broadcast(shape, [1])
+        # Rows of what changes, and behind them those of all positions
+        hot, behind = own.compared("EQ", places), own + shape[1]
+        rows = hot.where(number, behind).reduce(hlo.MinimumOp, sum(shape), 1)
+        wide = concatenated([value, whole], 0)
+        return wide.of(gather_rows(wide.value, rows.value))
 
     def gathered(self, node: Node, number: int, change: Array) -> Array:
         """Return what a node needs of the change of a source, 0 where it has none."""

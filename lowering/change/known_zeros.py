@@ -14,11 +14,17 @@ from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import shape_of
 from lowering.change.by_values import Inner
-from lowering.change.layout_rules import RULES
+from lowering.change.layout_rules import RULES, ints, padded
 
 Booleans = npt.NDArray[np.bool_]
 
 LAYOUTS = {name: rule for rule in RULES for name in rule.names}
+
+ZERO_AT_ZERO = tuple(
+    f"stablehlo.{name}"
+    for name in ("convert", "real", "imag", "negate", "abs", "tanh", "sine", "sqrt")
+)
+"""Functions of one number that are 0 of 0."""
 
 MAX_WEIGHTS = 1 << 26
 """Of more weights none is known to be 0: that takes as many bytes."""
@@ -45,8 +51,13 @@ def _found(value: SSAValue, known: dict[SSAValue, Booleans]) -> Booleans:
     match op:
         case hlo.MultiplyOp():
             return _is_zero(op.lhs, known) | _is_zero(op.rhs, known)
-        case hlo.ConvertOp():
-            return _is_zero(op.operand, known)
+        case hlo.PadOp():
+            ends = op.edge_padding_low, op.edge_padding_high, op.interior_padding
+            own = _is_zero(op.operand, known).astype(int)
+            inside = padded(own, *map(ints, ends))
+            return np.where(inside < 0, _is_zero(op.padding_value, known), inside > 0)
+        case _ if op.name in ZERO_AT_ZERO:
+            return _is_zero(op.operands[0], known)
         case hlo.SelectOp() if (first := _fixed(op.pred)) is not None:
             sides = (_is_zero(one, known) for one in (op.on_true, op.on_false))
             return np.where(first != 0, *sides)

@@ -195,6 +195,24 @@ RULES = (
 )
 
 
+def padded(
+    ids: Array, low: Sequence[int], high: Sequence[int], interior: Sequence[int]
+) -> Array:
+    """Return numbers with `NOWHERE` around and between; fewer of them if negative."""
+    for axis, (before, after, between) in enumerate(
+        zip(low, high, interior, strict=True)
+    ):
+        moved = np.moveaxis(ids, axis, 0)
+        length = len(moved) + max(len(moved) - 1, 0) * between
+        wide = np.full((length, *moved.shape[1:]), NOWHERE)
+        wide[:: between + 1] = moved
+        wide = wide[max(-before, 0) : length - max(-after, 0)]
+        sides = [(max(before, 0), max(after, 0)), *[(0, 0)] * (wide.ndim - 1)]
+        wide = np.pad(wide, sides, constant_values=NOWHERE)
+        ids = np.moveaxis(wide, 0, axis)
+    return ids
+
+
 def ints(values: Any) -> list[int]:
     """Return the numbers of an attribute."""
     return [int(value) for value in values.get_values()]

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, reduce
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from xdsl.dialects.builtin import DenseArrayBase, i64
+from xdsl.dialects.builtin import DenseArrayBase, i1, i64
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects.stablehlo import element_of, gather_rows, tensor
-from lowering.arrays import Array, concatenated, iota
+from lowering.arrays import Array, array, concatenated, iota
 from lowering.change.cones import (
     AtEach,
     Channels,
@@ -30,6 +31,9 @@ from lowering.change.cones import (
 )
 from lowering.change.position_lists import NOWHERE, Block, Numbers, Trace, blocks_of
 
+if TYPE_CHECKING:
+    from lowering.change.completion import Completion
+
 BLOCK = 1 << 13
 """A block more costs as much as so many multiplications: it reads its part anew."""
 
@@ -41,6 +45,25 @@ Booleans = npt.NDArray[np.bool_]
 
 FEW = 4
 """Products of rows with so many elements are written as sums."""
+
+
+class Span(NamedTuple):
+    """Weights from positions next to each other.
+
+    Attributes:
+        weights: to each position, (m, positions from first to last x C, C').
+    """
+
+    first: int
+    last: int
+    weights: Array
+
+
+class Opened(NamedTuple):
+    """What is kept of a layer for a group of steps."""
+
+    node: Masked
+    group: int
 
 
 @dataclass(eq=False, repr=False)
@@ -58,6 +81,11 @@ class Masked(Node):
     @property
     def is_joint(self) -> bool:
         return True
+
+    @property
+    def size(self) -> int:
+        """The number of weights, of which some are 0."""
+        return self.pairs.size * self.sources[0].channels * self.channels
 
     def reached(self, lists: Sequence[Numbers]) -> Numbers:
         (own,) = lists
@@ -122,6 +150,68 @@ class Masked(Node):
             row = change.slice(one.first, one.last).reshape(1, -1)
             found.append(product(row, matrix).reshape(size, self.channels))
         return found[0] if len(found) == 1 else concatenated(found, 0)
+
+    def latest(self, number: int, of: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        nothing = np.full((1, of.shape[1]), NOWHERE if of.dtype != bool else False)
+        found = [
+            of[own].max(axis=0, keepdims=True) if own.any() else nothing
+            for own in self.pairs.T
+        ]
+        return np.concatenate(found)
+
+    def _completing(self, at: Completion, name: str, rows: Booleans) -> Span | None:
+        """Return weights from some positions to those that are complete in a group."""
+        own = np.unique(at.trace.lists[self])
+        ways: Booleans = self.pairs[:, own] & rows[:, None]
+        found = np.flatnonzero(ways.any(axis=1))
+        if not len(found):
+            return None
+        first, last = int(found[0]), int(found[-1]) + 1
+
+        def weights(at: Emission) -> Array:
+            part = self.weights(at).slice(first, last).transpose(0, 2, 1, 3)
+            part = part.reshape((last - first) * self.positions, -1)
+            places = np.arange(last - first)[:, None] * self.positions + own
+            part = taken_rows(part, places.reshape(-1)).reshape(*places.shape, -1)
+            # What is not complete is no number to count with
+            inside = array(at.insert, ways[first:last, :, None], i1)
+            part = inside.broadcast(part.shape, range(3)).where(part, 0)
+            part = part.reshape(*places.shape, -1, self.channels)
+            return part.transpose(1, 0, 2, 3).reshape(len(own), -1, self.channels)
+
+        return Span(first, last, at.once_of_lists(self, name, weights))
+
+    def opened(self, at: Completion) -> Array:
+        """Return its sums over what is complete before a group, (own, channels)."""
+        (source,) = self.sources
+        rows = at.of.steps[source] < at.first
+        span = self._completing(at, "before", rows)
+        assert span is not None
+        whole = at.kept_of(source).slice(span.first, span.last)
+        row = whole.astype(element_of(self.value)).reshape(1, -1)
+        matrix = span.weights.transpose(1, 0, 2)
+        return product(row, matrix.reshape(row.shape[1], -1)).reshape(-1, self.channels)
+
+    def completed(self, at: Completion) -> Array:
+        (source,) = self.sources
+        lists = at.trace.lists[self]
+        own, places = np.unique(lists, return_inverse=True)
+        places = places.reshape(lists.shape)
+        steps = at.of.steps[source]
+        found: list[Array] = []
+        span = self._completing(at, "inside", steps >= at.first)
+        if span is not None:
+            matrix = at.rows(span.weights, places).transpose(1, 0, 2)
+            whole = at.all_of(source, self).slice(span.first, span.last)
+            row = whole.astype(element_of(self.value)).reshape(1, -1)
+            total = product(row, matrix.reshape(row.shape[1], -1))
+            found.append(total.reshape(-1, self.channels))
+        if (self.pairs[:, own] & (steps < at.first)[:, None]).any():
+            found.append(at.rows(at.kept_of(Opened(self, at.number)), places))
+        if not found:
+            nothing = array(at.insert, 0, element_of(self.value))
+            return nothing.broadcast((lists.shape[1], self.channels), [])
+        return reduce(Array.__add__, found)
 
 
 @dataclass(eq=False, repr=False)

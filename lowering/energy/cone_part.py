@@ -12,16 +12,16 @@ import numpy.typing as npt
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import i32
 from xdsl.dialects.func import FuncOp
-from xdsl.ir import Block, Operation, SSAValue
+from xdsl.ir import Block, SSAValue
 from xdsl.rewriter import InsertPoint
 from xdsl.utils.exceptions import PassFailedException
-from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
-from dialects.stablehlo import dtype_of, element_of, gather_rows, shape_of, tensor
-from lowering.arrays import Array, concatenated, iota
+from dialects.stablehlo import dtype_of, element_of, shape_of, tensor
+from lowering.arrays import Array, concatenated
+from lowering.change.asked import Asked, Values, kind_of, whole_of
 from lowering.change.cone_analysis import Cones, cones_of
-from lowering.change.cones import Emission, Node, Part, taken, taken_rows
+from lowering.change.cones import Emission, Node
 from lowering.change.determinants import DeterminantPart, Determinants
 from lowering.change.orbitals import Slots
 from lowering.change.position_lists import Trace, reached_by_any
@@ -34,7 +34,6 @@ from lowering.energy.part_functions import (
     largest_safe,
 )
 from lowering.linear_algebra import factorised
-from lowering.order import operands_first
 from lowering.rewriting import Inserter
 
 Key = tuple[Any, str]
@@ -52,19 +51,6 @@ class _Keys:
 
     tables: list[Key] = field(default_factory=list)
     kept: list[Any] = field(default_factory=list)
-
-
-class _Asked(dict[Any, Array]):
-    """Arrays that are not there yet: arguments of their types, once asked for."""
-
-    def __init__(self, insert: Inserter, block: Block, kind: Callable[[Any], Any]):
-        super().__init__()
-        self._insert, self._block, self._kind = insert, block, kind
-
-    def __missing__(self, key: Any) -> Array:
-        argument = self._block.insert_arg(self._kind(key), len(self._block.args))
-        self[key] = Array(argument, self._insert)
-        return self[key]
 
 
 class Cone(Draft):
@@ -96,7 +82,7 @@ class Cone(Draft):
 
     def _emission(self, insert: Inserter, leaves: Arrays) -> Emission:
         """Return where tables are made."""
-        now = _Values(insert, self.functions[0], leaves)
+        now = Values(insert, self.functions[0], leaves)
         rows = self.own.steps.rows
         return Emission(insert, self._trace, fixed_of=now, steps=rows)
 
@@ -117,8 +103,7 @@ class Cone(Draft):
 
         def kept(key: Any) -> Any:
             if isinstance(key, Node):
-                kind = element_of(key.value)
-                return tensor(kind, (key.positions, key.channels))
+                return kind_of(key)
             determinants, name = key
             return determinants.kind_of(name)
 
@@ -126,8 +111,8 @@ class Cone(Draft):
             inserts[1],
             self._trace,
             Array(blocks[1].args[0], inserts[1]),
-            tables=_Asked(inserts[1], blocks[1], table),
-            kept=_Asked(inserts[1], blocks[1], kept),
+            tables=Asked(inserts[1], blocks[1], table),
+            kept=Asked(inserts[1], blocks[1], kept),
             wanted=once.wanted,
         )
         self._difference(at)
@@ -156,11 +141,11 @@ class Cone(Draft):
 
     def cache(self, leaves: Arrays, x: Array) -> Arrays:
         """Return the nodes that are kept, (positions, channels) each."""
-        now = _Values(x.insert, self.functions[0], [*leaves, x])
+        now = Values(x.insert, self.functions[0], [*leaves, x])
         parts = self._determinants
 
         def whole(node: Node) -> Array:
-            return self._whole(node, now)
+            return whole_of(self._cones, node, now)
 
         made = _prepared(parts, whole, now)
         for part in parts:
@@ -169,15 +154,6 @@ class Cone(Draft):
             whole(key) if isinstance(key, Node) else made[key]
             for key in self._keys.kept
         ]
-
-    def _whole(self, node: Node, now: _Values) -> Array:
-        """Return a node (positions, channels), by values that are there."""
-        if isinstance(node, Part):
-            return taken_rows(self._whole(node.sources[0], now), node.own)
-        places = self._cones.views[node.value].places
-        assert places is not None
-        flat = taken(now(node.value).reshape(-1), places)
-        return flat.reshape(node.positions, node.channels)
 
     # endregion
     # region What is of a change
@@ -220,26 +196,12 @@ class Cone(Draft):
 
         return [of(number) for number in range(len(self._traces))]
 
-    def _committed(self, at: Emission, node: Node) -> Array:
-        """Return a node at x', all of it."""
-        value, whole = at.value(node), at.kept_of(node)
-        if node.positions == 1:
-            return value
-        shape = node.positions, value.shape[0]
-        own, number = (iota(at.insert, i32, shape, axis) for axis in (0, 1))
-        places = at.by_row(at.trace.lists[node]).broadcast(shape, [1])
-        # Rows of what changes, and behind them those of all positions
-        hot, behind = own.compared("EQ", places), own + shape[1]
-        rows = hot.where(number, behind).reduce(hlo.MinimumOp, sum(shape), 1)
-        wide = concatenated([value, whole], 0)
-        return wide.of(gather_rows(wide.value, rows.value))
-
     def _all_committed(
         self, at: Emission, keys: Sequence[Any], leaves: Arrays
     ) -> Arrays:
-        found = {key: self._committed(at, key) for key in keys if isinstance(key, Node)}
+        found = {key: at.committed(key) for key in keys if isinstance(key, Node)}
         own = [one.inside(at.insert) for one in leaves]
-        now = _Values(at.insert, self.functions[0], own)
+        now = Values(at.insert, self.functions[0], own)
         made = _prepared(self._determinants, found.__getitem__, now)
         return [made[key] if key in made else found[key] for key in keys]
 
@@ -306,29 +268,6 @@ def sites_of(rows: npt.NDArray[np.float64]) -> list[npt.NDArray[np.int64]]:
     found = [np.flatnonzero(row) for row in rows]
     some = next((sites for sites in found if len(sites)), np.zeros(1, np.int64))
     return [sites if len(sites) else some for sites in found]
-
-
-class _Values:
-    """Values of a function of x, computed where they are asked for, each once.
-
-    Attributes:
-        known: those that are there.
-    """
-
-    def __init__(self, insert: Inserter, function: FuncOp, given: Sequence[Array]):
-        """Take its arguments, or the first of them."""
-        self._insert = insert
-        own = (one.value for one in given)
-        self.known: dict[SSAValue, SSAValue] = dict(
-            zip(function.body.block.args, own, strict=False)
-        )
-
-    def __call__(self, value: SSAValue) -> Array:
-        for one in operands_first(value, known=self.known):
-            if one not in self.known:  # another result of an op that is there
-                assert isinstance(one.owner, Operation)
-                self._insert.add_op(one.owner.clone(self.known))
-        return Array(self.known[value], self._insert)
 
 
 def _prepared(

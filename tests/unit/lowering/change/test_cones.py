@@ -237,6 +237,16 @@ def masked_behind(w: Any, x: Any) -> Any:
     return jnp.sin(z).max(-1).sum((1, 2))
 
 
+def shifted(w: Any, x: Any) -> Any:
+    """Sites behind a first one that is a parameter, in place of the last ones."""
+    y = first(w, x).reshape(-1, SITES, 3)
+    start = jnp.broadcast_to(w[2][:, 0], (len(x), 2, 3))
+    y = jnp.concatenate([start, y[:, :-2]], 1)
+    z = y.reshape(-1, SITES * 3) @ (np.kron(LOWER.T, np.ones((3, 1))) * w[3][:, :1])
+    y = jax.nn.log_softmax(y * w[2][:, 1])
+    return jnp.sin(z).sum(1) + jnp.sin(y).max(-1).sum(1)
+
+
 def partial_sums(w: Any, x: Any) -> Any:
     y = first(w, x)
     return jnp.cos(y.sum(1)).sum((1, 2)) + jnp.sin(y.mean((2, 3))).sum(1)
@@ -274,7 +284,7 @@ def of_infinities(w: Any, x: Any) -> Any:
 NETWORKS = (
     *(some_of_few_bits, of_infinities),
     *(groups, of_tables, partial_sums, averages, chosen),
-    *(masked, masked_order, masked_behind),
+    *(masked, masked_order, masked_behind, shifted),
     *(circular, open_ends, strided, transposed, residual, normalised, channels),
     *(channels_first, pooled, sorted_pool, flattened, places, of_complex),
     *(narrow_ring, one_hot, line, outer, padded),
@@ -576,6 +586,8 @@ def test_zeros_that_no_parameter_changes() -> None:
     def of(w: Any, x: Any) -> Any:
         mask = jnp.tril(jnp.ones((SITES, SITES)), -1)
         other = jnp.where(jnp.arange(SITES) < 3, w[3][:SITES, 0], 0.0)
+        apart = jnp.pad(mask[:-1] * 1j, ((1, 0), (0, 0))).imag[1:]
+        mask = jnp.pad(apart, ((0, 1), (0, 0)), constant_values=1.0) * mask
         weights = (mask * w[3][:SITES, 1])[::-1] + other
         return (
             x.astype(float)
