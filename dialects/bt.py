@@ -1476,6 +1476,117 @@ class LocalEnergyOp(BranchTensorOp):
                     raise VerifyException(f"'bt.local_energy': there is no @{name}")
 
 
+NORMALISED = 1e-3
+"""Probabilities add up to 1, or it is said that they do not: up to so much."""
+
+
+@irdl_op_definition
+class DrawOp(BranchTensorOp):
+    """Configurations drawn of |psi| ** power, and log psi of each.
+
+    The sites are drawn one after the other, in `order`, each of its distribution given
+    those before it: it is the first of its `values`, one list for all sites or one for
+    each, for which the probabilities up to it add up to more than the noise of the
+    site, a number from 0 to below 1. log psi of parameters and one x is the callee. If
+    |psi| ** power is no distribution, since it does not add up to 1, log psi is NaN.
+
+    `written` names functions that draw one site, where they have been written: tables,
+    start, and for each group of steps open, term and commit; groups are between
+    `bounds`.
+
+    ```mlir
+    %x, %log = bt.draw %u from @logpsi(%w) order [0, 1, 2]
+      values [array<f64: 0.0, 1.0>] power 2.0 : f64
+      : tensor<?x3xf64>, (tensor<8x4xf64>) -> tensor<?x3x!bt.state>, tensor<?xf64>
+    ```
+    """
+
+    name = "bt.draw"
+
+    noise = operand_def(TENSOR)
+    parameters = var_operand_def(TENSOR)
+    callee = prop_def(SymbolRefAttr)
+    order = prop_def(DenseArrayBase.constr(i64))
+    values = prop_def(ArrayAttr[DenseArrayBase[Float64Type]])
+    power = prop_def(FloatAttr[Float64Type])
+    written = opt_prop_def(ArrayAttr[SymbolRefAttr])
+    bounds = opt_prop_def(DenseArrayBase.constr(i64))
+    config = result_def(TENSOR)
+    logarithm = result_def(TENSOR)
+
+    traits = traits_def(TakesConfigurations())
+
+    assembly_format = (
+        "$noise `from` $callee `(` $parameters `)` `order` $order `values` $values "
+        "`power` $power (`written` $written^)? (`bounds` $bounds^)? attr-dict `:` "
+        "type($noise) `,` `(` type($parameters) `)` `->` type($config) `,` "
+        "type($logarithm)"
+    )
+
+    def __init__(
+        self,
+        noise: SSAValue,
+        parameters: Sequence[SSAValue],
+        callee: str,
+        order: Sequence[int],
+        values: Sequence[Sequence[float]],
+        power: float,
+        results: Sequence[Attribute],
+    ):
+        super().__init__(
+            operands=[noise, parameters],
+            properties={
+                "callee": SymbolRefAttr(callee),
+                "order": DenseArrayBase.from_list(i64, order),
+                "values": _lists(values),
+                "power": FloatAttr(power, f64),
+            },
+            result_types=results,
+        )
+
+    @property
+    def sites(self) -> tuple[int, ...]:
+        """The site of each step."""
+        return tuple(int(one) for one in self.order.get_values())
+
+    @property
+    def local_values(self) -> list[tuple[float, ...]]:
+        """The values that each site may have."""
+        own = [tuple(map(float, one.get_values())) for one in self.values]
+        return own if len(own) > 1 else own * len(self.sites)
+
+    def verify_(self) -> None:
+        batch, sites = _tensor(self.noise).get_shape()
+        if sorted(self.sites) != list(range(sites)):
+            raise VerifyException(
+                f"'bt.draw' of {sites} sites has each of them once in its order, got "
+                f"{list(self.sites)}"
+            )
+        if len(self.values) not in (1, sites) or not all(map(len, self.values)):
+            raise VerifyException(
+                f"'bt.draw' takes local values for all of {sites} sites, or for each, "
+                f"got {self.values}"
+            )
+        shapes = [_tensor(value).get_shape() for value in self.results]
+        if shapes != [(batch, sites), (batch,)]:
+            raise VerifyException(
+                f"'bt.draw' of {self.noise.type} has configurations and logarithms of "
+                f"as many samples, got {self.config.type} and {self.logarithm.type}"
+            )
+        names = [self.callee, *(self.written or ())]
+        for name in (one.string_value() for one in names):
+            if SymbolTable.lookup_symbol(self, name) is None:
+                raise VerifyException(f"'bt.draw': there is no @{name}")
+        if self.written is None:
+            return
+        groups = len(self.bounds.get_values()) - 1 if self.bounds is not None else 0
+        if len(self.written) != 2 + 3 * groups or not groups:
+            raise VerifyException(
+                "'bt.draw': sites are drawn by tables, start, and open, term, commit "
+                f"of each group of steps, got {self.written} and {self.bounds}"
+            )
+
+
 # endregion
 # region Loops over samples and states
 
@@ -1866,6 +1977,7 @@ Bt = Dialect(
         LanesOp,
         DeclaredOp,
         LocalEnergyOp,
+        DrawOp,
         MapSamplesOp,
         PackOp,
         DistinctOp,

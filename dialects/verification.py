@@ -31,7 +31,7 @@ from xdsl.traits import (
 from xdsl.utils.exceptions import VerifyException
 from xdsl_jax.dialects.stablehlo import ConstantOp
 
-from dialects.bt import ConnectionsOp, LocalEnergyOp, MapSamplesOp
+from dialects.bt import ConnectionsOp, DrawOp, LocalEnergyOp, MapSamplesOp
 from dialects.origins import OriginsData
 from dialects.stablehlo import type_error
 from dialects.sym import OperatorOp
@@ -240,7 +240,8 @@ def _key(op: Operation) -> Hashable | None:
 def _dialect_of(kind: type[Operation]) -> str | None:
     """Return the dialect of ops that may have a key, None for others."""
     dialect = kind.name.partition(".")[0]
-    names_functions = issubclass(kind, ConnectionsOp | LocalEnergyOp | MapSamplesOp)
+    naming = ConnectionsOp | DrawOp | LocalEnergyOp | MapSamplesOp
+    names_functions = issubclass(kind, naming)
     known = dialect in ("sym", "stablehlo", "bt") and not names_functions
     return dialect if known else None
 

@@ -57,6 +57,7 @@ _PASSES = {
         "recognise-activations",
         "write-parts",
     ),
+    "sampling": ("lower-draws", "write-conditionals"),
 }
 """Names of passes by folder: that of a file and of a class follow from it."""
 

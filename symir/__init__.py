@@ -24,6 +24,7 @@ check_own_packages()
 
 if TYPE_CHECKING:
     from symir.interop.netket import fused_local_energy
+    from symir.runtime.autoregressive import Autoregressive
     from symir.runtime.importing import import_function
     from symir.runtime.local_energy import LocalEnergy, local_energy
     from symir.runtime.local_energy.deltas import register_delta
@@ -122,6 +123,7 @@ from symir.validation import (  # noqa: E402
 from symir.validation.extension_check import ExtensionReport, check_extension  # noqa: E402
 
 _NEED_JAX = {
+    "Autoregressive": "symir.runtime.autoregressive",
     "LocalEnergy": "symir.runtime.local_energy",
     "fused_local_energy": "symir.interop.netket",
     "import_function": "symir.runtime.importing",
@@ -132,10 +134,12 @@ _NEED_JAX = {
 
 
 def __getattr__(name: str) -> object:
-    if name not in _NEED_JAX:
-        raise AttributeError(f"module 'symir' has no attribute {name!r}")
     from importlib import import_module
 
+    if name == "netket":
+        return import_module("symir.netket")
+    if name not in _NEED_JAX:
+        raise AttributeError(f"module 'symir' has no attribute {name!r}")
     return getattr(import_module(_NEED_JAX[name]), name)
 
 
@@ -143,6 +147,7 @@ __all__ = [
     "AbstractSymbolicArtifactStore",
     "AbstractSymbolicLowerer",
     "AbstractSymbolicPass",
+    "Autoregressive",
     "Bisection",
     "DefinitionError",
     "ExtensionReport",

@@ -168,6 +168,8 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "C032": (
             "a local energy is asked for of what is no operator, or no function log psi"
         ),
+        "C033": "the sites of a wavefunction cannot be drawn one after the other",
+        "C034": "samples are asked for of what is no function, or with no power",
         "C060": "a call does not fit the stage that IR is at (`StageError`)",
         "C061": "IR that was edited by hand is no kernel of its operator",
         "C062": "`SYMIR_IR_DUMP` names a folder that cannot be written: a warning",
@@ -195,8 +197,9 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "R010": "a branch leaves the constraints of the space (checked)",
         "R011": "a derivative is asked for through an op that has none",
         "R012": "an operator of 64 bits is run while JAX is set to 32",
-        "R020": "the chunk of a local energy is no positive integer",
+        "R020": "a chunk, or a number of samples, is no positive integer",
         "R021": "log psi is not one number for each configuration",
+        "R022": "probabilities of a site to be drawn do not add up to 1",
         "R025": (
             "a delta is registered for what is no function or class, or is no functions"
         ),
@@ -300,6 +303,7 @@ CATALOGUE: dict[str, dict[str, str]] = {
             "Hermitian"
         ),
         "N019": "an operator of symir is to be part of an open system",
+        "N020": "NetKet draws the samples of a model that symir cannot draw: a warning",
     },
 }
 """Summaries by the title of a section, then by code."""

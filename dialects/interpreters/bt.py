@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
+from math import prod
 from typing import Any, cast
 
 import numpy as np
@@ -29,6 +31,7 @@ from xdsl.interpreter import (
 )
 from xdsl.ir import Attribute, SSAValue
 from xdsl.traits import SymbolTable
+from xdsl.utils.exceptions import InterpretationError
 
 from dialects import bt
 from dialects.interpreters import kernel
@@ -44,6 +47,9 @@ from dialects.stablehlo import dtype_of, shape_of
 from dialects.tables import NO_SITE
 
 Array = npt.NDArray[Any]
+
+MAX_CONFIGURATIONS = 1 << 14
+"""Of more configurations nothing is drawn."""
 
 
 @dataclass(frozen=True)
@@ -368,6 +374,41 @@ class BtFunctions(InterpreterFunctions):
     ) -> Any:
         values = (part_of(interpreter, op, one, parameters, x) for one in op.parts)
         return sum(values, start=0.0)
+
+    @impl(bt.DrawOp)
+    def run_draw(
+        self, interpreter: Interpreter, op: bt.DrawOp, args: PythonValues
+    ) -> PythonValues:
+        """Draw of sums over all configurations, of which there are a few."""
+        noise, *parameters = args
+        values, name = op.local_values, op.callee.string_value()
+        count = prod(map(len, values))
+        if count > MAX_CONFIGURATIONS:
+            raise InterpretationError(
+                f"'bt.draw' of {count} configurations: {MAX_CONFIGURATIONS} at most"
+            )
+        function = SymbolTable.lookup_symbol(op, name)
+        assert isinstance(function, FuncOp)
+        kind = function.body.block.args[-1]
+        every = np.array(list(product(*values)), self.dtype(kind))
+        called = (
+            interpreter.call_op(name, (*parameters, one.reshape(shape_of(kind))))
+            for one in every
+        )
+        log: Array = np.array([np.reshape(one, ()) for (one,) in called])
+        psi = np.exp(op.power.value.data * np.real(log).astype(float))
+        is_known = abs(psi.sum() - 1) <= bt.NORMALISED
+        found: list[int] = []
+        for own in noise:
+            left = np.arange(count)
+            for site in op.sites:
+                parts = [left[every[left, site] == one] for one in values[site]]
+                sums = np.cumsum([psi[part].sum() for part in parts])
+                left = parts[int((sums <= own[site] * sums[-1]).sum())]
+            found.append(int(left[0]))
+        dtype = self.dtype(op.logarithm)
+        logarithm = np.where(is_known, log[found], np.nan).astype(dtype)
+        return every[found].astype(self.dtype(op.config)), logarithm
 
     # endregion
     # region Loops

@@ -45,14 +45,23 @@ class Steps:
 
 
 def applied(insert: Inserter, function: FuncOp, arguments: Sequence[Array]) -> Array:
-    """Insert the ops of a function, and return its result."""
+    """Insert the ops of a function, and return its first result."""
+    return inlined(insert, function, arguments)[0]
+
+
+def inlined(
+    insert: Inserter, function: FuncOp, arguments: Sequence[Array]
+) -> list[Array]:
+    """Insert the ops of a function, and return its results."""
     block = function.body.block
     own = (one.value for one in arguments)
     now: dict[SSAValue, SSAValue] = dict(zip(block.args, own, strict=True))
     for op in block.ops:
         if not isinstance(op, ReturnOp):
             insert.add_op(op.clone(now))
-    return Array(now[returned(function)], insert)
+    end = block.last_op
+    assert isinstance(end, ReturnOp)
+    return [Array(now[one], insert) for one in end.arguments]
 
 
 def batched(function: FuncOp, size: int) -> FuncOp:

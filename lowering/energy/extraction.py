@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import count
 
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import (
@@ -95,6 +96,19 @@ def extracted(
     assert module is not None
     module.insert_op_after(new, function)
     return new
+
+
+def added_to(module: ModuleOp, kind: str, functions: Sequence[FuncOp]) -> list[str]:
+    """Add functions to a module; return their names, which are free."""
+    taken = {op.sym_name.data for op in module.ops if isinstance(op, FuncOp)}
+    number = next(n for n in count() if f"{kind}{n}.tables" not in taken)
+    names: list[str] = []
+    for function in functions:
+        name = f"{kind}{number}.{function.sym_name.data}"
+        function.sym_name = StringAttr(name)
+        module.body.block.add_op(function)
+        names.append(name)
+    return names
 
 
 def erase(function: FuncOp) -> None:

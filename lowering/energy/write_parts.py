@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import count
 from typing import ClassVar
 
 from xdsl.context import Context
-from xdsl.dialects.builtin import ArrayAttr, ModuleOp, StringAttr
+from xdsl.dialects.builtin import ArrayAttr, ModuleOp
 from xdsl.dialects.func import FuncOp
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
@@ -24,7 +23,12 @@ from lowering.bt.lanes import write_count
 from lowering.energy.bt_local_energy_pack import local_values
 from lowering.energy.cone_part import Cone
 from lowering.energy.differences import Steps
-from lowering.energy.extraction import function_named, module_of, returned
+from lowering.energy.extraction import (
+    added_to,
+    function_named,
+    module_of,
+    returned,
+)
 from lowering.energy.moves import Moves, SiteMoves, moves_of
 from lowering.energy.part_functions import (
     Bilinear,
@@ -114,7 +118,7 @@ class WriteParts(RewritePattern):
             )
             written = _written(op, part, functions, setting)
             if written is not None:
-                part = part.by(_named(module, written))
+                part = part.by(added_to(module, "part", written.all))
             parts.append(part)
         if parts != list(op.parts):
             op.parts = ArrayAttr(parts)
@@ -141,19 +145,6 @@ def _written(
         reason = str(error)
     remark(f"a part is not written: {reason}", done=False, at=op)
     return None
-
-
-def _named(module: ModuleOp, written: PartFunctions) -> list[str]:
-    """Add the functions of a part to the module; return their names, which are free."""
-    taken = {op.sym_name.data for op in module.ops if isinstance(op, FuncOp)}
-    number = next(n for n in count() if f"part{n}.tables" not in taken)
-    names: list[str] = []
-    for function in written.all:
-        name = f"part{number}.{function.sym_name.data}"
-        function.sym_name = StringAttr(name)
-        module.body.block.add_op(function)
-        names.append(name)
-    return names
 
 
 @dataclass(frozen=True)

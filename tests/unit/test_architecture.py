@@ -35,7 +35,7 @@ catalogue errors late files spans provenance plain_text for_netket
 compiler facts
 runtime
 inspection validation explorer interop
-_bodies _shadowing __init__
+_bodies _shadowing netket __init__
 tools
 """
 """From below, the parts of `symir` without its name; an indented line goes on."""

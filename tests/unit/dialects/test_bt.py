@@ -265,6 +265,19 @@ def test_local_energy() -> None:
     assert list(op.parameters) == [w]
 
 
+def test_draw() -> None:
+    x = config()
+    source = AnyOp(result_types=[x, tensor(f64, (bt.BATCH, 3)), tensor(f64, (2,))])
+    _, u, w = source.results
+    results = [tensor(STATE, (bt.BATCH, 3)), f64_of_batch()]
+    op = bt.DrawOp(u, [w], "chunk", [2, 0, 1], [[0, 1]], 2.0, results)
+    ModuleOp([source, op, function_of(source.results[0], 2)]).verify()
+    assert [one.type for one in op.results] == results
+    assert (op.noise, [*op.parameters], op.sites) == (u, [w], (2, 0, 1))
+    assert op.local_values == [(0.0, 1.0)] * 3
+    assert (op.power.value.data, op.written, op.bounds) == (2, None, None)
+
+
 def test_declared() -> None:
     v, w, x = values(tensor(f64, (1,)), tensor(f64, (3,)), tensor(f64, (1, 3)))
     op = bt.DeclaredOp("Jastrow.0", v, [w, x])
@@ -384,6 +397,8 @@ def one_of_each(x: SSAValue) -> list[Operation]:
     connections = bt.ConnectionsOp(x, compact.result, f64)
     tensors = bt.LanesOp(x, compact.result, f64)
     energy = bt.LocalEnergyOp(x, compact.result, None, [], [], f64_of_batch())
+    each_site = [*range(8)], [[0.0, 1.0]], 2.0, [config(), f64_of_batch()]
+    draw = bt.DrawOp(x, [], "chunk", *each_site)
     pack = bt.PackOp(live)
     states = pack.states, pack.count
     each = bt.MapStatesOp(states, 2, [4], state_region(), tensor(f64, (8,)))
@@ -391,7 +406,7 @@ def one_of_each(x: SSAValue) -> list[Operation]:
     samples = bt.MapSamplesOp(function_of(several, 2), several, [])
     branch_ops: list[Operation] = [
         *(lanes, concat, interleave, compact),
-        *(connections, tensors, energy),
+        *(connections, tensors, energy, draw),
         *(pack, each, unpack, samples, bt.DistinctOp(keys)),
         bt.DeclaredOp("Jastrow.0", live, [several]),
     ]

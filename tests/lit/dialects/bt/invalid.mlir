@@ -458,6 +458,46 @@
 %s, %v, %m = bt.lanes %x, %b : (tensor<?x8x!bt.state>, !bt.branches<7 x 1>) -> ([tensor<7xi32>], [tensor<?x6x!bt.state>], tensor<?x7xf64>)
 
 // endregion
+// region bt.draw
+
+// -----
+
+// CHECK: 'bt.draw' of 2 sites has each of them once in its order, got [0, 0]
+%u = "test.op"() : () -> (tensor<?x2xf64>)
+%x, %log = bt.draw %u from @f() order [0, 0] values [array<f64: 0.0>] power 2.0 : tensor<?x2xf64>, () -> tensor<?x2x!bt.state>, tensor<?xf64>
+
+// -----
+
+// CHECK: 'bt.draw' takes local values for all of 2 sites, or for each, got []
+%u = "test.op"() : () -> (tensor<?x2xf64>)
+%x, %log = bt.draw %u from @f() order [0, 1] values [] power 2.0 : tensor<?x2xf64>, () -> tensor<?x2x!bt.state>, tensor<?xf64>
+
+// -----
+
+// CHECK: 'bt.draw' of tensor<?x2xf64> has configurations and logarithms of as many samples, got tensor<?x3x!bt.state> and tensor<?xf64>
+%u = "test.op"() : () -> (tensor<?x2xf64>)
+%x, %log = bt.draw %u from @f() order [0, 1] values [array<f64: 0.0>] power 2.0 : tensor<?x2xf64>, () -> tensor<?x3x!bt.state>, tensor<?xf64>
+
+// -----
+
+// CHECK: 'bt.draw': there is no @f
+%u = "test.op"() : () -> (tensor<?x2xf64>)
+%x, %log = bt.draw %u from @f() order [0, 1] values [array<f64: 0.0>] power 2.0 : tensor<?x2xf64>, () -> tensor<?x2x!bt.state>, tensor<?xf64>
+
+// -----
+
+// CHECK: 'bt.draw': sites are drawn by tables, start, and open, term, commit of each group of steps, got [@f, @f, @f] and array<i64: 0, 2>
+func.func private @f(tensor<1x2xi8>) -> tensor<1xf64>
+%u = "test.op"() : () -> (tensor<?x2xf64>)
+%x, %log = bt.draw %u from @f() order [0, 1] values [array<f64: 0.0>] power 2.0 written [@f, @f, @f] bounds [0, 2] : tensor<?x2xf64>, () -> tensor<?x2x!bt.state>, tensor<?xf64>
+
+// -----
+
+// CHECK: 'bt.draw' takes configurations of shape (batch, sites), got tensor<?xf64>
+%u = "test.op"() : () -> (tensor<?xf64>)
+%x, %log = bt.draw %u from @f() order [0] values [array<f64: 0.0>] power 2.0 : tensor<?xf64>, () -> tensor<?x1x!bt.state>, tensor<?xf64>
+
+// endregion
 // region bt.local_energy
 
 // -----

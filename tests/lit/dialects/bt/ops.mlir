@@ -221,6 +221,19 @@ func.func @local_energy(%x : tensor<?x8x!bt.state>, %b : !bt.branches<3 x 1>, %d
   func.return
 }
 
+// CHECK-LABEL: func.func @draw(
+// GENERIC:     sym_name = "draw"
+func.func @draw(%u : tensor<?x2xf64>, %w : tensor<8x4xf64>) {
+  // CHECK:        %{{.*}}, %{{.*}} = bt.draw %u from @energy_of(%w) order [1, 0] values [array<f64: 0.000000e+00, 1.000000e+00>] power 2.000000e+00 : tensor<?x2xf64>, (tensor<8x4xf64>) -> tensor<?x2x!bt.state>, tensor<?xf64>
+  // GENERIC:      %{{.*}}, %{{.*}} = "bt.draw"(%u, %w) <{callee = @energy_of, order = array<i64: 1, 0>, values = [array<f64: 0.000000e+00, 1.000000e+00>], power = 2.000000e+00 : f64}> : (tensor<?x2xf64>, tensor<8x4xf64>) -> (tensor<?x2x!bt.state>, tensor<?xf64>)
+  %x, %log = bt.draw %u from @energy_of(%w) order [1, 0] values [array<f64: 0.0, 1.0>] power 2.0 : tensor<?x2xf64>, (tensor<8x4xf64>) -> tensor<?x2x!bt.state>, tensor<?xf64>
+  // Sites may differ, and functions may draw them.
+  // CHECK-NEXT:   bt.draw %u from @energy_of() order [0, 1] values [array<f64: 0.000000e+00, 1.000000e+00>, array<f64: 0.000000e+00, 1.000000e+00, 2.000000e+00>] power 1.000000e+00 written [@energy_of, @energy_of, @energy_of, @energy_of, @energy_of] bounds [0, 2] {note = "one"} : tensor<?x2xf64>, () -> tensor<?x2x!bt.state>, tensor<?xcomplex<f64>>
+  // GENERIC-NEXT: "bt.draw"(%u) <{callee = @energy_of, order = array<i64: 0, 1>, values = [array<f64: 0.000000e+00, 1.000000e+00>, array<f64: 0.000000e+00, 1.000000e+00, 2.000000e+00>], power = 1.000000e+00 : f64, written = [@energy_of, @energy_of, @energy_of, @energy_of, @energy_of], bounds = array<i64: 0, 2>}> {note = "one"} : (tensor<?x2xf64>) -> (tensor<?x2x!bt.state>, tensor<?xcomplex<f64>>)
+  %y, %other = bt.draw %u from @energy_of() order [0, 1] values [array<f64: 0.0, 1.0>, array<f64: 0.0, 1.0, 2.0>] power 1.0 written [@energy_of, @energy_of, @energy_of, @energy_of, @energy_of] bounds [0, 2] {note = "one"} : tensor<?x2xf64>, () -> tensor<?x2x!bt.state>, tensor<?xcomplex<f64>>
+  func.return
+}
+
 func.func private @energy_of(%w : tensor<8x4xf64>, %x : tensor<1x8xf64>) -> tensor<f64> {
   %a = stablehlo.constant dense<0.0> : tensor<f64>
   func.return %a : tensor<f64>

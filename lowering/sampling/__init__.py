@@ -1,0 +1,1 @@
+"""Passes that draw configurations: of autoregressive wavefunctions site after site."""
