@@ -296,6 +296,7 @@ def of_many(function: FuncOp, leaves: Arrays, x: Array) -> Arrays:
     ]
     few = max(1, CARRIED // max(1, *carried)) if carried else samples
     if few < samples:
+        few = -(-samples // -(-samples // few))
         given = [one.value for one in leaves]
         loop = bt.MapSamplesOp(_of_few(function, few, leaves, x), x.value, given)
         x.insert.add_op(loop)
