@@ -299,15 +299,18 @@ def broadcast_in_dim(
 def dot(lhs: SSAValue, rhs: SSAValue) -> Operation:
     """Return the product of two matrices, in the full precision of their type.
 
-    By default accelerators round the factors of f32 to fewer bits.
+    Axes before the last two are those of many of them. By default accelerators round
+    the factors of f32 to fewer bits.
     """
     full = PrecisionAttr(Precision.HIGHEST)
-    rows, columns = shape_of(lhs)[0], shape_of(rhs)[1]
+    shape = *shape_of(lhs)[:-1], shape_of(rhs)[-1]
+    many, last = range(len(shape) - 2), len(shape) - 1
+    axes = many, many, [last], [last - 1]
     return DotGeneralOp.create(
         operands=[lhs, rhs],
-        result_types=[tensor(element_of(lhs), [rows, columns])],
+        result_types=[tensor(element_of(lhs), shape)],
         properties={
-            "dot_dimension_numbers": DotAttr(*map(as_dims, ([], [], [1], [0]))),
+            "dot_dimension_numbers": DotAttr(*map(as_dims, axes)),
             "precision_config": ArrayAttr([full, full]),
         },
     )

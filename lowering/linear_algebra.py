@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from functools import reduce
 
 import numpy as np
-from xdsl.dialects.builtin import i1, i32
+from xdsl.dialects.builtin import i32
 from xdsl_jax.dialects import stablehlo as hlo
 
-from dialects.stablehlo import dtype_of, gather_rows
-from lowering.arrays import Array, array, iota, zeros
+from dialects.stablehlo import dot, dtype_of, gather_rows
+from lowering.arrays import Array, array, concatenated, dynamic_slice, iota
 from lowering.stablehlo.loops import while_loop
 
 CONDITION = 1 / 8
@@ -23,6 +23,10 @@ ratio is right, nor are any that a factorisation of the other matrix finds."""
 
 WRITTEN_OUT = 3
 """Determinants of so many rows are written out; larger ones are eliminated."""
+
+
+PANEL = 8
+"""Rows that are eliminated at once: the others follow by a product of matrices."""
 
 
 def determinant(block: Array) -> Array:
@@ -88,40 +92,146 @@ def _eliminated(block: Array) -> Array:
 def factorised(matrices: Array) -> tuple[Array, Array, Array]:
     """Return inverses (B, F, F), and signs and logarithms of determinants (B,).
 
-    By Gauss and Jordan, with the largest element of a column as the pivot, and rows
-    that stay where they are; an inverse is NaN where few of its digits would be right.
+    By Gauss and Jordan, a few rows at a time, with the largest element of a row as the
+    pivot, and columns that stay where they are. What a few rows make of the others is a
+    product of matrices. An inverse is NaN where few of its digits would be right.
     """
-    insert, shape = matrices.insert, matrices.shape
-    count, size, _ = shape
-    one = matrices.like(1).broadcast((count,))
-    places = zeros(insert, i32, (count, size))
-    used = zeros(insert, i1, (count, size))
-    initial = [
-        array(insert, 0, i32),
-        *(matrices, used, places, one, one.abs().like(0).broadcast((count,))),
-    ]
-    _, found, _, places, sign, log = while_loop(
-        initial, lambda carried: carried[0].compared("LT", size), _turned
+    insert = matrices.insert
+    count, size, _ = matrices.shape
+    panels = -(-size // PANEL)
+    width = -(-size // panels)
+    whole = _with_identity(matrices, panels * width)
+    order = whole.shape[1]
+    turns = array(insert, order, i32).broadcast((count, order), [])
+    pivots = matrices.like(1).broadcast((count, order), [])
+    initial = [array(insert, 0, i32), whole, turns, pivots]
+
+    def after_panel(carried: Sequence[Array]) -> list[Array]:
+        start, *rest = carried
+        return [start + width, *_after_panel(start, width, *rest)]
+
+    _, found, turns, pivots = while_loop(
+        initial, lambda carried: carried[0].compared("LT", order), after_panel
     )
-    # Columns are eliminated by rows of their own: A^-1[k, p_j] = found[p_k, j]
-    first = iota(insert, i32, (count, size), 0) * size
-    rows = found.reshape(count * size, size)
-    rows = rows.of(gather_rows(rows.value, (places + first).value))
-    hot = places.broadcast(shape, [0, 1]).compared("EQ", iota(insert, i32, shape, 2))
-    column = hot.where(iota(insert, i32, shape, 1), 0).sum(1) + first
-    columns = rows.transpose(0, 2, 1).reshape(count * size, size)
-    columns = columns.of(gather_rows(columns.value, column.value))
-    inverse = columns.transpose(0, 2, 1)
-    squares = [(one.abs() * one.abs()).sum(2).sum(1) for one in (matrices, inverse)]
+    found, turns = found.slice(0, size, axis=1), turns.slice(0, size, axis=1)
+    pivots = pivots.slice(0, size, axis=1)
+    absolute = pivots.abs()
+    log = absolute.log().sum(1)
+    is_none = absolute.compared("EQ", 0)
+    signs = is_none.where(pivots.like(0), pivots / absolute.astype(pivots.element))
+    sign = signs.prod(1) * _signs(turns).astype(signs.element)
+    # What is not finite has no pivot
+    unknown = (matrices * 0).sum(2).sum(1)
+    log, sign = log + unknown.real, sign + unknown
+    squares = [(one.abs() * one.abs()).sum(2).sum(1) for one in (matrices, found)]
     limit = (CONDITION / np.finfo(dtype_of(log.element)).eps) ** 2
     is_known = (squares[0] * squares[1]).compared("LT", limit)
     is_known = is_known & log.compared("GT", -np.inf)
-    inverse = is_known.broadcast(shape, [0]).where(inverse, np.nan)
-    # What is not finite has no pivot
-    unknown = (matrices * 0).sum(2).sum(1)
-    log = log + (unknown.real if unknown.is_complex else unknown)
-    sign = sign * _signs(places).astype(sign.element) + unknown
-    return inverse, sign, log
+    # Rows are where columns were: A^-1[k, column of turn j] = found[turn of k, j]
+    shape = count, size, size
+    first = iota(insert, i32, (count, size), 0) * size
+    rows = found.reshape(count * size, order)
+    rows = rows.of(gather_rows(rows.value, (turns + first).value))
+    hot = turns.broadcast(shape, [0, 1]).compared("EQ", iota(insert, i32, shape, 2))
+    column = hot.where(iota(insert, i32, shape, 1), 0).sum(1)
+    columns = rows.transpose(0, 2, 1).reshape(count * order, size)
+    first = iota(insert, i32, (count, size), 0) * order
+    columns = columns.of(gather_rows(columns.value, (column + first).value))
+    inverse = columns.transpose(0, 2, 1)
+    return is_known.broadcast(shape, [0]).where(inverse, np.nan), sign, log
+
+
+def _with_identity(matrices: Array, order: int) -> Array:
+    """Return matrices with those of 1 behind them on the diagonal."""
+    count, size, _ = matrices.shape
+    missing = order - size
+    if not missing:
+        return matrices
+    below = matrices.like(np.eye(missing, order, size))
+    below = below.broadcast((count, missing, order), [1, 2])
+    return concatenated([matrices.padded(missing, 0), below], 1)
+
+
+def _after_panel(
+    start: Array, width: int, matrices: Array, turns: Array, pivots: Array
+) -> list[Array]:
+    """Return matrices after some of their rows were eliminated, from one on.
+
+    `turns` are the numbers of the rows that columns are eliminated by.
+    """
+    insert, (count, order, _) = start.insert, matrices.shape
+    zero = start.like(0)
+    sizes = count, width, order
+    panel = matrices.of(
+        dynamic_slice(matrices.value, [one.value for one in (zero, start, zero)], sizes)
+    )
+    initial = [zero, panel, turns, pivots]
+
+    def after_row(carried: Sequence[Array]) -> list[Array]:
+        turn, *rest = carried
+        return [turn + 1, *_after_row(turn, start.inside(turn.insert), *rest)]
+
+    _, panel, turns, pivots = while_loop(
+        initial, lambda carried: carried[0].compared("LT", width), after_row
+    )
+    flat = count, order, width
+    numbers = iota(insert, i32, flat, 2) + start
+    hot = turns.broadcast(flat, [0, 1]).compared("EQ", numbers)
+    is_row = iota(insert, i32, flat, 1).compared("EQ", numbers)
+    # Where there is no pivot it is not known what is read
+    column = hot.where(iota(insert, i32, flat, 1), 0).sum(1).broadcast(flat, [0, 2])
+    first = iota(insert, i32, flat, 0) * order + iota(insert, i32, flat, 1)
+    elements = matrices.reshape(-1)
+    by = elements.of(gather_rows(elements.value, (column + first * order).value))
+    places = iota(insert, i32, matrices.shape, 1)
+    is_own = _is_between(places, start, width)
+    by = is_own.slice(0, width, axis=2).where(is_row.astype(by.element), -by)
+    is_used = _is_between(turns, start, width).broadcast(matrices.shape, [0, 2])
+    rest = (is_own | is_used).where(matrices.like(0), matrices)
+    return [rest + rest.of(dot(by.value, panel.value)), turns, pivots]
+
+
+def _is_between(numbers: Array, start: Array, length: int) -> Array:
+    return numbers.compared("GE", start) & numbers.compared("LT", start + length)
+
+
+def _after_row(
+    turn: Array, start: Array, panel: Array, turns: Array, pivots: Array
+) -> list[Array]:
+    """Return some rows (B, W, F) after one of them was eliminated, in place."""
+    insert, shape = turn.insert, panel.shape
+    count, width, order = shape
+    flat = count, order
+    numbers = iota(insert, i32, flat, 1)
+    own = panel.at(turn, axis=1)
+    sizes = turns.compared("EQ", order).where(own.abs(), -1.0)
+    largest = sizes.reduce(hlo.MaximumOp, -1.0, 1).broadcast(flat, [0])
+    place = sizes.compared("EQ", largest).where(numbers, order)
+    place = place.reduce(hlo.MinimumOp, order, 1)
+    # What is not known has no pivot
+    is_pivot = numbers.compared("EQ", place.broadcast(flat, [0]))
+    index = place.minimum(order - 1).broadcast((count, width), [0])
+    index = (
+        index
+        + (
+            iota(insert, i32, (count, width), 0) * width
+            + iota(insert, i32, (count, width), 1)
+        )
+        * order
+    )
+    elements = panel.reshape(-1)
+    column = elements.of(gather_rows(elements.value, index.value))
+    pivot = column.at(turn, axis=1)
+    divisor = pivot.compared("EQ", 0).where(pivot.like(1), pivot)
+    row = is_pivot.where(own.like(1), own) / divisor.broadcast(flat, [0])
+    is_turn = iota(insert, i32, (count, width), 1).compared("EQ", turn)
+    column = is_turn.where(column.like(-1), column)
+    is_new = is_pivot.broadcast(shape, [0, 2]) | is_turn.broadcast(shape, [0, 1])
+    rest = is_new.where(panel.like(0), panel)
+    panel = rest - column.broadcast(shape, [0, 1]) * row.broadcast(shape, [0, 2])
+    number = start + turn
+    pivots = numbers.compared("EQ", number).where(pivot.broadcast(flat, [0]), pivots)
+    return [panel, is_pivot.where(number.broadcast(flat), turns), pivots]
 
 
 def _signs(places: Array) -> Array:
@@ -134,37 +244,3 @@ def _signs(places: Array) -> Array:
     numbers = [iota(places.insert, i32, shape, axis) for axis in (1, 2)]
     crossed = (above & numbers[0].compared("LT", numbers[1])).astype(i32)
     return 1 - (crossed.sum(2).sum(1) & places.like(1)) * 2
-
-
-def _turned(carried: Sequence[Array]) -> list[Array]:
-    """Return matrices after one more of their columns was eliminated, in place."""
-    turn, matrices, used, places, sign, log = carried
-    insert, shape = turn.insert, matrices.shape
-    count, size, _ = shape
-    flat = (count, size)
-    numbers = iota(insert, i32, flat, 1)
-    is_turn = numbers.compared("EQ", turn)
-    column = matrices.at(turn, axis=2)
-    sizes = (~used).where(column.abs(), -1.0)
-    largest = sizes.reduce(hlo.MaximumOp, -1.0, 1).broadcast(flat, [0])
-    place = sizes.compared("EQ", largest).where(numbers, size)
-    place = place.reduce(hlo.MinimumOp, size, 1)
-    # What is not known has no pivot
-    is_pivot = numbers.compared("EQ", place.broadcast(flat, [0]))
-    index = place.minimum(size - 1) + iota(insert, i32, (count,), 0) * size
-    rows = matrices.reshape(count * size, size)
-    row = rows.of(gather_rows(rows.value, index.value))
-    pivot = row.at(turn, axis=1)
-    absolute = pivot.abs()
-    is_none = absolute.compared("EQ", 0)
-    divisor = is_none.where(pivot.like(1), pivot)
-    row = is_turn.where(row.like(1), row) / divisor.broadcast(flat, [0])
-    wide = row.broadcast(shape, [0, 2])
-    rest = is_turn.broadcast(shape, [0, 2]).where(matrices.like(0), matrices)
-    rest = rest - column.broadcast(shape, [0, 1]) * wide
-    found = is_pivot.broadcast(shape, [0, 1]).where(wide, rest)
-    turned = pivot / absolute.astype(pivot.element)
-    turned = is_none.where(turned.like(0), turned)
-    places = is_turn.where(place.broadcast(flat, [0]), places)
-    used = used | is_pivot
-    return [turn + 1, found, used, places, sign * turned, log + absolute.log()]

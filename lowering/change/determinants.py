@@ -112,7 +112,7 @@ class Determinants:
         """Return the type of what is kept: of `SITES`, or of a number of a group.
 
         Of all sites whether they are occupied, and how many before them are; of groups
-        rows times inverses (S * F, M), or inverses (F, M, F) of rows that depend on x.
+        rows times inverses (F * S, M), or inverses (F, M, F) of rows that depend on x.
         """
         own = self.slots.occupied
         if name == SITES:
@@ -184,8 +184,9 @@ class Determinants:
                 inverse = inverses.entry(int(number))
                 if self.is_fixed:
                     table = _columns(rows.slice(start, start + sites), columns)
-                    each = table.of(dot(table.value, inverse.value))
-                    own.append(each.reshape(sites * self.size, 1))
+                    both = [one.transpose(1, 0) for one in (inverse, table)]
+                    each = table.of(dot(*(one.value for one in both)))
+                    own.append(each.reshape(self.size * sites, 1))
                 else:
                     own.append(inverse.transpose(1, 0).reshape(self.size, 1, -1))
             found[n] = own[0] if len(own) == 1 else concatenated(own, 1)
@@ -240,14 +241,14 @@ class Determinants:
         self, at: Emission, n: int, group: Group, move: _Move, after: Array | None
     ) -> Array:
         """Return the determinants of Q of the matrices of a group."""
-        table, k = at.kept_of((self, n)), move.most
+        slots, table, k = self.slots, at.kept_of((self, n)), move.most
         left, entered = move.chosen
         columns = left(move.before)
         if after is None:
             rows = entered(move.sites)
             shape = (k, k)
-            index = rows.broadcast(shape, [0]) * self.size
-            index = index + columns.broadcast(shape, [1])
+            index = columns.broadcast(shape, [1]) * slots.occupied.sites
+            index = index + rows.broadcast(shape, [0])
             block = table.of(gather_rows(table.value, index.value))
         else:
             # (k, matrices, F) each
@@ -317,6 +318,8 @@ class _Move:
         """What returns of a list the elements of the sites left, and entered (k,)."""
 
         def of(which: Array) -> Callable[[Array], Array]:
+            if self.most == 1:
+                return lambda given: (which * given).sum(0).reshape(1)
             shape = (self.most, which.shape[0])
             rank = self._sum_below(which, self._earlier)
             slots = iota(which.insert, i32, shape, 0)

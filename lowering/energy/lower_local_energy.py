@@ -12,6 +12,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, reduce
+from math import prod
 from typing import Any, ClassVar, cast
 
 import numpy as np
@@ -64,6 +65,10 @@ from lowering.stablehlo.stablehlo_batch import batch_function, unbatched_op
 
 REST = 4
 """Ratio of chunk sizes of a network: a rest that fills no chunk takes smaller ones."""
+
+CARRIED = 1 << 17
+"""Bytes that a loop carries at most, such as one that factorises matrices: it reads all
+of them in each turn, from the cache of a core."""
 
 LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
 """Bounds on the logarithm of a product that keep it finite, by bytes of a real."""
@@ -283,6 +288,19 @@ def declared(
 def of_many(function: FuncOp, leaves: Arrays, x: Array) -> Arrays:
     """Insert a call of a function of one x, (1, N), for all x, (C, N)."""
     samples, size = x.shape
+    carried = [
+        prod(shape_of(one)) * dtype_of(element_of(one)).itemsize
+        for op in function.body.block.ops
+        if isinstance(op, hlo.WhileOp)
+        for one in op.results
+    ]
+    few = max(1, CARRIED // max(1, *carried)) if carried else samples
+    if few < samples:
+        few = -(-samples // -(-samples // few))
+        given = [one.value for one in leaves]
+        loop = bt.MapSamplesOp(_of_few(function, few, leaves, x), x.value, given)
+        x.insert.add_op(loop)
+        return [Array(result, x.insert) for result in loop.results]
     name = f"{function.sym_name.data}.{samples}"
     module = function.parent_op()
     assert isinstance(module, ModuleOp)
@@ -294,6 +312,25 @@ def of_many(function: FuncOp, leaves: Arrays, x: Array) -> Arrays:
         Rewriter.insert_op(many, InsertPoint.after(function))
         known[name] = many
     return called(x.insert, known[name], [*leaves, x.reshape(samples, 1, size)])
+
+
+def _of_few(function: FuncOp, few: int, leaves: Arrays, x: Array) -> FuncOp:
+    """Return a function of some x, (few, N), and of leaves."""
+    module = function.parent_op()
+    assert isinstance(module, ModuleOp)
+    name, known = f"{function.sym_name.data}.few", named(module)
+    if name in known:
+        return known[name]
+    kinds = [tensor(x.element, (few, x.shape[1])), *(one.value.type for one in leaves)]
+    block = Block(arg_types=kinds)
+    insert = Inserter(Builder(InsertPoint.at_end(block)), function.location)
+    config, *own = (Array(argument, insert) for argument in block.args)
+    found = of_many(function, own, config)
+    insert.add_op(ReturnOp(*(one.value for one in found)))
+    made = FuncOp(name, FunctionType.from_lists([], []), Region(block), "private")
+    made.update_function_type()
+    Rewriter.insert_op(made, InsertPoint.after(function))
+    return made
 
 
 # endregion

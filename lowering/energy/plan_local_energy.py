@@ -35,7 +35,7 @@ from lowering.change.forms import Same
 from lowering.change.rules import op_name
 from lowering.energy.activations import ACTIVATIONS
 from lowering.energy.bt_local_energy_pack import local_values, planned
-from lowering.energy.cone_part import MAX_GROUPS, groups_of
+from lowering.energy.cone_part import MAX_GROUPS, groups_of, traced
 from lowering.energy.extraction import function_named, module_of, returned
 from lowering.energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES, moves_of
 from lowering.energy.write_parts import tabled
@@ -66,6 +66,8 @@ BUFFERS = 3
 CONE_PAIRS, MIN_CONE_PAIRS = 4, 128
 """What changes of so many pairs take at most, as a multiple of what a network may, and
 pairs at least: products of matrices have as many rows."""
+CONE_PARTS = 2
+"""The largest change of all pairs takes a part of that of a network: there are many."""
 CONE_VALUES = 6
 """Values of a deep network that are kept of a sample: before and behind activations."""
 LONG, SHORT = 32, 8
@@ -135,9 +137,9 @@ class PlanChunks(RewritePattern):
         if bt.Rung.CONE in kinds and not {bt.Rung.LIFTED, bt.Rung.NETWORK} & kinds:
             # At nodes of psi alone, and its memory is always taken
             network = max(FEW_NETWORK_PAIRS, self.cache // (4 * largest))
-            pairs = int(
-                np.clip(CONE_PAIRS * self.cache // largest, MIN_CONE_PAIRS, pairs)
-            )
+            most = CONE_PAIRS * self.cache // largest
+            most = min(most, self.cache // (CONE_PARTS * _changed(op, module)))
+            pairs = int(np.clip(most, MIN_CONE_PAIRS, pairs))
         elif not networks:
             network //= 2  # that is rare, and its memory is always taken
         rows, by_site, tables = _rows(op), _rows_by_site(op), "lanes"
@@ -218,6 +220,29 @@ def _masked(op: bt.LocalEnergyOp, module: ModuleOp) -> Cones | None:
         return None
     cones = cones_of(function_named(module, deep[0].functions[0]))
     return cones if isinstance(cones, Cones) and cones.joint else None
+
+
+def _changed(op: bt.LocalEnergyOp, module: ModuleOp) -> int:
+    """Return the bytes of the largest change in a cone, of one x', or 1.
+
+    Those of masked layers are not known: groups of rows reach less than lists have.
+    """
+    moves = tabled(op)
+    if isinstance(moves, str):
+        return 1
+    rows, _ = moves.differences(shape_of(op.config)[1])
+    sizes = [1]
+    for part in (one for one in op.parts if one.kind == bt.Rung.CONE):
+        cones = cones_of(function_named(module, part.functions[0]))
+        if isinstance(cones, str) or cones.joint:
+            continue
+        trace = traced(cones, rows, local_values(op))
+        if not isinstance(trace, str):
+            sizes += [
+                trace.length(node) * node.channels * _bytes(node.value)
+                for node in cones.nodes
+            ]
+    return max(sizes)
 
 
 def _plan_groups(op: bt.LocalEnergyOp, cones: Cones | None) -> None:

@@ -9,10 +9,10 @@
 // WRITTEN:        stablehlo.constant dense<{{\[\[}}0, 1], [1, 2], [2, 3]]> : tensor<3x2xi32>
 // WRITTEN-NEXT:   func.return {{.*}} : tensor<3x2xi8>, tensor<3x2xi32>
 // What is kept of x: log psi, x, whether sites are occupied and how many before them
-// are, the rows of all sites times the inverse, and the determinant.
+// are, the inverse times the rows of all sites, and the determinant.
 // WRITTEN:      func.func private @part0.cache(
 // WRITTEN:        stablehlo.while
-// WRITTEN:        stablehlo.dot_general {{.*}} : (tensor<4x2xf64>, tensor<2x2xf64>) -> tensor<4x2xf64>
+// WRITTEN:        stablehlo.dot_general {{.*}} : (tensor<2x2xf64>, tensor<2x4xf64>) -> tensor<2x4xf64>
 // WRITTEN:        func.return {{.*}} : tensor<1x1xf64>, tensor<4x1xi8>, tensor<4x2xi32>, tensor<8x1xf64>, tensor<1x1xf64>
 // A hop: one number of these, with the sign of the order of sites; NaN where the number
 // of fermions changes. No loop, no row.

@@ -432,6 +432,25 @@ def test_factorised_are_those_of_numpy(kind: str, size: int) -> None:
     assert np.isnan(log[4:]).all()
 
 
+@pytest.mark.parametrize("kind", ["real", "complex"])
+@pytest.mark.parametrize("size", [8, 9, 23])
+def test_many_rows_are_factorised_some_at_a_time(kind: str, size: int) -> None:
+    rng = np.random.default_rng(size)
+    found = rng.normal(size=(3, size, size)) + 0j
+    found += 1j * rng.normal(size=found.shape) * (kind == "complex")
+    matrices = np.linalg.qr(found if kind == "complex" else found.real).Q
+    matrices[1] = np.roll(np.eye(size), 3, axis=1) * 2
+    # Behind the first rows nothing is left of the last ones
+    matrices[2, -1] = matrices[2, -2] = 0
+    inverse, sign, log = run(lambda one: list(factorised(one)), matrices)
+    expected = np.linalg.slogdet(matrices)
+    one = np.broadcast_to(np.eye(size), (2, size, size))
+    np.testing.assert_allclose(inverse[:2] @ matrices[:2], one, atol=1e-13)
+    assert np.isnan(inverse[2]).all()
+    np.testing.assert_allclose(sign, expected.sign, atol=1e-13)
+    np.testing.assert_allclose(log, expected.logabsdet, atol=1e-12)
+
+
 def test_inverses_of_few_right_digits_are_not_known() -> None:
     by = [np.diag([1.0, scale]) for scale in (1e-14, 1e-16)]
     inverse, _, log = run(lambda one: list(factorised(one)), np.array(by))
