@@ -227,7 +227,7 @@ class LoweringPipeline:
         sizes = _sizes(result) if is_recording() else {}
         before = op_count(result)
         ctx = context()
-        for one in self._passes:
+        for position, one in enumerate(self._passes):
             start = time.perf_counter()
             error: SymbolicCompilerError | None = None
             with span(one.name, "pass") as recorded, collected() as remarks:
@@ -258,7 +258,9 @@ class LoweringPipeline:
             before = after
             if error is not None:
                 raise error from error.__cause__
-            trace.add(one, result)
+            # In front of the first pass the last stage is of another run
+            same = valid.unchanged and verify and position > 0
+            trace.add(one, result, same=same)
             if write:
                 write(one.name, result)
         return result
