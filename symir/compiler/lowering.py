@@ -446,10 +446,16 @@ def lower_to_bt(module: ModuleOp) -> ModuleOp:
 def lower_to_stablehlo(
     module: ModuleOp, batch: int, state: str, *, verify: bool = True
 ) -> ModuleOp:
-    """Lower branch tensors to a kernel for one batch size and state type (`i8`, ..)."""
+    """Lower branch tensors to a kernel for one batch size and state type (`i8`, ..).
+
+    Both are verified, and what is in between where something is wrong: to verify after
+    each pass was a quarter of the time.
+    """
     pipeline = kernel_pipeline(batch, state, module)
     trace = Trace(dump=f"kernel-{batch}x{state}", keeps_stages=False)
-    return pipeline.run(module, verify=verify, trace=trace)
+    if not verify:
+        return pipeline.run(module, verify=False, trace=trace)
+    return pipeline.run_and_verify(module, trace=trace)
 
 
 def kernel_pipeline(batch: int, state: str, module: ModuleOp) -> LoweringPipeline:
