@@ -93,8 +93,10 @@ class _Lexer(MLIRLexer):
     out. One that is not ASCII is a string like any other, where xDSL makes it bytes.
     """
 
+    # A run of characters is one step, and none is given back: tables of weights are
+    # long, and 40 MB took 6 s one by one
     _unescaped_characters_regex = re.compile(
-        r'"(?:[^"\\\n\v\f]|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*"'
+        r'"(?:[^"\\\n\v\f]++|\\(?:["nt\\]|[0-9A-Fa-f]{2}))*+"'
     )
 
     def lex(self) -> Token[MLIRTokenKind]:
