@@ -69,11 +69,13 @@ class Seen:
         keys: those of ops whose validity depends on nothing else, and that have tables.
         ops: the keys of ops as they were.
         units: the units of the module, see `_units`, as they were.
+        unchanged: whether the last look found the module as it was at the one before.
     """
 
     keys: set[Hashable] = field(default_factory=set)
     ops: dict[Operation, Hashable] = field(default_factory=dict)
     units: dict[Operation, list[Any]] = field(default_factory=dict)
+    unchanged: bool = False
 
     @classmethod
     def of(cls, module: ModuleOp) -> Seen:
@@ -111,6 +113,7 @@ def fault_in(module: ModuleOp, seen: Seen | None = None) -> Invalidity | None:
     seen = Seen() if seen is None else seen
     units = _units(module)
     changed = _changed(seen.units, units)
+    seen.unchanged = not changed and seen.units.keys() == units.keys()
     seen.units = {}
     # A verifier looks inside first
     for op in chain.from_iterable(map(_own_ops, changed)):

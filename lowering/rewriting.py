@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from xdsl.builder import Builder
 from xdsl.dialects.builtin import LocationAttr, ModuleOp, TensorType
 from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.pattern_rewriter import (
-    GreedyRewritePatternApplier,
     PatternRewriter,
     PatternRewriteWalker,
     RewritePattern,
+    op_type_rewrite_pattern,
 )
 from xdsl.rewriter import InsertPoint
+from xdsl.transforms.dead_code_elimination import is_trivially_dead
 
 from dialects.provenance import located
 
@@ -64,6 +65,44 @@ class RetypeValues(RewritePattern, ABC):
                 rewriter.replace_value_with_new_type(value, new)
 
 
+class FirstPattern(RewritePattern):
+    """Offer an op to patterns, in order, until one applies; erase it if it is dead.
+
+    As xDSL's `GreedyRewritePatternApplier`, which asks each pattern about each op, and
+    most patterns are for ops of one type.
+    """
+
+    def __init__(self, *patterns: RewritePattern, dce: bool = True):
+        self.patterns = patterns
+        self.dce = dce
+        self._of_type: dict[type[Operation], list[RewritePattern]] = {}
+
+    def match_and_rewrite(self, op: Operation, rewriter: PatternRewriter) -> None:
+        if self.dce and is_trivially_dead(op):
+            rewriter.erase(op)
+            return
+        kind = type(op)
+        if kind not in self._of_type:
+            self._of_type[kind] = [p for p in self.patterns if _is_for(p, kind)]
+        for pattern in self._of_type[kind]:
+            pattern.match_and_rewrite(op, rewriter)
+            if rewriter.has_done_action:
+                return
+
+
+def _is_for(pattern: RewritePattern, kind: type[Operation]) -> bool:
+    """Whether a pattern looks at ops of a type at all."""
+    # What `op_type_rewrite_pattern` compares with is nowhere but in its closure
+    function: Any = type(pattern).match_and_rewrite
+    if getattr(function, "__module__", None) != op_type_rewrite_pattern.__module__:
+        return True
+    names = function.__code__.co_freevars
+    if "expected_type" not in names:
+        return True
+    expected = function.__closure__[names.index("expected_type")].cell_contents
+    return issubclass(kind, expected)
+
+
 def rewrite_once(
     ops: ModuleOp | Region, *patterns: RewritePattern, backwards: bool = False
 ) -> None:
@@ -71,7 +110,7 @@ def rewrite_once(
 
     What patterns insert is not offered again, and ops without uses stay.
     """
-    first = GreedyRewritePatternApplier(list(patterns), dce_enabled=False)
+    first = FirstPattern(*patterns, dce=False)
     walker = PatternRewriteWalker(
         first, apply_recursively=False, walk_reverse=backwards
     )

@@ -11,7 +11,6 @@ from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.pattern_rewriter import (
-    GreedyRewritePatternApplier,
     PatternRewriter,
     PatternRewriteWalker,
     RewritePattern,
@@ -20,7 +19,7 @@ from xdsl.pattern_rewriter import (
 from dialects import bt
 from dialects.provenance import in_place_of
 from dialects.stablehlo import element_of, shape_of, tensor
-from lowering.rewriting import Inserter, rewrite_once
+from lowering.rewriting import FirstPattern, Inserter, rewrite_once
 
 Array = npt.NDArray[Any]
 
@@ -184,6 +183,6 @@ def rewrite_lanes(
     module: ModuleOp, *patterns: RewritePattern, repeatedly: bool = False
 ) -> None:
     """Apply patterns of lanes everywhere, once or until all is done; refresh types."""
-    first = GreedyRewritePatternApplier(list(patterns), dce_enabled=False)
+    first = FirstPattern(*patterns, dce=False)
     PatternRewriteWalker(first, apply_recursively=repeatedly).rewrite_module(module)
     rewrite_once(module, RefreshTypes())

@@ -32,7 +32,6 @@ from xdsl.irdl import (
 )
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
-    GreedyRewritePatternApplier,
     PatternRewriter,
     PatternRewriteWalker,
     RewritePattern,
@@ -70,7 +69,7 @@ from lowering.bt.lanes import lane_count
 from lowering.bt.valid_lanes import ValidLanes
 from lowering.energy.extraction import erase_unreachable
 from lowering.relations import Relation
-from lowering.rewriting import Inserter, rewrite_once
+from lowering.rewriting import FirstPattern, Inserter, rewrite_once
 from lowering.stablehlo.loops import PATTERNS
 
 MAX_MASK_ELEMENTS = 256 * 1024
@@ -818,23 +817,21 @@ class ConvertBtToStablehloPass(ModulePass):
                 )
         rewrite_once(op, StandTogether(), backwards=True)
         rewrite_once(op, PickLanes())
-        patterns = GreedyRewritePatternApplier(
-            [
-                LowerGather(),
-                LowerBroadcast(),
-                LowerReduce(),
-                LowerDot(),
-                LowerBranches(),
-                LowerImages(),
-                LowerJoin(),
-                LowerCompact(),
-                LowerConnections(),
-                LowerLanes(),
-                *(pattern() for pattern in PATTERNS),
-                EraseNote(),
-            ]
+        first = FirstPattern(
+            LowerGather(),
+            LowerBroadcast(),
+            LowerReduce(),
+            LowerDot(),
+            LowerBranches(),
+            LowerImages(),
+            LowerJoin(),
+            LowerCompact(),
+            LowerConnections(),
+            LowerLanes(),
+            *(pattern() for pattern in PATTERNS),
+            EraseNote(),
         )
-        PatternRewriteWalker(patterns).rewrite_module(op)
+        PatternRewriteWalker(first).rewrite_module(op)
         erase_unreachable(op)
         left = sorted({inner.name for inner in op.walk() if inner.name[:3] == "bt."})
         if left:

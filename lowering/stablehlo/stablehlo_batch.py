@@ -21,7 +21,6 @@ from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Operation, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
-    GreedyRewritePatternApplier,
     PatternRewriter,
     PatternRewriteWalker,
     RewritePattern,
@@ -50,7 +49,7 @@ from dialects.stablehlo import (
 )
 from dialects.stablehlo_ops import ConvolutionOp
 from lowering.relations import Relation
-from lowering.rewriting import Inserter
+from lowering.rewriting import FirstPattern, Inserter
 
 Values = list[SSAValue]
 Rule = Callable[[Inserter, Operation, int, Values, list[bool]], Values]
@@ -85,19 +84,17 @@ def batch_region(
     block = region.block
     while (choice := _choice_of_elements(region, arguments)) is not None:
         _choose_elements(choice)
-    first = InsertPoint.at_start(block)
+    start = InsertPoint.at_start(block)
     for argument in [block.args[number] for number in arguments]:
         old = cast(TensorType[Attribute], argument.type)
         wide = Rewriter.replace_value_with_new_type(argument, _batched(old, size))
         one = _cast(wide, old)
         wide.replace_all_uses_with(one.results[0])
         one.operands[0] = wide
-        Rewriter.insert_op(one, first)
-    patterns = [_BatchReturn(size), _BatchBranches(size), _BatchOp(size)]
-    PatternRewriteWalker(
-        GreedyRewritePatternApplier(cast(Any, patterns), dce_enabled=False),
-        apply_recursively=False,
-    ).rewrite_region(region)
+        Rewriter.insert_op(one, start)
+    patterns = _BatchReturn(size), _BatchBranches(size), _BatchOp(size)
+    first = FirstPattern(*patterns, dce=False)
+    PatternRewriteWalker(first, apply_recursively=False).rewrite_region(region)
     end = block.last_op
     assert end is not None
     _return_batches(end, size, results)

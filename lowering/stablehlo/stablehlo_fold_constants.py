@@ -15,7 +15,6 @@ from xdsl.dialects.builtin import DYNAMIC_INDEX, ModuleOp, TensorType
 from xdsl.ir import Attribute, Operation, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
-    GreedyRewritePatternApplier,
     PatternRewriter,
     PatternRewriteWalker,
     RewritePattern,
@@ -28,6 +27,7 @@ from dialects.stablehlo import constant, constant_of, to_numpy
 from lowering.bt.lanes import behind_broadcasts
 from lowering.evaluate import evaluate
 from lowering.relations import Relation
+from lowering.rewriting import FirstPattern
 
 
 def _replace_by_constant(
@@ -141,15 +141,12 @@ class StablehloFoldConstantsPass(ModulePass):
     relation: ClassVar[Relation] = Relation.EQUAL
 
     def apply(self, ctx: Context, op: ModuleOp) -> None:
-        patterns = GreedyRewritePatternApplier(
-            [
-                FoldStablehloSelect(),
-                FoldLogic(),
-                FoldMultiplyByOne(),
-                FoldConvert(),
-                FoldBroadcast(),
-                FoldElementwise(),
-            ],
-            dce_enabled=True,
+        first = FirstPattern(
+            FoldStablehloSelect(),
+            FoldLogic(),
+            FoldMultiplyByOne(),
+            FoldConvert(),
+            FoldBroadcast(),
+            FoldElementwise(),
         )
-        PatternRewriteWalker(patterns).rewrite_module(op)
+        PatternRewriteWalker(first).rewrite_module(op)

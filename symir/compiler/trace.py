@@ -6,9 +6,11 @@ take their stages from `LoweringPipeline.run`, and keep none of their own.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import cast
+from operator import eq
+from typing import Any, cast
 
 from xdsl.dialects.builtin import ModuleOp, TensorType
 from xdsl.dialects.func import FuncOp
@@ -28,7 +30,8 @@ class Stage:
     Attributes:
         number: its place among the stages, 0 at the beginning.
         name: the name of the pass; at the beginning that of the level.
-        module: the module after that pass: to be looked at, and not to be changed.
+        module: the module after that pass: to be looked at, and not to be changed. It
+            is that of the stage before where a pass changed nothing.
         report: what the pass did; None at the beginning, and where IR was edited.
         applied: the pass itself, with its settings; None likewise.
         edited: whether its IR was written by hand.
@@ -65,7 +68,8 @@ class Trace:
     """The stages and reports of a lowering, to which each run of passes adds its own.
 
     Attributes:
-        stages: a stage for each pass, with a copy of the module that it left.
+        stages: a stage for each pass, with a copy of the module that it left, or that
+            of the stage before.
         reports: a report for each pass, also for one that failed.
         dump: the result of the passes, such as "operator", in names of folders: the
             stages are written where `symir.compiler.dump` is asked to. None for never.
@@ -77,12 +81,35 @@ class Trace:
     dump: str | None = None
     keeps_stages: bool = True
 
-    def add(self, one: ModulePass, module: ModuleOp) -> None:
-        """Add the stage of the pass that was reported last."""
+    def add(self, one: ModulePass, module: ModuleOp, *, same: bool = False) -> None:
+        """Add the stage of the pass that was reported last.
+
+        With `same` the module is that of the last stage, up to names and places.
+        """
         if not self.keeps_stages:
             return
         number, report = len(self.stages), self.reports[-1]
-        self.stages.append(Stage(number, one.name, module.clone(), report, one))
+        same = same and _named_alike(self.stages[-1].module, module)
+        copy = self.stages[-1].module if same else module.clone()
+        self.stages.append(Stage(number, one.name, copy, report, one))
+
+
+def _named_alike(a: ModuleOp, b: ModuleOp) -> bool:
+    """Whether names of values and places are the same in modules of the same ops."""
+    return all(map(eq, _names_in(a), _names_in(b)))
+
+
+def _names_in(op: Operation) -> Iterator[Any]:
+    yield op.location
+    for result in op.results:
+        yield result.name_hint
+    for region in op.regions:
+        for block in region.blocks:
+            for argument in block.args:
+                yield argument.name_hint
+                yield argument.location
+            for inner in block.ops:
+                yield from _names_in(inner)
 
 
 def level_of(module: ModuleOp) -> str:

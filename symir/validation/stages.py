@@ -37,7 +37,8 @@ def marks_of(
     mark = mark or (lambda stage: fingerprint(stage.module))
     marks = [mark(stages[0])]
     for before, after in pairwise(stages):
-        same = before.module.is_structurally_equivalent(after.module)
+        same = before.module is after.module
+        same = same or before.module.is_structurally_equivalent(after.module)
         marks.append(marks[-1] if same else mark(after))
     return marks
 

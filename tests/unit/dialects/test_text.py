@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from io import StringIO
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -26,12 +26,45 @@ from xdsl.ir import Attribute
 from xdsl.parser import Parser as XdslParser
 from xdsl.printer import Printer as XdslPrinter
 from xdsl.utils.exceptions import ParseError, VerifyException
+from xdsl.utils.lexer import Input
+from xdsl.utils.mlir_lexer import MLIRLexer, MLIRTokenKind
 
 from dialects import sym
 from dialects.registry import get_all_dialects
 from dialects.stablehlo import constant
 from dialects.tables import RowTable
 from dialects.text import Parser, Printer, context, parse_module, print_module
+
+TOKENS = (
+    *("tensor", "_a.b$1", "%0", "%x-y", "%.", "%é", "é", "0x1F", "1.5e3", "@f", "%"),
+    *("->", "-", "...", "{-#", "#-}", "{", "}", "//", "/", "\n", " ", "\t", "*", "+"),
+    *("?", "|", "(", ")", "[", "]", "<", ">", "=", ":", ",", "#a", "!b", "^c", '"s"'),
+)
+
+
+def tokens_of(lexer: MLIRLexer) -> list[tuple[MLIRTokenKind, int, int]] | str:
+    """Return kinds and places of all tokens, or what is wrong."""
+    found: list[tuple[MLIRTokenKind, int, int]] = []
+    while not found or found[-1][0] is not MLIRTokenKind.EOF:
+        try:
+            token = lexer.lex()
+        except ParseError as error:
+            return str(error)
+        found.append((token.kind, token.span.start, token.span.end))
+    return found
+
+
+@given(st.lists(st.sampled_from(TOKENS) | st.characters(exclude_characters='"')))
+@example(["a", "//", " ", "%", "x", "\n", "%", "x"])
+@example(["//", '"s"', "\n", "//", "é"])
+def test_tokens_are_those_of_xdsl(parts: list[str]) -> None:
+    text = "".join(parts)
+    own, other = (
+        cast(MLIRLexer, type(parser(context(), "").lexer)(Input(text, "<unknown>")))
+        for parser in (Parser, XdslParser)
+    )
+    assert tokens_of(own) == tokens_of(other)
+
 
 HOP = """\
 builtin.module {

@@ -48,6 +48,30 @@ def test_each_pass_leaves_a_stage_and_a_report() -> None:
         assert fingerprint(stage.module) == fingerprint(again)
 
 
+@dataclass(frozen=True)
+class NamingPass(ModulePass):
+    """A pass that gives another name to a value, and nothing else."""
+
+    name = "naming"
+
+    def apply(self, ctx: Context, op: ModuleOp) -> None:
+        value = next(result for inner in op.walk() for result in inner.results)
+        value.name_hint = "named"
+
+
+def test_a_pass_that_changes_nothing_has_the_stage_before() -> None:
+    module = field().to_ir().module
+    trace = Trace([Stage(0, "sym", module)])
+    pipeline = LoweringPipeline.parse("cse,dce,cse").inserted(NamingPass(), 3)
+    pipeline.run(module, in_place=True, trace=trace)
+    start, first, second, third, named = (one.module for one in trace.stages)
+    assert first is second is third
+    assert start is module is not first
+    assert third is not named
+    assert "%named" in trace.stages[-1].text
+    assert "%named" not in trace.stages[-2].text
+
+
 def test_a_pass_that_fails_has_a_report_and_no_stage() -> None:
     trace = Trace()
     pipeline = LoweringPipeline.parse("cse").inserted(DroppingPass(), 1)
