@@ -50,6 +50,7 @@ bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.local_energy
 	@$(BIN)/python -m benchmarks.ablation
 	@$(BIN)/python -m benchmarks.energy_ablation
+	@$(BIN)/python -m benchmarks.sampling
 	@$(BIN)/python -m benchmarks.compile_time
 	@$(BIN)/python -m benchmarks.scaling
 	@$(BIN)/python -m benchmarks.imports

@@ -166,7 +166,7 @@ def next_one(found: Any, *_: Any) -> Any:
 
 
 SLICED = SliceRule.moved
-PADDED = combining_rules._padded
+PADDED = combining_rules.padded
 
 PLANTED: dict[type[ChangeRule], Bug] = {
     ElementwiseRule: of_node(ElementwiseRule, as_affine),
@@ -212,7 +212,7 @@ PLANTED: dict[type[ChangeRule], Bug] = {
     PadRule: in_cone(
         instead(
             combining_rules,
-            "_padded",
+            "padded",
             lambda ids, low, high, between: PADDED(ids, high, low, between),
         )
     ),
