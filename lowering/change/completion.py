@@ -21,7 +21,15 @@ from dialects.stablehlo import element_of, gather_rows, shape_of
 from lowering.arrays import Array, array, zeros
 from lowering.change.asked import Values, whole_of
 from lowering.change.cone_analysis import Cones
-from lowering.change.cones import AtEach, Emission, Node, Part, Stencil, Total
+from lowering.change.cones import (
+    NEVER,
+    AtEach,
+    Emission,
+    Node,
+    Part,
+    Stencil,
+    Total,
+)
 from lowering.change.known_zeros import is_zero
 from lowering.change.masked import Masked
 from lowering.change.position_lists import Listed, Numbers, Trace
@@ -44,7 +52,8 @@ class Conditionals:
         terms: what log psi is made of by sums and affine functions.
         inside: nodes that the terms are computed from, and these, in order.
         behind: nodes behind the terms, in order.
-        steps: of each node inside, when its positions are complete, (positions,).
+        steps: of each node inside, the step that its positions are computed with,
+            (positions,).
         offset: nodes that have sums with constants, beside those of their sources.
     """
 
@@ -142,8 +151,8 @@ def conditionals_of(
     rank = np.argsort(found)
     if (wrong := _not_in(needs, rank)) is not None:
         return wrong
-    steps = _propagated(inside, {start: rank[:, None]})
-    own = {node: one[:, 0] for node, one in steps.items()}
+    complete = _propagated(inside, {start: rank[:, None]})
+    own = _late({node: one[:, 0] for node, one in complete.items()}, inside, terms)
     last = [node for node in cones.nodes if node in behind]
     offset = {node for node in inside if _has_constants(node, cones)}
     return Conditionals(cones, found, terms, inside, last, own, offset)
@@ -211,6 +220,30 @@ def _propagated(
                 for number, one in enumerate(node.sources)
             ]
             found[node] = np.maximum.reduce(every)
+    return found
+
+
+def _late(
+    complete: dict[Node, Numbers], nodes: Sequence[Node], terms: Sequence[Node]
+) -> dict[Node, Numbers]:
+    """Return the step that each position is computed with: the last one that will do.
+
+    Where several positions are complete with a step and none with others, one is
+    computed with each. What has the value of a site is computed with that; before that
+    what it is made of else, so that it is not computed for all values.
+    """
+    needed = {node: np.full(node.positions, NEVER) for node in nodes}
+    found: dict[Node, Numbers] = {}
+    for node in reversed(nodes):
+        own = complete[node]
+        at_once = node in terms or not node.sources
+        late = own if at_once else np.maximum(needed[node], own)
+        # What nothing needs is not computed
+        found[node] = late = np.where(late == NEVER, BEFORE, late)
+        before = np.where((own == late) & (late > BEFORE), late - 1, late)
+        for number, source in enumerate(node.sources):
+            least = node.earliest(number, before)
+            needed[source] = np.minimum(needed[source], least)
     return found
 
 

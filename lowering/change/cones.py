@@ -54,6 +54,12 @@ POLES = {
 HIDING = ("stablehlo.compare", "stablehlo.is_finite", "stablehlo.convert")
 """Ops that make of what is not a number something that is one."""
 
+NEVER = np.iinfo(np.int64).max
+"""The step of what nothing needs."""
+
+MAX_RUNS = 4
+"""Positions of more runs are gathered."""
+
 LARGEST_MATRIX = 1 << 20
 """Elements of a matrix from list to list: it is read for each chunk of pairs."""
 
@@ -149,6 +155,17 @@ class Node(ABC):
         nothing = np.full((1, of.shape[1]), NOWHERE if of.dtype != bool else False)
         found = np.concatenate([of, nothing])[np.where(own < 0, len(of), own)]
         return found if own.ndim == 1 else found.max(axis=1)
+
+    def earliest(self, number: int, of: Numbers) -> Numbers:
+        """Return the least of what positions have that need each one of a source."""
+        source = self.sources[number]
+        found = np.full(source.positions + 1, NEVER)
+        needed = self.needed(np.arange(self.positions)[None])
+        if not needed:
+            return np.full(source.positions, of.min())
+        own = needed[number][0].reshape(self.positions, -1)
+        np.minimum.at(found, own, of[:, None])
+        return found[:-1]
 
     def work(self, trace: Trace) -> float:
         """Return multiplications for one change."""
@@ -538,12 +555,88 @@ class Stencil(Node):
             value = at.read(source, self, own)
             return self._product(value.astype(element_of(self.value)), weights)
         near = self.near[own].reshape(len(own), -1)
+        runs = _runs(near, source.positions) if own.shape[1] == 1 else []
+        size = self.channels * source.channels * sum(one.length for one in runs)
+        if runs and len(runs) <= MAX_RUNS and len(own) * size <= LARGEST_MATRIX:
+            return self._of_runs(at, near, runs)
         rows = at.read(source, self, np.maximum(near, 0))
         if (near < 0).any():
             there = at.by_row(near >= 0).compared("NE", 0).reshape(-1, 1)
             rows = there.where(rows, 0)
         patches = rows.astype(element_of(self.value)).reshape(own.shape[1], -1)
         return self._product(patches, weights)
+
+    def _of_runs(self, at: Completion, near: Numbers, runs: Sequence[Run]) -> Array:
+        """Return sums over successive positions, with weights of each step."""
+        (source,) = self.sources
+        places = [one.places(near) for one in runs]
+
+        def table(at: Emission) -> Array:
+            weights = self.weights(at)
+            nothing = weights.like(0).broadcast((1, *weights.shape[1:]), [])
+            own = concatenated([weights, nothing], 0).reshape(weights.shape[0] + 1, -1)
+            joined = np.concatenate(places, axis=1)
+            own = taken_rows(own, joined.reshape(-1))
+            return own.reshape(len(near), -1, self.channels)
+
+        whole = at.all_of(source, self)
+        rows = [at.rows(whole, one.positions) for one in runs]
+        row = concatenated(rows, 0).astype(element_of(self.value)).reshape(1, -1)
+        weights = at.once_of_lists(self, "of runs", table)
+        assert at.row is not None
+        return product(row, weights.at(at.row))
+
+
+class Run(NamedTuple):
+    """Positions one after the other, at each of some steps.
+
+    Attributes:
+        first: the number of the first column that has them.
+        length: how many there are.
+        start: the first position that the first column stands for, (steps,).
+        whole: how many positions the source has.
+    """
+
+    first: int
+    length: int
+    start: Numbers
+    whole: int
+
+    @property
+    def positions(self) -> Numbers:
+        """Those that are read: all of them are there."""
+        start = np.clip(self.start, 0, self.whole - self.length)
+        return start[:, None] + np.arange(self.length)
+
+    def places(self, near: Numbers) -> Numbers:
+        """Return the column that stands for each position, or one behind the last."""
+        steps, columns = near.shape
+        own = self.positions - self.start[:, None]
+        inside = (own >= 0) & (own < self.length)
+        column = self.first + np.where(inside, own, 0)
+        meant = near[np.arange(steps)[:, None], column] == self.positions
+        return np.where(inside & meant, column, columns)
+
+
+def _runs(near: Numbers, count: int) -> list[Run]:
+    """Return the fewest runs of columns that stand for positions next to each other."""
+    found: list[Run] = []
+    steps, columns = near.shape
+    first = 0
+    start = np.full(steps, NOWHERE - columns)
+    for column in range(columns + 1):
+        is_some = column < columns and near[:, column] >= 0
+        if column < columns:
+            own = near[:, column] - (column - first)
+            is_known = start > NOWHERE - columns
+            if not (is_some & is_known & (own != start)).any():
+                start = np.where(is_some & ~is_known, own, start)
+                continue
+        found.append(Run(first, column - first, start, count))
+        first = column
+        if column < columns:
+            start = np.where(is_some, near[:, column], NOWHERE - columns)
+    return found if all(one.length <= count for one in found) else []
 
 
 @dataclass(eq=False, repr=False)
@@ -604,6 +697,9 @@ class Whole(Node):
         new = self.op.clone(mapped)
         at.insert.add_op(new)
         return Array(new.results[0], at.insert).reshape(1, self.channels)
+
+    def completed(self, at: Completion) -> Array:
+        return self.computed(at)
 
 
 # endregion

@@ -20,6 +20,7 @@ from xdsl_jax.dialects import stablehlo as hlo
 from dialects.stablehlo import element_of, gather_rows, tensor
 from lowering.arrays import Array, array, concatenated, iota
 from lowering.change.cones import (
+    NEVER,
     AtEach,
     Channels,
     Emission,
@@ -158,6 +159,9 @@ class Masked(Node):
             for own in self.pairs.T
         ]
         return np.concatenate(found)
+
+    def earliest(self, number: int, of: Numbers) -> Numbers:
+        return np.where(self.pairs, of, NEVER).min(axis=1)
 
     def _completing(self, at: Completion, name: str, rows: Booleans) -> Span | None:
         """Return weights from some positions to those that are complete in a group."""

@@ -200,7 +200,9 @@ class Draft:
             drawn=first,
             known=known,
         )
-        log = at.value(self.of.cones.result).reshape()
+        result = self.of.cones.result
+        found = at.change(result) if result in self.of.terms else at.value(result)
+        log = found.reshape()
         return [log, *map(known, self._kept)]
 
     def written(self) -> list[FuncOp]:

@@ -195,6 +195,15 @@ def test_sites_may_have_different_values() -> None:
     assert int(x[:, 2:].max()) == 3
 
 
+def test_one_site() -> None:
+    table = normal(1, 3)
+
+    def logpsi(w: Any, x: Any) -> Any:
+        return chosen(jax.nn.log_softmax(jnp.broadcast_to(w, (*x.shape, 3))), x)
+
+    check(logpsi, table, sym.fock(2, 1))
+
+
 def test_a_power_is_that_of_the_distribution() -> None:
     def logpsi(w: Any, x: Any) -> Any:
         return 2 * convolution(w, x)
