@@ -8,7 +8,8 @@
 #                kernels with all passes with those without one; time the compiler
 #   make fuzz    compare N random operators (N=1000) at every level, and energies of
 #                NETWORKS random networks (NETWORKS=2000) with those of plain JAX;
-#                ratios where changes reach DEEP deep ones (DEEP=1050) with values
+#                ratios where changes reach DEEP deep ones (DEEP=1050) with values;
+#                samples of DRAWS (300) autoregressive ones with those of all probabilities
 #   make docs    build the documentation into site/, and run all of its code and commands
 #   make clean   delete the environment, caches and builds
 #
@@ -18,6 +19,7 @@ VENV := .venv
 N := 1000
 NETWORKS := 2000
 DEEP := 1050
+DRAWS := 300
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-input
 CANDIDATES := $(PYTHON) python3.13 python3.12 python3.11 python3
@@ -59,6 +61,7 @@ fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzz $(N)
 	@$(BIN)/python -m tests.fuzz.energies $(NETWORKS)
 	@$(BIN)/python -m tests.fuzz.cones $(DEEP)
+	@$(BIN)/python -m tests.fuzz.draws $(DRAWS)
 
 docs: $(VENV)/.dev $(VENV)/.docs
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

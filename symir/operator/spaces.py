@@ -610,7 +610,7 @@ class Space:
             kinds.setdefault(values, []).append(site)
         return kinds
 
-    @property
+    @cached_property
     def _distinct_values(self) -> npt.NDArray[np.float64]:
         return np.unique(np.concatenate(self.local_states))
 
