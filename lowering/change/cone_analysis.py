@@ -157,22 +157,26 @@ class _Analysis:
 
     def _in_parts(
         self, op: Operation, *, with_constants: bool
-    ) -> list[View | None] | None:
+    ) -> list[Any] | None:
         """Return views of an op's operands, each with its own positions alone.
 
-        Of all of them, or of those with constants. None where there are no fewer.
+        Of all of them, or of those with constants; what is lost stays so. None where
+        there are no fewer.
         """
-        own = [self.views.get(value) for value in op.operands]
+        own = [self._known(value) for value in op.operands]
         found = [
-            one
-            if one is None or (with_constants and (one.ids >= 0).all())
-            else self._in_part(one, value)
+            self._in_part(one, value)
+            if isinstance(one, View) and not (with_constants and (one.ids >= 0).all())
+            else one
             for one, value in zip(own, op.operands, strict=True)
         ]
-        if all(one is other for one, other in zip(found, own, strict=True)):
+        if not any(
+            isinstance(one, View) and one is not other
+            for one, other in zip(found, own, strict=True)
+        ):
             return None
         for one in found:
-            if one is not None:
+            if isinstance(one, View):
                 self._add(one.node)
         return found
 

@@ -604,6 +604,22 @@ def test_zeros_that_no_parameter_changes() -> None:
         assert np.array_equal(is_zero(op.rhs), mask == 0)
 
 
+@pytest.mark.parametrize("mode", ["clip", "fill"])
+def test_what_is_not_known_is_not_without_x(mode: Any) -> None:
+    """The place that is read, or what is chosen, next to a constant."""
+
+    def network(w: Any, x: Any) -> Any:
+        start = jnp.full((len(x), 1), 0.3)
+        y = jnp.concatenate([start, x[:, :-1].astype(float)], axis=1)
+        place = (x.astype(jnp.int32) > 0).astype(jnp.int32).sum(1, keepdims=True)
+        read = jnp.take_along_axis(y, place % SITES, 1, mode=mode)
+        return jnp.sin(read * w[3][0, 0]).sum(1) + jnp.sin(y).sum(1)
+
+    found = analysed(network)
+    assert isinstance(found, str)
+    assert found.startswith("sums of integers may wrap")
+
+
 @pytest.mark.parametrize("rows", [flips()[1::2], flips()[1:4]], ids=["none", "some"])
 def test_changes_that_reach_no_position(rows: Any) -> None:
     """Flips of odd sites, alone and next to one that is seen."""
