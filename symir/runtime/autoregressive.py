@@ -251,6 +251,7 @@ class Autoregressive:
         if sharding is not None:
             noise = lax.with_sharding_constraint(noise, sharding)
         if not samples:
+            program = _PROGRAMS.current(program)
             shape, log = (0, self.space.size), program.op.logarithm
             return jnp.zeros(shape, program.dtype), jnp.zeros(
                 0, dtype_of(element_of(log))
@@ -267,8 +268,7 @@ class Autoregressive:
         Raises:
             InputError: where the sites cannot be drawn one after the other (C033).
         """
-        parameters = with_keys_as_numbers(parameters)
-        _, _, program = self._program(parameters, self._dtype(dtype))
+        program = self._current(parameters, dtype)
         assert program.op.bounds is not None
         return DrawReport(
             program.order,
@@ -279,8 +279,12 @@ class Autoregressive:
 
     def module(self, parameters: Any, *, dtype: Any = None) -> Any:
         """Return the IR: what is drawn, by which functions."""
+        return self._current(parameters, dtype).module
+
+    def _current(self, parameters: Any, dtype: Any) -> DrawsProgram:
+        """Return the program of log psi as it is by now."""
         parameters = with_keys_as_numbers(parameters)
-        return self._program(parameters, self._dtype(dtype))[2].module
+        return _PROGRAMS.current(self._program(parameters, self._dtype(dtype))[2])
 
     def _program(
         self, parameters: Any, dtype: np.dtype

@@ -265,6 +265,21 @@ def test_values_that_log_psi_holds_on_to_are_those_of_now() -> None:
     np.testing.assert_array_equal(jax.jit(of)(-held["w"])[0], first)
 
 
+@pytest.mark.parametrize("asked", ["report", "module", "nothing"])
+def test_values_are_those_of_now_behind_what_was_asked_before(asked: str) -> None:
+    held = {"w": normal(1, N)}
+    own = Autoregressive(lambda _, x: product(held["w"], x), SPINS)
+    module = own.module(None)
+    if asked == "report":
+        own.report(None)
+    elif asked == "nothing":
+        own.sample(None, KEY, 0)
+    held["w"] = -held["w"]
+    x, _ = own.sample(None, KEY, 30)
+    np.testing.assert_array_equal(x, check(product, held["w"], SPINS, 30))
+    assert not module.is_structurally_equivalent(own.module(None))
+
+
 def test_the_report_says_how_much_is_kept() -> None:
     report = Autoregressive(permuted, SPINS).report(CONVOLUTION)
     # The site that is first, and those of its order
