@@ -115,9 +115,11 @@ def _rule(given: Sequence[Any], found: Sequence[Any]) -> SdyShardingRule:
 
     operands = [mapping(one, has_samples=n == 0) for n, one in enumerate(given)]
     results = [mapping(one, has_samples=True) for one in found]
-    factors = {axis for one in (*operands, *results) for axis in one} - {"samples"}
+    # In the order that they are there: "i10" is behind "i9"
+    every = dict.fromkeys(axis for one in (*operands, *results) for axis in one)
+    factors = tuple(axis for axis in every if axis != "samples")
     return SdyShardingRule(
         tuple(operands),
         tuple(results),
-        need_replication_factors=tuple(sorted(factors)),  # pyright: ignore
+        need_replication_factors=factors,  # pyright: ignore
     )
