@@ -1496,7 +1496,7 @@ class DrawOp(BranchTensorOp):
 
     ```mlir
     %x, %log = bt.draw %u from @logpsi(%w) order [0, 1, 2]
-      values [array<f64: 0.0, 1.0>] power 2.0 : f64
+      values [array<f64: 0.0, 1.0>] power 2.0
       : tensor<?x3xf64>, (tensor<8x4xf64>) -> tensor<?x3x!bt.state>, tensor<?xf64>
     ```
     """
@@ -1577,8 +1577,18 @@ class DrawOp(BranchTensorOp):
         for name in (one.string_value() for one in names):
             if SymbolTable.lookup_symbol(self, name) is None:
                 raise VerifyException(f"'bt.draw': there is no @{name}")
+        if not self.power.value.data > 0:
+            raise VerifyException(
+                f"'bt.draw' has a positive power, got {self.power.value.data:g}"
+            )
         if self.written is None:
             return
+        bounds = [] if self.bounds is None else [*self.bounds.get_values()]
+        if bounds[:1] != [0] or bounds[-1] != sites or bounds != sorted({*bounds}):
+            raise VerifyException(
+                f"'bt.draw' of {sites} sites has groups of all steps in order, got "
+                f"bounds {bounds}"
+            )
         groups = len(self.bounds.get_values()) - 1 if self.bounds is not None else 0
         if len(self.written) != 2 + 3 * groups or not groups:
             raise VerifyException(

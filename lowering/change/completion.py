@@ -145,7 +145,13 @@ def conditionals_of(
     start = cones.nodes[0]
     reached = _propagated(inside, {start: np.eye(start.positions, dtype=bool)})
     needs = np.concatenate([reached[node] for node in terms])
-    found = _order_of(needs) if order is None else np.asarray(order, np.int64)
+    found = np.asarray(order, np.int64) if order is not None else None
+    for node in terms if found is None else ():
+        # Others, such as a phase, may have sites that are ready before they are drawn
+        own = _order_of(reached[node], is_only=True)
+        found = own if not isinstance(own, str) else found
+    if found is None:
+        found = _order_of(needs)
     if isinstance(found, str):
         return found
     rank = np.argsort(found)
@@ -188,7 +194,10 @@ def _terms_of(result: Node, *, is_one: bool) -> tuple[list[Node], set[Node] | st
         node = waiting.pop()
         if node in behind:
             continue
-        if not node.makes_changes or not isinstance(node, Total | AtEach | Stencil):
+        is_sum = isinstance(node, Total | AtEach) or (
+            isinstance(node, Stencil) and node.stays
+        )
+        if not node.makes_changes or not is_sum:
             return [], f"{node} behind all sites is no sum of terms"
         behind.add(node)
         for one in node.sources:
@@ -247,8 +256,11 @@ def _late(
     return found
 
 
-def _order_of(needs: npt.NDArray[np.bool_]) -> Numbers | str:
-    """Return sites, each with a term that needs no other one that is not before."""
+def _order_of(needs: npt.NDArray[np.bool_], *, is_only: bool = False) -> Numbers | str:
+    """Return sites, each with a term that needs no other one that is not before.
+
+    It may be asked for the only such order.
+    """
     missing = needs.sum(axis=1)
     order: list[int] = []
     while len(order) < needs.shape[1]:
@@ -259,6 +271,8 @@ def _order_of(needs: npt.NDArray[np.bool_]) -> Numbers | str:
             is_left[order] = False
             left = np.flatnonzero(is_left)
             return f"no term of log psi has one of the sites {_said(left)} alone"
+        if is_only and ready.any(axis=0).sum() > 1:
+            return "there are several orders"
         site = int(np.argmax(ready.any(axis=0)))
         missing = missing - needs[:, site]
         order.append(site)

@@ -155,9 +155,7 @@ class _Analysis:
             return self.views.get(value)
         return Lost(reason, self.views, self._depends, self._function)
 
-    def _in_parts(
-        self, op: Operation, *, with_constants: bool
-    ) -> list[Any] | None:
+    def _in_parts(self, op: Operation, *, with_constants: bool) -> list[Any] | None:
         """Return views of an op's operands, each with its own positions alone.
 
         Of all of them, or of those with constants; what is lost stays so. None where

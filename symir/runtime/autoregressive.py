@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
+from numbers import Real
 from typing import Any
 
 import jax
@@ -159,7 +160,8 @@ class DrawReport(Reading):
 
     def __str__(self) -> str:
         return (
-            f"{len(self.order)} sites are drawn in {self.groups} loops, "
+            f"{len(self.order)} sites are drawn in {self.groups} "
+            f"loop{'s' if self.groups > 1 else ''}, "
             f"{self.samples} samples at once by default, of which "
             f"{self.bytes} bytes are kept each"
         )
@@ -194,7 +196,7 @@ class Autoregressive:
     def __init__(self, logpsi: Callable[..., Any], space: Any, *, power: float = 2.0):
         if not callable(logpsi):
             raise _no_sampler("a function log psi of (parameters, x)", logpsi)
-        is_number = isinstance(power, int | float) and not isinstance(power, bool)
+        is_number = isinstance(power, Real) and not isinstance(power, bool)
         if not is_number or not 0 < power < np.inf:
             raise _no_sampler("a positive number as the power", power)
         self.logpsi, self.power = logpsi, float(power)
@@ -230,10 +232,12 @@ class Autoregressive:
                 a number or chunk that cannot be (R020), a dtype that cannot hold the
                 local values (R002), and, where JAX is not tracing, for probabilities
                 that do not add up to 1 (R022), or samples outside of the space (R007).
-                While it is tracing, log psi of such samples is NaN.
+                While it is tracing, log psi is NaN where they do not add up to 1, and
+                nobody looks whether samples are in the space.
         """
         for what, number, least in (("samples", samples, 0), ("chunk", chunk, 1)):
             whole = isinstance(number, int | np.integer) and number >= least
+            whole = whole and not isinstance(number, bool)
             if not whole and not (what == "chunk" and chunk is None):
                 raise InputError(
                     "R020",

@@ -497,6 +497,20 @@ func.func private @f(tensor<1x2xi8>) -> tensor<1xf64>
 %u = "test.op"() : () -> (tensor<?xf64>)
 %x, %log = bt.draw %u from @f() order [0] values [array<f64: 0.0>] power 2.0 : tensor<?xf64>, () -> tensor<?x1x!bt.state>, tensor<?xf64>
 
+// -----
+
+// CHECK: 'bt.draw' has a positive power, got -2
+func.func private @f(tensor<1x2xi8>) -> tensor<1xf64>
+%u = "test.op"() : () -> (tensor<?x2xf64>)
+%x, %log = bt.draw %u from @f() order [0, 1] values [array<f64: 0.0>] power -2.0 : tensor<?x2xf64>, () -> tensor<?x2x!bt.state>, tensor<?xf64>
+
+// -----
+
+// CHECK: 'bt.draw' of 2 sites has groups of all steps in order, got bounds [0, 1]
+func.func private @f(tensor<1x2xi8>) -> tensor<1xf64>
+%u = "test.op"() : () -> (tensor<?x2xf64>)
+%x, %log = bt.draw %u from @f() order [0, 1] values [array<f64: 0.0>] power 2.0 written [@f, @f, @f, @f, @f] bounds [0, 1] : tensor<?x2xf64>, () -> tensor<?x2x!bt.state>, tensor<?xf64>
+
 // endregion
 // region bt.local_energy
 

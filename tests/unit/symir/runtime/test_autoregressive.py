@@ -195,6 +195,30 @@ def test_sites_may_have_different_values() -> None:
     assert int(x[:, 2:].max()) == 3
 
 
+def test_a_phase_does_not_say_the_order() -> None:
+    """That of a site is ready before the site may be drawn."""
+
+    def logpsi(w: Any, x: Any) -> Any:
+        y = jax.nn.one_hot(x[:, np.array([1, 3, 2, 0])].astype(int), 3)
+        y = jnp.pad(y, ((0, 0), (1, 0), (0, 0)))[:, :-1]
+        z = jnp.tanh(jnp.einsum("bnc,ncmd->bmd", y, w[0] * MASK[:4, None, :4, None]))
+        own = x[:, np.array([1, 3, 2, 0])]
+        return chosen(jax.nn.log_softmax(z), own) + 1j * jnp.sin(y @ w[1]).sum(1)
+
+    w = normal(1, 4, 3, 4, 3), normal(2, 3)
+    check(logpsi, w, sym.fock(2, 4))
+    assert Autoregressive(logpsi, sym.fock(2, 4)).report(w).order == (1, 3, 2, 0)
+
+
+def test_a_sum_next_to_a_constant_is_refused() -> None:
+    def logpsi(w: Any, x: Any) -> Any:
+        both = jnp.stack([product(w, x), jnp.ones(len(x))], axis=-1)
+        return both.sum(-1)
+
+    with pytest.raises(sym.InputError, match="no sum of terms"):
+        Autoregressive(logpsi, SPINS).sample(normal(1, N), KEY, 3)
+
+
 def test_one_site() -> None:
     table = normal(1, 3)
 
