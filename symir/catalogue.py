@@ -197,7 +197,7 @@ CATALOGUE: dict[str, dict[str, str]] = {
         "R010": "a branch leaves the constraints of the space (checked)",
         "R011": "a derivative is asked for through an op that has none",
         "R012": "an operator of 64 bits is run while JAX is set to 32",
-        "R020": "a chunk, or a number of samples, is no positive integer",
+        "R020": "a chunk, or a number of samples, cannot be what it is said to be",
         "R021": "log psi is not one number for each configuration",
         "R022": "probabilities of a site to be drawn do not add up to 1",
         "R025": (

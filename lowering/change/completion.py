@@ -137,11 +137,8 @@ def conditionals_of(
         return behind
     inside = _needed_by(cones.nodes, terms)
     for node in inside:
-        if type(node).completed is Node.completed:
+        if not node.is_by_position:
             return f"{node} has no values at some of its positions"
-        if isinstance(node, AtEach) and type(node).completed is AtEach.completed:
-            if node.makes_changes:
-                return f"{node} has no values without changes"
     start = cones.nodes[0]
     reached = _propagated(inside, {start: np.eye(start.positions, dtype=bool)})
     needs = np.concatenate([reached[node] for node in terms])
@@ -396,9 +393,6 @@ class Completion(Emission):
 
     def rows_at(self, whole: Array, node: Node) -> Array:
         return self.rows(whole, self.trace.lists[node])
-
-    def by_row(self, table: npt.NDArray[Any]) -> Array:
-        return super().by_row(table.astype(np.int64))
 
 
 def _in_a_row(lists: Numbers) -> bool:

@@ -139,9 +139,17 @@ class Node(ABC):
     def computed(self, at: Emission) -> Array:
         """Return it at the positions that change, (listed, channels)."""
 
+    @property
+    def is_by_position(self) -> bool:
+        """Whether it is known at positions whose sources are, by their values."""
+        return type(self).completed is not Node.completed
+
     def completed(self, at: Completion) -> Array:
-        """Return it at positions whose sources are complete, (listed, channels)."""
-        raise NotImplementedError
+        """Return it at positions whose sources are complete, (listed, channels).
+
+        Where it is not `is_by_position` that is not asked for.
+        """
+        raise AssertionError(f"{self} at some of its positions")
 
     def latest(self, number: int, of: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """Return the most of what a source has at what each position needs of it.
@@ -307,6 +315,10 @@ class AtEach(Node):
     def needed(self, own: Numbers) -> list[Numbers]:
         return [own] * len(self.sources)
 
+    @property
+    def is_by_position(self) -> bool:
+        return not self.makes_changes
+
     def completed(self, at: Completion) -> Array:
         return self.computed(at)
 
@@ -356,6 +368,10 @@ class Pointwise(AtEach):
 
     def computed(self, at: Emission) -> Array:
         return self._applied(at, to_changes=self.makes_changes)
+
+    @property
+    def is_by_position(self) -> bool:
+        return True
 
     def completed(self, at: Completion) -> Array:
         return self._applied(at, to_changes=False)

@@ -64,10 +64,13 @@ def inlined(
     return [Array(now[one], insert) for one in end.arguments]
 
 
-def batched(function: FuncOp, size: int) -> FuncOp:
-    """Return the function of many x, which is in no module."""
+def batched(
+    function: FuncOp, size: int, arguments: Sequence[int] | None = None
+) -> FuncOp:
+    """Return the function of many of some arguments, in no module; of x by default."""
     many = function.clone()
-    batch_function(many, size, [len(many.body.block.args) - 1])
+    last = [len(many.body.block.args) - 1]
+    batch_function(many, size, last if arguments is None else arguments)
     return many
 
 

@@ -32,14 +32,13 @@ from dialects.stablehlo import (
     tensor,
 )
 from lowering.arrays import Array, array, concatenated, iota, zeros
-from lowering.energy.differences import inlined
+from lowering.energy.differences import batched, inlined
 from lowering.energy.extraction import erase_unreachable, function_named, module_of
 from lowering.energy.lower_local_energy import called
 from lowering.energy.part_functions import function_of
 from lowering.relations import Relation
 from lowering.rewriting import Inserter, rewrite_once
 from lowering.stablehlo.loops import updated, while_loop
-from lowering.stablehlo.stablehlo_batch import batch_function
 
 Arrays = list[Array]
 
@@ -146,9 +145,7 @@ def _sums_up_to(numbers: Array) -> Array:
     """Return the sums of numbers (S, V) up to each, itself included."""
     count = numbers.shape[1]
     if count > FEW:
-        before = array(
-            numbers.insert, np.triu(np.ones((count, count))), numbers.element
-        )
+        before = numbers.like(np.triu(np.ones((count, count))))
         return numbers.of(dot(numbers.value, before.value))
     columns = [numbers.slice(n, n + 1, 1) for n in range(count)]
     return concatenated(list(accumulate(columns, Array.__add__)), 1)
@@ -184,9 +181,13 @@ class LowerDraws(RewritePattern):
         groups: list[list[FuncOp]] = []
         for open_, term, commit in zip(rest[::3], rest[1::3], rest[2::3], strict=True):
             *own, _, last = range(len(made), len(term.body.block.args))
-            of_values = many(term, most, [last])
-            own_samples = many(of_values, size, own), many(commit, size, [*own, last])
-            groups.append([many(open_, size, caches), *own_samples])
+            groups.append(
+                [
+                    batched(open_, size, caches),
+                    batched(batched(term, most, [last]), size, own),
+                    batched(commit, size, [*own, last]),
+                ]
+            )
         kinds = [
             tensor(element_of(op.noise), (size, sites)),
             *(one.value.type for one in given),
@@ -216,13 +217,6 @@ def _bytes(kind: Attribute) -> int:
 def samples_at_once(op: bt.DrawOp) -> int:
     """Return how many samples are drawn at once: what is kept of them is at hand."""
     return max(FEWEST, BUDGET // max(1, bytes_of_sample(op)))
-
-
-def many(function: FuncOp, size: int, arguments: Sequence[int]) -> FuncOp:
-    """Return a function of many of some arguments, which is in no module."""
-    found = function.clone()
-    batch_function(found, size, arguments)
-    return found
 
 
 @dataclass(frozen=True)
