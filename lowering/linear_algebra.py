@@ -58,7 +58,6 @@ def _expanded(rows: list[list[Array]]) -> Array:
 def _eliminated(block: Array) -> Array:
     """Return determinants by Gauss's elimination, pivots first."""
     factors: list[Array] = []
-    unknown = (block * 0).sum(0).sum(0)
     while block.shape[0] > 1:
         k, _, count = block.shape
         insert = block.insert
@@ -72,7 +71,9 @@ def _eliminated(block: Array) -> Array:
         wide = hot.broadcast(block.shape, [0, 2])
         row = wide.where(block, 0).sum(0)
         head = row.entry(0)
-        factors.append(pivot.compared("GT", 0).where(-head, head))
+        # What is not known has no pivot, and stays in its column until that is first
+        unknown = (largest - largest).astype(head.element)
+        factors.append(pivot.compared("GT", 0).where(-head, head) + unknown)
         # The first row goes where the pivot was
         top = block.entry(0)
         block = wide.where(top.broadcast(block.shape, [1, 2]), block)
@@ -84,9 +85,8 @@ def _eliminated(block: Array) -> Array:
         tail = row.slice(1, k)
         tail = tail.broadcast(shape, [1, 2])
         block = rest - by.broadcast(shape, [0, 2]) * tail
-    factors.append(block.reshape(-1))
-    # What is not known has no pivot
-    return reduce(Array.__mul__, factors) + unknown
+    last = block.reshape(-1)
+    return reduce(Array.__mul__, [*factors, last + (last - last)])
 
 
 def factorised(matrices: Array) -> tuple[Array, Array, Array]:

@@ -184,15 +184,15 @@ class DotRule(BilinearRule):
         ids = np.arange(size).reshape(count, channels)
         ids = (ids if number == 0 else ids.T).reshape(shape)
         value = op.results[0]
-        near = View(node, elements).by_position(1)
-        if near is not None:
+        found = _near_each(node, elements)
+        if found is not None and (count != 1 or found[0].shape[1] == 1):
+            near, order = found
 
             def of_each(at: Emission) -> Written:
-                return weights(at).reshape(1, node.channels, channels)
+                rows = _with_nothing(weights(at), order)
+                return rows.reshape(-1, node.channels, channels)
 
-            return View(
-                Stencil(value, count, channels, (node,), near[:, None], of_each), ids
-            )
+            return View(Stencil(value, count, channels, (node,), near, of_each), ids)
         if count != 1:
             return SOME_POSITIONS
         nothing = is_zero(other).transpose(axes)
@@ -228,6 +228,36 @@ class DotRule(BilinearRule):
             },
         )
         return cotangent.of(product).transpose(*inverse(own))
+
+
+def _near_each(node: Node, elements: Array) -> tuple[Array, Array] | None:
+    """Return of which positions sums over elements (results, E) are: (results, K).
+
+    With them which element each channel of each of these is (K * channels,), `NOWHERE`
+    for none. None where an element is another channel for another result.
+    """
+    inside = elements >= 0
+    channel = np.where(inside, elements % node.channels, -1)
+    of_each: Array = channel.max(axis=0)
+    if (inside & (channel != of_each)).any():
+        return None
+    positions = np.where(inside, elements // node.channels, NOWHERE)
+    near, group = np.unique(positions, axis=1, return_inverse=True)
+    places = group.reshape(-1) * node.channels + np.maximum(of_each, 0)
+    if len(np.unique(places)) < len(places):
+        return None
+    order = np.full(near.shape[1] * node.channels, NOWHERE)
+    order[places] = np.arange(len(places))
+    return near, order
+
+
+def _with_nothing(rows: Written, order: Array) -> Written:
+    """Return some of the rows, in another order, and rows of 0."""
+    if (order >= 0).all():
+        return taken_rows(rows, order)
+    none = rows.like(0).broadcast((1, rows.shape[1]), [])
+    places = np.where(order < 0, rows.shape[0], order)
+    return taken_rows(concatenated([rows, none], 0), places)
 
 
 def _over_all(
@@ -277,7 +307,7 @@ def _masked(
         return None
     count, channels = node.channels, nothing.size // len(elements)
     # Behind the rows there is one of zeros, for what is not there
-    order = np.full(node.positions * count, len(elements))
+    order = np.full(node.positions * count, NOWHERE)
     order[elements[inside]] = inside
     is_some = np.pad(~nothing.reshape(-1, channels), [(0, 1), (0, 0)])
     of_each = is_some[order].reshape(node.positions, count, channels)
@@ -296,11 +326,7 @@ def _masked(
     ids: Array = np.argsort(places)
 
     def of_pairs(at: Emission) -> Written:
-        rows = weights(at)
-        if len(inside) < len(order):
-            none = rows.like(0).broadcast((1, rows.shape[1]), [])
-            rows = concatenated([rows, none], 0)
-        rows = taken_rows(rows, order)
+        rows = _with_nothing(weights(at), order)
         own = taken_rows(rows.transpose(1, 0), places).transpose(1, 0)
         return own.reshape(node.positions, count, channels // size, size)
 

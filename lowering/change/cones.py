@@ -115,6 +115,15 @@ class Node(ABC):
         return None
 
     @property
+    def is_linear(self) -> bool:
+        """Whether its changes at each position are linear in those of its sources."""
+        return type(self).of_changes is not Node.of_changes
+
+    def of_changes(self, at: Emission) -> Array:
+        """Return the change of a node that is linear, of changes."""
+        raise AssertionError(f"{self} of changes")
+
+    @property
     def is_computed(self) -> bool:
         """Whether it is computed by itself, not by the nodes that it is a source of."""
         return True
@@ -366,6 +375,13 @@ class Pointwise(AtEach):
             return None
         return self._applied(at, to_changes=False)
 
+    @property
+    def is_linear(self) -> bool:
+        return self.image is not None
+
+    def of_changes(self, at: Emission) -> Array:
+        return self._applied(at, to_changes=True)
+
     def computed(self, at: Emission) -> Array:
         return self._applied(at, to_changes=self.makes_changes)
 
@@ -440,6 +456,14 @@ class Stencil(Node):
     @property
     def stays(self) -> bool:
         return self._is_at_each
+
+    @property
+    def is_linear(self) -> bool:
+        return self._is_at_each
+
+    def of_changes(self, at: Emission) -> Array:
+        change = at.change(self.sources[0]).astype(element_of(self.value))
+        return self._product(change, at.once(self, "weights", self.weights))
 
     @cached_property
     def _reverse(self) -> Numbers:
@@ -552,8 +576,7 @@ class Stencil(Node):
             change = at.change(source)
         if self.is_one_to_one(at.trace):
             weights = at.once(self, "weights", self.weights)
-            flat = weights.reshape(source.channels, self.channels)
-            return product(change.astype(element), flat)
+            return self._product(change.astype(element), weights)
         if self._has_blocks(at.trace):
             return self._by_blocks(at, change.astype(element))
         weights = at.once(self, "weights", self.weights)

@@ -7,7 +7,12 @@ of k sites that are entered, in place:
 
 Rows come in the order of sites, so that the sign is that of the permutation that sorts
 them. Of rows that depend on x themselves all that change are left and entered: a few
-near the fermion that hops (backflow). Where R does not depend on x, R A^-1 is kept.
+near the fermion that hops (backflow). Where R does not depend on x, R A^-1 is kept;
+where it is linear in few numbers z at each site,
+
+    R' A^-1 = R A^-1 + sum over h of (z' - z)[h] * W[h] A^-1
+
+and W[h] A^-1 are kept, too: no row is multiplied by a matrix.
 """
 
 from __future__ import annotations
@@ -34,6 +39,7 @@ from dialects.stablehlo import (
 from lowering.arrays import Array, concatenated, iota
 from lowering.change.by_values import Inner, source_of
 from lowering.change.cones import Emission, Node, View, taken, taken_rows
+from lowering.change.linear_rows import LinearRows
 from lowering.change.orbitals import Lost, Rows, Slots
 from lowering.change.position_lists import Numbers, Trace
 from lowering.linear_algebra import determinant
@@ -90,6 +96,12 @@ class Determinants:
         """Whether the rows do not depend on x."""
         return self.slots.table is not None
 
+    @property
+    def tables(self) -> int:
+        """How many tables are kept of each matrix; 0 where it is its inverse."""
+        factor = self.slots.factor
+        return int(self.is_fixed) if factor is None else 1 + factor.numbers
+
     def exchanged(self, trace: Trace) -> int:
         """Return how many rows of a matrix change at most."""
         return self.slots.exchanged(trace, [group.number for group in self.groups])
@@ -97,7 +109,7 @@ class Determinants:
     def work(self, trace: Trace) -> float:
         """Return multiplications of one change."""
         k = self.exchanged(trace)
-        each = k**3 / 3 + k * k * (1 if self.is_fixed else self.size)
+        each = k**3 / 3 + k * k * (self.tables or self.size)
         return self.count * each
 
     @property
@@ -112,17 +124,18 @@ class Determinants:
         """Return the type of what is kept: of `SITES`, or of a number of a group.
 
         Of all sites whether they are occupied, and how many before them are; of groups
-        rows times inverses (F * S, M), or inverses (F, M, F) of rows that depend on x.
+        tables of rows times inverses (F * S, M * tables), or inverses (F, M, F).
         """
         own = self.slots.occupied
         if name == SITES:
             return tensor(i32, (own.groups * own.sites, 2))
         assert isinstance(name, int)
         count = len(self.groups[name].matrices)
-        rows = (own.sites * self.size,) if self.is_fixed else (self.size,)
-        return tensor(
-            self.element, (*rows, count) if self.is_fixed else (*rows, count, self.size)
-        )
+        if self.tables:
+            shape = own.sites * self.size, count * self.tables
+        else:
+            shape = self.size, count, self.size
+        return tensor(self.element, shape)
 
     def read(
         self, whole: Callable[[Node], Array], fixed: Callable[[SSAValue], Array]
@@ -170,27 +183,47 @@ class Determinants:
         return taken(stacked, np.argsort(order))
 
     def prepared(
-        self, occupied: Array, rows: Array, inverses: Array
+        self,
+        occupied: Array,
+        rows: Array,
+        inverses: Array,
+        fixed: Callable[[SSAValue], Array],
     ) -> dict[object, Array]:
         """Return what is kept, from the inverses of the matrices."""
         numbers = [occupied.astype(i32), _each_before(occupied)]
         flat = [one.reshape(prod(one.shape), 1) for one in numbers]
         found: dict[object, Array] = {SITES: concatenated(flat, 1)}
-        sites = self.slots.occupied.sites
+        sites, tables = self.slots.occupied.sites, [rows]
+        if self.slots.factor is not None:
+            tables += self._weights(self.slots.factor, rows, fixed)
         for n, group in enumerate(self.groups):
             start = group.number * sites
             own: list[Array] = []
             for number, columns in zip(group.matrices, group.columns, strict=True):
                 inverse = inverses.entry(int(number))
-                if self.is_fixed:
-                    table = _columns(rows.slice(start, start + sites), columns)
-                    both = [one.transpose(1, 0) for one in (inverse, table)]
-                    each = table.of(dot(*(one.value for one in both)))
-                    own.append(each.reshape(self.size * sites, 1))
+                if self.tables:
+                    for one in tables:
+                        table = _columns(one.slice(start, start + sites), columns)
+                        both = [of.transpose(1, 0) for of in (inverse, table)]
+                        each = table.of(dot(*(of.value for of in both)))
+                        own.append(each.reshape(self.size * sites, 1))
                 else:
                     own.append(inverse.transpose(1, 0).reshape(self.size, 1, -1))
             found[n] = own[0] if len(own) == 1 else concatenated(own, 1)
         return found
+
+    def _weights(
+        self, factor: LinearRows, rows: Array, fixed: Callable[[SSAValue], Array]
+    ) -> list[Array]:
+        """Return W of each number (G * S, C)."""
+        slots = self.slots
+        weights = factor.weights(rows.insert, fixed).astype(rows.element)
+        weights = weights.reshape(-1, factor.numbers, weights.shape[1])
+        flat = (
+            weights.slice(n, n + 1, axis=1).reshape(-1, weights.shape[2])
+            for n in range(factor.numbers)
+        )
+        return [_columns(taken_rows(one, slots.place), slots.order) for one in flat]
 
     # endregion
     # region What is of a change
@@ -211,7 +244,7 @@ class Determinants:
         there = here + changed - here * changed * 2
         if self.is_fixed:
             here, there = here * changed, there * changed
-        after = None if self.is_fixed else self._rows_after(at)
+        after = None if self.tables else self._rows_after(at)
         found: list[Array] = []
         of_group, most = number // own.sites, self.exchanged(at.trace)
         for n, group in enumerate(self.groups):
@@ -250,6 +283,8 @@ class Determinants:
             index = columns.broadcast(shape, [1]) * slots.occupied.sites
             index = index + rows.broadcast(shape, [0])
             block = table.of(gather_rows(table.value, index.value))
+            if slots.factor is not None:
+                block = self._changed(at, slots.factor, block, entered)
         else:
             # (k, matrices, F) each
             numbers = iota(at.insert, i32, move.sites.shape, 0)
@@ -271,6 +306,29 @@ class Determinants:
             is_there = move.left.sum(0).compared("GT", 0)
             block = is_there.where(block, block.like(1))
         return determinant(block)
+
+    def _changed(
+        self,
+        at: Emission,
+        factor: LinearRows,
+        tables: Array,
+        entered: Callable[[Array], Array],
+    ) -> Array:
+        """Return rows at x' times inverses (k, k, M), of tables (k, k, M * tables)."""
+        slots, source = self.slots, factor.source
+        # The lists of what is linear in it are its own
+        change = at.aligned(at.change(source), slots.sources[1], slots)
+        change = change.astype(tables.element)
+        numbers = iota(at.insert, i32, (change.shape[0],), 0)
+        change = change.of(gather_rows(change.value, entered(numbers).value))
+        k = tables.shape[0]
+        tables = tables.reshape(k, k, -1, self.tables)
+        found = tables.slice(0, 1, axis=3).reshape(k, k, -1)
+        for n in range(factor.numbers):
+            own = tables.slice(n + 1, n + 2, axis=3).reshape(k, k, -1)
+            by = change.slice(n, n + 1, axis=1).reshape(-1).broadcast(own.shape, [0])
+            found = found + own * by
+        return found
 
     # endregion
 

@@ -256,7 +256,8 @@ def _arranged(
     """Return elements of a new node, its channels, and those that are read of each.
 
     The view of most channels says how they are arranged: equal elements are one where
-    what else there is does not differ between them, or else each is a channel.
+    what else there is does not differ between them, or else each is a channel: by the
+    axis that positions are once in each entry of, or else in their order.
     """
     first = max(views, key=lambda one: one.node.channels)
     flat = first.ids.reshape(-1)
@@ -267,9 +268,17 @@ def _arranged(
     starts, order = np.cumsum(counts) - counts, np.argsort(position, kind="stable")
     each = np.empty_like(order)
     each[order] = np.arange(len(order)) - starts[position[order]]
+    most = int(counts.max())
+    axes = reversed(range(first.ids.ndim))
+    ways = [
+        (np.indices(first.ids.shape)[axis].reshape(-1)[inside], most)
+        for axis in axes
+        if first.ids.shape[axis] == most > 1
+    ]
     for numbers, channels in (
         ((np.cumsum(present) - 1)[channel], int(present.sum())),
-        (each, int(counts.max())),
+        *ways,
+        (each, most),
     ):
         found, size = position * channels + numbers, len(counts) * channels
         is_all = bool(size) and bool(np.bincount(found, minlength=size).all())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,10 +23,14 @@ from dialects.stablehlo import element_of, shape_of, tensor
 from lowering.arrays import Array
 from lowering.change.by_values import Inner, source_of
 from lowering.change.cones import Emission, Node, View, Written
+from lowering.change.linear_rows import LinearRows, linear_rows
 from lowering.change.position_lists import Numbers, Trace, reading
 
 EXAMPLES = 24
 """So many occupations are tried."""
+
+MAX_TABLES = 5
+"""Of more, rows at x' are multiplied: so many tables are kept of each x."""
 
 
 class Lost(NamedTuple):
@@ -73,6 +78,14 @@ class Occupied:
         """The number of sites of a group."""
         return self.positions.shape[1]
 
+    @cached_property
+    def is_at_each(self) -> bool:
+        """Whether the mask says of each site of x whether that one is occupied."""
+        node = self.mask
+        while node.stays and len(node.sources) == 1:
+            (node,) = node.sources
+        return isinstance(node, Written)
+
     def is_known(self, values: Sequence[float]) -> bool:
         """Whether it is known which sites are occupied, for some local values."""
         return not self.is_x or {*values} == {self.empty, self.number}
@@ -114,16 +127,34 @@ class Slots(_Chosen):
     place: Numbers
     order: Numbers
 
+    @cached_property
+    def factor(self) -> LinearRows | None:
+        """Fewer numbers that rows are linear in; None where there are none."""
+        if self.table is not None:
+            return None
+        found = linear_rows(self.sources[1])
+        most = min(MAX_TABLES, self.occupied.count)
+        return found if 1 + found.numbers <= most else None
+
     def exchanged(self, trace: Trace, groups: Sequence[int]) -> int:
         """Return how many rows that are chosen change at most, of any of some groups.
 
         Of rows without x those of sites that are entered replace those that are left.
         """
-        lists = trace.lists[self]
-        own = np.where(lists < 0, -1, lists // self.occupied.sites)
-        most = max(int((own == group).sum(axis=1).max()) for group in groups)
-        is_fixed = self.table is not None
-        return max(1, most // 2 if is_fixed else min(most, self.occupied.count))
+        lists, occupied = trace.lists[self], self.occupied
+        own = np.where(lists < 0, -1, lists // occupied.sites)
+        most = 1
+        for group in groups:
+            listed = (own == group).sum(axis=1)
+            if self.table is not None:
+                most = max(most, int(listed.max()) // 2)
+                continue
+            if occupied.is_at_each:
+                # Of what is written half is entered: it is empty before
+                written = trace.lists[occupied.mask]
+                listed -= np.isin(written, occupied.positions[group]).sum(axis=1) // 2
+            most = max(most, min(int(listed.max()), occupied.count))
+        return most
 
     def _wanted(self) -> list[Numbers]:
         """Return the position of each slot in each source."""

@@ -202,7 +202,11 @@ class Cone(Draft):
         found = {key: at.committed(key) for key in keys if isinstance(key, Node)}
         own = [one.inside(at.insert) for one in leaves]
         now = Values(at.insert, self.functions[0], own)
-        made = _prepared(self._determinants, found.__getitem__, now)
+
+        def whole(node: Node) -> Array:
+            return found[node] if node in found else at.committed(node)
+
+        made = _prepared(self._determinants, whole, now)
         return [made[key] if key in made else found[key] for key in keys]
 
     def commit(self, given: Given) -> Arrays:
@@ -295,7 +299,7 @@ def _prepared(
             values = (part.slice(start, end) for part in (inverses, signs, logs))
             inverse, sign, log = values
             start = end
-            kept = one.prepared(*given[one], inverse)
+            kept = one.prepared(*given[one], inverse, fixed)
             found |= {(one, name): value for name, value in kept.items()}
             for part in parts:
                 if part.of is one:

@@ -247,6 +247,17 @@ def shifted(w: Any, x: Any) -> Any:
     return jnp.sin(z).sum(1) + jnp.sin(y).max(-1).sum(1)
 
 
+def neighbours(w: Any, x: Any) -> Any:
+    """Sites that a table says, as features of each one, and features of these."""
+    sites = np.arange(SITES)
+    near = np.stack([np.roll(sites, by) for by in (0, 1, -3)], axis=-1)
+    y = jnp.tanh(x.astype(float)[:, near] + w[2][0, :3])
+    z = jnp.sin(y @ w[2][:, :3])
+    both = z[:, near[:, :2]].reshape(-1, SITES, 6)
+    channels = jnp.moveaxis(z[:, near[:, 1:]], -1, -2).reshape(-1, SITES, 6)
+    return (jnp.cos(both @ w[3][:6]) + jnp.sin(channels @ w[3][6:12])).sum((1, 2))
+
+
 def partial_sums(w: Any, x: Any) -> Any:
     y = first(w, x)
     return jnp.cos(y.sum(1)).sum((1, 2)) + jnp.sin(y.mean((2, 3))).sum(1)
@@ -283,7 +294,7 @@ def of_infinities(w: Any, x: Any) -> Any:
 
 NETWORKS = (
     *(some_of_few_bits, of_infinities),
-    *(groups, of_tables, partial_sums, averages, chosen),
+    *(groups, of_tables, neighbours, partial_sums, averages, chosen),
     *(masked, masked_order, masked_behind, shifted),
     *(circular, open_ends, strided, transposed, residual, normalised, channels),
     *(channels_first, pooled, sorted_pool, flattened, places, of_complex),

@@ -17,6 +17,9 @@ from hypothesis import strategies as st
 from xdsl.dialects.builtin import ComplexType, f64
 
 from dialects.stablehlo import dtype_of, element_of, tensor
+from lowering.change.cone_analysis import Cones
+from lowering.change.determinants import DeterminantPart
+from lowering.energy.cone_part import traced
 from lowering.energy.extraction import returned
 from lowering.energy.part_functions import function_of
 from lowering.linear_algebra import determinant, factorised
@@ -110,6 +113,21 @@ def backflow(w: Any, n: Any) -> Any:
     return found
 
 
+def layered_backflow(w: Any, n: Any) -> Any:
+    """Rows that are linear in two numbers of each site of both spins."""
+    wide = n.reshape(-1, 2, SITES)
+    near = (jnp.roll(wide, 1, -1) * 2.0 - jnp.roll(wide, -2, -1))[..., None]
+    z = jnp.tanh(near * w[3][0, 0, 0, :2] + w[3][0, 1, 0, :2])
+    moved = -(z @ w[3][1, 0, :2] + w[2][0, :FERMIONS]) / 2 * w[3][1, 1]
+    rows = moved.reshape(-1, 2 * SITES, FERMIONS) + jnp.concatenate(w[:2])
+    found = 0.0
+    for one, first in zip(spins(n), (0, SITES), strict=True):
+        index = (nonzero(one) + first)[..., None]
+        matrix = jnp.take_along_axis(rows, index, axis=1)
+        found += logarithm(*jnp.linalg.slogdet(matrix))
+    return found
+
+
 def masked_backflow(w: Any, n: Any) -> Any:
     """Rows that depend on all sites before, and spins in the other order."""
     mask = np.kron(np.triu(np.ones((2 * SITES,) * 2), 1), np.ones(FERMIONS))
@@ -141,7 +159,7 @@ def regularised(w: Any, n: Any) -> Any:
 
 NETWORKS = (
     *(slater, by_sorting, by_counting, generalised, of_complex, several, products),
-    *(backflow, some_backflow, masked_backflow, regularised),
+    *(backflow, layered_backflow, some_backflow, masked_backflow, regularised),
 )
 LEAVES = (
     normal(SITES, FERMIONS),
@@ -204,13 +222,32 @@ def made(network: Any, rows: Any, leaves: Any = LEAVES) -> Made:
     ("network", "name"),
     [
         *((network, "two") for network in NETWORKS),
-        *((network, "one") for network in (backflow, some_backflow, masked_backflow)),
+        *((network, "one") for network in (backflow, layered_backflow)),
+        *((network, "one") for network in (some_backflow, masked_backflow)),
         *((network, "spin") for network in (generalised, of_complex)),
     ],
     ids=lambda one: getattr(one, "__name__", one),
 )
 def test_changes_are_those_of_the_network(network: Any, name: str) -> None:
     check(made(network, moves(name)), 1, commits=2, tolerance=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("network", "tables", "exchanged"),
+    [(slater, 1, 1), (backflow, 2, 3), (layered_backflow, 3, 3), (some_backflow, 0, 2)],
+    ids=lambda one: getattr(one, "__name__", one),
+)
+def test_rows_that_are_linear_in_few_numbers_are_not_multiplied(
+    network: Any, tables: int, exchanged: int
+) -> None:
+    """Of a hop one site at least is empty before it, and one after it."""
+    own = made(network, moves("one")[:1])
+    cones = own.analysed()
+    assert isinstance(cones, Cones)
+    trace = traced(cones, own.rows, own.values)
+    assert not isinstance(trace, str)
+    found = next(n.of for n in cones.nodes if isinstance(n, DeterminantPart))
+    assert (found.tables, found.exchanged(trace)) == (tables, exchanged)
 
 
 def of_single_precision() -> tuple[Any, ...]:

@@ -47,7 +47,7 @@ def networks() -> list[tuple[Cones, Trace]]:
     ]
     of_fermions = [
         test_determinants.made(one, test_determinants.moves("two"))
-        for one in (test_determinants.several, test_determinants.backflow)
+        for one in (test_determinants.several, test_determinants.some_backflow)
     ]
     found: list[tuple[Cones, Trace]] = []
     for made in (*deep, *of_fermions):
