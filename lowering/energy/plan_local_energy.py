@@ -63,11 +63,12 @@ CALLS = 16
 matrices: that shares them among threads, which pays for many only."""
 BUFFERS = 3
 """Copies of its largest values that a network holds at once."""
-CONE_PAIRS, MIN_CONE_PAIRS = 4, 128
+CONE_PAIRS, MIN_CONE_PAIRS = 4, 32
 """What changes of so many pairs take at most, as a multiple of what a network may, and
 pairs at least: products of matrices have as many rows."""
-CONE_PARTS = 2
-"""The largest change of all pairs takes a part of that of a network: there are many."""
+CONE_CHANGES = 5 / 8
+"""What changes behind sums of all pairs take, as a part of what a network may: most of
+them are there at once, and what is elementwise between them."""
 CONE_VALUES = 6
 """Values of a deep network that are kept of a sample: before and behind activations."""
 LONG, SHORT = 32, 8
@@ -138,7 +139,7 @@ class PlanChunks(RewritePattern):
             # At nodes of psi alone, and its memory is always taken
             network = max(FEW_NETWORK_PAIRS, self.cache // (4 * largest))
             most = CONE_PAIRS * self.cache // largest
-            most = min(most, self.cache // (CONE_PARTS * _changed(op, module)))
+            most = min(most, int(CONE_CHANGES * self.cache) // _changed(op, module))
             pairs = int(np.clip(most, MIN_CONE_PAIRS, pairs))
         elif not networks:
             network //= 2  # that is rare, and its memory is always taken
@@ -223,7 +224,7 @@ def _masked(op: bt.LocalEnergyOp, module: ModuleOp) -> Cones | None:
 
 
 def _changed(op: bt.LocalEnergyOp, module: ModuleOp) -> int:
-    """Return the bytes of the largest change in a cone, of one x', or 1.
+    """Return the bytes of all changes behind sums in a cone, of one x', or 1.
 
     Those of masked layers are not known: groups of rows reach less than lists have.
     """
@@ -231,18 +232,19 @@ def _changed(op: bt.LocalEnergyOp, module: ModuleOp) -> int:
     if isinstance(moves, str):
         return 1
     rows, _ = moves.differences(shape_of(op.config)[1])
-    sizes = [1]
+    total = 0
     for part in (one for one in op.parts if one.kind == bt.Rung.CONE):
         cones = cones_of(function_named(module, part.functions[0]))
         if isinstance(cones, str) or cones.joint:
             continue
         trace = traced(cones, rows, local_values(op))
         if not isinstance(trace, str):
-            sizes += [
+            total += sum(
                 trace.length(node) * node.channels * _bytes(node.value)
                 for node in cones.nodes
-            ]
-    return max(sizes)
+                if not node.stays
+            )
+    return max(total, 1)
 
 
 def _plan_groups(op: bt.LocalEnergyOp, cones: Cones | None) -> None:
