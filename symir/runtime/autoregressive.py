@@ -39,6 +39,7 @@ from symir.runtime.local_energy.captured import WithCaptured, without_captured
 from symir.runtime.local_energy.declarations import TracedWavefunction
 from symir.runtime.local_energy.keys import with_keys_as_numbers
 from symir.runtime.local_energy.program import chunk_size
+from symir.runtime.manual_axes import in_auto_axes, spread
 from symir.runtime.wavefunctions import Programs, WavefunctionProgram, wavefunction
 
 
@@ -133,12 +134,13 @@ _PROGRAMS = Programs[DrawsProgram]()
 
 
 @partial(jax.jit, static_argnums=(0, 1))
-def _drawn(program: DrawsProgram, chunk: int | None, noise: Any, *leaves: Any):
-    return _linked(_PROGRAMS.current(program), chunk, noise, *leaves)
+def _drawn(program: DrawsProgram, chunk: int | None, *arrays: Any):
+    return _linked(_PROGRAMS.current(program), chunk, *arrays)
 
 
-def _linked(program: DrawsProgram, chunk: int | None, noise: Any, *leaves: Any):
-    source = program.source([*leaves, noise], chunk)
+def _linked(program: DrawsProgram, chunk: int | None, *arrays: Any):
+    *leaves, noise = arrays
+    source = program.source(arrays, chunk)
     return source.linked(noise.shape[0])(noise, *leaves)
 
 
@@ -253,13 +255,14 @@ class Autoregressive:
         ]
         noise = self._noise(program, key, int(samples))
         if sharding is not None:
-            noise = lax.with_sharding_constraint(noise, sharding)
+            noise = spread(noise, sharding)
         if not samples:
             program = _PROGRAMS.current(program)
             log = dtype_of(element_of(program.op.logarithm))
             return jnp.zeros((0, self.space.size), program.dtype), jnp.zeros(0, log)
         run = _linked if isinstance(logpsi, WithCaptured) else _drawn
-        x, log_psi = run(program, chunk, noise, *leaves)
+        arrays = *leaves, noise
+        x, log_psi = in_auto_axes(partial(run, program, chunk), arrays)(*arrays)
         if not isinstance(x, Tracer):
             self._check(program, x, log_psi)
         return x, log_psi

@@ -15,7 +15,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax._src.core import trace_state_clean
-from jax.sharding import AxisType, NamedSharding, PartitionSpec
 from xdsl.passes import ModulePass
 
 from symir.compiler.failures import tolerated
@@ -36,6 +35,7 @@ from symir.runtime.local_energy.keys import with_keys_as_numbers
 from symir.runtime.local_energy.manifest import energy_manifest
 from symir.runtime.local_energy.program import EnergyProgram, Options
 from symir.runtime.local_energy.repeats import Repeats, repeats_of
+from symir.runtime.manual_axes import in_auto_axes
 from symir.runtime.wavefunctions import Programs, wavefunction
 
 _PROGRAMS = Programs[EnergyProgram]()
@@ -64,24 +64,6 @@ def _program(
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _run(program: EnergyProgram, chunk: int | None, operands: int, *flat):
     return differentiable_energies(_PROGRAMS.current(program), chunk, operands, *flat)
-
-
-def _in_auto_axes(run: Callable[..., Any], arrays: Sequence[Any]) -> Callable[..., Any]:
-    """Return what runs where arrays, the last one is x, are on a mesh of Explicit axes.
-
-    Inside JAX is to choose where intermediate results are; energies are where x is.
-    """
-    shardings = [jax.typeof(array).sharding for array in arrays]
-    meshes = [one.mesh for one in shardings if AxisType.Explicit in one.mesh.axis_types]
-    if not meshes:
-        return run
-    to = NamedSharding(meshes[0], PartitionSpec(shardings[-1].spec[0]))
-
-    def spread(*arguments: Any) -> Any:
-        static, arrays = arguments[:3], arguments[3:]
-        return jax.sharding.auto_axes(partial(run, *static), out_sharding=to)(*arrays)
-
-    return spread
 
 
 class LocalEnergy:
@@ -166,8 +148,8 @@ class LocalEnergy:
             program = self._chosen(program, parameters, flat)
         run = differentiable_energies if isinstance(logpsi, WithCaptured) else _run
         arrays = *operands, *leaves, flat
-        run = _in_auto_axes(run, arrays)
-        return run(program, chunk, len(operands), *arrays).reshape(lead)
+        run = in_auto_axes(partial(run, program, chunk, len(operands)), arrays)
+        return run(*arrays).reshape(lead)
 
     def report(self, parameters: Any, x: Any, *, measure: bool = True) -> EnergyReport:
         """Return what became of the operator and the wavefunction, for such arguments.

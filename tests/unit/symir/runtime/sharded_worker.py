@@ -330,6 +330,25 @@ def check_cache() -> None:
     assert np.abs(found["new"] - found["other"]).max() > 0.1
 
 
+def masked(w: Any, x: Any) -> Any:
+    """log psi of spins, each of which is drawn by those before."""
+    h = x.astype(w.dtype) @ jnp.triu(w.T @ w, 1)
+    return jax.nn.log_sigmoid(2 * x * h).sum(axis=-1) / 2
+
+
+def check_samples(kind: AxisType) -> None:
+    """Samples are those of one device, whatever the axes are."""
+    mesh = jax.make_mesh((jax.device_count(),), ("S",), axis_types=(kind,))
+    own = sym.Autoregressive(masked, sym.spin(0.5, 3))
+    count, key = SHARE * jax.device_count(), jax.random.key(3)
+    expected = own.sample(WEIGHTS, key, count)
+    sharding = NamedSharding(mesh, P("S"))
+    found = own.sample(WEIGHTS, key, count, chunk=8, sharding=sharding)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert ours.sharding.spec[0] == "S", ours.sharding
+        np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-12)
+
+
 def main() -> None:
     # Neither kind of axes asks for the dtype of samples
     kinds = [(np.int8, AxisType.Auto), (np.float64, AxisType.Explicit)]
@@ -349,6 +368,8 @@ def main() -> None:
     check_energies(called, AxisType.Auto)
     if jax.process_count() == 1:
         check_energies(products, AxisType.Explicit)
+        for kind in (AxisType.Auto, AxisType.Explicit):
+            check_samples(kind)
         check_derivatives()
         check_where_it_is_for_all()
         check_old_values()
