@@ -4,7 +4,8 @@
 #   make test    install the tools of developers too; lint, lit and unit tests
 #   make lint    ruff and basedpyright only
 #   make lit     the lit tests only
-#   make bench   compare with NetKet's own operators, local energies and imports, and
+#   make bench   see whether energies of deep networks are as fast as they have to be;
+#                compare with NetKet's own operators, local energies and imports, and
 #                kernels with all passes with those without one; time the compiler
 #   make fuzz    compare N random operators (N=1000) at every level, and energies of
 #                NETWORKS random networks (NETWORKS=2000) with those of plain JAX;
@@ -48,6 +49,7 @@ lint: $(VENV)/.dev
 	@$(BIN)/basedpyright
 
 bench: $(VENV)/.bench
+	@$(BIN)/python -m benchmarks.local_energy --bars --rounds 5 --first-repeats 0
 	@$(BIN)/python -m benchmarks.get_conn
 	@$(BIN)/python -m benchmarks.local_energy
 	@$(BIN)/python -m benchmarks.ablation

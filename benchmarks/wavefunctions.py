@@ -319,6 +319,9 @@ WAVEFUNCTIONS: dict[str, Define] = {
     "arnn": lambda s: nk.models.ARNNDense(
         s.hilbert, layers=2, features=4, param_dtype=s.dtype
     ),
+    "deep_arnn": lambda s: nk.models.ARNNDense(
+        s.hilbert, layers=3, features=16, param_dtype=s.dtype
+    ),
     "vit": lambda s: VisionTransformer(TOKENS, WIDTH, BLOCKS, s.dtype),
     "slater": lambda s: nk.models.Slater2nd(s.hilbert, param_dtype=s.dtype),
     "slater_jastrow": lambda s: SlaterJastrow(s.hilbert, s.dtype),

@@ -10,7 +10,16 @@ import jax
 import numpy as np
 import pytest
 
-from benchmarks.local_energy import HEAVY, OURS, compare, pairs_of
+from benchmarks.local_energy import (
+    BARS,
+    DEEP,
+    HEAVY,
+    OURS,
+    SYSTEMS,
+    compare,
+    pairs_of,
+    report,
+)
 
 SAMPLES = 16
 
@@ -75,3 +84,22 @@ def test_wrong_energies_are_noticed():
     energies[3] = np.nan
     with pytest.raises(ValueError, match="symir nan"):
         compare(pair, {OURS: energies}, x)
+
+
+def test_each_bar_is_that_of_a_pair():
+    known = {(pair.name, pair.wavefunction) for pair in pairs_of(tuple(SYSTEMS | DEEP))}
+    assert set(BARS) <= known
+
+
+@pytest.mark.parametrize(
+    ("times", "bar", "shown"),
+    [(3.0, None, "3.00"), (3.0, 2, "3.00 (bar 2)"), (3.0, 4, "3.00 (bar 4: missed)")],
+)
+def test_bars_that_are_missed_are_said(times, bar, shown):
+    row = {"ms": 1.0, "times_symir": times, "temp_bytes": 0, "error": 0.0}
+    rows = {name: row for name in (OURS, "default", "chunk 1024")}
+    named = {"name": "a", "wavefunction": "b", "dtype": "f64", "parts": ["cone"]}
+    pair = {**named, "rows": rows, "padded": 2, "live": 1.0, "bar": bar}
+    where = {"threads": 2, "load": "-"}
+    figures = {"environment": where, "rounds": 1, "first_repeats": 0, "pairs": [pair]}
+    assert f"| {shown} |" in report(figures)
