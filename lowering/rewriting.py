@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from xdsl.builder import Builder
-from xdsl.dialects.builtin import LocationAttr, ModuleOp, TensorType
+from xdsl.dialects.builtin import LocationAttr, ModuleOp, TensorType, UnregisteredOp
 from xdsl.ir import Attribute, Operation, Region, SSAValue
 from xdsl.pattern_rewriter import (
     PatternRewriter,
@@ -115,3 +115,8 @@ def rewrite_once(
         first, apply_recursively=False, walk_reverse=backwards
     )
     walker.rewrite_region(ops if isinstance(ops, Region) else ops.body)
+
+
+def op_name(op: Operation) -> str:
+    """Return the name of an op, whether or not a dialect knows it."""
+    return op.op_name.data if isinstance(op, UnregisteredOp) else op.name

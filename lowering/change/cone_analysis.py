@@ -22,9 +22,9 @@ from lowering.change.determinants import (
 from lowering.change.known_rules import rule_of
 from lowering.change.layout_rules import MAX_ELEMENTS, LayoutRule
 from lowering.change.orbitals import Lost, Rows
-from lowering.change.rules import op_name
 from lowering.energy.extraction import returned
 from lowering.order import captured
+from lowering.rewriting import op_name
 
 MAX_REPEATED = 4
 """Positions are read so many times at most, where each is a position of its own."""

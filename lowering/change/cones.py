@@ -34,7 +34,7 @@ from dialects.stablehlo import (
 )
 from lowering.arrays import Array, array, concatenated, iota
 from lowering.change.position_lists import NOWHERE, Block, Numbers, Trace, reading
-from lowering.rewriting import Inserter
+from lowering.rewriting import Inserter, op_name
 
 if TYPE_CHECKING:
     from lowering.change.completion import Completion
@@ -82,6 +82,12 @@ class Node(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__} {self.positions} x {self.channels}"
+
+    def __str__(self) -> str:
+        """Say which op makes it, for whoever wrote the network."""
+        op = self.value.owner
+        name = f"'{op_name(op)}'" if isinstance(op, Operation) else "x"
+        return f"{name} of {self.positions} x {self.channels} elements"
 
     def __post_init__(self) -> None:
         # Of each node once: to ask back from the last of many would take forever

@@ -32,10 +32,9 @@ from lowering.change.rules import (
     is_fixed,
     is_inexact,
     new,
-    op_name,
 )
 from lowering.energy.extraction import is_coarse
-from lowering.rewriting import Inserter
+from lowering.rewriting import Inserter, op_name
 
 
 class ElementwiseRule(ChangeRule):

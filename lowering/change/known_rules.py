@@ -17,7 +17,8 @@ from __future__ import annotations
 from xdsl.ir import Operation
 
 from lowering.change import combining_rules, elementwise_rules, layout_rules
-from lowering.change.rules import ChangeRule, op_name
+from lowering.change.rules import ChangeRule
+from lowering.rewriting import op_name
 
 RULES: dict[str, ChangeRule] = {}
 """Rules by the names of ops."""

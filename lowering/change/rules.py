@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
-from xdsl.dialects.builtin import UnregisteredOp
 from xdsl.ir import Operation, SSAValue
 
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.arrays import Array, array
 from lowering.change.cones import View
 from lowering.change.forms import Form, New, Same
-from lowering.rewriting import Inserter
+from lowering.rewriting import Inserter, op_name
 
 Fixed: TypeAlias = Callable[[SSAValue], Array]
 """Where an op reads a value without x."""
@@ -111,11 +110,6 @@ class ChangeRule(ABC):
 
 def _zeros(insert: Inserter, value: SSAValue) -> SSAValue:
     return array(insert, np.zeros(shape_of(value)), element_of(value)).value
-
-
-def op_name(op: Operation) -> str:
-    """Return the name of an op, whether or not a dialect knows it."""
-    return op.op_name.data if isinstance(op, UnregisteredOp) else op.name
 
 
 def new(op: Operation, reason: str) -> New:

@@ -27,7 +27,6 @@ from xdsl_jax.dialects.stablehlo.attributes import ComparisonType
 from dialects.stablehlo import constant_of, dtype_of, element_of
 from lowering.change.form_analysis import Forms
 from lowering.change.forms import Added, Elementwise, Same
-from lowering.change.rules import op_name
 from lowering.energy.exponential_forms import (
     ExponentialProduct,
     Exponentials,
@@ -46,6 +45,7 @@ from lowering.energy.exponential_forms import (
 from lowering.energy.extraction import is_coarse
 from lowering.evaluate import evaluate
 from lowering.order import operands_first
+from lowering.rewriting import op_name
 
 Array = npt.NDArray[Any]
 

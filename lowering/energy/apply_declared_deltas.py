@@ -29,7 +29,6 @@ from dialects import bt
 from dialects.stablehlo import constant, dtype_of, element_of, shape_of
 from lowering.change.form_analysis import analyse
 from lowering.change.forms import Form, Same
-from lowering.change.rules import op_name
 from lowering.energy.extraction import (
     erase_unused,
     extracted,
@@ -42,7 +41,7 @@ from lowering.energy.sums import is_sum, terms_of
 from lowering.order import captured
 from lowering.relations import Relation
 from lowering.remarks import remark
-from lowering.rewriting import rewrite_once
+from lowering.rewriting import op_name, rewrite_once
 
 
 @dataclass(frozen=True)

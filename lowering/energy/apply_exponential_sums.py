@@ -37,7 +37,6 @@ from dialects.stablehlo import dtype_of, element_of, element_of_dtype, shape_of
 from lowering.arrays import Array
 from lowering.change.form_analysis import analyse
 from lowering.change.forms import Elementwise, Form, New, Same, is_added
-from lowering.change.rules import op_name
 from lowering.energy.activations import (
     ACTIVATIONS,
     fit_of,
@@ -58,7 +57,7 @@ from lowering.energy.sums import is_sum, size_of, terms_of
 from lowering.order import operands_first
 from lowering.relations import Relation
 from lowering.remarks import remark
-from lowering.rewriting import Inserter, rewrite_once
+from lowering.rewriting import Inserter, op_name, rewrite_once
 
 MAX_PRODUCTS = 1024
 """Sums of more products stay a network: tables have so many elements for each lane."""

@@ -32,7 +32,6 @@ from lowering.bt.lanes import lane_count, write_count
 from lowering.change.cone_analysis import Cones, cones_of
 from lowering.change.form_analysis import analyse, is_linear
 from lowering.change.forms import Same
-from lowering.change.rules import op_name
 from lowering.energy.activations import ACTIVATIONS
 from lowering.energy.bt_local_energy_pack import local_values, planned
 from lowering.energy.cone_part import MAX_GROUPS, groups_of, traced
@@ -41,7 +40,7 @@ from lowering.energy.moves import MAX_SITE_VALUES, MAX_SITE_WRITES, moves_of
 from lowering.energy.write_parts import tabled
 from lowering.relations import Relation
 from lowering.remarks import remark
-from lowering.rewriting import rewrite_once
+from lowering.rewriting import op_name, rewrite_once
 
 SAMPLES, NETWORK_SAMPLES = 256, 1024
 """Networks take more at once: the last chunk of live pairs of each chunk of samples is

@@ -30,14 +30,13 @@ from lowering.change.cones import Node, Pointwise, Stencil, Whole, of_real
 from lowering.change.determinants import DeterminantPart
 from lowering.change.masked import Masked
 from lowering.change.position_lists import Trace
-from lowering.change.rules import op_name
 from lowering.energy.bt_local_energy_pack import local_values
 from lowering.energy.cone_part import groups_of, in_group, traced
 from lowering.energy.extraction import function_named, module_of
 from lowering.energy.moves import moves_of
 from lowering.relations import Relation
 from lowering.remarks import remark
-from lowering.rewriting import rewrite_once
+from lowering.rewriting import op_name, rewrite_once
 
 MAX_ROWS = 1 << 13
 """Of more rows of changes lists take long to follow, and memory."""

@@ -29,12 +29,11 @@ from xdsl.pattern_rewriter import (
 
 from lowering.change.form_analysis import analyse
 from lowering.change.forms import Elementwise, Form
-from lowering.change.rules import op_name
 from lowering.energy.activations import Fit, fit_of
 from lowering.energy.extraction import module_of, wavefunctions_in
 from lowering.relations import Relation
 from lowering.remarks import remark
-from lowering.rewriting import rewrite_once
+from lowering.rewriting import op_name, rewrite_once
 
 ACTIVATION = "bt.activation"
 

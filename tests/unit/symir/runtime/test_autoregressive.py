@@ -331,6 +331,11 @@ def test_the_report_says_how_much_is_kept() -> None:
             "one of the sites 0, 1, 2, 3, 4 alone",
         ),
         (
+            lambda w, x: jnp.exp(jax.nn.log_sigmoid(2 * x * w).sum(-1)),
+            normal(1, N),
+            "'stablehlo.exponential' of 1 x 1 elements behind all sites is no sum",
+        ),
+        (
             lambda w, x: jnp.tanh(w * x[:, 1:]).sum(-1),
             normal(1, N - 1),
             "one of the sites 0 alone",
