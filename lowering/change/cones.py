@@ -436,6 +436,34 @@ class Pointwise(AtEach):
         return Array(new.results[0], at.insert)
 
 
+class Joined(AtEach):
+    """Channels of several nodes, next to each other at each position."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._makes_changes = all(one.makes_changes for one in self.sources)
+
+    @property
+    def makes_changes(self) -> bool:
+        return self._makes_changes
+
+    def _joined(self, of: Callable[[Node, Node], Array]) -> Array:
+        return concatenated([of(one, self) for one in self.sources], 1)
+
+    def computed(self, at: Emission) -> Array:
+        return self._joined(at.change_at if self.makes_changes else at.value_at)
+
+    @property
+    def is_by_position(self) -> bool:
+        return True
+
+    def completed(self, at: Completion) -> Array:
+        return self._joined(at.value_at)
+
+    def work(self, trace: Trace) -> float:
+        return trace.length(self) * self.channels
+
+
 @dataclass(eq=False, repr=False)
 class Stencil(Node):
     """Sums over positions nearby of products with weights.

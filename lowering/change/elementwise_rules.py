@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -255,8 +256,8 @@ def _arranged(
     """Return elements of a new node, its channels, and those that are read of each.
 
     The view of most channels says how they are arranged: equal elements are one where
-    what else there is does not differ between them, or else each is a channel: by the
-    axis that positions are once in each entry of, or else in their order.
+    what else there is does not differ between them, or else each is a channel: by axes
+    that positions are once in each entry of, or else in their order.
     """
     first = max(views, key=lambda one: one.node.channels)
     flat = first.ids.reshape(-1)
@@ -268,15 +269,10 @@ def _arranged(
     each = np.empty_like(order)
     each[order] = np.arange(len(order)) - starts[position[order]]
     most = int(counts.max())
-    axes = reversed(range(first.ids.ndim))
-    ways = [
-        (np.indices(first.ids.shape)[axis].reshape(-1)[inside], most)
-        for axis in axes
-        if first.ids.shape[axis] == most > 1
-    ]
+    ways = [numbers[inside] for numbers in _along(first.ids.shape, most)]
     for numbers, channels in (
         ((np.cumsum(present) - 1)[channel], int(present.sum())),
-        *ways,
+        *((one, most) for one in ways),
         (each, most),
     ):
         found, size = position * channels + numbers, len(counts) * channels
@@ -290,6 +286,19 @@ def _arranged(
         if all(one is not None for one in own):
             return ids, channels, [one for one in own if one is not None]
     return None
+
+
+def _along(shape: Sequence[int], count: int) -> list[Array]:
+    """Return the number of each element along axes next to each other, of so many."""
+    found: list[Array] = []
+    axes = range(len(shape))
+    for stop in reversed(axes) if count > 1 else ():
+        for start in reversed(range(stop + 1)):
+            own = shape[start : stop + 1]
+            if prod(own) == count and 1 not in (own[0], own[-1]):
+                numbers = np.arange(count).reshape(*own, *[1] * (len(shape) - stop - 1))
+                found.append(np.broadcast_to(numbers, shape).reshape(-1))
+    return found
 
 
 def _channels_of(view: View, ids: Array, count: int) -> Channels | None:

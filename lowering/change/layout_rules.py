@@ -14,7 +14,7 @@ from xdsl.ir import Operation
 from dialects.stablehlo import shape_of
 from lowering.arrays import Array as Written
 from lowering.arrays import concatenated
-from lowering.change.cones import View
+from lowering.change.cones import Joined, View
 from lowering.change.forms import (
     Added,
     Array,
@@ -112,9 +112,35 @@ class ConcatenateRule(LayoutRule):
 
     names = ("stablehlo.concatenate",)
     forms = ("sites, affine", "added, affine")
+    cost = "m * D"
 
     def moved(self, op: Any, *values: Array) -> Array:
         return np.concatenate(values, int(op.dimension.value.data))
+
+    def cone(self, op: Any, views: Sequence[View | None]) -> View | str:
+        found = super().cone(op, views)
+        if isinstance(found, View):
+            return found
+        axis = int(op.dimension.value.data)
+        known = [one for one in views if one is not None]
+        own = [one.by_position(axis) for one in known]
+        nodes = tuple(one.node for one in known)
+        is_each = np.arange(nodes[0].positions)
+        if len(known) < len(views) or any(
+            one is None or not np.array_equal(np.sort(one, axis=None), is_each)
+            for one in own
+        ):
+            return found
+        first = own[0]
+        assert first is not None
+        channels = sum(node.channels for node in nodes)
+        # Elements of one position are of one everywhere, and each node is there once
+        is_same = all(one is not None and np.array_equal(one, first) for one in own)
+        if not is_same or len(set(nodes)) < len(nodes):
+            return found
+        ids = np.moveaxis(first[..., None] * channels + np.arange(channels), -1, axis)
+        made = Joined(op.results[0], nodes[0].positions, channels, nodes)
+        return View(made, ids)
 
     def cotangent(
         self, op: Any, number: int, cotangent: Written, fixed: Fixed

@@ -103,6 +103,31 @@ def _dense(w: Writer, shape: Shape) -> str:
     return f"y @ {w.leaf(shape[2], w.pick((1, 2, 3, 4)), scale=shape[2] ** -0.5)}"
 
 
+def _neighbours(w: Writer, shape: Shape) -> str:
+    """Return a dense layer of channels at several places, which are features."""
+    *lengths, channels = shape
+    count, size, new = w.pick((2, 3)), int(np.prod(lengths)), w.pick((1, 2, 3))
+    weights = w.leaf(count * channels, new, scale=(count * channels) ** -0.5)
+    start, axis = w.leaf(channels), w.pick((1, 2))
+    shifts = [int(w.rng.integers(-2, 3)) for _ in range(count)]
+    rolled = ", ".join(f"jnp.roll(y, {one}, {axis})" for one in shifts)
+    shared = f"jnp.tanh(jnp.stack([{rolled}], -1) + {w.leaf(count)})"
+    table = w.rng.permuted(np.tile(np.arange(size), (count, 1)), axis=1).T.tolist()
+    flat = f"y.reshape(len(y), {size}, {channels})[:, np.array({table})]"
+    before = f"jnp.broadcast_to({start}, (len(y), 1, 1, {channels}))"
+    end = f"jnp.broadcast_to({before}, (len(y), 1, *y.shape[2:]))"
+    behind = f"jnp.concatenate([{end}, y[:, :-1]], 1)"
+    features = w.pick(
+        (
+            f"{shared}.reshape(*y.shape[:-1], -1)",
+            f"jnp.moveaxis({flat}, 2, 3).reshape(*y.shape[:-1], -1)",
+            f"{flat}.reshape(*y.shape[:-1], -1)",
+            f"jnp.concatenate([y, {behind}{', y**2' if count > 2 else ''}], -1)",
+        )
+    )
+    return f"{features} @ {weights}"
+
+
 def _masked(w: Writer, shape: Shape) -> str:
     """Return what depends on the sites before, in an order that others may have."""
     size = int(np.prod(shape))
@@ -122,6 +147,7 @@ LAYERS: dict[str, tuple[Callable[[Writer, Shape], str], float]] = {
     "masked layer": (_masked, 3),
     "choice": (_choice, 2),
     "dense": (_dense, 1),
+    "neighbours": (_neighbours, 2),
     "activation": (lambda w, _: "y", 1),
     "square": (lambda w, _: "y**2 / 4", 1),
     "affine": (lambda w, s: f"y * {w.leaf(s[2])} - {w.leaf(s[2])}", 1),

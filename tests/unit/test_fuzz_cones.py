@@ -18,10 +18,10 @@ from tests.fuzz.cones import LAYERS, Deep, check_network, draw_network, main
 from tests.fuzz.many import smallest
 from tests.unit.lowering.change.laws import Made
 
-SMALL = (7, 26, 46, 66)
+SMALL = (7, 26, 46, 72)
 """Of seed 0: with most of `LAYERS`, and groups of rows, in few networks."""
 
-MASKED = draw_network(0, 64)
+MASKED = draw_network(0, 77)
 
 
 @pytest.mark.parametrize("number", SMALL)
@@ -37,8 +37,8 @@ def test_every_layer_is_drawn_often() -> None:
 
 
 def test_a_network_is_that_of_its_seed_and_number() -> None:
-    assert draw_network(0, 64) == MASKED
-    assert draw_network(1, 64) != MASKED
+    assert draw_network(0, 77) == MASKED
+    assert draw_network(1, 77) != MASKED
 
 
 def test_what_is_printed_is_what_is_checked() -> None:

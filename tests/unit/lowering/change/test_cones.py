@@ -252,7 +252,10 @@ def neighbours(w: Any, x: Any) -> Any:
     sites = np.arange(SITES)
     near = np.stack([np.roll(sites, by) for by in (0, 1, -3)], axis=-1)
     y = jnp.tanh(x.astype(float)[:, near] + w[2][0, :3])
-    z = jnp.sin(y @ w[2][:, :3])
+    z = jnp.sin(
+        jnp.concatenate([y @ w[2][:, :3], first(w, x).reshape(-1, SITES, 3)], -1)
+    )
+    z = z @ jnp.concatenate([w[2][:, :3], w[2][:, 1:]])
     both = z[:, near[:, :2]].reshape(-1, SITES, 6)
     channels = jnp.moveaxis(z[:, near[:, 1:]], -1, -2).reshape(-1, SITES, 6)
     return (jnp.cos(both @ w[3][:6]) + jnp.sin(channels @ w[3][6:12])).sum((1, 2))
