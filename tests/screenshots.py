@@ -41,6 +41,11 @@ def energy(tab: Any) -> None:
     tab.evaluate("document.getElementById('energy').scrollIntoView()")
 
 
+def forms(tab: Any) -> None:
+    """Show what a change of x makes of the network."""
+    tab.evaluate("document.getElementById('forms').scrollIntoView()")
+
+
 Picture = tuple[Callable[[], tuple[Any, ...]], str, int, Callable[[Any], None]]
 
 PICTURES: dict[str, Picture] = {
@@ -50,6 +55,7 @@ PICTURES: dict[str, Picture] = {
         connections,
     ),
     "explorer_energy": (operators.energy, "light", 850, energy),
+    "explorer_forms": (operators.energy, "dark", 780, forms),
 }
 """By name: what is explored, the colours, the height, and what is done to the page."""
 

@@ -20,6 +20,7 @@ passes may have changed since. They are for readers and tests.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -27,6 +28,7 @@ import numpy as np
 from xdsl.context import Context
 from xdsl.dialects.builtin import ModuleOp, StringAttr
 from xdsl.dialects.func import FuncOp, ReturnOp
+from xdsl.ir import Operation
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
     PatternRewriter,
@@ -46,6 +48,46 @@ from lowering.relations import Relation
 from lowering.rewriting import rewrite_once
 
 FORM = "bt.form"
+
+KINDS = {
+    "same": "no x in it",
+    "sites": "each element a function of x at one site",
+    "added": "sums of functions of one site each",
+    "elementwise": "one function of each element of a sum",
+    "cone": "at the positions that a change reaches",
+    "rows": "rows that occupied sites choose",
+    "determinant": "determinants of such rows",
+    "new": "none of these, with the reason",
+}
+"""What is said of a form begins with its kind; these are in words for readers."""
+
+_FROM_NEW = ("cone", "rows", "determinant", "new")
+"""Kinds of values that the lattice of forms knows as new ones only."""
+
+_NO_CONE = "; in no cone: "
+
+
+def kind_of(text: str) -> str:
+    """Return the kind of a form, one of `KINDS`, by what `bt.form` says of a value."""
+    head, *_ = re.split("[,:;]", text, maxsplit=1)
+    return head.split()[-1]
+
+
+def form_on(op: Operation) -> str | None:
+    """Return what is written on an op of its form, if anything is."""
+    found = op.attributes.get(FORM)
+    return found.data if isinstance(found, StringAttr) else None
+
+
+def is_lost_at(op: Operation) -> bool:
+    """Whether a form ends at an op: those of its operands were known, or in a cone."""
+    own = form_on(op)
+    if own is None:
+        return False
+    owners = [one.owner for one in op.operands if isinstance(one.owner, Operation)]
+    before = [text for text in map(form_on, owners) if text is not None]
+    ends = kind_of(own) == "new" and all(kind_of(t) not in _FROM_NEW for t in before)
+    return ends or (_NO_CONE in own and all(_NO_CONE not in t for t in before))
 
 
 class NameForms(RewritePattern):
@@ -69,7 +111,7 @@ class NameForms(RewritePattern):
             if one.results and not isinstance(one, ReturnOp):
                 (value, *_) = one.results
                 if value in lost:
-                    text = f"{known[value]}; in no cone: {lost[value]}"
+                    text = f"{known[value]}{_NO_CONE}{lost[value]}"
                 else:
                     text = _described(known[value], cones.views.get(value), trace)
                 one.attributes[FORM] = StringAttr(text)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from xdsl.dialects.builtin import ModuleOp
+from xdsl.ir import Operation
 
 from dialects import sym
+from lowering.change.analyse_change import FORM, KINDS, form_on, is_lost_at, kind_of
+from lowering.energy.extraction import wavefunctions_in
 from lowering.relations import relation_of
 from lowering.remarks import Remark
 from symir.compiler.checks import as_configurations
 from symir.compiler.costs import cost_table
+from symir.compiler.lowering import LoweringPipeline
 from symir.compiler.trace import op_count
 from symir.errors import SymirError
 from symir.explorer.connections import Connected, connected
@@ -95,7 +100,7 @@ def page_data(
         origins = Origins.of(ir.operator)
         found |= _of_operator(operator, ir, handle, origins, found["notes"])
         found["samples"] = _samples(operator, x, found["notes"])
-    found |= _stages(handle, origins)
+    found |= _stages(handle, origins, found["notes"])
     found["sources"] = _sources(origins, found["diagnostics"])
     found |= origins.as_dict()
     return as_json(found)
@@ -318,18 +323,73 @@ def _sample(
 # region Stages
 
 
-def _stages(handle: LoweredOperator, origins: Origins) -> dict[str, Any]:
-    """Return all stages, with as many lines of each as there is room for."""
+def _stages(
+    handle: LoweredOperator, origins: Origins, notes: list[str]
+) -> dict[str, Any]:
+    """Return all stages, with as many lines of each as there is room for.
+
+    So are the wavefunctions that local energies go through, with their forms.
+    """
     stages: list[dict[str, Any]] = []
+    network, forms = _network(handle, notes), None
     lines = Lines(origins, 0)
     for limit in LINES:
         lines = Lines(origins, limit)
         stages = [_stage(stage, lines) for stage in handle.stages]
+        if network is not None:
+            forms = network.as_dict(lines)
         if lines.size <= TEXT_BYTES:
             break
     for before, after in pairwise(stages):
         after["changed"] = before["lines"] != after["lines"]
-    return {"stages": stages, "texts": lines.texts}
+    return {"stages": stages, "forms": forms, "texts": lines.texts}
+
+
+@dataclass(frozen=True, eq=False)
+class _Network:
+    """Wavefunctions, before they are taken apart, and the forms of their values.
+
+    Attributes:
+        module: the functions alone.
+        said: of each form its kind, what is said of it, and whether it is lost here.
+        notes: which of these an op has.
+    """
+
+    module: ModuleOp
+    said: list[tuple[str, str, bool]]
+    notes: dict[Operation, int]
+
+    def as_dict(self, lines: Lines) -> dict[str, Any]:
+        """Return it as plain data: `notes` are numbers of `said`, line by line."""
+        told = lines.of(self.module, self.notes)
+        return {"kinds": dict(KINDS), "said": [list(one) for one in self.said], **told}
+
+
+def _network(handle: LoweredOperator, notes: list[str]) -> _Network | None:
+    """Return what local energies go through, if there are any."""
+    on_bt = [stage.module for stage in handle.stages if stage.level == "bt"]
+    whole = next((one for one in on_bt if wavefunctions_in(one)), None)
+    if whole is None:
+        return None
+    try:
+        module = LoweringPipeline.parse("analyse-change").run(whole)
+    except SymirError as error:  # rules of change may be the user's own
+        notes.append(f"forms are unknown: {error.found or error.message}")
+        return None
+    kept = wavefunctions_in(module)
+    for other in [op for op in module.ops if op not in kept]:
+        other.detach()
+        other.erase(safe_erase=False)
+    said: dict[tuple[str, str, bool], int] = {}
+    of_ops: dict[Operation, int] = {}
+    for op in module.walk():
+        text = form_on(op)
+        if text is not None:
+            key = kind_of(text), text, is_lost_at(op)
+            of_ops[op] = said.setdefault(key, len(said))
+    for op in of_ops:  # which stand beside the lines
+        del op.attributes[FORM]
+    return _Network(module, list(said), of_ops)
 
 
 def _stage(stage: Stage, lines: Lines) -> dict[str, Any]:

@@ -56,6 +56,14 @@ def located_lines(module: ModuleOp) -> tuple[list[str], list[Operation | None]]:
     return lines, owners
 
 
+def _at_first_lines(
+    owners: Sequence[Operation | None], notes: Mapping[Operation, int]
+) -> list[int]:
+    """Return the note of each line: that of an op at its first line, or -1."""
+    left = dict(notes)
+    return [-1 if op is None else left.pop(op, -1) for op in owners]
+
+
 def _cut(line: str) -> str:
     if len(line) <= WIDTH:
         return line
@@ -167,17 +175,23 @@ class Lines:
     limit: int
     _numbers: dict[str, int] = field(default_factory=dict[str, int])
 
-    def of(self, module: ModuleOp) -> dict[str, Any]:
+    def of(
+        self, module: ModuleOp, notes: Mapping[Operation, int] | None = None
+    ) -> dict[str, Any]:
         """Return the lines of a module as plain data: numbers of texts and of sets.
 
-        `left_out` says how many lines are missing behind the line `cut`.
+        `left_out` says how many lines are missing behind the line `cut`. Numbers of
+        `notes` on ops, if there are any, stand at their first lines, -1 elsewhere.
         """
         lines, owners = located_lines(module)
+        beside = _at_first_lines(owners, notes or {})
         cut, left_out = len(lines), 0
         if len(lines) > self.limit:
             cut, left_out = 2 * self.limit // 3, len(lines) - self.limit
             lines[cut : cut + left_out] = []
             owners[cut : cut + left_out] = []
+            beside[cut : cut + left_out] = []
+        told = {} if notes is None else {"notes": beside}
         return {
             "lines": [
                 self._numbers.setdefault(line, len(self._numbers)) for line in lines
@@ -185,6 +199,7 @@ class Lines:
             "sets": [-1 if op is None else self.origins.of_op(op) for op in owners],
             "cut": cut,
             "left_out": left_out,
+            **told,
         }
 
     @property

@@ -190,7 +190,7 @@
   const panes = [];
   let panesMade = 0;
 
-  // `lines` has one {text, set, number} for each line, `paint` colours a text.
+  // `lines` has one {text, set, number, form} for each line, `paint` colours a text.
   function codePane({ title, about, label, paint, chooser, relationOf }) {
     const id = `pane${panesMade++}`;
     const sheet = el("div", { class: "sheet" });
@@ -208,17 +208,19 @@
     function dress(node, k) {
       const line = pane.lines[k], near = strength(line);
       const classes = ["line", near === 2 ? "hit" : near === 1 ? "near" : "",
-        k === pane.current ? "current" : "", pane.marked.has(line.number) ? "marked" : ""];
+        k === pane.current ? "current" : "", pane.marked.has(line.number) ? "marked" : "",
+        line.form ? `f-${line.form[0]}` : ""];
       node.className = classes.filter(Boolean).join(" ");
       node.setAttribute("aria-selected", String(k === pane.current));
       return node;
     }
     function draw(k) {
-      const line = pane.lines[k];
+      const line = pane.lines[k], said = line.form ? line.form[1] : "";
       return dress(el("div", {
-        id: `${id}-${k}`, "data-k": k, role: "option", "aria-setsize": pane.lines.length, "aria-posinset": k + 1,
+        id: `${id}-${k}`, "data-k": k, role: "option", "aria-setsize": pane.lines.length, "aria-posinset": k + 1, title: said || null,
       }, gutter(pane.termsOf ? pane.termsOf(line) : line.set < 0 ? [] : TERMS_OF_SET[line.set]),
       span("no", line.number === null ? "" : String(line.number)),
+      pane.hasForms ? span("form", said) : null,
       el("span", {}, paint(line.text))), k);
     }
     const list = windowed(box, sheet, ROW, 0, draw);
@@ -296,6 +298,7 @@
     const lines = stage.lines.map((text, k) => ({
       text: DATA.texts[text], set: stage.sets[k],
       number: k + 1 + (stage.left_out && k >= stage.cut ? stage.left_out : 0),
+      form: stage.notes && stage.notes[k] >= 0 ? stage.said[stage.notes[k]] : null,
     }));
     if (stage.left_out)
       lines.splice(stage.cut, 0, { text: ` ... ${stage.left_out.toLocaleString("en")} more lines, which symir emit prints`, set: -1, number: null });
@@ -1098,6 +1101,29 @@
         el("p", { class: "soft", style: { marginTop: "16px", fontSize: "13px" }, text: `At once: ${plan}.` }), said));
   }
 
+  // Forms: what a change of x makes of each value of the network
+
+  const LOSSES = 24;
+  function forms() {
+    const own = DATA.forms, lines = linesOf(own);
+    const pane = codePane({ title: "log psi", label: "the wavefunction and its forms", paint: mlir });
+    pane.hasForms = true;
+    const lost = lines.flatMap((line, k) => (line.form && line.form[2] ? [k] : []));
+    pane.marked = new Set(lost.map((k) => lines[k].number));
+    const there = new Set(own.said.map(([kind]) => kind));
+    const legend = el("div", { class: "legend forms-legend" }, Object.entries(own.kinds).filter(([kind]) => there.has(kind)).map(([kind, words]) =>
+      el("span", { class: `f-${kind}` }, el("i"), el("b", { text: kind }), ` ${words}`)));
+    const losses = lost.slice(0, LOSSES).map((k) => {
+      const go = () => { pane.go(k); pane.box.focus({ preventScroll: true }); };
+      return el("div", { class: "remark missed" }, el("button", { class: "link", type: "button", text: `line ${lines[k].number}`, onclick: go }), ` ${lines[k].form[1]}`);
+    });
+    if (lost.length > LOSSES) losses.push(span("soft", `and ${count(lost.length - LOSSES, "more line")}`));
+    const root = section("forms", "Forms", "What a change of x makes of each value of the network; a dot marks where a form is lost.",
+      legend, el("div", { class: "types-off" }, pane.root), losses.length ? el("div", { class: "losses" }, losses) : null);
+    root.ready = () => pane.show(lines, "before it is taken apart");
+    return root;
+  }
+
   // Facts and diagnostics
 
   function facts() {
@@ -1165,6 +1191,7 @@
     if (DATA.samples) own.push(connections());
     if (DATA.cost) own.push(cost());
     if (DATA.energy) own.push(energy());
+    if (DATA.forms) own.push(forms());
     if (DATA.facts || DATA.diagnostics.length) own.push(facts());
     const links = new Map();
     const nav = el("nav", { "aria-label": "sections" }, sections.map(([id, title]) => {

@@ -395,6 +395,32 @@ def test_the_report_of_a_local_energy(open_page: Open) -> None:
     assert pane(tab, "bt").locator(".line.hit").count() > 0
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_forms_stand_beside_the_lines_of_the_network(
+    open_page: Open, scheme: str
+) -> None:
+    tab = open_page(page(*operators.energy()), scheme=scheme)
+    own = tab.locator("#forms")
+    kinds = own.locator(".legend b").all_inner_texts()
+    assert kinds == ["same", "sites", "added", "elementwise", "new"]
+    colours = {
+        tab.evaluate(
+            f"getComputedStyle(document.querySelector('.line.f-{kind} .form')).color"
+        )
+        for kind in kinds
+    }
+    assert len(colours) == len(kinds)
+    for kind in kinds:
+        assert contrast(tab, f".line.f-{kind} .form") > 4.5, kind
+    (line,) = own.locator(".line.f-elementwise", has_text="chlo.cosh").all()
+    assert line.locator(".form").inner_text() == "elementwise"
+    assert own.locator(".line.marked").count() == 2
+    own.locator(".losses .link").last.click()
+    assert "stablehlo.reduce" in own.locator(".line.current").inner_text()
+    assert own.locator(".line.current").get_attribute("title").startswith("new: ")
+    assert open_page(tfim(), scheme=scheme).locator("#forms").count() == 0
+
+
 # ---- names that are no names ----
 
 

@@ -13,7 +13,9 @@ import pytest
 
 import symir as sym
 from dialects.interpreters.sym import connections
-from symir.compiler.lowering import run_passes
+from lowering.change.analyse_change import form_on
+from lowering.change.known_rules import RULES
+from symir.compiler.lowering import LoweringPipeline, run_passes
 from symir.explorer.connections import connected
 from symir.explorer.data import page_data
 from symir.explorer.lattice import bonds_of, layout_of
@@ -104,6 +106,13 @@ def test_long_stages_lose_their_middle() -> None:
     whole, _ = located_lines(module)
     texts = [lines.texts[k] for k in told["lines"]]
     assert len(texts) == len(told["sets"]) == 30
+    assert "notes" not in told
+    terms = {op: k for k, op in enumerate(operator.terms)}
+    beside = lines.of(module, terms)["notes"]
+    noted = {k: text for k, text in zip(beside, texts, strict=True) if k >= 0}
+    assert len(noted) < len(terms)
+    for k, text in noted.items():
+        assert f"@{operator.terms[k].sym_name.data} " in text
     assert texts[: told["cut"]] == whole[: told["cut"]]
     assert texts[told["cut"] :] == whole[told["cut"] + told["left_out"] :]
 
@@ -292,6 +301,83 @@ def test_the_report_of_a_local_energy_is_there() -> None:
     assert any("func.func private @network." in line for line in lines)
     assert len(data["samples"]["samples"]) == len(x)
     assert data["samples"]["samples"][0]["x"] == x[0].tolist()
+
+
+# ---- forms ----
+
+NETWORKS = Path(__file__).parents[3] / "lit/lowering/change/analyse-change.mlir"
+"""Energies with networks, one after another."""
+
+
+def forms_of(data: dict[str, Any]) -> dict[str, tuple[str, str, bool]]:
+    """Return the kind, the words and whether a form is lost, by the values of lines."""
+    own = data["forms"]
+    return {
+        data["texts"][line].strip().partition(" = ")[0]: tuple(own["said"][note])
+        for line, note in zip(own["lines"], own["notes"], strict=True)
+        if note >= 0
+    }
+
+
+def texts_with_networks() -> list[str]:
+    return [t for t in NETWORKS.read_text().split("// -----") if "local_energy" in t]
+
+
+@pytest.mark.parametrize("text", texts_with_networks())
+def test_forms_are_those_of_the_pass(text: str) -> None:
+    data = page_data(sym.parse(text))
+    told = [words for _, words, _ in forms_of(data).values()]
+    module = LoweringPipeline.parse("analyse-change").run(sym.parse(text).stage.module)
+    assert told == [found for op in module.walk() if (found := form_on(op))]
+    assert len(told) > 5
+    lines = [data["texts"][line] for line in data["forms"]["lines"]]
+    assert not any("bt.form" in line or "bt.local_energy" in line for line in lines)
+    assert {kind for kind, _, _ in data["forms"]["said"]} <= {*data["forms"]["kinds"]}
+
+
+def test_a_network_is_shown_before_it_is_taken_apart() -> None:
+    data = explored(*operators.energy())
+    forms = forms_of(data)
+    assert [kind for kind, _, _ in forms.values()] == [
+        *("sites", "same", "added", "elementwise", "new", "new", "new"),
+        *("sites", "same", "added", "elementwise", "elementwise", "same", "new", "new"),
+    ]
+    lost = [words for _, words, is_lost in forms.values() if is_lost]
+    why = "new: combines functions of elements, at"
+    assert lost == [f"{why} 'stablehlo.dot_general'", f"{why} 'stablehlo.reduce'"]
+
+
+def test_a_form_is_lost_where_its_operands_still_had_one() -> None:
+    combined, deep, determinant = map(
+        forms_of, map(page_data, map(sym.parse, texts_with_networks()))
+    )
+    assert [name for name, one in combined.items() if one[2]] == ["%v"]
+    # What a cone ends in is found at the one position that there is
+    assert [one[2] for one in deep.values()] == [False] * len(deep)
+    assert deep["%c2"] == ("cone", "cone: 5 of 16 positions", False)
+    assert deep["%s"][0] == "new"
+    lost = [name for name, one in determinant.items() if one[2]]
+    assert lost == ["%keys, %sites", "%p", "%q"]
+    assert determinant["%rows"][0] == "rows"
+    assert determinant["%det"][0] == "determinant"
+
+
+def test_operators_have_no_forms() -> None:
+    assert page_data(sym.lower(operators.tfim()))["forms"] is None
+
+
+def test_rules_that_fail_leave_a_page_without_forms(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object) -> None:
+        raise ValueError("no such axis")
+
+    monkeypatch.setattr(type(RULES["stablehlo.tanh"]), "form", fails)
+    data = page_data(sym.parse(texts_with_networks()[0]))
+    assert data["forms"] is None
+    (note,) = data["notes"]
+    assert note.startswith("forms are unknown: ")
+    assert "no such axis" in note
 
 
 def test_sources_are_the_user_s_lines() -> None:

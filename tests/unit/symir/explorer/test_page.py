@@ -6,11 +6,13 @@ import base64
 import hashlib
 import json
 import re
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
 
 import symir as sym
+from lowering.change.analyse_change import KINDS
 from symir.compiler import default_symbolic_compiler
 from symir.explorer.page import error_page, page_of
 from tests.screenshots import IMAGES, LARGEST, PICTURES
@@ -49,6 +51,28 @@ def test_nothing_in_the_data_ends_its_element() -> None:
     assert data["name"] == operators.NASTY
     assert data["terms"][0]["name"] == f"{operators.NASTY} {{{{script}}}}"
     assert text.count("<img") == 0
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of #rrggbb, after WCAG 2."""
+    parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
+    red, green, blue = (
+        c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("dark", [False, True])
+def test_every_form_has_a_colour_that_can_be_read(dark: bool) -> None:
+    style = (files("symir.explorer") / "assets" / "page.css").read_text()
+    pattern = r"--([\w-]+): light-dark\((#\w{6}), (#\w{6})\);"
+    colours = {name: pair[dark] for name, *pair in re.findall(pattern, style)}
+    of_kind = dict(re.findall(r"\.f-(\w+) \{ --form: var\(--([\w-]+)\); \}", style))
+    assert of_kind.keys() == KINDS.keys()
+    for name in of_kind.values():
+        for paper in ("card", "paper"):
+            low, high = sorted(map(luminance, (colours[name], colours[paper])))
+            assert (high + 0.05) / (low + 0.05) > 4.5, name
 
 
 def test_error_pages_are_escaped() -> None:
