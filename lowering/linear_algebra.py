@@ -39,6 +39,24 @@ def determinant(block: Array) -> Array:
     return _eliminated(block)
 
 
+def solved(block: Array, given: Array) -> Array:
+    """Return inverses of matrices (k, k, M) times others (k, c, M), as those are.
+
+    Of few rows by Cramer's rule: not finite where a determinant is 0.
+    """
+    k, columns, count = given.shape
+    if k > WRITTEN_OUT:
+        inverses, _, _ = factorised(block.transpose(2, 0, 1))
+        found = dot(inverses.value, given.transpose(2, 0, 1).value)
+        return given.of(found).transpose(1, 2, 0)
+    rows = [[block.entry(i).entry(j) for j in range(k)] for i in range(k)]
+    whole, parts = _expanded(rows), list[Array]()
+    for n in range(k):
+        own = [[*row[:n], given.entry(i), *row[n + 1 :]] for i, row in enumerate(rows)]
+        parts.append((_expanded(own) / whole).reshape(1, columns, count))
+    return parts[0] if k == 1 else concatenated(parts, 0)
+
+
 def _expanded(rows: list[list[Array]]) -> Array:
     first, *rest = rows
     if not rest:

@@ -15,7 +15,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial, reduce
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,8 @@ if TYPE_CHECKING:
     from lowering.change.completion import Completion
 
 Weights = Callable[["Emission"], Array]
+
+_Made = TypeVar("_Made")
 
 PATCH = {8: 60, 4: 300}
 """To gather one number of a patch takes as long as so many multiplications, by bytes of
@@ -813,9 +815,9 @@ class Emission:
     )
     needed: dict[Any, None] = field(default_factory=dict)
     unknown: list[Array] = field(default_factory=list[Array])
-    _made: dict[Any, Array] = field(default_factory=dict)
+    _made: dict[Any, Any] = field(default_factory=dict)
 
-    def _once(self, key: Any, make: Callable[[], Array]) -> Array:
+    def _once(self, key: Any, make: Callable[[], _Made]) -> _Made:
         if key not in self._made:
             self._made[key] = make()
         return self._made[key]
@@ -886,7 +888,7 @@ class Emission:
         self.needed.setdefault(key)
         return self.kept[key]
 
-    def shared(self, key: Any, make: Callable[[], Array]) -> Array:
+    def shared(self, key: Any, make: Callable[[], _Made]) -> _Made:
         """Return what several nodes are made of."""
         return self._once((key, "shared"), make)
 

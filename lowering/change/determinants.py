@@ -12,14 +12,20 @@ where it is linear in few numbers z at each site,
 
     R' A^-1 = R A^-1 + sum over h of (z' - z)[h] * W[h] A^-1
 
-and W[h] A^-1 are kept, too: no row is multiplied by a matrix.
+and W[h] A^-1 are kept, too: no row is multiplied by a matrix. What is kept of x' is
+found from Q by the formula of Woodbury (W. W. Hager, Updating the Inverse of a Matrix,
+SIAM Review 31, 221, 1989), with the rows entered R'_e and the columns E of 1 of k rows:
+
+    A'^-1 = A^-1 - A^-1 E Q^-1 (R'_e A^-1 - E^T)
+
+and its columns are put in the order of sites.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from math import prod
 from typing import Any, ClassVar
 
@@ -42,7 +48,7 @@ from lowering.change.cones import Emission, Node, View, taken, taken_rows
 from lowering.change.linear_rows import LinearRows
 from lowering.change.orbitals import Lost, Rows, Slots
 from lowering.change.position_lists import Numbers, Trace
-from lowering.linear_algebra import determinant
+from lowering.linear_algebra import CONDITION, determinant, solved
 
 SITES = "sites"
 """Key of what is kept of the sites of determinants."""
@@ -105,6 +111,13 @@ class Determinants:
     def exchanged(self, trace: Trace) -> int:
         """Return how many rows of a matrix change at most."""
         return self.slots.exchanged(trace, [group.number for group in self.groups])
+
+    def is_updated(self, trace: Trace) -> bool:
+        """Whether what is kept of x' is made of what is kept of x.
+
+        Where more than half of the rows are exchanged it takes as long to factorise.
+        """
+        return 2 * self.exchanged(trace) <= self.size
 
     def work(self, trace: Trace) -> float:
         """Return multiplications of one change."""
@@ -230,105 +243,231 @@ class Determinants:
 
     def ratios(self, at: Emission) -> Array:
         """Return det A' / det A of each matrix (B,), NaN where it is not known."""
-        slots = self.slots
-        own, mask = slots.occupied, slots.sources[0]
-        flip = own.of(at.value(mask)).compared("NE", own.of(at.before(mask, mask)))
-        changed = at.aligned(flip.astype(i32), mask, slots).reshape(-1)
-        sites = at.kept_of((self, SITES))
-        # Behind the end of a list there is no site
-        number = at.by_row(at.trace.lists[slots])
-        is_site = number.compared("GE", 0).astype(i32)
-        listed = sites.of(gather_rows(sites.value, number.maximum(0).value))
-        here, before = (listed.columns(n, n + 1).reshape(-1) for n in (0, 1))
-        here, changed = here * is_site, changed * is_site
-        there = here + changed - here * changed * 2
-        if self.is_fixed:
-            here, there = here * changed, there * changed
-        after = None if self.tables else self._rows_after(at)
         found: list[Array] = []
-        of_group, most = number // own.sites, self.exchanged(at.trace)
-        for n, group in enumerate(self.groups):
-            is_own = of_group.compared("EQ", group.number).astype(i32)
-            places = number - group.number * own.sites
-            move = _Move(here * is_own, there * is_own, places, before, most)
-            ratios = self._ratios_of(at, n, group, move, after)
-            known = move.left.sum(0).compared("EQ", move.entered.sum(0))
+        for n, move in enumerate(self._moves(at)):
+            ratios = determinant(self._block(at, n))
             one = ratios.like(1)
             sign = move.is_odd.where(-one, one)
-            found.append(known.where(ratios * sign, np.nan))
+            found.append(move.is_known.where(ratios * sign, np.nan))
         order = np.concatenate([group.matrices for group in self.groups])
         joined = found[0] if len(found) == 1 else concatenated(found, 0)
         return taken(joined, np.argsort(order))
 
+    def committed(self, at: Emission, name: object) -> Array:
+        """Return what is kept of x', of the kind that `prepared` returns.
+
+        NaN where the ratio is not known, or more than half of the digits would be lost.
+        Rounding adds up from one commit to the next, until what is kept is made of x'
+        itself: of 32 rows, in a walk by |psi|^2, to 1e-13 of the largest number of a
+        table in 1,000 commits, and 5e-5 in single precision.
+        """
+        if name == SITES:
+            return self._sites_after(at)
+        assert isinstance(name, int)
+        move, flat, size = self._moves(at)[name], at.kept_of((self, name)), self.size
+        count, sites = len(self.groups[name].matrices), self.slots.occupied.sites
+        each = (sites, count, self.tables) if self.tables else (1, count, size)
+        kept = flat.reshape(size, *each)
+        left = kept.of(gather_rows(kept.value, move.columns.value))
+        # What each column has of those that are left, in the new order
+        order = move.order(size)
+        by = self._columns_left(at, name).transpose(1, 0, 2)
+        by, kept = (one.of(gather_rows(one.value, order.value)) for one in (by, kept))
+        if self.slots.factor is not None:
+            own = self._weighted_rows(at, name, [order, move.columns])
+            by, left = self._moved(move, by, left, *own)
+        if count == 1:
+            both = by.reshape(size, -1), left.reshape(left.shape[0], -1)
+            moved = by.of(dot(*(one.value for one in both)))
+            return (kept - moved.reshape(*kept.shape)).reshape(*flat.shape)
+        for number in range(left.shape[0]):
+            own = by.slice(number, number + 1, axis=1).reshape(size, count)
+            wide = left.entry(number).broadcast(kept.shape, [1, 2, 3])
+            kept = kept - own.broadcast(kept.shape, [0, 2]) * wide
+        return kept.reshape(*flat.shape)
+
+    def _columns_left(self, at: Emission, n: int) -> Array:
+        """Return Q^-1 (R' A^-1 - E^T) of the matrices of a group (k, F, M)."""
+        move, block = self._moves(at)[n], self._block(at, n)
+        columns = iota(at.insert, i32, (self.size,), 0)
+        given = self._entered(at, n, columns)
+        shape = given.shape
+        hot = move.columns.broadcast(shape, [0]).compared(
+            "EQ", columns.broadcast(shape, [1])
+        )
+        given = given - hot.astype(given.element)
+        found = solved(block, move.is_there.broadcast(shape, [0]).where(given, 0))
+        # Rounding grows by as much, and again where a later change undoes this one
+        size = found.abs()
+        limit = CONDITION / np.finfo(dtype_of(size.element)).eps
+        is_known = (size * size).sum(1).sum(0).compared("LT", limit) & move.is_known
+        return is_known.broadcast(shape, [2]).where(found, np.nan)
+
+    def _weighted_rows(
+        self, at: Emission, n: int, columns: Sequence[Array]
+    ) -> list[Array]:
+        """Return changes of listed rows times some columns of inverses (m, c, M)."""
+        move, change = self._moves(at)[n], self._change_of(at)
+        return [
+            self._weighted(change, self._elements(at, n, move.sites, one))
+            for one in columns
+        ]
+
+    def _moved(
+        self, move: _Move, by: Array, left: Array, own: Array, other: Array
+    ) -> tuple[Array, Array]:
+        """Return columns that are left, and rows that change as further ones.
+
+        Of each how much every column has (F, k + m, M), and what it is (k + m, S, M,
+        tables), by that of the former, and by what inverses at x make of the changes of
+        rows: all columns in their new order (m, F, M), and those left (m, k, M).
+        """
+        shape = *own.shape[:2], move.most, own.shape[2]
+        both = by.broadcast(shape, [1, 2, 3]), other.broadcast(shape, [0, 2, 3])
+        own = own - (both[0] * both[1]).sum(2)
+        shape = own.shape[0], *left.shape[1:]
+        is_site = iota(by.insert, i32, shape, 1).compared(
+            "EQ", move.sites.broadcast(shape, [0])
+        )
+        is_rows = iota(by.insert, i32, shape, 3).compared("EQ", 0)
+        less = -(is_site & is_rows).astype(left.element)
+        by = concatenated([by, own.transpose(1, 0, 2)], 1)
+        return by, concatenated([left, less], 0)
+
+    def _sites_after(self, at: Emission) -> Array:
+        """Return what is kept of the sites at x'."""
+        listed, sites = self._listed(at), self.slots.occupied.sites
+        kept = at.kept_of((self, SITES))
+        shape = kept.shape[0], listed.sites.shape[0]
+        own, other = iota(at.insert, i32, shape, 0), listed.sites.broadcast(shape, [1])
+        is_before = other.compared("LT", own) & (other // sites).compared(
+            "EQ", own // sites
+        )
+        entered = (listed.entered - listed.left).broadcast(shape, [1])
+        found = [
+            one.where(entered, 0).sum(1).reshape(-1, 1)
+            for one in (other.compared("EQ", own), is_before)
+        ]
+        return kept + concatenated(found, 1)
+
+    def _listed(self, at: Emission) -> _Move:
+        """Return which sites of a list are left and entered, of all groups."""
+
+        def made() -> _Move:
+            slots = self.slots
+            own, mask = slots.occupied, slots.sources[0]
+            flip = own.of(at.value(mask)).compared("NE", own.of(at.before(mask, mask)))
+            changed = at.aligned(flip.astype(i32), mask, slots).reshape(-1)
+            sites = at.kept_of((self, SITES))
+            # Behind the end of a list there is no site
+            number = at.by_row(at.trace.lists[slots])
+            is_site = number.compared("GE", 0).astype(i32)
+            listed = sites.of(gather_rows(sites.value, number.maximum(0).value))
+            here, before = (listed.columns(n, n + 1).reshape(-1) for n in (0, 1))
+            here, changed = here * is_site, changed * is_site
+            there = here + changed - here * changed * 2
+            if self.is_fixed:
+                here, there = here * changed, there * changed
+            return _Move(here, there, number, before, self.exchanged(at.trace))
+
+        return at.shared((self, "listed"), made)
+
+    def _moves(self, at: Emission) -> list[_Move]:
+        """Return which sites of a list are left and entered, of each group."""
+
+        def made() -> list[_Move]:
+            listed, sites = self._listed(at), self.slots.occupied.sites
+            of_group = listed.sites // sites
+            found: list[_Move] = []
+            for group in self.groups:
+                is_own = of_group.compared("EQ", group.number).astype(i32)
+                both = listed.left * is_own, listed.entered * is_own
+                places = listed.sites - group.number * sites
+                found.append(_Move(*both, places, listed.before, listed.most))
+            return found
+
+        return at.shared((self, "moves"), made)
+
     def _rows_after(self, at: Emission) -> Array:
         """Return the rows of the sites of a list at x' (m, C)."""
-        slots = self.slots
-        node = slots.sources[1]
-        places = at.by_row(slots.place[np.maximum(at.trace.lists[slots], 0)])
-        whole = at.kept_of(node)
-        before = whole.of(gather_rows(whole.value, places.value))
-        change = at.aligned(at.change(node), node, slots)
-        return _columns(before + change.astype(before.element), slots.order)
 
-    def _ratios_of(
-        self, at: Emission, n: int, group: Group, move: _Move, after: Array | None
-    ) -> Array:
-        """Return the determinants of Q of the matrices of a group."""
-        slots, table, k = self.slots, at.kept_of((self, n)), move.most
-        left, entered = move.chosen
-        columns = left(move.before)
-        if after is None:
-            rows = entered(move.sites)
-            shape = (k, k)
-            index = columns.broadcast(shape, [1]) * slots.occupied.sites
-            index = index + rows.broadcast(shape, [0])
-            block = table.of(gather_rows(table.value, index.value))
-            if slots.factor is not None:
-                block = self._changed(at, slots.factor, block, entered)
-        else:
-            # (k, matrices, F) each
-            numbers = iota(at.insert, i32, move.sites.shape, 0)
-            rows = after.of(gather_rows(after.value, entered(numbers).value))
-            own = [_columns(rows, one).reshape(k, 1, -1) for one in group.columns]
-            new = own[0] if len(own) == 1 else concatenated(own, 1)
-            old = table.of(gather_rows(table.value, columns.value))
-            block = _products(new, old)
-        if k > 1:
+        def made() -> Array:
+            slots = self.slots
+            node = slots.sources[1]
+            places = at.by_row(slots.place[np.maximum(at.trace.lists[slots], 0)])
+            whole = at.kept_of(node)
+            before = whole.of(gather_rows(whole.value, places.value))
+            change = at.aligned(at.change(node), node, slots)
+            return _columns(before + change.astype(before.element), slots.order)
+
+        return at.shared((self, "rows"), made)
+
+    def _block(self, at: Emission, n: int) -> Array:
+        """Return Q of the matrices of a group (k, k, M)."""
+
+        def made() -> Array:
+            move = self._moves(at)[n]
+            block = self._entered(at, n, move.columns)
             # Where fewer are exchanged, the rest is the identity
-            count = move.left.sum(0)
             shape = block.shape
+            inside = move.is_there.broadcast(shape, [0])
+            if move.most == 1:
+                return inside.where(block, 1)
+            inside = inside & move.is_there.broadcast(shape, [1])
             both = [iota(at.insert, i32, shape, axis) for axis in (0, 1)]
-            wide = count.reshape(1, 1, 1).broadcast(shape, range(3))
-            inside = both[0].compared("LT", wide) & both[1].compared("LT", wide)
             one = both[0].compared("EQ", both[1]).astype(block.element)
-            block = inside.where(block, one)
-        else:
-            is_there = move.left.sum(0).compared("GT", 0)
-            block = is_there.where(block, block.like(1))
-        return determinant(block)
+            return inside.where(block, one)
 
-    def _changed(
-        self,
-        at: Emission,
-        factor: LinearRows,
-        tables: Array,
-        entered: Callable[[Array], Array],
-    ) -> Array:
-        """Return rows at x' times inverses (k, k, M), of tables (k, k, M * tables)."""
-        slots, source = self.slots, factor.source
+        return at.shared((self, n, "block"), made)
+
+    def _entered(self, at: Emission, n: int, columns: Array) -> Array:
+        """Return rows entered times some columns (c,) of inverses (k, c, M)."""
+        slots, table = self.slots, at.kept_of((self, n))
+        move, group = self._moves(at)[n], self.groups[n]
+        k = move.most
+        if self.tables:
+            found = self._elements(at, n, move.entered_of(move.sites), columns)
+            if slots.factor is None:
+                return found
+            change = self._change_of(at)
+            numbers = move.entered_of(iota(at.insert, i32, move.sites.shape, 0))
+            change = change.of(gather_rows(change.value, numbers.value))
+            shape = *found.shape[:2], len(group.matrices), self.tables
+            rows = found.reshape(*shape).slice(0, 1, axis=3).reshape(*shape[:3])
+            return rows + self._weighted(change, found)
+        after, numbers = self._rows_after(at), iota(at.insert, i32, move.sites.shape, 0)
+        rows = after.of(gather_rows(after.value, move.entered_of(numbers).value))
+        # (k, matrices, F) each
+        own = [_columns(rows, one).reshape(k, 1, -1) for one in group.columns]
+        new = own[0] if len(own) == 1 else concatenated(own, 1)
+        old = table.of(gather_rows(table.value, columns.value))
+        return _products(new, old)
+
+    def _change_of(self, at: Emission) -> Array:
+        """Return the changes of the numbers that rows are linear in (m, numbers)."""
+        slots = self.slots
+        assert slots.factor is not None
         # The lists of what is linear in it are its own
-        change = at.aligned(at.change(source), slots.sources[1], slots)
-        change = change.astype(tables.element)
-        numbers = iota(at.insert, i32, (change.shape[0],), 0)
-        change = change.of(gather_rows(change.value, entered(numbers).value))
-        k = tables.shape[0]
-        tables = tables.reshape(k, k, -1, self.tables)
-        found = tables.slice(0, 1, axis=3).reshape(k, k, -1)
-        for n in range(factor.numbers):
-            own = tables.slice(n + 1, n + 2, axis=3).reshape(k, k, -1)
-            by = change.slice(n, n + 1, axis=1).reshape(-1).broadcast(own.shape, [0])
-            found = found + own * by
-        return found
+        change = at.aligned(at.change(slots.factor.source), slots.sources[1], slots)
+        return change.astype(self.element)
+
+    def _elements(self, at: Emission, n: int, sites: Array, columns: Array) -> Array:
+        """Return elements of tables of some sites (s,), (s, c, M * tables)."""
+        table, shape = at.kept_of((self, n)), (sites.shape[0], columns.shape[0])
+        index = columns.broadcast(shape, [1]) * self.slots.occupied.sites
+        index = index + sites.broadcast(shape, [0])
+        return table.of(gather_rows(table.value, index.value))
+
+    def _weighted(self, change: Array, tables: Array) -> Array:
+        """Return what changes (s, numbers) make of tables (s, c, M * tables)."""
+        shape = tables.shape[:2]
+        tables = tables.reshape(*shape, -1, self.tables)
+        found: list[Array] = []
+        for n in range(self.tables - 1):
+            own = tables.slice(n + 1, n + 2, axis=3).reshape(*shape, -1)
+            by = change.slice(n, n + 1, axis=1).reshape(-1)
+            found.append(own * by.broadcast(own.shape, [0]))
+        return reduce(Array.__add__, found)
 
     # endregion
 
@@ -371,21 +510,66 @@ class _Move:
             "LT", self.sites.broadcast(shape, [0])
         )
 
-    @property
-    def chosen(self) -> tuple[Callable[[Array], Array], Callable[[Array], Array]]:
-        """What returns of a list the elements of the sites left, and entered (k,)."""
+    @cached_property
+    def count(self) -> Array:
+        """How many are left."""
+        return self.left.sum(0)
 
-        def of(which: Array) -> Callable[[Array], Array]:
-            if self.most == 1:
-                return lambda given: (which * given).sum(0).reshape(1)
-            shape = (self.most, which.shape[0])
-            rank = self._sum_below(which, self._earlier)
-            slots = iota(which.insert, i32, shape, 0)
-            hot = slots.compared("EQ", rank.broadcast(shape, [1])).astype(i32)
-            hot = hot * which.broadcast(shape, [1])
-            return lambda given: (hot * given.broadcast(shape, [1])).sum(1)
+    @cached_property
+    def is_known(self) -> Array:
+        """Whether as many are left as are entered."""
+        return self.count.compared("EQ", self.entered.sum(0))
 
-        return of(self.left), of(self.entered)
+    @cached_property
+    def is_there(self) -> Array:
+        """Of the most that may be left which ones there are (k,)."""
+        slots = iota(self.left.insert, i32, (self.most,), 0)
+        return slots.compared("LT", self.count.broadcast((self.most,), []))
+
+    @cached_property
+    def left_of(self) -> Callable[[Array], Array]:
+        """What returns of a list the elements of the sites left (k,)."""
+        return self._chosen(self.left)
+
+    @cached_property
+    def entered_of(self) -> Callable[[Array], Array]:
+        """What returns of a list the elements of the sites entered (k,)."""
+        return self._chosen(self.entered)
+
+    @cached_property
+    def columns(self) -> Array:
+        """Which columns of inverses those are that are left (k,)."""
+        return self.left_of(self.before)
+
+    def _chosen(self, which: Array) -> Callable[[Array], Array]:
+        if self.most == 1:
+            return lambda given: (which * given).sum(0).reshape(1)
+        shape = (self.most, which.shape[0])
+        rank = self._sum_below(which, self._earlier)
+        slots = iota(which.insert, i32, shape, 0)
+        hot = slots.compared("EQ", rank.broadcast(shape, [1])).astype(i32)
+        hot = hot * which.broadcast(shape, [1])
+        return lambda given: (hot * given.broadcast(shape, [1])).sum(1)
+
+    def order(self, size: int) -> Array:
+        """Return which column at x that of each occupied site at x' is (F,).
+
+        Those that are entered have the columns of those that are left.
+        """
+        after = self.before + self._sum_below(self.entered - self.left, self._lower)
+        shape = self.most, size
+        old, new = (
+            self.is_there.where(of(after), size).broadcast(shape, [0])
+            for of in (self.left_of, self.entered_of)
+        )
+        number = iota(self.left.insert, i32, shape, 1)
+        hot = new.compared("EQ", number)
+        # One is further where one before it is left, as is one before those entered
+        passed = old.compared("LE", number).astype(i32)
+        passed = passed - new.compared("LT", number).astype(i32)
+        stays = iota(self.left.insert, i32, (size,), 0) + passed.sum(0)
+        columns = hot.where(self.columns.broadcast(shape, [0]), 0).sum(0)
+        return hot.any(0).where(columns, stays)
 
     @property
     def is_odd(self) -> Array:
@@ -578,13 +762,12 @@ def _columns(rows: Array, columns: Numbers) -> Array:
 
 
 def _products(new: Array, old: Array) -> Array:
-    """Return products over the last axis of (k, M, F) both: (k, k, M)."""
-    k, count, _ = new.shape
-    if count == 1:
-        flat = [one.reshape(k, -1) for one in (new, old)]
+    """Return products over the last axis of (k, M, F) and (c, M, F): (k, c, M)."""
+    shape = new.shape[0], *old.shape
+    if new.shape[1] == 1:
+        flat = [one.reshape(one.shape[0], -1) for one in (new, old)]
         found = new.of(dot(flat[0].value, flat[1].transpose(1, 0).value))
-        return found.reshape(k, k, 1)
-    shape = (k, *old.shape)
+        return found.reshape(*shape[:3])
     wide = [
         one.broadcast(shape, axes) for one, axes in ((new, [0, 2, 3]), (old, [1, 2, 3]))
     ]

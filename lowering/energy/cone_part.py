@@ -206,8 +206,16 @@ class Cone(Draft):
         def whole(node: Node) -> Array:
             return found[node] if node in found else at.committed(node)
 
-        made = _prepared(self._determinants, whole, now)
-        return [made[key] if key in made else found[key] for key in keys]
+        anew = [one for one in self._determinants if not one.of.is_updated(at.trace)]
+        found |= _prepared(anew, whole, now)
+
+        def committed(key: Any) -> Array:
+            if key in found:
+                return found[key]
+            determinants, name = key
+            return determinants.committed(at, name)
+
+        return [committed(key) for key in keys]
 
     def commit(self, given: Given) -> Arrays:
         at = self._at(given)

@@ -277,17 +277,6 @@ def old_for_new(self: Any) -> Any:
     return ROWS_BY_SITE(other)
 
 
-def last_column(self: Any) -> Any:
-    """Choose the last fermion, whichever hops, of lists of numbers before sites."""
-    left, entered = CHOSEN(self)
-
-    def other(given: Any) -> Any:
-        return left(given) * 0 + 3 if given is self.before else left(given)
-
-    return other, entered
-
-
-CHOSEN: Any = determinants._Move.chosen.fget
 IS_ODD: Any = determinants._Move.is_odd.fget
 ROWS_BY_SITE = lane_rows.Lanes._rows_by_site
 
@@ -434,7 +423,14 @@ BUGS = {
     "a column is that of another row": in_part(
         "slater",
         "cone",
-        instead(determinants._Move, "chosen", property(last_column)),
+        instead(
+            determinants._Move,
+            "columns",
+            property(lambda self: self.left_of(self.before) * 0 + 3),
+        ),
+    ),
+    "an inverse is updated the other way": in_part(
+        "slater", "cone", after(determinants, "solved", lambda found, *_: -found)
     ),
     "a row is that of the next site": in_part(
         "slater",
