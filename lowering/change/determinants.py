@@ -517,8 +517,9 @@ class _Move:
 
     @cached_property
     def is_known(self) -> Array:
-        """Whether as many are left as are entered."""
-        return self.count.compared("EQ", self.entered.sum(0))
+        """Whether as many are left as are entered, and no more than there may be."""
+        is_same = self.count.compared("EQ", self.entered.sum(0))
+        return is_same & self.count.compared("LE", self.most)
 
     @cached_property
     def is_there(self) -> Array:

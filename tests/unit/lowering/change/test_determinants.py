@@ -275,6 +275,26 @@ def test_rows_that_are_linear_in_few_numbers_are_not_multiplied(
     assert (found.tables, found.exchanged(trace)) == (tables, exchanged)
 
 
+def test_sites_that_are_written_and_stay_occupied() -> None:
+    """Of three values two may be occupied: all rows of a list may change then."""
+
+    def network(w: Any, n: Any) -> Any:
+        near = jnp.roll(n, 1, -1) + 2.0 * n
+        rows = w[0] + jnp.tanh(near)[..., None] * w[1]
+        index = nonzero(n > 0)[..., None]
+        return logarithm(*jnp.linalg.slogdet(jnp.take_along_axis(rows, index, 1)))
+
+    rows = np.zeros((2, SITES))
+    rows[0, :2], rows[1, 1:3] = (1, -1), (-1, 1)
+    own = Made(network, LEAVES, rows, values=(0.0, 1.0, 2.0))
+    cones = own.analysed()
+    assert isinstance(cones, Cones)
+    x = np.array([1, 2, 1, 0, 0, 0], np.int8)
+    for one in ratios_of(own, x):
+        near = abs(np.expm1(one.ratio - (one.after - one.before))) < 1e-10
+        assert near or np.isnan(one.ratio)
+
+
 def of_single_precision() -> tuple[Any, ...]:
     return tuple(np.asarray(one, np.float32) for one in LEAVES)
 
