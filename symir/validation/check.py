@@ -41,6 +41,7 @@ from symir.validation.inputs import (
 from symir.validation.reports import (
     EXECUTABLE,
     Array,
+    Mark,
     Parameters,
     StageReport,
     ValidationReport,
@@ -293,7 +294,7 @@ def _executed(
     ir: SymbolicOperatorIR,
     stages: list[Stage],
     kernel: Run,
-    mark: str,
+    mark: Mark,
     batches: Batches,
 ) -> list[StageReport]:
     """Return the report on the kernel as JAX compiles it."""

@@ -44,6 +44,7 @@ from symir.validation.part_laws import Laws
 from symir.validation.reports import (
     EXECUTABLE,
     Array,
+    Mark,
     Parameters,
     StageReport,
     ValidationReport,
@@ -312,7 +313,7 @@ class EnergySubject:
     def _compared(
         self,
         stages: Sequence[Stage],
-        marks: Sequence[str],
+        marks: Sequence[Mark],
         runs: Sequence[Run],
         batches: Batches,
         before: Sequence[StageReport] = (),
@@ -343,7 +344,7 @@ class EnergySubject:
         before: Run,
         energies: Callable[[Array, Parameters], Energies],
         stages: Sequence[Stage],
-        marks: Sequence[str],
+        marks: Sequence[Mark],
     ) -> list[Run]:
         """Return how energies are found before some stages, and after each of them.
 
@@ -351,7 +352,7 @@ class EnergySubject:
         """
         runs = [before]
         for stage, mark in zip(stages, pairwise(marks), strict=True):
-            same = stage.name != BtLocalEnergyPass.name and mark[0] == mark[1]
+            same = stage.name != BtLocalEnergyPass.name and mark[0] is mark[1]
             runs.append(runs[-1] if same else self.run(stage, energies))
         return runs
 
@@ -461,8 +462,8 @@ def _remembered(
     return remembered
 
 
-def _marks_of(stages: Sequence[Stage]) -> list[str]:
-    # Fingerprints of kernels take a quarter of the time, and nothing needs them
+def _marks_of(stages: Sequence[Stage]) -> list[Mark]:
+    # There is no certificate that would need fingerprints
     return marks_of(stages, lambda stage: str(stage.number))
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy.typing as npt
@@ -22,6 +23,30 @@ EXECUTABLE = "executable"
 """The name of the last stage: the kernel as JAX compiles it."""
 
 
+class Mark:
+    """A mark of a module, the same one for modules that are equal.
+
+    Its text is made when it is asked for: it may be a fingerprint, for which the module
+    is printed, and of most reports nobody reads it.
+    """
+
+    def __init__(self, write: Callable[[], str]):
+        self._write = write
+
+    @cached_property
+    def text(self) -> str:
+        return self._write()
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mark) and (self is other or self.text == other.text)
+
+    def __hash__(self) -> int:
+        return hash(self.text)
+
+    def __repr__(self) -> str:
+        return repr(self.text)
+
+
 @dataclass(frozen=True)
 class StageReport:
     """Fate of the meaning of an operator in one pass.
@@ -31,9 +56,8 @@ class StageReport:
         spec: the pass with its settings, as in a pass pipeline.
         level: the level after it: "sym", "bt" or "stablehlo".
         relation: what it declares to preserve.
-        before: the fingerprint of the module that it was given; of a local energy the
-            number of the stage that first had it.
-        after: that of the module that it left; None for the executable.
+        given: the mark of the module that it was given.
+        left: that of the module that it left; None for the executable.
         worst_error: the largest error of a matrix element, relative to the largest
             element of its batch, or to 1.
         difference: the first place where the relation does not hold, or None.
@@ -48,8 +72,8 @@ class StageReport:
     spec: str
     level: str
     relation: Relation
-    before: str
-    after: str | None
+    given: Mark
+    left: Mark | None
     worst_error: float = 0.0
     difference: LaneDifference | None = None
     x: tuple[float, ...] | None = None
@@ -57,6 +81,19 @@ class StageReport:
     origin: BranchOrigin | None = None
     location: SourceLocation | None = None
     skipped: str | None = None
+
+    @property
+    def before(self) -> str:
+        """The fingerprint of the module that the pass was given.
+
+        Of a local energy it is the number of the stage that first had it.
+        """
+        return self.given.text
+
+    @property
+    def after(self) -> str | None:
+        """That of the module that it left; None for the executable."""
+        return None if self.left is None else self.left.text
 
     @property
     def ok(self) -> bool:

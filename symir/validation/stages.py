@@ -21,29 +21,32 @@ from symir.errors import SourceLocation
 from symir.operator.ir import SymbolicOperatorIR, fingerprint
 from symir.provenance import place_of
 from symir.validation.comparison import Connected, Energies, LaneDifference, compare
-from symir.validation.reports import Array, Parameters, StageReport
+from symir.validation.reports import Array, Mark, Parameters, StageReport
 
 Batches = Sequence[tuple[Parameters, Array]]
 
 
-def marks_of(
-    stages: Sequence[Stage], mark: Callable[[Stage], str] | None = None
-) -> list[str]:
-    """Return a mark of the module of each stage, equal ones for equal modules.
+def fingerprint_of(stage: Stage) -> str:
+    """Return the fingerprint of the module of a stage."""
+    return fingerprint(stage.module)
 
-    It is the fingerprint, if nothing else is given. Most passes change nothing, and to
-    compare is ten times as fast as to print.
+
+def marks_of(
+    stages: Sequence[Stage], write: Callable[[Stage], str] = fingerprint_of
+) -> list[Mark]:
+    """Return a mark of the module of each stage, the same one where a pass did nothing.
+
+    Most passes change nothing, and to compare is ten times as fast as to print.
     """
-    mark = mark or (lambda stage: fingerprint(stage.module))
-    marks = [mark(stages[0])]
+    marks = [Mark(partial(write, stages[0]))]
     for before, after in pairwise(stages):
         same = before.module is after.module
         same = same or before.module.is_structurally_equivalent(after.module)
-        marks.append(marks[-1] if same else mark(after))
+        marks.append(marks[-1] if same else Mark(partial(write, after)))
     return marks
 
 
-def unseen(stage: Stage, before: str, after: str) -> StageReport:
+def unseen(stage: Stage, before: Mark, after: Mark) -> StageReport:
     """Return the report on a pass of which nothing has been looked at."""
     one = cast(ModulePass, stage.applied)
     spec, relation = str(one.pipeline_pass_spec()), relation_of(one)
@@ -67,7 +70,9 @@ class Run:
     )
 
 
-def runs_of(ir: SymbolicOperatorIR, stages: list[Stage], marks: list[str]) -> list[Run]:
+def runs_of(
+    ir: SymbolicOperatorIR, stages: list[Stage], marks: list[Mark]
+) -> list[Run]:
     """Return how each stage runs: the same again where a pass has changed nothing."""
     module, runs, layout = ir.module, list[Run](), []
     # What the `sym` level does not yet say in predicates
@@ -75,7 +80,7 @@ def runs_of(ir: SymbolicOperatorIR, stages: list[Stage], marks: list[str]) -> li
     for number, stage in enumerate(stages):
         left = guards & ~GUARDS.get(stage.name, Guards.NONE)
         # A pass that does nothing may have promised a guard.
-        if number and left == guards and marks[number] == marks[number - 1]:
+        if number and left == guards and marks[number] is marks[number - 1]:
             runs.append(runs[-1])
             continue
         guards = left

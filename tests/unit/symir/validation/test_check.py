@@ -9,6 +9,7 @@ from typing import Any
 import jax
 import numpy as np
 import pytest
+from xdsl.ir import Operation
 
 import symir as sym
 from dialects.text import parse_module
@@ -17,7 +18,9 @@ from lowering.relations import Relation, relation_of
 from symir import models
 from symir.compiler.trace import Trace
 from symir.errors import InputError, SymbolicCompilerError
+from symir.operator.ir import fingerprint
 from symir.provenance import origins
+from symir.validation import stages
 from symir.validation.certificate import replay
 from symir.validation.check import check
 from symir.validation.comparison import Connected, compare
@@ -105,6 +108,23 @@ def test_terms_are_fused_as_in_a_compilation() -> None:
     assert_valid(report)
     fusion = report.stages[2]
     assert fusion.before != fusion.after
+
+
+def test_modules_are_printed_where_a_report_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    printed: list[Operation] = []
+
+    def counted(op: Operation) -> str:
+        printed.append(op)
+        return fingerprint(op)
+
+    monkeypatch.setattr(stages, "fingerprint", counted)
+    reports = check(LARGE["pxp"]()).stages
+    assert not printed
+    marks = [reports[0].before, *(report.after for report in reports)]
+    assert len(printed) == len({*marks} - {None})
+    assert [report.before for report in reports] == marks[:-1]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "complex64", "complex128"])
