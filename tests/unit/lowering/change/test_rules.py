@@ -12,6 +12,7 @@ import pytest
 from xdsl.dialects.func import FuncOp
 from xdsl.ir import Operation
 
+from lowering.change import cone_analysis
 from lowering.change.cone_analysis import Cones
 from lowering.change.cones import PATCH, Node, Part, Stencil, Trace, Whole
 from lowering.change.determinants import DeterminantPart
@@ -171,3 +172,12 @@ def test_no_determinant_costs_more_than_it_says() -> None:
 
 
 # endregion
+
+
+def test_what_is_found_of_a_function_is_that_of_its_ops_by_now() -> None:
+    function = networks()[0][0].function.clone()
+    first = cone_analysis.cones_of(function)
+    assert cone_analysis.cones_of(function) is first
+    op = next(op for op in function.body.block.ops if op.name == "stablehlo.add")
+    op.operands[1] = op.operands[0]
+    assert cone_analysis.cones_of(function) is not first
