@@ -24,8 +24,8 @@ from lowering.change.forms import Same
 from lowering.change.known_rules import rule_of
 from lowering.change.rules import Images
 from lowering.energy.extraction import returned
+from lowering.functions import applied, batched
 from lowering.rewriting import Inserter
-from lowering.stablehlo.stablehlo_batch import batch_function
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,36 +42,6 @@ class Steps:
     rows: npt.NDArray[np.float64]
     values: tuple[float, ...]
     writes: tuple[npt.NDArray[np.int64], ...] | None = None
-
-
-def applied(insert: Inserter, function: FuncOp, arguments: Sequence[Array]) -> Array:
-    """Insert the ops of a function, and return its first result."""
-    return inlined(insert, function, arguments)[0]
-
-
-def inlined(
-    insert: Inserter, function: FuncOp, arguments: Sequence[Array]
-) -> list[Array]:
-    """Insert the ops of a function, and return its results."""
-    block = function.body.block
-    own = (one.value for one in arguments)
-    now: dict[SSAValue, SSAValue] = dict(zip(block.args, own, strict=True))
-    for op in block.ops:
-        if not isinstance(op, ReturnOp):
-            insert.add_op(op.clone(now))
-    end = block.last_op
-    assert isinstance(end, ReturnOp)
-    return [Array(now[one], insert) for one in end.arguments]
-
-
-def batched(
-    function: FuncOp, size: int, arguments: Sequence[int] | None = None
-) -> FuncOp:
-    """Return the function of many of some arguments, in no module; of x by default."""
-    many = function.clone()
-    last = [len(many.body.block.args) - 1]
-    batch_function(many, size, last if arguments is None else arguments)
-    return many
 
 
 def changes(

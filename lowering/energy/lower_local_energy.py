@@ -26,7 +26,7 @@ from xdsl.dialects.builtin import (
     i1,
     i32,
 )
-from xdsl.dialects.func import CallOp, FuncOp, ReturnOp
+from xdsl.dialects.func import FuncOp, ReturnOp
 from xdsl.ir import Attribute, Block, Region, SSAValue
 from xdsl.passes import ModulePass
 from xdsl.pattern_rewriter import (
@@ -43,7 +43,6 @@ from lowering.arrays import Array, array, chosen, zeros
 from lowering.bt.lanes import lane_count, write_count
 from lowering.energy.bt_local_energy import NETWORK
 from lowering.energy.bt_local_energy_pack import local_values
-from lowering.energy.differences import applied
 from lowering.energy.extraction import (
     erase_unreachable,
     extracted,
@@ -57,6 +56,7 @@ from lowering.energy.part_functions import scaled
 from lowering.energy.plan_distinct_states import has_distinct_states
 from lowering.energy.readings import Reading
 from lowering.energy.write_parts import tabled
+from lowering.functions import Arrays, applied, called, declared, named
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter, rewrite_once
@@ -72,8 +72,6 @@ of them in each turn, from the cache of a core."""
 
 LARGEST_LOGARITHM = {4: 80.0, 8: 690.0}
 """Bounds on the logarithm of a product that keep it finite, by bytes of a real."""
-
-Arrays = list[Array]
 
 
 # region Parts of a wavefunction
@@ -258,31 +256,6 @@ class Ratio:
     rows: Arrays
     sign: Array
     group: int | None = None
-
-
-def named(module: ModuleOp) -> dict[str, FuncOp]:
-    """Return the functions of a module by their names."""
-    return {op.sym_name.data: op for op in module.ops if isinstance(op, FuncOp)}
-
-
-def called(insert: Inserter, function: FuncOp, given: Sequence[Array]) -> Arrays:
-    """Insert a call and return its results."""
-    kinds = list(function.function_type.outputs)
-    call = CallOp(function.sym_name.data, [one.value for one in given], kinds)
-    insert.add_op(call)
-    return [Array(result, insert) for result in call.results]
-
-
-def declared(
-    module: ModuleOp, name: str, given: Sequence[Attribute], kinds: Sequence[Attribute]
-) -> FuncOp:
-    """Return the function of a name, which is declared where it is not yet."""
-    known = named(module)
-    if name in known:
-        return known[name]
-    function = FuncOp.external(name, list(given), list(kinds))
-    module.body.block.add_op(function)
-    return function
 
 
 def of_many(function: FuncOp, leaves: Arrays, x: Array) -> Arrays:

@@ -25,18 +25,15 @@ from dataclasses import dataclass
 from functools import reduce
 
 import numpy as np
-from xdsl.builder import Builder
 from xdsl.dialects.builtin import (
     ComplexType,
     Float32Type,
     Float64Type,
-    FunctionType,
     i1,
     i32,
 )
-from xdsl.dialects.func import FuncOp, ReturnOp
-from xdsl.ir import Attribute, Block, Region
-from xdsl.rewriter import InsertPoint
+from xdsl.dialects.func import FuncOp
+from xdsl.ir import Attribute
 from xdsl_jax.dialects import stablehlo as hlo
 
 from dialects import bt
@@ -50,11 +47,10 @@ from dialects.stablehlo import (
 )
 from lowering.arrays import Array, array, chosen, concatenated
 from lowering.energy.activations import ACTIVATIONS
-from lowering.energy.differences import Steps, applied, by_value, changes
+from lowering.energy.differences import Steps, by_value, changes
 from lowering.energy.transposition import weights_of
+from lowering.functions import Arrays, applied, function_of
 from lowering.rewriting import Inserter
-
-Arrays = list[Array]
 
 VECTOR = 16
 """Sums that run next to each other, to be added in the end."""
@@ -286,21 +282,6 @@ def _objects(values: Sequence[object]) -> np.ndarray:
     found = np.empty(len(values), object)
     found[:] = values
     return found
-
-
-def function_of(
-    name: str, kinds: Sequence[Attribute], of: Callable[[Inserter, Arrays], Arrays]
-) -> FuncOp:
-    """Return a function of tensors that is written with arrays."""
-    block = Block(arg_types=kinds)
-    region = Region(block)
-    function = FuncOp(name, FunctionType.from_lists(kinds, []), region, "private")
-    insert = Inserter(Builder(InsertPoint.at_end(block)), function.location)
-    arguments = [Array(argument, insert) for argument in block.args]
-    results = [one.value for one in of(insert, arguments)]
-    insert.add_op(ReturnOp(*results))
-    function.function_type = FunctionType.from_lists(kinds, [v.type for v in results])
-    return function
 
 
 def _results(function: FuncOp) -> list[Attribute]:

@@ -32,15 +32,11 @@ from dialects.stablehlo import (
     tensor,
 )
 from lowering.arrays import Array, array, concatenated, iota, zeros
-from lowering.energy.differences import batched, inlined
 from lowering.energy.extraction import erase_unreachable, function_named, module_of
-from lowering.energy.lower_local_energy import called
-from lowering.energy.part_functions import function_of
+from lowering.functions import Arrays, batched, called, function_of, inlined
 from lowering.relations import Relation
 from lowering.rewriting import Inserter, rewrite_once
 from lowering.stablehlo.loops import updated, while_loop
-
-Arrays = list[Array]
 
 BUDGET, FEWEST = 1 << 21, 64
 """Bytes of what is kept of samples that are drawn at once, and how many at least. On

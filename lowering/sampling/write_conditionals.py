@@ -41,13 +41,12 @@ from lowering.change.cone_analysis import cones_of
 from lowering.change.cones import Emission, Node
 from lowering.change.masked import Masked, Opened
 from lowering.energy.extraction import added_to, function_named, module_of
-from lowering.energy.part_functions import function_of
+from lowering.functions import Arrays, function_of
 from lowering.relations import Relation
 from lowering.remarks import remark
 from lowering.rewriting import Inserter, rewrite_once
 from lowering.stablehlo.stablehlo_batch import unbatched_op
 
-Arrays = list[Array]
 Key = tuple[Any, str]
 
 GROUPS, MORE_GROUPS = 4, 8

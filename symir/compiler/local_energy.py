@@ -24,9 +24,8 @@ from lowering.arrays import Array
 from lowering.bt.lanes import connections_in
 from lowering.energy.apply_declared_deltas import erase_declared
 from lowering.energy.bt_local_energy import is_network
-from lowering.energy.differences import applied, batched
 from lowering.energy.extraction import energies_in
-from lowering.energy.part_functions import function_of
+from lowering.functions import applied, batched, function_of
 from lowering.rewriting import Inserter
 from lowering.stablehlo.stablehlo_batch import unbatched_op
 from symir.compiler.lowering import (

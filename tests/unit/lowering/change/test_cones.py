@@ -25,7 +25,7 @@ from lowering.change.cones import Emission, Trace
 from lowering.change.known_zeros import is_zero
 from lowering.change.masked import Masked
 from lowering.energy.cone_part import groups_of, in_group, sites_of, traced
-from lowering.energy.part_functions import function_of
+from lowering.functions import function_of
 from lowering.rewriting import Inserter
 from symir.runtime.functions import Function
 from tests.unit.lowering.change.laws import Made, by_interpreter, imported

@@ -22,7 +22,7 @@ from lowering.change.determinants import DeterminantPart, Determinants
 from lowering.change.position_lists import Trace
 from lowering.energy.cone_part import traced
 from lowering.energy.extraction import returned
-from lowering.energy.part_functions import function_of
+from lowering.functions import function_of
 from lowering.linear_algebra import determinant, factorised, solved
 from symir.runtime.functions import Function
 from tests.unit.lowering.change.laws import Found, Made, by_interpreter

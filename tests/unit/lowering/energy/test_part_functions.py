@@ -27,10 +27,10 @@ from lowering.energy.part_functions import (
     PHASES,
     PartFunctions,
     Setting,
-    function_of,
     log_of_product,
 )
 from lowering.energy.write_parts import draft_of
+from lowering.functions import function_of
 from lowering.stablehlo.stablehlo_batch import batch_function
 from symir.runtime.functions import Function
 from symir.runtime.importing import import_function

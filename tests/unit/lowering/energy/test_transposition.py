@@ -13,8 +13,8 @@ import pytest
 from jax import lax
 from xdsl.dialects.func import FuncOp
 
-from lowering.energy.part_functions import function_of
 from lowering.energy.transposition import has_weights, weights_of
+from lowering.functions import function_of
 from symir.runtime.functions import Function
 from symir.runtime.importing import import_function
 

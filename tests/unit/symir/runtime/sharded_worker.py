@@ -345,7 +345,8 @@ def check_samples(kind: AxisType) -> None:
     sharding = NamedSharding(mesh, P("S"))
     found = own.sample(WEIGHTS, key, count, chunk=8, sharding=sharding)
     for ours, theirs in zip(found, expected, strict=True):
-        assert ours.sharding.spec[0] == "S", ours.sharding
+        where: Any = ours.sharding
+        assert where.spec[0] == "S", where
         np.testing.assert_allclose(np.asarray(ours), np.asarray(theirs), rtol=1e-12)
 
 
