@@ -239,15 +239,16 @@ def _near_each(node: Node, elements: Array) -> tuple[Array, Array] | None:
     inside = elements >= 0
     channel = np.where(inside, elements % node.channels, -1)
     of_each: Array = channel.max(axis=0)
-    if (inside & (channel != of_each)).any():
+    if (inside & (channel != of_each)).any() or not inside.any():
         return None
     positions = np.where(inside, elements // node.channels, NOWHERE)
-    near, group = np.unique(positions, axis=1, return_inverse=True)
-    places = group.reshape(-1) * node.channels + np.maximum(of_each, 0)
+    some = np.flatnonzero(inside.any(axis=0))
+    near, group = np.unique(positions[:, some], axis=1, return_inverse=True)
+    places = group.reshape(-1) * node.channels + of_each[some]
     if len(np.unique(places)) < len(places):
         return None
     order = np.full(near.shape[1] * node.channels, NOWHERE)
-    order[places] = np.arange(len(places))
+    order[places] = some
     return near, order
 
 

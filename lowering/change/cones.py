@@ -124,7 +124,10 @@ class Node(ABC):
 
     @property
     def is_linear(self) -> bool:
-        """Whether its changes at each position are linear in those of its sources."""
+        """Whether its changes at each position are linear in those of its sources.
+
+        Over real numbers: parts of complex ones are, too.
+        """
         return type(self).of_changes is not Node.of_changes
 
     def of_changes(self, at: Emission) -> Array:
@@ -1041,8 +1044,6 @@ class Emission:
             return array(self.insert, number, element_of(value)).reshape(1, 1)
         if shape_of(value) == ():
             return self.whole(value).reshape(1, 1)
-        if node.positions == 1:
-            return self.whole(value).reshape(1, node.channels)
 
         def table(at: Emission) -> Array:
             flat = taken(at.of_parameters(value).reshape(-1), node.order)
@@ -1054,7 +1055,8 @@ class Emission:
         order = node.positions, node.order.tobytes()
         if is_repeated(value, node):
             return self.once((value, *order), "row", row)
-        return self.rows_at(self.once((value, *order), "table", table), node)
+        whole = self.once((value, *order), "table", table)
+        return whole if node.positions == 1 else self.rows_at(whole, node)
 
 
 def is_repeated(value: SSAValue, node: Pointwise) -> bool:

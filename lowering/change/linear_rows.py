@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from xdsl.dialects.builtin import ComplexType
 from xdsl.ir import SSAValue
 
 from dialects.stablehlo import element_of
@@ -61,9 +62,15 @@ def linear_rows(node: Node) -> LinearRows:
         node = chain[0]
         if not node.is_linear or len(node.sources) != 1:
             break
+        if _is_complex(node.sources[0]) and not _is_complex(node):
+            break  # of a part of a number no multiple of that is known
         chain.insert(0, node.sources[0])
     least = min(range(len(chain)), key=lambda n: (chain[n].channels, -n))
     return LinearRows(tuple(chain[least:]))
+
+
+def _is_complex(node: Node) -> bool:
+    return isinstance(element_of(node.value), ComplexType)
 
 
 class _Everywhere(Trace):

@@ -22,7 +22,14 @@ from dialects.interpreters.kernel import run_kernel
 from dialects.stablehlo import element_of, shape_of, tensor
 from lowering.arrays import Array
 from lowering.change.by_values import Inner, source_of
-from lowering.change.cones import Emission, Node, View, Written
+from lowering.change.cones import (
+    Emission,
+    Node,
+    Pointwise,
+    View,
+    Written,
+    splat_of,
+)
 from lowering.change.linear_rows import LinearRows, linear_rows
 from lowering.change.position_lists import Numbers, Trace, reading
 
@@ -80,9 +87,15 @@ class Occupied:
 
     @cached_property
     def is_at_each(self) -> bool:
-        """Whether the mask says of each site of x whether that one is occupied."""
+        """Whether the mask asks of each site of x the same.
+
+        As some sites are occupied and some are not, of two values one is occupied.
+        """
         node = self.mask
-        while node.stays and len(node.sources) == 1:
+        while isinstance(node, Pointwise) and len(node.sources) == 1:
+            fixed = (one for one in node.operands if isinstance(one, SSAValue))
+            if any(splat_of(one) is None for one in fixed):
+                return False
             (node,) = node.sources
         return isinstance(node, Written)
 
@@ -149,8 +162,9 @@ class Slots(_Chosen):
             if self.table is not None:
                 most = max(most, int(listed.max()) // 2)
                 continue
-            if occupied.is_at_each:
-                # Of what is written half is entered: it is empty before
+            if occupied.is_at_each and trace.values == 2:
+                # Each site that is written becomes empty or occupied, and as many
+                # are left as are entered: half of them are empty before
                 written = trace.lists[occupied.mask]
                 listed -= np.isin(written, occupied.positions[group]).sum(axis=1) // 2
             most = max(most, min(int(listed.max()), occupied.count))

@@ -60,9 +60,18 @@ class Trace:
         places: of each node, for each of its sources, numbers in the list of that, of
             each class (classes, m, ..).
         class_of: the class of each row (R,).
+        values: how many local values x has, where that is known.
     """
 
-    def __init__(self, nodes: Sequence[Listed], sites: Sequence[Numbers]):
+    values: int | None = None
+
+    def __init__(
+        self,
+        nodes: Sequence[Listed],
+        sites: Sequence[Numbers],
+        values: int | None = None,
+    ):
+        self.values = values
         rows = np.arange(len(sites))
         lengths = np.array([len(one) for one in sites])
         joint = reached_by_any(nodes, sites)

@@ -25,6 +25,7 @@ from lowering.change.cones import Emission, Node
 from lowering.change.determinants import DeterminantPart, Determinants
 from lowering.change.orbitals import Slots
 from lowering.change.position_lists import Trace, reached_by_any
+from lowering.energy.differences import Steps
 from lowering.energy.extraction import is_coarse
 from lowering.energy.part_functions import (
     Arrays,
@@ -70,7 +71,7 @@ class Cone(Draft):
         self._trace: Trace = trace
         groups = np.array(own.groups, np.int64)
         self._traces = [
-            in_group(found, own.steps.rows, groups == number)
+            in_group(found, own.steps, groups == number)
             for number in range(groups.max(initial=-1) + 1)
         ]
 
@@ -242,20 +243,18 @@ def traced(
     for node in cones.nodes:
         if isinstance(node, Slots) and not node.occupied.is_known(values):
             return f"of sites with {len(values)} values it is not known which are empty"
-    return Trace(cones.nodes, sites_of(rows))
+    return Trace(cones.nodes, sites_of(rows), len({*values}))
 
 
-def in_group(
-    cones: Cones, rows: npt.NDArray[np.float64], which: npt.NDArray[np.bool_]
-) -> Trace:
+def in_group(cones: Cones, steps: Steps, which: npt.NDArray[np.bool_]) -> Trace:
     """Return the positions that some of the rows of changes reach.
 
     Those of other rows are of the first one of these.
     """
-    sites = sites_of(rows)
+    sites = sites_of(steps.rows)
     first = sites[int(np.argmax(which))]
     own = [one if is_own else first for one, is_own in zip(sites, which, strict=True)]
-    return Trace(cones.nodes, own)
+    return Trace(cones.nodes, own, len({*steps.values}))
 
 
 def groups_of(cones: Cones, rows: npt.NDArray[np.float64]) -> list[int]:

@@ -46,6 +46,27 @@ def in_auto_axes(run: Callable[..., Any], arrays: Sequence[Any]) -> Callable[...
 def spread(value: Any, sharding: Any) -> Any:
     """Return a value on the devices that a sharding says, whichever axes it has."""
     mesh = getattr(sharding, "mesh", None)
-    if mesh is not None and AxisType.Explicit in mesh.axis_types:
-        return jax.sharding.reshard(value, sharding)
-    return lax.with_sharding_constraint(value, sharding)
+    if mesh is None or AxisType.Explicit not in mesh.axis_types:
+        return lax.with_sharding_constraint(value, sharding)
+    kinds = dict(zip(mesh.axis_names, mesh.axis_types, strict=True))
+
+    def of(kind: AxisType) -> NamedSharding:
+        spec = [
+            tuple(name for name in _names(one) if kinds[name] is kind)
+            for one in sharding.spec
+        ]
+        return NamedSharding(mesh, PartitionSpec(*(one or None for one in spec)))
+
+    value = jax.sharding.reshard(value, of(AxisType.Explicit))
+    if any(
+        kinds[name] is AxisType.Auto for one in sharding.spec for name in _names(one)
+    ):
+        value = lax.with_sharding_constraint(value, of(AxisType.Auto))
+    return value
+
+
+def _names(axes: Any) -> tuple[str, ...]:
+    """Return the axes of a mesh that an axis is spread over."""
+    if axes is None:
+        return ()
+    return (axes,) if isinstance(axes, str) else tuple(axes)

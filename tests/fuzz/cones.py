@@ -179,6 +179,10 @@ LAST: dict[str, Callable[[Writer, Shape], str]] = {
     "dense of sums": lambda w, s: (
         f"jnp.tanh(jnp.tanh(y.mean((1, 2)) @ {w.leaf(s[2], 3)}) @ {w.leaf(3)})"
     ),
+    "channels in another order": lambda w, s: (
+        f"jnp.tanh(y.mean((1, 2))[:, np.array({w.rng.permutation(s[2]).tolist()})] * "
+        f"{w.leaf(s[2])} + {w.leaf(s[2])}).sum(-1)"
+    ),
     "dense of all": lambda w, s: (
         f"jnp.tanh(y.reshape(len(y), -1) @ {w.leaf(int(np.prod(s)), 3)}).sum(-1)"
     ),

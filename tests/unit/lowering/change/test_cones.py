@@ -25,6 +25,7 @@ from lowering.change.cones import Emission, Trace
 from lowering.change.known_zeros import is_zero
 from lowering.change.masked import Masked
 from lowering.energy.cone_part import groups_of, in_group, sites_of, traced
+from lowering.energy.differences import Steps
 from lowering.functions import function_of
 from lowering.rewriting import Inserter
 from symir.runtime.functions import Function
@@ -261,6 +262,15 @@ def neighbours(w: Any, x: Any) -> Any:
     return (jnp.cos(both @ w[3][:6]) + jnp.sin(channels @ w[3][6:12])).sum((1, 2))
 
 
+def ordered(w: Any, x: Any) -> Any:
+    """Channels of one position in another order, and values of their own for each."""
+    y = first(w, x).mean((1, 2))[:, np.array([1, 2, 0])]
+    z = jnp.tanh(y * w[2][:, 0] + w[2][:, 1])
+    ended = jnp.pad(y[:, :2], ((0, 0), (0, 1)), constant_values=0.7)
+    ended = (ended @ w[2])[:, np.array([2, 1, 3, 0])] * w[2][1]
+    return z.sum(1) + jnp.sin(ended).sum(1)
+
+
 def partial_sums(w: Any, x: Any) -> Any:
     y = first(w, x)
     return jnp.cos(y.sum(1)).sum((1, 2)) + jnp.sin(y.mean((2, 3))).sum(1)
@@ -297,7 +307,7 @@ def of_infinities(w: Any, x: Any) -> Any:
 
 NETWORKS = (
     *(some_of_few_bits, of_infinities),
-    *(groups, of_tables, neighbours, partial_sums, averages, chosen),
+    *(groups, of_tables, neighbours, ordered, partial_sums, averages, chosen),
     *(masked, masked_order, masked_behind, shifted),
     *(circular, open_ends, strided, transposed, residual, normalised, channels),
     *(channels_first, pooled, sorted_pool, flattened, places, of_complex),
@@ -588,7 +598,8 @@ def test_changes_reach_what_is_behind_them(network: Any) -> None:
     groups = groups_of(cones, flips())
     assert [groups.count(number) for number in range(4)] == [5] * 4
     assert sorted(groups_of(cones, flips()[:2])) == [0, 1]
-    last = in_group(cones, flips(), np.array(groups) == 3)
+    steps = Steps(flips(), (-1, 1))
+    last = in_group(cones, steps, np.array(groups) == 3)
     whole = traced(cones, flips(), (-1, 1))
     assert isinstance(whole, Trace)
     for node in layers:

@@ -344,6 +344,10 @@ def check_samples(kind: AxisType) -> None:
     expected = own.sample(WEIGHTS, key, count)
     sharding = NamedSharding(mesh, P("S"))
     found = own.sample(WEIGHTS, key, count, chunk=8, sharding=sharding)
+    lengths, both = (2, jax.device_count() // 2), (kind, AxisType.Auto)
+    wide = jax.make_mesh(lengths, ("R", "T"), axis_types=both)
+    other, _ = own.sample(WEIGHTS, key, count, sharding=NamedSharding(wide, P("T")))
+    np.testing.assert_array_equal(np.asarray(other), np.asarray(expected[0]))
     for ours, theirs in zip(found, expected, strict=True):
         where: Any = ours.sharding
         assert where.spec[0] == "S", where

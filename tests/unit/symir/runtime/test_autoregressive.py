@@ -93,6 +93,13 @@ def permuted(w: Any, x: Any) -> Any:
     return convolution(w, x[:, np.array([2, 0, 4, 1, 3])])
 
 
+def of_phases(w: Any, x: Any) -> Any:
+    """Spins, and a phase of channels in another order."""
+    log = convolution(w, x).real
+    y = (x.astype(log.dtype) @ w["channels"])[:, np.array([1, 2, 0])]
+    return log + 1j * (y * w["own"]).sum(-1)
+
+
 def forbidding(w: Any, x: Any) -> Any:
     """No two particles next to each other: -inf."""
     before = jnp.pad(x, ((0, 0), (1, 0)))[:, :-1, None].astype(float)
@@ -118,6 +125,11 @@ NETWORKS: dict[str, Callable[[], tuple[Callable[..., Any], Any, Any]]] = {
     "dense": lambda: (dense, DENSE, sym.fock(2, N)),
     "convolution": lambda: (convolution, CONVOLUTION, SPINS),
     "permuted": lambda: (permuted, CONVOLUTION, SPINS),
+    "of phases": lambda: (
+        of_phases,
+        CONVOLUTION | {"channels": normal(5, N, 3), "own": normal(6, 3)},
+        SPINS,
+    ),
     "product": lambda: (product, normal(1, N), SPINS),
     "forbidding": lambda: (forbidding, normal(1, N), sym.qubit(N)),
     "ARNNDense": lambda: of_netket("ARNNDense"),
