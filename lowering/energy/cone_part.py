@@ -25,7 +25,6 @@ from lowering.change.cones import Emission, Node
 from lowering.change.determinants import DeterminantPart, Determinants
 from lowering.change.orbitals import Slots
 from lowering.change.position_lists import Trace, reached_by_any
-from lowering.energy.differences import Steps
 from lowering.energy.extraction import is_coarse
 from lowering.energy.part_functions import (
     Arrays,
@@ -71,7 +70,7 @@ class Cone(Draft):
         self._trace: Trace = trace
         groups = np.array(own.groups, np.int64)
         self._traces = [
-            in_group(found, own.steps, groups == number)
+            in_group(found, own.steps.rows, own.steps.values, groups == number)
             for number in range(groups.max(initial=-1) + 1)
         ]
 
@@ -246,15 +245,20 @@ def traced(
     return Trace(cones.nodes, sites_of(rows), len({*values}))
 
 
-def in_group(cones: Cones, steps: Steps, which: npt.NDArray[np.bool_]) -> Trace:
+def in_group(
+    cones: Cones,
+    rows: npt.NDArray[np.float64],
+    values: Sequence[float],
+    which: npt.NDArray[np.bool_],
+) -> Trace:
     """Return the positions that some of the rows of changes reach.
 
     Those of other rows are of the first one of these.
     """
-    sites = sites_of(steps.rows)
+    sites = sites_of(rows)
     first = sites[int(np.argmax(which))]
     own = [one if is_own else first for one, is_own in zip(sites, which, strict=True)]
-    return Trace(cones.nodes, own, len({*steps.values}))
+    return Trace(cones.nodes, own, len({*values}))
 
 
 def groups_of(cones: Cones, rows: npt.NDArray[np.float64]) -> list[int]:

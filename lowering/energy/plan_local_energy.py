@@ -30,6 +30,7 @@ from dialects import bt
 from dialects.stablehlo import dtype_of, element_of, shape_of
 from lowering.bt.lanes import lane_count, write_count
 from lowering.change.cone_analysis import Cones, cones_of
+from lowering.change.cones import of_real
 from lowering.change.form_analysis import analyse, is_linear
 from lowering.change.forms import Same
 from lowering.energy.activations import ACTIVATIONS
@@ -62,9 +63,9 @@ CALLS = 16
 matrices: that shares them among threads, which pays for many only."""
 BUFFERS = 3
 """Copies of its largest values that a network holds at once."""
-CONE_PAIRS, MIN_CONE_PAIRS = 4, 32
+CONE_PAIRS, MIN_CONE_PAIRS = 4, {8: 32, 4: 128}
 """What changes of so many pairs take at most, as a multiple of what a network may, and
-pairs at least: products of matrices have as many rows."""
+pairs at least, by bytes of a real: products of matrices have as many rows."""
 CONE_CHANGES = 5 / 8
 """What changes behind sums of all pairs take, as a part of what a network may: most of
 them are there at once, and what is elementwise between them."""
@@ -139,7 +140,9 @@ class PlanChunks(RewritePattern):
             network = max(FEW_NETWORK_PAIRS, self.cache // (4 * largest))
             most = CONE_PAIRS * self.cache // largest
             most = min(most, int(CONE_CHANGES * self.cache) // _changed(op, module))
-            pairs = int(np.clip(most, MIN_CONE_PAIRS, pairs))
+            deep = next(part for part in op.parts if part.kind == bt.Rung.CONE)
+            value = returned(function_named(module, deep.functions[0]))
+            pairs = int(np.clip(most, of_real(MIN_CONE_PAIRS, value), pairs))
         elif not networks:
             network //= 2  # that is rare, and its memory is always taken
         rows, by_site, tables = _rows(op), _rows_by_site(op), "lanes"

@@ -130,7 +130,7 @@ def _gain(op: bt.LocalEnergyOp, cones: Cones) -> float | str:
         return trace
     groups = np.array(groups_of(cones, rows), int)
     traces = [
-        in_group(cones, rows, groups == number)
+        in_group(cones, rows, values, groups == number)
         for number in range(groups.max(initial=-1) + 1)
     ]
     inside = fmean(

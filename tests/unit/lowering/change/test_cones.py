@@ -25,7 +25,6 @@ from lowering.change.cones import Emission, Trace
 from lowering.change.known_zeros import is_zero
 from lowering.change.masked import Masked
 from lowering.energy.cone_part import groups_of, in_group, sites_of, traced
-from lowering.energy.differences import Steps
 from lowering.functions import function_of
 from lowering.rewriting import Inserter
 from symir.runtime.functions import Function
@@ -598,8 +597,7 @@ def test_changes_reach_what_is_behind_them(network: Any) -> None:
     groups = groups_of(cones, flips())
     assert [groups.count(number) for number in range(4)] == [5] * 4
     assert sorted(groups_of(cones, flips()[:2])) == [0, 1]
-    steps = Steps(flips(), (-1, 1))
-    last = in_group(cones, steps, np.array(groups) == 3)
+    last = in_group(cones, flips(), (-1, 1), np.array(groups) == 3)
     whole = traced(cones, flips(), (-1, 1))
     assert isinstance(whole, Trace)
     for node in layers:
