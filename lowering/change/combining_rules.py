@@ -185,7 +185,7 @@ class DotRule(BilinearRule):
         ids = (ids if number == 0 else ids.T).reshape(shape)
         value = op.results[0]
         found = _near_each(node, elements)
-        if found is not None and (count != 1 or found[0].shape[1] == 1):
+        if found is not None and (count != 1 or (found[0] >= 0).sum() == 1):
             near, order = found
 
             def of_each(at: Emission) -> Written:
@@ -242,11 +242,14 @@ def _near_each(node: Node, elements: Array) -> tuple[Array, Array] | None:
     if (inside & (channel != of_each)).any() or not inside.any():
         return None
     positions = np.where(inside, elements // node.channels, NOWHERE)
+    # Those without x are a column of their own: with them values are no sums of values
     some = np.flatnonzero(inside.any(axis=0))
     near, group = np.unique(positions[:, some], axis=1, return_inverse=True)
     places = group.reshape(-1) * node.channels + of_each[some]
     if len(np.unique(places)) < len(places):
         return None
+    if len(some) < len(of_each):
+        near = np.pad(near, [(0, 0), (0, 1)], constant_values=NOWHERE)
     order = np.full(near.shape[1] * node.channels, NOWHERE)
     order[places] = some
     return near, order
