@@ -4,9 +4,9 @@
 #   make test    install the tools of developers too; lint, lit and unit tests
 #   make lint    ruff and basedpyright only
 #   make lit     the lit tests only
-#   make bench   see whether energies of deep networks are as fast as they have to be;
-#                compare with NetKet's own operators, local energies and imports, and
-#                kernels with all passes with those without one; time the compiler
+#   make bench   compare with NetKet's own operators, local energies and imports, and
+#                kernels with all passes with those without one; time the compiler; see
+#                last whether energies of deep networks are as fast as they have to be
 #   make fuzz    compare N random operators (N=1000) at every level, and energies of
 #                NETWORKS random networks (NETWORKS=2000) with those of plain JAX;
 #                ratios where changes reach DEEP deep ones (DEEP=1050) with values;
@@ -49,7 +49,6 @@ lint: $(VENV)/.dev
 	@$(BIN)/basedpyright
 
 bench: $(VENV)/.bench
-	@$(BIN)/python -m benchmarks.local_energy --bars --rounds 5 --first-repeats 0
 	@$(BIN)/python -m benchmarks.get_conn
 	@$(BIN)/python -m benchmarks.local_energy
 	@$(BIN)/python -m benchmarks.ablation
@@ -58,6 +57,7 @@ bench: $(VENV)/.bench
 	@$(BIN)/python -m benchmarks.compile_time
 	@$(BIN)/python -m benchmarks.scaling
 	@$(BIN)/python -m benchmarks.imports
+	@$(BIN)/python -m benchmarks.local_energy --bars --rounds 5 --first-repeats 0
 
 fuzz: $(VENV)/.dev
 	@$(BIN)/python -m tests.fuzz $(N)

@@ -826,7 +826,9 @@ class Emission:
         return self._made[key]
 
     def once(self, node: Any, name: str, make: Callable[[Emission], Array]) -> Array:
-        """Return what is made once of the parameters."""
+        """Return what is made once of the parameters: at once where tables are made."""
+        if self.fixed_of is not None:
+            return self._once((node, name, "table"), lambda: make(self))
         self.wanted.setdefault((node, name), (self.trace, make))
         return self.tables[node, name]
 

@@ -10,7 +10,7 @@ so that what a matrix makes of their change is known by what it makes of W.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from xdsl.dialects.builtin import ComplexType
@@ -46,7 +46,6 @@ class LinearRows(NamedTuple):
         """Return W (positions * numbers, channels), of values without x."""
         count = self.source.positions
         at = _OfUnits(insert, _Everywhere(self.chain, self.numbers), fixed_of=fixed)
-        at.tables = _AtOnce(at)
         # Of each position as many rows as there are numbers
         units = np.repeat(np.eye(self.numbers)[None], count, axis=0)
         units = units.reshape(-1, self.numbers)
@@ -92,16 +91,3 @@ class _OfUnits(Emission):
 
     def change(self, node: Node) -> Array:
         return self.units if node is self.source else node.of_changes(self)
-
-
-class _AtOnce(dict[Any, Array]):
-    """What is made of the parameters, made where it is asked for."""
-
-    def __init__(self, at: Emission):
-        super().__init__()
-        self._at = at
-
-    def __missing__(self, key: Any) -> Array:
-        _, make = self._at.wanted[key]
-        self[key] = make(self._at)
-        return self[key]

@@ -265,7 +265,7 @@ def ordered(w: Any, x: Any) -> Any:
     """Channels of one position in another order, and values of their own for each."""
     y = first(w, x).mean((1, 2))[:, np.array([1, 2, 0])]
     z = jnp.tanh(y * w[2][:, 0] + w[2][:, 1])
-    ended = jnp.pad(y[:, :2], ((0, 0), (0, 1)), constant_values=0.7)
+    ended = jnp.pad(jnp.sin(y)[:, :2], ((0, 0), (0, 1)), constant_values=0.7)
     ended = (ended @ w[2])[:, np.array([2, 1, 3, 0])] * w[2][1]
     return z.sum(1) + jnp.sin(ended).sum(1)
 
